@@ -1,0 +1,1 @@
+"""Imaging mathematics without learned weights."""

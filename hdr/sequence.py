@@ -1,0 +1,146 @@
+"""What travels on the wires between nodes: exposure sequences, flow fields and candidate sets.
+
+A *frame source* is anything that slices along time like a tensor: `source[a:b]` gives float32 (b-a,H,W,C) and
+`source[t]` gives (H,W,C). A tensor is one; so is a `LazyFrames`, which computes a slice when it is asked for, and this is
+what keeps memory flat: nothing that can be recomputed cheaply is stored.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from fractions import Fraction
+
+import torch
+
+from .exposure import mirrored_index
+from .response import ResponseCurve
+
+
+class LazyFrames:
+    """Frames computed on demand, sliced like a tensor of `shape`.
+
+    `read(indices)` receives a list of frame indices and returns float32 (len(indices), *shape[1:]).
+    """
+
+    dtype = torch.float32
+
+    def __init__(self, shape, read: Callable[[list[int]], torch.Tensor]):
+        self.shape = torch.Size(shape)
+        self._read = read
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, key) -> torch.Tensor:
+        if isinstance(key, slice):
+            return self._read(list(range(*key.indices(len(self)))))
+        if isinstance(key, int):
+            return self._read([range(len(self))[key]])[0]
+        return self._read([int(i) for i in key])
+
+
+@dataclass(frozen=True)
+class ExposureSequence:
+    """A clip of alternating exposures as captured.
+
+    frames: frame source (T,H,W,3), float32 code values in [0,1]. exposures: (T,) float32, relative, shortest = 1, one
+    for every frame, so that a dropped frame leaves no lie behind. period: frames after which the pattern repeats.
+    response: code value to linear light. warnings: sentences for the user that belong to the clip.
+    """
+
+    frames: torch.Tensor | LazyFrames
+    exposures: torch.Tensor
+    response: ResponseCurve
+    period: int
+    fps: Fraction = Fraction(24)
+    source: str = ""
+    warnings: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.frames)
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(height, width) in pixels."""
+        return tuple(self.frames.shape[1:3])
+
+    @property
+    def offsets(self) -> tuple[int, ...]:
+        """Neighbours that together hold every other exposure on both sides: (-1, 1) for two, (-2, -1, 1, 2) for three."""
+        reach = max(self.period - 1, 1)
+        return tuple(o for o in range(-reach, reach + 1) if o)
+
+    def neighbour(self, index: int, offset: int) -> int:
+        """Index of the frame `offset` away, mirrored by whole periods at the ends of the clip."""
+        return mirrored_index(index + offset, len(self), min(self.period, len(self)))
+
+    def radiance(self, indices) -> torch.Tensor:
+        """Scene-linear radiance of the frames `indices`: (n,H,W,3), frame k in [0, 1/exposure]."""
+        indices = list(indices)
+        linear = self.response.decode(self.frames[indices])
+        return linear / self.exposures[indices].to(linear)[:, None, None, None]
+
+    def with_(self, **changes) -> "ExposureSequence":
+        """A copy with some fields replaced."""
+        return replace(self, **changes)
+
+
+@dataclass(frozen=True)
+class FlowField:
+    """Backward flow from every reference frame to its neighbours, with a confidence.
+
+    flow[offset]: (T,2,h,w), channel 0 = x, in pixels of the full-size frame, on a grid that may be coarser than `size`
+    (half precision is exact to 1/16 pixel up to 128 pixels). confidence[offset]: (T,1,h,w) in [0,1].
+    """
+
+    size: tuple[int, int]
+    flow: dict[int, torch.Tensor]
+    confidence: dict[int, torch.Tensor]
+
+    @property
+    def offsets(self) -> tuple[int, ...]:
+        return tuple(self.flow)
+
+    def __len__(self) -> int:
+        return len(next(iter(self.flow.values())))
+
+    def read(self, offset: int, indices) -> tuple[torch.Tensor, torch.Tensor]:
+        """Flow (n,2,H,W) in pixels and confidence (n,1,H,W) of the frames `indices`, float32 at full size."""
+        indices = list(indices)
+        return tuple(
+            torch.nn.functional.interpolate(
+                field[offset][indices].float(), size=self.size, mode="bilinear", align_corners=False
+            )
+            for field in (self.flow, self.confidence)
+        )
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One HDR estimate of every frame of a clip.
+
+    radiance: frame source (T,H,W,3), scene-linear. validity: frame source (T,H,W,1) in [0,1]: where the estimate can be
+    trusted geometrically (inside the frame, not occluded). exposures: (T,) of the frames it was taken from, so that a
+    merge can tell clipping and noise; None where the estimate belongs to no exposure.
+    """
+
+    name: str
+    radiance: torch.Tensor | LazyFrames
+    validity: torch.Tensor | LazyFrames
+    exposures: torch.Tensor | None = None
+
+
+@dataclass(frozen=True)
+class CandidateSet:
+    """Any number of candidates for the same frames, with unique names."""
+
+    candidates: tuple[Candidate, ...] = field(default_factory=tuple)
+
+    def __len__(self) -> int:
+        return len(self.candidates)
+
+    def __iter__(self):
+        return iter(self.candidates)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(c.name for c in self.candidates)

@@ -1,0 +1,39 @@
+"""Backward warping that behaves alike on CPU, CUDA and MPS."""
+
+import torch
+import torch.nn.functional as F
+
+
+def pixel_grid(height: int, width: int, device=None) -> torch.Tensor:
+    """Pixel coordinates (2,H,W), float32, channel 0 = x."""
+    y, x = torch.meshgrid(
+        torch.arange(height, device=device, dtype=torch.float32),
+        torch.arange(width, device=device, dtype=torch.float32),
+        indexing="ij",
+    )
+    return torch.stack((x, y))
+
+
+def warp(image: torch.Tensor, flow: torch.Tensor, aligned: bool = True, mode: str = "bilinear") -> torch.Tensor:
+    """Fetch `image` at x + flow(x); edge pixels repeat.
+
+    image (N,C,H,W), flow (N,2,H,W) in pixels, channel 0 = x -> (N,C,H,W). `aligned=False` normalises by (w-1) but samples
+    between half-pixel corners, as HDRFlow and F2HDR do: only for their weights. Border padding is done by clamping the
+    grid, because MPS has none in its sampler.
+    """
+    if image.shape[-2:] != flow.shape[-2:]:
+        raise ValueError(f"image is {tuple(image.shape[-2:])}, flow is {tuple(flow.shape[-2:])}: resize the flow first")
+    h, w = image.shape[-2:]
+    position = pixel_grid(h, w, flow.device) + flow.float()  # (N,2,H,W)
+    scale = torch.tensor([max(w - 1, 1), max(h - 1, 1)], device=flow.device, dtype=torch.float32)
+    grid = position.movedim(1, -1) * (2 / scale) - 1  # (N,H,W,2)
+    if aligned:
+        grid = grid.clamp(-1, 1)
+    return F.grid_sample(image, grid.to(image.dtype), mode=mode, padding_mode="zeros", align_corners=aligned)
+
+
+def inside(flow: torch.Tensor) -> torch.Tensor:
+    """1 where x + flow(x) lies inside the frame, else 0: (N,2,H,W) -> (N,1,H,W)."""
+    h, w = flow.shape[-2:]
+    x, y = (pixel_grid(h, w, flow.device) + flow.float()).unbind(1)
+    return ((x >= 0) & (x <= w - 1) & (y >= 0) & (y <= h - 1)).float()[:, None]

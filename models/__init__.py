@@ -1,0 +1,1 @@
+"""Networks, one file or folder per published idea."""

@@ -1,0 +1,1 @@
+"""What ComfyUI sees: schema, tooltips, previews."""

@@ -1,0 +1,12 @@
+"""The list of nodes that ComfyUI gets."""
+
+import folder_paths
+from comfy_api.latest import ComfyExtension, io
+
+from ..hdr.frames import set_scratch_folder
+
+
+class HDRWeaveExtension(ComfyExtension):
+    async def get_node_list(self) -> list[type[io.ComfyNode]]:
+        set_scratch_folder(folder_paths.get_temp_directory())
+        return []

@@ -1,0 +1,1 @@
+"""One function per node: whole sequences in, whole sequences out."""

@@ -1,0 +1,31 @@
+"""How a stage runs through a clip: windows, progress, interruption, device."""
+
+from collections.abc import Callable, Iterator
+
+import torch
+
+from ..hdr.frames import trim
+
+Progress = Callable[[int, int], None]
+"""Called with (frames done, frames in all) after each window; raising from it stops the stage cleanly."""
+
+
+def quiet(done: int, total: int) -> None:
+    """Progress for nobody."""
+
+
+def windows(count: int, size: int = 4, progress: Progress = quiet) -> Iterator[list[int]]:
+    """Frame indices 0 … count-1 in windows of `size`; reports progress and releases disk-backed pages after each."""
+    for start in range(0, count, size):
+        yield list(range(start, min(start + size, count)))
+        trim()
+        progress(min(start + size, count), count)
+
+
+def best_device() -> torch.device:
+    """CUDA, then MPS, then CPU: for callers outside ComfyUI, which has its own policy."""
+    if torch.cuda.is_available():
+        return torch.device("cuda")
+    if torch.backends.mps.is_available():
+        return torch.device("mps")
+    return torch.device("cpu")

@@ -1,0 +1,1 @@
+"""Synthetic alternating-exposure video with exact ground truth, losses, trainer, evaluation."""
