@@ -22,6 +22,12 @@ def windows(count: int, size: int = 4, progress: Progress = quiet) -> Iterator[l
         progress(min(start + size, count), count)
 
 
+def spread(count: int, places: int = 6) -> list[int]:
+    """Frame indices for a per-clip estimate: three in a row, so that every exposure is seen, at `places` along the clip."""
+    starts = [round(k * max(count - 3, 0) / max(places - 1, 1)) for k in range(places)]
+    return sorted({s + k for s in starts for k in range(3) if s + k < count})
+
+
 def best_device() -> torch.device:
     """CUDA, then MPS, then CPU: for callers outside ComfyUI, which has its own policy."""
     if torch.cuda.is_available():
