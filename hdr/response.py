@@ -1,25 +1,125 @@
 """Camera response curves: code values in [0,1] to linear light in [0,1], and back."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 
 import torch
+
+from . import curves
 
 
 @dataclass(frozen=True)
 class ResponseCurve:
-    """decode: code value -> linear light with 1.0 where the sensor clips (code value 1). encode: its inverse."""
+    """decode: code value -> linear light with 1.0 where the sensor clips (code value 1). encode: its inverse.
+
+    Both take float32 tensors of any shape (channels last, where a curve differs between channels), clamp them to [0,1]
+    and are differentiable. Curves compare by name and can be pickled and copied.
+    """
 
     name: str
-    decode: Callable[[torch.Tensor], torch.Tensor]
-    encode: Callable[[torch.Tensor], torch.Tensor]
+    decode: Callable[[torch.Tensor], torch.Tensor] = field(compare=False, repr=False)
+    encode: Callable[[torch.Tensor], torch.Tensor] = field(compare=False, repr=False)
+
+
+def _identity(values: torch.Tensor) -> torch.Tensor:
+    return values
+
+
+PUBLISHED = {
+    "gamma2.2": (curves.gamma_decode, curves.gamma_encode),
+    "sRGB": (curves.srgb_decode, curves.srgb_encode),
+    "BT.709": (curves.bt709_decode, curves.bt709_encode),
+    "linear": (_identity, _identity),
+    "S-Log3": (curves.slog3_decode, curves.slog3_encode),
+    "LogC3": (curves.logc3_decode, curves.logc3_encode),
+    "LogC4": (curves.logc4_decode, curves.logc4_encode),
+    "V-Log": (curves.vlog_decode, curves.vlog_encode),
+    "Canon Log 2": (curves.canon_log2_decode, curves.canon_log2_encode),
+    "Canon Log 3": (curves.canon_log3_decode, curves.canon_log3_encode),
+}
+RESPONSES = tuple(PUBLISHED)
+
+
+def _decode(v: torch.Tensor, curve, peak: float) -> torch.Tensor:
+    return (curve(v.clamp(0, 1)) / peak).clamp(0, 1)
+
+
+def _encode(x: torch.Tensor, curve, peak: float) -> torch.Tensor:
+    return curve(x.clamp(0, 1) * peak).clamp(0, 1)
 
 
 def response_named(name: str) -> ResponseCurve:
-    """A response curve by its name, `gamma2.2` or `linear` for instance."""
-    if name.startswith("gamma"):
-        g = float(name[5:])
-        return ResponseCurve(name, lambda v: v.clamp(0, 1).pow(g), lambda x: x.clamp(1e-8, 1).pow(1 / g))
-    if name == "linear":
-        return ResponseCurve(name, lambda v: v.clamp(0, 1), lambda x: x.clamp(0, 1))
-    raise ValueError(name)
+    """A response curve by its name: one of `RESPONSES`, or `gammaX.Y` for any exponent.
+
+    Log curves keep their shape and are scaled so that code value 1 is linear 1; what they place below black becomes 0.
+    Raises ValueError for any other name.
+    """
+    if name in PUBLISHED:
+        decode, encode = PUBLISHED[name]
+    else:
+        decode, encode = _gamma(name)
+    peak = float(decode(torch.ones((), dtype=torch.float64)))
+    return ResponseCurve(name, partial(_decode, curve=decode, peak=peak), partial(_encode, curve=encode, peak=peak))
+
+
+def _gamma(name: str):
+    try:
+        gamma = float(name.removeprefix("gamma"))
+    except ValueError:
+        gamma = 0.0
+    if not name.startswith("gamma") or not 0.1 <= gamma <= 10:
+        raise ValueError(
+            f"'{name}' is no response curve: choose one of {', '.join(RESPONSES)}, or gamma and a number from 0.1 to 10"
+        )
+    return partial(curves.gamma_decode, gamma=gamma), partial(curves.gamma_encode, gamma=gamma)
+
+
+def tabulated(name: str, codes: torch.Tensor, linear: torch.Tensor) -> ResponseCurve:
+    """A response curve from a table, straight between its points.
+
+    codes (N,C) rising, linear (N,C) not falling, C = 1 for all channels alike or 3; scaled so that code 1 gives 1, and
+    negative values become 0. Raises ValueError when a column falls, is not finite, or has no light at code 1.
+    """
+    codes, linear = codes.double(), linear.double()
+    if not (torch.isfinite(codes).all() and torch.isfinite(linear).all()):
+        raise ValueError(f"{name}: the table holds NaN or infinite values, expected numbers only")
+    if len(codes) < 2 or (codes.diff(dim=0) <= 0).any():
+        raise ValueError(f"{name}: the code values must rise from line to line, and there must be at least two")
+    if (linear.diff(dim=0) < 0).any():
+        row = int((linear.diff(dim=0) < 0).any(1).nonzero()[0]) + 1
+        raise ValueError(
+            f"{name}: the curve falls at entry {row}, but a response must rise with the code value: smooth or sort it"
+        )
+    linear = linear.clamp(min=0)
+    top = interpolate(torch.ones(1, codes.shape[1], dtype=torch.float64), codes, linear)
+    if (top <= 0).any():
+        raise ValueError(f"{name}: the curve gives no light at code value 1: is it inverted, or all zero?")
+    table = {"codes": codes, "linear": linear / top}
+    return ResponseCurve(name, partial(_table_decode, **table), partial(_table_encode, **table))
+
+
+def _table_decode(v: torch.Tensor, codes: torch.Tensor, linear: torch.Tensor) -> torch.Tensor:
+    return interpolate(v.clamp(0, 1), codes, linear).clamp(0, 1)
+
+
+def _table_encode(x: torch.Tensor, codes: torch.Tensor, linear: torch.Tensor) -> torch.Tensor:
+    return interpolate(x.clamp(0, 1), linear, codes).clamp(0, 1)
+
+
+def interpolate(x: torch.Tensor, xs: torch.Tensor, ys: torch.Tensor) -> torch.Tensor:
+    """Piecewise linear y(x) through the points (xs, ys), constant outside; differentiable in x.
+
+    xs (N,C) not falling, ys (N,C), C = 1 or the size of x's last axis. Where points share one x the last counts, so that
+    the inverse of a curve with a flat black returns its black code. Raises ValueError on a wrong last axis.
+    """
+    columns = xs.shape[1]
+    if columns > 1 and x.shape[-1] != columns:
+        raise ValueError(f"the response has {columns} channels, the picture {x.shape[-1]}: expected RGB, channels last")
+    xs, ys = xs.to(x).T.contiguous(), ys.to(x).T.contiguous()
+    flat = x.reshape(-1, columns).T.contiguous()
+    right = torch.searchsorted(xs, flat.detach(), right=True).clamp(1, xs.shape[1] - 1)
+    x0, x1, y0, y1 = (table.gather(1, index) for table in (xs, ys) for index in (right - 1, right))
+    width = x1 - x0
+    share = torch.where(width > 0, (flat - x0) / width.where(width > 0, torch.ones_like(width)), 1.0).clamp(0, 1)
+    return (y0 + share * (y1 - y0)).T.reshape(x.shape)
