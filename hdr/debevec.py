@@ -12,14 +12,15 @@ USABLE = (0.02, 0.98)  # codes outside are clipped or black, and say nothing abo
 
 
 def estimate_response(
-    codes: torch.Tensor, exposures: torch.Tensor, smoothness: float = 0.1, per_channel: bool = False
+    codes: torch.Tensor, exposures: torch.Tensor, smoothness: float = 0.001, per_channel: bool = False
 ) -> ResponseCurve:
     """The response under which static pixels, seen at several exposures, agree on their light.
 
     codes (P,K,3) in [0,1]: P pixels under K exposures; exposures (K,), relative. Least squares over g = log of linear
-    light at 256 levels and the log light of every pixel. `smoothness` weighs the curvature of g over the logarithm of the
-    code (the paper's is over the code itself) against the samples: higher pulls towards some power curve. One curve for all channels, or one each (film), scaled so that code 1
-    is 1 and made monotone. Raises ValueError when the samples cannot determine a curve.
+    light at 256 levels and the log light of every pixel. `smoothness` weighs the curvature of g over the logarithm of
+    the code (the paper's is over the code itself) against the samples: higher pulls towards some power curve. One curve
+    for all channels, or one each (film), made monotone and scaled so that code 1 is 1.
+    Raises ValueError when the samples cannot determine a curve.
     """
     codes, exposures = codes.detach().double().cpu(), exposures.detach().double().cpu()
     if codes.ndim != 3 or codes.shape[2] != 3 or exposures.shape != codes.shape[1:2]:
@@ -73,10 +74,10 @@ def _solve(codes: torch.Tensor, log_exposure: torch.Tensor, smoothness: float) -
 
 def _log_curvature() -> torch.Tensor:
     """Rows that give d2g / d(log z)2 at every level: (LEVELS-3, LEVELS). Any power curve has none."""
-    z = torch.arange(2, LEVELS - 1)
+    z = torch.arange(2, LEVELS - 1, dtype=torch.float64)
     rows = torch.zeros(len(z), LEVELS, dtype=torch.float64)
     at = torch.arange(len(z))
-    rows[at, z - 1], rows[at, z], rows[at, z + 1] = z.square() - z / 2.0, -2.0 * z.square(), z.square() + z / 2.0
+    rows[at, at + 1], rows[at, at + 2], rows[at, at + 3] = z * (z - 0.5), -2 * z * z, z * (z + 0.5)
     return rows / len(z) ** 0.5
 
 
@@ -117,8 +118,8 @@ def sample_static_pixels(
     """Pixels that stand still, spread over picture, clip and code range: codes (P,K,3), exposures (K,), P <= count.
 
     At up to `places` points of the clip two neighbouring periods are read. A pixel stands still where the frames of
-    equal exposure agree within `tolerance` in code value; what is returned is their mean over a 3x3 neighbourhood. Raises
-    ValueError when the clip is shorter than two periods, or has no two periods of the same exposures.
+    equal exposure agree within `tolerance` in code value; what is returned is their mean over a 3x3 neighbourhood.
+    Raises ValueError when the clip is shorter than two periods, or has no two periods of the same exposures.
     """
     period = sequence.period
     last = len(sequence) - 2 * period

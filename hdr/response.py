@@ -110,8 +110,8 @@ def _table_encode(x: torch.Tensor, codes: torch.Tensor, linear: torch.Tensor) ->
 def interpolate(x: torch.Tensor, xs: torch.Tensor, ys: torch.Tensor) -> torch.Tensor:
     """Piecewise linear y(x) through the points (xs, ys), constant outside; differentiable in x.
 
-    xs (N,C) not falling, ys (N,C), C = 1 or the size of x's last axis. Where points share one x the last counts, so that
-    the inverse of a curve with a flat black returns its black code. Raises ValueError on a wrong last axis.
+    xs (N,C) not falling, ys (N,C), C = 1 or the size of x's last axis. Where points share one x the last counts, so
+    that the inverse of a curve with a flat black returns its black code. Raises ValueError on a wrong last axis.
     """
     columns = xs.shape[1]
     if columns > 1 and x.shape[-1] != columns:
