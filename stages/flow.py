@@ -1,0 +1,138 @@
+"""Flow between frames of different exposure: OpenCV DIS on exposure-matched luma, both ways, with a confidence.
+
+Where the pair shows nothing to match, because the longer exposure clips or the shorter one is buried in noise, the motion
+is taken over from a *bridge*: the flow between the two frames of the neighbour's own exposure that enclose the reference,
+which see those areas alike (the idea of Kang et al. 2003 and Kalantari et al. 2013), scaled to the reference's time.
+"""
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+from ..hdr.cv import cv2
+from ..hdr.exposure import luma, match_exposure
+from ..hdr.frames import allocate
+from ..hdr.masks import forward_backward_consistency
+from ..hdr.sequence import ExposureSequence, FlowField
+from ..hdr.warp import warp
+from .run import Progress, quiet, windows
+
+PRESETS = ("ultrafast", "fast", "medium")
+SWITCH = 0.01  # difference of mean code values over which the choice between direct flow and bridge turns
+LONG_SIDE = 1280  # flow is estimated on frames no longer than this and stored at half of that
+
+
+class _PairFlow:
+    """DIS flow and exposure-matched luma between any two frames of a normalized clip, remembered for a while."""
+
+    def __init__(self, sequence: ExposureSequence, preset: str):
+        self.sequence = sequence
+        h, w = sequence.size
+        scale = min(1.0, LONG_SIDE / max(h, w))
+        self.size = (max(round(h * scale), 16), max(round(w * scale), 16))
+        self.dis = cv2().DISOpticalFlow_create(PRESETS.index(preset))
+        self.frames: dict[int, torch.Tensor] = {}
+        self.flows: dict[tuple[int, int], torch.Tensor] = {}
+
+    def frame(self, t: int) -> torch.Tensor:
+        """Gamma-encoded frame t at the working size, (h,w,3)."""
+        if t not in self.frames:
+            frame = self.sequence.frames[[t]].movedim(-1, 1)
+            if self.size != self.sequence.size:
+                frame = F.interpolate(frame, size=self.size, mode="area")
+            self.frames[t] = frame[0].movedim(0, -1)
+        return self.frames[t]
+
+    def matched(self, t: int, exposure: float) -> torch.Tensor:
+        """Luma (h,w) of frame t as it would look at `exposure`, clipped alike."""
+        return luma(match_exposure(self.frame(t), float(self.sequence.exposures[t]), exposure))
+
+    def flow(self, a: int, b: int) -> torch.Tensor:
+        """Backward flow (1,2,h,w) from frame a to frame b, in pixels of the working size."""
+        if (a, b) not in self.flows:
+            exposure = float(self.sequence.exposures[[a, b]].max())
+            pair = [(self.matched(t, exposure) * 255).round().to(torch.uint8).numpy() for t in (a, b)]
+            flow = self.dis.calc(*pair, None)
+            self.flows[a, b] = torch.from_numpy(np.ascontiguousarray(flow.transpose(2, 0, 1)))[None]
+        return self.flows[a, b]
+
+    def forget(self, before: int) -> None:
+        """Drop what frames before `before` needed."""
+        self.frames = {t: v for t, v in self.frames.items() if t >= before}
+        self.flows = {k: v for k, v in self.flows.items() if min(k) >= before}
+
+
+def _direct(pairs: _PairFlow, a: int, b: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Flow a -> b and its forward-backward confidence."""
+    if a == b:
+        return torch.zeros(1, 2, *pairs.size), torch.ones(1, 1, *pairs.size)
+    return pairs.flow(a, b), forward_backward_consistency(pairs.flow(a, b), pairs.flow(b, a))
+
+
+def _bridge(pairs: _PairFlow, t: int, n: int, other: int) -> tuple[torch.Tensor, torch.Tensor] | None:
+    """Flow t -> n through the motion n -> other, two frames of one exposure on either side of t; None where there is none.
+
+    A point at y in frame n is at y + share * f(y) at time t, so y is found by fixed-point iteration.
+    """
+    if (n - t) * (other - t) >= 0 or pairs.sequence.exposures[n] != pairs.sequence.exposures[other]:
+        return None
+    share = (t - n) / (other - n)
+    flow, confidence = _direct(pairs, n, other)
+    to_n = -share * flow
+    for _ in range(3):
+        to_n = -share * warp(flow, to_n)
+    return to_n, warp(confidence, to_n)
+
+
+def _mismatch(pairs: _PairFlow, t: int, n: int, other: int, to_n: torch.Tensor, to_other: torch.Tensor) -> torch.Tensor:
+    """How badly a pair of flows explains reference t (1,1,h,w): both neighbours against t at the longer exposure, where
+    clipping is alike and so costs nothing, and against each other at their own, where t has nothing to say.
+    """
+    exposure = float(pairs.sequence.exposures[[t, n]].max())
+    at_t = pairs.matched(t, exposure)[None, None]
+    cost = torch.zeros_like(at_t)
+    warped = []
+    for frame, flow in ((n, to_n), (other, to_other)):
+        cost += (warp(pairs.matched(frame, exposure)[None, None], flow) - at_t).abs()
+        warped.append(warp(luma(pairs.frame(frame))[None, None], flow))
+    cost += (warped[0] - warped[1]).abs()
+    return F.avg_pool2d(cost, 9, 1, 4, count_include_pad=False)
+
+
+def _flow_pair(pairs: _PairFlow, t: int, n: int, other: int) -> tuple[tuple[torch.Tensor, torch.Tensor], ...]:
+    """Flow (1,2,h,w) and confidence (1,1,h,w) from reference t to the neighbours n and other, one period apart.
+
+    Direct flow and bridge compete where both exist: each pixel goes to the one that explains the frames better.
+    """
+    direct = [_direct(pairs, t, n), _direct(pairs, t, other)]
+    bridge = [_bridge(pairs, t, n, other), _bridge(pairs, t, other, n)]
+    if None in bridge:
+        return tuple(direct)
+    costs = [_mismatch(pairs, t, n, other, x[0][0], x[1][0]) for x in (direct, bridge)]
+    share = torch.sigmoid((costs[0] - costs[1]) / SWITCH)
+    return tuple(tuple(torch.lerp(a, b, share) for a, b in zip(d, e, strict=True)) for d, e in zip(direct, bridge, strict=True))
+
+
+def estimate_flow(sequence: ExposureSequence, preset: str = "medium", progress: Progress = quiet) -> FlowField:
+    """DIS flow from every frame to its neighbours on both sides (`sequence.offsets`) with forward-backward confidence.
+
+    `sequence` is normalized (gamma 2.2). `preset` trades time for accuracy. Returned on a grid of half the working size in
+    half precision: DIS itself ends at half resolution, so nothing is lost.
+    """
+    if preset not in PRESETS:
+        raise ValueError(f"flow preset {preset!r} is unknown: choose one of {', '.join(PRESETS)}")
+    pairs = _PairFlow(sequence, preset)
+    h, w = ((s + 1) // 2 for s in pairs.size)
+    scale = torch.tensor([sequence.size[1] / pairs.size[1], sequence.size[0] / pairs.size[0]]).view(1, 2, 1, 1)
+    flow = {o: allocate((len(sequence), 2, h, w), torch.float16) for o in sequence.offsets}
+    confidence = {o: allocate((len(sequence), 1, h, w), torch.float16) for o in sequence.offsets}
+    for window in windows(len(sequence), 1, progress):
+        t = window[0]
+        for offset in range(1, sequence.period):
+            both = (offset, offset - sequence.period)  # after and before the reference, same exposure
+            found = _flow_pair(pairs, t, *(sequence.neighbour(t, o) for o in both))
+            for o, (full, sure) in zip(both, found, strict=True):
+                flow[o][t] = F.interpolate(full * scale, size=(h, w), mode="area")[0]
+                confidence[o][t] = F.interpolate(sure, size=(h, w), mode="area")[0]
+        pairs.forget(t - 2 * sequence.period)
+    return FlowField(sequence.size, flow, confidence)

@@ -1,0 +1,116 @@
+"""Weighted Merge: noise-optimal merging of candidates with the reference, with ghost rejection. No learned weights.
+
+Every estimate i of a pixel's radiance, taken at exposure e_i, gets the weight  w_i = s_i v_i g_i / var_i  with
+  s_i    well-exposedness: falls to 0 where the frame clips
+  v_i    validity: the confidence of the flow that brought it here
+  var_i  its variance by the sensor model  var = (read^2 + shot e H + quantisation^2) / e^2  (Hasinoff et al. 2010)
+  g_i    ghost rejection: falls to 0 where the estimate contradicts the reference beyond what both variances allow. Where the
+         reference clips it still says something: the truth is not below its clipping level.
+The reference itself is always in the sum, so nothing else is needed where everything was rejected.
+"""
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+
+from ..hdr.exposure import GAMMA, to_ldr
+from ..hdr.frames import allocate
+from ..hdr.sequence import CandidateSet, ExposureSequence
+from .run import Progress, quiet, windows
+
+READ_NOISE = 0.002  # standard deviation, in units of a frame's clipping level
+SHOT_NOISE = 2e-4  # variance per unit of linear signal
+QUANTISATION = 0.5 / 255  # standard deviation of a code value
+MODEL_ERROR = 0.04  # relative error that response, white balance and sub-pixel warping leave between two exposures
+LEAST_VALIDITY = 1e-3  # where nothing is certain, an estimate that contradicts nothing is better than a clipped one
+CLIP_ROLLOFF = 0.05  # code values over which well-exposedness falls from 1 to 0 below the threshold
+
+
+@dataclass(frozen=True)
+class MergeSettings:
+    """blend: 0 = the reference alone, 1 = full merge. highlight_threshold: code value from which a frame counts as clipping.
+    exposure_offset: EV added to every step between exposures. ghost_rejection: 0 = off, 1 = by the sensor model, more = stricter.
+    """
+
+    blend: float = 1.0
+    highlight_threshold: float = 0.97
+    exposure_offset: float = 0.0
+    ghost_rejection: float = 1.0
+
+
+def variance(radiance: torch.Tensor, exposure) -> torch.Tensor:
+    """Variance of a radiance sample captured at `exposure`, same shape as `radiance`."""
+    signal = (radiance * exposure).clamp(1e-5, 1)
+    slope = GAMMA * signal.pow(1 - 1 / GAMMA)  # of linear light over code value
+    return (READ_NOISE**2 + SHOT_NOISE * signal + (slope * QUANTISATION) ** 2) / exposure**2
+
+
+def well_exposed(radiance: torch.Tensor, exposure, threshold: float) -> torch.Tensor:
+    """1 where no channel of the captured frame comes near clipping, falling to nearly 0 at `threshold`: (n,H,W,1).
+
+    What is left keeps an order: where everything clips, the shortest exposure knows best.
+    """
+    code = to_ldr(radiance, exposure).amax(-1, keepdim=True)
+    return torch.maximum(((threshold - code) / CLIP_ROLLOFF).clamp(0, 1), 1e-3 / exposure**4)
+
+
+def _blur(x: torch.Tensor, size: int) -> torch.Tensor:
+    """Box mean over size x size of (n,H,W,C)."""
+    return F.avg_pool2d(x.movedim(-1, 1), size, 1, size // 2, count_include_pad=False).movedim(1, -1)
+
+
+def contradiction(candidate, reference, var_candidate, var_reference, clipped) -> torch.Tensor:
+    """Squared distance of candidate and reference in units of what both variances allow: (n,H,W,1)."""
+    difference = candidate - reference
+    difference = torch.where(clipped, difference.clamp(max=0), difference)
+    allowed = var_candidate + var_reference + (MODEL_ERROR * reference) ** 2
+    return _blur((difference**2 / allowed).mean(-1, keepdim=True), 5)
+
+
+def weighted_merge(
+    sequence: ExposureSequence,
+    candidates: CandidateSet,
+    settings: MergeSettings = MergeSettings(),
+    device="cpu",
+    progress: Progress = quiet,
+) -> torch.Tensor:
+    """Merge the candidates into every frame of `sequence` (normalized): (T,H,W,3) radiance, 1 = shortest exposure's clip."""
+    steps = torch.log2(sequence.exposures)
+    steps = torch.searchsorted(torch.unique(steps), steps).float()  # rank of each frame's exposure
+    corrected = sequence.exposures * torch.exp2(settings.exposure_offset * steps)
+    gain = dict(zip(sequence.exposures.tolist(), (sequence.exposures / corrected).tolist()))
+    out = allocate(sequence.frames.shape)
+    for window in windows(len(sequence), 2, progress):
+        out[window] = _merge_window(sequence, candidates, settings, gain, window, device).cpu()
+    return out
+
+
+def _merge_window(sequence, candidates, settings, gain, window, device) -> torch.Tensor:
+    def column(exposures):
+        return exposures[window].to(device, torch.float32)[:, None, None, None]
+
+    e_ref = column(sequence.exposures)
+    g_ref = torch.tensor([gain[float(e)] for e in sequence.exposures[window]], device=device)[:, None, None, None]
+    captured = sequence.radiance(window).to(device)
+    s_ref = well_exposed(captured, e_ref, settings.highlight_threshold)
+    clipped = to_ldr(captured, e_ref) >= settings.highlight_threshold - CLIP_ROLLOFF / 2
+    reference, var_ref = captured * g_ref, variance(captured, e_ref) * g_ref**2
+    weight = s_ref / var_ref
+    total, norm = weight * reference, weight
+    for candidate in candidates:
+        radiance = candidate.radiance[window].to(device)
+        valid = candidate.validity[window].to(device).clamp(min=LEAST_VALIDITY)
+        if candidate.exposures is None:
+            s, var = 1.0, var_ref * 0.25
+        else:
+            e = column(candidate.exposures)
+            g = torch.tensor([gain[float(x)] for x in candidate.exposures[window]], device=device)[:, None, None, None]
+            s = well_exposed(radiance, e, settings.highlight_threshold)
+            var = variance(radiance, e) * g**2
+            radiance = radiance * g
+        far = contradiction(radiance, reference, var, var_ref, clipped) * settings.ghost_rejection
+        weight = settings.blend * s * valid * torch.exp(-0.5 * far) / var
+        total, norm = total + weight * radiance, norm + weight
+    merged = total / norm
+    return torch.where(clipped, torch.maximum(merged, reference), merged)

@@ -1,0 +1,33 @@
+"""Exposure Normalization: every frame on the field's gamma 2.2 curve, and on one radiance scale (Chen et al. 2021, 3.1)."""
+
+import torch
+
+from ..hdr.exposure import GAMMA
+from ..hdr.frames import allocate
+from ..hdr.response import response_named
+from ..hdr.sequence import ExposureSequence, LazyFrames
+from .run import Progress, quiet, windows
+
+
+def normalize(sequence: ExposureSequence) -> ExposureSequence:
+    """The same clip with its camera response replaced by gamma 2.2: L = decode(code)^(1/2.2), what every system expects.
+
+    Frames are converted when they are read, so nothing is stored. Exposures are rescaled so that the shortest is 1.
+    """
+    gamma = response_named(f"gamma{GAMMA}")
+    exposures = sequence.exposures / sequence.exposures.min()
+    if sequence.response.name == gamma.name:
+        return sequence.with_(exposures=exposures)
+    frames = LazyFrames(sequence.frames.shape, lambda i: gamma.encode(sequence.response.decode(sequence.frames[i])))
+    return sequence.with_(frames=frames, response=gamma, exposures=exposures)
+
+
+def linear_and_gamma(sequence: ExposureSequence, progress: Progress = quiet) -> tuple[torch.Tensor, torch.Tensor]:
+    """The normalized pair as pictures (T,H,W,3): radiance in [0,1], 1 = clipping of the shortest exposure, and the same
+    raised to 1/2.2. Frames of all exposures look equally bright, apart from what clipped.
+    """
+    linear, gamma = allocate(sequence.frames.shape), allocate(sequence.frames.shape)
+    for window in windows(len(sequence), progress=progress):
+        linear[window] = sequence.radiance(window)
+        gamma[window] = linear[window].pow(1 / GAMMA)
+    return linear, gamma
