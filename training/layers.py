@@ -1,0 +1,187 @@
+"""The layers of a synthetic clip: a background seen by a moving camera, and objects with motion of their own."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from . import shapes
+from .motion import Camera, bounds, log_uniform, rotation, similarity, smooth_curve, swing_curve
+from .scenes import Scene, add_grain, perspective_view, sample
+from .shapes import DENSITY, Polygon
+
+Placement = Callable[[float], np.ndarray]
+"""Time in frames -> 3x3 from centred pixels of the frame at that time to the layer's own coordinates."""
+
+
+@dataclass(frozen=True)
+class Layer:
+    """texture: (h,w,4) float32, scene-linear colour times alpha, and alpha. corner: (x,y) of texel (0,0)."""
+
+    texture: np.ndarray
+    corner: np.ndarray
+    placement: Placement
+
+
+def background(
+    scene: Scene, camera: Camera, times: Sequence[float], size: tuple[int, int], rng: np.random.Generator
+) -> Layer:
+    """A view into a panorama, or a piece of a photograph taken as a wall, large enough for the whole camera path."""
+    height, width = size
+    x0, y0, x1, y1 = bounds([camera.to_plane(t) for t in times], width, height)
+    columns, rows = int((x1 - x0) * DENSITY) + 2, int((y1 - y0) * DENSITY) + 2
+    x = (x0 + np.arange(columns, dtype=np.float32) / DENSITY)[None].repeat(rows, 0).astype(np.float32)
+    y = (y0 + np.arange(rows, dtype=np.float32) / DENSITY)[:, None].repeat(columns, 1).astype(np.float32)
+    source_height, source_width = scene.log.shape[:2]
+    if scene.is_panorama and rng.random() < 0.5:
+        view = rotation(rng.uniform(0, 2 * np.pi), np.clip(rng.normal(0, 0.15), -0.35, 0.35), rng.normal(0, 0.03))
+        log = perspective_view(scene, x / camera.focal, y / camera.focal, view)
+        step = source_width / (2 * np.pi) / camera.focal / DENSITY
+    else:
+        usable = 0.8 if scene.is_panorama else 1.0
+        step = min(rng.uniform(0.6, 1.0), usable * source_height / (y1 - y0))
+        if not scene.is_panorama:
+            step = min(step, source_width / (x1 - x0))
+        spare = max(usable * source_height - step * (y1 - y0), 0) / 2
+        middle = np.clip(
+            source_height * (0.5 + rng.normal(0, 0.06)), source_height / 2 - spare, source_height / 2 + spare
+        )
+        row = middle + step * (y - (y0 + y1) / 2)
+        slack = 0.5 if scene.is_panorama else max(0.5 - step * (x1 - x0) / source_width / 2, 0)
+        column = source_width * (0.5 + rng.uniform(-slack, slack)) + step * (x - (x0 + x1) / 2)
+        log = sample(scene.log, column, row, wrap=scene.is_panorama)
+        step /= DENSITY
+    log = add_grain(log, rng.uniform(0.05, 0.35), step, rng)
+    colour = np.exp(log)
+    return Layer(np.dstack((colour, np.ones_like(colour[..., :1]))), np.array([x0, y0]), camera.to_plane)
+
+
+def painted(
+    polygons: list[Polygon],
+    placement: Placement,
+    material: Callable[[int, int], np.ndarray],
+    level: float,
+    rng: np.random.Generator,
+    softness: float = 0.4,
+    holes: bool = False,
+    depth: float = 0.0,
+) -> Layer:
+    """Outlines filled with a material whose mean log radiance is `level`; depth > 0 rounds it, in pixels."""
+    alpha, corner = shapes.cutout(polygons, softness)
+    log = material(*alpha.shape)
+    log = log - np.average(log.mean(-1), weights=alpha + 1e-6) + level
+    if depth > 0:
+        log = log + shapes.rounding(alpha, rng, max(depth * DENSITY, 2))[..., None]
+    if holes:
+        alpha = shapes.perforate(alpha, rng)
+    colour = np.exp(np.minimum(log, level + 4)) * alpha[..., None]
+    return Layer(np.dstack((colour, alpha)).astype(np.float32), corner, placement)
+
+
+def moving(rng: np.random.Generator, size: tuple[int, int], speed: float, carried_by: Camera | None) -> Placement:
+    """Own motion through a random point of the middle frame, with turning and growing.
+
+    speed: pixels a frame. carried_by: the camera, for an object that stands in the scene.
+    """
+    height, width = size
+    x, y = rng.uniform(-0.45, 0.45) * width, rng.uniform(-0.45, 0.45) * height
+    heading = rng.normal(0, 0.5) + (np.pi if rng.random() < 0.5 else 0)
+    if rng.random() < 0.25:
+        heading = rng.uniform(0, 2 * np.pi)
+    if rng.random() < 0.5:
+        along = swing_curve(rng, speed)
+    else:
+        along = smooth_curve(rng, speed, bend=0.3)
+    across = smooth_curve(rng, 0, 0.15 * speed)
+    turn = smooth_curve(rng, rng.normal(0, 0.03) * (1 + 0.05 * speed), rng.exponential(0.03))
+    grow = smooth_curve(rng, rng.normal(0, 0.006), rng.exponential(0.006))
+    start = rng.normal(0, 0.3)
+    c, s = np.cos(heading), np.sin(heading)
+
+    def placement(t: float) -> np.ndarray:
+        a, b = along(t), across(t)
+        scale = np.exp(np.clip(grow(t), -0.5, 0.7))
+        own = np.linalg.inv(similarity(x + c * a - s * b, y + s * a + c * b, start + turn(t), scale))
+        return own if carried_by is None else own @ carried_by.to_plane(t)
+
+    return placement
+
+
+def hinged(parent: Placement, x: float, y: float, angle: Callable[[float], float]) -> Placement:
+    """A part that turns by `angle` about the point (x, y) of its parent."""
+    return lambda t: np.linalg.inv(similarity(x, y, angle(t), 1.0)) @ parent(t)
+
+
+def person(
+    rng: np.random.Generator, body: Placement, height: float, level: float, materials: Sequence[Callable]
+) -> list[Layer]:
+    """A jointed figure: trunk, head, and arms and legs of two parts that swing while it moves. height: pixels."""
+    omega = 2 * np.pi / rng.uniform(10, 30)
+    start = rng.uniform(0, 2 * np.pi)
+    vigour = rng.uniform(0.2, 1.0)
+    trousers, shirt, skin = materials
+    skin_level = level + rng.normal(0, 0.4)
+    layers = []
+
+    def swing(phase: float, size: float, rest: float = 0.0) -> Callable[[float], float]:
+        return lambda t: rest + vigour * size * np.sin(omega * t + start + phase)
+
+    def limb(x, y, part, thickness, phase, size, bend, cover, under):
+        upper = hinged(body, x, y, swing(phase, size))
+        lower = hinged(upper, 0, part * height, swing(phase + 1.2, 0.5 * size, bend))
+        r = thickness * height
+        return [
+            painted([shapes.capsule(0.9 * part * height, 0.8 * r, 0.55 * r)], lower, *under, rng, depth=r),
+            painted([shapes.capsule(part * height, r, 0.8 * r)], upper, *cover, rng, depth=r),
+        ]
+
+    h = height
+    legs, top, bare = (trousers, level + rng.normal(0, 0.5)), (shirt, level + rng.normal(0, 0.5)), (skin, skin_level)
+    layers += limb(-0.08 * h, -0.16 * h, 0.18, 0.035, np.pi, 0.8, -0.4, top, bare)
+    layers += limb(-0.04 * h, 0.1 * h, 0.22, 0.055, 0, 0.5, 0.2, legs, legs)
+    layers += limb(0.04 * h, 0.1 * h, 0.22, 0.055, np.pi, 0.5, 0.2, legs, legs)
+    layers.append(
+        painted([0.42 * h * shapes.blob(rng, 0.15) + (0, -0.3 * h)], body, skin, skin_level, rng, depth=0.05 * h)
+    )
+    trunk = shapes.capsule(0.3 * h, 0.1 * h, 0.075 * h) + (0, -0.16 * h)
+    layers.append(painted([trunk], body, *top, rng, depth=0.06 * h))
+    layers += limb(0.08 * h, -0.16 * h, 0.18, 0.035, 0, 0.8, -0.4, top, bare)
+    return layers
+
+
+def random_object(
+    rng: np.random.Generator,
+    scenes: Sequence[Scene],
+    size: tuple[int, int],
+    camera: Camera,
+    level: float,
+    max_speed: float,
+) -> list[Layer]:
+    """One object of a random kind before a background of mean log radiance `level`: its layers, far to near."""
+    height, width = size
+    speed = log_uniform(rng, 0.3, min(max_speed, 0.3 * width)) if rng.random() < 0.9 else max_speed
+    place = moving(rng, size, speed, camera if rng.random() < 0.6 else None)
+    radius = log_uniform(rng, 0.04, 0.35) * height
+    level = level + rng.normal(0, 0.8)
+    softness = log_uniform(rng, 0.2, 1.5)
+
+    def photographed(h: int, w: int) -> np.ndarray:
+        return shapes.photo(scenes[int(rng.integers(len(scenes)))], h, w, rng)
+
+    def woven(h: int, w: int) -> np.ndarray:
+        return shapes.cloth(h, w, rng)
+
+    material = photographed if rng.random() < 0.6 else woven
+    kind = rng.choice(["blob", "polygon", "person", "wire", "foliage", "lamp"], p=[0.25, 0.2, 0.2, 0.12, 0.13, 0.1])
+    if kind == "person":
+        return person(rng, place, log_uniform(rng, 0.25, 1.0) * height, level, (woven, material, woven))
+    if kind == "wire":
+        outline = [shapes.wire(rng, 4 * radius, log_uniform(rng, 1.2, 8)) for _ in range(int(rng.integers(1, 3)))]
+        return [painted(outline, place, material, level, rng, softness=0.3)]
+    if kind == "lamp":
+        shape = [shapes.blob(rng, max(0.3 * radius, 2), rng.uniform(0.6, 1.6))]
+        return [painted(shape, place, woven, level + rng.uniform(1.5, 6), rng, softness=1.0)]
+    aspect = log_uniform(rng, 0.5, 1.8)
+    outline = shapes.polygon(rng, radius, aspect) if kind == "polygon" else shapes.blob(rng, radius, aspect)
+    depth = rng.uniform(0.05, 1) * radius if rng.random() < 0.7 else 0
+    return [painted([outline], place, material, level, rng, softness, kind == "foliage", depth)]

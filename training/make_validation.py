@@ -1,0 +1,55 @@
+"""The pack's own validation set: `python -m hdrweave.training.make_validation --scenes DIR --out DIR`.
+
+Give it scenes that no network was trained on. Seeds are fixed, so two runs write the same clips.
+"""
+
+import argparse
+from dataclasses import replace
+from pathlib import Path
+
+from .clips import write_clip
+from .scenes import SceneFolder
+from .synthesis import PRESETS, SynthesisSettings, make_clip
+
+SCENES = 8
+FIRST_SEED = 7_000_000
+RATIOS = {2: ((8,), (8,), (8,), (8,), (8,), (4,), (16,), (8,)), 3: ((4, 4),) * 5 + ((3, 3), (2, 6), (4, 4))}
+SIZES = ((448, 256),) * 6 + ((256, 136), (640, 360))
+
+
+def clip_settings(preset: str, period: int, index: int) -> SynthesisSettings:
+    """Settings of clip `index` of a split: size, frames, exposures, phase, and how much moves."""
+    exposures = [1.0]
+    for step in RATIOS[period][index]:
+        exposures.append(exposures[-1] * step)
+    width, height = SIZES[index]
+    return replace(
+        PRESETS[preset],
+        width=width,
+        height=height,
+        frames=7 if period == 2 else 9,
+        exposures=tuple(exposures),
+        phase=index % period,
+        objects=(1 + index % 3, 3 + index % 3),
+        bits=(8,) if index % 2 else (16,),
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--scenes", required=True, help="folder of .exr or .hdr files")
+    parser.add_argument("--out", required=True, help="folder to make")
+    arguments = parser.parse_args()
+    scenes = SceneFolder(arguments.scenes)
+    for preset in PRESETS:
+        for period in (2, 3):
+            for index in range(SCENES):
+                settings = clip_settings(preset, period, index)
+                clip = make_clip(scenes, FIRST_SEED + index, settings)
+                folder = Path(arguments.out) / f"{preset}_{period}exp" / f"scene_{index:02d}"
+                write_clip(folder, clip)
+                print(folder, f"{settings.width}x{settings.height}", clip.exposures.tolist())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,116 @@
+"""Smooth random motion, and the camera: every layer of a clip moves by one homography a frame, so flow is exact."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+Curve = Callable[[float], float]
+"""A smooth function of time; time in frames, 0 in the middle of the clip, where the curve is 0."""
+
+
+def smooth_curve(rng: np.random.Generator, speed: float, sway: float = 0.0, bend: float = 0.3) -> Curve:
+    """Steady motion at `speed` a frame with random acceleration, and swaying whose velocity peaks at about `sway`.
+
+    bend: acceleration as a share of the speed, a frame.
+    """
+    acceleration = speed * rng.uniform(-bend, bend) / 4
+    periods = rng.uniform(6, 30, 3)
+    shares = rng.dirichlet(np.ones(3))
+    phases = rng.uniform(0, 2 * np.pi, 3)
+    omega = 2 * np.pi / periods
+    amplitude = sway * shares / omega
+
+    def curve(t: float) -> float:
+        swing = float(np.sum(amplitude * (np.sin(omega * t + phases) - np.sin(phases))))
+        return speed * t + 0.5 * acceleration * t * abs(t) + swing
+
+    return curve
+
+
+def swing_curve(rng: np.random.Generator, speed: float) -> Curve:
+    """To and fro, reaching `speed` a frame in mid-swing, which is near the middle of the clip."""
+    omega = 2 * np.pi / rng.uniform(8, 24)
+    phase = rng.uniform(-0.6, 0.6)
+    return lambda t: speed / omega * (np.sin(omega * t + phase) - np.sin(phase))
+
+
+def log_uniform(rng: np.random.Generator, low: float, high: float) -> float:
+    """A number from [low, high], its logarithm uniform."""
+    return float(np.exp(rng.uniform(np.log(low), np.log(high))))
+
+
+def similarity(x: float, y: float, angle: float, scale: float) -> np.ndarray:
+    """3x3: from a layer's own coordinates to the plane it lies in: turned by `angle`, scaled, then moved to (x, y)."""
+    c, s = scale * np.cos(angle), scale * np.sin(angle)
+    return np.array([[c, -s, x], [s, c, y], [0, 0, 1.0]])
+
+
+def rotation(yaw: float, pitch: float, roll: float) -> np.ndarray:
+    """Camera to world, for axes x right, y down, z ahead: roll, then pitch (up is negative y), then yaw. Radians."""
+    cy, sy, cp, sp, cr, sr = np.cos(yaw), np.sin(yaw), np.cos(pitch), np.sin(pitch), np.cos(roll), np.sin(roll)
+    about_y = np.array([[cy, 0, sy], [0, 1, 0], [-sy, 0, cy]])
+    about_x = np.array([[1, 0, 0], [0, cp, -sp], [0, sp, cp]])
+    about_z = np.array([[cr, -sr, 0], [sr, cr, 0], [0, 0, 1]])
+    return about_y @ about_x @ about_z
+
+
+@dataclass(frozen=True)
+class Camera:
+    """A camera on the spot: pan and tilt in pixels of the middle frame, roll in radians, zoom in nats.
+
+    focal: pixels. gain: how much of the motion is used.
+    """
+
+    focal: float
+    pan: Curve
+    tilt: Curve
+    roll: Curve
+    zoom: Curve
+    gain: float = 1.0
+
+    def to_plane(self, t: float) -> np.ndarray:
+        """3x3: from centred pixels at time t to the centred pixels of the middle frame (a plane through the scene)."""
+        g = self.gain
+        turn = rotation(g * self.pan(t) / self.focal, -g * self.tilt(t) / self.focal, g * self.roll(t))
+        focal = self.focal * np.exp(g * self.zoom(t))
+        return np.diag([self.focal, self.focal, 1.0]) @ turn @ np.diag([1 / focal, 1 / focal, 1.0])
+
+
+def random_camera(rng: np.random.Generator, width: int, focal: float, strength: float, max_speed: float) -> Camera:
+    """Pan, tilt, roll, zoom and hand shake of random size. strength: 0 = on a tripod; max_speed: pixels a frame."""
+    top = min(max_speed, 0.06 * width)
+    speed = strength * log_uniform(rng, 0.01, 1) * top
+    heading = rng.uniform(0, 2 * np.pi)
+    shake = strength * log_uniform(rng, 0.02, 1) * 0.012 * width
+    return Camera(
+        focal,
+        pan=smooth_curve(rng, speed * np.cos(heading), shake),
+        tilt=smooth_curve(rng, 0.5 * speed * np.sin(heading), shake),
+        roll=smooth_curve(rng, strength * rng.normal(0, 0.002), strength * log_uniform(rng, 0.02, 1) * 0.01),
+        zoom=smooth_curve(rng, strength * rng.normal(0, 0.003), strength * log_uniform(rng, 0.02, 1) * 0.006),
+    )
+
+
+def frame_corners(width: int, height: int) -> np.ndarray:
+    """Homogeneous centred corners of a frame: (3,4)."""
+    x, y = (width + 1) / 2, (height + 1) / 2
+    return np.array([[-x, x, x, -x], [-y, -y, y, y], [1, 1, 1, 1.0]])
+
+
+def bounds(matrices: list[np.ndarray], width: int, height: int) -> np.ndarray:
+    """(x0, y0, x1, y1): what frames of this size see of a plane."""
+    points = np.concatenate([m @ frame_corners(width, height) for m in matrices], axis=1)
+    if points[2].min() < 0.2:
+        return np.array([-np.inf, -np.inf, np.inf, np.inf])
+    points = points[:2] / points[2]
+    return np.concatenate((points.min(1), points.max(1)))
+
+
+def tame(camera: Camera, times: np.ndarray, width: int, height: int, limit: float = 8.0) -> Camera:
+    """The camera with its motion reduced until the clip sees at most `limit` frames' worth of the scene."""
+    while True:
+        x0, y0, x1, y1 = bounds([camera.to_plane(t) for t in times], width, height)
+        if (x1 - x0) * (y1 - y0) < limit * width * height and y1 - y0 < 2.5 * height:
+            return camera
+        camera = Camera(camera.focal, camera.pan, camera.tilt, camera.roll, camera.zoom, 0.75 * camera.gain)

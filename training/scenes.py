@@ -1,0 +1,133 @@
+"""HDR photographs and panoramas as texture: reading, and cutting sharp pieces out of them.
+
+Textures are kept as the natural logarithm of radiance: interpolation there neither rings below zero next to a lamp nor
+smears a sun over its neighbours.
+"""
+
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+
+from ..hdr.cv import cv2
+
+FLOOR = 1e-4  # added before the logarithm; middle grey is 0.18
+RINGING = 0.15  # nats that cubic interpolation may leave the linear one by
+LARGEST = 2048  # pixels; wider photographs are made smaller on reading
+
+
+@dataclass(frozen=True)
+class Scene:
+    """log: (H,W,3) float32, natural log of scene-linear radiance with its median luminance at 0.18."""
+
+    name: str
+    log: np.ndarray
+
+    @property
+    def is_panorama(self) -> bool:
+        """An equirectangular panorama is twice as wide as high, and its left and right edges meet."""
+        return self.log.shape[1] == 2 * self.log.shape[0]
+
+
+def scene_from_radiance(radiance: np.ndarray, name: str = "") -> Scene:
+    """Scene-linear (H,W,3) of any scale to a `Scene`; negative values count as 0."""
+    radiance = np.maximum(np.nan_to_num(np.asarray(radiance, np.float32), posinf=65504.0), 0)
+    shrink = LARGEST / radiance.shape[1]
+    if shrink < 1:
+        radiance = cv2().resize(radiance, None, fx=shrink, fy=shrink, interpolation=cv2().INTER_AREA)
+    median = float(np.median(radiance @ np.array([0.2126, 0.7152, 0.0722], np.float32)))
+    return Scene(name, np.log(radiance * (0.18 / max(median, 1e-9)) + FLOOR))
+
+
+def read_radiance(path) -> np.ndarray:
+    """An OpenEXR or Radiance .hdr file as (H,W,3) float32."""
+    path = Path(path)
+    if path.suffix.lower() == ".exr":
+        import OpenEXR
+
+        channels = OpenEXR.File(str(path)).channels()
+        names = [n for n in ("RGB", "RGBA") if n in channels]
+        if names:
+            return channels[names[0]].pixels[..., :3].astype(np.float32)
+        return np.stack([channels[c].pixels for c in "RGB"], -1).astype(np.float32)
+    image = cv2().imread(str(path), cv2().IMREAD_UNCHANGED)
+    if image is None or image.ndim != 3:
+        raise OSError(f"{path} is not a readable colour .hdr image: give a folder of .exr or .hdr files")
+    return image[..., 2::-1].astype(np.float32)
+
+
+class SceneFolder:
+    """All .exr and .hdr files of a folder, in the order of their names; read when first asked for."""
+
+    def __init__(self, folder):
+        self.paths = sorted(p for p in Path(folder).iterdir() if p.suffix.lower() in (".exr", ".hdr"))
+        if not self.paths:
+            raise OSError(f"{folder} holds no .exr or .hdr file: run scripts/fetch_scenes.sh, or name another folder")
+        self._read = lru_cache(maxsize=64)(lambda path: scene_from_radiance(read_radiance(path), path.stem))
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def __getitem__(self, index: int) -> Scene:
+        return self._read(self.paths[index])
+
+
+def sample(log: np.ndarray, x: np.ndarray, y: np.ndarray, wrap: bool) -> np.ndarray:
+    """`log` (H,W,3) at pixel positions x, y, each (h,w): cubic, without its ringing. Edges mirror."""
+    cv = cv2()
+    border = cv.BORDER_REFLECT_101
+    if wrap:
+        pad = 8
+        width = log.shape[1]
+        log = np.concatenate((log[:, -pad:], log, log[:, :pad]), axis=1)
+        x = np.mod(x, width) + pad
+    x, y = x.astype(np.float32), y.astype(np.float32)
+    linear = cv.remap(log, x, y, cv.INTER_LINEAR, borderMode=border)
+    cubic = cv.remap(log, x, y, cv.INTER_CUBIC, borderMode=border)
+    return np.clip(cubic, linear - RINGING, linear + RINGING)
+
+
+def perspective_view(scene: Scene, x: np.ndarray, y: np.ndarray, rotation: np.ndarray) -> np.ndarray:
+    """The panorama in direction rotation @ (x, y, 1), x to the right and y down: log radiance (h,w,3)."""
+    height, width = scene.log.shape[:2]
+    ray = np.stack((x, y, np.ones_like(x)), -1) @ rotation.T.astype(np.float32)
+    longitude = np.arctan2(ray[..., 0], ray[..., 2])
+    latitude = np.arctan2(ray[..., 1], np.hypot(ray[..., 0], ray[..., 2]))
+    column = (longitude / (2 * np.pi) + 0.5) * width - 0.5
+    row = (latitude / np.pi + 0.5) * height - 0.5
+    return sample(scene.log, column, row, wrap=True)
+
+
+@lru_cache(maxsize=1)
+def grain_tiles() -> list[np.ndarray]:
+    """Periodic 512x512 band-limited noise, mean 0 and variance 1: even, veined and clotted."""
+    rng = np.random.default_rng(20240)
+    frequency = np.hypot(np.fft.fftfreq(512)[:, None], np.fft.fftfreq(512)[None])
+    frequency[0, 0] = 1
+
+    def band(low, high, slope):
+        keep = np.exp(-np.square(frequency / high)) * (1 - np.exp(-np.square(frequency / low))) / frequency**slope
+        tile = np.fft.ifft2(np.fft.fft2(rng.standard_normal((512, 512))) * keep).real
+        return tile / tile.std()
+
+    tiles = [band(0.03, 0.22, 0.5), -np.abs(band(0.02, 0.12, 0.3)), np.tanh(2 * band(0.02, 0.15, 0.6))]
+    return [((t - t.mean()) / t.std()).astype(np.float32) for t in tiles]
+
+
+def add_grain(log: np.ndarray, amount: float, source_step: float, rng: np.random.Generator) -> np.ndarray:
+    """Sharpen an enlarged texture and give it detail at pixel scale, where it has texture already: skies stay smooth.
+
+    source_step: pixels of the source per texel, so 0.25 for a fourfold enlargement.
+    """
+    cv = cv2()
+    radius = min(1 / source_step, 8.0)
+    soft = cv.GaussianBlur(log, (0, 0), radius)
+    activity = np.abs(log[..., 1] - soft[..., 1])
+    activity = 6 * cv.GaussianBlur(np.minimum(activity, 0.25), (0, 0), 2 * radius)
+    log = log + np.clip(0.5 * (log - soft), -0.3, 0.3)
+    tiles = grain_tiles()
+    tile = tiles[rng.integers(len(tiles))]
+    rows = (np.arange(log.shape[0]) + rng.integers(512)) % 512
+    columns = (np.arange(log.shape[1]) + rng.integers(512)) % 512
+    return log + (amount * np.clip(activity, 0.03, 1) * tile[rows][:, columns])[..., None]

@@ -1,0 +1,41 @@
+"""How a camera turns light into code values: noise, clipping, response, quantisation, compression, and their errors."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..hdr.cv import cv2
+
+
+@dataclass(frozen=True)
+class Sensor:
+    """read_noise: standard deviation, shot_noise: variance at full scale, both on linear light where 1.0 clips.
+
+    gamma: the curve really applied (it is decoded as 2.2). contrast: strength of an S-curve on the code values.
+    balance: (period,3) linear gains of every exposure's channels. quality: of a JPEG round trip, None = none.
+    """
+
+    read_noise: float
+    shot_noise: float
+    bits: int
+    gamma: float
+    contrast: float
+    balance: np.ndarray
+    quality: int | None
+
+
+def capture(light: np.ndarray, sensor: Sensor, phase: int, rng: np.random.Generator) -> np.ndarray:
+    """Exposed linear light (H,W,3), unclipped, to code values in [0,1] on the grid of `sensor.bits`, float32."""
+    light = light * sensor.balance[phase].astype(np.float32)
+    deviation = np.sqrt(sensor.read_noise**2 + sensor.shot_noise * np.minimum(light, 1)).astype(np.float32)
+    light = light + deviation * rng.standard_normal(light.shape, dtype=np.float32)
+    code = np.clip(light, 0, 1) ** np.float32(1 / sensor.gamma)
+    if sensor.contrast:
+        code = np.clip(code + sensor.contrast * code * (1 - code) * (2 * code - 1), 0, 1)
+    if sensor.quality is not None:
+        cv = cv2()
+        flags = [cv.IMWRITE_JPEG_QUALITY, sensor.quality]
+        image = np.round(code[..., ::-1] * 255).astype(np.uint8)
+        return cv.imdecode(cv.imencode(".jpg", image, flags)[1], cv.IMREAD_COLOR)[..., ::-1].astype(np.float32) / 255
+    steps = np.float32(2**sensor.bits - 1)
+    return np.round(code * steps) / steps
