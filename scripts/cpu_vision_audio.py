@@ -1,7 +1,7 @@
 """Make torchvision and torchaudio importable beside a CPU-only torch; harmless where they already are.
 
-The wheels of both on PyPI are linked against CUDA libraries that a CPU torch does not contain. ComfyUI imports them at its
-start and needs none of their compiled operators. Run by setup_engine.sh in the engine's own environment, never elsewhere.
+The wheels of both on PyPI are linked against CUDA libraries that a CPU torch does not contain. ComfyUI imports them at
+its start and needs none of their compiled operators. Run by setup_engine.sh in the engine's own environment only.
 """
 
 import subprocess

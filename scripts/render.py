@@ -1,0 +1,157 @@
+#!/usr/bin/env python3
+"""Run a saved ComfyUI workflow without a browser, in an engine of its own or on a running server.
+
+    scripts/render.py workflows/classical_hdr.json --set "Load Alternating Exposures.path=/clips/take7.mov" --out take7
+
+Needs only Python; without --server also the engine that scripts/setup_engine.sh makes.
+"""
+
+import argparse
+import contextlib
+import json
+import re
+import signal
+import sys
+import time
+from pathlib import Path
+
+import comfy_client
+from ui_to_api import to_prompt, widget_inputs
+
+
+def main(arguments=None) -> int:
+    options = _parse(arguments)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that the engine is stopped, too
+    try:
+        workflow = json.loads(Path(options.workflow).read_text(encoding="utf-8"))
+        with _server(options) as base:
+            files = render(base, workflow, options.set, Path(options.out), progress=Progress())
+    except KeyboardInterrupt:
+        print("\nstopped", file=sys.stderr)
+        return 130
+    except (comfy_client.RunFailed, ValueError, OSError, RuntimeError) as error:
+        print(f"\n{error}", file=sys.stderr)
+        return 1
+    print(f"\n{len(files)} files in {Path(options.out).resolve()}")
+    for line in summary(files, Path(options.out)):
+        print(f"  {line}")
+    return 0
+
+
+def _parse(arguments):
+    parser = argparse.ArgumentParser(description="Run a saved ComfyUI workflow without a browser.")
+    parser.add_argument("workflow", help="a workflow saved by ComfyUI (.json; Save or Export (API))")
+    parser.add_argument(
+        *("--set", "-s"), metavar='"NODE.INPUT=VALUE"', action="append", default=[],
+        help="set an input of the node with this title (or type, or #id); may be given many times",
+    )  # fmt: skip
+    parser.add_argument("--server", metavar="URL", help="use this running ComfyUI instead of starting one")
+    parser.add_argument("--out", metavar="DIR", default="out", help="folder for the results (default: out)")
+    return parser.parse_args(arguments)
+
+
+def _server(options):
+    if options.server:
+        return contextlib.nullcontext(options.server.rstrip("/"))
+    if not (comfy_client.ENGINE / "extra.yaml").is_file():
+        raise ValueError(
+            "there is no engine yet: run scripts/setup_engine.sh first, or name a running ComfyUI with --server"
+        )
+    print("starting ComfyUI …", flush=True)
+    return comfy_client.engine(Path(options.out))
+
+
+def render(base: str, workflow: dict, settings, out: Path, progress) -> list[Path]:
+    """Run `workflow` (UI or API format) on the server `base`; the files it wrote, as paths under `out`.
+
+    settings: "Node.input=value" strings. What a server elsewhere wrote is downloaded, if its nodes name their files.
+    Raises ValueError for a setting that fits nothing, RunFailed when the server refuses or breaks off the run.
+    """
+    info = comfy_client.call(base, "/object_info")
+    prompt = to_prompt(workflow, info)
+    for setting in settings:
+        apply(prompt, info, setting)
+    begin = time.time() - 1
+    entry = comfy_client.run(base, prompt, progress)
+    progress.end()
+    written = sorted(p for p in out.rglob("*") if p.is_file() and p.stat().st_mtime >= begin) if out.is_dir() else []
+    if not written:
+        written = [
+            comfy_client.fetch(base, file, out) for file in comfy_client.files_of(entry) if file["type"] == "output"
+        ]
+    return written
+
+
+def apply(prompt: dict, info: dict, setting: str) -> None:
+    """Change `prompt` as `setting` says ("Node title.input=value"); the value is read as the input's type asks."""
+    target, equals, value = setting.partition("=")
+    name, dot, key = target.strip().rpartition(".")
+    if not (equals and dot):
+        raise ValueError(f'--set "{setting}" is not of the form "Node title.input=value"')
+    wanted = name.lower()
+    found = [i for i, n in prompt.items() if wanted in (n["_meta"]["title"].lower(), n["class_type"].lower(), f"#{i}")]
+    if len(found) != 1:
+        titles = ", ".join(sorted(f"{n['_meta']['title']} (#{i})" for i, n in prompt.items()))
+        raise ValueError(f"{len(found) or 'no'} nodes are called {name!r}; the workflow has: {titles}")
+    node = prompt[found[0]]
+    specs = dict(widget_inputs(info[node["class_type"]]))
+    if key not in specs:
+        raise ValueError(f"{name} has no setting {key!r}; it has: {', '.join(specs)}")
+    node["inputs"][key] = _typed(value.strip(), specs[key], f"{name}.{key}")
+
+
+def _typed(value: str, spec, where: str):
+    kind = "COMBO" if isinstance(spec[0], list) else spec[0]
+    try:
+        if kind == "BOOLEAN":
+            return {
+                "true": True,
+                "1": True,
+                "yes": True,
+                "on": True,
+                "false": False,
+                "0": False,
+                "no": False,
+                "off": False,
+            }[value.lower()]
+        return {"INT": int, "FLOAT": float}.get(kind, str)(value)
+    except (ValueError, KeyError):
+        raise ValueError(f"{where} takes {kind}, not {value!r}") from None
+
+
+def summary(files: list[Path], folder: Path) -> list[str]:
+    """The files relative to `folder`, one on a line, numbered sequences drawn together."""
+    sequences = {}
+    for path in files:
+        shown = path.resolve().relative_to(folder.resolve()).as_posix()
+        stem, number, suffix = re.fullmatch(r"(.*?)(\d{4,}|)(_?\.\w+|)", shown).groups()
+        sequences.setdefault((stem, suffix), []).append(number)
+    return [
+        f"{stem}{numbers[0]}{suffix}" if len(numbers) == 1 else f"{stem}[{numbers[0]}-{numbers[-1]}]{suffix}, {len(numbers)} files"
+        for (stem, suffix), numbers in sequences.items()
+    ]
+
+
+class Progress:
+    """Shows which node works and how far it is: one moving line on a terminal, one line for each node elsewhere."""
+
+    def __init__(self):
+        self.title, self.begin, self.live = None, 0.0, sys.stdout.isatty()
+
+    def __call__(self, title: str, done: int, total: int) -> None:
+        if title != self.title:
+            self.end()
+            self.title, self.begin = title, time.monotonic()
+        if self.live:
+            share = f"{done}/{total}" if total else ""
+            print(f"\r\033[K  {title} {share}", end="", flush=True)
+
+    def end(self) -> None:
+        """Close the line of the node that has just finished."""
+        if self.title:
+            print(f"{chr(13) if self.live else ''}  {self.title} {time.monotonic() - self.begin:.1f} s", flush=True)
+        self.title = None
+
+
+if __name__ == "__main__":
+    sys.exit(main())
