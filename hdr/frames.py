@@ -40,17 +40,19 @@ def allocate(shape, dtype: torch.dtype = torch.float32, ram_limit: int | None = 
         return torch.zeros(shape, dtype=dtype)
     folder = Path(_scratch or tempfile.gettempdir())
     folder.mkdir(parents=True, exist_ok=True)
+    need = f"{size / 1e9:.1f} GB of scratch space are needed for {shape[0]} frames"
+    remedy = "free some space, load fewer frames, or move ComfyUI's temp folder (--temp-directory)"
     free = shutil.disk_usage(folder).free
     if size > free:
-        raise OSError(
-            f"{size / 1e9:.1f} GB of scratch space are needed for {shape[0]} frames, {folder} has {free / 1e9:.1f} GB free: "
-            "free some space, load fewer frames, or move ComfyUI's temp folder (--temp-directory)"
-        )
+        raise OSError(f"{need}, {folder} has {free / 1e9:.1f} GB free: {remedy}")
     with tempfile.TemporaryFile(dir=folder, prefix="hdrweave-") as file:
-        if hasattr(os, "posix_fallocate"):
-            os.posix_fallocate(file.fileno(), 0, size)  # a full disk is an error here, a crash on a later write
-        else:
-            file.truncate(size)
+        try:
+            if hasattr(os, "posix_fallocate"):
+                os.posix_fallocate(file.fileno(), 0, size)  # a full disk is an error here, a crash on a later write
+            else:
+                file.truncate(size)
+        except OSError as error:  # a quota, or somebody else's data in the meantime
+            raise OSError(f"{need}, {folder} could not give them ({error.strerror}): {remedy}") from error
         view = _Map(file.fileno(), size)
     _maps[id(view)] = view
     log.info("%.1f GB of frames on disk in %s", size / 1e9, folder)

@@ -1,0 +1,117 @@
+import errno
+import os
+from fractions import Fraction
+
+import numpy as np
+import OpenEXR
+import pytest
+from hdrweave.hdr.exr import COMPRESSIONS, read_exr, write_exr
+from hdrweave.hdr.rgbe import read_hdr, write_hdr
+
+
+@pytest.fixture
+def rgb():
+    return np.random.default_rng(0).gamma(0.5, 4.0, (37, 53, 3)).astype(np.float32)  # odd sizes
+
+
+@pytest.mark.parametrize("half", [True, False])
+@pytest.mark.parametrize("compression", COMPRESSIONS)
+def test_round_trip(tmp_path, rgb, half, compression):
+    path = tmp_path / "a.exr"
+    assert write_exr(path, rgb, half, compression) == (0, 0)
+    back, header = read_exr(path)
+    expected = rgb.astype(np.float16).astype(np.float32) if half else rgb
+    if compression == "DWAA":
+        assert np.median(abs(back - rgb) / (rgb + 0.01)) < 0.02
+    else:
+        np.testing.assert_array_equal(back, expected)
+    wanted = {"none": "NO_COMPRESSION"}.get(compression, f"{compression}_COMPRESSION")
+    assert header["compression"] == getattr(OpenEXR, wanted)
+    assert OpenEXR.File(str(path)).channels()["RGB"].pixels.dtype == (np.float16 if half else np.float32)
+
+
+def test_attributes_as_another_reader_sees_them(tmp_path, rgb):
+    given = {"framesPerSecond": Fraction(24000, 1001), "expTime": 1 / 48, "isoSpeed": 800.0, "comments": "test"}
+    write_exr(tmp_path / "a.exr", rgb, attributes=given)
+    header = OpenEXR.File(str(tmp_path / "a.exr")).header()
+    assert header["framesPerSecond"] == Fraction(24000, 1001)
+    assert header["expTime"] == pytest.approx(1 / 48) and header["isoSpeed"] == 800 and header["comments"] == "test"
+    # ITU-R BT.709: R 0.64 0.33, G 0.30 0.60, B 0.15 0.06, D65 0.3127 0.3290
+    assert header["chromaticities"] == pytest.approx((0.64, 0.33, 0.3, 0.6, 0.15, 0.06, 0.3127, 0.329))
+    assert header["colorInteropID"] == "lin_rec709_scene" and header["software"].startswith("HDRWeave")
+
+
+def test_what_half_cannot_hold_is_clamped_and_counted(tmp_path, rgb):
+    rgb[0, 0] = (1e5, np.inf, -np.inf)
+    rgb[1, 1] = (np.nan, 65504, -2)
+    assert write_exr(tmp_path / "a.exr", rgb) == (3, 1)
+    back, _ = read_exr(tmp_path / "a.exr")
+    assert back[0, 0].tolist() == [65504, 65504, -65504] and back[1, 1].tolist() == [0, 65504, -2]
+    assert write_exr(tmp_path / "b.exr", rgb, half=False) == (2, 1)
+    assert read_exr(tmp_path / "b.exr")[0][0, 0, 0] == 1e5
+
+
+def test_luminance_alone_and_a_cropped_data_window(tmp_path):
+    grey = np.full((4, 6), 0.5, np.float32)
+    windows = {
+        "dataWindow": (np.array([2, 1], np.int32), np.array([7, 4], np.int32)),
+        "displayWindow": (np.array([0, 0], np.int32), np.array([9, 9], np.int32)),
+    }
+    header = {"compression": OpenEXR.ZIP_COMPRESSION, "type": OpenEXR.scanlineimage, **windows}
+    OpenEXR.File(header, {"Y": grey}).write(str(tmp_path / "y.exr"))
+    back, _ = read_exr(tmp_path / "y.exr")
+    assert back.shape == (10, 10, 3) and (back[1:5, 2:8] == 0.5).all() and back.sum() == 0.5 * 24 * 3
+
+
+def test_bad_files(tmp_path, rgb):
+    with pytest.raises(FileNotFoundError, match="does not exist"):
+        read_exr(tmp_path / "no.exr")
+    (tmp_path / "junk.exr").write_bytes(b"junk" * 99)
+    (tmp_path / "empty.exr").touch()
+    write_exr(tmp_path / "a.exr", rgb)
+    (tmp_path / "short.exr").write_bytes((tmp_path / "a.exr").read_bytes()[:3000])
+    for name in ("junk", "empty", "short"):
+        with pytest.raises(OSError, match=f"{name}.exr is"):
+            read_exr(tmp_path / f"{name}.exr")
+    for name in ("junk.exr", "empty.exr"):
+        with pytest.raises(OSError, match="not a readable Radiance file"):
+            read_hdr(tmp_path / name)
+    header = {"compression": OpenEXR.ZIP_COMPRESSION, "type": OpenEXR.scanlineimage}
+    OpenEXR.File(header, {"Z": rgb[..., 0].copy()}).write(str(tmp_path / "z.exr"))
+    with pytest.raises(ValueError, match="channels Z"):
+        read_exr(tmp_path / "z.exr")
+    with pytest.raises(ValueError, match="compression is 'LZW'"):
+        write_exr(tmp_path / "b.exr", rgb, compression="LZW")
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
+def test_a_full_disk_under_the_library_leaves_nothing(tmp_path, rgb):
+    (tmp_path / ".a.partial.exr").symlink_to("/dev/full")
+    with pytest.raises(OSError, match="the disk is full"):
+        write_exr(tmp_path / "a.exr", rgb)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_failed_write_keeps_the_old_file(tmp_path, rgb, monkeypatch):
+    for write, name in ((write_exr, "a.exr"), (write_hdr, "a.hdr")):
+        write(tmp_path / name, rgb)
+        before = (tmp_path / name).read_bytes()
+
+        def full(*_):
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+        monkeypatch.setattr(os, "replace", full)
+        with pytest.raises(OSError, match="the disk is full"):
+            write(tmp_path / name, rgb * 2)
+        monkeypatch.undo()
+        assert (tmp_path / name).read_bytes() == before
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["a.exr", "a.hdr"]
+
+
+def test_radiance_files_hold_a_percent(tmp_path, rgb):
+    rgb[0, 0] = (np.nan, -1, 3)
+    assert write_hdr(tmp_path / "a.hdr", rgb) == (1, 1)
+    back = read_hdr(tmp_path / "a.hdr")
+    rgb[0, 0, :2] = 0
+    assert (abs(back - rgb) <= rgb.max(-1, keepdims=True) / 128).all()  # 8 bits under the largest channel
+    assert (tmp_path / "a.hdr").read_bytes().startswith(b"#?R")

@@ -1,0 +1,108 @@
+import re
+
+import numpy as np
+import pytest
+from hdrweave.hdr.cv import cv2
+from hdrweave.hdr.exr import write_exr
+from hdrweave.hdr.image_files import read_image
+from hdrweave.hdr.image_sequence import find_sequence
+
+
+def touch(folder, *names):
+    for name in names:
+        (folder / name).touch()
+
+
+def names(files):
+    return [file.name for file in files]
+
+
+def test_every_form_of_path_finds_the_same_files(tmp_path):
+    shot = [f"shot_v2.{n:04d}.png" for n in range(998, 1003)]
+    touch(tmp_path, *reversed(shot), "shot_v2.txt", "other.0001.tif", "shot_v2.0999.jpg")
+    for form in ("shot_v2.####.png", "shot_v2.%04d.png", "shot_v2.%d.png", shot[0], shot[3]):
+        assert names(find_sequence(tmp_path / form)) == shot
+
+
+def test_a_folder_with_one_sequence(tmp_path):
+    touch(tmp_path, "a9.exr", "a10.exr", "a11.exr", "notes.txt", "cover.png", ".a12.exr")
+    assert names(find_sequence(tmp_path)) == ["a9.exr", "a10.exr", "a11.exr"]
+
+
+def test_the_changing_number_is_found_when_a_later_one_stays(tmp_path):
+    shot = [f"clip.{n:03d}.1080p.png" for n in range(3)]
+    touch(tmp_path, *shot)
+    assert names(find_sequence(tmp_path / shot[1])) == shot
+
+
+def test_one_image_alone(tmp_path):
+    touch(tmp_path, "photo.png")
+    assert names(find_sequence(tmp_path / "photo.png")) == ["photo.png"]
+
+
+def test_holes_are_named_and_counted(tmp_path):
+    touch(tmp_path, *(f"a.{n:04d}.png" for n in range(1, 21) if n not in (3, 7, 8, 9, 10, 11, 12)))
+    with pytest.raises(ValueError, match=r"lacks 7 of the frames 1 to 20 \(3, 7, 8, 9, 10 …\)"):
+        find_sequence(tmp_path / "a.0001.png")
+
+
+def test_what_cannot_be_found_or_told_apart(tmp_path):
+    for path, message in (
+        ("no.png", "does not exist"),
+        ("no.####.png", "no file matches"),
+        ("gone/a.#.png", "no file"),
+    ):
+        with pytest.raises(FileNotFoundError, match=message):
+            find_sequence(tmp_path / path)
+    with pytest.raises(FileNotFoundError, match="no numbered images"):
+        find_sequence(tmp_path)
+    touch(tmp_path, "a1.png", "a2.png", "b1.png")
+    with pytest.raises(ValueError, match=re.escape("2 sequences (a####.png, b####.png)")):
+        find_sequence(tmp_path)
+    touch(tmp_path, "a01.png")
+    with pytest.raises(ValueError, match="number 1 occurs twice"):
+        find_sequence(tmp_path / "a1.png")
+
+
+@pytest.mark.parametrize(
+    "suffix, dtype", [("png", np.uint8), ("png", np.uint16), ("tif", np.uint16), ("tif", np.float32)]
+)
+def test_images_come_back_in_their_depth_as_rgb(tmp_path, suffix, dtype):
+    rng = np.random.default_rng(0)
+    rgb = (
+        rng.random((5, 7, 3), np.float32)
+        if dtype == np.float32
+        else rng.integers(0, np.iinfo(dtype).max, (5, 7, 3), dtype)
+    )
+    path = tmp_path / f"a.{suffix}"
+    path.write_bytes(cv2().imencode(path.suffix, rgb[..., ::-1])[1].tobytes())
+    pixels, alpha = read_image(path)
+    assert pixels.dtype == dtype and not alpha
+    np.testing.assert_array_equal(pixels, rgb)
+
+
+def test_jpeg_gray_and_alpha(tmp_path):
+    red = np.zeros((16, 16, 3), np.uint8)
+    red[..., 2] = 200  # OpenCV writes BGR
+    (tmp_path / "red.jpg").write_bytes(cv2().imencode(".jpg", red)[1].tobytes())
+    assert abs(read_image(tmp_path / "red.jpg")[0][8, 8].astype(int) - (200, 0, 0)).max() < 5
+    gray = np.arange(12, dtype=np.uint8).reshape(3, 4)
+    (tmp_path / "gray.png").write_bytes(cv2().imencode(".png", gray)[1].tobytes())
+    pixels, alpha = read_image(tmp_path / "gray.png")
+    assert not alpha and (pixels == gray[..., None]).all() and pixels.shape == (3, 4, 3)
+    bgra = np.random.default_rng(0).integers(0, 255, (3, 4, 4), np.uint8)
+    (tmp_path / "alpha.png").write_bytes(cv2().imencode(".png", bgra)[1].tobytes())
+    pixels, alpha = read_image(tmp_path / "alpha.png")
+    assert alpha and (pixels == bgra[..., 2::-1]).all()
+
+
+def test_exr_and_bad_images(tmp_path):
+    write_exr(tmp_path / "a.exr", np.full((3, 4, 3), 7.5))
+    assert read_image(tmp_path / "a.exr")[0].max() == 7.5
+    touch(tmp_path, "empty.png")
+    (tmp_path / "junk.png").write_bytes(b"junk" * 50)
+    for name in ("empty.png", "junk.png"):
+        with pytest.raises(OSError, match=f"{name} is not a readable"):
+            read_image(tmp_path / name)
+    with pytest.raises(FileNotFoundError, match="does not exist"):
+        read_image(tmp_path / "no.jpg")

@@ -1,0 +1,53 @@
+import pytest
+from hdrweave.hdr.pattern import parse_pattern
+
+
+@pytest.mark.parametrize(
+    "text, expected",
+    [
+        ("-3,0", [1, 8]),
+        ("0 -3", [8, 1]),
+        ("−2; 0; +2", [1, 4, 16]),
+        ("EV -1.5, 1.5", [1, 8]),
+        ("-3 EV, 0 EV", [1, 8]),
+        ("1/500,1/60", [1, 500 / 60]),
+        ("2ms,16ms", [1, 8]),
+        ("2 ms 16 ms", [1, 8]),
+        ("0.002s,0.016s", [1, 8]),
+        ("250us, 1/1000 s", [1, 4]),
+        ("ISO 100,800", [1, 8]),
+        ("iso800 iso100", [8, 1]),
+        ("100,400,1600", [1, 4, 16]),
+        ("-2,0,2,0", [1, 4, 16, 4]),
+    ],
+)
+def test_every_way_of_writing_a_pattern(text, expected):
+    assert parse_pattern(text) == pytest.approx(expected)
+
+
+def test_auto_is_none():
+    assert parse_pattern(" Auto ") is None
+
+
+@pytest.mark.parametrize(
+    "text, message",
+    [
+        ("", "0 exposures"),
+        ("-3", "1 exposures"),
+        ("0,0", "the same"),
+        ("2ms,2ms,2ms", "the same"),
+        ("ISO 0,100", "0 or less"),
+        ("0s,1s", "0 or less"),
+        ("-1/60,1/500", "0 or less"),
+        ("0,17", "16 stops"),
+        ("1us,10s", "16 stops"),
+        ("1/500,0.016", "unit"),
+        ("ISO 100,2ms", "unit"),
+        ("short,long", "cannot be read at 'short,long'"),
+        ("1/0,1/60", "cannot be read"),
+        ("-3,0x", "cannot be read at '0x'"),
+    ],
+)
+def test_bad_patterns_name_the_fault(text, message):
+    with pytest.raises(ValueError, match=message):
+        parse_pattern(text)

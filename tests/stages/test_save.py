@@ -1,0 +1,123 @@
+import errno
+
+import OpenEXR
+import pytest
+import torch
+from hdrweave.hdr.response import response_named
+from hdrweave.hdr.sequence import ExposureSequence, LazyFrames
+from hdrweave.stages.load import load_hdr
+from hdrweave.stages.save import save_sequence
+
+
+@pytest.fixture
+def hdr():
+    return torch.rand(5, 9, 11, 3, generator=torch.Generator().manual_seed(0)) * 3
+
+
+@pytest.fixture
+def sequence():
+    exposures = torch.tensor([1.0, 8, 1, 8, 1])
+    return ExposureSequence(torch.zeros(5, 9, 11, 3), exposures, response_named("gamma2.2"), 2)
+
+
+def test_compositing_scale_names_and_metadata(tmp_path, hdr, sequence):
+    report = save_sequence(hdr, tmp_path, "film/shot", sequence=sequence, metadata={"prompt": "{}"})
+    assert report.folder == tmp_path / "film" / "shot_v001" and report.factor == 8
+    assert [p.name for p in report.paths] == [f"shot.{n}.exr" for n in range(1001, 1006)]
+    torch.testing.assert_close(load_hdr(report.folder, gain=1 / 8), hdr, rtol=1e-3, atol=1e-6)
+    header = OpenEXR.File(str(report.paths[1])).header()
+    assert header["framesPerSecond"] == 24 and header["hdrweaveExposure"] == 8 and header["prompt"] == "{}"
+    assert header["hdrweavePattern"] == "1, 8" and header["hdrweaveResponse"] == "gamma2.2"
+    assert header["hdrweaveScale"] == "compositing" and "longest exposure" in header["comments"]
+
+
+def test_research_scale_float_is_exact_and_lazy_frames_do(tmp_path, hdr):
+    lazy = LazyFrames(hdr.shape, lambda indices: hdr[indices])
+    report = save_sequence(lazy, tmp_path, "a", "exr float", "PIZ", "research", start=0, padding=6, fps=29.97)
+    assert report.paths[0].name == "a.000000.exr" and report.factor == 1
+    assert torch.equal(load_hdr(report.paths[2]), hdr)
+    assert torch.equal(load_hdr(report.folder / "a.######.exr", start=1, count=2), hdr[1:3])
+    assert float(OpenEXR.File(str(report.paths[0])).header()["framesPerSecond"]) == pytest.approx(29.97, abs=1e-3)
+
+
+def test_radiance_files(tmp_path, hdr):
+    report = save_sequence(hdr, tmp_path, "a", "hdr", scale="research")
+    assert report.paths[0].suffix == ".hdr"
+    torch.testing.assert_close(load_hdr(report.folder), hdr, rtol=0, atol=3 / 128)
+
+
+def test_a_second_run_gets_its_own_folder(tmp_path, hdr):
+    folders = [save_sequence(hdr[:1] * k, tmp_path, "a", scale="research").folder.name for k in range(3)]
+    assert folders == ["a_v001", "a_v002", "a_v003"]
+    assert load_hdr(tmp_path / "a_v001").max() == 0
+
+
+@pytest.mark.parametrize("prefix", ["../out", "/etc/out", "a/../../out", "", ".", "link/out"])
+def test_nothing_leaves_the_output_folder(tmp_path, hdr, prefix):
+    root = tmp_path / "root"
+    root.mkdir()
+    (root / "link").symlink_to(tmp_path)
+    with pytest.raises(ValueError, match="stays inside"):
+        save_sequence(hdr, root, prefix, scale="research")
+    assert [p.name for p in tmp_path.rglob("*")] == ["root", "link"]
+
+
+def test_overflow_and_nan_are_reported(tmp_path, hdr):
+    hdr[0, 0, 0], hdr[3, 1, 1, 0], hdr[4, 0, 0, 2] = 1e6, float("nan"), float("inf")
+    report = save_sequence(hdr, tmp_path, "a", scale="research")
+    assert (report.clamped, report.nan) == (4, 1)
+    assert "4 values beyond the range" in str(report) and "1 values were not a number" in str(report)
+    assert load_hdr(report.folder).isfinite().all()
+
+
+@pytest.mark.parametrize("done", [0, 3])
+def test_a_full_disk_leaves_complete_frames_only(tmp_path, hdr, monkeypatch, done):
+    written = []
+
+    class Full(OpenEXR.File):
+        def write(self, path):
+            written.append(path)
+            if len(written) > done:
+                open(path, "wb").write(b"half a file")
+                raise OSError(errno.ENOSPC, "No space left on device")
+            super().write(path)
+
+    monkeypatch.setattr(OpenEXR, "File", Full)
+    with pytest.raises(OSError, match=rf"the disk is full.*\({done} of 5 frames are complete in .*a_v001\)"):
+        save_sequence(hdr, tmp_path, "a", scale="research")
+    monkeypatch.undo()
+    assert len([p for p in tmp_path.rglob("*") if p.is_file()]) == done
+    if done:
+        assert len(load_hdr(tmp_path / "a_v001")) == done
+    else:
+        assert not list(tmp_path.iterdir())
+
+
+def test_an_interrupted_run_leaves_complete_frames_only(tmp_path, hdr):
+    class Cancelled(BaseException):
+        pass
+
+    def progress(index, total):
+        assert total == 5
+        if index == 2:
+            raise Cancelled
+
+    with pytest.raises(Cancelled):
+        save_sequence(hdr, tmp_path, "a", scale="research", progress=progress)
+    assert len(load_hdr(tmp_path / "a_v001")) == 2
+    assert len(list((tmp_path / "a_v001").iterdir())) == 2
+
+
+def test_bad_arguments(tmp_path, hdr):
+    for changes, message in (
+        ({}, "needs the exposures"),
+        ({"scale": "big"}, "scale is 'big'"),
+        ({"file_format": "png"}, "format is 'png'"),
+        ({"scale": "research", "compression": "LZW"}, "compression is 'LZW'"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            save_sequence(hdr, tmp_path, "a", **changes)
+    for bad in (hdr[0], hdr[:0], hdr[..., :1]):
+        with pytest.raises(ValueError, match=r"frames have shape"):
+            save_sequence(bad, tmp_path, "a", scale="research")
+    assert not list(tmp_path.iterdir())
