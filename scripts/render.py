@@ -127,7 +127,9 @@ def summary(files: list[Path], folder: Path) -> list[str]:
         stem, number, suffix = re.fullmatch(r"(.*?)(\d{4,}|)(_?\.\w+|)", shown).groups()
         sequences.setdefault((stem, suffix), []).append(number)
     return [
-        f"{stem}{numbers[0]}{suffix}" if len(numbers) == 1 else f"{stem}[{numbers[0]}-{numbers[-1]}]{suffix}, {len(numbers)} files"
+        f"{stem}{numbers[0]}{suffix}"
+        if len(numbers) == 1
+        else f"{stem}[{numbers[0]}-{numbers[-1]}]{suffix}, {len(numbers)} files"
         for (stem, suffix), numbers in sequences.items()
     ]
 
