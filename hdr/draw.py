@@ -11,9 +11,9 @@ PAPER = 0.09  # grey of the ground that panels lie on
 
 
 def text_size(words: str, height: int) -> tuple[int, int]:
-    """(width, ascent) in pixels of `words` in capitals `height` pixels high; one more third of it hangs below the line."""
+    """(width, ascent) in pixels of `words` in capitals `height` pixels high."""
     cv = cv2()
-    (width, ascent), _ = cv.getTextSize(words, cv.FONT_HERSHEY_SIMPLEX, height / 21, max(round(height / 12), 1))
+    (width, ascent), _ = cv.getTextSize(words, cv.FONT_HERSHEY_SIMPLEX, height / 21, max(round(height / 16), 1))
     return width, ascent
 
 
@@ -23,14 +23,16 @@ def text(picture: torch.Tensor, words: str, x: int, y: int, height: int = 12, co
     `height` of capitals in pixels. `shadow` darkens the ground, for words that lie on a photograph.
     """
     cv = cv2()
-    thickness = max(round(height / 12), 1)
+    thickness = max(round(height / 16), 1)
     width, ascent = text_size(words, height)
     pad = height // 3 + 2
     mask = np.zeros((ascent + 2 * pad, width + 2 * pad), np.uint8)
     cv.putText(mask, words, (pad, pad + ascent), cv.FONT_HERSHEY_SIMPLEX, height / 21, 255, thickness, cv.LINE_AA)
     top, left = y - pad, x - pad
     area = picture[max(top, 0) : top + mask.shape[0], max(left, 0) : left + mask.shape[1]]
-    cover = torch.from_numpy(mask)[max(-top, 0) :, max(-left, 0) :][: area.shape[0], : area.shape[1], None].float() / 255
+    cover = (
+        torch.from_numpy(mask)[max(-top, 0) :, max(-left, 0) :][: area.shape[0], : area.shape[1], None].float() / 255
+    )
     if shadow:
         area *= 0.45
     area += cover.to(area) * (torch.tensor(colour).to(area) - area)

@@ -1,4 +1,4 @@
-"""Flow View: optical flow as a picture in the Middlebury colour code (Baker et al. 2011), direction as hue, speed as colour."""
+"""Flow View: optical flow in the Middlebury colour code (Baker et al. 2011): direction as hue, speed as strength."""
 
 import math
 
@@ -10,7 +10,7 @@ from ..hdr.sequence import FlowField
 from ..hdr.warp import pixel_grid
 from .run import Progress, quiet, spread, windows
 
-# Steps from each pure hue to the next: red, yellow, green, cyan, blue, magenta, red. More where the eye tells more apart.
+# Steps from each pure hue to the next around the wheel; more where the eye tells more apart.
 HUES = (((1, 0, 0), 15), ((1, 1, 0), 6), ((0, 1, 0), 4), ((0, 1, 1), 11), ((0, 0, 1), 13), ((1, 0, 1), 6))
 PERCENTILE = 0.99
 
@@ -28,7 +28,8 @@ def colour_wheel() -> torch.Tensor:
 def flow_colours(flow: torch.Tensor) -> torch.Tensor:
     """Flow (N,2,H,W), scaled so that length 1 has full colour, to a picture (N,H,W,3) in [0,1].
 
-    No motion is white, to the right red, down yellow, left cyan-blue, up violet. Beyond length 1 colours are darkened by a quarter.
+    No motion is white, to the right red, down yellow, left cyan-blue, up violet. Beyond length 1 colours are darkened
+    by a quarter.
     """
     wheel = colour_wheel().to(flow.device)
     x, y = flow.float().unbind(1)
@@ -41,7 +42,7 @@ def flow_colours(flow: torch.Tensor) -> torch.Tensor:
 
 
 def typical_speed(flow: FlowField, offset: int) -> float:
-    """99th percentile of the speed towards `offset`, in pixels, over frames spread through the clip; at least 1 pixel."""
+    """99th percentile of the speed towards `offset` in pixels, over frames spread through the clip; at least 1."""
     lengths = []
     for t in spread(len(flow)):
         length = flow.read(offset, [t])[0].norm(dim=1).flatten()
@@ -59,8 +60,8 @@ def view_flow(
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Pictures (T,H,W,3) of the flow from each frame to the one `offset` away, and its confidence (T,H,W) in [0,1].
 
-    max_speed: pixels that get full colour, 0 = `typical_speed`, one figure for the clip. Raises ValueError when there is no
-    flow to `offset`.
+    max_speed: pixels that get full colour, 0 = `typical_speed`, one figure for the clip. Raises ValueError when there
+    is no flow to `offset`.
     """
     if offset not in flow.offsets:
         have = ", ".join(f"{o:+d}" for o in flow.offsets)

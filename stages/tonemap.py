@@ -10,10 +10,10 @@ PERCENTILE = 0.999  # of the brightest channel: what lies above may burn out, so
 
 
 def automatic_peak(hdr) -> float:
-    """The radiance to show as white: the 99.9th percentile of the brightest channel over frames spread through the clip.
+    """The radiance to show as white: 99.9th percentile of the brightest channel over frames spread through the clip.
 
-    hdr: frame source (T,H,W,3). One figure for the clip, because one for every frame would flicker. Raises ValueError when
-    nothing in the clip is brighter than black.
+    hdr: frame source (T,H,W,3). One figure for the clip, because one for every frame would flicker. Raises ValueError
+    when nothing in the clip is brighter than black.
     """
     sample = []
     for t in spread(len(hdr)):
@@ -23,7 +23,9 @@ def automatic_peak(hdr) -> float:
     sample = sample[sample.isfinite()]
     peak = float(sample.quantile(PERCENTILE)) if len(sample) else 0.0
     if peak <= 0:
-        raise ValueError("no pixel of the sampled frames is brighter than black: check the HDR input, or set the peak by hand")
+        raise ValueError(
+            "no pixel of the sampled frames is brighter than black: check the HDR input, or set the peak by hand"
+        )
     return peak
 
 
