@@ -35,13 +35,18 @@ def srgb_encode(x: torch.Tensor) -> torch.Tensor:
     return torch.where(x <= 0.0031308, x * 12.92, 1.055 * x.clamp(min=0.0031308).pow(1 / 2.4) - 0.055)
 
 
+BT709_A = 1.099296826809442  # printed as 1.099 and 0.018, which leave a step where the branches meet
+BT709_B = 0.018053968510807
+
+
 def bt709_decode(v: torch.Tensor) -> torch.Tensor:
     """Rec. ITU-R BT.709-6, item 1.2: the camera's curve (OETF), not the display's."""
-    return torch.where(v < 0.081, v / 4.5, ((v.clamp(min=0.081) + 0.099) / 1.099).pow(1 / 0.45))
+    toe = 4.5 * BT709_B
+    return torch.where(v < toe, v / 4.5, ((v.clamp(min=toe) + BT709_A - 1) / BT709_A).pow(1 / 0.45))
 
 
 def bt709_encode(x: torch.Tensor) -> torch.Tensor:
-    return torch.where(x < 0.018, x * 4.5, 1.099 * x.clamp(min=0.018).pow(0.45) - 0.099)
+    return torch.where(x < BT709_B, x * 4.5, BT709_A * x.clamp(min=BT709_B).pow(0.45) - (BT709_A - 1))
 
 
 def slog3_decode(v: torch.Tensor) -> torch.Tensor:

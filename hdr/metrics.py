@@ -100,7 +100,7 @@ def flicker(levels, period: int) -> float:
     """Period-locked flicker: half the spread of the phases' brightness about the trend, as a share of the trend.
 
     The trend is the mean over one exposure period centred on each frame, so a steady brightening counts for nothing;
-    0.01 means that frames of one phase are 1 % brighter and those of another 1 % darker. NaN for clips too short to tell.
+    0.01 means that frames of one phase are 1 % brighter, those of another 1 % darker. NaN for clips too short to tell.
     """
     levels = torch.as_tensor(levels, dtype=torch.float64)
     if period < 2:
@@ -122,7 +122,7 @@ class SequenceMetrics:
 
     `compute()` averages over the frames where a figure is defined. With references: psnr_mu, psnr_linear,
     ssim_uniform7_mu, ssim_uniform7_linear, ssim_gauss11_mu, ssim_gauss11_linear, psnr_mu_std (over frames), t_psnr_fr
-    (of the temporal differences). Without: t_psnr_nr (between neighbours), madb, lsd, flicker; with flows: warping_error.
+    (of the temporal differences). Without: t_psnr_nr (of neighbours), madb, lsd, flicker; with flows: warping_error.
     """
 
     def __init__(self, period: int):
@@ -134,11 +134,15 @@ class SequenceMetrics:
 
     def update(self, estimate, truth=None, exposure=None, flow=None, confidence=None) -> None:
         """One more frame: radiance (H,W,3), its reference, the exposure it was captured at, and the flow (2,H,W) to the
-        previous frame with its confidence (1,H,W); all but the first may be missing. Raises ValueError on other sizes."""
+        previous frame with its confidence (1,H,W); all but the first may be missing. Raises ValueError on other sizes
+        and on NaN.
+        """
         if truth is not None and truth.shape != estimate.shape:
-            raise ValueError(
-                f"the frame is {tuple(estimate.shape)}, its reference {tuple(truth.shape)}: resize one of them"
-            )
+            raise ValueError(f"the frame is {tuple(estimate.shape)}, its reference {tuple(truth.shape)}: resize one")
+        number = len(self._brightness)
+        for name, picture in (("frame", estimate), ("reference frame", truth)):
+            if picture is not None and not torch.isfinite(picture).all():
+                raise ValueError(f"{name} {number} holds NaN or infinite values: repair it before measuring")
         self._brightness.append(brightness(estimate))
         if truth is not None:
             figures = self._frames[None if exposure is None else float(exposure)]

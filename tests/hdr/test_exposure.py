@@ -1,0 +1,54 @@
+"""Exposure arithmetic: the exact-value checks of the literature."""
+
+import pytest
+import torch
+from hdrweave.hdr.exposure import (
+    luma,
+    match_exposure,
+    mirrored_index,
+    relative_from_evs,
+    relative_from_values,
+    to_ldr,
+    to_radiance,
+)
+
+
+@pytest.mark.parametrize("evs, expected", [((-3, 0), [1, 8]), ((-2, 0, 2), [1, 4, 16]), ((-2, 1), [1, 8]), ((0,), [1])])
+def test_relative_exposures(evs, expected):
+    assert relative_from_evs(evs) == expected
+
+
+def test_relative_from_times_and_isos():
+    assert relative_from_values([1 / 500, 1 / 60]) == pytest.approx([1, 500 / 60])
+    assert relative_from_values([800, 100]) == [8, 1]
+
+
+@pytest.mark.parametrize("exposure", [1.0, 4.0, 8.0])
+def test_radiance_round_trip_and_clipping(exposure):
+    radiance = torch.linspace(1e-4, 1, 200)
+    back = to_radiance(to_ldr(radiance, exposure), exposure)
+    torch.testing.assert_close(back, radiance.clamp(max=1 / exposure), rtol=1e-4, atol=1e-7)
+
+
+def test_exposure_match_is_what_the_other_exposure_would_show():
+    radiance = torch.linspace(0.001, 0.12, 50)
+    seen = match_exposure(to_ldr(radiance, 1.0), 1.0, 8.0)
+    torch.testing.assert_close(seen, to_ldr(radiance, 8.0), rtol=1e-4, atol=1e-6)
+    assert match_exposure(torch.tensor(0.9), 1.0, 8.0) == 1
+
+
+def test_luma_of_white_is_one_along_any_axis():
+    assert luma(torch.ones(2, 5, 4, 3)).shape == (2, 5, 4)
+    picture = torch.rand(2, 3, 5, 4)
+    torch.testing.assert_close(luma(picture, 1), luma(picture.movedim(1, -1)))
+    assert luma(torch.ones(3)).item() == pytest.approx(1)
+    assert luma(torch.tensor([0.0, 1.0, 0.0])).item() == pytest.approx(0.587)
+
+
+def test_mirrored_index_keeps_the_phase():
+    assert [mirrored_index(i, 7, 2) for i in (-2, -1, 0, 6, 7, 8)] == [0, 1, 0, 6, 5, 6]
+    assert [mirrored_index(i, 9, 3) for i in (-2, -1, 9, 10)] == [1, 2, 6, 7]
+    for i in range(-9, 18):
+        assert (mirrored_index(i, 7, 3) - i) % 3 == 0
+    with pytest.raises(ValueError, match="fewer than one exposure period"):
+        mirrored_index(0, 2, 3)

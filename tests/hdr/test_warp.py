@@ -1,0 +1,59 @@
+"""Backward warping: identity, translation, borders, and the half-pixel variant of published weights."""
+
+import pytest
+import torch
+from hdrweave.hdr.warp import inside, pixel_grid, warp
+
+
+def uniform(dx, dy, h, w):
+    return torch.tensor([float(dx), float(dy)]).view(1, 2, 1, 1).expand(1, 2, h, w).contiguous()
+
+
+@pytest.mark.parametrize("h, w", [(9, 16), (7, 5), (1, 4), (64, 96)])
+def test_zero_flow_is_the_identity(h, w):
+    image = torch.rand(2, 3, h, w)
+    torch.testing.assert_close(warp(image, torch.zeros(2, 2, h, w)), image, atol=2e-5, rtol=0)
+
+
+def test_integer_flow_fetches_the_neighbour_and_repeats_the_edge():
+    image = torch.rand(1, 3, 12, 17)
+    got = warp(image, uniform(3, -2, 12, 17))
+    torch.testing.assert_close(got[..., 2:, :-3], image[..., :-2, 3:], atol=1e-5, rtol=0)
+    torch.testing.assert_close(got[..., 2:, -3:], image[..., :-2, -1:].expand(1, 3, 10, 3), atol=1e-5, rtol=0)
+
+
+def test_fractional_flow_is_bilinear():
+    ramp = torch.arange(16.0).expand(1, 1, 4, 16)
+    torch.testing.assert_close(warp(ramp, uniform(0.25, 0, 4, 16))[0, 0, 0, :-1], torch.arange(15.0) + 0.25)
+
+
+def test_half_pixel_variant_as_published():
+    ramp = torch.arange(16.0).expand(1, 1, 16, 16)
+    row = warp(ramp, torch.zeros(1, 2, 16, 16), aligned=False)[0, 0, 8]
+    expected = torch.cat((torch.arange(15) * 16 / 15 - 0.5, torch.tensor([7.5])))
+    expected[0] = 0
+    torch.testing.assert_close(row, expected, atol=1e-4, rtol=1e-5)
+
+
+def test_gradients_reach_image_and_flow():
+    image = torch.rand(1, 1, 6, 6, requires_grad=True)
+    flow = torch.full((1, 2, 6, 6), 0.3, requires_grad=True)
+    warp(image, flow).square().sum().backward()
+    assert image.grad.abs().sum() > 0 and flow.grad.abs().sum() > 0
+
+
+def test_sizes_must_agree():
+    with pytest.raises(ValueError, match="resize the flow"):
+        warp(torch.zeros(1, 3, 8, 8), torch.zeros(1, 2, 4, 4))
+
+
+def test_inside():
+    got = inside(uniform(3, 0, 4, 8))
+    assert got.shape == (1, 1, 4, 8)
+    assert (got[..., :5] == 1).all() and (got[..., 5:] == 0).all()
+    assert inside(uniform(0, -1, 4, 8))[0, 0, :, 0].tolist() == [0, 1, 1, 1]
+
+
+def test_pixel_grid_is_x_then_y():
+    grid = pixel_grid(3, 5)
+    assert grid[:, 2, 4].tolist() == [4, 2]
