@@ -41,8 +41,8 @@ def recovery_text(result: Recovery) -> str:
         lines.append(
             "Filled: departs from what the frame alone gives and agrees with a valid, well-exposed measurement at "
             "another exposure. Confirmed: the other exposure says the same as the frame alone. Unsupported: departs, "
-            "but no trusted measurement agrees (the flow was unsure there, or the value is invented, smoothed or ghosted). "
-            "Left: as the frame alone gives it."
+            "but no trusted measurement agrees: the flow was unsure there, or the value is invented, smoothed or "
+            "ghosted. Left: as the frame alone gives it."
         )
     else:
         lines.append(

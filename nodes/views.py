@@ -1,0 +1,185 @@
+"""Pictures to judge a result by: Exposure Strip, Flow View, Recovery Report."""
+
+from comfy_api.latest import io
+
+from ..stages.flow_view import view_flow
+from ..stages.recovery import recovery
+from ..stages.recovery_view import recovery_picture, recovery_text
+from ..stages.strip import exposure_strip, parse_evs
+from .compat import known, progress_bar
+from .preview import shown
+from .wires import CATEGORY, DISPLAY, HDR, Candidates, Exposures, Flow, rgb
+
+LAST_FRAME = 10_000_000
+
+
+class ExposureStrip(io.ComfyNode):
+    @classmethod
+    def define_schema(cls):
+        return known(
+            io.Schema,
+            node_id="HDRWeave_ExposureStrip",
+            display_name="Exposure Strip",
+            category=CATEGORY,
+            description="Shows HDR frames from far under- to far overexposed side by side: one frame, or a contact "
+            "sheet.",
+            search_aliases=["contact sheet", "bracket preview", "ev strip", "hdr preview"],
+            is_output_node=True,
+            inputs=[
+                io.Image.Input("hdr", tooltip=HDR),
+                io.String.Input(
+                    "evs",
+                    default="-4, -2, 0, 2, 4",
+                    tooltip="The columns: exposures in EV, higher is brighter. EV 0 shows the white of the longest "
+                    "exposure as white when exposures are connected, else radiance 1.0. 1 to 12 figures.",
+                ),
+                io.Int.Input(
+                    "frame",
+                    default=-1,
+                    min=-1,
+                    max=LAST_FRAME,
+                    tooltip="Frame to show, from 0. -1 = a contact sheet of frames spread through the clip.",
+                ),
+                io.Int.Input(
+                    "rows",
+                    default=4,
+                    min=1,
+                    max=16,
+                    tooltip="Frames on the contact sheet, 1 to 16. More gives a taller picture. Used when frame is -1.",
+                ),
+                io.Int.Input(
+                    "width",
+                    default=1600,
+                    min=320,
+                    max=8192,
+                    step=16,
+                    tooltip="Width of the picture in pixels. Larger shows more detail and larger words.",
+                ),
+                Exposures.Input(
+                    "exposures",
+                    optional=True,
+                    tooltip="The exposures that the HDR was made from: adds the frames as captured as the first "
+                    "column, and places EV 0 at the longest exposure.",
+                ),
+            ],
+            outputs=[io.Image.Output("strip", display_name="strip", tooltip=f"One picture. {DISPLAY}")],
+        )
+
+    @classmethod
+    def execute(cls, hdr, evs, frame, rows, width, exposures=None) -> io.NodeOutput:
+        strip = exposure_strip(rgb(hdr, "hdr"), parse_evs(evs), exposures, frame, rows, width)
+        return io.NodeOutput(strip, ui=shown(cls, strip, ""))
+
+
+class FlowView(io.ComfyNode):
+    @classmethod
+    def define_schema(cls):
+        return known(
+            io.Schema,
+            node_id="HDRWeave_FlowView",
+            display_name="Flow View",
+            category=CATEGORY,
+            description="Optical flow as colours: hue is the direction, strength is the speed, white stands still.",
+            search_aliases=["optical flow visualization", "flow to image", "motion vectors", "middlebury"],
+            is_output_node=True,
+            inputs=[
+                Flow.Input("flow", tooltip="Flow from every frame to its neighbours."),
+                io.Int.Input(
+                    "offset",
+                    default=1,
+                    min=-16,
+                    max=16,
+                    tooltip="Which neighbour: 1 = the motion towards the next frame, -1 = towards the previous one; "
+                    "with three exposures also 2 and -2.",
+                ),
+                io.Float.Input(
+                    "max_speed",
+                    default=0.0,
+                    min=0.0,
+                    max=10000.0,
+                    step=0.1,
+                    tooltip="Speed that gets full colour, in pixels a step. Lower makes slow motion visible; faster "
+                    "pixels turn darker. 0 = automatic, the 99th percentile of the clip.",
+                ),
+                io.Boolean.Input(
+                    "dim_by_confidence",
+                    default=False,
+                    tooltip="On: the less the flow is trusted, the darker the pixel. Off: colours alone.",
+                ),
+                io.Boolean.Input(
+                    "legend",
+                    default=True,
+                    tooltip="On: draws the colour wheel and what full colour means into the lower left corner.",
+                ),
+            ],
+            outputs=[
+                io.Image.Output("picture", display_name="picture", tooltip=f"One picture a frame. {DISPLAY}"),
+                io.Mask.Output(
+                    "confidence",
+                    display_name="confidence",
+                    tooltip="1 = the flow forth and back agree, 0 = occluded, or it leads out of the frame.",
+                ),
+            ],
+        )
+
+    @classmethod
+    def execute(cls, flow, offset, max_speed, dim_by_confidence, legend) -> io.NodeOutput:
+        pictures, confidence = view_flow(flow, offset, max_speed, dim_by_confidence, legend, progress_bar())
+        middle = pictures[len(pictures) // 2][None]
+        return io.NodeOutput(pictures, confidence, ui=shown(cls, middle, ""))
+
+
+class RecoveryReport(io.ComfyNode):
+    @classmethod
+    def define_schema(cls):
+        return known(
+            io.Schema,
+            node_id="HDRWeave_RecoveryReport",
+            display_name="Recovery Report",
+            category=CATEGORY,
+            description="How many of the clipped and noise-buried pixels of each frame another exposure really filled.",
+            search_aliases=["hdr check", "clipping report", "fake hdr", "highlight recovery", "flicker"],
+            is_output_node=True,
+            inputs=[
+                Exposures.Input("exposures", tooltip="The clip as captured, the one that the HDR was made from."),
+                io.Image.Input("hdr", tooltip=f"The result to judge. {HDR}"),
+                io.Int.Input(
+                    "frame",
+                    default=-1,
+                    min=-1,
+                    max=LAST_FRAME,
+                    tooltip="Frame in the picture, from 0. -1 = the one with the most pixels clipped or buried in "
+                    "noise.",
+                ),
+                Candidates.Input(
+                    "candidates",
+                    optional=True,
+                    tooltip="What the HDR was merged from (flow-warped neighbours). Needed to tell measured from "
+                    "invented; without it the report only says what was changed.",
+                ),
+            ],
+            outputs=[
+                io.String.Output(
+                    "report", display_name="report", tooltip="The figures in sentences, by exposure and overall."
+                ),
+                io.Image.Output(
+                    "picture",
+                    display_name="picture",
+                    tooltip=f"One frame with the recovered areas in colour, and all frames as bars. {DISPLAY}",
+                ),
+                io.Mask.Output(
+                    "recovered",
+                    display_name="recovered",
+                    tooltip="1 where a clipped or noise-buried pixel was filled by another exposure, else 0; one a "
+                    "frame.",
+                ),
+            ],
+        )
+
+    @classmethod
+    def execute(cls, exposures, hdr, frame, candidates=None) -> io.NodeOutput:
+        hdr = rgb(hdr, "hdr")
+        result = recovery(exposures, hdr, candidates, progress_bar())
+        picture = recovery_picture(exposures, hdr, candidates, result, frame)
+        words = recovery_text(result)
+        return io.NodeOutput(words, picture, result.filled, ui=shown(cls, picture, words))
