@@ -4,9 +4,18 @@ import folder_paths
 from comfy_api.latest import ComfyExtension, io
 
 from ..hdr.frames import set_scratch_folder
+from .measure import MeasureHDR
+from .tonemap import MuLawTonemap
+from .views import ExposureStrip, FlowView, RecoveryReport
 
 
 class HDRWeaveExtension(ComfyExtension):
     async def get_node_list(self) -> list[type[io.ComfyNode]]:
         set_scratch_folder(folder_paths.get_temp_directory())
-        return []
+        return [
+            MuLawTonemap,
+            ExposureStrip,
+            FlowView,
+            RecoveryReport,
+            MeasureHDR,
+        ]
