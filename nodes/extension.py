@@ -4,7 +4,9 @@ import folder_paths
 from comfy_api.latest import ComfyExtension, io
 
 from ..hdr.frames import set_scratch_folder
+from .load import LoadAlternatingExposures, LoadHDRSequence
 from .measure import MeasureHDR
+from .save import SaveHDRSequence
 from .tonemap import MuLawTonemap
 from .views import ExposureStrip, FlowView, RecoveryReport
 
@@ -13,6 +15,9 @@ class HDRWeaveExtension(ComfyExtension):
     async def get_node_list(self) -> list[type[io.ComfyNode]]:
         set_scratch_folder(folder_paths.get_temp_directory())
         return [
+            LoadAlternatingExposures,
+            LoadHDRSequence,
+            SaveHDRSequence,
             MuLawTonemap,
             ExposureStrip,
             FlowView,

@@ -185,6 +185,18 @@ def describe(sequence: ExposureSequence) -> str:
     return "\n".join(lines + [f"Warning: {warning}" for warning in sequence.warnings])
 
 
+def fingerprint(path: str) -> str:
+    """A cheap, stable mark of what lies at `path`: changes when a file of the clip does. Empty for nothing at all."""
+    if not path:
+        return ""
+    try:
+        files = find_sequence(path) if is_sequence_path(path) else [Path(path)]
+        states = [file.stat() for file in files]
+    except (OSError, ValueError):  # told in full when the clip is loaded
+        return f"{path}: not readable"
+    return f"{path}: {len(files)} {max(s.st_mtime_ns for s in states)} {sum(s.st_size for s in states)}"
+
+
 def load_hdr(path, start: int = 0, count: int = 0, gain: float = 1.0, progress: Progress = quiet) -> torch.Tensor:
     """An EXR or .hdr sequence as scene-linear float32 (T,H,W,3), every value times `gain`. Raises as `read_clip`."""
     files = _chosen(find_sequence(path), start, count)

@@ -54,8 +54,9 @@ def save_sequence(
 
     Nothing is ever overwritten, and `prefix` may not leave `root`. scale: `research` writes radiance as it is (1 =
     clipping of the shortest exposure); `compositing` multiplies by the longest exposure of `sequence` (1 = its
-    clipping, the white of a normal picture). fps: None = of `sequence`. metadata: further text for the EXR headers. An interruption or a full disk
-    leaves complete frames only. Raises ValueError for bad arguments, OSError when a file cannot be written.
+    clipping, the white of a normal picture). fps: None = of `sequence`. metadata: further text for the EXR headers.
+    An interruption or a full disk leaves complete frames only. Raises ValueError for bad arguments, OSError when a
+    file cannot be written.
     """
     if len(frames.shape) != 4 or frames.shape[-1] != 3 or not len(frames):
         raise ValueError(f"frames have shape {tuple(frames.shape)}: (1 or more, height, width, 3) is expected")

@@ -1,0 +1,214 @@
+"""Load Alternating Exposures and Load HDR Sequence."""
+
+import folder_paths
+from comfy_api.latest import InputImpl, io
+
+from ..hdr.pattern import parse_pattern
+from ..hdr.response import RESPONSES
+from ..stages import load
+from .compat import known, progress_bar
+from .preview import shown
+from .wires import CATEGORY, Exposures
+
+LUT_FILE = "LUT file"
+PATH = "absolute, or relative to ComfyUI's input folder"
+
+
+def resolve(path: str) -> str:
+    """A path that the user wrote, absolute, or relative to ComfyUI's input folder; empty stays empty."""
+    path = path.strip().strip('"')
+    return folder_paths.get_annotated_filepath(path) if path else ""
+
+
+def _widgets() -> list:
+    """Inputs that are written on the node."""
+    return [
+        io.String.Input(
+            "path",
+            default="",
+            tooltip=f"Video file or image sequence (png, tiff, jpg, exr), {PATH}. A sequence is a folder, a "
+            "name with #### or %04d, or any one of its frames. Leave empty when a video or images are "
+            "connected.",
+        ),
+        io.String.Input(
+            "pattern",
+            default="auto",
+            tooltip="Exposures of the frames of one period, in order: EVs (-3,0: higher is brighter), times "
+            "(1/500,1/60 or 2ms,16ms) or ISO speeds (ISO 100,800). auto measures them from the pixels.",
+        ),
+        io.Combo.Input(
+            "response",
+            options=[*RESPONSES, load.ESTIMATE, LUT_FILE],
+            default="gamma2.2",
+            tooltip="How code values became: gamma2.2 for most delivered video, a log curve for log footage, "
+            "linear for linear EXR. estimate solves for it from still pixels and needs the pattern; LUT "
+            "file reads lut.",
+        ),
+        io.String.Input(
+            "lut",
+            default="",
+            tooltip=f"Only for response = LUT file: a .cube (1-D), .csv, .txt or .npy curve from code value to "
+            f"linear light, {PATH}.",
+        ),
+        io.Int.Input(
+            "start",
+            default=0,
+            min=0,
+            max=10**7,
+            tooltip="Frames to skip at the beginning. A given pattern starts at the first frame that is loaded.",
+        ),
+        io.Int.Input("count", default=0, min=0, max=10**7, tooltip="Frames to load; 0 loads all. Lower is quicker."),
+        io.Float.Input(
+            "fps",
+            default=0.0,
+            min=0.0,
+            max=1000.0,
+            step=0.001,
+            tooltip="Frames per second, for the metadata of what is written; 0 takes the source's own, or 24.",
+        ),
+    ]
+
+
+def _sockets() -> list:
+    """Inputs that are connected, all optional."""
+    return [
+        io.Video.Input(
+            "video", optional=True, tooltip="A VIDEO in place of path (Load Video uploads one); keeps 10 bit."
+        ),
+        io.Image.Input(
+            "images",
+            optional=True,
+            tooltip="Frames in place of path, display-encoded as captured, in [0,1]: one interleaved clip, or "
+            "the first of parallel streams.",
+        ),
+        io.Image.Input(
+            "stream_2",
+            optional=True,
+            tooltip="Second parallel stream, in [0,1], as captured: same length and size; frame k of all "
+            "streams was taken at the same time. Every stream gets start and count.",
+        ),
+        io.Image.Input(
+            "stream_3", optional=True, tooltip="Third parallel stream, in [0,1], as captured, like stream_2."
+        ),
+    ]
+
+
+class LoadAlternatingExposures(io.ComfyNode):
+    @classmethod
+    def define_schema(cls):
+        return known(
+            io.Schema,
+            node_id="HDRWeave_LoadAlternatingExposures",
+            display_name="Load Alternating Exposures",
+            category=CATEGORY,
+            description="A clip whose frames alternate between short and long exposures, from a video file, an image "
+            "sequence, a VIDEO, images, or two to three parallel streams.",
+            search_aliases=["hdr video", "bracketed video", "exposure bracketing", "load exposures"],
+            inputs=_widgets() + _sockets(),
+            outputs=[
+                Exposures.Output(
+                    "exposures",
+                    display_name="exposures",
+                    tooltip="The frames as captured, with exposure, response and frame rate.",
+                ),
+                io.String.Output("summary", display_name="summary", tooltip="What was loaded, and warnings, in words."),
+            ],
+        )
+
+    @classmethod
+    def validate_inputs(cls, pattern):
+        try:
+            parse_pattern(pattern or "auto")
+        except ValueError as error:
+            return str(error)
+        return True
+
+    @classmethod
+    def fingerprint_inputs(cls, path="", lut="", **_):
+        return load.fingerprint(resolve(path or "")) + load.fingerprint(resolve(lut or ""))
+
+    @classmethod
+    def execute(
+        cls, path, pattern, response, lut, start, count, fps, video=None, images=None, stream_2=None, stream_3=None
+    ) -> io.NodeOutput:
+        progress = progress_bar()
+        clips = [_first_clip(resolve(path), video, images, start, count, fps, progress)]
+        for name, stream in (("stream_2", stream_2), ("stream_3", stream_3)):
+            if stream is not None:
+                clips.append(load.image_clip(stream, start, count, fps, name, progress))
+        period = len(clips) if len(clips) > 1 else None
+        clip = load.interleave(clips) if period else clips[0]
+        if response == LUT_FILE:
+            if not lut.strip():
+                raise ValueError("response is LUT file but lut is empty: write the path of the curve")
+            response = resolve(lut)
+        sequence = load.expose(clip, pattern, response, progress, period)
+        summary = load.describe(sequence)
+        return io.NodeOutput(sequence, summary, ui=shown(cls, sequence.frames[: max(sequence.period, 2)], summary))
+
+
+def _first_clip(path, video, images, start, count, fps, progress) -> load.Clip:
+    """The clip from whichever of path, video and images is given."""
+    sources = {"path": path or None, "video": video, "images": images}
+    given = [name for name, source in sources.items() if source is not None]
+    if len(given) != 1:
+        found = " and ".join(given) or "no source"
+        raise ValueError(
+            f"{found} is given, exactly one is expected: write a path, or connect a video, or connect images"
+        )
+    if path:
+        return load.read_clip(path, start, count, fps, progress)
+    if images is not None:
+        return load.image_clip(images, start, count, fps, progress=progress)
+    if isinstance(video, InputImpl.VideoFromComponents):  # as a stream it would be compressed once more
+        parts = video.get_components()
+        return load.image_clip(parts.images, start, count, fps or parts.frame_rate, "video", progress)
+    return load.read_clip(video.get_stream_source(), start, count, fps, progress)
+
+
+class LoadHDRSequence(io.ComfyNode):
+    @classmethod
+    def define_schema(cls):
+        return known(
+            io.Schema,
+            node_id="HDRWeave_LoadHDRSequence",
+            display_name="Load HDR Sequence",
+            category=CATEGORY,
+            description="Scene-linear frames from an OpenEXR or Radiance .hdr sequence: a reference for Measure HDR, "
+            "or another program's result.",
+            search_aliases=["load exr", "exr sequence", "read exr"],
+            inputs=[
+                io.String.Input(
+                    "path",
+                    default="",
+                    tooltip=f"Folder, name with #### or %04d, or any one frame of the sequence, {PATH}. Save HDR "
+                    "Sequence gives the path of its first frame.",
+                ),
+                io.Int.Input("start", default=0, min=0, max=10**7, tooltip="Frames to skip at the beginning."),
+                io.Int.Input("count", default=0, min=0, max=10**7, tooltip="Frames to load; 0 loads all."),
+                io.Float.Input(
+                    "gain",
+                    default=1.0,
+                    min=1e-6,
+                    max=1e6,
+                    step=0.001,
+                    tooltip="Every value is multiplied by it: higher is brighter. For frames saved on the compositing "
+                    "scale of a 3-stop clip, 0.125 returns to radiance.",
+                ),
+            ],
+            outputs=[
+                io.Image.Output(
+                    "hdr", display_name="hdr", tooltip="Scene-linear, as in the files times gain, never clamped."
+                )
+            ],
+        )
+
+    @classmethod
+    def fingerprint_inputs(cls, path="", **_):
+        return load.fingerprint(resolve(path or ""))
+
+    @classmethod
+    def execute(cls, path, start, count, gain) -> io.NodeOutput:
+        if not path.strip():
+            raise ValueError("no path is given: write the path of a frame of the sequence")
+        return io.NodeOutput(load.load_hdr(resolve(path), start, count, gain, progress_bar()))
