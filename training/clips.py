@@ -13,6 +13,7 @@ import numpy as np
 import torch
 
 from ..hdr.cv import cv2
+from ..hdr.image_files import read_image
 from ..hdr.response import response_named
 from ..hdr.sequence import ExposureSequence
 from .synthesis import RESPONSE, SyntheticClip, exact_flow, exact_occlusion
@@ -65,7 +66,7 @@ def read_clip(folder) -> EvaluationClip:
         raise OSError(
             f"{folder} has {len(paths)} .png frames and {len(exposures)} exposures: there must be one for each"
         )
-    frames = [cv2().imread(str(p), cv2().IMREAD_UNCHANGED)[..., 2::-1] for p in paths]
+    frames = [read_image(path)[0] for path in paths]
     ldr = np.stack(frames).astype(np.float32) / np.iinfo(frames[0].dtype).max
     layers = np.load(folder / "flow.npz") if (folder / "flow.npz").exists() else None
     return EvaluationClip(

@@ -1,17 +1,16 @@
 """The layers of a synthetic clip: a background seen by a moving camera, and objects with motion of their own."""
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
 from . import shapes
-from .motion import Camera, bounds, log_uniform, rotation, similarity, smooth_curve, swing_curve
+from .motion import Camera, Placement, bounds, log_uniform, placed_at, rotation, smooth_curve, swing_curve
 from .scenes import Scene, add_grain, perspective_view, sample
 from .shapes import DENSITY, Polygon
-
-Placement = Callable[[float], np.ndarray]
-"""Time in frames -> 3x3 from centred pixels of the frame at that time to the layer's own coordinates."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +52,9 @@ def background(
         step /= DENSITY
     log = add_grain(log, rng.uniform(0.05, 0.35), step, rng)
     colour = np.exp(log)
-    return Layer(np.dstack((colour, np.ones_like(colour[..., :1]))), np.array([x0, y0]), camera.to_plane)
+    return Layer(
+        np.dstack((colour, np.ones_like(colour[..., :1]))), np.array([x0, y0]), lru_cache(maxsize=4)(camera.to_plane)
+    )
 
 
 def painted(
@@ -78,109 +79,117 @@ def painted(
     return Layer(np.dstack((colour, alpha)).astype(np.float32), corner, placement)
 
 
-def moving(rng: np.random.Generator, size: tuple[int, int], speed: float, carried_by: Camera | None) -> Placement:
+def moving(
+    rng: np.random.Generator, size: tuple[int, int], speed: float, carried_by: Placement | None, upright: bool = False
+) -> Placement:
     """Own motion through a random point of the middle frame, with turning and growing.
 
-    speed: pixels a frame. carried_by: the camera, for an object that stands in the scene.
+    speed: pixels a frame. carried_by: the background, for an object that stands in the scene. upright: on the ground
+    and going to the left or right, as people do.
     """
     height, width = size
     x, y = rng.uniform(-0.45, 0.45) * width, rng.uniform(-0.45, 0.45) * height
-    heading = rng.normal(0, 0.5) + (np.pi if rng.random() < 0.5 else 0)
-    if rng.random() < 0.25:
+    heading = rng.normal(0, 0.1 if upright else 0.5) + (np.pi if rng.random() < 0.5 else 0)
+    if not upright and rng.random() < 0.25:
         heading = rng.uniform(0, 2 * np.pi)
-    if rng.random() < 0.5:
-        along = swing_curve(rng, speed)
-    else:
-        along = smooth_curve(rng, speed, bend=0.3)
-    across = smooth_curve(rng, 0, 0.15 * speed)
-    turn = smooth_curve(rng, rng.normal(0, 0.03) * (1 + 0.05 * speed), rng.exponential(0.03))
+    along = swing_curve(rng, speed) if rng.random() < 0.5 else smooth_curve(rng, speed)
+    across = smooth_curve(rng, 0, (0.05 if upright else 0.15) * speed)
+    calm = 0.15 if upright else 1.0
+    turn = smooth_curve(rng, calm * rng.normal(0, 0.03) * (1 + 0.05 * speed), calm * rng.exponential(0.03))
     grow = smooth_curve(rng, rng.normal(0, 0.006), rng.exponential(0.006))
-    start = rng.normal(0, 0.3)
+    start = calm * rng.normal(0, 0.3)
+    if upright:
+        y = rng.uniform(-0.1, 0.3) * height
     c, s = np.cos(heading), np.sin(heading)
 
     def placement(t: float) -> np.ndarray:
         a, b = along(t), across(t)
-        scale = np.exp(np.clip(grow(t), -0.5, 0.7))
-        own = np.linalg.inv(similarity(x + c * a - s * b, y + s * a + c * b, start + turn(t), scale))
-        return own if carried_by is None else own @ carried_by.to_plane(t)
+        scale = math.exp(min(max(grow(t), -0.5), 0.7))
+        own = placed_at(x + c * a - s * b, y + s * a + c * b, start + turn(t), scale)
+        return own if carried_by is None else own @ carried_by(t)
 
-    return placement
+    return lru_cache(maxsize=4)(placement)
 
 
 def hinged(parent: Placement, x: float, y: float, angle: Callable[[float], float]) -> Placement:
     """A part that turns by `angle` about the point (x, y) of its parent."""
-    return lambda t: np.linalg.inv(similarity(x, y, angle(t), 1.0)) @ parent(t)
+    return lru_cache(maxsize=4)(lambda t: placed_at(x, y, angle(t)) @ parent(t))
 
 
-def person(
-    rng: np.random.Generator, body: Placement, height: float, level: float, materials: Sequence[Callable]
-) -> list[Layer]:
+def person(rng: np.random.Generator, body: Placement, height: float, level: float, shirt: Callable) -> list[Layer]:
     """A jointed figure: trunk, head, and arms and legs of two parts that swing while it moves. height: pixels."""
-    omega = 2 * np.pi / rng.uniform(10, 30)
-    start = rng.uniform(0, 2 * np.pi)
+    h = height
+    omega, start = 2 * np.pi / rng.uniform(10, 30), rng.uniform(0, 2 * np.pi)
     vigour = rng.uniform(0.2, 1.0)
-    trousers, shirt, skin = materials
-    skin_level = level + rng.normal(0, 0.4)
-    layers = []
 
     def swing(phase: float, size: float, rest: float = 0.0) -> Callable[[float], float]:
         return lambda t: rest + vigour * size * np.sin(omega * t + start + phase)
 
-    def limb(x, y, part, thickness, phase, size, bend, cover, under):
+    def limb(x, y, length, radius, phase, size, bend, cover, under):
         upper = hinged(body, x, y, swing(phase, size))
-        lower = hinged(upper, 0, part * height, swing(phase + 1.2, 0.5 * size, bend))
-        r = thickness * height
+        lower = hinged(upper, 0, length, swing(phase + 1.2, 0.5 * size, bend))
         return [
-            painted([shapes.capsule(0.9 * part * height, 0.8 * r, 0.55 * r)], lower, *under, rng, depth=r),
-            painted([shapes.capsule(part * height, r, 0.8 * r)], upper, *cover, rng, depth=r),
+            painted([shapes.capsule(0.9 * length, 0.8 * radius, 0.55 * radius)], lower, *under, rng, depth=radius),
+            painted([shapes.capsule(length, radius, 0.8 * radius)], upper, *cover, rng, depth=radius),
         ]
 
-    h = height
-    legs, top, bare = (trousers, level + rng.normal(0, 0.5)), (shirt, level + rng.normal(0, 0.5)), (skin, skin_level)
-    layers += limb(-0.08 * h, -0.16 * h, 0.18, 0.035, np.pi, 0.8, -0.4, top, bare)
-    layers += limb(-0.04 * h, 0.1 * h, 0.22, 0.055, 0, 0.5, 0.2, legs, legs)
-    layers += limb(0.04 * h, 0.1 * h, 0.22, 0.055, np.pi, 0.5, 0.2, legs, legs)
-    layers.append(
-        painted([0.42 * h * shapes.blob(rng, 0.15) + (0, -0.3 * h)], body, skin, skin_level, rng, depth=0.05 * h)
-    )
+    def cloth(rows, columns):
+        return shapes.cloth(rows, columns, rng)
+
+    tone = rng.normal(0, 0.5)
+
+    def skin(rows, columns):
+        return shapes.skin(rows, columns, rng)
+
+    top, legs, bare = (shirt, level + rng.normal(0, 0.7)), (cloth, level + rng.normal(-0.4, 0.6)), (skin, level + tone)
+    sleeve = bare if rng.random() < 0.5 else top
+    head = shapes.capsule(0.045 * h, 0.055 * h, 0.045 * h) + (0, -0.33 * h)
     trunk = shapes.capsule(0.3 * h, 0.1 * h, 0.075 * h) + (0, -0.16 * h)
-    layers.append(painted([trunk], body, *top, rng, depth=0.06 * h))
-    layers += limb(0.08 * h, -0.16 * h, 0.18, 0.035, 0, 0.8, -0.4, top, bare)
-    return layers
+    return [
+        *limb(-0.08 * h, -0.16 * h, 0.18 * h, 0.035 * h, np.pi, 0.8, -0.4, top, sleeve),
+        *limb(-0.04 * h, 0.1 * h, 0.22 * h, 0.055 * h, 0, 0.5, 0.2, legs, legs),
+        *limb(0.04 * h, 0.1 * h, 0.22 * h, 0.055 * h, np.pi, 0.5, 0.2, legs, legs),
+        painted([head], body, *bare, rng, depth=0.05 * h),
+        painted([trunk], body, *top, rng, depth=0.06 * h),
+        *limb(0.08 * h, -0.16 * h, 0.18 * h, 0.035 * h, 0, 0.8, -0.4, top, sleeve),
+    ]
 
 
 def random_object(
     rng: np.random.Generator,
     scenes: Sequence[Scene],
     size: tuple[int, int],
-    camera: Camera,
+    behind: Layer,
     level: float,
     max_speed: float,
 ) -> list[Layer]:
-    """One object of a random kind before a background of mean log radiance `level`: its layers, far to near."""
+    """One object of a random kind before `behind`, whose mean log radiance is `level`: its layers, far to near."""
     height, width = size
+    kinds = {"blob": 0.22, "polygon": 0.18, "person": 0.28, "wire": 0.11, "foliage": 0.11, "lamp": 0.1}
+    kind = rng.choice(list(kinds), p=list(kinds.values()))
     speed = log_uniform(rng, 0.3, min(max_speed, 0.3 * width)) if rng.random() < 0.9 else max_speed
-    place = moving(rng, size, speed, camera if rng.random() < 0.6 else None)
+    place = moving(rng, size, speed, behind.placement if rng.random() < 0.6 else None, kind == "person")
     radius = log_uniform(rng, 0.04, 0.35) * height
     level = level + rng.normal(0, 0.8)
-    softness = log_uniform(rng, 0.2, 1.5)
+    softness = log_uniform(rng, 0.2, 1.0)
 
-    def photographed(h: int, w: int) -> np.ndarray:
-        return shapes.photo(scenes[int(rng.integers(len(scenes)))], h, w, rng)
+    def photographed(rows: int, columns: int) -> np.ndarray:
+        return shapes.photo(scenes[int(rng.integers(len(scenes)))], rows, columns, rng)
 
-    def woven(h: int, w: int) -> np.ndarray:
-        return shapes.cloth(h, w, rng)
+    def woven(rows: int, columns: int) -> np.ndarray:
+        return shapes.cloth(rows, columns, rng)
 
     material = photographed if rng.random() < 0.6 else woven
-    kind = rng.choice(["blob", "polygon", "person", "wire", "foliage", "lamp"], p=[0.25, 0.2, 0.2, 0.12, 0.13, 0.1])
     if kind == "person":
-        return person(rng, place, log_uniform(rng, 0.25, 1.0) * height, level, (woven, material, woven))
+        return person(
+            rng, place, log_uniform(rng, 0.25, 1.5) * height, level, woven if rng.random() < 0.8 else material
+        )
     if kind == "wire":
         outline = [shapes.wire(rng, 4 * radius, log_uniform(rng, 1.2, 8)) for _ in range(int(rng.integers(1, 3)))]
         return [painted(outline, place, material, level, rng, softness=0.3)]
     if kind == "lamp":
-        shape = [shapes.blob(rng, max(0.3 * radius, 2), rng.uniform(0.6, 1.6))]
-        return [painted(shape, place, woven, level + rng.uniform(1.5, 6), rng, softness=1.0)]
+        shape = [shapes.blob(rng, max(0.3 * radius, 2), rng.uniform(0.6, 1.6), irregular=0.1)]
+        return [painted(shape, place, shapes.glow, level + rng.uniform(1.5, 6), rng, depth=0.15 * radius)]
     aspect = log_uniform(rng, 0.5, 1.8)
     outline = shapes.polygon(rng, radius, aspect) if kind == "polygon" else shapes.blob(rng, radius, aspect)
     depth = rng.uniform(0.05, 1) * radius if rng.random() < 0.7 else 0

@@ -1,9 +1,13 @@
 """Smooth random motion, and the camera: every layer of a clip moves by one homography a frame, so flow is exact."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+
+Placement = Callable[[float], np.ndarray]
+"""Time in frames -> 3x3 from centred pixels of the frame at that time to the coordinates of a layer."""
 
 Curve = Callable[[float], float]
 """A smooth function of time; time in frames, 0 in the middle of the clip, where the curve is 0."""
@@ -15,14 +19,12 @@ def smooth_curve(rng: np.random.Generator, speed: float, sway: float = 0.0, bend
     bend: acceleration as a share of the speed, a frame.
     """
     acceleration = speed * rng.uniform(-bend, bend) / 4
-    periods = rng.uniform(6, 30, 3)
-    shares = rng.dirichlet(np.ones(3))
-    phases = rng.uniform(0, 2 * np.pi, 3)
-    omega = 2 * np.pi / periods
-    amplitude = sway * shares / omega
+    shares, periods, phases = rng.dirichlet(np.ones(3)), rng.uniform(6, 30, 3), rng.uniform(0, 2 * np.pi, 3)
+    waves = [(sway * a / w, w, p) for a, w, p in zip(shares, 2 * np.pi / periods, phases, strict=True)]
+    swinging = [(float(a), float(w), float(p)) for a, w, p in waves]
 
     def curve(t: float) -> float:
-        swing = float(np.sum(amplitude * (np.sin(omega * t + phases) - np.sin(phases))))
+        swing = sum(a * (math.sin(w * t + p) - math.sin(p)) for a, w, p in swinging) if sway else 0.0
         return speed * t + 0.5 * acceleration * t * abs(t) + swing
 
     return curve
@@ -30,9 +32,8 @@ def smooth_curve(rng: np.random.Generator, speed: float, sway: float = 0.0, bend
 
 def swing_curve(rng: np.random.Generator, speed: float) -> Curve:
     """To and fro, reaching `speed` a frame in mid-swing, which is near the middle of the clip."""
-    omega = 2 * np.pi / rng.uniform(8, 24)
-    phase = rng.uniform(-0.6, 0.6)
-    return lambda t: speed / omega * (np.sin(omega * t + phase) - np.sin(phase))
+    omega, phase = 2 * math.pi / rng.uniform(8, 24), rng.uniform(-0.6, 0.6)
+    return lambda t: speed / omega * (math.sin(omega * t + phase) - math.sin(phase))
 
 
 def log_uniform(rng: np.random.Generator, low: float, high: float) -> float:
@@ -40,15 +41,16 @@ def log_uniform(rng: np.random.Generator, low: float, high: float) -> float:
     return float(np.exp(rng.uniform(np.log(low), np.log(high))))
 
 
-def similarity(x: float, y: float, angle: float, scale: float) -> np.ndarray:
-    """3x3: from a layer's own coordinates to the plane it lies in: turned by `angle`, scaled, then moved to (x, y)."""
-    c, s = scale * np.cos(angle), scale * np.sin(angle)
-    return np.array([[c, -s, x], [s, c, y], [0, 0, 1.0]])
+def placed_at(x: float, y: float, angle: float, scale: float = 1.0) -> np.ndarray:
+    """3x3: from a plane to the coordinates of a layer scaled, turned by `angle` and put at (x, y) of that plane."""
+    c, s = math.cos(angle) / scale, math.sin(angle) / scale
+    return np.array([[c, s, -c * x - s * y], [-s, c, s * x - c * y], [0, 0, 1.0]])
 
 
 def rotation(yaw: float, pitch: float, roll: float) -> np.ndarray:
     """Camera to world, for axes x right, y down, z ahead: roll, then pitch (up is negative y), then yaw. Radians."""
-    cy, sy, cp, sp, cr, sr = np.cos(yaw), np.sin(yaw), np.cos(pitch), np.sin(pitch), np.cos(roll), np.sin(roll)
+    cy, cp, cr = math.cos(yaw), math.cos(pitch), math.cos(roll)
+    sy, sp, sr = math.sin(yaw), math.sin(pitch), math.sin(roll)
     about_y = np.array([[cy, 0, sy], [0, 1, 0], [-sy, 0, cy]])
     about_x = np.array([[1, 0, 0], [0, cp, -sp], [0, sp, cp]])
     about_z = np.array([[cr, -sr, 0], [sr, cr, 0], [0, 0, 1]])
@@ -73,7 +75,7 @@ class Camera:
         """3x3: from centred pixels at time t to the centred pixels of the middle frame (a plane through the scene)."""
         g = self.gain
         turn = rotation(g * self.pan(t) / self.focal, -g * self.tilt(t) / self.focal, g * self.roll(t))
-        focal = self.focal * np.exp(g * self.zoom(t))
+        focal = self.focal * math.exp(g * self.zoom(t))
         return np.diag([self.focal, self.focal, 1.0]) @ turn @ np.diag([1 / focal, 1 / focal, 1.0])
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from ..hdr.cv import cv2
+from ..hdr.image_files import read_image
 
 FLOOR = 1e-4  # added before the logarithm; middle grey is 0.18
 RINGING = 0.15  # nats that cubic interpolation may leave the linear one by
@@ -40,23 +41,6 @@ def scene_from_radiance(radiance: np.ndarray, name: str = "") -> Scene:
     return Scene(name, np.log(radiance * (0.18 / max(median, 1e-9)) + FLOOR))
 
 
-def read_radiance(path) -> np.ndarray:
-    """An OpenEXR or Radiance .hdr file as (H,W,3) float32."""
-    path = Path(path)
-    if path.suffix.lower() == ".exr":
-        import OpenEXR
-
-        channels = OpenEXR.File(str(path)).channels()
-        names = [n for n in ("RGB", "RGBA") if n in channels]
-        if names:
-            return channels[names[0]].pixels[..., :3].astype(np.float32)
-        return np.stack([channels[c].pixels for c in "RGB"], -1).astype(np.float32)
-    image = cv2().imread(str(path), cv2().IMREAD_UNCHANGED)
-    if image is None or image.ndim != 3:
-        raise OSError(f"{path} is not a readable colour .hdr image: give a folder of .exr or .hdr files")
-    return image[..., 2::-1].astype(np.float32)
-
-
 class SceneFolder:
     """All .exr and .hdr files of a folder, in the order of their names; read when first asked for."""
 
@@ -64,13 +48,17 @@ class SceneFolder:
         self.paths = sorted(p for p in Path(folder).iterdir() if p.suffix.lower() in (".exr", ".hdr"))
         if not self.paths:
             raise OSError(f"{folder} holds no .exr or .hdr file: run scripts/fetch_scenes.sh, or name another folder")
-        self._read = lru_cache(maxsize=64)(lambda path: scene_from_radiance(read_radiance(path), path.stem))
+        self._read = lru_cache(maxsize=64)(_read_scene)
 
     def __len__(self) -> int:
         return len(self.paths)
 
     def __getitem__(self, index: int) -> Scene:
         return self._read(self.paths[index])
+
+
+def _read_scene(path: Path) -> Scene:
+    return scene_from_radiance(read_image(path)[0], path.stem)
 
 
 def sample(log: np.ndarray, x: np.ndarray, y: np.ndarray, wrap: bool) -> np.ndarray:

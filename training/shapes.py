@@ -12,12 +12,12 @@ Polygon = np.ndarray
 """(N,2) corners in pixels, in the layer's own coordinates."""
 
 
-def blob(rng: np.random.Generator, radius: float, aspect: float = 1.0) -> Polygon:
+def blob(rng: np.random.Generator, radius: float, aspect: float = 1.0, irregular: float = 0.3) -> Polygon:
     """A smooth irregular closed outline."""
     angle = np.linspace(0, 2 * np.pi, 96, endpoint=False)
     radial = np.ones_like(angle)
     for k in range(2, 7):
-        radial += rng.normal(0, 0.3 / k) * np.cos(k * angle + rng.uniform(0, 2 * np.pi))
+        radial += rng.normal(0, irregular / k) * np.cos(k * angle + rng.uniform(0, 2 * np.pi))
     radial = radius * np.clip(radial, 0.35, 1.8)
     return np.stack((radial * np.cos(angle) * aspect, radial * np.sin(angle)), -1)
 
@@ -99,24 +99,35 @@ def photo(scene: Scene, height: int, width: int, rng: np.random.Generator) -> np
 def cloth(height: int, width: int, rng: np.random.Generator) -> np.ndarray:
     """Log radiance (h,w,3) of one colour with folds, weave, and at times stripes, checks or dots."""
     cv = cv2()
-    colour = rng.normal(0, 0.35, 3)
+    colour = rng.normal(0, 0.1 if rng.random() < 0.6 else 0.4, 3)
     cell = rng.uniform(10, 40) * DENSITY
     coarse = rng.normal(0, 0.3, (int(height / cell) + 4, int(width / cell) + 4)).astype(np.float32)
     folds = cv.resize(coarse, (width, height), interpolation=cv.INTER_CUBIC)
     tiles = grain_tiles()
     weave = tiles[rng.integers(len(tiles))]
     rows, columns = (np.arange(height) + rng.integers(512)) % 512, (np.arange(width) + rng.integers(512)) % 512
-    grey = folds + rng.uniform(0.02, 0.25) * weave[rows][:, columns]
+    grey = folds + rng.uniform(0.02, 0.15) * weave[rows][:, columns]
     pattern = np.zeros((height, width), np.float32)
-    if rng.random() < 0.4:
+    if rng.random() < 0.3:
         pitch = log_uniform(rng, 4, 20) * DENSITY / (2 * np.pi)
         angle = rng.uniform(0, np.pi)
         y, x = np.mgrid[:height, :width].astype(np.float32)
         u, v = np.cos(angle) * x + np.sin(angle) * y, np.cos(angle) * y - np.sin(angle) * x
         wave = np.sin(u / pitch) * (np.sin(v / pitch) if rng.random() < 0.4 else 1)
         pattern = np.tanh(3 * wave).astype(np.float32)
-    tint = rng.normal(0, 0.5, 3) + rng.normal(0, 0.4)
+    tint = rng.normal(0, 0.2, 3) + rng.normal(0, 0.6)
     return (grey[..., None] + pattern[..., None] * 0.5 * tint + colour).astype(np.float32)
+
+
+def skin(height: int, width: int, rng: np.random.Generator) -> np.ndarray:
+    """Log radiance (h,w,3) of skin: nearly even, redder than it is blue."""
+    warmth = rng.uniform(0.2, 0.6)
+    return np.broadcast_to(np.float32([warmth, 0, -0.8 * warmth]), (height, width, 3))
+
+
+def glow(height: int, width: int) -> np.ndarray:
+    """Log radiance (h,w,3) of a lamp: even and warm."""
+    return np.broadcast_to(np.float32([0.25, 0, -0.35]), (height, width, 3))
 
 
 def rounding(alpha: np.ndarray, rng: np.random.Generator, depth: float) -> np.ndarray:

@@ -28,10 +28,10 @@ class SynthesisSettings:
     width, height: pixels. frames: a clip. exposures: relative, shortest 1; None draws them: 2 or 3 of them (`periods`),
     `ratio` between two, `step` between neighbours of three. phase: of frame 0 in the exposure cycle, None = random.
     objects: fewest and most. camera: strength of its motion, 0 = tripod. max_camera_speed, max_object_speed: pixels a
-    frame. clipped: share of pixels that the longest exposure clips, drawn uniformly. read_noise, shot_noise: see
-    `Sensor`. shutter: share of the frame time that the longest exposure is open, drawn uniformly (0: no motion blur).
-    bits: to choose from. response_error, balance_error: standard deviations, in nats. quality: of the JPEG round trip
-    that half of the clips get, None = none does.
+    frame. lens_blur: sigma in pixels, drawn uniformly. clipped: share of pixels that the longest exposure clips, drawn
+    uniformly. read_noise, shot_noise: see `Sensor`. shutter: share of the frame time that the longest exposure is open,
+    drawn uniformly (0: no motion blur). bits: to choose from. response_error, balance_error: standard deviations, in
+    nats. quality: of the JPEG round trip that half of the clips get, None = none does.
     """
 
     width: int = 192
@@ -46,6 +46,7 @@ class SynthesisSettings:
     camera: float = 1.0
     max_camera_speed: float = 20.0
     max_object_speed: float = 60.0
+    lens_blur: tuple[float, float] = (0.3, 0.65)
     clipped: tuple[float, float] = (0.02, 0.35)
     read_noise: tuple[float, float] = (2e-4, 1e-3)
     shot_noise: tuple[float, float] | None = None
@@ -132,7 +133,8 @@ def make_clip(scenes: Sequence[Scene], seed: int, settings: SynthesisSettings = 
     phase = int(metering.integers(len(exposures))) if settings.phase is None else settings.phase
     layers, times = _compose(scenes, content, settings)
     size = settings.height, settings.width
-    rendered = [render(layers, t, size) for t in times]
+    blur = content.uniform(*settings.lens_blur)
+    rendered = [render(layers, t, size, blur) for t in times]
     light = np.stack([frame for frame, _ in rendered])
     white = _meter(light, exposures[-1], metering, settings)
     sensor = _draw_sensor(noise, len(exposures), settings)
@@ -144,7 +146,7 @@ def make_clip(scenes: Sequence[Scene], seed: int, settings: SynthesisSettings = 
         seen = light[index]
         samples = _shutter_samples(layers, t, shutter * exposure, settings)
         if samples > 1:
-            seen = render_shutter(layers, t, size, shutter * exposure, samples)
+            seen = render_shutter(layers, t, size, blur, shutter * exposure, samples)
         ldr.append(capture(seen * np.float32(exposure / white), sensor, place, noise))
         used.append(exposure)
     centred = centre(settings.width, settings.height)
@@ -170,7 +172,7 @@ def _compose(scenes, rng, settings: SynthesisSettings) -> tuple[list[Layer], np.
     layers = [background(scene, camera, reach, size, rng)]
     level = float(np.log(layers[0].texture[::4, ::4, 1]).mean())
     for _ in range(int(rng.integers(settings.objects[0], settings.objects[1] + 1))):
-        layers += random_object(rng, scenes, size, camera, level, settings.max_object_speed)
+        layers += random_object(rng, scenes, size, layers[0], level, settings.max_object_speed)
     return layers, times
 
 
@@ -206,7 +208,7 @@ def _draw_sensor(rng, period: int, settings: SynthesisSettings) -> Sensor:
 
 
 def _shutter_samples(layers, t: float, open_for: float, settings: SynthesisSettings) -> int:
-    """Renderings that a shutter open for `open_for` frames needs: one every 1.5 pixels of motion, at most 24."""
+    """Renderings that a shutter open for `open_for` frames needs: one every 2 pixels of motion, at most 20."""
     if open_for <= 0:
         return 1
     corners = np.array(
@@ -216,4 +218,4 @@ def _shutter_samples(layers, t: float, open_for: float, settings: SynthesisSetti
     for layer in layers:
         moved = np.linalg.solve(layer.placement(t + open_for / 2), layer.placement(t - open_for / 2)) @ corners
         longest = max(longest, float(np.abs(moved[:2] / moved[2] - corners[:2]).max()))
-    return 1 if longest < 0.3 else int(np.clip(np.ceil(longest / 1.5), 4, 24))
+    return 1 if longest < 0.3 else int(np.clip(np.ceil(longest / 2), 4, 20))
