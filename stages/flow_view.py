@@ -19,10 +19,10 @@ def colour_wheel() -> torch.Tensor:
     """The 55 hues of the code, (55,3) in [0,1], from red through yellow, green, cyan, blue and magenta."""
     pieces = []
     for k, (hue, steps) in enumerate(HUES):
-        start, end = torch.tensor(hue).float(), torch.tensor(HUES[(k + 1) % len(HUES)][0]).float()
-        share = torch.arange(steps)[:, None] / steps
-        pieces.append(start + share * (end - start))
-    return (torch.cat(pieces) * 255).floor() / 255
+        start, end = torch.tensor(hue), torch.tensor(HUES[(k + 1) % len(HUES)][0])
+        share = torch.arange(steps)[:, None] * 255 // steps  # whole code values, as published
+        pieces.append(255 * start + share * (end - start))
+    return torch.cat(pieces) / 255
 
 
 def flow_colours(flow: torch.Tensor) -> torch.Tensor:
