@@ -12,15 +12,16 @@ USABLE = (0.02, 0.98)  # codes outside are clipped or black, and say nothing abo
 
 
 def estimate_response(
-    codes: torch.Tensor, exposures: torch.Tensor, smoothness: float = 0.001, per_channel: bool = False
+    codes: torch.Tensor, exposures: torch.Tensor, smoothness: float = 0.01, per_channel: bool = False
 ) -> ResponseCurve:
     """The response under which static pixels, seen at several exposures, agree on their light.
 
     codes (P,K,3) in [0,1]: P pixels under K exposures; exposures (K,), relative. Least squares over g = log of linear
     light at 256 levels and the log light of every pixel. `smoothness` weighs the curvature of g over the logarithm of
-    the code (the paper's is over the code itself) against the samples: higher pulls towards some power curve. One curve
-    for all channels, or one each (film), made monotone and scaled so that code 1 is 1.
-    Raises ValueError when the samples cannot determine a curve.
+    the code (the paper's is over the code itself) against the samples: higher pulls towards some power curve, lower
+    follows log and film curves (0.001) and needs cleaner samples. One curve
+    for all channels, or one each (film), made monotone and scaled so that code 1 is 1. Raises ValueError when the
+    samples cannot determine a curve.
     """
     codes, exposures = codes.detach().double().cpu(), exposures.detach().double().cpu()
     if codes.ndim != 3 or codes.shape[2] != 3 or exposures.shape != codes.shape[1:2]:
@@ -35,7 +36,7 @@ def estimate_response(
     else:
         channels = [codes.movedim(2, 1).reshape(-1, len(exposures))]
     curves = [_solve(samples, exposures.log(), smoothness) for samples in channels]
-    linear = torch.stack([_rising(g[1:]).exp() for g in curves], 1)
+    linear = torch.stack([_rising(g).exp() for g in curves], 1)
     linear = F.pad(linear, (0, 0, 1, 0))  # level 0 is black, which the logarithm cannot say
     levels = torch.linspace(0, 1, LEVELS, dtype=torch.float64)[:, None].expand_as(linear)
     return tabulated("estimated (Debevec)", levels, linear)
@@ -50,7 +51,7 @@ def _usable(codes: torch.Tensor) -> torch.Tensor:
 
 
 def _solve(codes: torch.Tensor, log_exposure: torch.Tensor, smoothness: float) -> torch.Tensor:
-    """g (LEVELS,) from codes (P,K). The pixels' own log light is eliminated, so the system has LEVELS unknowns."""
+    """g of levels 1 and up, from codes (P,K); the unknown light of the pixels is eliminated beforehand."""
     codes = codes[_usable(codes).sum(1) >= 2]
     if len(codes) < 30:
         raise ValueError(
@@ -82,7 +83,7 @@ def _log_curvature() -> torch.Tensor:
 
 
 def _fit(basis, weight, log_exposure, bend, rounds: int = 5) -> torch.Tensor:
-    """Least squares, repeated with less weight on samples that disagree (motion, reflections): g (LEVELS,)."""
+    """Least squares, repeated with less weight on samples that disagree (motion, reflections): g of levels 1 and up."""
     anchor = F.one_hot(torch.tensor([LEVELS // 2]), LEVELS).double()  # g = 0 there: the scale is free
     trust = torch.ones_like(weight)
     for _ in range(rounds):
@@ -93,8 +94,8 @@ def _fit(basis, weight, log_exposure, bend, rounds: int = 5) -> torch.Tensor:
         scale = w.square().sum().sqrt()
         system = torch.cat(((w[..., None] * centred).reshape(-1, LEVELS) / scale, bend, anchor))
         values = torch.cat(((w * target).flatten() / scale, torch.zeros(len(bend) + 1, dtype=torch.float64)))
-        g = torch.linalg.lstsq(system, values[:, None], driver="gelsd").solution[:, 0]
-        error = (weight * (centred @ g - target)).abs()
+        g = torch.linalg.lstsq(system[:, 1:], values[:, None], driver="gels").solution[:, 0]  # no sample reads level 0
+        error = (weight * (centred[..., 1:] @ g - target)).abs()
         typical = error[weight > 0].median().clamp(min=1e-6)
         trust = (3 * typical / error.clamp(min=1e-12)).clamp(max=1).sqrt()
     return g
