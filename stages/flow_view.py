@@ -91,5 +91,5 @@ def _draw_legend(picture: torch.Tensor, offset: int, max_speed: float) -> None:
     corner = picture[h - side - margin : h - margin, margin : margin + side]
     corner += cover * (wheel - corner)
     words = f"{offset:+d}: full colour = {max_speed:.1f} px"
-    height = max(min(side // 4, w // 40), 7)
+    height = max(min(side // 6, w // 60), 7)
     text(picture, words, 2 * margin + side, h - margin - text_size(words, height)[1] - height // 3, height, shadow=True)
