@@ -4,6 +4,7 @@ import folder_paths
 from comfy_api.latest import ComfyExtension, io
 
 from ..hdr.frames import set_scratch_folder
+from .classical import ExposureNormalization, GlobalAlignment, OpticalFlow, WarpNeighbours, WeightedMerge
 from .load import LoadAlternatingExposures, LoadHDRSequence
 from .measure import MeasureHDR
 from .save import SaveHDRSequence
@@ -18,6 +19,11 @@ class HDRWeaveExtension(ComfyExtension):
             LoadAlternatingExposures,
             LoadHDRSequence,
             SaveHDRSequence,
+            GlobalAlignment,
+            ExposureNormalization,
+            OpticalFlow,
+            WarpNeighbours,
+            WeightedMerge,
             MuLawTonemap,
             ExposureStrip,
             FlowView,

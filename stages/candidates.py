@@ -33,6 +33,8 @@ def warp_neighbours(sequence: ExposureSequence, flow: FlowField) -> CandidateSet
             return (confidence * inside(field)).movedim(1, -1)  # (n,H,W,1)
 
         candidates.append(
-            Candidate(f"flow {offset:+d}", LazyFrames((*shape, 3), radiance), LazyFrames((*shape, 1), validity), exposures)
+            Candidate(
+                f"flow {offset:+d}", LazyFrames((*shape, 3), radiance), LazyFrames((*shape, 1), validity), exposures
+            )
         )
     return CandidateSet(tuple(candidates))

@@ -22,7 +22,7 @@ SWITCH = 0.01  # difference of mean code values over which the choice between di
 LONG_SIDE = 1280  # flow is estimated on frames no longer than this and stored at half of that
 
 
-class _PairFlow:
+class PairFlow:
     """DIS flow and exposure-matched luma between any two frames of a normalized clip, remembered for a while."""
 
     def __init__(self, sequence: ExposureSequence, preset: str):
@@ -62,14 +62,14 @@ class _PairFlow:
         self.flows = {k: v for k, v in self.flows.items() if min(k) >= before}
 
 
-def _direct(pairs: _PairFlow, a: int, b: int) -> tuple[torch.Tensor, torch.Tensor]:
+def _direct(pairs: PairFlow, a: int, b: int) -> tuple[torch.Tensor, torch.Tensor]:
     """Flow a -> b and its forward-backward confidence."""
     if a == b:
         return torch.zeros(1, 2, *pairs.size), torch.ones(1, 1, *pairs.size)
     return pairs.flow(a, b), forward_backward_consistency(pairs.flow(a, b), pairs.flow(b, a))
 
 
-def _bridge(pairs: _PairFlow, t: int, n: int, other: int) -> tuple[torch.Tensor, torch.Tensor] | None:
+def _bridge(pairs: PairFlow, t: int, n: int, other: int) -> tuple[torch.Tensor, torch.Tensor] | None:
     """Flow t -> n through the motion n -> other, two frames of one exposure on either side of t; None where there is none.
 
     A point at y in frame n is at y + share * f(y) at time t, so y is found by fixed-point iteration.
@@ -84,7 +84,7 @@ def _bridge(pairs: _PairFlow, t: int, n: int, other: int) -> tuple[torch.Tensor,
     return to_n, warp(confidence, to_n)
 
 
-def _mismatch(pairs: _PairFlow, t: int, n: int, other: int, to_n: torch.Tensor, to_other: torch.Tensor) -> torch.Tensor:
+def _mismatch(pairs: PairFlow, t: int, n: int, other: int, to_n: torch.Tensor, to_other: torch.Tensor) -> torch.Tensor:
     """How badly a pair of flows explains reference t (1,1,h,w): both neighbours against t at the longer exposure, where
     clipping is alike and so costs nothing, and against each other at their own, where t has nothing to say.
     """
@@ -99,7 +99,7 @@ def _mismatch(pairs: _PairFlow, t: int, n: int, other: int, to_n: torch.Tensor, 
     return F.avg_pool2d(cost, 9, 1, 4, count_include_pad=False)
 
 
-def _flow_pair(pairs: _PairFlow, t: int, n: int, other: int) -> tuple[tuple[torch.Tensor, torch.Tensor], ...]:
+def _flow_pair(pairs: PairFlow, t: int, n: int, other: int) -> tuple[tuple[torch.Tensor, torch.Tensor], ...]:
     """Flow (1,2,h,w) and confidence (1,1,h,w) from reference t to the neighbours n and other, one period apart.
 
     Direct flow and bridge compete where both exist: each pixel goes to the one that explains the frames better.
@@ -110,7 +110,9 @@ def _flow_pair(pairs: _PairFlow, t: int, n: int, other: int) -> tuple[tuple[torc
         return tuple(direct)
     costs = [_mismatch(pairs, t, n, other, x[0][0], x[1][0]) for x in (direct, bridge)]
     share = torch.sigmoid((costs[0] - costs[1]) / SWITCH)
-    return tuple(tuple(torch.lerp(a, b, share) for a, b in zip(d, e, strict=True)) for d, e in zip(direct, bridge, strict=True))
+    return tuple(
+        tuple(torch.lerp(a, b, share) for a, b in zip(d, e, strict=True)) for d, e in zip(direct, bridge, strict=True)
+    )
 
 
 def estimate_flow(sequence: ExposureSequence, preset: str = "medium", progress: Progress = quiet) -> FlowField:
@@ -119,9 +121,11 @@ def estimate_flow(sequence: ExposureSequence, preset: str = "medium", progress: 
     `sequence` is normalized (gamma 2.2). `preset` trades time for accuracy. Returned on a grid of half the working size in
     half precision: DIS itself ends at half resolution, so nothing is lost.
     """
+    if sequence.period < 2:
+        raise ValueError("the clip has one exposure only: give its exposure pattern, or let it be detected")
     if preset not in PRESETS:
         raise ValueError(f"flow preset {preset!r} is unknown: choose one of {', '.join(PRESETS)}")
-    pairs = _PairFlow(sequence, preset)
+    pairs = PairFlow(sequence, preset)
     h, w = ((s + 1) // 2 for s in pairs.size)
     scale = torch.tensor([sequence.size[1] / pairs.size[1], sequence.size[0] / pairs.size[0]]).view(1, 2, 1, 1)
     flow = {o: allocate((len(sequence), 2, h, w), torch.float16) for o in sequence.offsets}

@@ -1,0 +1,217 @@
+"""The classical pipeline: Global Alignment, Exposure Normalization, Flow, Warp Neighbours, Weighted Merge."""
+
+from comfy_api.latest import io
+
+from ..stages.candidates import warp_neighbours
+from ..stages.flow import PRESETS, estimate_flow
+from ..stages.global_alignment import CAMERAS, align_globally
+from ..stages.merge import MergeSettings, weighted_merge
+from ..stages.normalize import linear_and_gamma, normalize
+from .compat import device, known, progress_bar
+from .wires import CATEGORY, HDR, Candidates, Exposures, Flow
+
+DIS = tuple(f"DIS {preset}" for preset in PRESETS)
+NORMALIZED = "A clip from Exposure Normalization (any other is normalized on the way)."
+
+
+class GlobalAlignment(io.ComfyNode):
+    @classmethod
+    def define_schema(cls):
+        return known(
+            io.Schema,
+            node_id="HDRWeave_GlobalAlignment",
+            display_name="Global Alignment",
+            category=CATEGORY,
+            description="Steadies a hand-held clip: each frame is moved, turned and scaled as a whole, so that less is "
+            "left for the optical flow.",
+            search_aliases=["stabilize", "camera shake", "align images", "tripod"],
+            inputs=[
+                Exposures.Input("exposures", tooltip="The clip as loaded, with its exposure pattern."),
+                io.Combo.Input(
+                    "camera",
+                    options=list(CAMERAS),
+                    default="smooth",
+                    tooltip="smooth keeps pans and takes the shake out; locked holds the view of the middle frame, as if "
+                    "from a tripod.",
+                ),
+                io.Float.Input(
+                    "seconds",
+                    default=0.5,
+                    min=0.04,
+                    max=10.0,
+                    step=0.01,
+                    tooltip="For smooth: moves faster than this are taken out. Higher is steadier and shifts frames "
+                    "further, so that more edge pixels repeat.",
+                ),
+            ],
+            outputs=[
+                Exposures.Output(
+                    "exposures", display_name="exposures", tooltip="The steadied clip, same size; edges are repeated."
+                )
+            ],
+        )
+
+    @classmethod
+    def execute(cls, exposures, camera, seconds) -> io.NodeOutput:
+        return io.NodeOutput(align_globally(exposures, camera, seconds, progress_bar()))
+
+
+class ExposureNormalization(io.ComfyNode):
+    @classmethod
+    def define_schema(cls):
+        return known(
+            io.Schema,
+            node_id="HDRWeave_ExposureNormalization",
+            display_name="Exposure Normalization",
+            category=CATEGORY,
+            description="Replaces the camera's response by gamma 2.2 and puts all frames on one radiance scale: what "
+            "every reconstruction starts from.",
+            search_aliases=["linearize", "radiance", "exposure match", "gamma"],
+            inputs=[Exposures.Input("exposures", tooltip="The clip as captured, with its response and exposures.")],
+            outputs=[
+                Exposures.Output(
+                    "exposures", display_name="exposures", tooltip="The clip on gamma 2.2, for the stages that follow."
+                ),
+                io.Image.Output("linear", display_name="linear", tooltip=f"Radiance of each frame by itself. {HDR}"),
+                io.Image.Output(
+                    "gamma",
+                    display_name="gamma",
+                    tooltip="The same raised to 1/2.2, in [0,1]: frames of all exposures look equally bright.",
+                ),
+            ],
+        )
+
+    @classmethod
+    def execute(cls, exposures) -> io.NodeOutput:
+        normalized = normalize(exposures)
+        return io.NodeOutput(normalized, *linear_and_gamma(normalized, progress_bar()))
+
+
+class OpticalFlow(io.ComfyNode):
+    @classmethod
+    def define_schema(cls):
+        return known(
+            io.Schema,
+            node_id="HDRWeave_Flow",
+            display_name="Flow",
+            category=CATEGORY,
+            description="Motion from every frame to its neighbours of other exposures, matched in exposure first, with a "
+            "confidence.",
+            search_aliases=["optical flow", "DIS", "motion estimation", "flow with adapter"],
+            inputs=[
+                Exposures.Input("exposures", tooltip=NORMALIZED),
+                io.Combo.Input(
+                    "method",
+                    options=list(DIS),
+                    default=DIS[-1],
+                    tooltip="OpenCV's dense inverse search needs no weights. medium is the most accurate, fast and "
+                    "ultrafast save time on large or long clips.",
+                ),
+            ],
+            outputs=[
+                Flow.Output(
+                    "flow",
+                    display_name="flow",
+                    tooltip="Backward flow in pixels to one neighbour (two exposures) or two (three) on each side, with "
+                    "forward-backward confidence in [0,1].",
+                )
+            ],
+        )
+
+    @classmethod
+    def execute(cls, exposures, method) -> io.NodeOutput:
+        preset = PRESETS[DIS.index(method)]
+        return io.NodeOutput(estimate_flow(normalize(exposures), preset, progress_bar()))
+
+
+class WarpNeighbours(io.ComfyNode):
+    @classmethod
+    def define_schema(cls):
+        return known(
+            io.Schema,
+            node_id="HDRWeave_WarpNeighbours",
+            display_name="Warp Neighbours",
+            category=CATEGORY,
+            description="The neighbouring frames brought to each reference frame by the flow: HDR candidates for a merge "
+            "or a vote.",
+            search_aliases=["flow warp", "align neighbours", "candidates", "backward warp"],
+            inputs=[
+                Exposures.Input("exposures", tooltip=NORMALIZED),
+                Flow.Input("flow", tooltip="Flow that was made from this clip."),
+            ],
+            outputs=[
+                Candidates.Output(
+                    "candidates",
+                    display_name="candidates",
+                    tooltip="One candidate a neighbour: scene-linear radiance and where it is valid. Computed when it is "
+                    "read, so it takes no memory.",
+                )
+            ],
+        )
+
+    @classmethod
+    def execute(cls, exposures, flow) -> io.NodeOutput:
+        return io.NodeOutput(warp_neighbours(normalize(exposures), flow))
+
+
+class WeightedMerge(io.ComfyNode):
+    @classmethod
+    def define_schema(cls):
+        return known(
+            io.Schema,
+            node_id="HDRWeave_WeightedMerge",
+            display_name="Weighted Merge",
+            category=CATEGORY,
+            description="Merges candidates into every frame, weighted by exposure, sensor noise and flow confidence, and "
+            "leaves out what contradicts the frame (ghosts). No learned weights.",
+            search_aliases=["hdr merge", "HDRx", "deghost", "exposure merge", "debevec"],
+            inputs=[
+                Exposures.Input("exposures", tooltip=NORMALIZED),
+                Candidates.Input(
+                    "candidates", tooltip="HDR estimates of the same frames, from Warp Neighbours for one."
+                ),
+                io.Float.Input(
+                    "blend",
+                    default=1.0,
+                    min=0.0,
+                    max=1.0,
+                    step=0.01,
+                    tooltip="Share of the other exposures. 0 = each frame alone (nothing recovered, no ghosts); 1 = all.",
+                ),
+                io.Float.Input(
+                    "highlight_threshold",
+                    default=0.97,
+                    min=0.5,
+                    max=1.0,
+                    step=0.005,
+                    tooltip="Code value (gamma 2.2) from which a frame counts as clipped. Lower takes highlights from the "
+                    "shorter exposure earlier: for footage whose whites are soft or compressed.",
+                ),
+                io.Float.Input(
+                    "exposure_offset",
+                    default=0.0,
+                    min=-2.0,
+                    max=2.0,
+                    step=0.01,
+                    tooltip="EV added to each step between exposures, where the true step is not the declared one. "
+                    "Higher makes long exposures count as longer, so their pixels get darker.",
+                ),
+                io.Float.Input(
+                    "ghost_rejection",
+                    default=1.0,
+                    min=0.0,
+                    max=10.0,
+                    step=0.05,
+                    tooltip="How strictly a candidate must agree with the frame where the frame can tell. Higher: fewer "
+                    "ghosts, more noise. 0 = off.",
+                ),
+            ],
+            outputs=[io.Image.Output("hdr", display_name="hdr", tooltip=HDR)],
+        )
+
+    @classmethod
+    def execute(
+        cls, exposures, candidates, blend, highlight_threshold, exposure_offset, ghost_rejection
+    ) -> io.NodeOutput:
+        settings = MergeSettings(blend, highlight_threshold, exposure_offset, ghost_rejection)
+        return io.NodeOutput(weighted_merge(normalize(exposures), candidates, settings, device(), progress_bar()))

@@ -1,0 +1,60 @@
+"""HDR video as one function: the same stages that the nodes run, for Python users without ComfyUI."""
+
+import numpy as np
+import torch
+
+from ..hdr.sequence import ExposureSequence
+from .candidates import warp_neighbours
+from .flow import estimate_flow
+from .load import image_clip, named_response
+from .merge import MergeSettings, weighted_merge
+from .normalize import normalize
+from .run import Progress, best_device, quiet
+
+METHODS = ("classical",)
+
+
+def reconstruct(
+    frames,
+    exposures,
+    method: str = "classical",
+    response: str = "gamma2.2",
+    device=None,
+    progress: Progress = quiet,
+):
+    """Scene-linear HDR frames from a clip of alternating exposures.
+
+    frames: (T,H,W,3), a numpy array or tensor, float in [0,1] or uint8 / uint16, as captured. exposures: one period
+    (`[1, 8]`) or all T relative exposures, in any unit that is proportional to time. method: one of `METHODS`. response:
+    a name of `hdr.response.RESPONSES` or the path of a LUT. device: torch device, default the best there is.
+    Returns radiance (T,H,W,3) float32 of the kind that was given; 1.0 is where the shortest exposure clips.
+    Raises ValueError with a sentence that says what to change.
+    """
+    if method not in METHODS:
+        raise ValueError(f"method {method!r} is unknown: choose one of {', '.join(METHODS)}")
+    sequence = normalize(exposure_sequence(frames, exposures, response))
+    candidates = warp_neighbours(sequence, estimate_flow(sequence, progress=progress))
+    radiance = weighted_merge(sequence, candidates, MergeSettings(), device or best_device(), progress)
+    return radiance.numpy() if isinstance(frames, np.ndarray) else radiance
+
+
+def exposure_sequence(frames, exposures, response: str = "gamma2.2") -> ExposureSequence:
+    """Frames and exposures as `reconstruct` takes them, checked, as an exposure sequence."""
+    if isinstance(frames, np.ndarray):
+        if frames.dtype.kind == "u":
+            frames = frames.astype(np.float32) / np.iinfo(frames.dtype).max
+        frames = torch.from_numpy(frames)
+    elif not frames.is_floating_point():
+        frames = frames.float() / torch.iinfo(frames.dtype).max
+    clip = image_clip(frames, source="frames")
+    count = len(clip.frames)
+    values = torch.as_tensor(exposures, dtype=torch.float32).flatten()
+    if not 2 <= len(values) <= count:
+        raise ValueError(
+            f"{len(values)} exposures are given for {count} frames: give one period (at least two) or one for every frame"
+        )
+    if not bool((values > 0).all()) or len(values.unique()) < 2:
+        raise ValueError(f"the exposures are {values.tolist()}: they must be above 0 and not all the same")
+    period = next(p for p in range(2, len(values) + 1) if torch.allclose(values[p:], values[:-p]))
+    values = values if len(values) == count else values[torch.arange(count) % len(values)]
+    return ExposureSequence(clip.frames, values / values.min(), named_response(response), period, source="frames")
