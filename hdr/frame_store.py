@@ -11,7 +11,7 @@ _CARRIER = {np.dtype(np.uint8): torch.uint8, np.dtype(np.uint16): torch.int16, n
 
 
 class FrameStore:
-    """Frames (H,W,3) of uint8, uint16 or float32, appended one by one; on disk beyond `hdr.frames.RAM_LIMIT`."""
+    """Frames (H,W,3) of uint8, uint16 or float32, appended one by one; the first chunk in RAM, the rest on disk."""
 
     def __init__(self):
         self._chunks: list[np.ndarray] = []
@@ -53,8 +53,6 @@ class FrameStore:
         return LazyFrames((self._count, *self._shape), read)
 
     def _new_chunk(self) -> np.ndarray:
-        stored = sum(chunk.nbytes for chunk in self._chunks)
-        carrier = frames.allocate(
-            (self._per_chunk, *self._shape), _CARRIER[self._dtype], ram_limit=max(0, frames.RAM_LIMIT - stored)
-        )
+        shape, dtype = (self._per_chunk, *self._shape), _CARRIER[self._dtype]
+        carrier = frames.allocate(shape, dtype, ram_limit=0 if self._chunks else None)
         return carrier.numpy().view(self._dtype)  # the array keeps the tensor, and so the file, alive

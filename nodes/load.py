@@ -152,9 +152,9 @@ def _first_clip(path, video, images, start, count, fps, progress) -> load.Clip:
     sources = {"path": path or None, "video": video, "images": images}
     given = [name for name, source in sources.items() if source is not None]
     if len(given) != 1:
-        found = " and ".join(given) or "no source"
+        found = " and ".join(given) or "none"
         raise ValueError(
-            f"{found} is given, exactly one is expected: write a path, or connect a video, or connect images"
+            f"sources given: {found}, one is expected: write a path, or connect a video, or connect images"
         )
     if path:
         return load.read_clip(path, start, count, fps, progress)

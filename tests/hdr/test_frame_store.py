@@ -1,10 +1,10 @@
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from conftest import ROOT
 from hdrweave.hdr import frames
 from hdrweave.hdr.frame_store import FrameStore
 
@@ -77,10 +77,11 @@ def test_store_copies_a_source():
 
 
 FLAT = """
-import resource, sys
+import importlib.util, resource, sys
 import numpy, torch
-sys.path.insert(0, {tests!r})
-import conftest
+root = {root!r}
+spec = importlib.util.spec_from_file_location("hdrweave", root + "/__init__.py", submodule_search_locations=[root])
+sys.modules["hdrweave"] = importlib.util.module_from_spec(spec)
 from hdrweave.hdr import frames
 from hdrweave.hdr.frame_store import FrameStore
 
@@ -103,6 +104,6 @@ print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - start) / 1024)
 
 @pytest.mark.skipif(sys.platform != "linux", reason="ru_maxrss is in kilobytes on Linux")
 def test_memory_stays_flat(tmp_path):
-    code = FLAT.format(tests=str(ROOT / "tests"), scratch=str(tmp_path))
+    code = FLAT.format(root=str(Path(__file__).resolve().parents[2]), scratch=str(tmp_path))
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert float(done.stdout) < 80  # MB, for 540 MB of frames: a few frames in flight, float32
