@@ -1,4 +1,4 @@
-"""Response curves against the vendors' published table values, and against colour-science over a dense grid."""
+"""Response curves against known code values of grey and white cards, and against colour-science over a dense grid."""
 
 import copy
 import pickle
@@ -9,14 +9,15 @@ import torch
 from hdrweave.hdr import curves
 from hdrweave.hdr.response import RESPONSES, response_named
 
-# 10-bit code values that the vendors' documents give for black, an 18 % grey card and a 90 % white card
+# 10-bit code values of black, an 18 % grey and a 90 % white card. Sony's, Panasonic's and ARRI's LogC3 are the makers'
+# round figures; the others are the published formulas worked out (Canon states only the share of grey, 39 % and 33 % IRE)
 PUBLISHED = {
-    "slog3": {0.0: 95, 0.18: 420, 0.9: 598},  # Sony: 3.5 %, 41 %, 61 % IRE
-    "logc3": {0.0: 95, 0.18: 400},  # ARRI: grey is 400 at every EI
+    "slog3": {0.0: 95, 0.18: 420, 0.9: 598},
+    "logc3": {0.0: 95, 0.18: 400},
     "logc4": {0.0: 95, 0.18: 285},
-    "vlog": {0.0: 128, 0.18: 433, 0.9: 602},  # Panasonic: 7.3 %, 42 %, 61 % IRE
-    "canon_log2": {0.0: 95, 0.18: 407},  # Canon: 39 % IRE for grey
-    "canon_log3": {0.0: 128, 0.18: 351, 0.9: 577},  # Canon: 32.8 % IRE for grey
+    "vlog": {0.0: 128, 0.18: 433, 0.9: 602},
+    "canon_log2": {0.0: 95, 0.18: 407},
+    "canon_log3": {0.0: 128, 0.18: 351, 0.9: 577},
 }
 ORACLE = {
     "sRGB": ("srgb", "eotf_inverse_sRGB", "eotf_sRGB"),
@@ -31,7 +32,7 @@ ORACLE = {
 
 
 @pytest.mark.parametrize("name", PUBLISHED)
-def test_published_code_values(name):
+def test_known_code_values(name):
     for linear, code in PUBLISHED[name].items():
         x = torch.tensor(linear, dtype=torch.float64)
         encoded = getattr(curves, f"{name}_encode")(x)
