@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from real_engine import front_end, server, tiny_clips  # noqa: F401
 
 ROOT = Path(__file__).resolve().parents[1]
 SHARED = ROOT.parent / "shared" / "data"
