@@ -47,12 +47,15 @@ class PairFlow:
         """Luma (h,w) of frame t as it would look at `exposure`, clipped alike."""
         return luma(match_exposure(self.frame(t), float(self.sequence.exposures[t]), exposure))
 
+    def matched_pair(self, a: int, b: int) -> list[np.ndarray]:
+        """Frames a and b as 8-bit luma (h,w) at the longer of their exposures: what is dark in both can be seen."""
+        exposure = float(self.sequence.exposures[[a, b]].max())
+        return [(self.matched(t, exposure) * 255).round().to(torch.uint8).numpy() for t in (a, b)]
+
     def flow(self, a: int, b: int) -> torch.Tensor:
         """Backward flow (1,2,h,w) from frame a to frame b, in pixels of the working size."""
         if (a, b) not in self.flows:
-            exposure = float(self.sequence.exposures[[a, b]].max())
-            pair = [(self.matched(t, exposure) * 255).round().to(torch.uint8).numpy() for t in (a, b)]
-            flow = self.dis.calc(*pair, None)
+            flow = self.dis.calc(*self.matched_pair(a, b), None)
             self.flows[a, b] = torch.from_numpy(np.ascontiguousarray(flow.transpose(2, 0, 1)))[None]
         return self.flows[a, b]
 

@@ -13,7 +13,7 @@ from .normalize import normalize
 from .run import Progress, quiet, windows
 
 CAMERAS = ("smooth", "locked")
-GRID = 8  # pixels between the flow samples that the transform is fitted to
+CORNERS = 600
 IDENTITY = np.eye(3)
 
 
@@ -50,7 +50,7 @@ def camera_path(sequence: ExposureSequence, progress: Progress = quiet) -> np.nd
     path = [IDENTITY]
     for window in windows(len(sequence) - 1, 1, progress):
         t = window[0]
-        path.append(scale @ _similarity(pairs.flow(t, t + 1)) @ np.linalg.inv(scale) @ path[-1])
+        path.append(scale @ _similarity(*pairs.matched_pair(t, t + 1)) @ np.linalg.inv(scale) @ path[-1])
         pairs.forget(t)
     return np.stack(path)
 
@@ -62,13 +62,16 @@ def affine_flow(transforms: np.ndarray, height: int, width: int) -> torch.Tensor
     return torch.einsum("nij,jhw->nihw", matrix[..., :2], grid) + matrix[..., 2, None, None] - grid
 
 
-def _similarity(flow: torch.Tensor) -> np.ndarray:
-    """The similarity (3,3) that most of a flow (1,2,h,w) agrees with; the identity where nothing does."""
-    h, w = flow.shape[-2:]
-    points = pixel_grid(h, w)[:, GRID // 2 :: GRID, GRID // 2 :: GRID]
-    moved = points + flow[0, :, GRID // 2 :: GRID, GRID // 2 :: GRID]
-    pair = [np.ascontiguousarray(x.flatten(1).T.numpy()) for x in (points, moved)]
-    matrix, _ = cv2().estimateAffinePartial2D(*pair, method=cv2().RANSAC, ransacReprojThreshold=0.7)
+def _similarity(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """The similarity (3,3) that most corners of image `a` (h,w) uint8 make on their way to `b`; identity where none does."""
+    corners = cv2().goodFeaturesToTrack(a, CORNERS, 0.01, 8)
+    if corners is None:
+        return IDENTITY
+    moved, found, _ = cv2().calcOpticalFlowPyrLK(a, b, corners, None)
+    kept = found.ravel() == 1
+    if kept.sum() < 8:
+        return IDENTITY
+    matrix, _ = cv2().estimateAffinePartial2D(corners[kept], moved[kept], method=cv2().RANSAC, ransacReprojThreshold=0.7)
     return IDENTITY if matrix is None else np.vstack([matrix, [0, 0, 1]])
 
 
