@@ -1,5 +1,7 @@
 """Load Alternating Exposures and Load HDR Sequence."""
 
+from pathlib import Path
+
 import folder_paths
 from comfy_api.latest import InputImpl, io
 
@@ -12,12 +14,16 @@ from .wires import CATEGORY, Exposures
 
 LUT_FILE = "LUT file"
 PATH = "absolute, or relative to ComfyUI's input folder"
+SAMPLES = Path(__file__).parents[1] / "workflows" / "assets"  # so that the shipped workflows run as they are
 
 
 def resolve(path: str) -> str:
-    """A path that the user wrote, absolute, or relative to ComfyUI's input folder; empty stays empty."""
+    """A path that the user wrote: absolute, in ComfyUI's input folder, or a sample of the pack; empty stays empty."""
     path = path.strip().strip('"')
-    return folder_paths.get_annotated_filepath(path) if path else ""
+    if not path:
+        return ""
+    found = Path(folder_paths.get_annotated_filepath(path))
+    return str(SAMPLES / path if not found.exists() and (SAMPLES / path).exists() else found)
 
 
 def _widgets() -> list:
@@ -112,6 +118,7 @@ class LoadAlternatingExposures(io.ComfyNode):
                     tooltip="The frames as captured, with exposure, response and frame rate.",
                 ),
                 io.String.Output("summary", display_name="summary", tooltip="What was loaded, and warnings, in words."),
+                io.Float.Output("rate", display_name="fps", tooltip="Frames per second of the clip, for Create Video."),
             ],
         )
 
@@ -144,7 +151,9 @@ class LoadAlternatingExposures(io.ComfyNode):
             response = resolve(lut)
         sequence = load.expose(clip, pattern, response, progress, period)
         summary = load.describe(sequence)
-        return io.NodeOutput(sequence, summary, ui=shown(cls, sequence.frames[: max(sequence.period, 2)], summary))
+        return io.NodeOutput(
+            sequence, summary, float(sequence.fps), ui=shown(cls, sequence.frames[: max(sequence.period, 2)], summary)
+        )
 
 
 def _first_clip(path, video, images, start, count, fps, progress) -> load.Clip:
