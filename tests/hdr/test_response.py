@@ -10,7 +10,7 @@ from hdrweave.hdr import curves
 from hdrweave.hdr.response import RESPONSES, response_named
 
 # 10-bit code values of black, an 18 % grey and a 90 % white card. Sony's, Panasonic's and ARRI's LogC3 are the makers'
-# round figures; the others are the published formulas worked out (Canon states only the share of grey, 39 % and 33 % IRE)
+# round figures; the others are the published formulas worked out (checked apart from that by colour-science below)
 PUBLISHED = {
     "slog3": {0.0: 95, 0.18: 420, 0.9: 598},
     "logc3": {0.0: 95, 0.18: 400},
