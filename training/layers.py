@@ -50,7 +50,7 @@ def background(
         column = source_width * (0.5 + rng.uniform(-slack, slack)) + step * (x - (x0 + x1) / 2)
         log = sample(scene.log, column, row, wrap=scene.is_panorama)
         step /= DENSITY
-    log = add_grain(log, rng.uniform(0.05, 0.35), step, rng)
+    log = add_grain(log, rng.uniform(0.03, 0.22), step, rng)
     colour = np.exp(log)
     return Layer(
         np.dstack((colour, np.ones_like(colour[..., :1]))), np.array([x0, y0]), lru_cache(maxsize=4)(camera.to_plane)

@@ -32,13 +32,27 @@ class Scene:
 
 
 def scene_from_radiance(radiance: np.ndarray, name: str = "") -> Scene:
-    """Scene-linear (H,W,3) of any scale to a `Scene`; negative values count as 0."""
-    radiance = np.maximum(np.nan_to_num(np.asarray(radiance, np.float32), posinf=65504.0), 0)
+    """Scene-linear (H,W,3) of any scale to a `Scene`."""
+    radiance = fill_negatives(np.nan_to_num(np.asarray(radiance, np.float32), posinf=65504.0))
     shrink = LARGEST / radiance.shape[1]
     if shrink < 1:
         radiance = cv2().resize(radiance, None, fx=shrink, fy=shrink, interpolation=cv2().INTER_AREA)
     median = float(np.median(radiance @ np.array([0.2126, 0.7152, 0.0722], np.float32)))
     return Scene(name, np.log(radiance * (0.18 / max(median, 1e-9)) + FLOOR))
+
+
+def fill_negatives(radiance: np.ndarray) -> np.ndarray:
+    """Raise pixels that are negative, and their neighbours, to their surroundings.
+
+    Many panoramas were made smaller with a filter that rings, which leaves negative holes and dark rims round lamps.
+    """
+    cv = cv2()
+    holes = (radiance < 0).any(-1)
+    valid = (~cv.dilate(holes.astype(np.uint8), np.ones((3, 3), np.uint8)).astype(bool)).astype(np.float32)
+    radiance = np.maximum(radiance, 0)
+    weight = cv.GaussianBlur(valid, (0, 0), 2) + 1e-6
+    around = cv.GaussianBlur(np.log(radiance + FLOOR) * valid[..., None], (0, 0), 2) / weight[..., None]
+    return np.where(valid[..., None] > 0, radiance, np.maximum(radiance, np.exp(around) - FLOOR))
 
 
 class SceneFolder:
