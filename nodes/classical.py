@@ -46,7 +46,7 @@ class GlobalAlignment(io.ComfyNode):
             ],
             outputs=[
                 Exposures.Output(
-                    "exposures", display_name="exposures", tooltip="The steadied clip, same size; edges are repeated."
+                    "steady", display_name="exposures", tooltip="The steadied clip, same size; edges are repeated."
                 )
             ],
         )
@@ -70,7 +70,7 @@ class ExposureNormalization(io.ComfyNode):
             inputs=[Exposures.Input("exposures", tooltip="The clip as captured, with its response and exposures.")],
             outputs=[
                 Exposures.Output(
-                    "exposures", display_name="exposures", tooltip="The clip on gamma 2.2, for the stages that follow."
+                    "normalized", display_name="exposures", tooltip="The clip on gamma 2.2, for the stages that follow."
                 ),
                 io.Image.Output("linear", display_name="linear", tooltip=f"Radiance of each frame by itself. {HDR}"),
                 io.Image.Output(
