@@ -26,6 +26,12 @@ class VideoInfo:
     frames: int
 
 
+def frame_rate(fps) -> Fraction:
+    """A frame rate as a fraction; 23.976, 29.97 and their kin become multiples of 1000/1001."""
+    nearest = Fraction(round(fps * 1.001) * 1000, 1001)
+    return nearest if abs(fps - nearest) < 0.005 else Fraction(fps).limit_denominator(1001)
+
+
 def video_info(source) -> VideoInfo:
     """Frame rate and announced length of a video (path or binary stream). Raises OSError when it cannot be opened."""
     with _open(source) as container:
@@ -65,7 +71,7 @@ def write_mp4(path, frames, fps, crf: int = 16) -> None:
 
     height, width = (n // 2 * 2 for n in frames.shape[1:3])
     with atomic_path(path) as temporary, av.open(str(temporary), "w", options={"movflags": "faststart"}) as container:
-        stream = container.add_stream("libx264", rate=Fraction(fps), options={"crf": str(crf), "preset": "medium"})
+        stream = container.add_stream("libx264", rate=frame_rate(fps), options={"crf": str(crf), "preset": "medium"})
         stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
         context = stream.codec_context
         context.color_primaries, context.color_trc, context.colorspace, context.color_range = 1, 1, 1, 1

@@ -14,6 +14,56 @@ from .preview import shown
 from .wires import CATEGORY, HDR, Exposures
 
 
+def _inputs() -> list:
+    return [
+        io.Image.Input("hdr", tooltip=HDR),
+        io.String.Input(
+            "prefix",
+            default="HDRWeave/hdr",
+            tooltip="Folder and name inside ComfyUI's output folder: HDRWeave/hdr becomes "
+            "HDRWeave/hdr_v001/hdr.1001.exr; the next run writes hdr_v002. Nothing is overwritten.",
+        ),
+        io.Combo.Input(
+            "format",
+            options=list(FORMATS),
+            default=FORMATS[0],
+            tooltip="exr half: 16-bit float up to 65504, the usual choice. exr float: 32 bit, twice the size. "
+            "hdr: Radiance, about 1 % steps, no negative values, no metadata.",
+        ),
+        io.Combo.Input(
+            "compression",
+            options=list(COMPRESSIONS),
+            default=COMPRESSIONS[0],
+            tooltip="Of exr. ZIP and PIZ lose nothing (PIZ suits grain), DWAA is smallest and loses a little, "
+            "none is quickest and largest.",
+        ),
+        io.Combo.Input(
+            "scale",
+            options=list(SCALES),
+            default=SCALES[0],
+            tooltip="compositing: 1.0 is the white of the longest exposure, highlights lie above (needs "
+            "exposures). research: radiance as it is, 1.0 is where the shortest exposure clips.",
+        ),
+        io.Int.Input("start", default=1001, min=0, max=10**7, tooltip="Number of the first file."),
+        io.Int.Input(
+            "padding", default=4, min=1, max=9, tooltip="Digits of the file numbers; higher adds leading zeros."
+        ),
+        io.Float.Input(
+            "fps",
+            default=0.0,
+            min=0.0,
+            max=1000.0,
+            step=0.001,
+            tooltip="Frames per second in the metadata; 0 takes that of exposures, or leaves it out.",
+        ),
+        Exposures.Input(
+            "exposures",
+            optional=True,
+            tooltip="The clip that the frames came from: gives the compositing scale, frame rate and metadata.",
+        ),
+    ]
+
+
 class SaveHDRSequence(io.ComfyNode):
     @classmethod
     def define_schema(cls):
@@ -26,53 +76,7 @@ class SaveHDRSequence(io.ComfyNode):
             "run in a new version folder.",
             search_aliases=["save exr", "openexr", "export hdr", "write exr"],
             is_output_node=True,
-            inputs=[
-                io.Image.Input("hdr", tooltip=HDR),
-                io.String.Input(
-                    "prefix",
-                    default="HDRWeave/hdr",
-                    tooltip="Folder and name inside ComfyUI's output folder: HDRWeave/hdr becomes "
-                    "HDRWeave/hdr_v001/hdr.1001.exr; the next run writes hdr_v002. Nothing is overwritten.",
-                ),
-                io.Combo.Input(
-                    "format",
-                    options=list(FORMATS),
-                    default=FORMATS[0],
-                    tooltip="exr half: 16-bit float up to 65504, the usual choice. exr float: 32 bit, twice the size. "
-                    "hdr: Radiance, about 1 % steps, no negative values, no metadata.",
-                ),
-                io.Combo.Input(
-                    "compression",
-                    options=list(COMPRESSIONS),
-                    default=COMPRESSIONS[0],
-                    tooltip="Of exr. ZIP and PIZ lose nothing (PIZ suits grain), DWAA is smallest and loses a little, "
-                    "none is quickest and largest.",
-                ),
-                io.Combo.Input(
-                    "scale",
-                    options=list(SCALES),
-                    default=SCALES[0],
-                    tooltip="compositing: 1.0 is the white of the longest exposure, highlights lie above (needs "
-                    "exposures). research: radiance as it is, 1.0 is where the shortest exposure clips.",
-                ),
-                io.Int.Input("start", default=1001, min=0, max=10**7, tooltip="Number of the first file."),
-                io.Int.Input(
-                    "padding", default=4, min=1, max=9, tooltip="Digits of the file numbers; higher adds leading zeros."
-                ),
-                io.Float.Input(
-                    "fps",
-                    default=0.0,
-                    min=0.0,
-                    max=1000.0,
-                    step=0.001,
-                    tooltip="Frames per second in the metadata; 0 takes that of exposures, or leaves it out.",
-                ),
-                Exposures.Input(
-                    "exposures",
-                    optional=True,
-                    tooltip="The clip that the frames came from: gives the compositing scale, frame rate and metadata.",
-                ),
-            ],
+            inputs=_inputs(),
             outputs=[
                 io.String.Output(
                     "first_frame", display_name="first frame", tooltip="Path of the first file, for Load HDR Sequence."
@@ -109,5 +113,5 @@ def _metadata(cls) -> dict[str, str]:
     """The graph, for the headers, unless the user has switched metadata off."""
     if args.disable_metadata:
         return {}
-    graph = {"prompt": cls.hidden.prompt, **(cls.hidden.extra_pnginfo or {})}
+    graph = {"prompt": cls.hidden.prompt, "workflow": (cls.hidden.extra_pnginfo or {}).get("workflow")}
     return {name: json.dumps(value) for name, value in graph.items() if value is not None}

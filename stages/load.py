@@ -13,7 +13,7 @@ from ..hdr.image_sequence import find_sequence, is_sequence_path
 from ..hdr.pattern import parse_pattern
 from ..hdr.response import ResponseCurve, response_named
 from ..hdr.sequence import ExposureSequence, LazyFrames
-from ..hdr.video_files import to_rgb, video_frames, video_info
+from ..hdr.video_files import frame_rate, to_rgb, video_frames, video_info
 from .run import Progress, quiet, windows
 
 ESTIMATE = "estimate"
@@ -78,7 +78,7 @@ def read_clip(source, start: int = 0, count: int = 0, fps=None, progress: Progre
         progress(index + 1, max(start + count if count else info.frames, index + 1))
         if count and len(store) == count:
             break
-    return Clip(_stored(store, name, start), _fps(fps, info.fps), name)
+    return Clip(_stored(store, name, start), frame_rate(fps or info.fps), name)
 
 
 def image_clip(
@@ -96,7 +96,7 @@ def image_clip(
     frames = LazyFrames((*chosen.shape[:3], 3), lambda indices: chosen[indices][..., channels].to("cpu", torch.float32))
     _check_values(frames, source, progress)
     warnings = (f"{source}: the alpha channel was dropped",) if images.shape[-1] == 4 else ()
-    return Clip(frames, _fps(fps, DEFAULT_FPS), source, warnings)
+    return Clip(frames, frame_rate(fps or DEFAULT_FPS), source, warnings)
 
 
 def interleave(clips: list[Clip]) -> Clip:
@@ -117,7 +117,8 @@ def interleave(clips: list[Clip]) -> Clip:
         ),
     )
     names = " + ".join(clip.source for clip in clips)
-    return Clip(frames, clips[0].fps * n, names, tuple(w for clip in clips for w in clip.warnings))
+    warnings = tuple(warning for clip in clips for warning in clip.warnings)
+    return Clip(frames, clips[0].fps * n, names, warnings, any(clip.float_file for clip in clips))
 
 
 def expose(
@@ -232,7 +233,7 @@ def _read_images(path, start: int, count: int, fps, progress: Progress) -> Clip:
     float_file = pixels.dtype == "float32"
     if float_file:
         _check_values(frames, name, progress)
-    return Clip(frames, _fps(fps, DEFAULT_FPS), name, warnings, float_file)
+    return Clip(frames, frame_rate(fps or DEFAULT_FPS), name, warnings, float_file)
 
 
 def _chosen(files: list[Path], start: int, count: int) -> list[Path]:
@@ -268,11 +269,3 @@ def _check_values(frames, name: str, progress: Progress) -> None:
             f"{name} reaches {peak:.4g}, captured frames lie in [0,1] with 1 where the sensor clips: "
             f"divide them by their clipping level first"
         )
-
-
-def _fps(given, own: Fraction) -> Fraction:
-    """A frame rate as a fraction; 23.976, 29.97 and their kin become multiples of 1000/1001."""
-    if not given:
-        return own
-    nearest = Fraction(round(given * 1.001) * 1000, 1001)
-    return nearest if abs(given - nearest) < 0.005 else Fraction(given).limit_denominator(1000)

@@ -2,13 +2,13 @@
 
 import logging
 from dataclasses import dataclass
-from fractions import Fraction
 from itertools import count
 from pathlib import Path
 
 from ..hdr.exr import write_exr
 from ..hdr.rgbe import write_hdr
 from ..hdr.sequence import ExposureSequence
+from ..hdr.video_files import frame_rate
 from .run import Progress, quiet, windows
 
 log = logging.getLogger(__name__)
@@ -110,7 +110,7 @@ def _header(scale, factor, sequence, fps, metadata) -> dict:
         header["hdrweaveResponse"] = sequence.response.name
         fps = fps or sequence.fps
     if fps:
-        header["framesPerSecond"] = Fraction(fps).limit_denominator(1001)
+        header["framesPerSecond"] = frame_rate(fps)
     return header
 
 

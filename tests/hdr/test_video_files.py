@@ -4,7 +4,7 @@ import av
 import numpy as np
 import pytest
 import torch
-from hdrweave.hdr.video_files import to_rgb, video_frames, video_info, write_mp4
+from hdrweave.hdr.video_files import frame_rate, to_rgb, video_frames, video_info, write_mp4
 
 LIMITED, FULL = 1, 2
 BT709, BT601, BT2020 = (0.2126, 0.0722), (0.299, 0.114), (0.2627, 0.0593)
@@ -105,6 +105,20 @@ def test_mp4_round_trip_keeps_colour_and_rate_and_crops_odd_sizes(tmp_path):
         context = container.streams.video[0].codec_context
         assert (context.colorspace, context.color_trc, context.color_primaries, context.color_range) == (1, 1, 1, 1)
     assert [p.name for p in tmp_path.iterdir()] == ["a.mp4"]
+
+
+def test_frame_rates_become_their_fractions():
+    rates = {
+        23.976: (24000, 1001),
+        29.97: (30000, 1001),
+        59.94: (60000, 1001),
+        24: (24, 1),
+        25.0: (25, 1),
+        12.5: (25, 2),
+    }
+    for written, fraction in rates.items():
+        assert frame_rate(written) == Fraction(*fraction)
+    assert frame_rate(Fraction(24000, 1001)) == Fraction(24000, 1001)
 
 
 def test_a_failing_frame_leaves_no_mp4(tmp_path):
