@@ -1,6 +1,7 @@
 """The pack's own validation set: `python -m hdrweave.training.make_validation --scenes DIR --out DIR`.
 
-Give it scenes that no network was trained on. Seeds are fixed, so two runs write the same clips.
+Four splits of 8 clips: clean and degraded (noise, motion blur, 8 bit), two and three exposures; the same scenes and
+motion in each. Give it scenes that no network was trained on. Seeds are fixed, so two runs write the same clips.
 """
 
 import argparse
@@ -31,7 +32,12 @@ def clip_settings(preset: str, period: int, index: int) -> SynthesisSettings:
         exposures=tuple(exposures),
         phase=index % period,
         objects=(1 + index % 3, 3 + index % 3),
-        bits=(8,) if index % 2 else (16,),
+        clipped=(0.1, 0.5),
+        read_noise=(1e-3, 3e-3),
+        bits=(8,) if preset == "degraded" else (16,),
+        response_error=0.0,
+        balance_error=0.0,
+        quality=None,
     )
 
 
@@ -45,7 +51,7 @@ def main() -> None:
         for period in (2, 3):
             for index in range(SCENES):
                 settings = clip_settings(preset, period, index)
-                clip = make_clip(scenes, FIRST_SEED + index, settings)
+                clip = make_clip(scenes, FIRST_SEED + index, settings, backdrop=index % len(scenes))
                 folder = Path(arguments.out) / f"{preset}_{period}exp" / f"scene_{index:02d}"
                 write_clip(folder, clip)
                 print(folder, f"{settings.width}x{settings.height}", clip.exposures.tolist())

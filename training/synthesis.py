@@ -47,8 +47,8 @@ class SynthesisSettings:
     max_camera_speed: float = 20.0
     max_object_speed: float = 60.0
     lens_blur: tuple[float, float] = (0.3, 0.65)
-    clipped: tuple[float, float] = (0.02, 0.35)
-    read_noise: tuple[float, float] = (2e-4, 1e-3)
+    clipped: tuple[float, float] = (0.03, 0.5)
+    read_noise: tuple[float, float] = (3e-4, 3e-3)
     shot_noise: tuple[float, float] | None = None
     shutter: tuple[float, float] = (0.0, 0.0)
     bits: tuple[int, ...] = (8, 10, 12, 16)
@@ -63,7 +63,7 @@ DEGRADED = SynthesisSettings(
     shot_noise=(1e-4, 3e-3),
     shutter=(0.3, 0.9),
     bits=(8, 8, 10),
-    response_error=0.03,
+    response_error=0.02,
     balance_error=0.02,
     quality=(85, 98),
 )
@@ -122,8 +122,12 @@ def exact_occlusion(labels_a: torch.Tensor, labels_b: torch.Tensor, flow: torch.
     return outside | (labels_b[row.clamp(0, height - 1), column.clamp(0, width - 1)] != labels_a)
 
 
-def make_clip(scenes: Sequence[Scene], seed: int, settings: SynthesisSettings = CLEAN) -> SyntheticClip:
+def make_clip(
+    scenes: Sequence[Scene], seed: int, settings: SynthesisSettings = CLEAN, backdrop: int | None = None
+) -> SyntheticClip:
     """A clip from `scenes` (a `SceneFolder`, or a list): the same seed and settings give the same bytes.
+
+    backdrop: which scene is the background, None = random.
 
     Content, exposures and sensor have random streams of their own: the same seed shows the same scene and motion in
     clean and degraded form, and at other exposures.
@@ -131,7 +135,7 @@ def make_clip(scenes: Sequence[Scene], seed: int, settings: SynthesisSettings = 
     content, metering, noise = (np.random.default_rng([seed, stream]) for stream in range(3))
     exposures = _draw_exposures(metering, settings)
     phase = int(metering.integers(len(exposures))) if settings.phase is None else settings.phase
-    layers, times = _compose(scenes, content, settings)
+    layers, times = _compose(scenes, content, settings, backdrop)
     size = settings.height, settings.width
     blur = content.uniform(*settings.lens_blur)
     rendered = [render(layers, t, size, blur) for t in times]
@@ -160,7 +164,7 @@ def make_clip(scenes: Sequence[Scene], seed: int, settings: SynthesisSettings = 
     )
 
 
-def _compose(scenes, rng, settings: SynthesisSettings) -> tuple[list[Layer], np.ndarray]:
+def _compose(scenes, rng, settings: SynthesisSettings, backdrop: int | None) -> tuple[list[Layer], np.ndarray]:
     """The layers of a clip, far to near, and the times of its frames."""
     size = settings.height, settings.width
     times = np.arange(settings.frames) - (settings.frames - 1) / 2
@@ -168,8 +172,8 @@ def _compose(scenes, rng, settings: SynthesisSettings) -> tuple[list[Layer], np.
     focal = settings.width / (2 * np.tan(np.radians(rng.uniform(45, 85)) / 2))
     camera = random_camera(rng, settings.width, focal, settings.camera, settings.max_camera_speed)
     camera = tame(camera, reach, settings.width, settings.height)
-    scene = scenes[int(rng.integers(len(scenes)))]
-    layers = [background(scene, camera, reach, size, rng)]
+    drawn = int(rng.integers(len(scenes)))
+    layers = [background(scenes[drawn if backdrop is None else backdrop], camera, reach, size, rng)]
     level = float(np.log(layers[0].texture[::4, ::4, 1]).mean())
     for _ in range(int(rng.integers(settings.objects[0], settings.objects[1] + 1))):
         layers += random_object(rng, scenes, size, layers[0], level, settings.max_object_speed)

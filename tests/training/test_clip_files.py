@@ -1,0 +1,93 @@
+"""Clips on disk: evaluation folders and training shards."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from hdrweave.hdr.exr import write_exr
+from hdrweave.training.clips import find_clips, read_clip, write_clip
+from hdrweave.training.make_validation import clip_settings
+from hdrweave.training.scenes import SceneFolder
+from hdrweave.training.shards import ShardFolder
+from hdrweave.training.synthesis import CLEAN, DEGRADED, make_clip
+from hdrweave.training.synthesize import draw_sheet, make_shard, settings_of
+
+SMALL = {"width": 64, "height": 48, "frames": 3}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    path = tmp_path_factory.mktemp("scenes")
+    for seed in range(2):
+        noise = np.random.default_rng(seed).normal(0, 1, (64, 128, 3))
+        write_exr(path / f"scene_{seed}.exr", np.exp(noise).astype(np.float32))
+    return path
+
+
+@pytest.mark.parametrize("settings", [replace(CLEAN, periods=(3,), bits=(16,), **SMALL), replace(DEGRADED, **SMALL)])
+def test_evaluation_folder_round_trip(folder, tmp_path, settings):
+    clip = make_clip(SceneFolder(folder), 5, replace(settings, frames=7))
+    write_clip(tmp_path / "clean_2exp" / "scene_00", clip)
+    assert find_clips(tmp_path) == {"clean_2exp": [tmp_path / "clean_2exp" / "scene_00"]}
+    again = read_clip(tmp_path / "clean_2exp" / "scene_00")
+    assert again.name == "clean_2exp/scene_00" and again.period == clip.period
+    assert (again.ldr - clip.ldr).abs().max() <= 0.5 / 65535 + 1e-7
+    assert torch.equal(again.hdr, clip.hdr) and torch.equal(again.flow(2, 3), clip.flow(2, 3))
+    assert torch.equal(again.occluded(2, 3), clip.occluded(2, 3))
+    assert torch.allclose(again.exposures, clip.exposures, rtol=1e-5)
+
+
+def test_a_folder_from_elsewhere_needs_only_frames_and_exposures(folder, tmp_path):
+    write_clip(tmp_path, make_clip(SceneFolder(folder), 5, replace(CLEAN, exposures=(1.0, 4.0), phase=0, **SMALL)))
+    (tmp_path / "gt.npy").unlink()
+    (tmp_path / "flow.npz").unlink()
+    (tmp_path / "exposures.txt").write_text("0.5\n2\n0.5\n")
+    clip = read_clip(tmp_path)
+    assert clip.hdr is None and clip.labels is None
+    assert clip.exposures.tolist() == [1, 4, 1] and clip.period == 2
+    (tmp_path / "exposures.txt").write_text("1\n4\n")
+    with pytest.raises(OSError, match="3 .png frames and 2 exposures"):
+        read_clip(tmp_path)
+
+
+def test_shards_hold_the_clips_that_their_seeds_make(folder, tmp_path):
+    for number in range(2):
+        path = str(tmp_path / f"mixed_{number}.safetensors")
+        assert make_shard(path, str(folder), "mixed", 10 + 3 * number, 3, SMALL) == 3
+        assert make_shard(path, str(folder), "mixed", 10 + 3 * number, 3, SMALL) == 0  # there already
+    shards = ShardFolder(tmp_path)
+    assert len(shards) == 6
+    for index in (0, 4):
+        expected = make_clip(SceneFolder(folder), 10 + index, settings_of("mixed", 10 + index, **SMALL))
+        clip = shards[index]
+        assert (clip.ldr - expected.ldr).abs().max() <= 0.5 / 65535 + 1e-7
+        assert torch.allclose(clip.hdr, expected.hdr, rtol=1e-3, atol=1e-6)
+        assert clip.period == expected.period and torch.equal(clip.exposures, expected.exposures)
+        assert torch.equal(clip.flow(0, 1), expected.flow(0, 1))
+        assert torch.equal(clip.occluded(0, 1), expected.occluded(0, 1))
+    with pytest.raises(IndexError):
+        shards[6]
+
+
+def test_other_settings_make_the_shard_anew(folder, tmp_path):
+    path = str(tmp_path / "clean.safetensors")
+    make_shard(path, str(folder), "clean", 0, 1, SMALL)
+    assert make_shard(path, str(folder), "clean", 0, 1, {**SMALL, "width": 32}) == 1
+    assert ShardFolder(tmp_path)[0].ldr.shape == (3, 48, 32, 3)
+
+
+def test_contact_sheet_shows_a_clip_a_row(folder, tmp_path):
+    from hdrweave.hdr.image_files import read_image
+
+    clips = [make_clip(SceneFolder(folder), k, replace(CLEAN, **SMALL)) for k in range(2)]
+    draw_sheet(tmp_path / "sheet.png", clips)
+    picture = read_image(tmp_path / "sheet.png")[0]
+    assert picture.shape == (2 * 48, 5 * 64, 3) and picture.std() > 20
+
+
+def test_validation_splits_share_scene_and_motion():
+    for index in range(8):
+        clean, degraded = (clip_settings(preset, 2, index) for preset in ("clean", "degraded"))
+        assert (clean.width, clean.frames, clean.exposures) == (degraded.width, degraded.frames, degraded.exposures)
+        assert clean.exposures[0] == 1 and clip_settings("clean", 3, index).frames % 3 == 0
