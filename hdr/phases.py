@@ -8,22 +8,28 @@ cycle of `period` states, and the best path through it (Viterbi 1967) finds the 
 import numpy as np
 
 BLACK, WHITE = 6 / 255, 0.98  # below and above, a gamma-coded value says nothing about exposure
+SOUND = 0.92  # below this no part of a block of pixels is likely to be clipped
+FEW = 4  # quantiles
 _SOFT = 4 / 255  # keeps the logarithm of near-black values quiet
 _MIN_STEP = 0.1  # log2 of the code value: about a fifth of a stop on gamma 2.2
 _LONGEST = 5
 
 
-def exposure_steps(quantiles: np.ndarray, lag: int) -> np.ndarray:
-    """Change of brightness from frame t to t+lag, in log2 of the code value: (T,Q) in [0,1] -> (T-lag,).
+def exposure_steps(quantiles: np.ndarray, lag: int) -> tuple[np.ndarray, np.ndarray]:
+    """Change of brightness from frame t to t+lag in log2 of the code value, and whether that is all of it: (T-lag,) twice.
 
-    NaN where nearly everything is black or clipped in both frames, so that nothing can be said.
+    quantiles (T,Q) in [0,1]. The mean over those that neither frame clips or buries does not depend on what is in the
+    picture. Where there are none, the mean over those that one frame shows: of the right sign, but too small. NaN where
+    nearly everything is black or clipped in both frames.
     """
     a, b = quantiles[: len(quantiles) - lag], quantiles[lag:]
-    telling = (np.minimum(a, b) < WHITE) & (np.maximum(a, b) > BLACK)
+    low, high = np.minimum(a, b), np.maximum(a, b)
+    sound = (high < SOUND) & (low > BLACK)
+    whole = sound.sum(1) >= FEW
+    telling = np.where(whole[:, None], sound, (low < WHITE) & (high > BLACK))
     step = np.log2((b + _SOFT) / (a + _SOFT))
     count = telling.sum(1)
-    mean = (step * telling).sum(1) / np.maximum(count, 1)
-    return np.where(count >= 0.05 * quantiles.shape[1], mean, np.nan)
+    return np.where(count >= FEW, (step * telling).sum(1) / np.maximum(count, 1), np.nan), whole
 
 
 def likely_repeats(differences: np.ndarray, reach: int = 15) -> np.ndarray:
@@ -71,7 +77,7 @@ def find_period(quantiles: np.ndarray, periods) -> tuple[int, float]:
     At the true period brightness returns, at every shorter lag it does not. A single candidate is taken as given.
     """
     count = len(quantiles)
-    residual = {lag: _residual(exposure_steps(quantiles, lag)) for lag in range(1, min(_LONGEST, count - 1) + 1)}
+    residual = {lag: _residual(exposure_steps(quantiles, lag)[0]) for lag in range(1, min(_LONGEST, count - 1) + 1)}
     found = {}
     for period in periods:
         if period in residual:
@@ -90,8 +96,8 @@ def find_period(quantiles: np.ndarray, periods) -> tuple[int, float]:
 
 def _longest_run(quantiles: np.ndarray, period: int) -> tuple[int, int]:
     """First and last+1 frame of the longest stretch in which brightness returns after each period."""
-    returns = np.abs(exposure_steps(quantiles, period))
-    amplitude = np.nanmean(np.abs(exposure_steps(quantiles, 1)))
+    returns = np.abs(exposure_steps(quantiles, period)[0])
+    amplitude = np.nanmean(np.abs(exposure_steps(quantiles, 1)[0]))
     good = np.append(returns < max(0.5 * amplitude, 0.02), False)
     best, start = (0, 0), None
     for t, ok in enumerate(good):
@@ -102,32 +108,41 @@ def _longest_run(quantiles: np.ndarray, period: int) -> tuple[int, int]:
     return (best[0], best[1] + period) if best[1] > best[0] else (0, len(quantiles))
 
 
-def _step_table(quantiles: np.ndarray, phases: np.ndarray, period: int) -> np.ndarray:
-    """(P,P): change of brightness from phase i to phase j, the median over unbroken stretches. phases: -1 = unknown."""
-    table = np.zeros((period, period))
+def _step_table(quantiles: np.ndarray, phases: np.ndarray, period: int) -> tuple[np.ndarray, np.ndarray]:
+    """Usual change of brightness from phase i to phase j, and whether that is all of it: (P,P) twice.
+
+    phases (T,), -1 = unknown. Medians over unbroken stretches, of whole steps where there are any.
+    """
+    table, complete = np.zeros((period, period)), np.ones((period, period), bool)
     for lag in range(1, period):
-        steps = exposure_steps(quantiles, lag)
-        a, b = phases[: len(steps)], phases[lag:]
+        steps, whole = exposure_steps(quantiles, lag)
+        start, end = phases[: len(steps)], phases[lag:]
         for i in range(period):
             j = (i + lag) % period
-            values = steps[(a == i) & (b == j)]
-            values = values[~np.isnan(values)]
+            here = (start == i) & (end == j) & ~np.isnan(steps)
+            complete[i, j] = (here & whole).any()
+            values = steps[here & whole] if complete[i, j] else steps[here]
             table[i, j] = np.median(values) if len(values) else -table[j, i]
-    return table
+    return table, complete
 
 
-def _best_path(steps: np.ndarray, table: np.ndarray) -> np.ndarray:
+def _misfit(step: float, whole: bool, table: np.ndarray, complete: np.ndarray) -> np.ndarray:
+    """How far a step is from each entry of the table; a step cut short by clipping fits any longer one of its sign."""
+    longer = (step * table > 0) & (np.abs(table) >= abs(step)) & (not whole) & complete
+    shorter = (step * table > 0) & (np.abs(table) <= abs(step)) & whole & ~complete
+    return np.where(longer | shorter, 0.0, np.abs(step - table))
+
+
+def _best_path(steps: np.ndarray, whole: np.ndarray, table: np.ndarray, complete: np.ndarray) -> np.ndarray:
     """Viterbi: the phases (T,) that explain the steps (T-1,) with the fewest breaks of the cycle."""
     period = len(table)
-    scale = max(0.5 * np.abs(table[~np.eye(period, dtype=bool)]).max(), 1e-3)
-    if period > 2:
-        gaps = np.abs(table[:, :, None] - table[:, None, :])
-        gaps = gaps[gaps > 0.25 * scale]
-        scale = 0.5 * gaps.min() if len(gaps) else scale
+    largest = max(np.abs(table).max(), 1e-3)
+    gaps = np.abs(table[:, :, None] - table[:, None, :])
+    scale = 0.5 * gaps[gaps > 0.2 * largest].min(initial=largest)
     broken = np.array([[0.0 if j == (i + 1) % period else 0.8 for j in range(period)] for i in range(period)])
     cost, back = np.zeros(period), []
-    for step in steps:
-        misfit = 0.0 if np.isnan(step) else np.minimum(((step - table) / scale) ** 2, 1)
+    for step, all_of_it in zip(steps, whole, strict=True):
+        misfit = 0.0 if np.isnan(step) else np.minimum((_misfit(step, all_of_it, table, complete) / scale) ** 2, 1)
         total = cost[:, None] + broken + misfit
         back.append(total.argmin(0))
         cost = total.min(0)
@@ -146,8 +161,8 @@ def follow_pattern(quantiles: np.ndarray, period: int) -> tuple[np.ndarray, np.n
     phases = np.full(len(quantiles), -1)
     phases[start:end] = np.arange(end - start) % period
     for _ in range(2):
-        table = _step_table(quantiles, phases, period)
-        phases = _best_path(exposure_steps(quantiles, 1), table)
+        table, complete = _step_table(quantiles, phases, period)
+        phases = _best_path(*exposure_steps(quantiles, 1), table, complete)
     levels = table[0] - table[:, 0]
     shortest = int(levels.argmin())
     return (phases - shortest) % period, np.roll(levels - levels.min(), -shortest) / 2
