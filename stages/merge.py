@@ -46,13 +46,24 @@ def variance(radiance: torch.Tensor, exposure) -> torch.Tensor:
     return (READ_NOISE**2 + SHOT_NOISE * signal + (slope * QUANTISATION) ** 2) / exposure**2
 
 
-def well_exposed(radiance: torch.Tensor, exposure, threshold: float) -> torch.Tensor:
-    """1 where no channel of the captured frame comes near clipping, falling to nearly 0 at `threshold`: (n,H,W,1).
+def clipping_code(radiance: torch.Tensor, exposure) -> torch.Tensor:
+    """Code values (n,H,W,3) of a captured frame, with bright ones raised to the brightest within two pixels.
+
+    Scaling, sharpening and compression pull clipped pixels beside an edge below the clipping level; what is bright and
+    touches a clipped area is not to be believed either.
+    """
+    code = to_ldr(radiance, exposure)
+    highest = F.max_pool2d(code.movedim(-1, 1), 5, 1, 2).movedim(1, -1)
+    return code + (highest - code) * ((code - 0.65) / 0.2).clamp(0, 1)
+
+
+def well_exposed(code: torch.Tensor, exposure, threshold: float) -> torch.Tensor:
+    """1 where no channel of a captured frame comes near clipping, falling to nearly 0 at `threshold`: (n,H,W,1).
 
     What is left keeps an order: where everything clips, the shortest exposure knows best.
     """
-    code = to_ldr(radiance, exposure).amax(-1, keepdim=True)
-    return torch.maximum(((threshold - code) / CLIP_ROLLOFF).clamp(0, 1), 1e-3 / exposure**4)
+    brightest = code.amax(-1, keepdim=True)
+    return torch.maximum(((threshold - brightest) / CLIP_ROLLOFF).clamp(0, 1), 1e-3 / exposure**4)
 
 
 def _blur(x: torch.Tensor, size: int) -> torch.Tensor:
@@ -93,8 +104,9 @@ def _merge_window(sequence, candidates, settings, gain, window, device) -> torch
     e_ref = column(sequence.exposures)
     g_ref = torch.tensor([gain[float(e)] for e in sequence.exposures[window]], device=device)[:, None, None, None]
     captured = sequence.radiance(window).to(device)
-    s_ref = well_exposed(captured, e_ref, settings.highlight_threshold)
-    clipped = to_ldr(captured, e_ref) >= settings.highlight_threshold - CLIP_ROLLOFF / 2
+    code = clipping_code(captured, e_ref)
+    s_ref = well_exposed(code, e_ref, settings.highlight_threshold)
+    clipped = code >= settings.highlight_threshold - CLIP_ROLLOFF / 2
     reference, var_ref = captured * g_ref, variance(captured, e_ref) * g_ref**2
     weight = s_ref / var_ref
     total, norm = weight * reference, weight
@@ -106,7 +118,7 @@ def _merge_window(sequence, candidates, settings, gain, window, device) -> torch
         else:
             e = column(candidate.exposures)
             g = torch.tensor([gain[float(x)] for x in candidate.exposures[window]], device=device)[:, None, None, None]
-            s = well_exposed(radiance, e, settings.highlight_threshold)
+            s = well_exposed(clipping_code(radiance, e), e, settings.highlight_threshold)
             var = variance(radiance, e) * g**2
             radiance = radiance * g
         far = contradiction(radiance, reference, var, var_ref, clipped) * settings.ghost_rejection
