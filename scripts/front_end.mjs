@@ -24,12 +24,16 @@ function which(name) {
 
 async function openFrontEnd(profile) {
   const context = await chromium.launchPersistentContext(profile, {
-    executablePath: browser, headless: true, viewport: { width: 1920, height: 1080 },
+    executablePath: browser, headless: true, viewport: { width: 2560, height: 1440 },
     args: ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking',
       '--disable-component-update', '--disable-sync'],
   })
-  // otherwise the Templates dialog covers the canvas of a new user
-  await context.request.post(`${base}/api/settings`, { data: { 'Comfy.TutorialCompleted': true } })
+  await context.request.post(`${base}/api/settings`, { data: {
+    'Comfy.TutorialCompleted': true, // otherwise the Templates dialog covers the canvas of a new user
+    'Comfy.Minimap.Visible': false,
+    'LiteGraph.Canvas.MinFontSizeForLOD': 0, // words stay readable when a large graph is seen as a whole
+  } })
+  await context.addInitScript(() => localStorage.setItem('vueNodesBannerDismissed', 'true'))
   const page = context.pages()[0]
   page.messages = []
   page.on('console', m => m.type() === 'error' && page.messages.push(`${m.text()} ${m.location().url}`))

@@ -71,15 +71,19 @@ def render(base: str, workflow: dict, settings, out: Path, progress) -> list[Pat
     prompt = to_prompt(workflow, info)
     for setting in settings:
         apply(prompt, info, setting)
-    begin = time.time() - 1
+    before = _files(out)
     entry = comfy_client.run(base, prompt, progress)
     progress.end()
-    written = sorted(p for p in out.rglob("*") if p.is_file() and p.stat().st_mtime >= begin) if out.is_dir() else []
+    written = sorted(path for path, changed in _files(out).items() if before.get(path) != changed)
     if not written:
         written = [
             comfy_client.fetch(base, file, out) for file in comfy_client.files_of(entry) if file["type"] == "output"
         ]
     return written
+
+
+def _files(folder: Path) -> dict[Path, int]:
+    return {p: p.stat().st_mtime_ns for p in folder.rglob("*") if p.is_file()}
 
 
 def apply(prompt: dict, info: dict, setting: str) -> None:
@@ -89,9 +93,10 @@ def apply(prompt: dict, info: dict, setting: str) -> None:
     if not (equals and dot):
         raise ValueError(f'--set "{setting}" is not of the form "Node title.input=value"')
     wanted = name.lower()
-    found = [i for i, n in prompt.items() if wanted in (n["_meta"]["title"].lower(), n["class_type"].lower(), f"#{i}")]
+    titles = {i: comfy_client.title_of(prompt, i) for i in prompt}
+    found = [i for i in prompt if wanted in (titles[i].lower(), prompt[i]["class_type"].lower(), f"#{i}")]
     if len(found) != 1:
-        titles = ", ".join(sorted(f"{n['_meta']['title']} (#{i})" for i, n in prompt.items()))
+        titles = ", ".join(sorted(f"{title} (#{i})" for i, title in titles.items()))
         raise ValueError(f"{len(found) or 'no'} nodes are called {name!r}; the workflow has: {titles}")
     node = prompt[found[0]]
     specs = dict(widget_inputs(info[node["class_type"]]))

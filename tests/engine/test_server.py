@@ -25,7 +25,9 @@ def test_the_template_browser_lists_the_workflows(server):
 @pytest.mark.parametrize("path", WORKFLOWS, ids=lambda p: p.stem)
 def test_templates_come_with_a_picture(server, path: Path):
     address = f"{server.base}/api/workflow_templates/hdrweave/{path.stem}"
-    assert comfy_client.call(server.base, f"/api/workflow_templates/hdrweave/{path.name}") == json.loads(path.read_text())
+    assert comfy_client.call(server.base, f"/api/workflow_templates/hdrweave/{path.name}") == json.loads(
+        path.read_text()
+    )
     with urllib.request.urlopen(f"{address}.jpg") as reply:
         picture = reply.read()
     assert picture[:3] == b"\xff\xd8\xff" and 5_000 < len(picture) < 300_000

@@ -1,0 +1,138 @@
+"""Make workflows/*.json anew: the graphs below, built in ComfyUI's own front end and saved by it.
+
+Run after nodes have changed: .engine/venv/bin/python scripts/build_workflows.py [SCREENSHOT_FOLDER]
+Needs what scripts/test.sh sets up (engine, chromium, node).
+"""
+
+import json
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import comfy_client
+
+ROOT = comfy_client.ROOT
+LINEAR, PICTURES, INPUT = "#3f5159", "#355", "#432"  # colours of the groups: what travels inside
+
+
+def node(key, kind, x, y, width, height, title=None, **widgets):
+    """A node of the pack (`kind` with a leading dot) or of ComfyUI, at x, y, with the values of its widgets."""
+    kind = f"HDRWeave_{kind[1:]}" if kind.startswith(".") else kind
+    return {"key": key, "type": kind, "title": title, "pos": [x, y], "size": [width, height], "widgets": widgets}
+
+
+def note(key, x, y, width, height, title, text):
+    return {"key": key, "type": "MarkdownNote", "title": title, "pos": [x, y], "size": [width, height], "text": text,
+            "color": "brown"}  # fmt: skip
+
+
+def group(title, x, y, width, height, color=LINEAR):
+    return {"title": title, "bounding": [x, y, width, height], "color": color}
+
+
+def classical(pattern: str, path: str, intro: str) -> dict:
+    """Load -> normalize -> flow -> warp -> merge -> save; the same for every number of exposures."""
+    nodes = [
+        note("intro", 20, 60, 400, 420, "Read me", intro),
+        node("load", ".LoadAlternatingExposures", 20, 520, 400, 580, path=path, pattern=pattern),
+        node("detect", ".DetectExposurePattern", 480, 60, 400, 240),
+        node("found", "PreviewAny", 920, 60, 340, 240, "What was detected"),
+        node("check", ".ExposureCheck", 480, 360, 780, 440),
+        node("checked", "PreviewAny", 480, 840, 780, 260, "Do pattern and pixels agree?"),
+        node("normalize", ".ExposureNormalization", 1320, 60, 340, 100),
+        node("flow", ".Flow", 1320, 200, 340, 80),
+        node("warp", ".WarpNeighbours", 1320, 320, 340, 80),
+        node("merge", ".WeightedMerge", 1320, 520, 340, 220),
+        note("linear", 1320, 780, 340, 320, "Where values are linear", LINEAR_NOTE),
+        node("save", ".SaveHDRSequence", 1740, 60, 400, 560),
+        node("tonemap", ".MuLawTonemap", 1740, 720, 400, 380, peak=0.0),
+        node("video", "CreateVideo", 2180, 720, 340, 100),
+        node("save_video", "SaveVideo", 2180, 860, 340, 240, filename_prefix="HDRWeave/tonemapped"),
+        note("look", 2180, 60, 340, 560, "What to look at", LOOK_NOTE),
+        node("strip", ".ExposureStrip", 2600, 60, 620, 500),
+        node("save_strip", "SaveImage", 2600, 600, 620, 500, filename_prefix="HDRWeave/contact_sheet"),
+        node("report", ".RecoveryReport", 3260, 60, 560, 500),
+        node("words", "PreviewAny", 3260, 600, 560, 500, "Recovery in words"),
+    ]
+    links = [
+        *("load.exposures -> detect.exposures", "detect.report -> found.source"),
+        *("detect.exposures -> check.exposures", "check.report -> checked.source"),
+        *("detect.exposures -> normalize.exposures", "normalize.exposures -> flow.exposures"),
+        *("normalize.exposures -> warp.exposures", "flow.flow -> warp.flow"),
+        *("normalize.exposures -> merge.exposures", "warp.candidates -> merge.candidates"),
+        *("merge.hdr -> save.hdr", "normalize.exposures -> save.exposures"),
+        *("merge.hdr -> tonemap.image", "tonemap.image -> video.images", "load.fps -> video.fps"),
+        *("video.VIDEO -> save_video.video", "merge.hdr -> strip.hdr", "normalize.exposures -> strip.exposures"),
+        *("strip.strip -> save_strip.images", "normalize.exposures -> report.exposures", "merge.hdr -> report.hdr"),
+        *("warp.candidates -> report.candidates", "report.report -> words.source"),
+    ]
+    groups = [
+        group("1  The clip", 0, -20, 440, 1140, INPUT),
+        group("2  Is the exposure pattern right?", 460, -20, 820, 1140, PICTURES),
+        group("3  Align the neighbours", 1300, -20, 380, 440),
+        group("4  Merge", 1300, 440, 380, 680),
+        group("5  Save the HDR frames", 1720, -20, 820, 660),
+        group("6  A video to watch", 1720, 660, 820, 460, PICTURES),
+        group("7  Judge the result", 2580, -20, 1260, 1140, PICTURES),
+    ]
+    return {"nodes": nodes, "links": links, "groups": groups}
+
+
+LINEAR_NOTE = """The wire from **Weighted Merge** carries scene-linear light, never clamped: 1.0 is where the shortest
+exposure clips.
+
+*Save HDR Sequence* writes it as OpenEXR, by default with 1.0 at the white of the longest exposure, so that recovered
+highlights lie above 1. Everything after *Mu-Law Tonemap* and *Exposure Strip* is for the eye only."""
+
+LOOK_NOTE = """- **Exposure Strip**: going down to -4 EV, do lamps, sky and sun show detail where the long exposure
+  was white?
+- **Recovery Report**: how much of the clipped and of the noise-buried area another exposure really filled.
+- **Moving edges**: doubled or smeared edges are ghosts. Raise *ghost_rejection* on Weighted Merge.
+- **Flicker** from frame to frame: the measured ratio or the response is wrong; see group 2."""
+
+TWO = """**Classical HDR, two exposures.** Video whose frames alternate short, long, short, long … becomes scene-linear
+HDR, one HDR frame for every frame.
+
+**Input**: a video or an image sequence, each frame whole and with one exposure. *path* names the small sample that
+comes with the pack; put your own clip there, or connect *Load Video*.
+
+**pattern** `auto` measures the exposures. If you know them, write them: `-3,0` (EV), `1/500,1/60` or `ISO 100,800`.
+**response**: gamma2.2 for most delivered video, the log curve for log footage.
+
+Results lie in ComfyUI's output folder under *HDRWeave*."""
+
+THREE = """**Classical HDR, three exposures.** Video whose frames go short, middle, long, short, middle, long … becomes
+scene-linear HDR, one HDR frame for every frame.
+
+**Input**: a video or an image sequence with a period of three. Write the path of your clip at *path*, or connect
+*Load Video* and leave it empty.
+
+**pattern**: here -4, -2 and 0 EV; write yours in the order of the frames, as EV, times (`1/1000,1/250,1/60`) or ISO, or
+`auto`. Each frame is completed from two frames on both sides, so fast motion is harder than with two exposures.
+
+Results lie in ComfyUI's output folder under *HDRWeave*."""
+
+WORKFLOWS = {
+    "classical_hdr": classical("auto", "sample_alternating.mp4", TWO),
+    "three_exposures": classical("-4, -2, 0", "", THREE),
+}
+
+
+def main() -> None:
+    pictures = Path(sys.argv[1]).resolve() if len(sys.argv) > 1 else None
+    with tempfile.TemporaryDirectory() as folder, comfy_client.engine(Path(folder), log="build.log") as base:
+        jobs = [{"build": graph} for graph in WORKFLOWS.values()]
+        if pictures:
+            jobs = [j | {"screenshot": str(pictures / f"{n}.png")} for n, j in zip(WORKFLOWS, jobs, strict=True)]
+        file = Path(folder) / "jobs.json"
+        file.write_text(json.dumps(jobs))
+        subprocess.run(["node", ROOT / "scripts" / "front_end.mjs", comfy_client.ENGINE, base, file], check=True)
+        for name, result in zip(WORKFLOWS, json.loads(Path(f"{file}.result").read_text()), strict=True):
+            text = json.dumps(result["workflow"], indent=1, ensure_ascii=False)
+            (ROOT / "workflows" / f"{name}.json").write_text(text + "\n", encoding="utf-8")
+            print(f"workflows/{name}.json: {len(result['workflow']['nodes'])} nodes")
+
+
+if __name__ == "__main__":
+    main()

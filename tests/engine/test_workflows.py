@@ -1,0 +1,100 @@
+"""Every shipped workflow through the real engine over HTTP; what it writes, and how it fails."""
+
+import json
+from pathlib import Path
+
+import av
+import comfy_client
+import pytest
+import torch
+from hdrweave.hdr.exr import read_exr
+from real_engine import WORKFLOWS
+from render import Progress, apply, render
+from ui_to_api import to_prompt
+
+pytestmark = pytest.mark.engine
+LOADER = "Load Alternating Exposures"
+
+
+def settings(clip: Path, folder: str) -> list[str]:
+    """What every workflow of the pack is told: the clip, and where to write."""
+    return [
+        f"{LOADER}.path={clip}",
+        f"Save HDR Sequence.prefix={folder}/hdr",
+        f"Save Video.filename_prefix={folder}/tonemapped",
+        f"Save Image.filename_prefix={folder}/contact_sheet",
+    ]
+
+
+def classical(server, *changes: str) -> dict:
+    """The two-exposure workflow as a prompt, with settings of render.py."""
+    prompt = to_prompt(json.loads((comfy_client.ROOT / "workflows" / "classical_hdr.json").read_text()), server.info)
+    for change in changes:
+        apply(prompt, server.info, change)
+    return prompt
+
+
+@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda p: p.stem)
+def test_workflow_writes_what_it_promises(server, tiny_clips, path: Path):
+    clip = tiny_clips[3 if "three" in path.stem else 2]
+    workflow, out = json.loads(path.read_text(encoding="utf-8")), server.output / path.stem
+    files = render(server.base, workflow, settings(clip, path.stem), server.output, Progress())
+    assert files == sorted(p for p in out.rglob("*") if p.is_file())
+    frames = sorted(out.glob("hdr_v001/*.exr"))
+    assert [f.name for f in frames] == [f"hdr.{n}.exr" for n in range(1001, 1010)]
+    for frame in frames:
+        pixels = torch.as_tensor(read_exr(frame)[0])
+        assert pixels.shape == (96, 128, 3) and pixels.isfinite().all() and pixels.max() > 0.1
+    with av.open(str(next(out.glob("tonemapped*.mp4")))) as video:
+        assert sum(1 for _ in video.decode(video=0)) == 9
+        assert video.streams.video[0].average_rate == 24
+    assert next(out.glob("contact_sheet*.png")).stat().st_size > 1000
+
+
+@pytest.mark.parametrize(
+    ("setting", "words"),
+    [
+        (f"{LOADER}.path=nowhere.mp4", "nowhere.mp4"),
+        (f"{LOADER}.pattern=bright,dark", "bright"),
+        ("Save HDR Sequence.prefix=../../outside/hdr", "stays inside"),
+        ("Exposure Strip.evs=a lot", "a lot"),
+    ],
+)
+def test_a_wrong_setting_is_told_in_one_sentence_by_its_node(server, tiny_clips, setting, words):
+    before = set(server.output.rglob("*.exr"))
+    with pytest.raises(comfy_client.RunFailed) as failure:
+        comfy_client.run(server.base, classical(server, *settings(tiny_clips[2], "bad"), setting))
+    title, _, sentence = str(failure.value).partition(": ")
+    assert title == setting.partition(".")[0]
+    assert words in sentence and len(sentence.splitlines()) == 1
+    assert len(set(server.output.rglob("*.exr")) - before) in (0, 9)  # another branch may have finished, never half
+
+
+def test_cancel_stops_the_run_and_leaves_no_half_file(server):
+    prompt = {
+        "1": {"class_type": "EmptyImage", "inputs": {"width": 768, "height": 768, "batch_size": 96, "color": 255}},
+        "2": {
+            "class_type": "HDRWeave_SaveHDRSequence",
+            "inputs": {"hdr": ["1", 0], "prefix": "cancelled/hdr", "format": "exr float", "compression": "none",
+                       "scale": "research", "start": 1001, "padding": 4, "fps": 0.0},
+        },
+    }  # fmt: skip
+
+    def cancel(title, done, total):
+        if total and title == "HDRWeave_SaveHDRSequence":
+            comfy_client.call(server.base, "/interrupt", {})
+
+    with pytest.raises(comfy_client.RunFailed, match="interrupted"):
+        comfy_client.run(server.base, prompt, cancel)
+    left = [p for p in (server.output / "cancelled").rglob("*") if p.is_file()]
+    assert len(left) < 96
+    for path in left:
+        assert path.suffix == ".exr" and read_exr(path)[0].shape == (768, 768, 3)
+
+
+def test_a_second_run_takes_everything_from_the_cache(server, tiny_clips):
+    prompt = classical(server, *settings(tiny_clips[2], "cached"))
+    comfy_client.run(server.base, prompt)
+    entry = comfy_client.run(server.base, prompt)
+    cached = next(data["nodes"] for kind, data in entry["status"]["messages"] if kind == "execution_cached")
+    assert set(cached) == set(prompt)
