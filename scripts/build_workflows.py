@@ -1,16 +1,18 @@
 """Make workflows/*.json anew: the graphs below, built in ComfyUI's own front end and saved by it.
 
-Run after nodes have changed: .engine/venv/bin/python scripts/build_workflows.py [SCREENSHOT_FOLDER]
+Run after nodes have changed: .engine/venv/bin/python scripts/build_workflows.py --pictures
 Needs what scripts/test.sh sets up (engine, chromium, node).
 """
 
+import argparse
 import json
 import subprocess
-import sys
 import tempfile
 from pathlib import Path
 
 import comfy_client
+from render import Progress, render
+from thumbnail import thumbnail
 
 ROOT = comfy_client.ROOT
 LINEAR, PICTURES, INPUT = "#3f5159", "#355", "#432"  # colours of the groups: what travels inside
@@ -95,7 +97,7 @@ TWO = """**Classical HDR, two exposures.** Video whose frames alternate short, l
 HDR, one HDR frame for every frame.
 
 **Input**: a video or an image sequence, each frame whole and with one exposure. *path* names the small sample that
-comes with the pack; put your own clip there, or connect *Load Video*.
+comes with the pack; put your own clip there, or connect *Load Video* and leave it empty.
 
 **pattern** `auto` measures the exposures. If you know them, write them: `-3,0` (EV), `1/500,1/60` or `ISO 100,800`.
 **response**: gamma2.2 for most delivered video, the log curve for log footage.
@@ -105,8 +107,8 @@ Results lie in ComfyUI's output folder under *HDRWeave*."""
 THREE = """**Classical HDR, three exposures.** Video whose frames go short, middle, long, short, middle, long … becomes
 scene-linear HDR, one HDR frame for every frame.
 
-**Input**: a video or an image sequence with a period of three. Write the path of your clip at *path*, or connect
-*Load Video* and leave it empty.
+**Input**: a video or an image sequence with a period of three. *path* names the small sample that comes with the pack;
+put your own clip there, or connect *Load Video* and leave it empty.
 
 **pattern**: here -4, -2 and 0 EV; write yours in the order of the frames, as EV, times (`1/1000,1/250,1/60`) or ISO, or
 `auto`. Each frame is completed from two frames on both sides, so fast motion is harder than with two exposures.
@@ -115,23 +117,28 @@ Results lie in ComfyUI's output folder under *HDRWeave*."""
 
 WORKFLOWS = {
     "classical_hdr": classical("auto", "sample_alternating.mp4", TWO),
-    "three_exposures": classical("-4, -2, 0", "", THREE),
+    "three_exposures": classical("-4, -2, 0", "sample_three_exposures.mp4", THREE),
 }
 
 
 def main() -> None:
-    pictures = Path(sys.argv[1]).resolve() if len(sys.argv) > 1 else None
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--pictures", action="store_true", help="also run them, and make their thumbnails anew")
+    with_pictures = parser.parse_args().pictures
     with tempfile.TemporaryDirectory() as folder, comfy_client.engine(Path(folder), log="build.log") as base:
-        jobs = [{"build": graph} for graph in WORKFLOWS.values()]
-        if pictures:
-            jobs = [j | {"screenshot": str(pictures / f"{n}.png")} for n, j in zip(WORKFLOWS, jobs, strict=True)]
-        file = Path(folder) / "jobs.json"
-        file.write_text(json.dumps(jobs))
-        subprocess.run(["node", ROOT / "scripts" / "front_end.mjs", comfy_client.ENGINE, base, file], check=True)
-        for name, result in zip(WORKFLOWS, json.loads(Path(f"{file}.result").read_text()), strict=True):
+        jobs = Path(folder) / "jobs.json"
+        jobs.write_text(json.dumps([{"build": graph} for graph in WORKFLOWS.values()]))
+        subprocess.run(["node", ROOT / "scripts" / "front_end.mjs", comfy_client.ENGINE, base, jobs], check=True)
+        for name, result in zip(WORKFLOWS, json.loads(Path(f"{jobs}.result").read_text()), strict=True):
             text = json.dumps(result["workflow"], indent=1, ensure_ascii=False)
             (ROOT / "workflows" / f"{name}.json").write_text(text + "\n", encoding="utf-8")
             print(f"workflows/{name}.json: {len(result['workflow']['nodes'])} nodes")
+            if with_pictures:
+                settings = [f"Save Video.filename_prefix={name}/tonemapped"]
+                files = render(base, result["workflow"], settings, Path(folder), Progress())
+                video = next(f for f in files if f.suffix == ".mp4")
+                path = next(n["widgets"]["path"] for n in WORKFLOWS[name]["nodes"] if n["key"] == "load")
+                thumbnail(ROOT / "workflows" / "assets" / path, video, ROOT / "workflows" / f"{name}.jpg")
 
 
 if __name__ == "__main__":

@@ -1,7 +1,8 @@
 """The sample clip of the project: `python -m hdrweave.training.make_sample --scenes DIR --out FILE.mp4`.
 
-Hot-air balloons and birds before a rising sun, 640x360, 24 fps, short and long exposures in turn (EV -3, 0), gamma 2.2,
-8 bit, h264. The sky is the CC0 panorama `spruit_sunrise` of Poly Haven, which scripts/fetch_scenes.sh fetches.
+Hot-air balloons and birds before a rising sun, 640x360, 24 fps, gamma 2.2, 8 bit, h264; short and long exposures in
+turn (EV -3, 0), or what `--exposures 1 4 16` names. The sky is the CC0 panorama `spruit_sunrise` of Poly Haven, which
+scripts/fetch_scenes.sh fetches.
 """
 
 import argparse
@@ -21,7 +22,6 @@ from .sensor import Sensor, capture
 from .shapes import DENSITY
 
 WIDTH, HEIGHT, FRAMES, FPS = 640, 360, 36, 24
-EXPOSURES = (1.0, 8.0)
 SHUTTER = 0.35  # of a frame, for the long exposure
 WHITE = 30.0  # radiance that clips the short exposure, where the scene's median is 0.18
 PANORAMAS = ("spruit_sunrise", "blender_sunrise")
@@ -140,18 +140,18 @@ def compose(scene: Scene, times: np.ndarray, rng: np.random.Generator) -> list[L
     return [sky(scene, path, times, rng), *far, *birds, *near]
 
 
-def frames(scene: Scene) -> list[np.ndarray]:
-    """The clip as captured: code values (H,W,3) in [0,1], short exposure first."""
+def frames(scene: Scene, exposures: list[float]) -> list[np.ndarray]:
+    """The clip as captured with `exposures` in turn: code values (H,W,3) in [0,1]."""
     rng = np.random.default_rng(2024)
     times = np.arange(FRAMES) - (FRAMES - 1) / 2
     layers = compose(scene, np.concatenate((times - 0.5, times + 0.5)), rng)
-    sensor = Sensor(0.0012, 4e-5, 8, 2.2, 0.0, np.ones((2, 3)), None)
+    sensor = Sensor(0.0012, 4e-5, 8, 2.2, 0.0, np.ones((len(exposures), 3)), None)
     size, captured = (HEIGHT, WIDTH), []
     for index, t in enumerate(times):
-        exposure = EXPOSURES[index % 2]
-        open_for = SHUTTER * exposure / EXPOSURES[-1]
+        exposure = exposures[index % len(exposures)]
+        open_for = SHUTTER * exposure / max(exposures)
         light = render_shutter(layers, t, size, 0.45, open_for, 8) if exposure > 1 else render(layers, t, size, 0.45)[0]
-        captured.append(capture(light * np.float32(exposure / WHITE), sensor, index % 2, rng))
+        captured.append(capture(light * np.float32(exposure / WHITE), sensor, index % len(exposures), rng))
     return captured
 
 
@@ -159,12 +159,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--scenes", required=True, help="folder that holds one of: " + ", ".join(PANORAMAS))
     parser.add_argument("--out", default="sample_alternating.mp4", help="file to write")
+    parser.add_argument("--exposures", type=float, nargs="+", default=[1.0, 8.0], help="of one period, shortest = 1")
     arguments = parser.parse_args()
     folder = SceneFolder(arguments.scenes)
     found = [i for i, path in enumerate(folder.paths) if path.stem in PANORAMAS]
     if not found:
         parser.error(f"{arguments.scenes} holds none of {', '.join(PANORAMAS)}: run scripts/fetch_scenes.sh")
-    write_mp4(arguments.out, torch.from_numpy(np.stack(frames(folder[found[0]]))), Fraction(FPS), crf=12)
+    write_mp4(
+        arguments.out, torch.from_numpy(np.stack(frames(folder[found[0]], arguments.exposures))), Fraction(FPS), crf=12
+    )
 
 
 if __name__ == "__main__":
