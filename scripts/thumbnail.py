@@ -1,4 +1,4 @@
-"""The picture of a workflow in ComfyUI's template browser: the HDR result above the captured exposures it was made from."""
+"""The picture of a workflow in the template browser: the HDR result above the captured exposures it was made from."""
 
 from pathlib import Path
 
