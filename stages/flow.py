@@ -9,6 +9,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
+from ..hdr.boxes import box_mean
 from ..hdr.cv import cv2
 from ..hdr.exposure import luma, match_exposure
 from ..hdr.frames import allocate
@@ -99,7 +100,7 @@ def _mismatch(pairs: PairFlow, t: int, n: int, other: int, to_n: torch.Tensor, t
         cost += (warp(pairs.matched(frame, exposure)[None, None], flow) - at_t).abs()
         warped.append(warp(luma(pairs.frame(frame))[None, None], flow))
     cost += (warped[0] - warped[1]).abs()
-    return F.avg_pool2d(cost, 9, 1, 4, count_include_pad=False)
+    return box_mean(cost, 9)
 
 
 def _flow_pair(pairs: PairFlow, t: int, n: int, other: int) -> tuple[tuple[torch.Tensor, torch.Tensor], ...]:

@@ -12,8 +12,8 @@ The reference itself is always in the sum, so nothing else is needed where every
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
 
+from ..hdr.boxes import box_max, box_mean
 from ..hdr.exposure import GAMMA, to_ldr
 from ..hdr.frames import allocate
 from ..hdr.sequence import CandidateSet, ExposureSequence
@@ -39,21 +39,20 @@ class MergeSettings:
     ghost_rejection: float = 1.0
 
 
-def variance(radiance: torch.Tensor, exposure) -> torch.Tensor:
-    """Variance of a radiance sample captured at `exposure`, same shape as `radiance`."""
+def variance(radiance: torch.Tensor, code: torch.Tensor, exposure) -> torch.Tensor:
+    """Variance of a radiance sample captured at `exposure` as the code value `code`, same shape as `radiance`."""
     signal = (radiance * exposure).clamp(1e-5, 1)
-    slope = GAMMA * signal.pow(1 - 1 / GAMMA)  # of linear light over code value
+    slope = GAMMA * signal / code.clamp(min=5e-3)  # of linear light over code value
     return (READ_NOISE**2 + SHOT_NOISE * signal + (slope * QUANTISATION) ** 2) / exposure**2
 
 
-def clipping_code(radiance: torch.Tensor, exposure) -> torch.Tensor:
-    """Code values (n,H,W,3) of a captured frame, with bright ones raised to the brightest within two pixels.
+def clipping_code(code: torch.Tensor) -> torch.Tensor:
+    """Code values (n,H,W,3) of a captured frame with bright ones raised to the brightest within two pixels.
 
     Scaling, sharpening and compression pull clipped pixels beside an edge below the clipping level; what is bright and
     touches a clipped area is not to be believed either.
     """
-    code = to_ldr(radiance, exposure)
-    highest = F.max_pool2d(code.movedim(-1, 1), 5, 1, 2).movedim(1, -1)
+    highest = box_max(code.movedim(-1, 1), 5).movedim(1, -1)
     return code + (highest - code) * ((code - 0.65) / 0.2).clamp(0, 1)
 
 
@@ -66,17 +65,13 @@ def well_exposed(code: torch.Tensor, exposure, threshold: float) -> torch.Tensor
     return torch.maximum(((threshold - brightest) / CLIP_ROLLOFF).clamp(0, 1), 1e-3 / exposure**4)
 
 
-def _blur(x: torch.Tensor, size: int) -> torch.Tensor:
-    """Box mean over size x size of (n,H,W,C)."""
-    return F.avg_pool2d(x.movedim(-1, 1), size, 1, size // 2, count_include_pad=False).movedim(1, -1)
-
-
 def contradiction(candidate, reference, var_candidate, var_reference, clipped) -> torch.Tensor:
     """Squared distance of candidate and reference in units of what both variances allow: (n,H,W,1)."""
     difference = candidate - reference
     difference = torch.where(clipped, difference.clamp(max=0), difference)
     allowed = var_candidate + var_reference + (MODEL_ERROR * reference) ** 2
-    return _blur((difference**2 / allowed).mean(-1, keepdim=True), 5)
+    distance = (difference**2 / allowed).mean(-1)
+    return box_mean(distance[:, None], 5)[:, 0, ..., None]
 
 
 def weighted_merge(
@@ -104,10 +99,11 @@ def _merge_window(sequence, candidates, settings, gain, window, device) -> torch
     e_ref = column(sequence.exposures)
     g_ref = torch.tensor([gain[float(e)] for e in sequence.exposures[window]], device=device)[:, None, None, None]
     captured = sequence.radiance(window).to(device)
-    code = clipping_code(captured, e_ref)
+    code = to_ldr(captured, e_ref)
+    reference, var_ref = captured * g_ref, variance(captured, code, e_ref) * g_ref**2
+    code = clipping_code(code)
     s_ref = well_exposed(code, e_ref, settings.highlight_threshold)
     clipped = code >= settings.highlight_threshold - CLIP_ROLLOFF / 2
-    reference, var_ref = captured * g_ref, variance(captured, e_ref) * g_ref**2
     weight = s_ref / var_ref
     total, norm = weight * reference, weight
     for candidate in candidates:
@@ -118,8 +114,9 @@ def _merge_window(sequence, candidates, settings, gain, window, device) -> torch
         else:
             e = column(candidate.exposures)
             g = torch.tensor([gain[float(x)] for x in candidate.exposures[window]], device=device)[:, None, None, None]
-            s = well_exposed(clipping_code(radiance, e), e, settings.highlight_threshold)
-            var = variance(radiance, e) * g**2
+            code = to_ldr(radiance, e)
+            s = well_exposed(clipping_code(code), e, settings.highlight_threshold)
+            var = variance(radiance, code, e) * g**2
             radiance = radiance * g
         far = contradiction(radiance, reference, var, var_ref, clipped) * settings.ghost_rejection
         weight = settings.blend * s * valid * torch.exp(-0.5 * far) / var
