@@ -41,20 +41,25 @@ def clip_settings(preset: str, period: int, index: int) -> SynthesisSettings:
     )
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--scenes", required=True, help="folder of .exr or .hdr files")
-    parser.add_argument("--out", required=True, help="folder to make")
-    arguments = parser.parse_args()
-    scenes = SceneFolder(arguments.scenes)
+def make_validation(scenes, out) -> None:
+    """Write the validation set into folder `out`, from the .exr and .hdr files in folder `scenes`."""
+    scenes = SceneFolder(scenes)
     for preset in PRESETS:
         for period in (2, 3):
             for index in range(SCENES):
                 settings = clip_settings(preset, period, index)
                 clip = make_clip(scenes, FIRST_SEED + index, settings, backdrop=index % len(scenes))
-                folder = Path(arguments.out) / f"{preset}_{period}exp" / f"scene_{index:02d}"
+                folder = Path(out) / f"{preset}_{period}exp" / f"scene_{index:02d}"
                 write_clip(folder, clip)
-                print(folder, f"{settings.width}x{settings.height}", clip.exposures.tolist())
+                print(folder, f"{settings.width}x{settings.height}", clip.exposures.tolist(), flush=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--scenes", required=True, help="folder of .exr or .hdr files")
+    parser.add_argument("--out", required=True, help="folder to make")
+    arguments = parser.parse_args()
+    make_validation(arguments.scenes, arguments.out)
 
 
 if __name__ == "__main__":
