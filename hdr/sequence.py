@@ -8,6 +8,7 @@ what keeps memory flat: nothing that can be recomputed cheaply is stored.
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
+from numbers import Integral
 
 import torch
 
@@ -33,7 +34,7 @@ class LazyFrames:
     def __getitem__(self, key) -> torch.Tensor:
         if isinstance(key, slice):
             return self._read(list(range(*key.indices(len(self)))))
-        if isinstance(key, int):
+        if isinstance(key, Integral):
             return self._read([range(len(self))[key]])[0]
         return self._read([int(i) for i in key])
 
