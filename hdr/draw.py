@@ -38,6 +38,27 @@ def text(picture: torch.Tensor, words: str, x: int, y: int, height: int = 12, co
     area += cover.to(area) * (torch.tensor(colour).to(area) - area)
 
 
+def lines(picture: torch.Tensor, points, colour=INK, thickness: int = 1) -> None:
+    """Draw a smooth polyline through `points` [(x, y), …], in pixels, into `picture` (H,W,3), in place."""
+    mask = np.zeros(picture.shape[:2], np.uint8)
+    path = np.round(np.asarray(points, np.float64) * 16).astype(np.int32)  # 4 fractional bits
+    cv2().polylines(mask, [path[:, None]], False, 255, thickness, cv2().LINE_AA, 4)
+    _blend(picture, mask, colour)
+
+
+def dots(picture: torch.Tensor, points, colour=INK, radius: float = 2) -> None:
+    """Draw filled discs at `points` [(x, y), …], in pixels, into `picture` (H,W,3), in place."""
+    mask = np.zeros(picture.shape[:2], np.uint8)
+    for x, y in points:
+        cv2().circle(mask, (round(x * 16), round(y * 16)), round(radius * 16), 255, -1, cv2().LINE_AA, 4)
+    _blend(picture, mask, colour)
+
+
+def _blend(picture: torch.Tensor, mask: np.ndarray, colour) -> None:
+    cover = torch.from_numpy(mask)[..., None].to(picture) / 255
+    picture += cover * (torch.tensor(colour).to(picture) - picture)
+
+
 def resized(picture: torch.Tensor, height: int, width: int) -> torch.Tensor:
     """A display picture (H,W,3) at another size, smooth both ways, in [0,1]."""
     planes = picture.movedim(-1, 0)[None].float()

@@ -1,7 +1,7 @@
 """What two exposures of one clip both see well, and the ratio between them.
 
-Pairs of code values (darker, brighter) of the same points are collected once for a whole clip; any response curve can then
-be tried on them. With the right curve the ratio of the decoded values is one number, whatever the code value.
+Pairs of code values (darker, brighter) of the same points are collected once for a whole clip; any response curve can
+then be tried on them. With the right curve the ratio of the decoded values is one number, whatever the code value.
 """
 
 from dataclasses import dataclass
@@ -42,9 +42,9 @@ def _stops(dark: torch.Tensor, bright: torch.Tensor, response) -> torch.Tensor:
 def collect(proxies: dict, triples: list[tuple[int, int | None, int | None]], period: int, response) -> Overlap:
     """Well exposed points with little motion, from frames (t, a, b): t dark, a after and b before it, both brighter.
 
-    proxies: index -> (code (H,W,3), highest code of the block (H,W,3)). a and b have the same exposure and lie one period
-    apart, so the brighter value at the time of t is interpolated between them: slow drifts of brightness cancel. Points
-    that differ least between a and b are taken: the still half. One of them may be None.
+    proxies: index -> (code (H,W,3), highest code of the block (H,W,3)). a and b have the same exposure and lie one
+    period apart, so the brighter value at the time of t is interpolated between them: slow drifts of brightness cancel.
+    Points that differ least between a and b are taken: the still half. One of them may be None.
     """
     dark, bright, frame = [], [], []
     for t, after, before in triples:
@@ -69,14 +69,14 @@ def collect(proxies: dict, triples: list[tuple[int, int | None, int | None]], pe
     if not dark:
         none = torch.zeros(0, 3)
         return Overlap(none, none, none.bool(), torch.zeros(0, dtype=torch.long))
-    return _trusted(torch.cat(dark), torch.cat(bright), torch.cat(frame), response)
+    return trusted(torch.cat(dark), torch.cat(bright), torch.cat(frame), response)
 
 
-def _trusted(dark, bright, frame, response) -> Overlap:
-    """Points above the noise floor of the darker frame.
+def trusted(dark, bright, frame, response) -> Overlap:
+    """Points (N,3) above the noise floor of the darker frame, as `response` has it; frame (N,) as in `Overlap`.
 
-    The floor is applied to the brighter frame, at the code value where the darker one is expected on it: selecting by the
-    noisy dark value itself would keep the pixels that noise made brighter and read the ratio low.
+    The floor is applied to the brighter frame, at the code value where the darker one is expected on it: selecting by
+    the noisy dark value itself would keep the pixels that noise made brighter and read the ratio low.
     """
     linear, stops = response.decode(bright), _stops(dark, bright, response)
     use = torch.zeros_like(dark, dtype=torch.bool)
@@ -92,9 +92,23 @@ def _trusted(dark, bright, frame, response) -> Overlap:
 
 
 def ratio(overlap: Overlap, response) -> tuple[float, float, int]:
-    """(stops, spread of the frames in stops, points): the median over frames of each frame's median; NaN without points."""
+    """(stops, spread over frames in stops, points): the median over frames of each frame's median; NaN if none."""
     stops, frames = overlap.stops(response), overlap.frame[:, None].expand(-1, 3)[overlap.use]
     medians = [float(stops[frames == t].median()) for t in torch.unique(frames) if (frames == t).sum() >= 20]
     if not medians:
         return (float(stops.median()) if len(stops) else float("nan")), float("nan"), len(stops)
     return float(np.median(medians)), float(np.percentile(medians, 75) - np.percentile(medians, 25)), len(stops)
+
+
+def by_code(overlap: Overlap, response, bins: int = 12) -> tuple[np.ndarray, np.ndarray]:
+    """The ratio as a function of code value: bin centres (of the brighter frame) and medians in stops, 1-D.
+
+    With the right response it is flat. Bins with fewer than 40 points are left out.
+    """
+    stops, code = overlap.stops(response).numpy(), overlap.bright[overlap.use].numpy()
+    if not len(code):
+        return np.zeros(0), np.zeros(0)
+    edges = np.linspace(code.min(), code.max() + 1e-6, bins + 1)
+    inside = [(code >= low) & (code < high) for low, high in zip(edges[:-1], edges[1:], strict=True)]
+    full = [i for i, chosen in enumerate(inside) if chosen.sum() >= 40]
+    return (edges[full] + edges[1] / 2 - edges[0] / 2), np.array([np.median(stops[inside[i]]) for i in full])

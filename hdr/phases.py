@@ -1,7 +1,7 @@
 """Which frame of a clip has which exposure, from the pixels alone.
 
-A frame is known here by its quantiles: sorted code values in a gamma-like domain. Quantiles do not care where things are,
-so a panning camera changes them little, while a step of exposure moves all of them at once. The exposure pattern is then a
+A frame is known here by its quantiles: sorted code values in a gamma-like domain. Quantiles do not care where things
+are, so a panning camera changes them little, while a step of exposure moves all of them at once. The pattern is then a
 cycle of `period` states, and the best path through it (Viterbi 1967) finds the frames that a camera dropped.
 """
 
@@ -16,7 +16,7 @@ _LONGEST = 5
 
 
 def exposure_steps(quantiles: np.ndarray, lag: int) -> tuple[np.ndarray, np.ndarray]:
-    """Change of brightness from frame t to t+lag in log2 of the code value, and whether that is all of it: (T-lag,) twice.
+    """Change of brightness from frame t to t+lag, log2 of the code value, and whether that is all: (T-lag,) twice.
 
     quantiles (T,Q) in [0,1]. The mean over those that neither frame clips or buries does not depend on what is in the
     picture. Where there are none, the mean over those that one frame shows: of the right sign, but too small. NaN where
@@ -49,7 +49,7 @@ def likely_repeats(differences: np.ndarray, reach: int = 15) -> np.ndarray:
 def true_repeats(differences: np.ndarray, phases: np.ndarray, period: int, reach: int = 20) -> np.ndarray:
     """Copies among the frames that have the phase of the frame before: (T,) bool; the others follow a gap in the clip.
 
-    Two frames of one exposure, taken one period apart, differ by noise even in a still scene; a copy, re-encoded or not,
+    Two frames of one exposure, one period apart, differ by noise even in a still scene; a copy, re-encoded or not,
     differs by a twentieth of what is usual nearby for its exposure, or less.
     """
     unbroken = np.diff(phases, prepend=phases[0] - 1) % period == 1 % period

@@ -5,6 +5,7 @@ from comfy_api.latest import ComfyExtension, io
 
 from ..hdr.frames import set_scratch_folder
 from .classical import ExposureNormalization, GlobalAlignment, OpticalFlow, WarpNeighbours, WeightedMerge
+from .detect import DetectExposurePattern, ExposureCheck
 from .load import LoadAlternatingExposures, LoadHDRSequence
 from .measure import MeasureHDR
 from .save import SaveHDRSequence
@@ -19,6 +20,8 @@ class HDRWeaveExtension(ComfyExtension):
             LoadAlternatingExposures,
             LoadHDRSequence,
             SaveHDRSequence,
+            DetectExposurePattern,
+            ExposureCheck,
             GlobalAlignment,
             ExposureNormalization,
             OpticalFlow,

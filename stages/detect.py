@@ -1,23 +1,17 @@
 """Detect Exposure Pattern: period, phase and ratio of a clip of alternating exposures, measured from the pixels."""
 
 import math
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 
 from ..hdr import overlap
-from ..hdr.exposure import luma
-from ..hdr.masks import clipped, noise_buried
 from ..hdr.phases import find_period, follow_pattern, likely_repeats, true_repeats
 from ..hdr.sequence import ExposureSequence, LazyFrames
-from .run import Progress, quiet, windows
+from .run import Progress, quiet
+from .survey import Survey, survey
 
-PROXY_WIDTH = 160
-QUANTILES = 64
-LAGS = 5
-CHUNKS, CHUNK = 14, 16  # stretches of a long clip that the ratio is measured on, and their length in frames
 SNAP = 0.085  # stops (6 %): a measured step this close to a third of a stop is taken to be that
 
 
@@ -25,10 +19,10 @@ SNAP = 0.085  # stops (6 %): a measured step this close to a third of a stop is 
 class Detection:
     """What the pixels say about the exposure pattern of a clip.
 
-    period: frames after which it repeats, 1 where nothing alternates. phase: index of frame 0 in the period, counted from
-    the shortest exposure. exposures: of frames 0 … period-1, relative, shortest = 1. ratios: measured steps between
-    neighbouring exposures, darkest first, in stops; steps: the same as used in `exposures`, to the nearest third of a stop
-    where the measurement lies within 6 % of it, since the nominal ratio of a camera is not always its true one.
+    period: frames after which it repeats, 1 where nothing alternates. phase: index of frame 0 in the period, counted
+    from the shortest exposure. exposures: of frames 0 … period-1, relative, shortest = 1. ratios: measured steps
+    between neighbouring exposures, darkest first, in stops; steps: the same as used in `exposures`, to the nearest
+    third of a stop where the measurement lies within 6 % of it, since a camera's nominal ratio is not always true.
     confidence: [0,1]. dropped: frames before which others are missing. repeated: copies of the frame before.
     pattern_of_frames: (T,) exposure of every frame. phase_of_frames: (T,). report: sentences for the user.
     """
@@ -46,71 +40,6 @@ class Detection:
     report: str = ""
 
 
-@dataclass
-class Survey:
-    """What one pass over a clip keeps of it; some kilobytes a frame at most.
-
-    quantiles (T,Q), gamma-like code values. differences (T,K) of frame t and t-k. clipped, buried (T,) shares of pixels.
-    histogram (T,64) of luma code values. proxies: index -> (code (h,w,3), highest code of each block), of some frames.
-    """
-
-    quantiles: np.ndarray
-    differences: np.ndarray
-    clipped: np.ndarray
-    buried: np.ndarray
-    histogram: np.ndarray
-    proxies: dict = field(default_factory=dict)
-
-
-def survey(sequence: ExposureSequence, progress: Progress = quiet) -> Survey:
-    """Read every frame once, small. Memory: a few hundred proxies, and under a kilobyte for every other frame."""
-    count = len(sequence)
-    if count < 2:
-        raise ValueError(f"the clip has {count} frame, an exposure pattern needs at least 3: load more frames")
-    result = Survey(
-        np.zeros((count, QUANTILES), np.float32),
-        np.full((count, LAGS), np.nan, np.float32),
-        np.zeros(count, np.float32),
-        np.zeros(count, np.float32),
-        np.zeros((count, 64), np.float32),
-    )
-    keep, recent = _sampled(count), []
-    for indices in windows(count, 8, progress):
-        frames = torch.nan_to_num(sequence.frames[indices[0] : indices[-1] + 1].float()[..., :3])
-        stride = max(1, frames.shape[2] // (4 * PROXY_WIDTH))
-        frames = frames[:, ::stride, ::stride]
-        mean, peak = _pooled(frames)
-        tone = luma(sequence.response.decode(mean).clamp(min=0).pow(1 / 2.2)).flatten(1)
-        spread = torch.linspace(0, tone.shape[1] - 1, QUANTILES + 2)[1:-1].long()
-        result.quantiles[indices] = tone.sort(1).values[:, spread].numpy()
-        result.clipped[indices] = clipped(frames).mean((1, 2, 3)).numpy()
-        result.buried[indices] = noise_buried(frames).mean((1, 2, 3)).numpy()
-        points = luma(frames[:, :: max(1, frames.shape[1] // 64), :: max(1, frames.shape[2] // 64)])
-        for i, t in enumerate(indices):
-            result.histogram[t] = torch.histc(luma(mean[i]), 64, 0, 1).numpy() / mean[i, ..., 0].numel()
-            for lag, earlier in enumerate(reversed(recent)):
-                result.differences[t, lag] = float((points[i] - earlier).abs().mean())
-            recent = (recent + [points[i]])[-LAGS:]
-            if t in keep:
-                result.proxies[t] = (mean[i].clone(), peak[i].clone())
-    return result
-
-
-def _sampled(count: int) -> set[int]:
-    """Frames that the ratio is measured on: all of a short clip, else stretches spread over it."""
-    if count <= CHUNKS * CHUNK:
-        return set(range(count))
-    starts = np.linspace(0, count - CHUNK, CHUNKS).round().astype(int)
-    return {int(s) + i for s in starts for i in range(CHUNK)}
-
-
-def _pooled(frames: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Mean and maximum of square blocks, about PROXY_WIDTH of them a row: (n,H,W,3) -> (n,h,w,3) twice."""
-    size = max(1, min(round(frames.shape[2] / PROXY_WIDTH), frames.shape[1]))
-    planes = frames.movedim(-1, 1)
-    return F.avg_pool2d(planes, size).movedim(1, -1), F.max_pool2d(planes, size).movedim(1, -1)
-
-
 def detect_pattern(sequence: ExposureSequence, progress: Progress = quiet, periods=(2, 3, 4, 5)) -> Detection:
     """Measure period, phase, ratio and missing or repeated frames of a clip, whatever pattern it declares.
 
@@ -126,7 +55,10 @@ def analyse(clip: Survey, sequence: ExposureSequence, periods=(2, 3, 4, 5)) -> t
     period, clear = find_period(clip.quantiles[kept], periods)
     if period == 1:
         return _constant(count), []
-    phases, levels = follow_pattern(clip.quantiles[kept], period)
+    if clear == 0:  # a period given by hand that the pixels do not show
+        kept, phases, levels = np.arange(count), np.arange(count) % period, np.zeros(period)
+    else:
+        phases, levels = follow_pattern(clip.quantiles[kept], period)
     phases = phases[np.searchsorted(kept, np.arange(count), side="right") - 1]  # a likely repeat is as the frame before
     repeats = true_repeats(clip.differences, phases, period)
     kept = np.flatnonzero(~repeats)
@@ -166,7 +98,7 @@ def analyse(clip: Survey, sequence: ExposureSequence, periods=(2, 3, 4, 5)) -> t
 
 
 def _triples(clip: Survey, kept, phases, dark: int, bright: int, period: int) -> list:
-    """(t, after, before): frames of phase `dark` and the frames of phase `bright` around them, in unbroken stretches."""
+    """(t, after, before): frames of phase `dark` and those of phase `bright` around them, in unbroken stretches."""
     offset = (bright - dark) % period
     run = np.concatenate([[0], np.cumsum(np.diff(phases) % period != 1 % period)])
     triples = []
@@ -282,11 +214,12 @@ def apply_detection(sequence: ExposureSequence, detection: Detection) -> Exposur
 
     Raises ValueError where nothing alternates, or when the detection belongs to a clip of another length.
     """
-    if detection.period < 2:
-        raise ValueError(detection.report)
+    if detection.period < 2 or max(detection.exposures) < 1.05:
+        raise ValueError(_constant(1).report)
     if len(detection.pattern_of_frames) != len(sequence):
         raise ValueError(
-            f"the detection describes {len(detection.pattern_of_frames)} frames, the clip has {len(sequence)}: detect again"
+            f"the detection describes {len(detection.pattern_of_frames)} frames, the clip has {len(sequence)}: "
+            "detect again"
         )
     kept = [t for t in range(len(sequence)) if t not in set(detection.repeated)]
     frames, warnings = sequence.frames, list(sequence.warnings)

@@ -33,7 +33,7 @@ def radiance(frames: int = 24, size=(72, 128), speed: float = 1.5, stops: float 
 
 
 def captured(light: torch.Tensor, exposures, level: float = 0.1, response="gamma2.2", noise=0.003, bits=8, seed=1):
-    """Code values of `light` (T,H,W,3) at `exposures` (T,): scaled so that light 1 is `level` in the shortest exposure."""
+    """Code values of `light` (T,H,W,3) at `exposures` (T,); light 1 is `level` in the shortest exposure."""
     generator = torch.Generator().manual_seed(seed)
     exposed = level * light * torch.tensor(exposures, dtype=torch.float32)[:, None, None, None]
     exposed = exposed + noise * torch.randn(exposed.shape, generator=generator) * exposed.clamp(0.02, 1).sqrt()

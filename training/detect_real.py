@@ -12,7 +12,7 @@ import torch
 
 from ..hdr.response import response_named
 from ..hdr.sequence import ExposureSequence
-from ..stages.detect import detect_pattern
+from ..stages.detect import Detection, detect_pattern
 
 
 def decoded(path, most: int | None = None) -> torch.Tensor:
@@ -39,6 +39,11 @@ def edits(count: int, period: int) -> dict[str, list[int]]:
     }
 
 
+def detect(frames: torch.Tensor) -> Detection:
+    """Detection on code values (T,H,W,3) of which nothing is declared but their gamma."""
+    return detect_pattern(ExposureSequence(frames, torch.ones(len(frames)), response_named("gamma2.2"), 1))
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, required=True, help="folder with alternating_2exp and alternating_3exp")
@@ -49,17 +54,15 @@ def main() -> None:
     for period, folder in ((2, "alternating_2exp"), (3, "alternating_3exp")):
         for clip in json.loads((data / folder / "clips.json").read_text())["clips"]:
             frames, wrong = decoded(data / folder / clip["file"]), []
+            whole = detect(frames)
             for name, order in edits(len(frames), period).items():
-                picked = frames[order]
-                sequence = ExposureSequence(picked, torch.ones(len(picked)), response_named("gamma2.2"), 1)
-                found = detect_pattern(sequence)
-                whole = found if name == "whole" else whole
-                doubled = [i for i in range(1, len(order)) if order[i] == order[i - 1]]
-                missing = [i for i in range(1, len(order)) if order[i] > order[i - 1] + 1]
-                good = (
-                    found.period == period
-                    and found.phase_of_frames.tolist() == [t % period for t in order]
-                    and (list(found.dropped), list(found.repeated)) == (missing, doubled)
+                found = detect(frames[order])
+                doubled = tuple(i for i in range(1, len(order)) if order[i] == order[i - 1])
+                missing = tuple(i for i in range(1, len(order)) if order[i] > order[i - 1] + 1)
+                phases = [t % period for t in order]
+                good = found.phase_of_frames.tolist() == phases and (found.dropped, found.repeated) == (
+                    missing,
+                    doubled,
                 )
                 tried, right = tried + 1, right + good
                 wrong += [] if good else [name]

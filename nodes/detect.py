@@ -1,0 +1,127 @@
+"""What the pixels say about a clip's exposures: Detect Exposure Pattern, Exposure Check."""
+
+from comfy_api.latest import io
+
+from ..hdr.pattern import parse_pattern
+from ..stages.check import check_exposures
+from ..stages.detect import apply_detection, detect_pattern, overridden
+from .compat import known, progress_bar
+from .preview import shown
+from .wires import CATEGORY, DISPLAY, Exposures
+
+
+class DetectExposurePattern(io.ComfyNode):
+    @classmethod
+    def define_schema(cls):
+        return known(
+            io.Schema,
+            node_id="HDRWeave_DetectExposurePattern",
+            display_name="Detect Exposure Pattern",
+            category=CATEGORY,
+            description="Measures from the pixels after how many frames the exposure repeats, which frame is which, "
+            "and the ratio between the exposures; finds missing and repeated frames and puts later ones in step.",
+            search_aliases=["exposure ratio", "phase", "dropped frames", "period", "hdr pattern", "ev"],
+            inputs=[
+                Exposures.Input("exposures", tooltip="The clip. What it declares about its exposures is not believed."),
+                io.Int.Input(
+                    "period",
+                    default=0,
+                    min=0,
+                    max=5,
+                    tooltip="Frames after which the exposures repeat, 2 to 5. 0 = detect. Give it when detection picks "
+                    "a multiple or a divisor of the true one.",
+                ),
+                io.String.Input(
+                    "pattern",
+                    default="",
+                    tooltip="Exposures of one period in the order of the frames, in place of the measured ones: EVs "
+                    "(-3, 0; higher is brighter), times (1/500, 1/60) or ISO speeds (100, 800). Its shortest exposure "
+                    "is laid on the shortest frame found. Empty = measured.",
+                ),
+                io.Int.Input(
+                    "phase",
+                    default=-1,
+                    min=-1,
+                    max=4,
+                    tooltip="Which exposure of the period frame 0 has, counted from the shortest (0) in frame order. "
+                    " -1 = detect. Higher starts later in the period.",
+                ),
+            ],
+            outputs=[
+                Exposures.Output(
+                    "corrected",
+                    display_name="exposures",
+                    tooltip="The clip with the exposure found on every frame, without repeated frames.",
+                ),
+                io.Int.Output(
+                    "period_found", display_name="period", tooltip="Frames after which the exposure repeats."
+                ),
+                io.Int.Output(
+                    "phase_found",
+                    display_name="phase",
+                    tooltip="Which exposure of the period frame 0 has, counted from the shortest (0).",
+                ),
+                io.Float.Output(
+                    "ratio",
+                    display_name="ratio",
+                    tooltip="Measured step between neighbouring exposures in stops (1 = twice the light); the mean of "
+                    "the steps where there are several.",
+                ),
+                io.Float.Output(
+                    "confidence",
+                    display_name="confidence",
+                    tooltip="0 to 1. Above 0.8 is safe; below 0.5 check the clip with Exposure Check.",
+                ),
+                io.String.Output("report", display_name="report", tooltip="The findings in a few sentences."),
+            ],
+        )
+
+    @classmethod
+    def execute(cls, exposures, period=0, pattern="", phase=-1) -> io.NodeOutput:
+        cycle = parse_pattern(pattern) if pattern.strip() else None
+        if cycle and period and len(cycle) != period:
+            raise ValueError(
+                f"the pattern has {len(cycle)} exposures and period is {period}: make them agree, or set period to 0"
+            )
+        period = len(cycle) if cycle else period
+        if period == 1 or period > 5:
+            raise ValueError(f"the period is {period}, expected 2 to 5 frames, or 0 to detect it")
+        found = detect_pattern(exposures, progress_bar(), (period,) if period else (2, 3, 4, 5))
+        if cycle or phase >= 0:
+            found = overridden(found, cycle, phase if phase >= 0 else None)
+        corrected = apply_detection(exposures, found)
+        ratio = sum(found.ratios) / len(found.ratios)
+        return io.NodeOutput(
+            corrected, found.period, found.phase, ratio, found.confidence, found.report, ui={"text": (found.report,)}
+        )
+
+
+class ExposureCheck(io.ComfyNode):
+    @classmethod
+    def define_schema(cls):
+        return known(
+            io.Schema,
+            node_id="HDRWeave_ExposureCheck",
+            display_name="Exposure Check",
+            category=CATEGORY,
+            description="Compares what a clip declares about its exposures, their order and its response curve with "
+            "what the pixels say, and names the likely mistake. It never stops the graph.",
+            search_aliases=["diagnose exposures", "wrong gamma", "linear or gamma", "ev check", "histogram"],
+            is_output_node=True,
+            inputs=[Exposures.Input("exposures", tooltip="The clip with its declared exposures and response.")],
+            outputs=[
+                io.String.Output("report", display_name="report", tooltip="The diagnosis in sentences, with figures."),
+                io.Image.Output(
+                    "picture",
+                    display_name="picture",
+                    tooltip="Brightness of the frames, exposure step against code value (flat where the response is "
+                    f"right), histograms and the words, 960x540. {DISPLAY}",
+                ),
+            ],
+        )
+
+    @classmethod
+    def execute(cls, exposures) -> io.NodeOutput:
+        result = check_exposures(exposures, progress_bar())
+        picture = result.picture[None]
+        return io.NodeOutput(result.text, picture, ui=shown(cls, picture, result.text))
