@@ -106,7 +106,7 @@ def pattern_warnings(sequence: ExposureSequence, found: Detection):
         return
     if sequence.period != found.period:
         yield (
-            f"the declared pattern has {sequence.period} exposures, the pixels repeat every {found.period} frames: "
+            f"the declared pattern repeats every {sequence.period} frames, the pixels every {found.period}: "
             f"declare {found.period} exposures, or use auto"
         )
     else:

@@ -72,10 +72,10 @@ def analyse(clip: Survey, sequence: ExposureSequence, periods=(2, 3, 4, 5)) -> t
     ]
     measured = [overlap.ratio(o, sequence.response) for o in overlaps]
     stops = [
-        s if math.isfinite(s) else _guess(levels[b] - levels[a])
+        max(s, 0.0) if math.isfinite(s) else _guess(levels[b] - levels[a])
         for (s, _, _), a, b in zip(measured, order[:-1], order[1:], strict=True)
     ]
-    steps = [_rounded(max(s, 0.0), o.floor) for s, o in zip(stops, overlaps, strict=True)]
+    steps = [_rounded(s, o.floor) for s, o in zip(stops, overlaps, strict=True)]
     level = np.zeros(period)
     level[order] = np.concatenate([[0.0], np.cumsum(steps)])
     support = float(np.mean([min(1.0, n / overlap.ENOUGH) for _, _, n in measured]))

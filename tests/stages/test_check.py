@@ -79,7 +79,7 @@ def test_a_log_clip_with_measured_exposures_shows_in_the_slope(light):
         ((4, 16, 1), "shifted by 1 frame: frame 0 is declared middle, its pixels are short"),
         ((16, 1, 4), "shifted by 1 frame: frame 0 is declared long, its pixels are short"),
         ((16, 4, 1), "the order is reversed: declared long, middle, short, the pixels go short, middle, long"),
-        ((1, 16), "the declared pattern has 2 exposures, the pixels repeat every 3 frames"),
+        ((1, 16), "the declared pattern repeats every 2 frames, the pixels every 3"),
     ],
 )
 def test_a_wrong_order_is_named(three, declared, words):
