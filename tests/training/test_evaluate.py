@@ -1,0 +1,219 @@
+"""The evaluator: its figures against direct computation, and its command on a folder of clips."""
+
+import json
+import math
+import re
+import sys
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from hdrweave.hdr.image_files import read_image
+from hdrweave.hdr.metrics import SequenceMetrics, psnr_mu
+from hdrweave.stages.reconstruct import reconstruct
+from hdrweave.training import evaluate, methods
+from hdrweave.training.clips import EvaluationClip, read_clip, write_clip
+from hdrweave.training.evaluate_view import aligned, worst_crop
+from hdrweave.training.judge import ClipFigures, inner_frames, judge, summary
+from hdrweave.training.methods import Method
+from hdrweave.training.synthesis import SyntheticClip
+from moving_texture import captured, radiance
+
+SIZE = (48, 64)
+
+
+def synthetic(pattern=(1.0, 4.0), frames: int = 7, speed: float = 2.0) -> SyntheticClip:
+    """A panning clip with its truth and the layer that moves."""
+    light = 0.2 * radiance(frames, SIZE, speed=speed, stops=2)
+    exposures = [pattern[t % len(pattern)] for t in range(frames)]
+    placements = torch.eye(3, dtype=torch.float64).repeat(frames, 1, 1, 1)
+    placements[:, 0, 0, 2] = speed * torch.arange(frames)
+    return SyntheticClip(
+        light.clamp(max=1),
+        captured(light, exposures, level=1.0, noise=0.001),
+        torch.tensor(exposures),
+        len(pattern),
+        torch.zeros(frames, *SIZE, dtype=torch.uint8),
+        placements,
+    )
+
+
+def evaluation(clip: SyntheticClip) -> EvaluationClip:
+    return EvaluationClip("split/scene", clip.ldr, clip.exposures, clip.period, clip.hdr, clip.labels, clip.placements)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    clips = tmp_path / "clips"
+    write_clip(clips / "two" / "a", synthetic())
+    write_clip(clips / "two" / "b", synthetic(speed=3))
+    write_clip(clips / "three" / "a", synthetic((1.0, 2.0, 4.0), 9))
+    return clips
+
+
+def command(monkeypatch, *words) -> None:
+    monkeypatch.setattr(sys, "argv", ["evaluate", *map(str, words), "--threads", "1"])
+    evaluate.main()
+
+
+def test_figures_are_those_of_the_metrics():
+    clip = evaluation(synthetic())
+    sequence = clip.sequence()
+    hdr = clip.hdr * 1.1 + 0.01 * clip.hdr.roll(1, 1)
+    figures = summary([ClipFigures(clip.name, 2, judge(clip, hdr))], only_inner=False)
+    oracle = SequenceMetrics(2)
+    for t in range(7):
+        flow = clip.flow(t, t - 1) if t else None
+        seen = (~clip.occluded(t, t - 1)).float()[None] if t else None
+        oracle.update(hdr[t], clip.hdr[t], sequence.exposures[t], flow, seen)
+    expected, by_exposure = oracle.compute(), oracle.by_exposure()
+    for name in ("psnr_mu", "psnr_linear", "ssim_uniform7_mu", "ssim_gauss11_linear"):
+        assert figures["raw"][name] == pytest.approx(expected[name], rel=1e-9)
+        assert figures["by_rank"]["low"]["raw"][name] == pytest.approx(by_exposure[1.0][name], rel=1e-9)
+        assert figures["by_rank"]["high"]["raw"][name] == pytest.approx(by_exposure[4.0][name], rel=1e-9)
+    for name in ("psnr_mu_std", "t_psnr_fr", "t_psnr_nr", "flicker", "warping_error"):
+        assert figures["temporal"][name] == pytest.approx(expected[name], rel=1e-6), name
+
+
+def test_headline_figures_leave_out_frames_without_true_neighbours():
+    assert list(inner_frames(7, 2)) == [1, 2, 3, 4, 5] and list(inner_frames(9, 3)) == [2, 3, 4, 5, 6]
+    clip = evaluation(synthetic((1.0, 2.0, 4.0), 9))
+    hdr = clip.hdr * 1.05
+    hdr[[0, 1, 7, 8]] *= 3
+    judged = [ClipFigures(clip.name, 3, judge(clip, hdr))]
+    inner, whole = summary(judged, True), summary(judged, False)
+    assert inner["frames"] == 5 and whole["frames"] == 9
+    expected = np.mean([psnr_mu(hdr[t], clip.hdr[t]) for t in range(2, 7)])
+    assert inner["raw"]["psnr_mu"] == pytest.approx(expected) and whole["raw"]["psnr_mu"] < expected - 5
+    assert list(inner["by_rank"]) == ["low", "mid", "high"]
+    assert inner["temporal"]["t_psnr_fr"] > whole["temporal"]["t_psnr_fr"] + 5  # nor steps from or to those frames
+
+
+def test_composite_takes_the_captured_frame_where_it_is_well_exposed():
+    clip = evaluation(synthetic())
+    figures = summary([ClipFigures(clip.name, 2, judge(clip, torch.zeros_like(clip.hdr)))], True)
+    for rank in ("low", "high"):
+        assert figures["by_rank"][rank]["composite"]["psnr_mu"] > figures["by_rank"][rank]["raw"]["psnr_mu"] + 3
+
+
+def test_the_true_motion_leaves_no_warping_error_in_the_truth():
+    clip = evaluation(synthetic())
+    right = judge(clip, clip.hdr)[3].step["warping_error"]
+    wrong = judge(replace(clip, placements=clip.placements.flip(0)), clip.hdr)[3].step["warping_error"]
+    assert right < 1e-9 < 1e-4 < wrong
+
+
+def test_clips_without_truth_get_no_reference_figures():
+    clip = replace(evaluation(synthetic()), hdr=None, labels=None, placements=None)
+    frames = judge(clip, torch.rand(7, *SIZE, 3))
+    assert not frames[3].raw and set(frames[3].step) == {"t_psnr_nr"}
+    figures = summary([ClipFigures(clip.name, 2, frames)], True)
+    assert not figures["raw"] and math.isnan(figures["temporal"]["psnr_mu_std"])
+    assert figures["temporal"]["flicker"] > 0
+
+
+def test_worst_crop_is_where_the_best_method_errs():
+    clip = evaluation(synthetic())
+    clip = replace(clip, **{k: getattr(clip, k).repeat(1, 3, 3, 1) for k in ("ldr", "hdr")})
+    good, bad = clip.hdr.clone(), clip.hdr * 2
+    good[3, 100:130, 120:150] = 1
+    good[0] = 0  # no inner frame
+    crop = worst_crop(clip, {"bad": bad, "good": good}, inner_frames(7, 2))
+    assert "frame 3" in crop.place and crop.place.endswith("worst of good")
+    assert [title for title, _, _ in crop.tiles] == ["captured", "bad", "good", "truth"]
+    tile, truth = crop.tiles[2][2], crop.tiles[3][2]
+    assert ((tile - truth).abs().amax(-1) > 0).sum() == 30 * 30  # all of the damage is in the crop
+
+
+def test_command_writes_figures_frames_and_picture(folder, tmp_path, monkeypatch, capsys):
+    figures, worst, frames = (tmp_path / name for name in ("figures.json", "worst.png", "frames"))
+    command(monkeypatch, "--clips", folder, "--json", figures, "--sheet", worst, "--save", frames)
+    printed = capsys.readouterr().out
+    assert "inner frames" in printed and "two: 2 clips (2 of 64x48), 10 inner frames" in printed
+    report = json.loads(figures.read_text())
+    assert list(report["methods"]) == list(methods.METHODS) and report["threads"] == 1
+    classical = report["methods"]["classical"]
+    clip = read_clip(folder / "three" / "a")
+    hdr = reconstruct(clip.ldr, clip.exposures)
+    for t in range(9):
+        frame = np.load(frames / "classical" / "three" / "a" / f"frame_{t:05d}.npy")
+        assert frame.dtype == np.float32 and np.array_equal(frame, hdr[t].numpy())
+    expected = np.mean([psnr_mu(hdr[t], clip.hdr[t]) for t in range(2, 7)])
+    assert classical["splits"]["three"]["inner"]["raw"]["psnr_mu"] == pytest.approx(expected)
+    assert f"{expected:.2f}" in printed
+    means = {name: method["mean"]["inner"]["raw"]["psnr_mu"] for name, method in report["methods"].items()}
+    assert max(means, key=means.get) == "classical"
+    picture = read_image(worst)[0]
+    assert picture.shape[1] == 7 * 196 + 4 and picture.std() > 20
+
+
+def test_command_judges_clips_without_truth(folder, tmp_path, monkeypatch, capsys):
+    for name in ("gt.npy", "flow.npz"):
+        (folder / "two" / "a" / name).unlink()
+    chosen = ("--splits", "two", "--limit", 1, "--methods", "reference")
+    command(monkeypatch, "--clips", folder, *chosen, "--json", tmp_path / "f.json", "--sheet", tmp_path / "f.png")
+    assert "flicker" in capsys.readouterr().out
+    report = json.loads((tmp_path / "f.json").read_text())
+    inner = report["methods"]["reference"]["splits"]["two"]["inner"]
+    assert inner["raw"] == {} and inner["temporal"]["psnr_mu_std"] is None and inner["temporal"]["flicker"] > 0
+    assert not (tmp_path / "f.png").exists()
+
+
+def test_networks_are_counted(folder, monkeypatch, capsys):
+    network = torch.nn.Conv2d(3, 3, 3, padding=1)
+
+    def run(sequence):
+        with torch.no_grad():
+            return network(sequence.frames[range(len(sequence))].movedim(-1, 1)).movedim(1, -1)
+
+    method = Method(run, lambda: [network])
+    report, _ = evaluate.evaluate({"two": [folder / "two" / "a"]}, {"net": method})
+    net = report["methods"]["net"]
+    assert net["parameters"] == 84
+    assert net["gflop_per_megapixel"] == pytest.approx(2 * 27 * 3 / 1e3)  # 3 outputs of 27 multiply-adds a pixel
+    assert net["splits"]["two"]["seconds_per_frame"] > 0
+
+
+def test_a_method_that_fails_is_named(folder):
+    broken = Method(lambda sequence: torch.full((7, *SIZE, 3), math.nan))
+    with pytest.raises(ValueError, match="broken gives .* for two/a"):
+        evaluate.evaluate({"two": [folder / "two" / "a"]}, {"broken": broken})
+
+
+@pytest.mark.parametrize(
+    "words, message",
+    [
+        (["--methods", "classical,magic"], "method 'magic' is unknown"),
+        (["--splits", "four"], "has no four.*two"),
+        (["--clips", "nowhere"], "nowhere has no clips"),
+    ],
+)
+def test_bad_arguments_get_one_sentence(folder, monkeypatch, capsys, words, message):
+    with pytest.raises(SystemExit):
+        command(monkeypatch, "--clips", folder, *words)
+    assert re.search(message, capsys.readouterr().err.replace("\n", " "))
+
+
+def test_validation_set_is_made_once_and_whole(tmp_path, monkeypatch):
+    monkeypatch.setattr(evaluate, "VALIDATION", tmp_path / "data" / "validation")
+    with pytest.raises(OSError, match="give --scenes"):
+        evaluate.validation_set(None)
+
+    def interrupted(scenes, out):
+        write_clip(out / "two" / "a", synthetic())
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(evaluate, "make_validation", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        evaluate.validation_set("scenes")
+    assert not evaluate.VALIDATION.exists()
+    monkeypatch.setattr(evaluate, "make_validation", lambda scenes, out: write_clip(out / "two" / "a", synthetic()))
+    assert (evaluate.validation_set("scenes") / "two" / "a" / "exposures.txt").exists()
+    monkeypatch.setattr(evaluate, "make_validation", interrupted)
+    assert evaluate.validation_set(None) == evaluate.VALIDATION
+
+
+def test_table_columns_line_up():
+    lines = aligned([["method", "dB"], ["a", "1.00"], ["longer name", "12.00"]]).splitlines()
+    assert len({len(line) for line in lines}) == 1

@@ -1,0 +1,48 @@
+"""The methods that the evaluator judges, by name. A new one is a line in `METHODS`."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import partial
+
+import torch
+from torch import nn
+
+from ..hdr.sequence import ExposureSequence
+from ..stages.reconstruct import reconstruct
+from . import baselines
+
+
+@dataclass(frozen=True)
+class Method:
+    """run: normalized clip (gamma 2.2) to radiance (T,H,W,3) on the CPU. networks: gives those that `run` uses, for
+    their size."""
+
+    run: Callable[[ExposureSequence], torch.Tensor]
+    networks: Callable[[], Iterable[nn.Module]] = tuple
+
+    @property
+    def parameters(self) -> int:
+        return sum(p.numel() for network in self.networks() for p in network.parameters())
+
+
+def classical(sequence: ExposureSequence) -> torch.Tensor:
+    """The pack's pipeline without learned weights: DIS flow, warped neighbours, weighted merge."""
+    return reconstruct(sequence.frames, sequence.exposures, "classical")
+
+
+METHODS = {
+    "reference": Method(baselines.reference),
+    "unaligned": Method(baselines.unaligned),
+    "debevec": Method(baselines.debevec),
+    "debevec+mtb": Method(partial(baselines.debevec, align=True)),
+    "classical": Method(classical),
+}
+
+
+def chosen_methods(names: str) -> dict[str, Method]:
+    """`all`, or names with commas between. Raises ValueError for an unknown one."""
+    wanted = list(METHODS) if names == "all" else [name.strip() for name in names.split(",")]
+    unknown = [name for name in wanted if name not in METHODS]
+    if unknown:
+        raise ValueError(f"method {unknown[0]!r} is unknown: choose all, or from {', '.join(METHODS)}")
+    return {name: METHODS[name] for name in wanted}
