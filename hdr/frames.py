@@ -13,7 +13,7 @@ import torch
 
 log = logging.getLogger(__name__)
 
-RAM_LIMIT = 1 << 30  # bytes; larger tensors go to disk, so that a clip's length does not set the RAM it needs
+RAM_LIMIT = 64 << 20  # bytes; larger tensors go to disk, so that the length of a clip does not set the RAM it needs
 _scratch: Path | None = None
 _maps: "weakref.WeakValueDictionary[int, _Map]" = weakref.WeakValueDictionary()
 
