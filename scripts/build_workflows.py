@@ -15,7 +15,7 @@ from render import Progress, render
 from thumbnail import thumbnail
 
 ROOT = comfy_client.ROOT
-LINEAR, PICTURES, INPUT = "#3f5159", "#355", "#432"  # colours of the groups: what travels inside
+LINEAR, PICTURES, INPUT = "#3f789e", "#88a", "#b58b2a"  # colours of the groups: what they are about
 
 
 def node(key, kind, x, y, width, height, title=None, **widgets):
@@ -36,31 +36,31 @@ def group(title, x, y, width, height, color=LINEAR):
 def classical(pattern: str, path: str, intro: str) -> dict:
     """Load -> normalize -> flow -> warp -> merge -> save; the same for every number of exposures."""
     nodes = [
-        note("intro", 20, 60, 400, 420, "Read me", intro),
-        node("load", ".LoadAlternatingExposures", 20, 520, 400, 580, path=path, pattern=pattern),
+        note("intro", 20, 60, 400, 400, "Read me", intro),
+        node("load", ".LoadAlternatingExposures", 20, 500, 400, 600, path=path, pattern=pattern),
         node("detect", ".DetectExposurePattern", 480, 60, 400, 240),
         node("found", "PreviewAny", 920, 60, 340, 240, "What was detected"),
-        node("check", ".ExposureCheck", 480, 360, 780, 440),
-        node("checked", "PreviewAny", 480, 840, 780, 260, "Do pattern and pixels agree?"),
+        node("check", ".ExposureCheck", 480, 340, 780, 540),
+        node("checked", "PreviewAny", 480, 920, 780, 180, "Do pattern and pixels agree?"),
         node("normalize", ".ExposureNormalization", 1320, 60, 340, 100),
-        node("flow", ".Flow", 1320, 200, 340, 80),
-        node("warp", ".WarpNeighbours", 1320, 320, 340, 80),
-        node("merge", ".WeightedMerge", 1320, 520, 340, 220),
-        note("linear", 1320, 780, 340, 320, "Where values are linear", LINEAR_NOTE),
-        node("save", ".SaveHDRSequence", 1740, 60, 400, 560),
-        node("tonemap", ".MuLawTonemap", 1740, 720, 400, 380, peak=0.0),
-        node("video", "CreateVideo", 2180, 720, 340, 100),
-        node("save_video", "SaveVideo", 2180, 860, 340, 240, filename_prefix="HDRWeave/tonemapped"),
-        note("look", 2180, 60, 340, 560, "What to look at", LOOK_NOTE),
+        node("flow", ".Flow", 1320, 220, 340, 80),
+        node("warp", ".WarpNeighbours", 1320, 360, 340, 80),
+        node("merge", ".WeightedMerge", 1320, 580, 340, 200),
+        note("linear", 1320, 820, 340, 280, "Where values are linear", LINEAR_NOTE),
+        node("save", ".SaveHDRSequence", 1740, 60, 400, 520),
+        note("look", 2180, 60, 340, 520, "What to look at", LOOK_NOTE),
+        node("tonemap", ".MuLawTonemap", 1740, 680, 400, 420, mu=500.0, peak=0.0),
+        node("video", "CreateVideo", 2180, 680, 340, 100),
+        node("save_video", "SaveVideo", 2180, 820, 340, 280, filename_prefix="HDRWeave/tonemapped"),
         node("strip", ".ExposureStrip", 2600, 60, 620, 500),
         node("save_strip", "SaveImage", 2600, 600, 620, 500, filename_prefix="HDRWeave/contact_sheet"),
-        node("report", ".RecoveryReport", 3260, 60, 560, 500),
-        node("words", "PreviewAny", 3260, 600, 560, 500, "Recovery in words"),
+        node("report", ".RecoveryReport", 3260, 60, 560, 640),
+        node("words", "PreviewAny", 3260, 740, 560, 360, "Recovery in words"),
     ]
     links = [
         *("load.exposures -> detect.exposures", "detect.report -> found.source"),
-        *("detect.exposures -> check.exposures", "check.report -> checked.source"),
-        *("detect.exposures -> normalize.exposures", "normalize.exposures -> flow.exposures"),
+        *("load.exposures -> check.exposures", "check.report -> checked.source"),
+        *("load.exposures -> normalize.exposures", "normalize.exposures -> flow.exposures"),
         *("normalize.exposures -> warp.exposures", "flow.flow -> warp.flow"),
         *("normalize.exposures -> merge.exposures", "warp.candidates -> merge.candidates"),
         *("merge.hdr -> save.hdr", "normalize.exposures -> save.exposures"),
@@ -72,10 +72,10 @@ def classical(pattern: str, path: str, intro: str) -> dict:
     groups = [
         group("1  The clip", 0, -20, 440, 1140, INPUT),
         group("2  Is the exposure pattern right?", 460, -20, 820, 1140, PICTURES),
-        group("3  Align the neighbours", 1300, -20, 380, 440),
-        group("4  Merge", 1300, 440, 380, 680),
-        group("5  Save the HDR frames", 1720, -20, 820, 660),
-        group("6  A video to watch", 1720, 660, 820, 460, PICTURES),
+        group("3  Align the neighbours", 1300, -20, 380, 500),
+        group("4  Merge", 1300, 500, 380, 620),
+        group("5  Save the HDR frames", 1720, -20, 820, 620),
+        group("6  A video to watch", 1720, 620, 820, 500, PICTURES),
         group("7  Judge the result", 2580, -20, 1260, 1140, PICTURES),
     ]
     return {"nodes": nodes, "links": links, "groups": groups}
@@ -91,6 +91,8 @@ LOOK_NOTE = """- **Exposure Strip**: going down to -4 EV, do lamps, sky and sun 
   was white?
 - **Recovery Report**: how much of the clipped and of the noise-buried area another exposure really filled.
 - **Moving edges**: doubled or smeared edges are ghosts. Raise *ghost_rejection* on Weighted Merge.
+- *Detect Exposure Pattern* is there to compare. Wire its **exposures** on instead of the loader's when frames were
+  dropped and the pattern that you wrote no longer fits.
 - **Flicker** from frame to frame: the measured ratio or the response is wrong; see group 2."""
 
 TWO = """**Classical HDR, two exposures.** Video whose frames alternate short, long, short, long … becomes scene-linear
