@@ -11,6 +11,7 @@ The reference itself is always in the sum, so nothing else is needed where every
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 
 from ..hdr.boxes import box_max, box_mean
@@ -81,23 +82,41 @@ def weighted_merge(
     device="cpu",
     progress: Progress = quiet,
 ) -> torch.Tensor:
-    """Merge the candidates into every frame of `sequence` (normalized): (T,H,W,3) radiance, 1 = shortest exposure's clip."""
-    steps = torch.log2(sequence.exposures)
-    steps = torch.searchsorted(torch.unique(steps), steps).float()  # rank of each frame's exposure
-    corrected = sequence.exposures * torch.exp2(settings.exposure_offset * steps)
-    gain = dict(zip(sequence.exposures.tolist(), (sequence.exposures / corrected).tolist()))
+    """Merge the candidates into every frame of `sequence` (normalized): radiance (T,H,W,3), never clamped.
+
+    Raises ValueError for candidates of another clip's length or size.
+    """
+    for c in candidates:
+        if tuple(c.radiance.shape) != tuple(sequence.frames.shape):
+            raise ValueError(
+                f"candidate {c.name!r} has {len(c.radiance)} frames of {c.radiance.shape[2]}x{c.radiance.shape[1]}, "
+                f"the clip has {len(sequence)} of {sequence.size[1]}x{sequence.size[0]}: wire candidates of this clip"
+            )
+    levels = sequence.exposures.unique().log2()
     out = allocate(sequence.frames.shape)
     for window in windows(len(sequence), 2, progress):
-        out[window] = _merge_window(sequence, candidates, settings, gain, window, device).cpu()
+        out[window] = _merge_window(sequence, candidates, settings, levels, window, device).cpu()
     return out
 
 
-def _merge_window(sequence, candidates, settings, gain, window, device) -> torch.Tensor:
-    def column(exposures):
-        return exposures[window].to(device, torch.float32)[:, None, None, None]
+def exposure_gain(exposures: torch.Tensor, levels: torch.Tensor, offset: float) -> torch.Tensor:
+    """Factor (n,) on radiance taken at `exposures`, for `offset` EV at every step above the lowest of `levels`.
 
-    e_ref = column(sequence.exposures)
-    g_ref = torch.tensor([gain[float(e)] for e in sequence.exposures[window]], device=device)[:, None, None, None]
+    levels: log2 of the exposures of the clip, rising. An exposure between two of them gets its share of the step.
+    """
+    steps = np.interp(exposures.log2().numpy(), levels.numpy(), np.arange(len(levels)))
+    return torch.from_numpy(np.exp2(-offset * steps))
+
+
+def _merge_window(sequence, candidates, settings, levels, window, device) -> torch.Tensor:
+    def column(values):
+        return values.to(device, torch.float32)[:, None, None, None]
+
+    def exposure_and_gain(exposures):
+        taken = exposures[window]
+        return column(taken), column(exposure_gain(taken, levels, settings.exposure_offset))
+
+    e_ref, g_ref = exposure_and_gain(sequence.exposures)
     captured = sequence.radiance(window).to(device)
     code = to_ldr(captured, e_ref)
     reference, var_ref = captured * g_ref, variance(captured, code, e_ref) * g_ref**2
@@ -112,8 +131,7 @@ def _merge_window(sequence, candidates, settings, gain, window, device) -> torch
         if candidate.exposures is None:
             s, var = 1.0, var_ref * 0.25
         else:
-            e = column(candidate.exposures)
-            g = torch.tensor([gain[float(x)] for x in candidate.exposures[window]], device=device)[:, None, None, None]
+            e, g = exposure_and_gain(candidate.exposures)
             code = to_ldr(radiance, e)
             s = well_exposed(clipping_code(code), e, settings.highlight_threshold)
             var = variance(radiance, code, e) * g**2
