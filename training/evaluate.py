@@ -12,7 +12,7 @@ import argparse
 import json
 import math
 import os
-from collections import defaultdict
+from collections import Counter, defaultdict
 from dataclasses import replace
 from pathlib import Path
 from time import perf_counter
@@ -23,11 +23,12 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from ..hdr.atomic import atomic_path
 from ..hdr.cv import cv2
+from ..hdr.sequence import ExposureSequence
 from ..stages.normalize import normalize
 from ..stages.run import best_device
 from .clips import EvaluationClip, find_clips, read_clip
 from .evaluate_view import WorstCrop, crops_picture, tables, worst_crop
-from .judge import ClipFigures, inner_frames, judge, summary
+from .judge import ClipFigures, inner_frames, judge, mean, summary
 from .make_validation import make_validation
 from .methods import METHODS, Method, chosen_methods
 
@@ -35,7 +36,7 @@ VALIDATION = Path(__file__).parent / "data" / "validation"
 CROPS = 3  # in the picture, of each split
 
 
-def method_report(method: Method, splits: dict[str, list[ClipFigures]], gflop: float | None) -> dict:
+def method_report(method: Method, splits: dict[str, list[ClipFigures]]) -> dict:
     """Everything about one method, by split and over all clips."""
 
     def both(clips):
@@ -44,21 +45,25 @@ def method_report(method: Method, splits: dict[str, list[ClipFigures]], gflop: f
             "all": summary(clips, False),
             "seconds_per_frame": sum(c.seconds for c in clips) / sum(len(c.frames) for c in clips),
             "seconds_per_megapixel": sum(c.seconds for c in clips) / sum(c.megapixels for c in clips),
+            "gflop_per_megapixel": mean(c.gflop / c.megapixels for c in clips),
         }
 
     clips = [clip for figures in splits.values() for clip in figures]
     return {
         "parameters": method.parameters,
-        "gflop_per_megapixel": gflop,
         "splits": {split: both(figures) for split, figures in splits.items()},
         "mean": both(clips),
         "clips": {clip.scene: summary([clip], True) for clip in clips},
     }
 
 
-def run(method: Method, name: str, clip: EvaluationClip) -> tuple[torch.Tensor, float]:
-    """A method's radiance (T,H,W,3) for a clip, and the seconds it took. Raises ValueError where it is not finite."""
+def run(method: Method, name: str, clip: EvaluationClip, count: bool) -> tuple[torch.Tensor, ClipFigures]:
+    """A method's radiance (T,H,W,3) for a clip, and its figures. Raises ValueError where it is not finite.
+
+    count: also the operations of its networks, in a run of its own that warms them up.
+    """
     sequence = normalize(clip.sequence())
+    gflop = count_gflop(method, sequence) if count and method.parameters else math.nan
     start = perf_counter()
     radiance = method.run(sequence)
     seconds = perf_counter() - start
@@ -67,47 +72,37 @@ def run(method: Method, name: str, clip: EvaluationClip) -> tuple[torch.Tensor, 
             f"{name} gives {tuple(radiance.shape)} for {clip.name} of {tuple(clip.ldr.shape)}, or NaN or infinite "
             "values: finite radiance of the clip's shape is expected"
         )
-    return radiance, seconds
+    megapixels = clip.ldr[..., 0].numel() / 1e6
+    return radiance, ClipFigures(clip.name, clip.period, judge(clip, radiance), seconds, gflop, megapixels)
 
 
-def count_gflop(method: Method, clip: EvaluationClip) -> float | None:
-    """10^9 operations a megapixel in the networks (a multiply-add is two), None for a method without any."""
-    if not method.parameters:
-        return None
+def count_gflop(method: Method, sequence: ExposureSequence) -> float:
+    """10^9 operations of a method's networks on a clip; a multiply-add is two."""
     with FlopCounterMode(display=False) as counter:
-        method.run(normalize(clip.sequence()))
-    return counter.get_total_flops() / 1e9 / megapixels(clip)
-
-
-def megapixels(clip: EvaluationClip) -> float:
-    return clip.ldr[..., 0].numel() / 1e6
+        method.run(sequence)
+    return counter.get_total_flops() / 1e9
 
 
 def evaluate(folders: dict[str, list[Path]], methods: dict[str, Method], save=None) -> tuple[dict, list[WorstCrop]]:
     """Judge `methods` on the clip folders of every split: the report, and the worst crops of every split."""
     figures = {name: defaultdict(list) for name in methods}
     truth = defaultdict(list)
-    gflop: dict[str, float | None] = {}
-    sizes: dict[str, dict[str, int]] = {}
+    sizes = {split: Counter() for split in folders}
     crops = []
     for split, paths in folders.items():
         worst = []
-        sizes[split] = defaultdict(int)
         for path in paths:
             clip = read_clip(path)
             sizes[split][f"{clip.ldr.shape[2]}x{clip.ldr.shape[1]}"] += 1
             outputs = {}
             for name, method in methods.items():
-                if name not in gflop:
-                    gflop[name] = count_gflop(method, clip)
-                outputs[name], seconds = run(method, name, clip)
-                judged = judge(clip, outputs[name])
-                figures[name][split].append(ClipFigures(clip.name, clip.period, judged, seconds, megapixels(clip)))
+                outputs[name], judged = run(method, name, clip, count=path == paths[0])
+                figures[name][split].append(judged)
                 if save:
                     save_frames(Path(save) / name / clip.name, outputs[name])
             if clip.hdr is not None:
-                alone = replace(clip, hdr=None)
-                truth[split].append(ClipFigures(clip.name, clip.period, judge(alone, clip.hdr)))
+                alone = judge(replace(clip, hdr=None), clip.hdr)
+                truth[split].append(ClipFigures(clip.name, clip.period, alone))
                 worst.append(worst_crop(clip, outputs, inner_frames(len(clip.ldr), clip.period)))
             print(clip.name, flush=True)
         crops += sorted(worst, key=lambda crop: crop.error, reverse=True)[:CROPS]
@@ -116,7 +111,7 @@ def evaluate(folders: dict[str, list[Path]], methods: dict[str, Method], save=No
         "device": str(best_device()),
         "splits": {split: {"clips": len(paths), "sizes": dict(sizes[split])} for split, paths in folders.items()},
         "truth": {split: summary(clips, True)["temporal"] for split, clips in truth.items()},
-        "methods": {name: method_report(methods[name], figures[name], gflop[name]) for name in methods},
+        "methods": {name: method_report(methods[name], figures[name]) for name in methods},
     }
     return report, crops
 
@@ -173,6 +168,8 @@ def main() -> None:
     parser.add_argument("--limit", type=int, help="clips of each split, default all")
     parser.add_argument("--threads", type=int, default=2, help="CPU threads of PyTorch and OpenCV")
     arguments = parser.parse_args()
+    if arguments.sheet and arguments.sheet.suffix != ".png":
+        parser.error(f"the picture is {arguments.sheet}: give a name that ends in .png")
     torch.set_num_threads(arguments.threads)
     cv2().setNumThreads(arguments.threads)
     try:
@@ -182,6 +179,8 @@ def main() -> None:
     except (ValueError, OSError) as error:
         parser.error(str(error))
     print("\n" + tables(report))
+    for path in filter(None, (arguments.json, arguments.sheet)):
+        path.parent.mkdir(parents=True, exist_ok=True)
     if arguments.json:
         with atomic_path(arguments.json) as path:
             path.write_text(json.dumps(finite(report), indent=1))

@@ -104,9 +104,9 @@ def _quality(figures: dict[str, dict]) -> str:
 
 
 def _steadiness(figures: dict[str, dict], truth: dict | None) -> str:
-    rows = [["method", "flicker %", "warping e-3", "STD of PSNR", "t-PSNR fr", "t-PSNR nr", "s/frame"]]
-    entries = [(name, s["inner"]["temporal"], s["seconds_per_frame"]) for name, s in figures.items()]
-    for name, temporal, seconds in entries + ([("(truth)", truth, None)] if truth else []):
+    rows = [["method", "flicker %", "warping e-3", "STD of PSNR", "t-PSNR fr", "t-PSNR nr", "s/frame", "GFLOP/MP"]]
+    entries = [(name, split["inner"]["temporal"], split) for name, split in figures.items()]
+    for name, temporal, cost in entries + ([("(truth)", truth, {})] if truth else []):
         rows.append(
             [
                 name,
@@ -115,7 +115,8 @@ def _steadiness(figures: dict[str, dict], truth: dict | None) -> str:
                 _number(temporal.get("psnr_mu_std")),
                 _number(temporal.get("t_psnr_fr")),
                 _number(temporal.get("t_psnr_nr")),
-                _number(seconds, 3),
+                _number(cost.get("seconds_per_frame"), 3),
+                _number(cost.get("gflop_per_megapixel"), 1),
             ]
         )
     return aligned(rows)
@@ -130,7 +131,7 @@ def _overview(methods: dict[str, dict], splits: list[str]) -> str:
         ]
         seconds = _number(method["mean"]["seconds_per_megapixel"])
         size = f"{method['parameters']:,}" if method["parameters"] else "-"
-        rows.append([name, *pairs, seconds, _number(method["gflop_per_megapixel"], 1), size])
+        rows.append([name, *pairs, seconds, _number(method["mean"]["gflop_per_megapixel"], 1), size])
     return aligned(rows)
 
 

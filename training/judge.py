@@ -31,12 +31,13 @@ class FrameFigures:
 
 @dataclass
 class ClipFigures:
-    """One clip of one method; seconds and megapixels are those of all its frames."""
+    """One clip of one method; seconds, gflop (10^9 network operations; NaN: not counted), megapixels of all frames."""
 
     scene: str
     period: int
     frames: list[FrameFigures]
     seconds: float = math.nan
+    gflop: float = math.nan
     megapixels: float = math.nan
 
 

@@ -171,7 +171,9 @@ def test_networks_are_counted(folder, monkeypatch, capsys):
     report, _ = evaluate.evaluate({"two": [folder / "two" / "a"]}, {"net": method})
     net = report["methods"]["net"]
     assert net["parameters"] == 84
-    assert net["gflop_per_megapixel"] == pytest.approx(2 * 27 * 3 / 1e3)  # 3 outputs of 27 multiply-adds a pixel
+    assert net["splits"]["two"]["gflop_per_megapixel"] == pytest.approx(
+        2 * 27 * 3 / 1e3
+    )  # 3 outputs of 27 multiply-adds a pixel
     assert net["splits"]["two"]["seconds_per_frame"] > 0
 
 
@@ -186,6 +188,7 @@ def test_a_method_that_fails_is_named(folder):
     [
         (["--methods", "classical,magic"], "method 'magic' is unknown"),
         (["--splits", "four"], "has no four.*two"),
+        (["--sheet", "crops.exr"], "ends in .png"),
         (["--clips", "nowhere"], "nowhere has no clips"),
     ],
 )
