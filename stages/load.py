@@ -85,7 +85,7 @@ def image_clip(
     images, start: int = 0, count: int = 0, fps=None, source: str = "images", progress: Progress = quiet
 ) -> Clip:
     """Images (T,H,W,C) of any float type, in [0,1], as a clip; a gray channel is spread, an alpha channel dropped."""
-    if images.ndim != 4 or images.shape[-1] not in (1, 3, 4):
+    if images.ndim != 4 or images.shape[-1] not in (1, 3, 4) or 0 in images.shape[1:3]:
         raise ValueError(
             f"the {source} have shape {tuple(images.shape)}: (frames, height, width, 1, 3 or 4) is expected"
         )

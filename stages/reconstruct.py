@@ -24,10 +24,11 @@ def reconstruct(
 ):
     """Scene-linear HDR frames from a clip of alternating exposures.
 
-    frames: (T,H,W,3), a numpy array or tensor, float in [0,1] or uint8 / uint16, as captured. exposures: one period
-    (`[1, 8]`) or all T relative exposures, in any unit that is proportional to time. method: one of `METHODS`. response:
-    a name of `hdr.response.RESPONSES` or the path of a LUT. device: torch device, default the best there is.
-    Returns radiance (T,H,W,3) float32 of the kind that was given; 1.0 is where the shortest exposure clips.
+    frames: (T,H,W,3), a tensor, a numpy array or a list of arrays, float in [0,1] or uint8 / uint16, as captured.
+    exposures: one period (`[1, 8]`) or all T relative exposures, in any unit that is proportional to time. method: one
+    of `METHODS`. response: a name of `hdr.response.RESPONSES` or the path of a LUT. device: torch device, default the
+    best there is.
+    Returns radiance (T,H,W,3) float32, a tensor for a tensor, else a numpy array; 1.0 is the shortest exposure's clip.
     Raises ValueError with a sentence that says what to change.
     """
     if method not in METHODS:
@@ -35,15 +36,16 @@ def reconstruct(
     sequence = normalize(exposure_sequence(frames, exposures, response))
     candidates = warp_neighbours(sequence, estimate_flow(sequence, progress=progress))
     radiance = weighted_merge(sequence, candidates, MergeSettings(), device or best_device(), progress)
-    return radiance.numpy() if isinstance(frames, np.ndarray) else radiance
+    return radiance if isinstance(frames, torch.Tensor) else radiance.numpy()
 
 
 def exposure_sequence(frames, exposures, response: str = "gamma2.2") -> ExposureSequence:
     """Frames and exposures as `reconstruct` takes them, checked, as an exposure sequence."""
-    if isinstance(frames, np.ndarray):
-        if frames.dtype.kind == "u":
-            frames = frames.astype(np.float32) / np.iinfo(frames.dtype).max
-        frames = torch.from_numpy(frames)
+    if not isinstance(frames, torch.Tensor):
+        given = np.asarray(frames)
+        frames = torch.from_numpy(np.ascontiguousarray(given, np.float32))
+        if given.dtype.kind == "u":
+            frames /= np.iinfo(given.dtype).max
     elif not frames.is_floating_point():
         frames = frames.float() / torch.iinfo(frames.dtype).max
     clip = image_clip(frames, source="frames")
@@ -51,10 +53,13 @@ def exposure_sequence(frames, exposures, response: str = "gamma2.2") -> Exposure
     values = torch.as_tensor(exposures, dtype=torch.float32).flatten()
     if not 2 <= len(values) <= count:
         raise ValueError(
-            f"{len(values)} exposures are given for {count} frames: give one period (at least two) or one for every frame"
+            f"{len(values)} exposures are given for {count} frames: "
+            "give one period (at least two) or one for every frame"
         )
-    if not bool((values > 0).all()) or len(values.unique()) < 2:
-        raise ValueError(f"the exposures are {values.tolist()}: they must be above 0 and not all the same")
-    period = next(p for p in range(2, len(values) + 1) if torch.allclose(values[p:], values[:-p]))
+    if not bool((values > 0).all() and values.isfinite().all()) or len(values.unique()) < 2:
+        raise ValueError(f"the exposures are {values.tolist()}: they must be finite, above 0 and not all the same")
+    once = len(values) if len(values) < count else len(values.unique())  # where nothing repeats: frames are missing
+    repeats = (p for p in range(2, len(values) // 2 + 1) if torch.allclose(values[p:], values[:-p]))
+    period = next(repeats, once)
     values = values if len(values) == count else values[torch.arange(count) % len(values)]
     return ExposureSequence(clip.frames, values / values.min(), named_response(response), period, source="frames")
