@@ -1,0 +1,202 @@
+"""Networks by name: safetensors files, each saying how to build its network, listed with their sha256 in a manifest.
+
+A folder of weights holds `manifest.json`, a list of entries. The package has one such folder; others are searched when
+given. A file outside of any manifest can be loaded by its file name, as it carries the same facts in its metadata.
+"""
+
+import hashlib
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from ..hdr.atomic import atomic_path
+
+PACKAGED = Path(__file__).parent / "weights"
+MANIFEST = "manifest.json"
+VERSION = "1"  # of the metadata
+
+# What a weights file can name: constructors called with the parameters of its metadata. Imports inside, so that
+# listing networks loads none of them.
+ARCHITECTURES: dict[str, Callable[..., nn.Module]] = {}
+
+
+def build(architecture: str, parameters: dict) -> nn.Module:
+    """A network with random weights. Raises ValueError when the pack does not know it, or not such parameters."""
+    if architecture not in ARCHITECTURES:
+        raise ValueError(
+            f"architecture {architecture!r} is unknown: this pack has {', '.join(ARCHITECTURES) or 'none'}"
+        )
+    try:
+        return ARCHITECTURES[architecture](**parameters)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise ValueError(f"architecture {architecture!r} cannot be built with {parameters} ({error})") from error
+
+
+def manifest(folder=PACKAGED) -> list[dict]:
+    """The entries of a folder's manifest; none when it has no manifest. Raises ValueError when it is not readable."""
+    path = Path(folder) / MANIFEST
+    if not path.is_file():
+        return []
+    try:
+        entries = json.loads(path.read_text(encoding="utf-8"))
+        return [entry for entry in entries if entry["name"] and entry["file"] and entry["sha256"]]
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(f"{path} is no manifest of weights ({error!r}): restore it, or delete it") from error
+
+
+def names(folders: Sequence = (), architecture: str | None = None) -> list[str]:
+    """All that `load` would find: names in the manifests, and files of `folders` that no manifest lists."""
+    found = {e["name"]: e for folder in (PACKAGED, *folders) for e in manifest(folder)}
+    listed = [n for n, e in found.items() if architecture in (None, e.get("architecture"))]
+    for folder in map(Path, folders):
+        known = {e["file"] for e in manifest(folder)}
+        files = (path.relative_to(folder).as_posix() for path in folder.rglob("*.safetensors"))
+        listed += sorted(f for f in files if f not in known and not Path(f).name.startswith("."))
+    return listed
+
+
+def load(name: str, folders: Sequence = (), architecture: str | None = None) -> nn.Module:
+    """The network called `name`, in eval mode, on the CPU, in float32 (stored half precision is widened).
+
+    name: of a manifest entry, or of a .safetensors file, with its ending, inside one of `folders`. The folders, such as
+    ComfyUI's `models/hdrweave`, come before the package. architecture: refuse any other. Raises OSError when there is
+    no such file, ValueError when it is not what it should be; one sentence with the reason.
+    """
+    for folder in map(Path, (*folders, PACKAGED)):
+        for entry in manifest(folder):
+            if entry["name"] == name:
+                return read_network(_inside(folder, entry["file"]), architecture, entry["sha256"])
+        if folder != PACKAGED and name.endswith(".safetensors") and (folder / name).is_file():
+            return read_network(_inside(folder, name), architecture)
+    known = ", ".join(names(folders, architecture)) or "none"
+    raise OSError(f"there are no weights called {name!r}: choose from {known}, or put the file into models/hdrweave")
+
+
+def read_network(path, architecture: str | None = None, sha256: str | None = None) -> nn.Module:
+    """The network in one file; see `load`. sha256: what the file's bytes must hash to."""
+    from safetensors import SafetensorError
+    from safetensors.torch import load as parse
+
+    path = Path(path)
+    if not path.is_file():
+        raise OSError(f"{path} is listed in the manifest but missing: install the pack again, or train it")
+    content = path.read_bytes()
+    found = hashlib.sha256(content).hexdigest()
+    if sha256 and found != sha256:
+        raise ValueError(
+            f"{path} has the sha256 {found[:12]}…, the manifest says {sha256[:12]}…: "
+            "the file is damaged or was replaced, install it again"
+        )
+    try:
+        stored = parse(content)
+    except SafetensorError as error:
+        raise ValueError(f"{path} is no safetensors file ({error}): give weights that this pack wrote") from error
+    metadata = read_metadata(path)
+    if architecture not in (None, metadata["architecture"]):
+        raise ValueError(
+            f"{path} holds the network {metadata['architecture']!r}, expected {architecture!r}: choose another"
+        )
+    with torch.random.fork_rng(devices=[]):
+        network = build(metadata["architecture"], metadata["parameters"])
+    network.load_state_dict(_checked(stored, network.state_dict(), path))
+    return network.eval()
+
+
+def read_metadata(path) -> dict:
+    """What a weights file says about itself. Raises ValueError when it is not one of this pack."""
+    from safetensors import safe_open
+
+    with safe_open(str(path), framework="pt") as file:
+        metadata = dict(file.metadata() or {})
+    if not {"architecture", "parameters", "version"} <= set(metadata):
+        raise ValueError(f"{path} does not say what network it holds: give weights that this pack wrote")
+    if metadata["version"] != VERSION:
+        raise ValueError(f"{path} has format version {metadata['version']}, this pack reads {VERSION}: update the pack")
+    try:
+        parsed = {key: json.loads(metadata.get(key, "{}")) for key in ("parameters", "figures")}
+    except ValueError as error:
+        raise ValueError(f"{path} has unreadable metadata ({error}): give weights that this pack wrote") from error
+    return {**metadata, **parsed}
+
+
+def register(
+    name: str,
+    network: nn.Module,
+    architecture: str,
+    parameters: dict,
+    folder=PACKAGED,
+    half: bool = True,
+    *,
+    data: str,
+    licence: str,
+    command: str,
+    figures: dict,
+) -> dict:
+    """Write `network` as NAME.safetensors into `folder` and add its entry to the manifest there, or replace it.
+
+    half: kernels are stored in float16, as they lose under 0.05 % each; biases, norms and buffers stay as they are.
+    data, licence: what it was trained on, and under which terms. command: that repeats the training. figures: what was
+    measured. Returns the entry. Raises ValueError for NaN, or when the file could not be loaded again.
+    """
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{name}.safetensors"
+    about = {"data": data, "licence": licence, "command": command}
+    written = {"architecture": architecture, "parameters": json.dumps(parameters), "version": VERSION, "name": name}
+    _write(path, network, {**written, **about, "figures": json.dumps(figures)}, half)
+    content = path.read_bytes()
+    entry = {
+        "name": name,
+        "file": path.name,
+        "sha256": hashlib.sha256(content).hexdigest(),
+        "bytes": len(content),
+        "architecture": architecture,
+        "parameters": parameters,
+        "count": sum(p.numel() for p in network.parameters()),
+        **about,
+        "figures": figures,
+    }
+    entries = sorted([e for e in manifest(folder) if e["name"] != name] + [entry], key=lambda e: e["name"])
+    with atomic_path(folder / MANIFEST) as temporary:
+        temporary.write_text(json.dumps(entries, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    return entry
+
+
+def _write(path: Path, network: nn.Module, metadata: dict[str, str], half: bool) -> None:
+    from safetensors.torch import save_file
+
+    state = {key: value.detach().cpu().contiguous().clone() for key, value in network.state_dict().items()}
+    if half:
+        kernels = [key for key, value in state.items() if value.dtype == torch.float32 and value.ndim > 1]
+        state.update({key: state[key].half() for key in kernels})
+    with atomic_path(path) as temporary:
+        save_file(state, str(temporary), metadata=metadata)
+        read_network(temporary)
+
+
+def _checked(stored: dict[str, torch.Tensor], expected: dict[str, torch.Tensor], path) -> dict[str, torch.Tensor]:
+    """`stored`, when it has exactly the tensors of `expected`, in their shapes, and all finite."""
+    missing, extra = sorted(expected.keys() - stored.keys()), sorted(stored.keys() - expected.keys())
+    if missing or extra:
+        lacks = f"lacks {len(missing)} tensors ({missing[0]} …)" if missing else ""
+        has = f"has {len(extra)} too many ({extra[0]} …)" if extra else ""
+        raise ValueError(f"{path} {' and '.join(filter(None, (lacks, has)))}: it is not for this network")
+    for key, value in stored.items():
+        if value.shape != expected[key].shape:
+            raise ValueError(
+                f"{path} has {key} in the shape {tuple(value.shape)}, expected {tuple(expected[key].shape)}: "
+                "it is not for this network"
+            )
+        if value.is_floating_point() and not value.isfinite().all():
+            raise ValueError(f"{path} has NaN or infinite values in {key}: its training went wrong, or it is damaged")
+    return stored
+
+
+def _inside(folder: Path, file: str) -> Path:
+    path = folder / file
+    if not path.resolve().is_relative_to(folder.resolve()):
+        raise ValueError(f"{file} lies outside of {folder}: put the file into that folder")
+    return path

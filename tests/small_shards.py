@@ -1,0 +1,38 @@
+"""A folder of shards with small clips, of 2 and 3 exposures, for tests of what reads them."""
+
+from contextlib import contextmanager
+from dataclasses import replace
+
+import numpy as np
+import torch
+from hdrweave.training.scenes import scene_from_radiance
+from hdrweave.training.shards import write_shard
+from hdrweave.training.synthesis import CLEAN, make_clip
+
+SETTINGS = replace(CLEAN, width=72, height=64, frames=5, read_noise=(1e-9, 2e-9), bits=(16,), max_object_speed=8.0)
+
+
+def world(seed: int) -> np.ndarray:
+    """A smooth 256x128 panorama in scene-linear light."""
+    rng = np.random.default_rng(seed)
+    y, x = np.mgrid[:128, :256] * (2 * np.pi / 256)
+    waves = rng.integers(0, 24, (16, 2))
+    log = sum(rng.normal(0, 0.4, 3) * np.cos(a * x + b * y + rng.uniform(0, 6))[..., None] for a, b in waves)
+    return np.exp(log).astype(np.float32)
+
+
+def write_small_shards(folder, count: int = 8) -> None:
+    scenes = [scene_from_radiance(world(k), str(k)) for k in range(2)]
+    settings = [replace(SETTINGS, periods=(2 + k % 2,)) for k in range(count)]
+    clips = [make_clip(scenes, k, s) for k, s in enumerate(settings)]
+    write_shard(folder / "a.safetensors", clips[: count // 2], {"scenes": '["0", "1"]'})
+    write_shard(folder / "b.safetensors", clips[count // 2 :], {"scenes": '["0", "1"]'})
+
+
+@contextmanager
+def one_thread():
+    """Threads cost more than they bring on pictures this small; and results repeat to the bit."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)

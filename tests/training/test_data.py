@@ -1,0 +1,126 @@
+"""Batches: whatever is drawn for them, the flow still leads to the right place, and they come again by number."""
+
+from itertools import islice
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from hdrweave.hdr.exposure import to_ldr
+from hdrweave.hdr.tonemap import mu_law
+from hdrweave.hdr.warp import warp
+from hdrweave.training.data import Augmentation, Batches, Window, cut, redeveloped
+from hdrweave.training.shards import ShardFolder
+from small_shards import one_thread, write_small_shards
+
+WINDOWS = {2: Window(3, ((1, 0), (1, 2))), 3: Window(5, ((2, 0), (2, 1), (2, 3)))}
+
+
+@pytest.fixture(scope="module")
+def shards(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("shards")
+    with one_thread():
+        write_small_shards(folder)
+        yield folder
+
+
+def warping_error(hdr, flows, occluded, pairs) -> float:
+    """Mean squared error, after the mu-law, of frames (T,3,H,W) fetched along flow, away from what is hidden."""
+    total, count = 0.0, 0
+    for (a, b), flow, hidden in zip(pairs, flows, occluded, strict=True):
+        fetched = warp(hdr[b][None], flow[None])[0]
+        seen = F.max_pool2d(hidden[None].float(), 5, 1, 2)[0, 0] == 0
+        error = (mu_law(fetched) - mu_law(hdr[a])).square().mean(0)[seen]
+        total, count = total + float(error.sum()), count + int(seen.sum())
+    assert count > 500
+    return total / count
+
+
+@pytest.mark.parametrize("quarters", range(4))
+@pytest.mark.parametrize("mirror", (False, True))
+def test_turned_clips_keep_exact_flow(shards, quarters, mirror):
+    """As good as the clip before turning to 1 %; with a sign or the axes wrong it would be far worse."""
+    pairs = ((1, 0), (1, 3))
+
+    def judge(view, change=lambda flow: flow):
+        flows = [change(view.flow(a, b)) for a, b in pairs]
+        hidden = [view.occluded(a, b)[None] for a, b in pairs]
+        return warping_error(view.hdr.movedim(-1, 1), flows, hidden, pairs)
+
+    right, wrong = 0.0, np.zeros(3)
+    signs = torch.tensor([-1.0, 1.0])[:, None, None]
+    for clip in list(ShardFolder(shards))[:4]:
+        straight = cut(clip, [0, 1, 2, 3], slice(4, 60), slice(10, 70), 0, False)
+        turned = cut(clip, [0, 1, 2, 3], slice(4, 60), slice(10, 70), quarters, mirror)
+        assert judge(turned) == pytest.approx(judge(straight), rel=0.01, abs=1e-7)
+        right += judge(turned)
+        wrong += [judge(turned, c) for c in (lambda f: f * signs, lambda f: -f * signs, lambda f: f.flip(0))]
+    assert wrong.min() > 4 * right
+
+
+def test_flow_of_a_crop_is_the_crop_of_the_flow(shards):
+    clip = ShardFolder(shards)[0]
+    view = cut(clip, [4, 1], slice(8, 56), slice(16, 64), 0, False)
+    assert torch.allclose(view.flow(0, 1), clip.flow(4, 1)[:, 8:56, 16:64], atol=1e-3)
+    outside = view.occluded(0, 1) & ~clip.occluded(4, 1)[8:56, 16:64]
+    y, x = torch.meshgrid(torch.arange(48), torch.arange(48), indexing="ij")
+    end = torch.stack((x, y)) + view.flow(0, 1)
+    assert (((end < -0.4) | (end > 47.4)).any(0) >= outside).all()
+
+
+def test_batches_hold_what_they_say(shards):
+    batches = Batches(shards, WINDOWS, crop=(48, 56), size=3, seed=5)
+    periods, right, wrong = set(), 0.0, 0.0
+    for k in range(8):
+        batch = batches[k]
+        period = int(batch["period"])
+        periods.add(period)
+        window = WINDOWS[period]
+        assert batch["ldr"].shape == batch["hdr"].shape == (3, window.frames, 3, 48, 56)
+        assert batch["flows"].shape == (3, len(window.pairs), 2, 48, 56)
+        assert batch["occluded"].shape == (3, len(window.pairs), 1, 48, 56) and batch["occluded"].dtype == torch.bool
+        assert all(len(row.unique()) == period for row in batch["exposures"])
+        for item in range(3):
+            hdr, flows, occluded = (batch[key][item] for key in ("hdr", "flows", "occluded"))
+            right += warping_error(hdr, flows, occluded, window.pairs)
+            wrong += warping_error(hdr, -flows, occluded, window.pairs)
+    assert periods == {2, 3} and wrong > 10 * right
+
+
+def test_code_values_follow_from_radiance_after_gain_and_colour_changes(shards):
+    """Wherever the mid-exposure is all there is to see: the shards here have no blur and next to no noise."""
+    batch = Batches(shards, {2: Window(3)}, (48, 48), 4, augmentation=Augmentation(gain=4.0))[0]
+    expected = to_ldr(batch["hdr"], batch["exposures"][:, :, None, None, None])
+    assert (batch["ldr"] - expected).abs().max() < 2e-3
+    plain = Batches(shards, {2: Window(3)}, (48, 48), 4, augmentation=Augmentation(gain=1.0))[0]
+    ratio = batch["hdr"].flatten(1).mean(1) / plain["hdr"].flatten(1).mean(1)
+    assert (batch["ldr"] == 1).sum() > (plain["ldr"] == 1).sum() and ratio.max() > 1.1
+
+
+def test_added_noise_has_its_deviation_and_leaves_clipped_pixels(shards):
+    clip = ShardFolder(shards)[0]
+    noisy = redeveloped(clip, np.random.default_rng(0), Augmentation(gain=1, noise=(0.01, 0.010001), colours=False))
+    middle = (clip.ldr > 0.5) & (clip.ldr < 0.9)
+    difference = (noisy.ldr.pow(2.2) - clip.ldr.pow(2.2))[middle]
+    assert float(difference.std()) == pytest.approx(0.01, rel=0.05)
+    assert torch.equal(noisy.ldr[clip.ldr == 1], clip.ldr[clip.ldr == 1])
+
+
+def test_a_batch_comes_again_by_its_number_in_any_process(shards):
+    def same(a, b):
+        return all(torch.equal(a[key], b[key]) for key in a)
+
+    batches = Batches(shards, WINDOWS, (48, 48), 2, seed=1)
+    straight = [batches[k] for k in range(5)]
+    assert all(map(same, straight[2:], islice(Batches(shards, WINDOWS, (48, 48), 2, seed=1).from_step(2, 0), 3)))
+    state = torch.get_rng_state()
+    assert all(map(same, straight[2:], islice(batches.from_step(2, workers=1), 3)))
+    assert torch.equal(state, torch.get_rng_state())
+    assert not same(batches[0], Batches(shards, WINDOWS, (48, 48), 2, seed=2)[0])
+
+
+def test_clips_that_are_too_small_are_refused(shards):
+    with pytest.raises(ValueError, match="no clip of period 2 .*80x80"):
+        Batches(shards, {2: Window(3)}, crop=(80, 80))
+    with pytest.raises(ValueError, match="7 frames"):
+        Batches(shards, {2: Window(7)}, crop=(32, 32))

@@ -1,0 +1,194 @@
+"""Batches from shards: crops, flips, turns, colours and gains are drawn anew for every batch, flow stays exact.
+
+A batch depends on the seed and its number alone, so that training can stop and go on anywhere.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from itertools import count, permutations
+
+import numpy as np
+import torch
+
+from ..hdr.exposure import GAMMA
+from .shards import ShardFolder
+from .synthesis import SyntheticClip, exact_occlusion
+
+COLOURS = list(permutations(range(3)))
+
+
+@dataclass(frozen=True)
+class Window:
+    """What a network sees of a clip. frames: in a row, the middle one is the reference. pairs: (a, b), frames of the
+    window between which exact flow is wanted, from a to b."""
+
+    frames: int
+    pairs: tuple[tuple[int, int], ...] = ()
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """gain: the most that code values and radiance are pushed, with new clipping, as if the ISO were raised; drawn
+    log-uniformly from 1. noise: standard deviations in linear light of read noise that is added, drawn log-uniformly,
+    None = none. turns: flips, turns by 90 degrees and the clip backwards. colours: the RGB channels change places."""
+
+    gain: float = 2.0
+    noise: tuple[float, float] | None = None
+    turns: bool = True
+    colours: bool = True
+
+
+class Batches:
+    """Batch number k of clips in a folder of shards, as a dict of tensors with channels first:
+
+    ldr (B,T,3,H,W) code values, gamma 2.2; hdr (B,T,3,H,W) true radiance; exposures (B,T), relative, shortest 1; flows
+    (B,P,2,H,W) exact, in pixels, one for each pair of the window; occluded (B,P,1,H,W) bool, hidden in frame b or
+    outside of the crop; period, a number: clips of a batch have the same.
+
+    windows: by period, for instance {2: Window(3), 3: Window(5)}; clips of other periods are left out. The chance of a
+    period is its share of the clips. crop: (height, width). Raises ValueError when no clip is long and large enough.
+    """
+
+    def __init__(
+        self,
+        folder,
+        windows: dict[int, Window],
+        crop: tuple[int, int] = (128, 128),
+        size: int = 8,
+        seed: int = 0,
+        augmentation: Augmentation = Augmentation(),
+    ):
+        self.folder, self.windows, self.crop, self.size, self.seed = folder, windows, crop, size, seed
+        self.augmentation = augmentation
+        self._clips = None
+        self.fitting = self._fitting(ShardFolder(folder))
+        if not any(map(len, self.fitting.values())):
+            raise ValueError(
+                f"{folder} has no clip of period {' or '.join(map(str, windows))} with {crop[1]}x{crop[0]} pixels and "
+                f"{max(w.frames for w in windows.values())} frames: make larger or longer ones with training.synthesize"
+            )
+
+    def _fitting(self, clips: ShardFolder) -> dict[int, np.ndarray]:
+        """Which clips can be used, by period."""
+        found = {period: [] for period in self.windows}
+        start = 0
+        for shard in clips.shards:
+            number, frames, height, width, _ = shard.get_slice("hdr").get_shape()
+            if height >= self.crop[0] and width >= self.crop[1]:
+                for index, period in enumerate(shard.get_tensor("period").tolist(), start):
+                    if period in found and frames >= self.windows[period].frames:
+                        found[period].append(index)
+            start += number
+        return {period: np.array(indices, np.int64) for period, indices in found.items()}
+
+    def __getitem__(self, number: int) -> dict[str, torch.Tensor]:
+        self._clips = self._clips or ShardFolder(self.folder)
+        rng = np.random.default_rng([self.seed, number])
+        sizes = np.array([len(indices) for indices in self.fitting.values()], np.float64)
+        period = int(rng.choice(list(self.fitting), p=sizes / sizes.sum()))
+        indices = self.fitting[period]
+        drawn = rng.choice(indices, self.size, replace=len(indices) < self.size)
+        samples = [self.sample(self._clips[int(index)], rng) for index in drawn]
+        batch = {key: torch.stack([sample[key] for sample in samples]) for key in samples[0]}
+        return {**batch, "period": torch.tensor(period)}
+
+    def sample(self, clip: SyntheticClip, rng: np.random.Generator) -> dict[str, torch.Tensor]:
+        """One clip of a batch, without the batch axis and the period."""
+        window = self.windows[clip.period]
+        start = int(rng.integers(len(clip.ldr) - window.frames + 1))
+        chosen = list(range(start, start + window.frames))
+        if self.augmentation.turns and rng.random() < 0.5:
+            chosen.reverse()
+        clip = cut(clip, chosen, *draw_view(rng, clip.labels.shape[1:], self.crop, self.augmentation.turns))
+        clip = redeveloped(clip, rng, self.augmentation)
+        flows = [clip.flow(a, b) for a, b in window.pairs]
+        hidden = [
+            exact_occlusion(clip.labels[a], clip.labels[b], flow)[None]
+            for (a, b), flow in zip(window.pairs, flows, strict=True)
+        ]
+        height, width = self.crop
+        return {
+            "ldr": clip.ldr.movedim(-1, 1),
+            "hdr": clip.hdr.movedim(-1, 1),
+            "exposures": clip.exposures,
+            "flows": torch.stack(flows) if flows else torch.zeros(0, 2, height, width),
+            "occluded": torch.stack(hidden) if hidden else torch.zeros(0, 1, height, width, dtype=torch.bool),
+        }
+
+    def from_step(self, step: int, workers: int = 1, pin: bool = False) -> Iterator[dict[str, torch.Tensor]]:
+        """Batches number `step`, `step` + 1, … without end, made in `workers` processes (0: in this one)."""
+        loader = torch.utils.data.DataLoader(
+            self,
+            batch_size=None,
+            sampler=count(step),
+            num_workers=workers,
+            pin_memory=pin,
+            generator=torch.Generator(),  # else starting the workers would draw from the global one
+        )
+        return iter(loader)
+
+    def __getstate__(self) -> dict:
+        return {**self.__dict__, "_clips": None}  # open files do not travel to a worker
+
+
+def draw_view(rng, size: tuple[int, int], crop: tuple[int, int], turns: bool) -> tuple[slice, slice, int, bool]:
+    """A random cut of `crop` (height, width) from a frame of `size`: rows, columns, quarter turns and mirroring."""
+    quarters = int(rng.integers(4)) if turns else 0
+    if quarters % 2 and (crop[1] > size[0] or crop[0] > size[1]):
+        quarters -= 1
+    height, width = crop[::-1] if quarters % 2 else crop
+    top, left = int(rng.integers(size[0] - height + 1)), int(rng.integers(size[1] - width + 1))
+    return slice(top, top + height), slice(left, left + width), quarters, bool(turns and rng.random() < 0.5)
+
+
+def cut(clip: SyntheticClip, frames: list[int], rows: slice, columns: slice, quarters: int, mirror: bool):
+    """The given frames of a clip, cropped, turned anticlockwise by quarters, then mirrored left to right if wanted.
+
+    The cut maps its pixels to those of the frame by one matrix; with that on the placements, `flow` of the new clip is
+    exact without any rule for signs.
+    """
+
+    def view(stack: torch.Tensor) -> torch.Tensor:
+        return turned(stack[frames, rows, columns], quarters, mirror)
+
+    y, x = torch.meshgrid(*(torch.arange(n).double() for n in clip.labels.shape[1:]), indexing="ij")
+    x, y = (turned(axis[None, rows, columns], quarters, mirror)[0] for axis in (x, y))
+    to_frame = torch.tensor(
+        [
+            [x[0, 1] - x[0, 0], x[1, 0] - x[0, 0], x[0, 0]],
+            [y[0, 1] - y[0, 0], y[1, 0] - y[0, 0], y[0, 0]],
+            [0, 0, 1],
+        ],
+        dtype=torch.float64,
+    )
+    return replace(
+        clip,
+        hdr=view(clip.hdr),
+        ldr=view(clip.ldr),
+        exposures=clip.exposures[frames],
+        labels=view(clip.labels),
+        placements=clip.placements[frames] @ to_frame,
+    )
+
+
+def turned(stack: torch.Tensor, quarters: int, mirror: bool) -> torch.Tensor:
+    """(T,H,W,…) turned anticlockwise by quarters, then mirrored left to right."""
+    stack = torch.rot90(stack, quarters, (1, 2))
+    return stack.flip(2) if mirror else stack
+
+
+def redeveloped(clip: SyntheticClip, rng, augmentation: Augmentation) -> SyntheticClip:
+    """The same clip with its channels exchanged, at a higher gain, and noisier. What is clipped stays clipped."""
+    hdr, ldr = clip.hdr, clip.ldr
+    if augmentation.colours:
+        order = list(COLOURS[rng.integers(len(COLOURS))])
+        hdr, ldr = hdr[..., order], ldr[..., order]
+    if augmentation.gain > 1:
+        gain = augmentation.gain ** rng.random()
+        hdr, ldr = (hdr * gain).clamp(max=1), (ldr * gain ** (1 / GAMMA)).clamp(max=1)
+    if augmentation.noise:
+        low, high = np.log(augmentation.noise)
+        noise = rng.standard_normal(tuple(ldr.shape), np.float32) * np.exp(rng.uniform(low, high))
+        noisy = (ldr.pow(GAMMA) + torch.from_numpy(noise.astype(np.float32))).clamp(0, 1).pow(1 / GAMMA)
+        ldr = torch.where(ldr < 1, noisy, ldr)
+    return replace(clip, hdr=hdr, ldr=ldr)
