@@ -103,13 +103,15 @@ class SyntheticClip:
 def exact_flow(labels: torch.Tensor, from_a: torch.Tensor, from_b: torch.Tensor) -> torch.Tensor:
     """Flow (2,H,W) of the layers seen in frame a, `labels` (H,W), placed by (L,3,3) in frame a and in frame b."""
     height, width = labels.shape
-    y, x = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
+    x, y = torch.arange(width).float(), torch.arange(height).float()[:, None]
+    moved = torch.linalg.solve(from_b, from_a)
+    # the part that differs from standing still is small, so that float32 does for the pixels
+    moved = (moved / moved[:, 2:, 2:] - torch.eye(3)).float()
     flow = torch.zeros(2, height, width)
     for layer in labels.unique().tolist():
-        seen = labels == layer
-        start = torch.stack((x[seen], y[seen], torch.ones_like(x[seen]))).double()
-        end = torch.linalg.solve(from_b[layer], from_a[layer]) @ start
-        flow[:, seen] = (end[:2] / end[2] - start[:2]).float()
+        across, down, depth = (row[0] * x + (row[1] * y + row[2]) for row in moved[layer])
+        step = torch.stack((across - x * depth, down - y * depth)) / (1 + depth)
+        flow = torch.where(labels == layer, step, flow)
     return flow
 
 
