@@ -57,6 +57,14 @@ def test_the_path_of_the_camera_is_found(shaken):
     assert np.mean(steps) > 3 and np.mean(errors) < 0.1 and np.max(errors) < 0.25
 
 
+def test_large_frames_are_matched_smaller_and_keep_their_pixels(shaken, monkeypatch):
+    cameras, clip = shaken
+    monkeypatch.setattr("hdrweave.stages.flow.LONG_SIDE", 80)
+    path = camera_path(clip)
+    errors = [distance(path[t], np.linalg.inv(cameras[t]) @ cameras[0]) for t in range(4)]
+    assert max(errors) < 0.4
+
+
 def test_locked_holds_the_view_of_the_middle_frame(shaken):
     """Residual against the true transforms, and in the pixels."""
     cameras, clip = shaken
