@@ -1,0 +1,52 @@
+"""The log of a training as a picture: a small plot for each figure."""
+
+import math
+
+import torch
+
+from ..hdr.atomic import atomic_path
+from ..hdr.cv import cv2
+from ..hdr.draw import PAPER
+from ..hdr.plot import COLOURS, Plot
+
+WIDTH, HEIGHT, COLUMNS = 360, 200, 3  # of a plot in pixels; plots in a row
+
+
+def draw_curves(path, rows: list[dict]) -> None:
+    """rows: of log.jsonl, at least two. Every figure over the steps, thin, and its running mean, thick; logarithmic
+    upwards when it spans more than a factor of 4."""
+    keys = [key for key in rows[-1] if key not in ("step", "seconds")]
+    lines = math.ceil(len(keys) / COLUMNS)
+    picture = torch.full((lines * HEIGHT + 10, COLUMNS * WIDTH + 10, 3), PAPER)
+    steps = [row["step"] for row in rows]
+    for k, key in enumerate(keys):
+        values = [float(row.get(key, math.nan)) for row in rows]
+        box = (10 + k % COLUMNS * WIDTH, 10 + k // COLUMNS * HEIGHT, WIDTH - 10, HEIGHT - 10)
+        _curve(picture, box, key, steps, values, COLOURS[k % len(COLOURS)])
+    with atomic_path(path) as temporary:
+        cv2().imwrite(str(temporary), (picture.flip(-1) * 255).round().byte().numpy())
+
+
+def _curve(picture: torch.Tensor, box, key: str, steps: list[int], values: list[float], colour) -> None:
+    finite = [v for v in values if math.isfinite(v)]
+    if not finite or steps[0] == steps[-1]:
+        return
+    title = f"{key}: {finite[-1]:.4g}"
+    if min(finite) > 0 and max(finite) > 4 * min(finite):
+        title = f"log10 of {title}"
+        values, finite = ([math.log10(v) if v > 0 else math.nan for v in vs] for vs in (values, finite))
+    low, high = min(finite), max(finite)
+    margin = 0.05 * (high - low) or 1.0
+    plot = Plot(picture, box, (steps[0], steps[-1]), (low - margin, high + margin), title)
+    plot.ticks([steps[0], steps[-1]], [low, (low + high) / 2, high], ".3g")
+    plot.curve(steps, values, tuple(0.45 * c for c in colour))
+    plot.curve(steps, _smooth(values), colour, 2)
+
+
+def _smooth(values: list[float], width: int = 15) -> list[float]:
+    """Mean of the last `width` values; NaN where there is none among them."""
+    smooth = []
+    for k in range(len(values)):
+        around = [v for v in values[max(k - width + 1, 0) : k + 1] if math.isfinite(v)]
+        smooth.append(sum(around) / len(around) if around else math.nan)
+    return smooth

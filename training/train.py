@@ -1,0 +1,95 @@
+"""Train a network: `python -m hdrweave.training.train RECIPE --shards DIR --minutes M --out DIR`.
+
+Writes checkpoints, log.jsonl and curve.png into --out, and at the end the weights with a manifest of their own; they go
+into the package too with --install. Ctrl-C stops after the running step; --resume goes on from there.
+"""
+
+import argparse
+import json
+import math
+import signal
+from operator import attrgetter
+from pathlib import Path
+
+from torch import nn
+
+from ..models import registry
+from .data import Batches
+from .recipe import RECIPES, Recipe, recipe_named
+from .shards import ShardFolder
+from .trainer import PRECISIONS, Trainer
+
+
+def keep(recipe: Recipe, network: nn.Module, folders: list, facts: dict) -> None:
+    """Register every network that the recipe keeps in each folder; facts: as `registry.register` takes them."""
+    for kept in recipe.kept:
+        part = attrgetter(kept.part)(network) if kept.part else network
+        for folder in folders:
+            entry = registry.register(kept.name, part, kept.architecture, kept.parameters, folder, **facts)
+            print(f"{Path(folder) / entry['file']}: {entry['bytes'] / 1e6:.2f} MB, {entry['count']:,} parameters")
+
+
+def describe_shards(folder) -> str:
+    """What the clips in a folder of shards are made of, in words."""
+    shards = ShardFolder(folder)
+    scenes = {name for shard in shards.shards for name in json.loads((shard.metadata() or {}).get("scenes", "[]"))}
+    return f"{len(shards)} synthetic clips from {len(scenes)} HDR photographs"
+
+
+def parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("recipe", help=f"what to train: {', '.join(RECIPES) or 'no recipes yet'}")
+    parser.add_argument("--shards", required=True, help="folder of training.synthesize")
+    parser.add_argument("--out", required=True, help="folder for the checkpoint, the log and the weights")
+    parser.add_argument("--minutes", type=float, default=math.inf, help="time budget")
+    parser.add_argument("--steps", type=int, default=math.inf, help="budget in steps, which repeats exactly on the CPU")
+    parser.add_argument("--resume", action="store_true", help="go on from the checkpoint in --out")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--device", default="cpu", help="cpu, cuda or mps")
+    parser.add_argument("--precision", choices=("auto", *PRECISIONS), help="instead of the recipe's")
+    parser.add_argument("--workers", type=int, default=1, help="processes that make batches")
+    parser.add_argument("--install", action="store_true", help="put the weights into the package too")
+    parser.add_argument("--licence", default="not stated", help="of the photographs, for the weights' metadata")
+    return parser.parse_args()
+
+
+def command_of(arguments: argparse.Namespace) -> str:
+    """The command without the folders of this machine."""
+    budget = f"--minutes {arguments.minutes:g}" if math.isfinite(arguments.minutes) else f"--steps {arguments.steps}"
+    task = f"{arguments.recipe} --shards SHARDS --out OUT"
+    return f"python -m hdrweave.training.train {task} {budget} --seed {arguments.seed}"
+
+
+def main() -> None:
+    arguments = parse()
+    recipe = recipe_named(arguments.recipe)
+    batches = Batches(arguments.shards, recipe.windows, recipe.crop, recipe.batch, arguments.seed, recipe.augmentation)
+    trainer = Trainer(
+        recipe,
+        batches,
+        arguments.out,
+        seconds=60 * arguments.minutes,
+        steps=arguments.steps,
+        seed=arguments.seed,
+        device=arguments.device,
+        precision=arguments.precision,
+        workers=arguments.workers,
+    )
+    if arguments.resume:
+        trainer.resume()
+    signal.signal(signal.SIGINT, lambda *_: setattr(trainer, "stopped", True))
+    network = trainer.run()
+    if trainer.spent() < 1:
+        print(f"stopped at step {trainer.step}: go on with --resume")
+        return
+    figures = {"steps": trainer.step, "minutes": round(trainer.elapsed / 60, 1)}
+    if recipe.evaluate:
+        figures.update(recipe.evaluate(network))
+        print(json.dumps(figures))
+    folders = [arguments.out] + [registry.PACKAGED] * arguments.install
+    facts = {"data": describe_shards(arguments.shards), "licence": arguments.licence, "figures": figures}
+    keep(recipe, network, folders, {**facts, "command": command_of(arguments)})
+
+
+if __name__ == "__main__":
+    main()
