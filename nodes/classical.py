@@ -176,7 +176,8 @@ class WeightedMerge(io.ComfyNode):
                     min=0.0,
                     max=1.0,
                     step=0.01,
-                    tooltip="Share of the other exposures. 0 = each frame alone (nothing recovered, no ghosts); 1 = all.",
+                    tooltip="Opacity of the merge over the frame itself. 0 = each frame alone, nothing recovered and no "
+                    "ghosts; 1 = the merge.",
                 ),
                 io.Float.Input(
                     "highlight_threshold",

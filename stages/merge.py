@@ -30,8 +30,9 @@ CLIP_ROLLOFF = 0.05  # code values over which well-exposedness falls from 1 to 0
 
 @dataclass(frozen=True)
 class MergeSettings:
-    """blend: 0 = the reference alone, 1 = full merge. highlight_threshold: code value from which a frame counts as clipping.
-    exposure_offset: EV added to every step between exposures. ghost_rejection: 0 = off, 1 = by the sensor model, more = stricter.
+    """blend: opacity of the merge over the reference, 0 … 1. highlight_threshold: code value from which a frame clips.
+    exposure_offset: EV added to every step between exposures. ghost_rejection: 0 = off, 1 = by the sensor model, more =
+    stricter.
     """
 
     blend: float = 1.0
@@ -137,7 +138,8 @@ def _merge_window(sequence, candidates, settings, levels, window, device) -> tor
             var = variance(radiance, code, e) * g**2
             radiance = radiance * g
         far = contradiction(radiance, reference, var, var_ref, clipped) * settings.ghost_rejection
-        weight = settings.blend * s * valid * torch.exp(-0.5 * far) / var
+        weight = s * valid * torch.exp(-0.5 * far) / var
         total, norm = total + weight * radiance, norm + weight
     merged = total / norm
-    return torch.where(clipped, torch.maximum(merged, reference), merged)
+    merged = torch.where(clipped, torch.maximum(merged, reference), merged)
+    return torch.lerp(reference, merged, settings.blend)

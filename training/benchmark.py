@@ -51,7 +51,7 @@ def run(sequence: ExposureSequence) -> tuple[float, float]:
 
 
 def time_sizes(frames: int) -> None:
-    print(f"classical pipeline, {torch.get_num_threads()} threads, {frames} frames a clip; ratio to one DIS flow of the same size")
+    print(f"classical pipeline, {torch.get_num_threads()} threads, {frames} frames a clip; ratio to one plain DIS flow")
     print(f"{'size':>10} {'exposures':>9} {'flow s':>8} {'merge s':>8} {'total s':>8} {'DIS s':>7} {'ratio':>6}")
     for height, width in SIZES:
         for period in (2, 3):
