@@ -84,7 +84,10 @@ def read_clip(source, start: int = 0, count: int = 0, fps=None, progress: Progre
 def image_clip(
     images, start: int = 0, count: int = 0, fps=None, source: str = "images", progress: Progress = quiet
 ) -> Clip:
-    """Images (T,H,W,C) of any float type, in [0,1], as a clip; a gray channel is spread, an alpha channel dropped."""
+    """Images (T,H,W,C), floats in [0,1] or uint8 / uint16, as a clip; a gray channel is spread, an alpha channel dropped.
+
+    They are converted when they are read: a clip of bytes stays one.
+    """
     if images.ndim != 4 or images.shape[-1] not in (1, 3, 4) or 0 in images.shape[1:3]:
         raise ValueError(
             f"the {source} have shape {tuple(images.shape)}: (frames, height, width, 1, 3 or 4) is expected"
@@ -93,10 +96,16 @@ def image_clip(
     if not len(chosen):
         raise ValueError(f"the {source} are {len(images)} frames, none is left from frame {start} on: lower start")
     channels = [0, 0, 0] if images.shape[-1] == 1 else [0, 1, 2]
-    frames = LazyFrames((*chosen.shape[:3], 3), lambda indices: chosen[indices][..., channels].to("cpu", torch.float32))
+    frames = LazyFrames((*chosen.shape[:3], 3), lambda indices: _code_values(chosen[indices][..., channels]))
     _check_values(frames, source, progress)
     warnings = (f"{source}: the alpha channel was dropped",) if images.shape[-1] == 4 else ()
     return Clip(frames, frame_rate(fps or DEFAULT_FPS), source, warnings)
+
+
+def _code_values(images: torch.Tensor) -> torch.Tensor:
+    """Float32 on the CPU; unsigned integers are divided by their maximum."""
+    top = {torch.uint8: 255, torch.uint16: 65535}.get(images.dtype, 1)
+    return images.to("cpu", torch.float32) / top
 
 
 def interleave(clips: list[Clip]) -> Clip:

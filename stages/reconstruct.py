@@ -43,11 +43,7 @@ def exposure_sequence(frames, exposures, response: str = "gamma2.2") -> Exposure
     """Frames and exposures as `reconstruct` takes them, checked, as an exposure sequence."""
     if not isinstance(frames, torch.Tensor):
         given = np.asarray(frames)
-        frames = torch.from_numpy(np.ascontiguousarray(given, np.float32))
-        if given.dtype.kind == "u":
-            frames /= np.iinfo(given.dtype).max
-    elif not frames.is_floating_point():
-        frames = frames.float() / torch.iinfo(frames.dtype).max
+        frames = torch.from_numpy(np.ascontiguousarray(given, given.dtype.newbyteorder("=")))
     clip = image_clip(frames, source="frames")
     count = len(clip.frames)
     values = torch.as_tensor(exposures, dtype=torch.float32).flatten()
