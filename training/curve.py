@@ -31,22 +31,24 @@ def _curve(picture: torch.Tensor, box, key: str, steps: list[int], values: list[
     finite = [v for v in values if math.isfinite(v)]
     if not finite or steps[0] == steps[-1]:
         return
-    title = f"{key}: {finite[-1]:.4g}"
+    title, form = f"{key}: {finite[-1]:.4g}", ".3g"
     if min(finite) > 0 and max(finite) > 4 * min(finite):
-        title = f"log10 of {title}"
+        title, form = f"log10 of {title}", ".2f"
         values, finite = ([math.log10(v) if v > 0 else math.nan for v in vs] for vs in (values, finite))
     low, high = min(finite), max(finite)
     margin = 0.05 * (high - low) or 1.0
     plot = Plot(picture, box, (steps[0], steps[-1]), (low - margin, high + margin), title)
-    plot.ticks([steps[0], steps[-1]], [low, (low + high) / 2, high], ".3g")
+    plot.ticks([steps[0], steps[-1]], [])
+    plot.ticks([], [low, (low + high) / 2, high], form)
     plot.curve(steps, values, tuple(0.45 * c for c in colour))
     plot.curve(steps, _smooth(values), colour, 2)
 
 
-def _smooth(values: list[float], width: int = 15) -> list[float]:
-    """Mean of the last `width` values; NaN where there is none among them."""
+def _smooth(values: list[float]) -> list[float]:
+    """Mean over a tenth of the curve around each point; NaN where there is none in it."""
+    reach = len(values) // 20
     smooth = []
     for k in range(len(values)):
-        around = [v for v in values[max(k - width + 1, 0) : k + 1] if math.isfinite(v)]
+        around = [v for v in values[max(k - reach, 0) : k + reach + 1] if math.isfinite(v)]
         smooth.append(sum(around) / len(around) if around else math.nan)
     return smooth

@@ -188,7 +188,7 @@ def redeveloped(clip: SyntheticClip, rng, augmentation: Augmentation) -> Synthet
         hdr, ldr = (hdr * gain).clamp(max=1), (ldr * gain ** (1 / GAMMA)).clamp(max=1)
     if augmentation.noise:
         low, high = np.log(augmentation.noise)
-        noise = rng.standard_normal(tuple(ldr.shape), np.float32) * np.exp(rng.uniform(low, high))
-        noisy = (ldr.pow(GAMMA) + torch.from_numpy(noise.astype(np.float32))).clamp(0, 1).pow(1 / GAMMA)
+        noise = torch.randn(ldr.shape, generator=torch.Generator().manual_seed(int(rng.integers(2**63))))
+        noisy = (ldr.pow(GAMMA) + noise * float(np.exp(rng.uniform(low, high)))).clamp(0, 1).pow(1 / GAMMA)
         ldr = torch.where(ldr < 1, noisy, ldr)
     return replace(clip, hdr=hdr, ldr=ldr)

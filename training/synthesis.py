@@ -107,12 +107,11 @@ def exact_flow(labels: torch.Tensor, from_a: torch.Tensor, from_b: torch.Tensor)
     moved = torch.linalg.solve(from_b, from_a)
     # the part that differs from standing still is small, so that float32 does for the pixels
     moved = (moved / moved[:, 2:, 2:] - torch.eye(3)).float()
-    flow = torch.zeros(2, height, width)
-    for layer in labels.unique().tolist():
-        across, down, depth = (row[0] * x + (row[1] * y + row[2]) for row in moved[layer])
-        step = torch.stack((across - x * depth, down - y * depth)) / (1 + depth)
-        flow = torch.where(labels == layer, step, flow)
-    return flow
+    ax, ay, a1, bx, by, b1, cx, cy, c1 = moved.flatten(1).T[
+        :, labels.long()
+    ]  # nine numbers a pixel: those of its layer
+    across, down, depth = ax * x + ay * y + a1, bx * x + by * y + b1, cx * x + cy * y + c1
+    return torch.stack((across - x * depth, down - y * depth)) / (1 + depth)
 
 
 def exact_occlusion(labels_a: torch.Tensor, labels_b: torch.Tensor, flow: torch.Tensor) -> torch.Tensor:
