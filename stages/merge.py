@@ -14,18 +14,13 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from ..hdr.boxes import box_max, box_mean
-from ..hdr.exposure import GAMMA, to_ldr
+from ..hdr.exposure import to_ldr
 from ..hdr.frames import allocate
+from ..hdr.sensor import HIGHLIGHT_THRESHOLD, clipping_code, clips, contradiction, unclipped, variance
 from ..hdr.sequence import CandidateSet, ExposureSequence
 from .run import Progress, quiet, windows
 
-READ_NOISE = 0.002  # standard deviation, in units of a frame's clipping level
-SHOT_NOISE = 2e-4  # variance per unit of linear signal
-QUANTISATION = 0.5 / 255  # standard deviation of a code value
-MODEL_ERROR = 0.04  # relative error that response, white balance and sub-pixel warping leave between two exposures
 LEAST_VALIDITY = 1e-3  # where nothing is certain, an estimate that contradicts nothing is better than a clipped one
-CLIP_ROLLOFF = 0.05  # code values over which well-exposedness falls from 1 to 0 below the threshold
 
 
 @dataclass(frozen=True)
@@ -36,44 +31,9 @@ class MergeSettings:
     """
 
     blend: float = 1.0
-    highlight_threshold: float = 0.97
+    highlight_threshold: float = HIGHLIGHT_THRESHOLD
     exposure_offset: float = 0.0
     ghost_rejection: float = 1.0
-
-
-def variance(radiance: torch.Tensor, code: torch.Tensor, exposure) -> torch.Tensor:
-    """Variance of a radiance sample captured at `exposure` as the code value `code`, same shape as `radiance`."""
-    signal = (radiance * exposure).clamp(1e-5, 1)
-    slope = GAMMA * signal / code.clamp(min=5e-3)  # of linear light over code value
-    return (READ_NOISE**2 + SHOT_NOISE * signal + (slope * QUANTISATION) ** 2) / exposure**2
-
-
-def clipping_code(code: torch.Tensor) -> torch.Tensor:
-    """Code values (n,H,W,3) of a captured frame with bright ones raised to the brightest within two pixels.
-
-    Scaling, sharpening and compression pull clipped pixels beside an edge below the clipping level; what is bright and
-    touches a clipped area is not to be believed either.
-    """
-    highest = box_max(code.movedim(-1, 1), 5).movedim(1, -1)
-    return code + (highest - code) * ((code - 0.65) / 0.2).clamp(0, 1)
-
-
-def well_exposed(code: torch.Tensor, exposure, threshold: float) -> torch.Tensor:
-    """1 where no channel of a captured frame comes near clipping, falling to nearly 0 at `threshold`: (n,H,W,1).
-
-    What is left keeps an order: where everything clips, the shortest exposure knows best.
-    """
-    brightest = code.amax(-1, keepdim=True)
-    return torch.maximum(((threshold - brightest) / CLIP_ROLLOFF).clamp(0, 1), 1e-3 / exposure**4)
-
-
-def contradiction(candidate, reference, var_candidate, var_reference, clipped) -> torch.Tensor:
-    """Squared distance of candidate and reference in units of what both variances allow: (n,H,W,1)."""
-    difference = candidate - reference
-    difference = torch.where(clipped, difference.clamp(max=0), difference)
-    allowed = var_candidate + var_reference + (MODEL_ERROR * reference) ** 2
-    distance = (difference**2 / allowed).mean(-1)
-    return box_mean(distance[:, None], 5)[:, 0, ..., None]
 
 
 def weighted_merge(
@@ -117,24 +77,27 @@ def _merge_window(sequence, candidates, settings, levels, window, device) -> tor
         taken = exposures[window]
         return column(taken), column(exposure_gain(taken, levels, settings.exposure_offset))
 
+    def picture(source):
+        return source.to(device).movedim(-1, 1)
+
+    threshold = settings.highlight_threshold
     e_ref, g_ref = exposure_and_gain(sequence.exposures)
-    captured = sequence.radiance(window).to(device)
+    captured = picture(sequence.radiance(window))
     code = to_ldr(captured, e_ref)
     reference, var_ref = captured * g_ref, variance(captured, code, e_ref) * g_ref**2
     code = clipping_code(code)
-    s_ref = well_exposed(code, e_ref, settings.highlight_threshold)
-    clipped = code >= settings.highlight_threshold - CLIP_ROLLOFF / 2
-    weight = s_ref / var_ref
+    clipped = clips(code, threshold)
+    weight = unclipped(code, e_ref, threshold) / var_ref
     total, norm = weight * reference, weight
     for candidate in candidates:
-        radiance = candidate.radiance[window].to(device)
-        valid = candidate.validity[window].to(device).clamp(min=LEAST_VALIDITY)
+        radiance = picture(candidate.radiance[window])
+        valid = picture(candidate.validity[window]).clamp(min=LEAST_VALIDITY)
         if candidate.exposures is None:
             s, var = 1.0, var_ref * 0.25
         else:
             e, g = exposure_and_gain(candidate.exposures)
             code = to_ldr(radiance, e)
-            s = well_exposed(clipping_code(code), e, settings.highlight_threshold)
+            s = unclipped(clipping_code(code), e, threshold)
             var = variance(radiance, code, e) * g**2
             radiance = radiance * g
         far = contradiction(radiance, reference, var, var_ref, clipped) * settings.ghost_rejection
@@ -142,4 +105,4 @@ def _merge_window(sequence, candidates, settings, levels, window, device) -> tor
         total, norm = total + weight * radiance, norm + weight
     merged = total / norm
     merged = torch.where(clipped, torch.maximum(merged, reference), merged)
-    return torch.lerp(reference, merged, settings.blend)
+    return torch.lerp(reference, merged, settings.blend).movedim(1, -1)
