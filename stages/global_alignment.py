@@ -71,7 +71,9 @@ def _similarity(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     kept = found.ravel() == 1
     if kept.sum() < 8:
         return IDENTITY
-    matrix, _ = cv2().estimateAffinePartial2D(corners[kept], moved[kept], method=cv2().RANSAC, ransacReprojThreshold=0.7)
+    matrix, _ = cv2().estimateAffinePartial2D(
+        corners[kept], moved[kept], method=cv2().RANSAC, ransacReprojThreshold=0.7
+    )
     return IDENTITY if matrix is None else np.vstack([matrix, [0, 0, 1]])
 
 
