@@ -76,12 +76,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--time", action="store_true", help="print seconds a frame")
     parser.add_argument("--frames", type=int, default=8, help="frames of the timed clips")
-    parser.add_argument("--memory", type=int, nargs="*", default=[], help="numbers of frames to measure peak memory for")
+    parser.add_argument(
+        "--memory", type=int, nargs="*", default=[], help="numbers of frames to measure peak memory for"
+    )
     parser.add_argument("--one", type=int, help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.one:
         run(panning_clip(args.one, 1080, 1920))
-        print(f"{args.one:6d} frames of 1920x1080: peak {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20:.2f} GiB")
+        print(
+            f"{args.one:6d} frames of 1920x1080: peak {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20:.2f} GiB"
+        )
     if args.time:
         time_sizes(args.frames)
     for count in args.memory:

@@ -23,7 +23,9 @@ def main() -> None:
     parser.add_argument("--frames", type=int, default=0, help="frames to take of each clip, 0 = all")
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
-    print(f"{'clip':28} {'exposures':>14} {'flicker %: alone':>16} {'merged':>7} {'filled %: clipped':>17} {'buried':>7}")
+    print(
+        f"{'clip':28} {'exposures':>14} {'flicker %: alone':>16} {'merged':>7} {'filled %: clipped':>17} {'buried':>7}"
+    )
     for path in sorted(args.data.glob("alternating_*/*.mp4")):
         sequence = normalize(load_clip(path, count=args.frames))
         alone = recovery(sequence, sequence_alone(sequence))
