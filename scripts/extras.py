@@ -1,4 +1,4 @@
-"""Print the requirements of the named extras of pyproject.toml, one on a line: `extras.py test train`."""
+"""Print the requirements of the named extras of pyproject.toml, one on a line: `extras.py test`."""
 
 import sys
 from pathlib import Path

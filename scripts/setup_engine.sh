@@ -47,7 +47,7 @@ install_requirements() {
   # this server has no window: the headless OpenCV needs no libGL. ComfyUI uses requests without listing it.
   sed 's/^opencv-python$/opencv-python-headless/' "$root/requirements.txt" >>"$engine/requirements.txt"
   echo requests >>"$engine/requirements.txt"
-  "$python" "$root/scripts/extras.py" test train >>"$engine/requirements.txt"
+  "$python" "$root/scripts/extras.py" test >>"$engine/requirements.txt"
   "$python" -m pip install -q -r "$engine/requirements.txt" && "$python" "$root/scripts/cpu_vision_audio.py"
 }
 

@@ -3,6 +3,7 @@
 import ast
 import re
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -119,3 +120,14 @@ def test_the_pack_lists_every_package_for_pip():
     assert folders | {"hdrweave"} == set(project["tool"]["setuptools"]["packages"])
     wanted = [r for r in (ROOT / "requirements.txt").read_text().splitlines() if r and not r.startswith("#")]
     assert set(wanted) <= set(project["project"]["dependencies"])
+
+
+def test_dependencies_are_what_is_imported():
+    tomllib = pytest.importorskip("tomllib")
+    declared = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
+    declared = {re.match(r"[\w-]+", requirement)[0] for requirement in declared}
+    imported = set().union(
+        *(absolute_imports(ast.parse(p.read_text())) for layer in MAY_IMPORT for p in sources(layer))
+    )
+    imported -= set(sys.stdlib_module_names) | ENGINE
+    assert {"opencv-python" if name == "cv2" else name for name in imported} == declared
