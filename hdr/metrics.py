@@ -13,15 +13,20 @@ from .exposure import luma
 from .tonemap import mu_law
 from .warp import inside, warp
 
+CEILING = 100.0  # dB: a root mean square error of 0.00001, below what half-float files keep of white
+
 
 def _exact(picture: torch.Tensor) -> torch.Tensor:
     return picture.detach().cpu().double()  # MPS has no double precision
 
 
 def psnr(estimate: torch.Tensor, truth: torch.Tensor) -> float:
-    """-10 log10 of the mean squared error over all pixels and channels: peak 1, in dB; infinite for equal pictures."""
+    """-10 log10 of the mean squared error over all pixels and channels: peak 1, in dB, at most `CEILING`.
+
+    Equal pictures would be infinite, and one of them would make the mean of a clip infinite, too.
+    """
     error = (_exact(estimate) - _exact(truth)).square().mean().item()
-    return -10 * math.log10(error) if error > 0 else (math.inf if error == 0 else math.nan)
+    return -10 * math.log10(max(error, 10 ** (-CEILING / 10))) if math.isfinite(error) else math.nan
 
 
 def psnr_mu(estimate: torch.Tensor, truth: torch.Tensor) -> float:

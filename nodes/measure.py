@@ -47,12 +47,16 @@ class MeasureHDR(io.ComfyNode):
             outputs=[
                 io.String.Output("report", display_name="report", tooltip="All figures in sentences."),
                 io.Float.Output(
-                    "psnr_mu", display_name="PSNR mu-law", tooltip="dB, peak 1, mu = 5000. Higher is better."
+                    "psnr_mu",
+                    display_name="PSNR mu-law",
+                    tooltip="dB, peak 1, mu = 5000, at most 100. Higher is better.",
                 ),
                 io.Float.Output(
                     "ssim_mu", display_name="SSIM mu-law", tooltip="7x7 uniform window, up to 1 = identical."
                 ),
-                io.Float.Output("psnr_linear", display_name="PSNR linear", tooltip="dB, peak 1. Higher is better."),
+                io.Float.Output(
+                    "psnr_linear", display_name="PSNR linear", tooltip="dB, peak 1, at most 100. Higher is better."
+                ),
                 io.Image.Output(
                     "picture",
                     display_name="picture",

@@ -1,5 +1,6 @@
 """Metrics against scikit-image and closed forms."""
 
+import json
 import math
 
 import pytest
@@ -18,7 +19,8 @@ def pair():
 def test_psnr_of_a_known_error():
     truth = torch.rand(5, 6, 3)
     assert metrics.psnr(truth + 0.01, truth) == pytest.approx(40, abs=1e-3)
-    assert metrics.psnr(truth, truth) == math.inf
+    assert metrics.psnr(truth, truth) == metrics.CEILING
+    assert math.isnan(metrics.psnr(truth / 0, truth))
     shifted = mu_law_inverse(mu_law(truth) + 0.001)
     assert metrics.psnr_mu(shifted, truth) == pytest.approx(60, abs=0.05)
 
@@ -128,7 +130,14 @@ def test_temporal_psnr_with_and_without_reference():
     assert "t_psnr_fr" not in got and "psnr_mu" not in got
     assert got["madb"] == pytest.approx(25.5, abs=1e-2)
     darker = [mu_law_inverse(mu_law(t) - 0.2) for t in truths]
-    assert sequence_of(darker, truths).compute()["t_psnr_fr"] > 100  # changes as the truth does
+    assert sequence_of(darker, truths).compute()["t_psnr_fr"] == metrics.CEILING  # changes as the truth does
+
+
+def test_equal_frames_leave_every_figure_finite():
+    truth = torch.rand(12, 12, 3)
+    got = sequence_of([truth, truth, *[truth + 0.1] * 4], [truth] * 6, [1.0, 8.0] * 3).compute()
+    assert got["psnr_linear"] == pytest.approx((2 * metrics.CEILING + 4 * 20) / 6, abs=1e-2)
+    json.dumps(got, allow_nan=False)  # raises for what is not finite
 
 
 def test_sequence_with_flow():
