@@ -55,13 +55,18 @@ def save_sequence(
     Nothing is ever overwritten, and `prefix` may not leave `root`. scale: `research` writes radiance as it is (1 =
     clipping of the shortest exposure); `compositing` multiplies by the longest exposure of `sequence` (1 = its
     clipping, the white of a normal picture). fps: None = of `sequence`. metadata: further text for the EXR headers.
-    An interruption or a full disk leaves complete frames only. Raises ValueError for bad arguments, OSError when a
-    file cannot be written.
+    An interruption or a full disk leaves complete frames only. Raises ValueError for bad arguments, also
+    for a `sequence` of another length, OSError when a file cannot be written.
     """
     if len(frames.shape) != 4 or frames.shape[-1] != 3 or not len(frames):
         raise ValueError(f"frames have shape {tuple(frames.shape)}: (1 or more, height, width, 3) is expected")
     if file_format not in FORMATS:
         raise ValueError(f"format is {file_format!r}: choose one of {', '.join(FORMATS)}")
+    if sequence is not None and len(sequence) != len(frames):
+        raise ValueError(
+            f"the HDR has {len(frames)} frames, the exposures {len(sequence)}: "
+            "wire the exposures that this HDR was made from"
+        )
     factor = _factor(scale, sequence)
     header = _header(scale, factor, sequence, fps, metadata)
     folder, name = _new_folder(root, prefix)
@@ -74,7 +79,7 @@ def save_sequence(
             if file_format == "hdr":
                 changed = write_hdr(path, pixels)
             else:
-                if sequence is not None and index < len(sequence):
+                if sequence is not None:
                     header["hdrweaveExposure"] = float(sequence.exposures[index])
                 changed = write_exr(path, pixels, file_format == "exr half", compression, header)
             paths.append(path)

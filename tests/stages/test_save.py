@@ -109,6 +109,13 @@ def test_an_interrupted_run_leaves_complete_frames_only(tmp_path, hdr):
     assert len(list((tmp_path / "a_v001").iterdir())) == 2
 
 
+def test_exposures_of_another_clip_are_refused(tmp_path, hdr, sequence):
+    for frames, words in ((hdr[:4], "has 4 frames, the exposures 5"), (hdr.repeat(2, 1, 1, 1), "has 10 frames")):
+        with pytest.raises(ValueError, match=words):
+            save_sequence(frames, tmp_path, "a", sequence=sequence)
+    assert not list(tmp_path.iterdir())
+
+
 def test_bad_arguments(tmp_path, hdr):
     for changes, message in (
         ({}, "needs the exposures"),
