@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from ..hdr.exposure import GAMMA
+from .base_flow import BaseFlows
 from .shards import ShardFolder
 from .synthesis import SyntheticClip, exact_occlusion
 
@@ -20,10 +21,12 @@ COLOURS = list(permutations(range(3)))
 @dataclass(frozen=True)
 class Window:
     """What a network sees of a clip. frames: in a row, the middle one is the reference. pairs: (a, b), frames of the
-    window between which exact flow is wanted, from a to b."""
+    window between which exact flow is wanted, from a to b. base: the estimated flow from the reference to all others is
+    wanted too (`training.base_flow`)."""
 
     frames: int
     pairs: tuple[tuple[int, int], ...] = ()
+    base: bool = False
 
 
 @dataclass(frozen=True)
@@ -43,7 +46,8 @@ class Batches:
 
     ldr (B,T,3,H,W) code values, gamma 2.2; hdr (B,T,3,H,W) true radiance; exposures (B,T), relative, shortest 1; flows
     (B,P,2,H,W) exact, in pixels, one for each pair of the window; occluded (B,P,1,H,W) bool, hidden in frame b or
-    outside of the crop; period, a number: clips of a batch have the same.
+    outside of the crop; period, a number: clips of a batch have the same; with `Window.base` also base (B,T-1,2,H,W),
+    the estimated flow from the middle frame to the others, and confidence (B,T-1,1,H,W) in it.
 
     windows: by period, for instance {2: Window(3), 3: Window(5)}; clips of other periods are left out. The chance of a
     period is its share of the clips. crop: (height, width). Raises ValueError when no clip is long and large enough.
@@ -60,7 +64,7 @@ class Batches:
     ):
         self.folder, self.windows, self.crop, self.size, self.seed = folder, windows, crop, size, seed
         self.augmentation = augmentation
-        self._clips = None
+        self._clips = self._base = None
         self.fitting = self._fitting(ShardFolder(folder))
         if not any(map(len, self.fitting.values())):
             raise ValueError(
@@ -82,24 +86,28 @@ class Batches:
         return {period: np.array(indices, np.int64) for period, indices in found.items()}
 
     def __getitem__(self, number: int) -> dict[str, torch.Tensor]:
-        self._clips = self._clips or ShardFolder(self.folder)
+        if self._clips is None:
+            self._clips = ShardFolder(self.folder)
+            self._base = BaseFlows(self._clips) if any(w.base for w in self.windows.values()) else None
         rng = np.random.default_rng([self.seed, number])
         sizes = np.array([len(indices) for indices in self.fitting.values()], np.float64)
         period = int(rng.choice(list(self.fitting), p=sizes / sizes.sum()))
         indices = self.fitting[period]
         drawn = rng.choice(indices, self.size, replace=len(indices) < self.size)
-        samples = [self.sample(self._clips[int(index)], rng) for index in drawn]
+        samples = [self.sample(int(index), rng) for index in drawn]
         batch = {key: torch.stack([sample[key] for sample in samples]) for key in samples[0]}
         return {**batch, "period": torch.tensor(period)}
 
-    def sample(self, clip: SyntheticClip, rng: np.random.Generator) -> dict[str, torch.Tensor]:
+    def sample(self, index: int, rng: np.random.Generator) -> dict[str, torch.Tensor]:
         """One clip of a batch, without the batch axis and the period."""
+        clip = self._clips[index]
         window = self.windows[clip.period]
         start = int(rng.integers(len(clip.ldr) - window.frames + 1))
         chosen = list(range(start, start + window.frames))
         if self.augmentation.turns and rng.random() < 0.5:
             chosen.reverse()
-        clip = cut(clip, chosen, *draw_view(rng, clip.labels.shape[1:], self.crop, self.augmentation.turns))
+        view = draw_view(rng, clip.labels.shape[1:], self.crop, self.augmentation.turns)
+        clip = cut(clip, chosen, *view)
         clip = redeveloped(clip, rng, self.augmentation)
         flows = [clip.flow(a, b) for a, b in window.pairs]
         hidden = [
@@ -107,7 +115,14 @@ class Batches:
             for (a, b), flow in zip(window.pairs, flows, strict=True)
         ]
         height, width = self.crop
+        base = {}
+        if window.base:
+            flow, confidence = self._base.read(index, chosen[window.frames // 2] - clip.period + 1)
+            if chosen[0] > chosen[-1]:
+                flow, confidence = flow.flip(0), confidence.flip(0)
+            base = cut_flow(flow, confidence, *view)
         return {
+            **base,
             "ldr": clip.ldr.movedim(-1, 1),
             "hdr": clip.hdr.movedim(-1, 1),
             "exposures": clip.exposures,
@@ -128,7 +143,7 @@ class Batches:
         return iter(loader)
 
     def __getstate__(self) -> dict:
-        return {**self.__dict__, "_clips": None}  # open files do not travel to a worker
+        return {**self.__dict__, "_clips": None, "_base": None}  # open files do not travel to a worker
 
 
 def draw_view(rng, size: tuple[int, int], crop: tuple[int, int], turns: bool) -> tuple[slice, slice, int, bool]:
@@ -144,23 +159,13 @@ def draw_view(rng, size: tuple[int, int], crop: tuple[int, int], turns: bool) ->
 def cut(clip: SyntheticClip, frames: list[int], rows: slice, columns: slice, quarters: int, mirror: bool):
     """The given frames of a clip, cropped, turned anticlockwise by quarters, then mirrored left to right if wanted.
 
-    The cut maps its pixels to those of the frame by one matrix; with that on the placements, `flow` of the new clip is
-    exact without any rule for signs.
+    With the cut's matrix on the placements, `flow` of the new clip is exact without any rule for signs.
     """
 
     def view(stack: torch.Tensor) -> torch.Tensor:
         return turned(stack[frames, rows, columns], quarters, mirror)
 
-    y, x = torch.meshgrid(*(torch.arange(n).double() for n in clip.labels.shape[1:]), indexing="ij")
-    x, y = (turned(axis[None, rows, columns], quarters, mirror)[0] for axis in (x, y))
-    to_frame = torch.tensor(
-        [
-            [x[0, 1] - x[0, 0], x[1, 0] - x[0, 0], x[0, 0]],
-            [y[0, 1] - y[0, 0], y[1, 0] - y[0, 0], y[0, 0]],
-            [0, 0, 1],
-        ],
-        dtype=torch.float64,
-    )
+    to_frame = placement(clip.labels.shape[1:], rows, columns, quarters, mirror)
     return replace(
         clip,
         hdr=view(clip.hdr),
@@ -168,6 +173,27 @@ def cut(clip: SyntheticClip, frames: list[int], rows: slice, columns: slice, qua
         exposures=clip.exposures[frames],
         labels=view(clip.labels),
         placements=clip.placements[frames] @ to_frame,
+    )
+
+
+def cut_flow(flow: torch.Tensor, confidence: torch.Tensor, rows: slice, columns: slice, quarters: int, mirror: bool):
+    """Flow (K,2,H,W) and confidence (K,1,H,W) of a frame, cut like `cut` does: their arrows turn with the picture."""
+    turn = placement(flow.shape[-2:], rows, columns, quarters, mirror)[:2, :2].float()  # orthogonal
+    flow, confidence = (turned(x.movedim(1, -1)[:, rows, columns], quarters, mirror) for x in (flow, confidence))
+    return {"base": (flow @ turn).movedim(-1, 1), "confidence": confidence.movedim(-1, 1)}
+
+
+def placement(size: tuple[int, int], rows: slice, columns: slice, quarters: int, mirror: bool) -> torch.Tensor:
+    """The matrix (3,3) that takes a pixel (x, y, 1) of the cut to the frame of `size` that it was cut from."""
+    y, x = torch.meshgrid(*(torch.arange(n).double() for n in size), indexing="ij")
+    x, y = (turned(axis[None, rows, columns], quarters, mirror)[0] for axis in (x, y))
+    return torch.tensor(
+        [
+            [x[0, 1] - x[0, 0], x[1, 0] - x[0, 0], x[0, 0]],
+            [y[0, 1] - y[0, 0], y[1, 0] - y[0, 0], y[0, 0]],
+            [0, 0, 1],
+        ],
+        dtype=torch.float64,
     )
 
 

@@ -50,13 +50,3 @@ class Recipe:
     precision: str = "auto"
     augmentation: Augmentation = Augmentation()
     evaluate: Callable[[nn.Module], dict] | None = None
-
-
-RECIPES: dict[str, Callable[[], Recipe]] = {}
-
-
-def recipe_named(name: str) -> Recipe:
-    """Raises ValueError when there is none of that name."""
-    if name not in RECIPES:
-        raise ValueError(f"recipe {name!r} is unknown: choose from {', '.join(RECIPES) or '(there are none yet)'}")
-    return RECIPES[name]()

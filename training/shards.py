@@ -41,12 +41,14 @@ def shard_metadata(path) -> dict[str, str] | None:
 
 
 class ShardFolder:
-    """All clips of a folder of shards, as `SyntheticClip`; only what is asked for is read."""
+    """All clips of a folder of shards, or of one shard, as `SyntheticClip`; only what is asked for is read."""
 
     def __init__(self, folder):
         from safetensors import safe_open
 
-        self.shards = [safe_open(str(p), framework="pt") for p in sorted(Path(folder).glob("*.safetensors"))]
+        folder = Path(folder)
+        self.paths = [folder] if folder.is_file() else sorted(folder.glob("*.safetensors"))
+        self.shards = [safe_open(str(path), framework="pt") for path in self.paths]
         if not self.shards:
             raise OSError(
                 f"{folder} holds no .safetensors shard: make some with `python -m hdrweave.training.synthesize`"
@@ -56,11 +58,15 @@ class ShardFolder:
     def __len__(self) -> int:
         return self.ends[-1]
 
-    def __getitem__(self, index: int) -> SyntheticClip:
+    def locate(self, index: int) -> tuple[int, int]:
+        """Number of the shard that holds a clip, and the clip's row in it."""
         if not 0 <= index < len(self):
             raise IndexError(index)
         number = bisect_right(self.ends, index)
-        row = index - (self.ends[number - 1] if number else 0)
+        return number, index - (self.ends[number - 1] if number else 0)
+
+    def __getitem__(self, index: int) -> SyntheticClip:
+        number, row = self.locate(index)
         shard = self.shards[number]
 
         def read(name: str) -> torch.Tensor:

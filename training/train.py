@@ -15,7 +15,8 @@ from torch import nn
 
 from ..models import registry
 from .data import Batches
-from .recipe import RECIPES, Recipe, recipe_named
+from .recipe import Recipe
+from .recipes import RECIPES, recipe_named
 from .shards import ShardFolder
 from .trainer import PRECISIONS, Trainer
 
@@ -38,7 +39,7 @@ def describe_shards(folder) -> str:
 
 def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("recipe", help=f"what to train: {', '.join(RECIPES) or 'no recipes yet'}")
+    parser.add_argument("recipe", help=f"what to train: {', '.join(RECIPES)}")
     parser.add_argument("--shards", required=True, help="folder of training.synthesize")
     parser.add_argument("--out", required=True, help="folder for the checkpoint, the log and the weights")
     parser.add_argument("--minutes", type=float, default=math.inf, help="time budget")

@@ -14,7 +14,8 @@ from hdrweave.models import registry
 from hdrweave.training import train, trainer
 from hdrweave.training.data import Window
 from hdrweave.training.losses import mu_l1
-from hdrweave.training.recipe import RECIPES, Kept, Recipe
+from hdrweave.training.recipe import Kept, Recipe
+from hdrweave.training.recipes import RECIPES
 from hdrweave.training.trainer import Trainer, precision_of
 from small_shards import one_thread, write_small_shards
 from torch import nn

@@ -1,0 +1,49 @@
+"""F2HDR's recipes: both stages at once, for two and for three exposures, from DIS flow."""
+
+from dataclasses import asdict, replace
+from functools import partial
+
+import torch
+from torch import nn
+
+from ..models.f2hdr.system import F2HDR, F2HDRConfig
+from .data import Window
+from .losses import flow_loss, flow_weight, gradient_loss, mu_l1
+from .recipe import Kept, Recipe
+
+FLOW_SHARE = 2e-4  # of the flow loss, in pixels, beside losses of some hundredths
+
+
+def window(period: int) -> Window:
+    """All frames of other exposure around the middle one, exact flow to each, and the estimated one."""
+    frames = 2 * period - 1
+    middle = frames // 2
+    return Window(frames, tuple((middle, k) for k in range(frames) if k != middle), base=True)
+
+
+def loss(network: nn.Module, batch: dict[str, torch.Tensor]) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+    """L1 in the mu-law domain of both stages (F2HDR, equation 19), differences at three scales, and exact flow."""
+    truth = batch["hdr"][:, batch["hdr"].shape[1] // 2]
+    out = network(batch["ldr"], batch["exposures"], batch["base"], batch["confidence"])
+    coarse, refined = mu_l1(out["coarse"], truth), mu_l1(out["refined"], truth)
+    exact = batch["flows"].flatten(0, 1)
+    flow = flow_loss(out["flows"].flatten(0, 1), exact, flow_weight(exact, batch["occluded"].flatten(0, 1)))
+    total = refined + 0.5 * coarse + 0.5 * gradient_loss(out["refined"], truth) + FLOW_SHARE * flow
+    return total, {"coarse": coarse.detach(), "refined": refined.detach(), "flow": flow.detach()}
+
+
+def recipe(period: int, **parts: bool) -> Recipe:
+    """The whole system for a period of exposures; parts: adapter, mask or refinement left out."""
+    name = f"f2hdr_{('two', 'three')[period - 2]}"
+    config = replace(F2HDRConfig(neighbours=2 * (period - 1)), **parts)
+    return Recipe(
+        name=name,
+        build=partial(F2HDR, config),
+        loss=loss,
+        windows={period: window(period)},
+        kept=(Kept(name, "f2hdr", asdict(config)),),
+        rate=6e-4,
+    )
+
+
+F2HDR_RECIPES = {f"f2hdr_{word}": partial(recipe, period) for word, period in (("two", 2), ("three", 3))}

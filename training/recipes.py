@@ -1,0 +1,15 @@
+"""What can be trained, by name."""
+
+from collections.abc import Callable
+
+from .f2hdr import F2HDR_RECIPES
+from .recipe import Recipe
+
+RECIPES: dict[str, Callable[[], Recipe]] = {**F2HDR_RECIPES}
+
+
+def recipe_named(name: str) -> Recipe:
+    """Raises ValueError when there is none of that name."""
+    if name not in RECIPES:
+        raise ValueError(f"recipe {name!r} is unknown: choose from {', '.join(RECIPES)}")
+    return RECIPES[name]()
