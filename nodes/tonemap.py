@@ -54,6 +54,12 @@ class MuLawTonemap(io.ComfyNode):
                     "0 = automatic: the 99.9th percentile, measured once for the clip so that nothing flickers (HDR "
                     "to display only).",
                 ),
+                io.Boolean.Input(
+                    "even_size",
+                    default=False,
+                    tooltip="Leave out the last column or row of frames with an odd width or height, which Save Video "
+                    "refuses: h264 needs even ones. Even sizes stay as they are. HDR to display only.",
+                ),
             ],
             outputs=[
                 io.Image.Output(
@@ -66,7 +72,7 @@ class MuLawTonemap(io.ComfyNode):
         )
 
     @classmethod
-    def execute(cls, image, direction, mu, peak) -> io.NodeOutput:
+    def execute(cls, image, direction, mu, peak, even_size=False) -> io.NodeOutput:
         image = rgb(image, "image")
         if direction == TO_HDR:
             if peak == 0:
@@ -75,6 +81,6 @@ class MuLawTonemap(io.ComfyNode):
                 )
             return io.NodeOutput(inverse_tonemap(image, mu, peak, progress_bar()))
         peak = peak or automatic_peak(image)
-        display = tonemap(image, mu, peak, progress_bar())
+        display = tonemap(image, mu, peak, progress_bar(), even_size)
         middle = display[len(display) // 2][None]
         return io.NodeOutput(display, ui=shown(cls, middle, f"Radiance {peak:.4g} is shown as white."))

@@ -49,7 +49,7 @@ def classical(pattern: str, path: str, intro: str) -> dict:
         note("linear", 1320, 820, 340, 280, "Where values are linear", LINEAR_NOTE),
         node("save", ".SaveHDRSequence", 1740, 60, 400, 520),
         note("look", 2180, 60, 340, 520, "What to look at", LOOK_NOTE),
-        node("tonemap", ".MuLawTonemap", 1740, 680, 400, 420, mu=500.0, peak=0.0),
+        node("tonemap", ".MuLawTonemap", 1740, 680, 400, 420, mu=500.0, peak=0.0, even_size=True),
         node("video", "CreateVideo", 2180, 680, 340, 100),
         node("save_video", "SaveVideo", 2180, 820, 340, 280, filename_prefix="HDRWeave/tonemapped"),
         node("strip", ".ExposureStrip", 2600, 60, 620, 500),

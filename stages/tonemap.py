@@ -29,14 +29,16 @@ def automatic_peak(hdr) -> float:
     return peak
 
 
-def tonemap(hdr, mu: float = MU, peak: float = 1.0, progress: Progress = quiet) -> torch.Tensor:
+def tonemap(hdr, mu: float = MU, peak: float = 1.0, progress: Progress = quiet, even: bool = False) -> torch.Tensor:
     """Scene-linear radiance (T,H,W,3) to display values in [0,1]: log(1 + mu H / peak) / log(1 + mu), clamped.
 
-    peak: the radiance shown as white; `automatic_peak` finds one.
+    peak: the radiance shown as white; `automatic_peak` finds one. even: leave out the last row or column of an odd size,
+    which 4:2:0 video cannot hold.
     """
-    display = allocate(hdr.shape)
+    height, width = (n - n % 2 if even else n for n in hdr.shape[1:3])
+    display = allocate((len(hdr), height, width, 3))
     for window in windows(len(hdr), progress=progress):
-        display[window] = mu_law(hdr[window].float() / peak, mu).clamp(0, 1)
+        display[window] = mu_law(hdr[window][:, :height, :width].float() / peak, mu).clamp(0, 1)
     return display
 
 

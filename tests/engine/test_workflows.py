@@ -5,6 +5,8 @@ from pathlib import Path
 
 import av
 import comfy_client
+import cv2
+import numpy as np
 import pytest
 import torch
 from hdrweave.hdr.exr import read_exr
@@ -68,6 +70,21 @@ def test_a_wrong_setting_is_told_in_one_sentence_by_its_node(server, tiny_clips,
     assert title == setting.partition(".")[0]
     assert words in sentence and len(sentence.splitlines()) == 1
     assert len(set(server.output.rglob("*.exr")) - before) in (0, 9)  # another branch may have finished, never half
+
+
+def test_an_odd_size_goes_through_and_a_contradicted_pattern_is_a_warning(server, tmp_path):
+    for t in range(6):
+        light = np.linspace(0.02, 1, 67)[None, :, None] * np.linspace(0.3, 1, 49)[:, None, None] * np.ones(3)
+        frame = 255 * (light * (1, 8)[t % 2]).clip(0, 1) ** (1 / 2.2)
+        cv2.imwrite(str(tmp_path / f"a.{t}.png"), frame.round().astype(np.uint8))
+    prompt = classical(server, *settings(tmp_path, "odd"), f"{LOADER}.pattern=-1,0")
+    outputs = comfy_client.run(server.base, prompt)["outputs"]
+    frame = next((server.output / "odd").rglob("*.exr"))
+    assert read_exr(frame)[0].shape == (49, 67, 3)
+    with av.open(str(next((server.output / "odd").glob("*.mp4")))) as video:
+        assert (video.streams.video[0].height, video.streams.video[0].width) == (48, 66)
+    words = [text for output in outputs.values() for text in output.get("text", ())]
+    assert any("WARNING: declared 1.00 EV, measured 3.0" in text for text in words), words
 
 
 def test_cancel_stops_the_run_and_leaves_no_half_file(server):

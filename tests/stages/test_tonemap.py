@@ -36,6 +36,12 @@ def test_black_clip_is_an_error():
         automatic_peak(torch.zeros(3, 4, 4, 3))
 
 
+def test_odd_sizes_stay_or_lose_their_last_row_and_column():
+    hdr = torch.rand(3, 5, 8, 3)
+    assert torch.equal(tonemap(hdr, even=True), tonemap(hdr)[:, :4])
+    assert tonemap(hdr[:, :4, :7], even=True).shape == (3, 4, 6, 3)
+
+
 def test_half_precision_input_and_progress():
     steps = []
     display = tonemap(torch.rand(5, 4, 4, 3).half(), progress=lambda done, total: steps.append((done, total)))
