@@ -169,8 +169,9 @@ def test_parallel_streams_are_interleaved():
     ],
 )
 def test_bad_images_get_one_sentence(changes, message):
-    with pytest.raises((ValueError, OSError), match=message):
+    with pytest.raises((ValueError, OSError), match=message) as caught:
         from_images(**{"pattern": "-3,0", **changes})
+    assert "\n" not in str(caught.value)
 
 
 def test_bad_files_get_one_sentence(tmp_path):
@@ -183,8 +184,9 @@ def test_bad_files_get_one_sentence(tmp_path):
         (tmp_path / "empty.mp4", "not a readable video"),
         (tmp_path / "junk.png", "not a readable"),
     ):
-        with pytest.raises((ValueError, OSError), match=message):
+        with pytest.raises((ValueError, OSError), match=message) as caught:
             load_clip(path, "-3,0")
+        assert "\n" not in str(caught.value)
     write_png(tmp_path / "junk.png", scene(1)[0])
     with pytest.raises(ValueError, match="gives 1 frame"):
         load_clip(tmp_path / "junk.png", "-3,0")
