@@ -18,9 +18,16 @@ PACKAGED = Path(__file__).parent / "weights"
 MANIFEST = "manifest.json"
 VERSION = "1"  # of the metadata
 
+
+def _f2hdr(**parameters) -> nn.Module:
+    from .f2hdr.system import F2HDR, F2HDRConfig
+
+    return F2HDR(F2HDRConfig(**parameters))
+
+
 # What a weights file can name: constructors called with the parameters of its metadata. Imports inside, so that
 # listing networks loads none of them.
-ARCHITECTURES: dict[str, Callable[..., nn.Module]] = {}
+ARCHITECTURES: dict[str, Callable[..., nn.Module]] = {"f2hdr": _f2hdr}
 
 
 def build(architecture: str, parameters: dict) -> nn.Module:

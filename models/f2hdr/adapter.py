@@ -47,10 +47,9 @@ class FlowAdapter(nn.Module):
         self.body = nn.Sequential(*(DilatedBlock(width, dilation) for dilation in DILATIONS))
         self.tail = nn.Sequential(conv(width, width), zero_conv(width, 2 * neighbours))
 
-    def forward(self, frames: torch.Tensor, exposures: torch.Tensor, flows: torch.Tensor) -> torch.Tensor:
-        """frames (B,N,3,H,W): code values in [0,1], ordered [prev..., ref, next...]; exposures (B,N), relative,
-        shortest = 1; flows (B,N-1,2,H,W): base flow from the reference to each neighbour, pixels -> refined flows."""
-        h, w = frames.shape[-2:]
+    def residual(self, frames: torch.Tensor, exposures: torch.Tensor, flows: torch.Tensor) -> torch.Tensor:
+        """What is added to the flow, 20 A of equation 6, in pixels but on the network's own grid: float32
+        (B,N-1,2,H/scale,W/scale), rounded up. Inputs as of `forward`."""
         reference, others = split_reference(frames)
         warped = warp_each(others, flows, self.aligned)
         before = others.shape[1] // 2
@@ -64,7 +63,13 @@ class FlowAdapter(nn.Module):
         inputs = [F.pixel_unshuffle(images, self.scale), F.avg_pool2d(motion, self.scale)]
         if self.conditioned:
             inputs.append(exposure_planes(exposures, inputs[0]))
-        residual = self.tail(self.body(self.head(torch.cat(inputs, 1)))).float()
+        return LAMBDA * self.tail(self.body(self.head(torch.cat(inputs, 1)))).float().unflatten(1, (-1, 2))
+
+    def forward(self, frames: torch.Tensor, exposures: torch.Tensor, flows: torch.Tensor) -> torch.Tensor:
+        """frames (B,N,3,H,W): code values in [0,1], ordered [prev..., ref, next...]; exposures (B,N), relative,
+        shortest = 1; flows (B,N-1,2,H,W): base flow from the reference to each neighbour, pixels -> refined flows."""
+        h, w = frames.shape[-2:]
+        residual = self.residual(frames, exposures, flows).flatten(1, 2)
         if self.scale > 1:
             residual = F.interpolate(residual, scale_factor=self.scale, mode="bilinear", align_corners=False)
-        return (flows + LAMBDA * residual[..., :h, :w].unflatten(1, (-1, 2))).clamp(-LIMIT, LIMIT)
+        return (flows + residual[..., :h, :w].unflatten(1, (-1, 2))).clamp(-LIMIT, LIMIT)

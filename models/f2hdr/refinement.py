@@ -41,9 +41,16 @@ class Enhancement(nn.Module):
         self.excite = nn.Sequential(conv(width, squeezed, 1), nn.Conv2d(squeezed, width, 1), nn.Sigmoid())
         self.out = conv(width, width)
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        joined = self.join(torch.cat([branch(x) for branch in self.dilated] + [self.broad(x)], 1))
-        return x + self.out(joined * self.excite(joined.float().mean((2, 3), keepdim=True)))
+    def mix(self, x: torch.Tensor) -> torch.Tensor:
+        """The branches joined; their mean over the frame is what squeeze-excite goes by."""
+        return self.join(torch.cat([branch(x) for branch in self.dilated] + [self.broad(x)], 1))
+
+    def forward(self, x: torch.Tensor, mean: torch.Tensor | None = None) -> torch.Tensor:
+        """mean (N,C,1,1): of `mix` over the whole frame, where x is a tile of it."""
+        joined = self.mix(x)
+        if mean is None:
+            mean = joined.float().mean((2, 3), keepdim=True)
+        return x + self.out(joined * self.excite(mean))
 
 
 class MotionGuidedRefinement(nn.Module):
@@ -91,6 +98,30 @@ class MotionGuidedRefinement(nn.Module):
         motion = torch.cat((length, masks, torch.ones_like(masks)), 2)
         return torch.stack([gate(motion[:, k]) for k, gate in enumerate(self.gates)], 1)
 
+    def gather(
+        self, frames: torch.Tensor, exposures: torch.Tensor, flows: torch.Tensor, masks: torch.Tensor
+    ) -> torch.Tensor:
+        """Equations 16 to 18: the reference's features with its neighbours', (B,C,H/scale,W/scale), rounded up."""
+        frames, flows, masks = (
+            pad_to_multiple(x.flatten(0, 1), self.scale).unflatten(0, x.shape[:2]) for x in (frames, flows, masks)
+        )
+        # Flow and mask on the features' grid, both still in pixels of the frame.
+        flows, masks = (F.avg_pool2d(x.flatten(0, 1), self.scale).unflatten(0, x.shape[:2]) for x in (flows, masks))
+        reference, others = split_reference(self.encode(frames, exposures))
+        reference = reference[:, 0]
+        gated = self.gate(flows, masks) * warp_each(others, flows / self.scale, self.aligned)  # equation 18
+        gathered = gated.sum(1)
+        return self.combine(torch.cat((gathered, reference, gathered - reference), 1))
+
+    def correct(self, coarse: torch.Tensor, features: torch.Tensor) -> torch.Tensor:
+        """Coarse radiance (B,3,H,W) corrected by the enhanced features: (B,3,H,W) in [0,1]."""
+        h, w = coarse.shape[-2:]
+        base = pad_to_multiple(mu_law(coarse) if self.mulaw else coarse, self.scale)
+        condition = self.condition(F.pixel_unshuffle(base, self.scale))
+        residual = self.decoder(torch.cat((features, condition), 1)).float()
+        final = (base + F.pixel_shuffle(residual, self.scale))[..., :h, :w].clamp(0, 1)
+        return mu_law_inverse(final) if self.mulaw else final
+
     def forward(
         self,
         frames: torch.Tensor,
@@ -102,21 +133,4 @@ class MotionGuidedRefinement(nn.Module):
         """frames (B,N,3,H,W): code values in [0,1], ordered [prev..., ref, next...]; exposures (B,N), relative,
         shortest = 1; flows (B,N-1,2,H,W): refined, pixels; masks (B,N-1,1,H,W) in [0,1]; coarse (B,3,H,W): radiance.
         Returns radiance (B,3,H,W) in [0,1]."""
-        h, w = coarse.shape[-2:]
-        frames, flows, masks = (
-            pad_to_multiple(x.flatten(0, 1), self.scale).unflatten(0, x.shape[:2]) for x in (frames, flows, masks)
-        )
-        base = pad_to_multiple(mu_law(coarse) if self.mulaw else coarse, self.scale)
-        # Flow and mask on the features' grid, both still in pixels of the frame.
-        flows, masks = (F.avg_pool2d(x.flatten(0, 1), self.scale).unflatten(0, x.shape[:2]) for x in (flows, masks))
-
-        reference, others = split_reference(self.encode(frames, exposures))
-        reference = reference[:, 0]
-        gated = self.gate(flows, masks) * warp_each(others, flows / self.scale, self.aligned)  # equation 18
-        gathered = gated.sum(1)
-        features = self.enhance(self.combine(torch.cat((gathered, reference, gathered - reference), 1)))
-
-        condition = self.condition(F.pixel_unshuffle(base, self.scale))
-        residual = self.decoder(torch.cat((features, condition), 1)).float()
-        final = (base + F.pixel_shuffle(residual, self.scale))[..., :h, :w].clamp(0, 1)
-        return mu_law_inverse(final) if self.mulaw else final
+        return self.correct(coarse, self.enhance(self.gather(frames, exposures, flows, masks)))
