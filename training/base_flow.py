@@ -43,7 +43,9 @@ class BaseFlows:
         paths = [path.with_suffix(SUFFIX) for path in clips.paths]
         missing = [path for path in paths if not path.exists()]
         if missing:
-            raise OSError(f"{missing[0]} does not exist: run `python -m hdrweave.training.base_flow --shards FOLDER` first")
+            raise OSError(
+                f"{missing[0]} does not exist: run `python -m hdrweave.training.base_flow --shards FOLDER` first"
+            )
         self.files = [safe_open(str(path), framework="pt") for path in paths]
 
     def read(self, index: int, reference: int) -> tuple[torch.Tensor, torch.Tensor]:
