@@ -1,0 +1,24 @@
+"""Small F2HDR networks with random weights in which every branch has something to say, and files of them."""
+
+from dataclasses import asdict
+
+import torch
+from hdrweave.models import registry
+from hdrweave.models.f2hdr.system import F2HDR, F2HDRConfig
+
+ABOUT = dict(data="none", licence="CC0", command="none", figures={})
+
+
+def network(period: int = 2, seed: int = 0, **changes) -> F2HDR:
+    widths = dict(adapter_width=8, fusion_width=8, mask_width=4, refinement_width=16)
+    torch.manual_seed(seed)
+    net = F2HDR(F2HDRConfig(**{**widths, "neighbours": 2 * (period - 1), **changes})).eval()
+    for p in net.parameters():
+        if p.detach().abs().max() == 0:  # the last layer of a residual branch, and biases
+            torch.nn.init.normal_(p, std=0.03)
+    return net.requires_grad_(False)
+
+
+def register(name: str, net: F2HDR, folder) -> None:
+    """NAME.safetensors and its manifest in `folder`."""
+    registry.register(name, net, "f2hdr", asdict(net.config), folder, half=False, **ABOUT)
