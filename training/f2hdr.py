@@ -42,7 +42,9 @@ def recipe(period: int, **parts: bool) -> Recipe:
         loss=loss,
         windows={period: window(period)},
         kept=(Kept(name, "f2hdr", asdict(config)),),
-        rate=6e-4,
+        batch=4,
+        rate=1e-3,
+        warm_up=200,
     )
 
 

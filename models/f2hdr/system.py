@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from ...hdr.warp import inside
-from ..blocks import split_reference, warp_each
+from ..blocks import split_reference, start, warp_each
 from .adapter import FlowAdapter
 from .fusion import CoarseFusion
 from .motion_mask import PhysicalMotionMask
@@ -78,6 +78,7 @@ class F2HDR(nn.Module):
             )
             if c.mask:
                 self.mask = PhysicalMotionMask(c.mask_width, c.robust)
+        start(self)
 
     def adapt(self, frames: torch.Tensor, exposures: torch.Tensor, flows: torch.Tensor) -> torch.Tensor:
         """Base flows to refined flows, (B,K,2,H,W) in pixels."""

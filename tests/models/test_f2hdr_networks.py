@@ -220,9 +220,9 @@ def test_bfloat16_stays_close(config):
         exact = network(*given)
         with torch.autocast("cpu", torch.bfloat16):
             rough = network(*given)
-    for name, tolerance in {"flows": 0.1, "masks": 0.02, "coarse": 0.01, "refined": 0.01}.items():
+    for name, tolerance in {"flows": 0.02, "masks": 0.1, "coarse": 0.05, "refined": 0.05}.items():
         assert rough[name].dtype == torch.float32
-        assert (rough[name] - exact[name]).abs().mean() < tolerance, name
+        assert (rough[name] - exact[name]).abs().mean() < tolerance * exact[name].abs().mean(), name
 
 
 def test_a_few_steps_bring_the_result_nearer():

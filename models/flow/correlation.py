@@ -1,0 +1,30 @@
+"""Local correlation: how alike two feature maps are at every shift within a radius, and where they are most alike."""
+
+import torch
+import torch.nn.functional as F
+
+
+def shifts(radius: int) -> torch.Tensor:
+    """All (x, y) within `radius`, row by row: ((2r+1)^2,2)."""
+    y, x = torch.meshgrid(*(torch.arange(-radius, radius + 1),) * 2, indexing="ij")
+    return torch.stack((x.flatten(), y.flatten()), 1)
+
+
+def local_correlation(first: torch.Tensor, second: torch.Tensor, radius: int) -> torch.Tensor:
+    """Cosine between features at x in `first` and at x + shift in `second`: (N,C,H,W) twice -> float32 (N,(2r+1)^2,H,W).
+
+    Channels are ordered as `shifts`; beyond the border everything is 0. A sum of products for each shift: no copy of
+    the features is ever held for all shifts at once.
+    """
+    h, w = first.shape[-2:]
+    first, second = (F.normalize(x.float(), dim=1) for x in (first, second))
+    second = F.pad(second, (radius,) * 4)
+    places = [(radius + y, radius + x) for x, y in shifts(radius).tolist()]
+    return torch.stack([(first * second[..., y : y + h, x : x + w]).sum(1) for y, x in places], 1)
+
+
+def expected_shift(correlation: torch.Tensor, sharpness: torch.Tensor) -> torch.Tensor:
+    """Mean shift under softmax(sharpness * correlation), a soft-argmax: (N,(2r+1)^2,H,W) -> (N,2,H,W) in pixels."""
+    radius = (round(correlation.shape[1] ** 0.5) - 1) // 2
+    share = (sharpness * correlation).softmax(1)
+    return torch.einsum("nkhw,kc->nchw", share, shifts(radius).to(share))
