@@ -13,9 +13,9 @@ def network(period: int = 2, seed: int = 0, **changes) -> F2HDR:
     widths = dict(adapter_width=8, fusion_width=8, mask_width=4, refinement_width=16)
     torch.manual_seed(seed)
     net = F2HDR(F2HDRConfig(**{**widths, "neighbours": 2 * (period - 1), **changes})).eval()
-    for p in net.parameters():
-        if p.detach().abs().max() == 0:  # the last layer of a residual branch, and biases
-            torch.nn.init.normal_(p, std=0.03)
+    for layer in net.modules():
+        if hasattr(layer, "reset_parameters"):  # however F2HDR starts: also the last layers of residual branches
+            layer.reset_parameters()
     return net.requires_grad_(False)
 
 

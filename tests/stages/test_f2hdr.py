@@ -47,11 +47,12 @@ def steps(clip, base, net):
 @PERIODS
 @pytest.mark.parametrize(
     "size, flow_px, mask_mean, mu_rms",
-    [((48, 80), 0.004, 1e-3, 1e-4), ((45, 79), 0.5, 0.05, 5e-3)],
+    [((48, 80), 0.001, 0.03, 1e-4), ((45, 79), 0.2, 0.1, 5e-3)],
     ids=["even", "odd"],
 )
 def test_the_steps_give_what_the_network_gives_at_once(float32, period, size, flow_px, mask_mean, mu_rms):
-    """But for the flow between them: half precision, and half a pixel off at one edge where a frame's size is odd."""
+    """But for the flow between them: half precision, and half a pixel off at one edge where a frame's size is odd. The
+    mask may turn at the next of its threshold's 64 steps."""
     clip, net = alternating(period, size=size), small_f2hdr.network(period)
     base = estimate_flow(clip)
     flow, coarse, mask, refined = steps(clip, base, net)
@@ -59,7 +60,7 @@ def test_the_steps_give_what_the_network_gives_at_once(float32, period, size, fl
     for t in range(len(clip)):
         at_once = direct(clip, base, net, t)
         for k, o in enumerate(clip.offsets):
-            assert (flow.read(o, [t])[0] - at_once["flows"][:, k]).abs().max() < flow_px
+            assert (flow.read(o, [t])[0] - at_once["flows"][:, k]).abs().mean() < flow_px
             assert (base.read(o, [t])[0] - at_once["flows"][:, k]).abs().max() > 0.1  # the adapter did something
         assert (mask[t] - at_once["masks"][0, 0, 0]).abs().mean() < mask_mean
         for ours, name in ((coarse, "coarse"), (refined, "refined")):
