@@ -25,9 +25,15 @@ def _f2hdr(**parameters) -> nn.Module:
     return F2HDR(F2HDRConfig(**parameters))
 
 
+def _flow(**parameters) -> nn.Module:
+    from .flow.network import FlowConfig, FlowNetwork
+
+    return FlowNetwork(FlowConfig(**parameters))
+
+
 # What a weights file can name: constructors called with the parameters of its metadata. Imports inside, so that
 # listing networks loads none of them.
-ARCHITECTURES: dict[str, Callable[..., nn.Module]] = {"f2hdr": _f2hdr}
+ARCHITECTURES: dict[str, Callable[..., nn.Module]] = {"f2hdr": _f2hdr, "flow": _flow}
 
 
 def build(architecture: str, parameters: dict) -> nn.Module:
