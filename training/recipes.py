@@ -2,10 +2,11 @@
 
 from collections.abc import Callable
 
+from . import flow
 from .f2hdr import F2HDR_RECIPES
 from .recipe import Recipe
 
-RECIPES: dict[str, Callable[[], Recipe]] = {**F2HDR_RECIPES}
+RECIPES: dict[str, Callable[[], Recipe]] = {"base_flow": flow.recipe, **F2HDR_RECIPES}
 
 
 def recipe_named(name: str) -> Recipe:
