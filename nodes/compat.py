@@ -1,9 +1,15 @@
-"""Bridges to the running ComfyUI: newer keywords, progress, device. Nothing else in the pack knows the engine's version."""
+"""Bridges to the running ComfyUI: newer keywords, progress, device, weights. Nothing else knows the engine's version."""
 
 import inspect
+from contextlib import contextmanager
+from pathlib import Path
 
 import comfy.model_management
+import comfy.model_patcher
 import comfy.utils
+import folder_paths
+
+WEIGHTS_FOLDER = "hdrweave"  # in ComfyUI's models folder, and the key in its extra_model_paths.yaml
 
 
 def known(cls, *args, **kwargs):
@@ -28,3 +34,30 @@ def progress_bar():
 def device():
     """The device that ComfyUI wants networks and heavy tensor work on."""
     return comfy.model_management.get_torch_device()
+
+
+@contextmanager
+def on_device(network, work_memory: int):
+    """`network` on the device that ComfyUI wants it on; other models make room for it and for `work_memory` bytes."""
+    patcher = comfy.model_patcher.ModelPatcher(
+        network,
+        load_device=comfy.model_management.get_torch_device(),
+        offload_device=comfy.model_management.unet_offload_device(),
+    )
+    comfy.model_management.load_models_gpu([patcher], memory_required=work_memory, force_full_load=True)
+    yield patcher.model
+
+
+def register_weights_folder() -> None:
+    """Let ComfyUI list models/hdrweave, beside folders that the user has given this key, safetensors files only."""
+    folder_paths.add_model_folder_path(WEIGHTS_FOLDER, str(Path(folder_paths.models_dir) / WEIGHTS_FOLDER))
+    folder_paths.folder_names_and_paths[WEIGHTS_FOLDER][1].add(".safetensors")
+
+
+def weights_files() -> list[str]:
+    """Names of the files in the weights folders, as `models.registry.load` takes them."""
+    return [Path(name).as_posix() for name in folder_paths.get_filename_list(WEIGHTS_FOLDER)]
+
+
+def weights_folders() -> list[str]:
+    return folder_paths.get_folder_paths(WEIGHTS_FOLDER)

@@ -7,10 +7,11 @@ import torch
 from torch import nn
 
 from ..models import registry
+from .tiles import tiles
 
 PACKAGED = "packaged"
 F2HDR_BY_PERIOD = {2: "f2hdr_two", 3: "f2hdr_three"}
-BYTES_PER_PIXEL = 240  # of work memory, for each frame that F2HDR sees at once
+BYTES_PER_PIXEL = 400  # of work memory, for each frame that F2HDR sees at once: measured, the fusion takes most
 
 
 def load_f2hdr(period: int, weights: str = PACKAGED, folders: Sequence = ()) -> nn.Module:
@@ -65,9 +66,9 @@ def running(device: torch.device):
                 yield
 
 
-def work_memory(pixels: int, neighbours: int) -> int:
-    """Bytes that F2HDR needs beside its weights for windows of `pixels` pixels."""
-    return BYTES_PER_PIXEL * (neighbours + 1) * pixels
+def work_memory(size: tuple[int, int], neighbours: int) -> int:
+    """Bytes that F2HDR needs beside its weights for frames of `size`: it works on one tile at a time."""
+    return BYTES_PER_PIXEL * (neighbours + 1) * max(tile.pixels for tile in tiles(size))
 
 
 def device_of(network: nn.Module) -> torch.device:

@@ -1,6 +1,7 @@
 """Large frames in tiles: windows that overlap so far that their cores are what the whole frame would give."""
 
 from dataclasses import dataclass
+from math import prod
 
 import torch
 
@@ -15,6 +16,11 @@ class Tile:
 
     window: tuple[slice, slice]
     core: tuple[slice, slice]
+
+    @property
+    def pixels(self) -> int:
+        """Of the window."""
+        return prod(side.stop - side.start for side in self.window)
 
     def cut(self, picture: torch.Tensor) -> torch.Tensor:
         """The window of (...,H,W)."""

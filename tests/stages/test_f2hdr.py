@@ -121,10 +121,15 @@ def test_tiles_cover_the_frame_once(size):
         count[tile.place()] += 1
         assert tile.kept(tile.cut(count)).shape == count[tile.place()].shape
         assert all(w.start % 8 == 0 and c.start % 8 == 0 for w, c in zip(tile.window, tile.core, strict=True))
-        rows, columns = ((w.start, w.stop) for w in tile.window)
-        assert (rows[1] - rows[0]) * (columns[1] - columns[0]) < 3.6e6
+        assert tile.pixels == tile.cut(count).numel() < 3.6e6
     assert (count == 1).all()
     assert len(tiles.tiles(size)) == 1 or size[0] * size[1] > 1152 * 1920
+
+
+def test_work_memory_stays_below_8_gb_for_frames_of_any_size():
+    sizes = [(1080, 1920), (2160, 3840), (4320, 7680), (9000, 16000)]
+    needed = [networks.work_memory(size, 4) for size in sizes]
+    assert 4e9 < needed[0] < needed[1] < 8e9 and max(needed) < 8e9
 
 
 def test_the_mask_shows_what_moves_against_the_rest():

@@ -1,0 +1,125 @@
+"""F2HDR (CVPR 2026), a node for each step after the flow: Coarse Fusion, Physical Motion Mask, Motion-Guided Refinement."""
+
+from contextlib import contextmanager
+
+from comfy_api.latest import io
+
+from ..stages.f2hdr import coarse_fusion, motion_mask, refine
+from ..stages.networks import PACKAGED, load_f2hdr, work_memory
+from ..stages.normalize import normalize
+from .compat import known, on_device, progress_bar, weights_files, weights_folders
+from .preview import shown
+from .wires import CATEGORY, HDR, Exposures, Flow, rgb
+
+NORMALIZED = "A clip from Exposure Normalization (any other is normalized on the way); two or three exposures."
+ADAPTED = "Flow of this clip, best with the F2HDR adapter."
+
+
+def weights_input():
+    """The choice between packaged weights and the user's own."""
+    return io.Combo.Input(
+        "weights",
+        options=[PACKAGED, *weights_files()],
+        default=PACKAGED,
+        optional=True,
+        tooltip="packaged = the trained F2HDR that comes with the pack, for two or three exposures. Files are your own, "
+        "from ComfyUI's models/hdrweave folder; use the same in all F2HDR nodes.",
+    )
+
+
+@contextmanager
+def f2hdr_network(period: int, size: tuple[int, int], weights: str):
+    """F2HDR for exposures of `period` and frames of `size`, on ComfyUI's device."""
+    network = load_f2hdr(period, weights, weights_folders())
+    with on_device(network, work_memory(size, network.config.neighbours)) as loaded:
+        yield loaded
+
+
+class CoarseFusion(io.ComfyNode):
+    @classmethod
+    def define_schema(cls):
+        return known(
+            io.Schema,
+            node_id="HDRWeave_CoarseFusion",
+            display_name="Coarse Fusion",
+            category=CATEGORY,
+            description="First stage of F2HDR: each frame averaged with its neighbours, warped and as they are, by learned "
+            "weights.",
+            search_aliases=["F2HDR", "hdr fusion", "learned merge", "deghost", "stage I"],
+            inputs=[
+                Exposures.Input("exposures", tooltip=NORMALIZED),
+                Flow.Input("flow", tooltip=ADAPTED),
+                weights_input(),
+            ],
+            outputs=[io.Image.Output("hdr", display_name="hdr", tooltip=f"The coarse result. {HDR}")],
+        )
+
+    @classmethod
+    def execute(cls, exposures, flow, weights=PACKAGED) -> io.NodeOutput:
+        with f2hdr_network(exposures.period, exposures.size, weights) as network:
+            return io.NodeOutput(coarse_fusion(normalize(exposures), flow, network, progress_bar()))
+
+
+class PhysicalMotionMask(io.ComfyNode):
+    @classmethod
+    def define_schema(cls):
+        return known(
+            io.Schema,
+            node_id="HDRWeave_PhysicalMotionMask",
+            display_name="Physical Motion Mask",
+            category=CATEGORY,
+            description="Where motion stands out of a frame's, from shift, divergence, curl and shear of the flow: where "
+            "ghosts are likely.",
+            search_aliases=["F2HDR", "motion segmentation", "ghost mask", "otsu", "moving objects"],
+            inputs=[Flow.Input("flow", tooltip=ADAPTED), weights_input()],
+            outputs=[
+                io.Mask.Output(
+                    "mask",
+                    display_name="mask",
+                    tooltip="One a frame, in [0,1]: 1 = moves unlike the rest, towards any neighbour; 0 = moves little, or "
+                    "with the frame.",
+                )
+            ],
+        )
+
+    @classmethod
+    def execute(cls, flow, weights=PACKAGED) -> io.NodeOutput:
+        with f2hdr_network(len(flow.offsets) // 2 + 1, flow.size, weights) as network:
+            mask = motion_mask(flow, network, progress_bar())
+        middle = mask[len(mask) // 2]
+        return io.NodeOutput(mask, ui=shown(cls, middle[None, :, :, None].expand(-1, -1, -1, 3), ""))
+
+
+class MotionGuidedRefinement(io.ComfyNode):
+    @classmethod
+    def define_schema(cls):
+        return known(
+            io.Schema,
+            node_id="HDRWeave_MotionGuidedRefinement",
+            display_name="Motion-Guided Refinement",
+            category=CATEGORY,
+            description="Second stage of F2HDR: corrects a coarse HDR result by the neighbours' features, let through as "
+            "the motion mask says.",
+            search_aliases=["F2HDR", "deghost", "hdr refinement", "stage II"],
+            inputs=[
+                Exposures.Input("exposures", tooltip=NORMALIZED),
+                Flow.Input("flow", tooltip=f"{ADAPTED} The one that the coarse result and the mask were made with."),
+                io.Mask.Input(
+                    "mask", tooltip="From Physical Motion Mask: one a frame, of the frame's size, 1 = moves."
+                ),
+                io.Image.Input("hdr", tooltip=f"From Coarse Fusion. {HDR}"),
+                weights_input(),
+            ],
+            outputs=[
+                io.Image.Output(
+                    "refined",
+                    display_name="hdr",
+                    tooltip="The refined result, scene-linear Rec.709 in [0,1]; 1.0 is where the shortest exposure clips.",
+                )
+            ],
+        )
+
+    @classmethod
+    def execute(cls, exposures, flow, mask, hdr, weights=PACKAGED) -> io.NodeOutput:
+        with f2hdr_network(exposures.period, exposures.size, weights) as network:
+            return io.NodeOutput(refine(normalize(exposures), flow, mask, rgb(hdr, "hdr"), network, progress_bar()))

@@ -1,0 +1,90 @@
+"""F2HDR's nodes inside the real engine: a user's weights, ComfyUI's memory management, the results of the stages."""
+
+import json
+import subprocess
+
+import comfy_client
+import pytest
+
+IN_ENGINE = """
+import importlib.util, json, sys
+from pathlib import Path
+root, folder = Path({root!r}), Path({folder!r})
+sys.path[:0] = [".", str(root / "tests")]
+sys.argv = ["main.py", "--cpu"]
+import comfy.options
+comfy.options.enable_args_parsing()
+import utils.extra_config  # before anything that imports ComfyUI's comfy/utils.py under this name
+import folder_paths, torch
+import comfy.model_management
+spec = importlib.util.spec_from_file_location("hdrweave", root / "__init__.py", submodule_search_locations=[str(root)])
+module = sys.modules["hdrweave"] = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(module)
+
+from hdrweave.nodes import compat, f2hdr as nodes
+from hdrweave.stages import f2hdr as stages
+from hdrweave.stages.flow import estimate_flow
+from hdrweave.stages.networks import load_f2hdr
+import small_f2hdr
+from moving_texture import captured, radiance, sequence
+
+torch.set_num_threads(1)
+small_f2hdr.register("mine", small_f2hdr.network(), folder / "weights" / "take2")
+(folder / "weights" / "notes.txt").write_text("not weights")
+folder_paths.set_temp_directory(str(folder / "temp"))
+folder_paths.models_dir = str(folder / "models")
+folder_paths.add_model_folder_path("hdrweave", str(folder / "weights"))
+compat.register_weights_folder()
+compat.register_weights_folder()
+exposures = [1.0, 8.0] * 2
+clip = sequence(captured(radiance(4, (32, 48), 3.0), exposures), exposures, period=2)
+flow = estimate_flow(clip)
+loaded, load = [], comfy.model_management.load_models_gpu
+comfy.model_management.load_models_gpu = lambda models, **kw: (loaded.append(kw), load(models, **kw))[1]
+with torch.inference_mode():
+    name = "take2/mine.safetensors"
+    coarse = nodes.CoarseFusion.execute(clip, flow, name)[0]
+    shown = nodes.PhysicalMotionMask.execute(flow, name)
+    mask, picture = shown[0], shown.ui["images"][0]["filename"]
+    refined = nodes.MotionGuidedRefinement.execute(clip, flow, mask.half(), coarse.half(), name)[0]
+network = load_f2hdr(2, name, [folder / "weights"])
+expected = stages.coarse_fusion(clip, flow, network)
+expected_mask = stages.motion_mask(flow, network)
+told = []
+for call in (
+    lambda: nodes.CoarseFusion.execute(clip, flow, "other.safetensors"),
+    lambda: nodes.PhysicalMotionMask.execute(estimate_flow(clip.with_(period=4))),
+):
+    try:
+        call()
+    except (OSError, ValueError) as error:
+        told.append(str(error))
+schemas = [n.GET_SCHEMA() for n in (nodes.CoarseFusion, nodes.PhysicalMotionMask, nodes.MotionGuidedRefinement)]
+print(json.dumps(dict(
+    equal=[torch.equal(coarse, expected), torch.equal(mask, expected_mask)],
+    refined=float((refined - stages.refine(clip, flow, mask, coarse, network)).abs().max()),
+    picture=(folder / "temp" / picture).is_file(),
+    folders=compat.weights_folders(),
+    options=[next(i.options for i in s.inputs if i.id == "weights") for s in schemas],
+    room=[kw["memory_required"] for kw in loaded],
+    told=told,
+)))
+"""
+
+
+@pytest.mark.engine
+def test_the_nodes_do_what_the_stages_do_with_the_users_weights(tmp_path):
+    if not (comfy_client.ENGINE / "extra.yaml").is_file():
+        pytest.skip("there is no engine: run scripts/setup_engine.sh")
+    done = subprocess.run(
+        [comfy_client.ENGINE / "venv/bin/python", "-c", IN_ENGINE.format(root=str(comfy_client.ROOT), folder=str(tmp_path))],
+        cwd=comfy_client.ENGINE / "ComfyUI", capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-3000:]
+    found = json.loads(done.stdout.splitlines()[-1])
+    assert found["equal"] == [True, True] and found["refined"] < 0.01 and found["picture"]
+    assert found["folders"] == [str(tmp_path / "weights"), str(tmp_path / "models" / "hdrweave")]
+    assert found["options"] == [["packaged", "take2/mine.safetensors"]] * 3
+    assert len(found["room"]) == 3 and min(found["room"]) > 32 * 48 * 3 * 100
+    assert "no weights called 'other.safetensors'" in found["told"][0]
+    assert "packaged weights are for 2 or 3" in found["told"][1]
