@@ -33,8 +33,13 @@ def group(title, x, y, width, height, color=LINEAR):
     return {"title": title, "bounding": [x, y, width, height], "color": color}
 
 
-def classical(pattern: str, path: str, intro: str) -> dict:
-    """Load -> normalize -> flow -> warp -> merge -> save; the same for every number of exposures."""
+def pipeline(pattern: str, path: str, intro: str, look: str, hdr: str, width: int, method: dict) -> dict:
+    """What every reconstruction is surrounded by: load and check the clip, normalize it, save and judge the result.
+
+    method: nodes, links and groups of the reconstruction, which stand in the `width` pixels from x = 1300 on. It has the
+    nodes `flow` and `warp`, whose inputs from outside are linked here. hdr: the output that is the result.
+    """
+    x = 1340 + width
     nodes = [
         note("intro", 20, 60, 400, 400, "Read me", intro),
         node("load", ".LoadAlternatingExposures", 20, 500, 400, 600, path=path, pattern=pattern),
@@ -43,45 +48,81 @@ def classical(pattern: str, path: str, intro: str) -> dict:
         node("check", ".ExposureCheck", 480, 340, 780, 540),
         node("checked", "PreviewAny", 480, 920, 780, 180, "Do pattern and pixels agree?"),
         node("normalize", ".ExposureNormalization", 1320, 60, 340, 100),
-        node("flow", ".Flow", 1320, 220, 340, 80),
-        node("warp", ".WarpNeighbours", 1320, 360, 340, 80),
-        node("merge", ".WeightedMerge", 1320, 580, 340, 200),
-        note("linear", 1320, 820, 340, 280, "Where values are linear", LINEAR_NOTE),
-        node("save", ".SaveHDRSequence", 1740, 60, 400, 520),
-        note("look", 2180, 60, 340, 520, "What to look at", LOOK_NOTE),
-        node("tonemap", ".MuLawTonemap", 1740, 680, 400, 420, mu=500.0, peak=0.0, even_size=True),
-        node("video", "CreateVideo", 2180, 680, 340, 100),
-        node("save_video", "SaveVideo", 2180, 820, 340, 280, filename_prefix="HDRWeave/tonemapped"),
-        node("strip", ".ExposureStrip", 2600, 60, 620, 500),
-        node("save_strip", "SaveImage", 2600, 600, 620, 500, filename_prefix="HDRWeave/contact_sheet"),
-        node("report", ".RecoveryReport", 3260, 60, 560, 640),
-        node("words", "PreviewAny", 3260, 740, 560, 360, "Recovery in words"),
+        *method["nodes"],
+        node("save", ".SaveHDRSequence", x + 20, 60, 400, 520),
+        note("look", x + 460, 60, 340, 520, "What to look at", look),
+        node("tonemap", ".MuLawTonemap", x + 20, 680, 400, 420, mu=500.0, peak=0.0, even_size=True),
+        node("video", "CreateVideo", x + 460, 680, 340, 100),
+        node("save_video", "SaveVideo", x + 460, 820, 340, 280, filename_prefix="HDRWeave/tonemapped"),
+        node("strip", ".ExposureStrip", x + 880, 60, 620, 500),
+        node("save_strip", "SaveImage", x + 880, 600, 620, 500, filename_prefix="HDRWeave/contact_sheet"),
+        node("report", ".RecoveryReport", x + 1540, 60, 560, 640),
+        node("words", "PreviewAny", x + 1540, 740, 560, 360, "Recovery in words"),
     ]
     links = [
         *("load.exposures -> detect.exposures", "detect.report -> found.source"),
         *("load.exposures -> check.exposures", "check.report -> checked.source"),
         *("load.exposures -> normalize.exposures", "normalize.exposures -> flow.exposures"),
-        *("normalize.exposures -> warp.exposures", "flow.flow -> warp.flow"),
-        *("normalize.exposures -> merge.exposures", "warp.candidates -> merge.candidates"),
-        *("merge.hdr -> save.hdr", "normalize.exposures -> save.exposures"),
-        *("merge.hdr -> tonemap.image", "tonemap.image -> video.images", "load.fps -> video.fps"),
-        *("video.VIDEO -> save_video.video", "merge.hdr -> strip.hdr", "normalize.exposures -> strip.exposures"),
-        *("strip.strip -> save_strip.images", "normalize.exposures -> report.exposures", "merge.hdr -> report.hdr"),
+        *method["links"],
+        *(f"{hdr} -> save.hdr", "normalize.exposures -> save.exposures"),
+        *(f"{hdr} -> tonemap.image", "tonemap.image -> video.images", "load.fps -> video.fps"),
+        *("video.VIDEO -> save_video.video", f"{hdr} -> strip.hdr", "normalize.exposures -> strip.exposures"),
+        *("strip.strip -> save_strip.images", "normalize.exposures -> report.exposures", f"{hdr} -> report.hdr"),
         *("warp.candidates -> report.candidates", "report.report -> words.source"),
     ]
     groups = [
         group("1  The clip", 0, -20, 440, 1140, INPUT),
         group("2  Is the exposure pattern right?", 460, -20, 820, 1140, PICTURES),
-        group("3  Align the neighbours", 1300, -20, 380, 500),
-        group("4  Merge", 1300, 500, 380, 620),
-        group("5  Save the HDR frames", 1720, -20, 820, 620),
-        group("6  A video to watch", 1720, 620, 820, 500, PICTURES),
-        group("7  Judge the result", 2580, -20, 1260, 1140, PICTURES),
+        *method["groups"],
+        group("5  Save the HDR frames", x, -20, 820, 620),
+        group("6  A video to watch", x, 620, 820, 500, PICTURES),
+        group("7  Judge the result", x + 860, -20, 1260, 1140, PICTURES),
     ]
     return {"nodes": nodes, "links": links, "groups": groups}
 
 
-LINEAR_NOTE = """The wire from **Weighted Merge** carries scene-linear light, never clamped: 1.0 is where the shortest
+def classical(pattern: str, path: str, intro: str) -> dict:
+    """Load -> normalize -> flow -> warp -> merge -> save; the same for every number of exposures."""
+    method = {
+        "nodes": [
+            node("flow", ".Flow", 1320, 220, 340, 80),
+            node("warp", ".WarpNeighbours", 1320, 360, 340, 80),
+            node("merge", ".WeightedMerge", 1320, 580, 340, 200),
+            note("linear", 1320, 820, 340, 280, "Where values are linear", LINEAR_NOTE.format("Weighted Merge")),
+        ],
+        "links": [
+            *("normalize.exposures -> warp.exposures", "flow.flow -> warp.flow"),
+            *("normalize.exposures -> merge.exposures", "warp.candidates -> merge.candidates"),
+        ],
+        "groups": [group("3  Align the neighbours", 1300, -20, 380, 500), group("4  Merge", 1300, 500, 380, 620)],
+    }
+    return pipeline(pattern, path, intro, LOOK_NOTE, "merge.hdr", 380, method)
+
+
+def f2hdr(pattern: str, path: str, intro: str) -> dict:
+    """Load -> normalize -> flow with adapter -> coarse fusion -> motion mask -> refinement -> save."""
+    exposures = [f"normalize.exposures -> {key}.exposures" for key in ("coarse", "refine", "warp")]
+    flows = [f"flow.flow -> {key}.flow" for key in ("coarse", "mask", "refine", "warp")]
+    linear = LINEAR_NOTE.format("Motion-Guided Refinement")
+    method = {
+        "nodes": [
+            node("flow", ".Flow", 1320, 220, 340, 110, method="DIS medium + F2HDR adapter"),
+            node("warp", ".WarpNeighbours", 1320, 420, 340, 80, "Warp Neighbours (for the report only)"),
+            note("linear", 1320, 640, 340, 460, "Where values are linear", linear),
+            node("coarse", ".CoarseFusion", 1720, 60, 340, 110),
+            node("mask", ".PhysicalMotionMask", 1720, 270, 340, 460),
+            node("refine", ".MotionGuidedRefinement", 1720, 830, 340, 160),
+        ],
+        "links": [*exposures, *flows, "mask.mask -> refine.mask", "coarse.hdr -> refine.hdr"],
+        "groups": [
+            group("3  Align the neighbours", 1300, -20, 380, 1140),
+            group("4  Fuse, find the motion, refine", 1700, -20, 380, 1140),
+        ],
+    }
+    return pipeline(pattern, path, intro, F2HDR_LOOK_NOTE, "refine.hdr", 780, method)
+
+
+LINEAR_NOTE = """The wire from **{}** carries scene-linear light, never clamped: 1.0 is where the shortest
 exposure clips.
 
 *Save HDR Sequence* writes it as OpenEXR, by default with 1.0 at the white of the longest exposure, so that recovered
@@ -94,6 +135,16 @@ LOOK_NOTE = """- **Exposure Strip**: going down to -4 EV, do lamps, sky and sun 
 - *Detect Exposure Pattern* is there to compare. Wire its **exposures** on instead of the loader's when frames were
   dropped and the pattern that you wrote no longer fits.
 - **Flicker** from frame to frame: the measured ratio or the response is wrong; see group 2."""
+
+F2HDR_LOOK_NOTE = """- **Exposure Strip**: going down to -4 EV, do lamps, sky and sun show detail where the long
+  exposure was white?
+- **Physical Motion Mask** shows the middle frame: white is what moves unlike the rest. Ghosts outside of it come from the
+  flow; look at it with *Flow View*.
+- What did each step add? Wire the **hdr** of *Coarse Fusion* to *Exposure Strip*, or choose a method without adapter in
+  *Flow*.
+- *Detect Exposure Pattern* is there to compare. Wire its **exposures** on instead of the loader's when frames were
+  dropped and the pattern that you wrote no longer fits.
+- Four exposures and more: take the workflow *classical_hdr*."""
 
 TWO = """**Classical HDR, two exposures.** Video whose frames alternate short, long, short, long … becomes scene-linear
 HDR, one HDR frame for every frame.
@@ -116,6 +167,17 @@ put your own clip there, or connect *Load Video* and leave it empty.
 `auto`. Each frame is completed from two frames on both sides, so fast motion is harder than with two exposures.
 
 Results lie in ComfyUI's output folder under *HDRWeave*."""
+
+F2HDR_INTRO = """**F2HDR** (CVPR 2026), with weights that come with the pack. Video whose frames alternate between two
+exposures, or go through three in turn, becomes scene-linear HDR, one HDR frame for every frame.
+
+**Input**: a video or an image sequence, each frame whole and with one exposure. *path* names the small sample that
+comes with the pack; put your own clip there, or connect *Load Video* and leave it empty.
+
+**pattern** `auto` measures the exposures. If you know them, write them: `-3,0` (EV), `1/500,1/60` or `ISO 100,800`.
+
+Flow is corrected by a learned **adapter**, all frames are **fused**, a **mask** finds what moves, and the fusion is
+**refined** there. Results lie in ComfyUI's output folder under *HDRWeave*."""
 
 WORKFLOWS = {
     "classical_hdr": classical("auto", "sample_alternating.mp4", TWO),
