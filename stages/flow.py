@@ -1,4 +1,5 @@
-"""Flow between frames of different exposure: OpenCV DIS on exposure-matched luma, both ways, with a confidence.
+"""Flow between frames of different exposure: OpenCV DIS on exposure-matched luma, both ways, with a confidence; a
+network can correct both.
 
 Where the pair shows nothing to match, because the longer exposure clips or the shorter one is buried in noise, the motion
 is taken over from a *bridge*: the flow between the two frames of the neighbour's own exposure that enclose the reference,
@@ -8,6 +9,7 @@ which see those areas alike (the idea of Kang et al. 2003 and Kalantari et al. 2
 import numpy as np
 import torch
 import torch.nn.functional as F
+from torch import nn
 
 from ..hdr.boxes import box_mean
 from ..hdr.cv import cv2
@@ -16,6 +18,7 @@ from ..hdr.frames import allocate
 from ..hdr.masks import forward_backward_consistency
 from ..hdr.sequence import ExposureSequence, FlowField
 from ..hdr.warp import warp
+from .networks import device_of, running
 from .run import Progress, quiet, windows
 
 PRESETS = ("ultrafast", "fast", "medium")
@@ -119,11 +122,26 @@ def _flow_pair(pairs: PairFlow, t: int, n: int, other: int) -> tuple[tuple[torch
     )
 
 
-def estimate_flow(sequence: ExposureSequence, preset: str = "medium", progress: Progress = quiet) -> FlowField:
+def _corrected(network: nn.Module, pairs: PairFlow, t: int, others: tuple[int, ...], found):
+    """`found`, flow and confidence from reference t to each of `others`, as the network puts them right."""
+    device = device_of(network)
+    frames = torch.stack([pairs.frame(k) for k in (t, *others)]).movedim(-1, 1).to(device)
+    exposures = pairs.sequence.exposures.to(device)
+    own, theirs = exposures[[t] * len(others)], exposures[list(others)]
+    start, confidence = (torch.cat(x).to(device) for x in zip(*found, strict=True))
+    with running(device):
+        out = network(frames[:1].expand_as(frames[1:]), frames[1:], torch.stack((own, theirs), 1), start, confidence)
+    return tuple(zip(out["flow"].cpu().split(1), out["logit"].float().sigmoid().cpu().split(1), strict=True))
+
+
+def estimate_flow(
+    sequence: ExposureSequence, preset: str = "medium", progress: Progress = quiet, network: nn.Module | None = None
+) -> FlowField:
     """DIS flow from every frame to its neighbours on both sides (`sequence.offsets`) with forward-backward confidence.
 
-    `sequence` is normalized (gamma 2.2). `preset` trades time for accuracy. Returned on a grid of half the working size in
-    half precision: DIS itself ends at half resolution, so nothing is lost.
+    `sequence` is normalized (gamma 2.2). `preset` trades time for accuracy. network: a `models.flow.network.FlowNetwork`
+    that corrects flow and confidence, on the device where it is; frames are small enough to need no tiles. Returned on a
+    grid of half the working size in half precision: DIS itself ends at half resolution, so nothing is lost.
     """
     if sequence.period < 2:
         raise ValueError("the clip has one exposure only: give its exposure pattern, or let it be detected")
@@ -138,7 +156,10 @@ def estimate_flow(sequence: ExposureSequence, preset: str = "medium", progress: 
         t = window[0]
         for offset in range(1, sequence.period):
             both = (offset, offset - sequence.period)  # after and before the reference, same exposure
-            found = _flow_pair(pairs, t, *(sequence.neighbour(t, o) for o in both))
+            others = tuple(sequence.neighbour(t, o) for o in both)
+            found = _flow_pair(pairs, t, *others)
+            if network is not None:
+                found = _corrected(network, pairs, t, others, found)
             for o, (full, sure) in zip(both, found, strict=True):
                 flow[o][t] = F.interpolate(full * scale, size=(h, w), mode="area")[0]
                 confidence[o][t] = F.interpolate(sure, size=(h, w), mode="area")[0]

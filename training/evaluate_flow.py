@@ -1,0 +1,201 @@
+"""How good a flow is, held against exact motion: `python -m hdrweave.training.evaluate_flow --clips DIR --json FILE`.
+
+Judges clips whose layers are known (`training.clips`), on the inner frames and towards all their neighbours:
+end-point error, in pixels: its mean, its quartile and its median; and what is fetched along the flow, the true neighbour
+against the true reference: PSNR in the mu-law domain, over the pixels that are to be seen in both. Figures are those of
+every frame and neighbour, averaged.
+"""
+
+import argparse
+import json
+import math
+from collections import defaultdict
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+
+from ..hdr.atomic import atomic_path
+from ..hdr.boxes import box_mean
+from ..hdr.cv import cv2
+from ..hdr.exposure import luma
+from ..hdr.masks import clipped
+from ..hdr.metrics import psnr_mu
+from ..hdr.sequence import ExposureSequence, FlowField
+from ..hdr.tonemap import mu_law
+from ..hdr.warp import inside, warp
+from ..models import registry
+from ..stages.flow import PairFlow, estimate_flow
+from ..stages.normalize import normalize
+from .clips import EvaluationClip, read_clip
+from .evaluate import clip_folders, finite
+from .evaluate_view import aligned
+from .flow import RIGHT
+from .judge import inner_frames, means
+
+REGIONS = {
+    "all": "every pixel",
+    "textured": "seen in both frames, local contrast in the mu-law domain above 2 %",
+    "clipped": "seen in both frames, clipped in at least one",
+    "occluded": "covered in the neighbour, or outside of it",
+}
+TEXTURE = 0.02  # standard deviation of mu-law luma in 7x7 pixels
+FEWEST = 64  # pixels of a region in a frame, below which the frame says nothing about it
+FIGURES = {"epe": 2, "epe_25": 3, "epe_50": 3, "warping_psnr": 2, "brier": 3}  # digits shown
+Estimator = Callable[[ExposureSequence], FlowField]
+
+
+def plain_dis(sequence: ExposureSequence) -> FlowField:
+    """DIS without the bridge between frames of one exposure, stored as `estimate_flow` stores; confidence 1."""
+    pairs = PairFlow(sequence, "medium")
+    if pairs.size != sequence.size:
+        raise ValueError(f"{sequence.source} is larger than the flow's working size: judge smaller clips")
+    half = [(s + 1) // 2 for s in sequence.size]
+    fields = {
+        o: torch.cat([pairs.flow(t, sequence.neighbour(t, o)) for t in range(len(sequence))]) for o in sequence.offsets
+    }
+    flow = {o: F.interpolate(field, half, mode="area").half() for o, field in fields.items()}
+    return FlowField(sequence.size, flow, {o: torch.ones_like(field[:, :1]) for o, field in flow.items()})
+
+
+def regions(clip: EvaluationClip, t: int, n: int, exact: torch.Tensor) -> dict[str, torch.Tensor]:
+    """Masks (H,W) for the flow `exact` (2,H,W) from frame t to n: those of REGIONS."""
+    hidden = clip.occluded(t, n)
+    brightness = luma(mu_law(clip.hdr[t]))[None, None]
+    spread = (box_mean(brightness.square(), 7) - box_mean(brightness, 7).square()).clamp(min=0).sqrt()[0, 0]
+    cut = [clipped(clip.ldr[k]).movedim(-1, 0)[None] for k in (t, n)]
+    either = torch.maximum(cut[0], warp(cut[1], exact[None], mode="nearest"))[0, 0] > 0
+    return {
+        "all": torch.ones_like(hidden),
+        "textured": ~hidden & (spread > TEXTURE),
+        "clipped": ~hidden & either,
+        "occluded": hidden,
+    }
+
+
+def judge_pair(clip: EvaluationClip, t: int, n: int, flow: torch.Tensor, sure: torch.Tensor) -> dict[str, dict]:
+    """Figures by region of a flow (2,H,W) from frame t to n and its confidence (1,H,W)."""
+    exact = clip.flow(t, n)
+    error = (flow - exact).norm(dim=0)
+    fetched = warp(clip.hdr[n].movedim(-1, 0)[None], flow[None])[0].movedim(0, -1)
+    seen = ~clip.occluded(t, n)
+    miss = (sure * inside(flow[None])[0])[0] - ((error < RIGHT) & seen).float()
+    found = {}
+    for name, region in regions(clip, t, n, exact).items():
+        if region.sum() < FEWEST:
+            continue
+        errors = error[region]
+        quarter, half = (float(errors.quantile(share)) for share in (0.25, 0.5))
+        found[name] = {"epe": float(errors.mean()), "epe_25": quarter, "epe_50": half}
+        found[name]["brier"] = float(miss[region].square().mean())
+        if (region & seen).sum() >= FEWEST:
+            found[name]["warping_psnr"] = psnr_mu(fetched[region & seen], clip.hdr[t][region & seen])
+    return found
+
+
+def judge_clip(clip: EvaluationClip, estimator: Estimator) -> list[dict[str, dict]]:
+    """`judge_pair` for all inner frames and their neighbours. Raises ValueError for clips without truth."""
+    if clip.hdr is None or clip.labels is None:
+        raise ValueError(f"{clip.name} has no gt.npy or no flow.npz: flow can be judged on synthetic clips only")
+    sequence = normalize(clip.sequence())
+    field = estimator(sequence)
+    judged = []
+    for t in inner_frames(len(sequence), clip.period):
+        for offset in sequence.offsets:
+            flow, sure = (x[0] for x in field.read(offset, [t]))
+            judged.append(judge_pair(clip, t, t + offset, flow, sure))
+    return judged
+
+
+def by_region(judged: list[dict[str, dict]]) -> dict[str, dict[str, float]]:
+    return {name: means([pair[name] for pair in judged if name in pair]) for name in REGIONS}
+
+
+def evaluate(folders: dict[str, list[Path]], methods: dict[str, Estimator]) -> dict:
+    """The report: for each method figures by split, by frame size, and over all clips."""
+    found = {name: defaultdict(list) for name in methods}
+    for split, paths in folders.items():
+        for path in paths:
+            clip = read_clip(path)
+            size = f"{clip.ldr.shape[2]}x{clip.ldr.shape[1]}"
+            for name, estimator in methods.items():
+                judged = judge_clip(clip, estimator)
+                for group in ("mean", split, size):
+                    found[name][group] += judged
+            print(clip.name, flush=True)
+    figures = {name: {group: by_region(judged) for group, judged in groups.items()} for name, groups in found.items()}
+    return {"regions": REGIONS, "methods": figures}
+
+
+def table(report: dict) -> str:
+    """A report as text: a row for each group and method, a column for each figure and region."""
+    methods = report["methods"]
+    shown = [
+        (region, figure)
+        for region in REGIONS
+        for figure in FIGURES
+        if not (figure == "warping_psnr" and region == "occluded") and (figure != "brier" or region == "all")
+    ]
+    words = {"epe": "EPE", "epe_25": "25 %", "epe_50": "50 %", "warping_psnr": "dB", "brier": "Brier"}
+    rows = [["", "method", *(f"{region} {words[f]}" if f == "epe" else words[f] for region, f in shown)]]
+    for group in next(iter(methods.values())):
+        for k, (name, groups) in enumerate(methods.items()):
+            values = (groups[group][region].get(figure, math.nan) for region, figure in shown)
+            cells = [
+                "-" if math.isnan(v) else f"{v:.{FIGURES[figure]}f}"
+                for v, (_, figure) in zip(values, shown, strict=True)
+            ]
+            rows.append(["" if k else group, name, *cells])
+    about = "\n".join(f"{region}: {meaning}" for region, meaning in REGIONS.items())
+    return (
+        f"End-point error in pixels (mean, 25th and 50th percentile) and PSNR of the warped neighbour.\n{about}\n"
+        f"Brier: mean square of confidence less truth (error below {RIGHT} px and seen in both)\n\n{aligned(rows)}"
+    )
+
+
+def chosen(names: str, weights: str) -> dict[str, Estimator]:
+    """plain, dis, network, with commas between; weights: of the network, a file or a name in the package."""
+
+    def corrected() -> Estimator:
+        path = Path(weights)
+        network = registry.read_network(path, "flow") if path.is_file() else registry.load(weights, (), "flow")
+        network = network.to(memory_format=torch.channels_last)
+        return lambda sequence: estimate_flow(sequence, network=network)
+
+    makers = {"plain": lambda: plain_dis, "dis": lambda: estimate_flow, "network": corrected}
+    wanted = [name.strip() for name in names.split(",")]
+    unknown = [name for name in wanted if name not in makers]
+    if unknown:
+        raise ValueError(f"method {unknown[0]!r} is unknown: choose from {', '.join(makers)}")
+    return {name: makers[name]() for name in wanted}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--clips", required=True, help="folder of clips, <split>/<scene>, with gt.npy and flow.npz")
+    parser.add_argument(
+        "--methods", default="plain,dis,network", help="plain (DIS alone), dis (with the bridge), network"
+    )
+    parser.add_argument("--weights", default="base_flow", help="of the network: a file, or a name in the package")
+    parser.add_argument("--json", type=Path, help="file for all figures")
+    parser.add_argument("--splits", type=lambda names: names.split(","), help="with commas between, default all")
+    parser.add_argument("--limit", type=int, help="clips of each split, default all")
+    parser.add_argument("--threads", type=int, default=2, help="CPU threads of PyTorch and OpenCV")
+    arguments = parser.parse_args()
+    torch.set_num_threads(arguments.threads)
+    cv2().setNumThreads(arguments.threads)
+    try:
+        methods = chosen(arguments.methods, arguments.weights)
+        report = evaluate(clip_folders(arguments.clips, arguments.splits, arguments.limit), methods)
+    except (ValueError, OSError) as error:
+        parser.error(str(error))
+    print("\n" + table(report))
+    if arguments.json:
+        arguments.json.parent.mkdir(parents=True, exist_ok=True)
+        with atomic_path(arguments.json) as path:
+            path.write_text(json.dumps(finite(report), indent=1))
+
+
+if __name__ == "__main__":
+    main()
