@@ -15,7 +15,8 @@ SCHEMAS = f"""
 
 {TAG}
 if not _has_ops():
-    _cpu_schemas = torch.library.Library("torchvision", "DEF")
+    from torch import library
+    _cpu_schemas = library.Library("torchvision", "DEF")
     for _op in ("nms", "qnms"):
         _cpu_schemas.define(_op + "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
 """
