@@ -10,6 +10,16 @@ def shifts(radius: int) -> torch.Tensor:
     return torch.stack((x.flatten(), y.flatten()), 1)
 
 
+def standardised(features: torch.Tensor) -> torch.Tensor:
+    """Features (N,C,H,W) less their mean over the frame, over their deviation: float32.
+
+    What all pixels share, such as the exposure, would make all of them alike.
+    """
+    features = features.float()
+    centred = features - features.mean((2, 3), keepdim=True)
+    return centred / (centred.square().mean((2, 3), keepdim=True) + 1e-4).sqrt()
+
+
 def local_correlation(first: torch.Tensor, second: torch.Tensor, radius: int) -> torch.Tensor:
     """Cosine between features at x in `first` and at x + shift in `second`: (N,C,H,W) twice -> float32 (N,(2r+1)^2,H,W).
 

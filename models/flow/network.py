@@ -18,7 +18,7 @@ from ...hdr.masks import well_exposed
 from ...hdr.tonemap import mu_law
 from ...hdr.warp import inside, warp
 from ..blocks import conv, exposure_planes, pad_to_multiple, zero_conv
-from .correlation import expected_shift, local_correlation
+from .correlation import expected_shift, local_correlation, standardised
 
 PLANES = 10  # of a frame: code values, the same at the longer exposure, radiance, how well it is exposed
 START_BIAS = -2.0  # of the logit by which the network's own flow is trusted: the start flow leads
@@ -41,18 +41,24 @@ class FlowConfig:
     carried: int = 24
 
 
+def bordered(inputs: int, outputs: int) -> nn.Conv2d:
+    """A 3x3 convolution that sees the border repeated: zeros beyond it would look like a place of their own, the same in
+    both frames."""
+    return nn.Conv2d(inputs, outputs, 3, padding=1, padding_mode="replicate")
+
+
 class Encoder(nn.Module):
     """What a frame shows, whatever its exposure: planes (N,42,H/2,W/2) -> features, coarse to fine."""
 
     def __init__(self, inputs: int, features: tuple[int, ...]):
         super().__init__()
         fine_to_coarse = features[::-1]
-        self.stages = nn.ModuleList([nn.Sequential(conv(inputs, fine_to_coarse[0]))])
+        self.stages = nn.ModuleList([nn.Sequential(bordered(inputs, fine_to_coarse[0]), nn.PReLU(fine_to_coarse[0]))])
         for before, after in zip(fine_to_coarse, fine_to_coarse[1:], strict=False):
             # 2x2 kernels: an odd one would shift the features by half a pixel against the flow's grid
-            halve = nn.Sequential(nn.Conv2d(before, after, 2, stride=2), nn.PReLU(after))
-            self.stages.append(nn.Sequential(halve, conv(after, after)))
-        self.outputs = nn.ModuleList(nn.Conv2d(c, c, 3, padding=1) for c in fine_to_coarse)
+            halve = nn.Conv2d(before, after, 2, stride=2)
+            self.stages.append(nn.Sequential(halve, nn.PReLU(after), bordered(after, after), nn.PReLU(after)))
+        self.outputs = nn.ModuleList(bordered(c, c) for c in fine_to_coarse)
 
     def forward(self, x: torch.Tensor) -> list[torch.Tensor]:
         found = []
@@ -79,8 +85,9 @@ class Level(nn.Module):
         self.head = zero_conv(width, 3)
 
     def forward(self, reference, neighbour, start, confidence, own, carried) -> tuple[torch.Tensor, ...]:
-        around_own = local_correlation(reference, warp(neighbour.float(), own), self.radius)
-        around_start = local_correlation(reference, warp(neighbour.float(), start), 1)
+        sought, shown = standardised(reference), standardised(neighbour)
+        around_own = local_correlation(sought, warp(shown, own), self.radius)
+        around_start = local_correlation(sought, warp(shown, start), 1)
         seen = (inside(own), inside(start), confidence)
         if self.sharpness is not None:
             own = own + expected_shift(around_own, self.sharpness)
