@@ -53,7 +53,7 @@ def pairs(batch: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     }
 
 
-def zoomed(data: dict[str, torch.Tensor], size: int = INPUT) -> dict[str, torch.Tensor]:
+def zoomed(data: dict[str, torch.Tensor], size: int) -> dict[str, torch.Tensor]:
     """A random square of the pictures at a random scale, `size` pixels wide; flow by its nearest pixel, as averages over
     an object's edge are nobody's motion. What leads out of the square is hidden there."""
     height, width = data["exact"].shape[-2:]
@@ -79,7 +79,7 @@ def zoomed(data: dict[str, torch.Tensor], size: int = INPUT) -> dict[str, torch.
 
 def loss(network: nn.Module, batch: dict[str, torch.Tensor]) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
     """Exact flow at all levels, true radiance fetched along the flow, and the confidence's cross entropy."""
-    data = zoomed(pairs(batch))
+    data = zoomed(pairs(batch), INPUT)
     informed = (torch.rand(len(data["start"]), 1, 1, 1) >= BLIND).to(data["start"])
     start, confidence = data["start"] * informed, data["confidence"] * informed
     out = network(data["reference"], data["neighbour"], data["exposures"], start, confidence)

@@ -3,6 +3,8 @@
 import torch
 import torch.nn.functional as F
 
+FLAT = 0.01  # added to squares before dividing: where nothing is to be seen neither values nor gradients grow
+
 
 def shifts(radius: int) -> torch.Tensor:
     """All (x, y) within `radius`, row by row: ((2r+1)^2,2)."""
@@ -17,7 +19,7 @@ def standardised(features: torch.Tensor) -> torch.Tensor:
     """
     features = features.float()
     centred = features - features.mean((2, 3), keepdim=True)
-    return centred / (centred.square().mean((2, 3), keepdim=True) + 1e-4).sqrt()
+    return centred * (centred.square().mean((2, 3), keepdim=True) + FLAT).rsqrt()
 
 
 def local_correlation(first: torch.Tensor, second: torch.Tensor, radius: int) -> torch.Tensor:
@@ -27,7 +29,7 @@ def local_correlation(first: torch.Tensor, second: torch.Tensor, radius: int) ->
     the features is ever held for all shifts at once.
     """
     h, w = first.shape[-2:]
-    first, second = (F.normalize(x.float(), dim=1) for x in (first, second))
+    first, second = (x * (x.square().sum(1, keepdim=True) + FLAT).rsqrt() for x in (first.float(), second.float()))
     second = F.pad(second, (radius,) * 4)
     places = [(radius + y, radius + x) for x, y in shifts(radius).tolist()]
     return torch.stack([(first * second[..., y : y + h, x : x + w]).sum(1) for y, x in places], 1)

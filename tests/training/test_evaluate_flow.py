@@ -1,0 +1,163 @@
+"""The evaluator of flow: figures of flows that are right, or wrong by a known amount."""
+
+import json
+import sys
+from dataclasses import asdict, replace
+
+import pytest
+import torch
+from hdrweave.hdr.metrics import psnr_mu
+from hdrweave.hdr.sequence import FlowField
+from hdrweave.models import registry
+from hdrweave.models.flow.network import FlowConfig, FlowNetwork
+from hdrweave.stages.flow import estimate_flow
+from hdrweave.training import evaluate_flow
+from hdrweave.training.clips import EvaluationClip, write_clip
+from hdrweave.training.evaluate_flow import REGIONS, by_region, judge_clip, judge_pair, plain_dis, regions
+from hdrweave.training.synthesis import SyntheticClip
+from moving_texture import captured, radiance
+
+SIZE = (48, 64)
+SMALL = FlowConfig(features=(8, 8, 8, 8), widths=(8, 8, 8, 8), carried=8)
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def pan(pattern=(1.0, 4.0), frames: int = 5, speed: float = 2.0) -> SyntheticClip:
+    """A view that moves right by `speed` pixels a frame, with its truth."""
+    light = 0.2 * radiance(frames, SIZE, speed=speed, stops=3)
+    exposures = [pattern[t % len(pattern)] for t in range(frames)]
+    placements = torch.eye(3, dtype=torch.float64).repeat(frames, 1, 1, 1)
+    placements[:, 0, 0, 2] = speed * torch.arange(frames)
+    labels = torch.zeros(frames, *SIZE, dtype=torch.uint8)
+    code = captured(light, exposures, level=1.0, noise=0.001)
+    return SyntheticClip(light.clamp(max=1), code, torch.tensor(exposures), len(pattern), labels, placements)
+
+
+def evaluation(clip: SyntheticClip) -> EvaluationClip:
+    return EvaluationClip("split/scene", clip.ldr, clip.exposures, clip.period, clip.hdr, clip.labels, clip.placements)
+
+
+def field_of(clip, error=(0.0, 0.0), sure=1.0):
+    """An estimator that gives the exact flow plus `error`."""
+
+    def estimator(sequence):
+        flow, shift = {}, torch.tensor(error)[:, None, None]
+        for o in sequence.offsets:
+            reached = [min(max(t + o, 0), len(sequence) - 1) for t in range(len(sequence))]
+            flow[o] = torch.stack([clip.flow(t, n) + shift for t, n in enumerate(reached)])
+        return FlowField(sequence.size, flow, {o: torch.full_like(f[:, :1], sure) for o, f in flow.items()})
+
+    return estimator
+
+
+def test_right_flow_has_no_error_and_a_wrong_one_the_error_that_it_has():
+    clip = evaluation(pan())
+    right, wrong = (by_region(judge_clip(clip, field_of(clip, error))) for error in ((0, 0), (3.0, -4.0)))
+    assert right["all"]["epe"] == pytest.approx(0, abs=1e-4) and right["all"]["warping_psnr"] > 60
+    for region in REGIONS:
+        for figure in ("epe", "epe_25", "epe_50"):
+            assert wrong[region][figure] == pytest.approx(5, abs=1e-3)
+    assert wrong["all"]["warping_psnr"] < right["all"]["warping_psnr"] - 20
+    assert "warping_psnr" not in right["occluded"]
+
+
+def test_brier_tells_confidence_in_what_is_wrong():
+    clip = evaluation(pan())
+    blind, doubting = (by_region(judge_clip(clip, field_of(clip, (3.0, 0), sure)))["all"] for sure in (1.0, 0.0))
+    assert blind["brier"] > 0.9 and doubting["brier"] == 0
+    sound = by_region(judge_clip(clip, field_of(clip)))["all"]
+    assert sound["brier"] < 1e-3  # what leaves the frame counts as distrusted
+
+
+def test_percentiles_and_psnr_are_those_of_the_pixels():
+    clip = evaluation(pan())
+    exact = clip.flow(1, 2)
+    flow = exact.clone()
+    flow[0, :, :16] += 8  # a quarter of the frame
+    figures = judge_pair(clip, 1, 2, flow, torch.ones(1, *SIZE))["all"]
+    assert figures["epe"] == pytest.approx(2, abs=1e-4) and figures["epe_50"] == pytest.approx(0, abs=1e-4)
+    still = judge_pair(clip, 1, 2, torch.zeros_like(exact), torch.ones(1, *SIZE))["all"]
+    seen = ~clip.occluded(1, 2)
+    assert still["warping_psnr"] == pytest.approx(psnr_mu(clip.hdr[2][seen], clip.hdr[1][seen]))
+
+
+def test_regions_are_what_they_say():
+    clip = pan(speed=4.0)
+    clip.hdr[:, :, :32] = 0.5  # flat, to the left
+    clip.ldr[2, 8:24, 20:40] = 1.0
+    found = regions(evaluation(clip), 1, 2, evaluation(clip).flow(1, 2))
+    assert found["all"].all()
+    assert found["occluded"][:, :4].all() and not found["occluded"][:, 4:].any()
+    assert not found["textured"][:, :28].any() and found["textured"][:, 40:].float().mean() > 0.5
+    expected = torch.zeros(SIZE, dtype=torch.bool)
+    expected[8:24, 24:44] = True  # the neighbour's, where the flow leads to it
+    own = clip.ldr[1].amax(-1) >= 0.98
+    others = clip.ldr[2].amax(-1) >= 0.98
+    expected = (expected | own | others.roll(4, 1)) & ~found["occluded"]
+    assert torch.equal(found["clipped"], expected)
+
+
+def test_plain_dis_is_the_estimate_without_the_bridge(monkeypatch):
+    sequence = evaluation(pan()).sequence()
+    plain, bridged = plain_dis(sequence), estimate_flow(sequence)
+    monkeypatch.setattr("hdrweave.stages.flow._bridge", lambda *pair: None)
+    direct = estimate_flow(sequence)
+    for offset in sequence.offsets:
+        assert torch.equal(plain.flow[offset], direct.flow[offset])
+        assert not torch.equal(plain.flow[offset], bridged.flow[offset])
+
+
+@pytest.fixture
+def folder(tmp_path):
+    write_clip(tmp_path / "clips" / "two" / "a", pan())
+    write_clip(tmp_path / "clips" / "three" / "a", pan((1.0, 2.0, 4.0)))
+    return tmp_path / "clips"
+
+
+def command(monkeypatch, *words) -> None:
+    monkeypatch.setattr(sys, "argv", ["evaluate_flow", *map(str, words), "--threads", "1"])
+    evaluate_flow.main()
+
+
+def test_command_writes_figures(folder, tmp_path, monkeypatch, capsys):
+    torch.manual_seed(0)
+    about = dict(data="none", licence="CC0", command="none", figures={})
+    registry.register("small", FlowNetwork(SMALL), "flow", asdict(SMALL), tmp_path, **about)
+    out = tmp_path / "new" / "flow.json"
+    command(monkeypatch, "--clips", folder, "--weights", tmp_path / "small.safetensors", "--json", out)
+    printed = capsys.readouterr().out
+    methods = json.loads(out.read_text())["methods"]
+    assert list(methods) == ["plain", "dis", "network"]
+    assert set(methods["dis"]) == {"mean", "two", "three", "64x48"}
+    assert f"{methods['dis']['two']['all']['epe']:.2f}" in printed
+    untrained, start = (methods[name]["mean"]["textured"] for name in ("network", "dis"))
+    assert untrained["epe"] == start["epe"] < 0.5  # not trained: it is the flow that it starts from
+    pairs = {split: methods["dis"][split]["all"]["epe"] for split in ("two", "three")}
+    mean = (3 * 2 * pairs["two"] + 1 * 4 * pairs["three"]) / 10
+    assert methods["dis"]["mean"]["all"]["epe"] == pytest.approx(mean)
+
+
+@pytest.mark.parametrize(
+    "words, message",
+    [
+        (["--methods", "dis,raft"], "method 'raft' is unknown"),
+        (["--methods", "network", "--weights", "none"], "no weights called 'none'"),
+        (["--methods", "dis", "--splits", "four"], "has no four"),
+    ],
+)
+def test_wrong_use_is_named(folder, monkeypatch, capsys, words, message):
+    with pytest.raises(SystemExit):
+        command(monkeypatch, "--clips", folder, *words)
+    assert message in " ".join(capsys.readouterr().err.split())
+
+
+def test_clips_without_exact_flow_are_refused():
+    with pytest.raises(ValueError, match="synthetic clips only"):
+        judge_clip(replace(evaluation(pan()), labels=None), estimate_flow)
