@@ -184,3 +184,12 @@ def test_perceptual_loss_needs_the_users_weights(tmp_path):
     assert loss(a, a).item() == 0 and loss(a, b).item() > 0
     loss(a, b).backward()
     assert a.grad.abs().sum() > 0 and not any(p.requires_grad for p in loss.parameters())
+
+
+def test_psnr_loss_counts_decibels_alike():
+    """A tenth of the squared error is worth ln 10, whether the clip was good or bad; never less than the floor."""
+    target = radiance(2, 3, 8, 8)
+    bright = mu_law_inverse(mu_law(target) + torch.tensor([0.1, 0.01], dtype=torch.float64)[:, None, None, None])
+    expected = (math.log(0.01 + 1e-6) + math.log(1e-4 + 1e-6)) / 2
+    assert losses.psnr_loss(bright, target).item() == pytest.approx(expected, rel=1e-9)
+    assert losses.psnr_loss(target, target).item() == pytest.approx(math.log(1e-6))
