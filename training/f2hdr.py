@@ -6,7 +6,11 @@ from functools import partial
 import torch
 from torch import nn
 
+from ..hdr.sequence import ExposureSequence
 from ..models.f2hdr.system import F2HDR, F2HDRConfig
+from ..stages.f2hdr import Neighbourhood
+from ..stages.flow import estimate_flow
+from ..stages.networks import running
 from .data import Window
 from .losses import flow_loss, flow_weight, psnr_loss
 from .recipe import Kept, Recipe
@@ -50,6 +54,17 @@ def recipe(period: int, **parts: bool) -> Recipe:
         warm_up=200,
         clip=5.0,
     )
+
+
+def run(network: nn.Module, sequence: ExposureSequence) -> torch.Tensor:
+    """Any part of F2HDR on a normalized clip, from DIS flow and in one piece: radiance (T,H,W,3)."""
+    near = Neighbourhood(sequence, estimate_flow(sequence), network)
+    with running(near.device):
+        frames = [
+            network(near.frames(t), near.exposures(t), *near.flows(t))["refined"][0].movedim(0, -1).cpu()
+            for t in range(len(sequence))
+        ]
+    return torch.stack(frames)
 
 
 F2HDR_RECIPES = {f"f2hdr_{word}": partial(recipe, period) for word, period in (("two", 2), ("three", 3))}

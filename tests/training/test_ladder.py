@@ -1,0 +1,49 @@
+"""The ladder: every rung is trained on the same budget, judged on the same clips, and not trained twice."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+from hdrweave.training.base_flow import add_to_shard
+from hdrweave.training.clips import write_clip
+from hdrweave.training.evaluate import clip_folders, evaluate
+from hdrweave.training.ladder import LADDERS, Rung, climb
+from hdrweave.training.shards import ShardFolder
+from small_shards import one_thread, write_small_shards
+
+
+@pytest.fixture(scope="module")
+def shards(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("shards")
+    with one_thread():
+        write_small_shards(folder)
+        for path in ShardFolder(folder).paths:
+            add_to_shard(str(path))
+        yield folder
+
+
+def short(rung: Rung) -> Rung:
+    return replace(rung, recipes={p: replace(r, crop=(32, 32), batch=1) for p, r in rung.recipes.items()})
+
+
+def test_the_papers_steps_each_add_one_part():
+    parts = [{name for name, _ in r.recipes[2].build().named_children()} for r in LADDERS["f2hdr"]()]
+    assert parts[0] == parts[1] == {"fusion"} and parts[2] == {"fusion", "adapter"}
+    assert parts[3] == parts[2] | {"refinement"} and parts[4] == parts[3] | {"mask"}
+
+
+def test_rungs_are_trained_judged_and_kept(shards, tmp_path, capsys):
+    clips = list(ShardFolder(shards))
+    for k, clip in enumerate(clips[:2]):
+        write_clip(tmp_path / "clips" / f"split{clip.period}" / f"scene{k}", clip)
+    rungs = [short(rung) for rung in LADDERS["f2hdr"]()[1:2]]
+    methods = climb(rungs, shards, tmp_path / "out", 0.5)
+    assert list(methods) == ["stage I", "stage I (again)"]
+    report, _ = evaluate(clip_folders(tmp_path / "clips", None, None), methods)
+    for method in report["methods"].values():
+        assert method["parameters"] > 1000
+        assert all(split["inner"]["raw"]["psnr_mu"] > 15 for split in method["splits"].values())
+    steps = {path: torch.load(path, weights_only=True)["step"] for path in tmp_path.rglob("checkpoint.pt")}
+    assert len(steps) == 4 and min(steps.values()) > 0
+    climb(rungs, shards, tmp_path / "out", 0.5)
+    assert {path: torch.load(path, weights_only=True)["step"] for path in steps} == steps

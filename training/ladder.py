@@ -1,0 +1,105 @@
+"""A paper's ablation in the paper's order, every rung trained on the same short budget:
+
+python -m hdrweave.training.ladder f2hdr --shards DIR --out DIR --minutes 10 [--clips DIR]
+
+Rungs that --out holds already are not trained again. The last rung is trained twice, with another seed: the difference is
+what chance does at this budget.
+"""
+
+import argparse
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from ..hdr.cv import cv2
+from ..hdr.sequence import ExposureSequence
+from . import f2hdr
+from .data import Batches
+from .evaluate import clip_folders, evaluate, finite, validation_set
+from .evaluate_view import tables
+from .methods import Method
+from .recipe import Recipe
+from .trainer import Trainer
+
+
+@dataclass(frozen=True)
+class Rung:
+    """recipes: by period. run: a trained network on a normalized clip, to radiance (T,H,W,3)."""
+
+    name: str
+    recipes: dict[int, Recipe]
+    run: Callable[[nn.Module, ExposureSequence], torch.Tensor]
+
+
+def f2hdr_ladder() -> list[Rung]:
+    """F2HDR's table 4, with the sensor model's prior, which is ours, as the step before the first."""
+    steps = {
+        "stage I, no prior": dict(prior=False, adapter=False, refinement=False),
+        "stage I": dict(adapter=False, refinement=False),
+        "+ adapter": dict(refinement=False),
+        "+ stage II": dict(mask=False),
+        "+ motion mask": dict(),
+    }
+    return [Rung(name, {p: f2hdr.recipe(p, **parts) for p in (2, 3)}, f2hdr.run) for name, parts in steps.items()]
+
+
+LADDERS = {"f2hdr": f2hdr_ladder}
+
+
+def train(recipe: Recipe, shards, out: Path, seconds: float, seed: int) -> nn.Module:
+    """The averaged network after `seconds` of training; taken up again where an interruption left it."""
+    batches = Batches(shards, recipe.windows, recipe.crop, recipe.batch, seed, recipe.augmentation)
+    trainer = Trainer(recipe, batches, out, seconds=seconds, seed=seed)
+    if (out / "checkpoint.pt").exists():
+        trainer.resume()
+    return trainer.run()
+
+
+def climb(rungs: list[Rung], shards, out: Path, seconds: float) -> dict[str, Method]:
+    """Train every rung for `seconds`, shared by its periods: a method for each, and one more for the last one's twin."""
+    seeds = [(rung.name, rung, 0) for rung in rungs] + [(f"{rungs[-1].name} (again)", rungs[-1], 1)]
+    methods = {}
+    for number, (name, rung, seed) in enumerate(seeds):
+        print(name, flush=True)
+        networks = {
+            period: train(recipe, shards, out / f"{number}_{period}", seconds / len(rung.recipes), seed)
+            for period, recipe in rung.recipes.items()
+        }
+        methods[name] = Method(partial(_run, rung.run, networks), networks.values)
+    return methods
+
+
+def _run(run, networks: dict[int, nn.Module], sequence: ExposureSequence) -> torch.Tensor:
+    return run(networks[sequence.period], sequence)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("ladder", choices=LADDERS)
+    parser.add_argument("--shards", required=True, help="folder of training.synthesize")
+    parser.add_argument("--out", type=Path, required=True, help="folder for checkpoints and result.json")
+    parser.add_argument("--minutes", type=float, default=10, help="for each rung")
+    parser.add_argument("--clips", help="folder of clips to judge on, in place of the validation set")
+    parser.add_argument("--limit", type=int, help="clips of each split, default all")
+    parser.add_argument("--threads", type=int, default=2)
+    arguments = parser.parse_args()
+    torch.set_num_threads(arguments.threads)
+    cv2().setNumThreads(arguments.threads)
+    try:
+        folders = clip_folders(arguments.clips or validation_set(None), None, arguments.limit)
+        rungs = LADDERS[arguments.ladder]()
+        methods = climb(rungs, arguments.shards, arguments.out, 60 * arguments.minutes)
+    except (ValueError, OSError) as error:
+        parser.error(str(error))
+    report, _ = evaluate(folders, methods)
+    print("\n" + tables(report))
+    (arguments.out / "result.json").write_text(json.dumps(finite(report), indent=1))
+
+
+if __name__ == "__main__":
+    main()
