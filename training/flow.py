@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from ..hdr.warp import inside
+from ..models.flow.correlation import radius_of, shifts
 from ..models.flow.network import FlowConfig, FlowNetwork
 from .data import Window
 from .losses import end_point_error, flow_loss, flow_weight, warping_loss, weighted_mean
@@ -16,8 +17,8 @@ CROP = 192  # of the batches; the network sees a part of it or all of it, enlarg
 INPUT = 128
 ZOOM = 1.5  # the most that pictures are enlarged; INPUT / CROP is the most that they are reduced
 POWER = 0.5  # of the error: a tenth of a pixel too much weighs nearly as much near 0 as a pixel does far out
-WARPING_SHARE, RIVAL_SHARE, CONFIDENCE_SHARE = 10.0, 0.2, 0.5  # beside the root of the error in pixels
-BLIND = 0.1  # share of the pairs that get no start flow
+WARPING_SHARE, MATCHING_SHARE, CONFIDENCE_SHARE = 10.0, 0.2, 0.5  # beside the root of the error in pixels
+BLIND = 0.2  # share of the pairs that get no start flow
 RIGHT = 0.75  # pixels: an error up to which a flow counts as right
 
 
@@ -77,8 +78,23 @@ def zoomed(data: dict[str, torch.Tensor], size: int) -> dict[str, torch.Tensor]:
     return out
 
 
+def matching_loss(logits: torch.Tensor, centre: torch.Tensor, exact: torch.Tensor, seen: torch.Tensor) -> torch.Tensor:
+    """Cross entropy of a level's logits (N,(2r+1)^2,h,w) of shifts beside the flow `centre` (N,2,h,w), against the exact
+    flow (N,2,H,W), whose shift is spread bilinearly; over pixels that are seen (N,1,H,W) and lie within the radius.
+
+    Without it features learn to tell nothing apart: a soft-argmax that stands still errs little on average.
+    """
+    size = logits.shape[-2:]
+    exact, seen = (F.interpolate(x, size, mode="nearest-exact") for x in (exact / (exact.shape[-1] / size[1]), seen))
+    places = shifts(radius_of(logits)).to(exact)[:, :, None, None]
+    share = (1 - (exact - centre.detach())[:, None].sub(places).abs()).clamp(min=0).prod(2)
+    entropy = -(share * logits.float().log_softmax(1)).sum(1, keepdim=True)
+    return weighted_mean(entropy, seen * (share.sum(1, keepdim=True) > 0.99))
+
+
 def loss(network: nn.Module, batch: dict[str, torch.Tensor]) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
-    """Exact flow at all levels, true radiance fetched along the flow, and the confidence's cross entropy."""
+    """Exact flow at all levels, the right place in every correlation, true radiance fetched along the flow, and the
+    confidence's cross entropy."""
     data = zoomed(pairs(batch), INPUT)
     informed = (torch.rand(len(data["start"]), 1, 1, 1) >= BLIND).to(data["start"])
     start, confidence = data["start"] * informed, data["confidence"] * informed
@@ -86,16 +102,17 @@ def loss(network: nn.Module, batch: dict[str, torch.Tensor]) -> tuple[torch.Tens
     exact, seen = data["exact"], 1 - data["occluded"]
     weight = flow_weight(exact, data["occluded"] > 0)
     flow = flow_loss([*out["levels"][:-1], out["flow"]], exact, weight, power=POWER)
-    rivals = flow_loss(out["rivals"], exact, weight, power=POWER)
+    matching = sum(matching_loss(logits, centre, exact, seen) for centre, logits in out["matches"])
     warping = warping_loss(data["neighbour_hdr"], out["flow"], data["reference_hdr"], seen)
     error = end_point_error(out["flow"].detach(), exact)
     right = (error < RIGHT) * seen
     confident = F.binary_cross_entropy_with_logits(out["logit"], right)
-    total = flow + RIVAL_SHARE * rivals + WARPING_SHARE * warping + CONFIDENCE_SHARE * confident
+    total = flow + MATCHING_SHARE * matching + WARPING_SHARE * warping + CONFIDENCE_SHARE * confident
     before = warping_loss(data["neighbour_hdr"], start, data["reference_hdr"], seen * informed)
     after = warping_loss(data["neighbour_hdr"], out["flow"].detach(), data["reference_hdr"], seen * informed)
     figures = {
         "flow": flow,
+        "matching": matching,
         "confident": confident,
         "error": weighted_mean(error, informed),
         "start_error": weighted_mean(end_point_error(start, exact), informed),

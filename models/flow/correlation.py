@@ -35,8 +35,10 @@ def local_correlation(first: torch.Tensor, second: torch.Tensor, radius: int) ->
     return torch.stack([(first * second[..., y : y + h, x : x + w]).sum(1) for y, x in places], 1)
 
 
-def expected_shift(correlation: torch.Tensor, sharpness: torch.Tensor) -> torch.Tensor:
-    """Mean shift under softmax(sharpness * correlation), a soft-argmax: (N,(2r+1)^2,H,W) -> (N,2,H,W) in pixels."""
-    radius = (round(correlation.shape[1] ** 0.5) - 1) // 2
-    share = (sharpness * correlation).softmax(1)
-    return torch.einsum("nkhw,kc->nchw", share, shifts(radius).to(share))
+def expected_shift(logits: torch.Tensor) -> torch.Tensor:
+    """Mean shift under the softmax of (N,(2r+1)^2,H,W), a soft-argmax: (N,2,H,W) in pixels."""
+    return torch.einsum("nkhw,kc->nchw", logits.softmax(1), shifts(radius_of(logits)).to(logits))
+
+
+def radius_of(logits: torch.Tensor) -> int:
+    return (round(logits.shape[1] ** 0.5) - 1) // 2

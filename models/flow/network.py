@@ -31,13 +31,12 @@ class FlowConfig:
     """Shape of the network, coarse to fine: 1/16, 1/8, 1/4, 1/2 of the frame. Plain values, stored beside the weights.
 
     features: of the encoder. widths: of the decoders. radii: within which the network's own flow is looked for, in
-    pixels of the level. searches: how many levels begin with a soft-argmax. carried: features that a decoder hands down.
+    pixels of the level. carried: features that a decoder hands down.
     """
 
     features: tuple[int, ...] = (80, 64, 40, 24)
     widths: tuple[int, ...] = (80, 64, 48, 32)
     radii: tuple[int, ...] = (5, 3, 2, 1)
-    searches: int = 2
     carried: int = 24
 
 
@@ -71,13 +70,14 @@ class Encoder(nn.Module):
 class Level(nn.Module):
     """One level's decoder. All flows are in pixels of the level; the first level has no coarser one.
 
-    forward gives the level's flow, the network's own flow that it had to choose from, and the decoder's features.
+    forward gives the level's flow, how likely each shift is beside the `own` flow that it was given, as logits
+    (N,(2r+1)^2,h,w), and the decoder's features.
     """
 
-    def __init__(self, features: int, width: int, radius: int, search: bool, carried: int):
+    def __init__(self, features: int, width: int, radius: int, carried: int):
         super().__init__()
         self.radius = radius
-        self.sharpness = nn.Parameter(torch.tensor(20.0)) if search else None
+        self.sharpness = nn.Parameter(torch.tensor(20.0))
         inputs = features + (2 * radius + 1) ** 2 + 9 + 7 + carried
         self.body = nn.Sequential(
             conv(inputs, width), conv(width, width), conv(width, width, dilation=2), conv(width, width, dilation=4)
@@ -89,13 +89,13 @@ class Level(nn.Module):
         around_own = local_correlation(sought, warp(shown, own), self.radius)
         around_start = local_correlation(sought, warp(shown, start), 1)
         seen = (inside(own), inside(start), confidence)
-        if self.sharpness is not None:
-            own = own + expected_shift(around_own, self.sharpness)
+        match = self.sharpness * around_own
+        own = own + expected_shift(match)
         motion = (start / UNIT, (own - start) / UNIT)
         known = [] if carried is None else [carried]
         x = self.body(torch.cat((reference, around_own, around_start, *seen, *motion, *known), 1))
         residual, logit = self.head(x).float().split((2, 1), 1)
-        return start + trust(logit) * (own - start) + residual, own, x
+        return start + trust(logit) * (own - start) + residual, match, x
 
 
 class FlowNetwork(nn.Module):
@@ -109,9 +109,7 @@ class FlowNetwork(nn.Module):
         self.config = c = config
         self.encoder = Encoder(4 * PLANES + 2, tuple(c.features))
         levels = list(zip(c.features, c.widths, c.radii, strict=True))
-        self.levels = nn.ModuleList(
-            Level(f, w, r, search=k < c.searches, carried=c.carried if k else 0) for k, (f, w, r) in enumerate(levels)
-        )
+        self.levels = nn.ModuleList(Level(f, w, r, carried=c.carried if k else 0) for k, (f, w, r) in enumerate(levels))
         self.carry = nn.ModuleList(nn.Conv2d(w, c.carried, 1) for _, w, _ in levels[:-1])
         self.likely = zero_conv(levels[-1][1], 1)
 
@@ -128,26 +126,25 @@ class FlowNetwork(nn.Module):
         of the motion, start and confidence are 0.
 
         Returns flow (N,2,H,W) float32 in pixels; logit (N,1,H,W) of the confidence that it is right and what it leads to
-        is to be seen; for training also levels and rivals: flows of each level, and those of the network alone, on the
-        levels' own grids (of the frame padded to a multiple of 16) and in their pixels.
+        is to be seen. For training also, on the levels' own grids (of the frame padded to a multiple of 16) and in their
+        pixels: levels, the flow of each; matches, what each was given from the level above, and its logits beside that.
         """
         h, w = reference.shape[-2:]
         first, second = self.encode(reference, neighbour, exposures)
         full, sure = (pad_to_multiple(x.float(), self.multiple) for x in (start, confidence))
-        flow, carried, levels, rivals = None, None, [], []
+        flow, carried, levels, matches = None, None, [], []
         for k, level in enumerate(self.levels):
             scale = 2 ** (len(self.levels) - k)
             given, given_sure = F.avg_pool2d(full, scale) / scale, F.avg_pool2d(sure, scale)
             own = torch.zeros_like(given) if flow is None else 2 * double(flow)
-            flow, own, x = level(first[k], second[k], given, given_sure, own, carried)
+            flow, match, x = level(first[k], second[k], given, given_sure, own, carried)
             levels.append(flow)
-            if level.sharpness is not None:
-                rivals.append(own)
+            matches.append((own, match))
             if k < len(self.carry):
                 carried = double(self.carry[k](x))
         change = 2 * double(flow - given)
         logit = confidence.float().clamp(*LIKELY).logit() + double(self.likely(x).float())[..., :h, :w]
-        return {"flow": start.float() + change[..., :h, :w], "logit": logit, "levels": levels, "rivals": rivals}
+        return {"flow": start.float() + change[..., :h, :w], "logit": logit, "levels": levels, "matches": matches}
 
     @property
     def multiple(self) -> int:

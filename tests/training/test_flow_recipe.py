@@ -1,5 +1,7 @@
 """The base flow's recipe: pairs keep their exact flow at every scale, and training corrects the start flow."""
 
+import math
+
 import pytest
 import torch
 from hdrweave.hdr.warp import warp
@@ -58,6 +60,24 @@ def test_exact_flow_stays_exact_at_other_scales(batches):
             assert set(zoomed["occluded"].unique().tolist()) <= {0.0, 1.0}
             torch.manual_seed(seed)
             assert fetched_error(zoomed) < min(0.02, 0.4 * fetched_error(flow_recipe.zoomed(still, 48)))
+
+
+def test_matching_loss_wants_the_exact_shift_beside_the_given_flow():
+    exact = torch.tensor([8.0, -12.0]).view(1, 2, 1, 1).expand(1, 2, 32, 48).clone()
+    seen = torch.ones(1, 1, 32, 48)
+    centre = (
+        torch.tensor([1.0, -2.0]).view(1, 2, 1, 1).expand(1, 2, 8, 12)
+    )  # on a grid of 1/4: 1 right and 1 up is missing
+    place = [tuple(x) for x in flow_recipe.shifts(1).tolist()].index((1, -1))
+    logits = torch.zeros(1, 9, 8, 12)
+    assert flow_recipe.matching_loss(logits, centre, exact, seen) == pytest.approx(math.log(9))
+    logits[:, place] = 20
+    assert flow_recipe.matching_loss(logits, centre, exact, seen) < 1e-6
+    between = exact - torch.tensor([2.0, 0]).view(1, 2, 1, 1)  # half a pixel of the level to the left
+    assert flow_recipe.matching_loss(logits, centre, between, seen) == pytest.approx(10, abs=1e-3)
+    exact[..., 24:] += 8  # out of reach there, and hidden below
+    exact[:, :, 16:], seen[:, :, 16:] = 0, 0
+    assert flow_recipe.matching_loss(logits, centre, exact, seen) < 1e-6
 
 
 def test_training_begins_at_the_start_flow_and_corrects_it(batches, monkeypatch):
