@@ -9,7 +9,7 @@ Every estimate i of a pixel's radiance, taken at exposure e_i, gets the weight  
 The reference itself is always in the sum, so nothing else is needed where everything was rejected.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -20,6 +20,8 @@ from ..hdr.sensor import HIGHLIGHT_THRESHOLD, clipping_code, clips, contradictio
 from ..hdr.sequence import CandidateSet, ExposureSequence
 from .run import Progress, quiet, windows
 
+BAND = 64  # rows that are merged at once, so that all of it stays in the processor's cache
+MARGIN = 4  # rows around them that the filters of `hdr.sensor` look at
 LEAST_VALIDITY = 1e-3  # where nothing is certain, an estimate that contradicts nothing is better than a clipped one
 
 
@@ -69,40 +71,63 @@ def exposure_gain(exposures: torch.Tensor, levels: torch.Tensor, offset: float) 
     return torch.from_numpy(np.exp2(-offset * steps))
 
 
+@dataclass(frozen=True)
+class Estimate:
+    """Radiance (n,3,H,W) and validity (n,1,H,W) of the frames of a window; exposure and gain (n,1,1,1), or None: see
+    `Candidate` and `exposure_gain`."""
+
+    radiance: torch.Tensor
+    validity: torch.Tensor
+    exposure: torch.Tensor | None
+    gain: torch.Tensor | None
+
+    def rows(self, band: slice) -> "Estimate":
+        return replace(self, radiance=self.radiance[:, :, band], validity=self.validity[:, :, band])
+
+
 def _merge_window(sequence, candidates, settings, levels, window, device) -> torch.Tensor:
-    def column(values):
-        return values.to(device, torch.float32)[:, None, None, None]
-
-    def exposure_and_gain(exposures):
+    def estimate(radiance, validity, exposures):
+        radiance, validity = (x.to(device).movedim(-1, 1) for x in (radiance, validity))
+        if exposures is None:
+            return Estimate(radiance, validity, None, None)
         taken = exposures[window]
-        return column(taken), column(exposure_gain(taken, levels, settings.exposure_offset))
+        columns = (taken, exposure_gain(taken, levels, settings.exposure_offset))
+        return Estimate(radiance, validity, *(x.to(device, torch.float32)[:, None, None, None] for x in columns))
 
-    def picture(source):
-        return source.to(device).movedim(-1, 1)
+    captured = sequence.radiance(window)
+    reference = estimate(captured, captured[..., :1], sequence.exposures)
+    others = [estimate(c.radiance[window], c.validity[window], c.exposures) for c in candidates]
+    bands = []
+    for start in range(0, captured.shape[1], BAND):
+        above = min(start, MARGIN)
+        band = slice(start - above, start + BAND + MARGIN)
+        merged = _merge(reference.rows(band), [other.rows(band) for other in others], settings)
+        bands.append(merged[:, :, above : above + BAND])
+    return torch.cat(bands, 2).movedim(1, -1)
 
+
+def _merge(captured: Estimate, others: list[Estimate], settings: MergeSettings) -> torch.Tensor:
+    """Merged radiance (n,3,h,w)."""
     threshold = settings.highlight_threshold
-    e_ref, g_ref = exposure_and_gain(sequence.exposures)
-    captured = picture(sequence.radiance(window))
-    code = to_ldr(captured, e_ref)
-    reference, var_ref = captured * g_ref, variance(captured, code, e_ref) * g_ref**2
+    code = to_ldr(captured.radiance, captured.exposure)
+    reference = captured.radiance * captured.gain
+    var_ref = variance(captured.radiance, code, captured.exposure) * captured.gain**2
     code = clipping_code(code)
     clipped = clips(code, threshold)
-    weight = unclipped(code, e_ref, threshold) / var_ref
+    weight = unclipped(code, captured.exposure, threshold) / var_ref
     total, norm = weight * reference, weight
-    for candidate in candidates:
-        radiance = picture(candidate.radiance[window])
-        valid = picture(candidate.validity[window]).clamp(min=LEAST_VALIDITY)
-        if candidate.exposures is None:
-            s, var = 1.0, var_ref * 0.25
+    for other in others:
+        radiance = other.radiance
+        if other.exposure is None:
+            sound, var = 1.0, var_ref * 0.25
         else:
-            e, g = exposure_and_gain(candidate.exposures)
-            code = to_ldr(radiance, e)
-            s = unclipped(clipping_code(code), e, threshold)
-            var = variance(radiance, code, e) * g**2
-            radiance = radiance * g
+            code = to_ldr(radiance, other.exposure)
+            sound = unclipped(clipping_code(code), other.exposure, threshold)
+            var = variance(radiance, code, other.exposure) * other.gain**2
+            radiance = radiance * other.gain
         far = contradiction(radiance, reference, var, var_ref, clipped) * settings.ghost_rejection
-        weight = s * valid * torch.exp(-0.5 * far) / var
+        weight = sound * other.validity.clamp(min=LEAST_VALIDITY) * torch.exp(-0.5 * far) / var
         total, norm = total + weight * radiance, norm + weight
     merged = total / norm
     merged = torch.where(clipped, torch.maximum(merged, reference), merged)
-    return torch.lerp(reference, merged, settings.blend).movedim(1, -1)
+    return torch.lerp(reference, merged, settings.blend)
