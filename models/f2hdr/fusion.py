@@ -9,7 +9,6 @@ from ...hdr.sensor import clipping_code, clips, contradiction, unclipped, varian
 from ...hdr.tonemap import mu_law
 from ..blocks import exposure_planes, pad_to_multiple, zero_conv
 
-STEEPNESS = 8  # of the sigmoid over the prior, whose weights span four decades
 LEAST = 1e-4  # validity and prior weight that every candidate keeps, so that the network can lift it
 
 
@@ -153,9 +152,9 @@ class CoarseFusion(nn.Module):
         if self.prior:
             prior, clipped = sensor_prior(candidates, radiance, exposures, validity)
             planes.append(pad_to_multiple(prior.mean(2).log10() / 4, self.unet.multiple))
-        logits = self.unet(seen, torch.cat(planes, 1)).float()[:, :, None, :h, :w]
+        weights = self.unet(seen, torch.cat(planes, 1)).float().sigmoid()[:, :, None, :h, :w]
         if not self.prior:
-            return weighted_mean(radiance, logits.sigmoid())
-        fused = weighted_mean(radiance, (STEEPNESS * logits).sigmoid() * prior)
+            return weighted_mean(radiance, weights)
         # A pixel that clips still says that the truth is not darker.
+        fused = weighted_mean(radiance, weights * prior)
         return torch.where(clipped, torch.maximum(fused, radiance[:, 0]), fused)
