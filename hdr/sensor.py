@@ -56,4 +56,4 @@ def contradiction(candidate, reference, var_candidate, var_reference, clipped) -
     difference = candidate - reference
     difference = torch.where(clipped, difference.clamp(max=0), difference)
     allowed = var_candidate + var_reference + (MODEL_ERROR * reference) ** 2
-    return box_mean((difference**2 / allowed).mean(1, keepdim=True), 5)
+    return box_mean((difference**2 / allowed).mean(1, keepdim=True), 3)

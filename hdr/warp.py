@@ -18,18 +18,23 @@ def warp(image: torch.Tensor, flow: torch.Tensor, aligned: bool = True, mode: st
     """Fetch `image` at x + flow(x); edge pixels repeat.
 
     image (N,C,H,W), flow (N,2,H,W) in pixels, channel 0 = x -> (N,C,H,W). `aligned=False` normalises by (w-1) but samples
-    between half-pixel corners, as HDRFlow and F2HDR do: only for their weights. Border padding is done by clamping the
+    between half-pixel corners, as HDRFlow and F2HDR do: only for their weights. `mode` is that of grid_sample; bicubic keeps
+    texture sharp and overshoots beside edges, so clamp what it gives. Border padding is done by clamping the
     grid, because MPS has none in its sampler.
     """
     if image.shape[-2:] != flow.shape[-2:]:
         raise ValueError(f"image is {tuple(image.shape[-2:])}, flow is {tuple(flow.shape[-2:])}: resize the flow first")
+    if mode == "bicubic" and image.device.type == "mps":  # its sampler has none
+        return warp(image.cpu(), flow.cpu(), aligned, mode).to(image.device)
     h, w = image.shape[-2:]
     position = pixel_grid(h, w, flow.device) + flow.float()  # (N,2,H,W)
     scale = torch.tensor([max(w - 1, 1), max(h - 1, 1)], device=flow.device, dtype=torch.float32)
     grid = position.movedim(1, -1) * (2 / scale) - 1  # (N,H,W,2)
     if aligned:
         grid = grid.clamp(-1, 1)
-    return F.grid_sample(image, grid.to(image.dtype), mode=mode, padding_mode="zeros", align_corners=aligned)
+    # Bicubic reaches beyond a clamped grid too.
+    padding = "border" if mode == "bicubic" else "zeros"
+    return F.grid_sample(image, grid.to(image.dtype), mode=mode, padding_mode=padding, align_corners=aligned)
 
 
 def inside(flow: torch.Tensor) -> torch.Tensor:

@@ -55,10 +55,12 @@ def split_reference(frames: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     return frames[:, middle : middle + 1], torch.cat((frames[:, :middle], frames[:, middle + 1 :]), 1)
 
 
-def warp_each(images: torch.Tensor, flows: torch.Tensor, aligned: bool = True) -> torch.Tensor:
+def warp_each(
+    images: torch.Tensor, flows: torch.Tensor, aligned: bool = True, mode: str = "bilinear"
+) -> torch.Tensor:
     """Every neighbour fetched to the reference: images (B,K,C,H,W), flows (B,K,2,H,W) in pixels -> float32 (B,K,C,H,W).
 
     Float32 whatever autocast says: the sampling grid needs it.
     """
-    warped = warp(images.flatten(0, 1).float(), flows.flatten(0, 1).float(), aligned)
+    warped = warp(images.flatten(0, 1).float(), flows.flatten(0, 1).float(), aligned, mode)
     return warped.unflatten(0, images.shape[:2])

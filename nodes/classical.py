@@ -104,8 +104,8 @@ class OpticalFlow(io.ComfyNode):
                     "method",
                     options=list(DIS),
                     default=DIS[-1],
-                    tooltip="OpenCV's dense inverse search needs no weights. medium is the most accurate, fast and "
-                    "ultrafast save time on large or long clips.",
+                    tooltip="OpenCV's dense inverse search needs no weights. fine is the most accurate; medium, fast "
+                    "and ultrafast save time on large or long clips, the last the most.",
                 ),
             ],
             outputs=[

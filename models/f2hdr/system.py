@@ -21,7 +21,7 @@ class F2HDRConfig:
     conditioned: the networks are told the exposures. mulaw: radiance enters them in the mu-law domain. prior: the fusion's
     weights multiply those of the sensor model. robust: the
     mask's border and contrast floor. union: one mask for all neighbours, the highest of theirs, which can travel as one
-    picture a frame. aligned: corner-aligned warping. adapter, mask, refinement: False leaves that part
+    picture a frame. sharp: the fusion gets its neighbours by bicubic sampling. aligned: corner-aligned warping. adapter, mask, refinement: False leaves that part
     out, for the steps of the paper's ablation; without the mask the gates see the flow's length only.
     """
 
@@ -36,6 +36,7 @@ class F2HDRConfig:
     prior: bool = True
     robust: bool = True
     union: bool = True
+    sharp: bool = True
     aligned: bool = True
     adapter: bool = True
     mask: bool = True
@@ -53,6 +54,7 @@ PUBLISHED = F2HDRConfig(
     prior=False,
     robust=False,
     union=False,
+    sharp=False,
     aligned=False,
 )
 """As the authors' code computes, 1,470,910 parameters; two exposures."""
@@ -90,7 +92,7 @@ class F2HDR(nn.Module):
         """Coarse radiance (B,3,H,W) of the reference, its warped neighbours and its neighbours as they are."""
         reference, others = split_reference(frames)
         own, theirs = split_reference(exposures)
-        warped = warp_each(others, flows, self.config.aligned)
+        warped = warp_each(others, flows, self.config.aligned, "bicubic" if self.config.sharp else "bilinear").clamp(0, 1)
         valid = confidence * inside(flows.flatten(0, 1)).unflatten(0, flows.shape[:2])
         validity = torch.cat((torch.ones_like(valid[:, :1]), valid, torch.zeros_like(valid)), 1)
         candidates, exposures = torch.cat((reference, warped, others), 1), torch.cat((own, theirs, theirs), 1)

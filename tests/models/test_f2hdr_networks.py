@@ -116,7 +116,7 @@ def test_coarse_radiance_lies_between_the_candidates(config):
     coarse = network.fuse(frames, exposures, flows, confidence)
     reference, others = split_reference(to_radiance(frames, exposures[:, :, None, None, None]))
     highest = torch.cat((reference, others), 1).amax()
-    assert coarse.min() >= 0 and coarse.max() <= highest
+    assert coarse.min() >= 0 and coarse.max() <= (1 if config.sharp else highest)  # bicubic sampling overshoots
     single = weighted_mean(reference, torch.ones(1, 1, 1, 32, 48))
     torch.testing.assert_close(single, reference[:, 0])
 
@@ -135,8 +135,8 @@ def test_fusion_gets_reference_warped_and_unwarped_neighbours_in_this_order():
     network.fuse(frames, exposures, flows, confidence)
     candidates, times, validity = seen
     torch.testing.assert_close(candidates[:, 0], frames[:, 2])
-    torch.testing.assert_close(candidates[:, 2], warp(frames[:, 1], flows[:, 1]))
-    torch.testing.assert_close(candidates[:, 3], warp(frames[:, 3], flows[:, 2]))
+    torch.testing.assert_close(candidates[:, 2], warp(frames[:, 1], flows[:, 1], mode="bicubic").clamp(0, 1))
+    torch.testing.assert_close(candidates[:, 3], warp(frames[:, 3], flows[:, 2], mode="bicubic").clamp(0, 1))
     torch.testing.assert_close(candidates[:, 8], frames[:, 4])
     assert times.tolist() == [[16, 1, 4, 1, 4, 1, 4, 1, 4]]
     assert (validity[:, 0] == 1).all() and (validity[:, 5:] == 0).all() and (validity[:, 1:5] <= confidence).all()

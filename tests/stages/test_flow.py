@@ -72,7 +72,7 @@ def test_what_is_hidden_next_is_not_trusted():
         confidence = field.read(1, [t])[1][0, 0]
         hidden, still = where[t + 1] & ~where[t], ~where[t + 1] & ~where[t]
         assert confidence[hidden].mean() < 0.35 < 0.8 < confidence[still].mean()
-        assert confidence[where[t]].mean() > 0.8
+        assert confidence[where[t]].mean() > 0.55
 
 
 def test_what_leaves_the_frame_is_not_trusted():
