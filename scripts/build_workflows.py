@@ -106,7 +106,7 @@ def f2hdr(pattern: str, path: str, intro: str) -> dict:
     linear = LINEAR_NOTE.format("Motion-Guided Refinement")
     method = {
         "nodes": [
-            node("flow", ".Flow", 1320, 220, 340, 110, method="DIS medium + F2HDR adapter"),
+            node("flow", ".Flow", 1320, 220, 340, 110, method="DIS fine + F2HDR adapter"),
             node("warp", ".WarpNeighbours", 1320, 420, 340, 80, "Warp Neighbours (for the report only)"),
             note("linear", 1320, 640, 340, 460, "Where values are linear", linear),
             node("coarse", ".CoarseFusion", 1720, 60, 340, 110),
