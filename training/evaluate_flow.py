@@ -26,7 +26,7 @@ from ..hdr.sequence import ExposureSequence, FlowField
 from ..hdr.tonemap import mu_law
 from ..hdr.warp import inside, warp
 from ..models import registry
-from ..stages.flow import PairFlow, estimate_flow
+from ..stages.flow import PRESETS, PairFlow, estimate_flow
 from ..stages.normalize import normalize
 from .clips import EvaluationClip, read_clip
 from .evaluate import clip_folders, finite
@@ -48,7 +48,7 @@ Estimator = Callable[[ExposureSequence], FlowField]
 
 def plain_dis(sequence: ExposureSequence) -> FlowField:
     """DIS without the bridge between frames of one exposure, stored as `estimate_flow` stores; confidence 1."""
-    pairs = PairFlow(sequence, "medium")
+    pairs = PairFlow(sequence, PRESETS[-1])
     if pairs.size != sequence.size:
         raise ValueError(f"{sequence.source} is larger than the flow's working size: judge smaller clips")
     half = [(s + 1) // 2 for s in sequence.size]
