@@ -6,6 +6,8 @@ from torch import nn
 
 from ..hdr.warp import warp
 
+GAIN = 0.05  # of residual branches that start at 0, see `zero_conv`
+
 
 def conv(inputs: int, outputs: int, size: int = 3, dilation: int = 1, groups: int = 1) -> nn.Sequential:
     """Convolution that keeps the frame's size, and a PReLU with one slope a channel."""
@@ -16,7 +18,12 @@ def conv(inputs: int, outputs: int, size: int = 3, dilation: int = 1, groups: in
 
 
 def zero_conv(inputs: int, outputs: int) -> nn.Conv2d:
-    """A 3x3 convolution that returns 0 until it has been trained: the last one of a residual branch."""
+    """A 3x3 convolution that returns 0 until it has been trained: the last one of a residual branch.
+
+    The first steps of Adam move all its weights by the learning rate, and its output by the sum over hundreds of inputs;
+    where that is more than the error to be corrected, everything before it learns to be silent. So the branch is weighed
+    by a gain of the error's size.
+    """
     layer = nn.Conv2d(inputs, outputs, 3, padding=1)
     nn.init.zeros_(layer.weight)
     nn.init.zeros_(layer.bias)
@@ -55,9 +62,7 @@ def split_reference(frames: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     return frames[:, middle : middle + 1], torch.cat((frames[:, :middle], frames[:, middle + 1 :]), 1)
 
 
-def warp_each(
-    images: torch.Tensor, flows: torch.Tensor, aligned: bool = True, mode: str = "bilinear"
-) -> torch.Tensor:
+def warp_each(images: torch.Tensor, flows: torch.Tensor, aligned: bool = True, mode: str = "bilinear") -> torch.Tensor:
     """Every neighbour fetched to the reference: images (B,K,C,H,W), flows (B,K,2,H,W) in pixels -> float32 (B,K,C,H,W).
 
     Float32 whatever autocast says: the sampling grid needs it.

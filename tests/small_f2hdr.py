@@ -12,7 +12,7 @@ ABOUT = dict(data="none", licence="CC0", command="none", figures={})
 def network(period: int = 2, seed: int = 0, **changes) -> F2HDR:
     widths = dict(adapter_width=8, fusion_width=8, mask_width=4, refinement_width=16)
     torch.manual_seed(seed)
-    net = F2HDR(F2HDRConfig(**{**widths, "neighbours": 2 * (period - 1), **changes})).eval()
+    net = F2HDR(F2HDRConfig(**{**widths, "neighbours": 2 * (period - 1), "gain": 1.0, **changes})).eval()
     for layer in net.modules():
         if hasattr(layer, "reset_parameters"):  # however F2HDR starts: also the last layers of residual branches
             layer.reset_parameters()

@@ -5,7 +5,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from ...hdr.exposure import match_exposure
-from ..blocks import conv, exposure_planes, pad_to_multiple, split_reference, warp_each, zero_conv
+from ..blocks import GAIN, conv, exposure_planes, pad_to_multiple, split_reference, warp_each, zero_conv
 
 LAMBDA = 20.0  # pixels: equation 3
 LIMIT = 100.0  # pixels: the flow that comes out is clamped to +-LIMIT
@@ -28,18 +28,24 @@ class DilatedBlock(nn.Module):
 class FlowAdapter(nn.Module):
     """Equations 3 to 6: refined flow = clamp(base flow + 20 A(frames, base flow / 20), +-100 px); A starts at 0.
 
-    neighbours: frames beside the reference, 2 or 4. As published: FlowAdapter(2, 64, scale=1, conditioned=False), which
-    sees the neighbours warped by the base flow, as the authors' code does (their text says unwarped).
+    neighbours: frames beside the reference, 2 or 4. As published: FlowAdapter(2, 64, scale=1, conditioned=False,
+    gain=1.0), which sees the neighbours warped by the base flow, as the authors' code does (their text says unwarped).
     Changed against the paper, by default: it works at half resolution (pixel-unshuffled frames, pooled flow, a residual
     that is upsampled bilinearly) and is half as wide; it also sees the reference matched to each neighbour's exposure
-    (equation 2, which the authors use for the base flow only) and the exposures themselves.
+    (equation 2, which the authors use for the base flow only) and the exposures themselves; and A is weighed by `gain`.
     """
 
     def __init__(
-        self, neighbours: int = 2, width: int = 32, scale: int = 2, conditioned: bool = True, aligned: bool = True
+        self,
+        neighbours: int = 2,
+        width: int = 32,
+        scale: int = 2,
+        conditioned: bool = True,
+        aligned: bool = True,
+        gain: float = GAIN,
     ):
         super().__init__()
-        self.scale, self.conditioned, self.aligned = scale, conditioned, aligned
+        self.scale, self.conditioned, self.aligned, self.gain = scale, conditioned, aligned, gain
         frames = neighbours + 1
         images = frames + (neighbours if conditioned else 0)
         inputs = 3 * images * scale**2 + 2 * neighbours + (frames if conditioned else 0)
@@ -63,7 +69,7 @@ class FlowAdapter(nn.Module):
         inputs = [F.pixel_unshuffle(images, self.scale), F.avg_pool2d(motion, self.scale)]
         if self.conditioned:
             inputs.append(exposure_planes(exposures, inputs[0]))
-        return LAMBDA * self.tail(self.body(self.head(torch.cat(inputs, 1)))).float().unflatten(1, (-1, 2))
+        return LAMBDA * self.gain * self.tail(self.body(self.head(torch.cat(inputs, 1)))).float().unflatten(1, (-1, 2))
 
     def forward(self, frames: torch.Tensor, exposures: torch.Tensor, flows: torch.Tensor) -> torch.Tensor:
         """frames (B,N,3,H,W): code values in [0,1], ordered [prev..., ref, next...]; exposures (B,N), relative,

@@ -6,7 +6,7 @@ from torch import nn
 
 from ...hdr.exposure import to_radiance
 from ...hdr.tonemap import mu_law, mu_law_inverse
-from ..blocks import conv, exposure_planes, pad_to_multiple, split_reference, warp_each, zero_conv
+from ..blocks import GAIN, conv, exposure_planes, pad_to_multiple, split_reference, warp_each, zero_conv
 
 
 class FrameEncoder(nn.Module):
@@ -56,11 +56,12 @@ class Enhancement(nn.Module):
 class MotionGuidedRefinement(nn.Module):
     """Equations 16 to 18 and section 3.2.2: H_final = clamp(H_coarse + residual, 0, 1); the residual starts at 0.
 
-    As published: MotionGuidedRefinement(2, 48, scale=1, conditioned=False, mulaw=False). The neighbours' gated features
+    As published: MotionGuidedRefinement(2, 48, scale=1, conditioned=False, mulaw=False, gain=1.0). The neighbours' gated features
     are summed, and their difference to the reference's enters too, as in the authors' code.
     Changed against the paper, by default: half resolution (pixel-unshuffled frames in, pixel-shuffled residual out) and
     32 channels; radiance enters, and the residual is added, in the mu-law domain that the loss is taken in, so that one
-    step of the residual means as much in shadows as in highlights; the encoder is told each frame's exposure. With four
+    step of the residual means as much in shadows as in highlights; the encoder is told each frame's exposure; the residual is
+    weighed by `gain`. With four
     neighbours (three exposures, not in the paper) four gated features are summed.
     """
 
@@ -72,9 +73,10 @@ class MotionGuidedRefinement(nn.Module):
         conditioned: bool = True,
         mulaw: bool = True,
         aligned: bool = True,
+        gain: float = GAIN,
     ):
         super().__init__()
-        self.scale, self.conditioned, self.mulaw, self.aligned = scale, conditioned, mulaw, aligned
+        self.scale, self.conditioned, self.mulaw, self.aligned, self.gain = scale, conditioned, mulaw, aligned, gain
         colours = 3 * scale**2
         self.encoder = FrameEncoder(colours + (1 if conditioned else 0), colours, width)
         self.gates = nn.ModuleList(MotionGate() for _ in range(neighbours))
@@ -118,7 +120,7 @@ class MotionGuidedRefinement(nn.Module):
         h, w = coarse.shape[-2:]
         base = pad_to_multiple(mu_law(coarse) if self.mulaw else coarse, self.scale)
         condition = self.condition(F.pixel_unshuffle(base, self.scale))
-        residual = self.decoder(torch.cat((features, condition), 1)).float()
+        residual = self.gain * self.decoder(torch.cat((features, condition), 1)).float()
         final = (base + F.pixel_shuffle(residual, self.scale))[..., :h, :w].clamp(0, 1)
         return mu_law_inverse(final) if self.mulaw else final
 

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from ...hdr.warp import inside
-from ..blocks import split_reference, start, warp_each
+from ..blocks import GAIN, split_reference, start, warp_each
 from .adapter import FlowAdapter
 from .fusion import CoarseFusion
 from .motion_mask import PhysicalMotionMask
@@ -21,8 +21,9 @@ class F2HDRConfig:
     conditioned: the networks are told the exposures. mulaw: radiance enters them in the mu-law domain. prior: the fusion's
     weights multiply those of the sensor model. robust: the
     mask's border and contrast floor. union: one mask for all neighbours, the highest of theirs, which can travel as one
-    picture a frame. sharp: the fusion gets its neighbours by bicubic sampling. aligned: corner-aligned warping. adapter, mask, refinement: False leaves that part
-    out, for the steps of the paper's ablation; without the mask the gates see the flow's length only.
+    picture a frame. sharp: the fusion gets its neighbours by bicubic sampling. gain: weight
+    of adapter's and refinement's output. aligned: corner-aligned warping. adapter, mask, refinement: False leaves that
+    part out, for the steps of the paper's ablation; without the mask the gates see the flow's length only.
     """
 
     neighbours: int = 2
@@ -37,6 +38,7 @@ class F2HDRConfig:
     robust: bool = True
     union: bool = True
     sharp: bool = True
+    gain: float = GAIN
     aligned: bool = True
     adapter: bool = True
     mask: bool = True
@@ -55,6 +57,7 @@ PUBLISHED = F2HDRConfig(
     robust=False,
     union=False,
     sharp=False,
+    gain=1.0,
     aligned=False,
 )
 """As the authors' code computes, 1,470,910 parameters; two exposures."""
@@ -73,10 +76,10 @@ class F2HDR(nn.Module):
         shape = dict(neighbours=c.neighbours, scale=c.scale, conditioned=c.conditioned)
         self.fusion = CoarseFusion(width=c.fusion_width, mulaw=c.mulaw, prior=c.prior, **shape)
         if c.adapter:
-            self.adapter = FlowAdapter(width=c.adapter_width, aligned=c.aligned, **shape)
+            self.adapter = FlowAdapter(width=c.adapter_width, aligned=c.aligned, gain=c.gain, **shape)
         if c.refinement:
             self.refinement = MotionGuidedRefinement(
-                width=c.refinement_width, mulaw=c.mulaw, aligned=c.aligned, **shape
+                width=c.refinement_width, mulaw=c.mulaw, aligned=c.aligned, gain=c.gain, **shape
             )
             if c.mask:
                 self.mask = PhysicalMotionMask(c.mask_width, c.robust)
@@ -92,7 +95,9 @@ class F2HDR(nn.Module):
         """Coarse radiance (B,3,H,W) of the reference, its warped neighbours and its neighbours as they are."""
         reference, others = split_reference(frames)
         own, theirs = split_reference(exposures)
-        warped = warp_each(others, flows, self.config.aligned, "bicubic" if self.config.sharp else "bilinear").clamp(0, 1)
+        warped = warp_each(others, flows, self.config.aligned, "bicubic" if self.config.sharp else "bilinear").clamp(
+            0, 1
+        )
         valid = confidence * inside(flows.flatten(0, 1)).unflatten(0, flows.shape[:2])
         validity = torch.cat((torch.ones_like(valid[:, :1]), valid, torch.zeros_like(valid)), 1)
         candidates, exposures = torch.cat((reference, warped, others), 1), torch.cat((own, theirs, theirs), 1)

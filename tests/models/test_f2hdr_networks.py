@@ -45,7 +45,7 @@ def shaken(network):
 @pytest.mark.parametrize(
     "network, parameters, entries",
     [
-        (FlowAdapter(2, 64, scale=1, conditioned=False), 490_820, 44),
+        (FlowAdapter(2, 64, scale=1, conditioned=False, gain=1.0), 490_820, 44),
         (CoarseFusion(2, scale=1, conditioned=False, mulaw=False, prior=False), 690_693, 79),
         (MotionGuidedRefinement(2, 48, scale=1, conditioned=False, mulaw=False), 279_345, 122),
         (PhysicalMotionMask(32, robust=False), 10_052, 8),  # theirs also saves its two Sobel kernels
@@ -73,7 +73,7 @@ def test_adapter_starts_as_the_base_flow_within_its_limit(config):
 
 @pytest.mark.parametrize("scale", [1, 2])
 def test_adapter_adds_twenty_times_its_output(scale):
-    adapter = FlowAdapter(2, 16, scale)
+    adapter = FlowAdapter(2, 16, scale, gain=1.0)
     frames, exposures, flows, confidence = inputs(LIGHT)
     torch.nn.init.constant_(adapter.tail[-1].bias, 0.1)
     torch.testing.assert_close(adapter(frames, exposures, flows), flows + 2)
