@@ -5,8 +5,9 @@ from dataclasses import replace
 
 import numpy as np
 import torch
+from hdrweave.training.base_flow import add_to_shard
 from hdrweave.training.scenes import scene_from_radiance
-from hdrweave.training.shards import write_shard
+from hdrweave.training.shards import ShardFolder, write_shard
 from hdrweave.training.synthesis import CLEAN, make_clip
 
 SETTINGS = replace(CLEAN, width=72, height=64, frames=5, read_noise=(1e-9, 2e-9), bits=(16,), max_object_speed=8.0)
@@ -27,6 +28,12 @@ def write_small_shards(folder, count: int = 8) -> None:
     clips = [make_clip(scenes, k, s) for k, s in enumerate(settings)]
     write_shard(folder / "a.safetensors", clips[: count // 2], {"scenes": '["0", "1"]'})
     write_shard(folder / "b.safetensors", clips[count // 2 :], {"scenes": '["0", "1"]'})
+
+
+def write_base_flows(folder) -> None:
+    """The estimated flow beside every shard of a folder."""
+    for path in ShardFolder(folder).paths:
+        assert add_to_shard(str(path)) == len(ShardFolder(path))
 
 
 @contextmanager

@@ -7,12 +7,10 @@ import torch
 from hdrweave.hdr.warp import warp
 from hdrweave.models.flow.network import FlowConfig, FlowNetwork
 from hdrweave.training import flow as flow_recipe
-from hdrweave.training.base_flow import add_to_shard
 from hdrweave.training.data import Augmentation, Batches
 from hdrweave.training.losses import tone
 from hdrweave.training.recipes import recipe_named
-from hdrweave.training.shards import ShardFolder
-from small_shards import one_thread, write_small_shards
+from small_shards import one_thread, write_base_flows, write_small_shards
 
 SMALL = FlowConfig(features=(16, 16, 16, 16), widths=(16, 16, 16, 16), carried=8)
 
@@ -22,8 +20,7 @@ def batches(tmp_path_factory):
     folder = tmp_path_factory.mktemp("shards")
     with one_thread():
         write_small_shards(folder)
-        for path in ShardFolder(folder).paths:
-            add_to_shard(str(path))
+        write_base_flows(folder)
         windows = recipe_named("base_flow").windows
         yield Batches(folder, windows, crop=(64, 64), size=2, augmentation=Augmentation(gain=1.0))
 
