@@ -11,7 +11,7 @@ from .compat import known, on_device, progress_bar, weights_files, weights_folde
 from .preview import shown
 from .wires import CATEGORY, HDR, Exposures, Flow, rgb
 
-NORMALIZED = "A clip from Exposure Normalization (any other is normalized on the way); two or three exposures."
+NORMALIZED = "A clip from Exposure Normalization (any other is normalized on the way)."
 ADAPTED = "Flow of this clip, best with the F2HDR adapter."
 
 
@@ -22,16 +22,15 @@ def weights_input():
         options=[PACKAGED, *weights_files()],
         default=PACKAGED,
         optional=True,
-        tooltip="packaged = the trained F2HDR that comes with the pack, for two or three exposures. Files are your own, "
-        "from ComfyUI's models/hdrweave folder; use the same in all F2HDR nodes.",
+        tooltip="packaged = the trained F2HDR that comes with the pack. Files are your own, from ComfyUI's "
+        "models/hdrweave folder; use the same in all F2HDR nodes.",
     )
 
 
 @contextmanager
-def f2hdr_network(period: int, size: tuple[int, int], weights: str):
-    """F2HDR for exposures of `period` and frames of `size`, on ComfyUI's device."""
-    network = load_f2hdr(period, weights, weights_folders())
-    with on_device(network, work_memory(size, network.config.neighbours)) as loaded:
+def f2hdr_network(neighbours: int, size: tuple[int, int], weights: str):
+    """F2HDR on ComfyUI's device, with room there for a frame of `size` and its neighbours."""
+    with on_device(load_f2hdr(weights, weights_folders()), work_memory(size, neighbours)) as loaded:
         yield loaded
 
 
@@ -56,7 +55,7 @@ class CoarseFusion(io.ComfyNode):
 
     @classmethod
     def execute(cls, exposures, flow, weights=PACKAGED) -> io.NodeOutput:
-        with f2hdr_network(exposures.period, exposures.size, weights) as network:
+        with f2hdr_network(len(exposures.offsets), exposures.size, weights) as network:
             return io.NodeOutput(coarse_fusion(normalize(exposures), flow, network, progress_bar()))
 
 
@@ -84,7 +83,7 @@ class PhysicalMotionMask(io.ComfyNode):
 
     @classmethod
     def execute(cls, flow, weights=PACKAGED) -> io.NodeOutput:
-        with f2hdr_network(len(flow.offsets) // 2 + 1, flow.size, weights) as network:
+        with f2hdr_network(len(flow.offsets), flow.size, weights) as network:
             mask = motion_mask(flow, network, progress_bar())
         middle = mask[len(mask) // 2]
         return io.NodeOutput(mask, ui=shown(cls, middle[None, :, :, None].expand(-1, -1, -1, 3), ""))
@@ -121,5 +120,5 @@ class MotionGuidedRefinement(io.ComfyNode):
 
     @classmethod
     def execute(cls, exposures, flow, mask, hdr, weights=PACKAGED) -> io.NodeOutput:
-        with f2hdr_network(exposures.period, exposures.size, weights) as network:
+        with f2hdr_network(len(exposures.offsets), exposures.size, weights) as network:
             return io.NodeOutput(refine(normalize(exposures), flow, mask, rgb(hdr, "hdr"), network, progress_bar()))

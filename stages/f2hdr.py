@@ -13,7 +13,8 @@ from torch import nn
 
 from ..hdr.frames import allocate
 from ..hdr.sequence import ExposureSequence, FlowField
-from ..models.f2hdr.adapter import LIMIT
+from ..models.f2hdr.adapter import GRID, LIMIT
+from ..models.f2hdr.refinement import SCALE
 from .flow import estimate_flow
 from .networks import device_of, load_f2hdr, running
 from .run import Progress, quiet, windows
@@ -23,7 +24,7 @@ from .tiles import tiles
 class Neighbourhood:
     """Reads a frame of a normalized clip with its neighbours, as F2HDR takes them: [prev..., ref, next...], batch of 1.
 
-    Raises ValueError when flow, clip and network do not belong together.
+    Raises ValueError when flow and clip do not belong together.
     """
 
     def __init__(self, sequence: ExposureSequence, flow: FlowField, network: nn.Module):
@@ -33,7 +34,6 @@ class Neighbourhood:
                 f"{sorted(flow.offsets)}, the clip has {len(sequence)} of {sequence.size[1]}x{sequence.size[0]} and "
                 f"{list(sequence.offsets)}: wire the flow that was made from this clip"
             )
-        _check_neighbours(flow, network)
         self.sequence, self.flow, self.device = sequence, flow, device_of(network)
         self.kept: dict[int, torch.Tensor] = {}
 
@@ -60,24 +60,15 @@ class Neighbourhood:
         return tuple(torch.stack([pair[k][0] for pair in read])[None].to(self.device) for k in (0, 1))
 
 
-def _check_neighbours(flow: FlowField, network: nn.Module) -> None:
-    if len(flow.offsets) != network.config.neighbours:
-        raise ValueError(
-            f"the flow leads to {len(flow.offsets)} neighbours, the network is for {network.config.neighbours}: "
-            "choose weights for this number of exposures"
-        )
-
-
 def adapt_flow(
     sequence: ExposureSequence, flow: FlowField, network: nn.Module, progress: Progress = quiet
 ) -> FlowField:
     """The base flow with the adapter's residual added, limited to +-100 pixels; the confidence is passed through.
 
-    sequence: normalized. Stored in half precision on the adapter's own grid, half the frame's: what it adds is no finer.
+    sequence: normalized. Stored in half precision on the grid of what is added, half the frame's.
     """
     near = Neighbourhood(sequence, flow, network)
-    scale = network.config.scale
-    grid = tuple(-(-s // scale) for s in sequence.size)
+    grid = tuple(-(-s // GRID) for s in sequence.size)
     out = {o: allocate((len(sequence), 2, *grid), torch.float16) for o in sequence.offsets}
     residual = torch.empty(1, len(out), 2, *grid, device=near.device)
     for (t,) in windows(len(sequence), 1, progress):
@@ -85,7 +76,7 @@ def adapt_flow(
         with running(near.device):
             for tile in tiles(sequence.size):
                 found = network.adapter.residual(tile.cut(frames), exposures, tile.cut(flows))
-                residual[tile.place(scale)] = tile.kept(found, scale)
+                residual[tile.place(GRID)] = tile.kept(found, GRID)
         for k, (o, stored) in enumerate(out.items()):
             base = F.interpolate(flow.flow[o][[t]].float(), size=grid, mode="bilinear", align_corners=False)
             stored[t] = (base[0] + residual[0, k].cpu()).clamp(-LIMIT, LIMIT)
@@ -112,7 +103,6 @@ def motion_mask(flow: FlowField, network: nn.Module, progress: Progress = quiet)
 
     One neighbour after the other at full size, never in tiles: the threshold belongs to the whole frame.
     """
-    _check_neighbours(flow, network)
     device = device_of(network)
     out = allocate((len(flow), *flow.size))
     for (t,) in windows(len(flow), 1, progress):
@@ -158,22 +148,23 @@ def _refine_frame(network: nn.Module, frames, exposures, flows, masks, coarse, o
     if len(pieces) == 1:
         out[:] = network(frames, exposures, flows, masks, coarse)[0].cpu()
         return
-    features = [network.gather(p.cut(frames), exposures, p.cut(flows), p.cut(masks)) for p in pieces]
+    conditions = [network.look(p.cut(coarse)) for p in pieces]
+    features = [
+        network.gather(p.cut(frames), exposures, p.cut(flows), p.cut(masks), condition)
+        for p, condition in zip(pieces, conditions, strict=True)
+    ]
     for block in network.enhance:
-        cores = [p.kept(block.mix(x), network.scale).float() for p, x in zip(pieces, features, strict=True)]
+        cores = [p.kept(block.mix(x), SCALE).float() for p, x in zip(pieces, features, strict=True)]
         pixels = sum(c[0, 0].numel() for c in cores)
         mean = sum(c.sum((2, 3), keepdim=True) for c in cores) / pixels
         features = [block(x, mean) for x in features]
-    for p, x in zip(pieces, features, strict=True):
-        out[p.place()] = p.kept(network.correct(p.cut(coarse), x))[0].cpu()
+    for p, condition, x in zip(pieces, conditions, features, strict=True):
+        out[p.place()] = p.kept(network.correct(p.cut(coarse), condition, x))[0].cpu()
 
 
 def f2hdr(sequence: ExposureSequence, device="cpu", progress: Progress = quiet) -> torch.Tensor:
-    """The four steps with packaged weights, from DIS flow: radiance (T,H,W,3) of a normalized clip.
-
-    Raises ValueError for periods other than 2 and 3.
-    """
-    network = load_f2hdr(sequence.period).to(device)
+    """The four steps with packaged weights, from DIS flow: radiance (T,H,W,3) of a normalized clip."""
+    network = load_f2hdr().to(device)
     flow = adapt_flow(sequence, estimate_flow(sequence, progress=progress), network, progress)
     hdr = coarse_fusion(sequence, flow, network, progress)
     return refine(sequence, flow, motion_mask(flow, network, progress), hdr, network, progress)

@@ -10,34 +10,20 @@ from ..models import registry
 from .tiles import tiles
 
 PACKAGED = "packaged"
-F2HDR_BY_PERIOD = {2: "f2hdr_two", 3: "f2hdr_three"}
+F2HDR = "f2hdr"  # name of its packaged weights
 BYTES_PER_PIXEL = 400  # of work memory, for each frame that F2HDR sees at once: measured, the fusion takes most
 
 
-def load_f2hdr(period: int, weights: str = PACKAGED, folders: Sequence = ()) -> nn.Module:
-    """F2HDR for clips whose exposures repeat after `period` frames, on the CPU, ready to run.
+def load_f2hdr(weights: str = PACKAGED, folders: Sequence = ()) -> nn.Module:
+    """F2HDR for any number of exposures, on the CPU, ready to run.
 
     weights: "packaged", or the name of a file in one of `folders` (see `models.registry.load`). Raises ValueError when
-    there are none for this period, or when the file holds another network; OSError when there is no such file.
+    the file holds another network, OSError when there is no such file.
     """
-    if weights == PACKAGED and period not in F2HDR_BY_PERIOD:
-        raise ValueError(
-            f"the clip's exposures repeat after {period} frames, F2HDR's packaged weights are for 2 or 3: "
-            "use Warp Neighbours and Weighted Merge, which take any number"
-        )
-    name = F2HDR_BY_PERIOD[period] if weights == PACKAGED else weights
-    network = registry.load(name, folders, "f2hdr")
+    network = registry.load(F2HDR if weights == PACKAGED else weights, folders, "f2hdr")
     c = network.config
-    if c.neighbours != 2 * (period - 1):
-        raise ValueError(
-            f"the weights {name!r} are for exposures that repeat after {c.neighbours // 2 + 1} frames, those of the clip "
-            f"repeat after {period}: choose other weights"
-        )
-    if not (c.adapter and c.mask and c.refinement and c.union):
-        raise ValueError(
-            f"the weights {name!r} hold a part of F2HDR, or one with a mask for each neighbour: choose whole ones that "
-            "were trained with one mask a frame"
-        )
+    if not (c.adapter and c.mask and c.refinement):
+        raise ValueError(f"the weights {weights!r} hold only a part of F2HDR: choose whole ones")
     return network.to(memory_format=torch.channels_last)
 
 

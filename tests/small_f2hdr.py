@@ -4,18 +4,23 @@ from dataclasses import asdict
 
 import torch
 from hdrweave.models import registry
+from hdrweave.models.blocks import GAIN
 from hdrweave.models.f2hdr.system import F2HDR, F2HDRConfig
 
 ABOUT = dict(data="none", licence="CC0", command="none", figures={})
 
 
-def network(period: int = 2, seed: int = 0, **changes) -> F2HDR:
+def network(seed: int = 0, **changes) -> F2HDR:
     widths = dict(adapter_width=8, fusion_width=8, mask_width=4, refinement_width=16)
     torch.manual_seed(seed)
-    net = F2HDR(F2HDRConfig(**{**widths, "neighbours": 2 * (period - 1), "gain": 1.0, **changes})).eval()
+    net = F2HDR(F2HDRConfig(**{**widths, **changes})).eval()
     for layer in net.modules():
         if hasattr(layer, "reset_parameters"):  # however F2HDR starts: also the last layers of residual branches
             layer.reset_parameters()
+    if hasattr(net, "adapter"):
+        net.adapter.tail[-1].weight.data /= GAIN
+    if hasattr(net, "refinement"):
+        net.refinement.decoder[-1].weight.data[:12] /= GAIN  # of what is drawn; the others are of the kernels
     return net.requires_grad_(False)
 
 

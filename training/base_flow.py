@@ -48,11 +48,14 @@ class BaseFlows:
             )
         self.files = [safe_open(str(path), framework="pt") for path in paths]
 
-    def read(self, index: int, reference: int) -> tuple[torch.Tensor, torch.Tensor]:
+    def read(
+        self, index: int, reference: int, rows: slice = slice(None), columns: slice = slice(None)
+    ) -> tuple[torch.Tensor, torch.Tensor]:
         """Flow (K,2,H,W) and confidence (K,1,H,W), float32, of clip `index` from its inner frame number `reference`."""
         number, row = self.clips.locate(index)
-        slices = (self.files[number].get_slice(f"{name}_{row}") for name in ("flow", "confidence"))
-        return tuple(stored[reference : reference + 1][0].float() for stored in slices)
+        where = slice(reference, reference + 1), slice(None), slice(None), rows, columns
+        stored = (self.files[number].get_slice(f"{name}_{row}")[where] for name in ("flow", "confidence"))
+        return tuple(x[0].float() for x in stored)
 
 
 def add_to_shard(path: str) -> int:

@@ -100,14 +100,14 @@ class Batches:
 
     def sample(self, index: int, rng: np.random.Generator) -> dict[str, torch.Tensor]:
         """One clip of a batch, without the batch axis and the period."""
-        clip = self._clips[index]
-        window = self.windows[clip.period]
-        start = int(rng.integers(len(clip.ldr) - window.frames + 1))
-        chosen = list(range(start, start + window.frames))
-        if self.augmentation.turns and rng.random() < 0.5:
-            chosen.reverse()
-        view = draw_view(rng, clip.labels.shape[1:], self.crop, self.augmentation.turns)
-        clip = cut(clip, chosen, *view)
+        period = self._clips.period(index)
+        window = self.windows[period]
+        frames, *size = self._clips.size(index)
+        start = int(rng.integers(frames - window.frames + 1))
+        chosen = slice(start, start + window.frames)
+        backwards = bool(self.augmentation.turns and rng.random() < 0.5)
+        view = draw_view(rng, size, self.crop, self.augmentation.turns)
+        clip = turned_clip(self._clips.part(index, chosen, *view[:2]), size, backwards, *view)
         clip = redeveloped(clip, rng, self.augmentation)
         flows = [clip.flow(a, b) for a, b in window.pairs]
         hidden = [
@@ -117,10 +117,8 @@ class Batches:
         height, width = self.crop
         base = {}
         if window.base:
-            flow, confidence = self._base.read(index, chosen[window.frames // 2] - clip.period + 1)
-            if chosen[0] > chosen[-1]:
-                flow, confidence = flow.flip(0), confidence.flip(0)
-            base = cut_flow(flow, confidence, *view)
+            reference = start + window.frames // 2 - period + 1
+            base = turned_flow(*self._base.read(index, reference, *view[:2]), size, backwards, *view)
         return {
             **base,
             "ldr": clip.ldr.movedim(-1, 1),
@@ -156,30 +154,36 @@ def draw_view(rng, size: tuple[int, int], crop: tuple[int, int], turns: bool) ->
     return slice(top, top + height), slice(left, left + width), quarters, bool(turns and rng.random() < 0.5)
 
 
-def cut(clip: SyntheticClip, frames: list[int], rows: slice, columns: slice, quarters: int, mirror: bool):
-    """The given frames of a clip, cropped, turned anticlockwise by quarters, then mirrored left to right if wanted.
+def turned_clip(
+    clip: SyntheticClip, size, backwards: bool, rows: slice, columns: slice, quarters: int, mirror: bool
+) -> SyntheticClip:
+    """A clip of which rows and columns were read from frames of `size`: turned anticlockwise by quarters, then mirrored
+    left to right, and with its frames in reverse, if wanted.
 
     With the cut's matrix on the placements, `flow` of the new clip is exact without any rule for signs.
     """
 
     def view(stack: torch.Tensor) -> torch.Tensor:
-        return turned(stack[frames, rows, columns], quarters, mirror)
+        return turned(stack.flip(0) if backwards else stack, quarters, mirror)
 
-    to_frame = placement(clip.labels.shape[1:], rows, columns, quarters, mirror)
+    exposures, placements = (x.flip(0) if backwards else x for x in (clip.exposures, clip.placements))
     return replace(
         clip,
         hdr=view(clip.hdr),
         ldr=view(clip.ldr),
-        exposures=clip.exposures[frames],
+        exposures=exposures,
         labels=view(clip.labels),
-        placements=clip.placements[frames] @ to_frame,
+        placements=placements @ placement(size, rows, columns, quarters, mirror),
     )
 
 
-def cut_flow(flow: torch.Tensor, confidence: torch.Tensor, rows: slice, columns: slice, quarters: int, mirror: bool):
-    """Flow (K,2,H,W) and confidence (K,1,H,W) of a frame, cut like `cut` does: their arrows turn with the picture."""
-    turn = placement(flow.shape[-2:], rows, columns, quarters, mirror)[:2, :2].float()  # orthogonal
-    flow, confidence = (turned(x.movedim(1, -1)[:, rows, columns], quarters, mirror) for x in (flow, confidence))
+def turned_flow(flow, confidence, size, backwards: bool, rows: slice, columns: slice, quarters: int, mirror: bool):
+    """Flow (K,2,h,w) and confidence (K,1,h,w) of those rows and columns, like `turned_clip`: arrows turn with the
+    picture."""
+    if backwards:
+        flow, confidence = flow.flip(0), confidence.flip(0)
+    turn = placement(size, rows, columns, quarters, mirror)[:2, :2].float()  # orthogonal
+    flow, confidence = (turned(x.movedim(1, -1), quarters, mirror) for x in (flow, confidence))
     return {"base": (flow @ turn).movedim(-1, 1), "confidence": confidence.movedim(-1, 1)}
 
 

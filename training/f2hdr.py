@@ -1,4 +1,4 @@
-"""F2HDR's recipes: both stages at once, for two and for three exposures, from DIS flow."""
+"""F2HDR's recipe: both stages at once, for two and three exposures alike, from DIS flow."""
 
 from dataclasses import asdict, replace
 from functools import partial
@@ -39,16 +39,15 @@ def loss(network: nn.Module, batch: dict[str, torch.Tensor]) -> tuple[torch.Tens
     return total, {"coarse": coarse.detach(), "refined": refined.detach(), "flow": flow.detach()}
 
 
-def recipe(period: int, **parts: bool) -> Recipe:
-    """The whole system for a period of exposures; parts: adapter, mask or refinement left out."""
-    name = f"f2hdr_{('two', 'three')[period - 2]}"
-    config = replace(F2HDRConfig(neighbours=2 * (period - 1)), **parts)
+def recipe(**parts: bool) -> Recipe:
+    """The whole system, for two and three exposures; parts: adapter, mask or refinement left out."""
+    config = replace(F2HDRConfig(), **parts)
     return Recipe(
-        name=name,
+        name="f2hdr",
         build=partial(F2HDR, config),
         loss=loss,
-        windows={period: window(period)},
-        kept=(Kept(name, "f2hdr", asdict(config)),),
+        windows={period: window(period) for period in (2, 3)},
+        kept=(Kept("f2hdr", "f2hdr", asdict(config)),),
         batch=4,
         rate=1e-3,
         warm_up=200,
@@ -65,6 +64,3 @@ def run(network: nn.Module, sequence: ExposureSequence) -> torch.Tensor:
             for t in range(len(sequence))
         ]
     return torch.stack(frames)
-
-
-F2HDR_RECIPES = {f"f2hdr_{word}": partial(recipe, period) for word, period in (("two", 2), ("three", 3))}

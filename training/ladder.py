@@ -29,23 +29,22 @@ from .trainer import Trainer
 
 @dataclass(frozen=True)
 class Rung:
-    """recipes: by period. run: a trained network on a normalized clip, to radiance (T,H,W,3)."""
+    """run: a network trained by the recipe, on a normalized clip, to radiance (T,H,W,3)."""
 
     name: str
-    recipes: dict[int, Recipe]
+    recipe: Recipe
     run: Callable[[nn.Module, ExposureSequence], torch.Tensor]
 
 
 def f2hdr_ladder() -> list[Rung]:
-    """F2HDR's table 4, with the sensor model's prior, which is ours, as the step before the first."""
+    """F2HDR's table 4."""
     steps = {
-        "stage I, no prior": dict(prior=False, adapter=False, refinement=False),
         "stage I": dict(adapter=False, refinement=False),
         "+ adapter": dict(refinement=False),
         "+ stage II": dict(mask=False),
         "+ motion mask": dict(),
     }
-    return [Rung(name, {p: f2hdr.recipe(p, **parts) for p in (2, 3)}, f2hdr.run) for name, parts in steps.items()]
+    return [Rung(name, f2hdr.recipe(**parts), f2hdr.run) for name, parts in steps.items()]
 
 
 LADDERS = {"f2hdr": f2hdr_ladder}
@@ -61,21 +60,14 @@ def train(recipe: Recipe, shards, out: Path, seconds: float, seed: int) -> nn.Mo
 
 
 def climb(rungs: list[Rung], shards, out: Path, seconds: float) -> dict[str, Method]:
-    """Train every rung for `seconds`, shared by its periods: a method for each, and one more for the last one's twin."""
+    """Train every rung for `seconds`: a method for each, and one more for the last one's twin."""
     seeds = [(rung.name, rung, 0) for rung in rungs] + [(f"{rungs[-1].name} (again)", rungs[-1], 1)]
     methods = {}
     for number, (name, rung, seed) in enumerate(seeds):
         print(name, flush=True)
-        networks = {
-            period: train(recipe, shards, out / f"{number}_{period}", seconds / len(rung.recipes), seed)
-            for period, recipe in rung.recipes.items()
-        }
-        methods[name] = Method(partial(_run, rung.run, networks), networks.values)
+        network = train(rung.recipe, shards, out / str(number), seconds, seed)
+        methods[name] = Method(partial(rung.run, network), lambda network=network: [network])
     return methods
-
-
-def _run(run, networks: dict[int, nn.Module], sequence: ExposureSequence) -> torch.Tensor:
-    return run(networks[sequence.period], sequence)
 
 
 def main() -> None:

@@ -3,10 +3,10 @@
 from collections.abc import Callable
 
 from . import flow
-from .f2hdr import F2HDR_RECIPES
+from .f2hdr import recipe as f2hdr
 from .recipe import Recipe
 
-RECIPES: dict[str, Callable[[], Recipe]] = {"base_flow": flow.recipe, **F2HDR_RECIPES}
+RECIPES: dict[str, Callable[[], Recipe]] = {"base_flow": flow.recipe, "f2hdr": f2hdr}
 
 
 def recipe_named(name: str) -> Recipe:

@@ -66,17 +66,31 @@ class ShardFolder:
         return number, index - (self.ends[number - 1] if number else 0)
 
     def __getitem__(self, index: int) -> SyntheticClip:
+        return self.part(index)
+
+    def period(self, index: int) -> int:
+        number, row = self.locate(index)
+        return int(self.shards[number].get_slice("period")[row : row + 1])
+
+    def size(self, index: int) -> tuple[int, int, int]:
+        """Frames, height and width of a clip."""
+        return tuple(self.shards[self.locate(index)[0]].get_slice("hdr").get_shape()[1:4])
+
+    def part(
+        self, index: int, frames: slice = slice(None), rows: slice = slice(None), columns: slice = slice(None)
+    ) -> SyntheticClip:
+        """Some frames of a clip, cropped; what lies outside is not read. The placements stay those of the whole frame."""
         number, row = self.locate(index)
         shard = self.shards[number]
 
-        def read(name: str) -> torch.Tensor:
-            return shard.get_slice(name)[row : row + 1][0]
+        def read(name: str, *where: slice) -> torch.Tensor:
+            return shard.get_slice(name)[(slice(row, row + 1), *where)][0]
 
         return SyntheticClip(
-            hdr=read("hdr").float(),
-            ldr=read("ldr").float() / 65535,
-            exposures=read("exposures"),
+            hdr=read("hdr", frames, rows, columns).float(),
+            ldr=read("ldr", frames, rows, columns).float() / 65535,
+            exposures=read("exposures", frames),
             period=int(read("period")),
-            labels=read("labels"),
-            placements=read("placements"),
+            labels=read("labels", frames, rows, columns),
+            placements=read("placements", frames),
         )

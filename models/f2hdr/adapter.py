@@ -5,11 +5,14 @@ import torch.nn.functional as F
 from torch import nn
 
 from ...hdr.exposure import match_exposure
-from ..blocks import GAIN, conv, exposure_planes, pad_to_multiple, split_reference, warp_each, zero_conv
+from ..blocks import GAIN, SLOPE, conv, exposure_planes, pad_to_multiple, split_reference, warp_each, zero_conv
+from ..detail import amplified
 
 LAMBDA = 20.0  # pixels: equation 3
 LIMIT = 100.0  # pixels: the flow that comes out is clamped to +-LIMIT
-DILATIONS = (1, 2, 4, 8, 4, 2)
+DILATIONS = (1, 1, 2, 4, 2, 1)
+SCALE = 4  # the network's grid
+GRID = 2  # the grid of the residual that it returns
 
 
 class DilatedBlock(nn.Module):
@@ -19,63 +22,49 @@ class DilatedBlock(nn.Module):
         super().__init__()
         self.first = conv(width, width, dilation=dilation)
         self.second = nn.Conv2d(width, width, 3, padding=dilation, dilation=dilation)
-        self.activation = nn.PReLU(width)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return self.activation(x + self.second(self.first(x)))
+        return F.leaky_relu(x + self.second(self.first(x)), SLOPE)
 
 
 class FlowAdapter(nn.Module):
     """Equations 3 to 6: refined flow = clamp(base flow + 20 A(frames, base flow / 20), +-100 px); A starts at 0.
 
-    neighbours: frames beside the reference, 2 or 4. As published: FlowAdapter(2, 64, scale=1, conditioned=False,
-    gain=1.0), which sees the neighbours warped by the base flow, as the authors' code does (their text says unwarped).
-    Changed against the paper, by default: it works at half resolution (pixel-unshuffled frames, pooled flow, a residual
-    that is upsampled bilinearly) and is half as wide; it also sees the reference matched to each neighbour's exposure
-    (equation 2, which the authors use for the base flow only) and the exposures themselves; and A is weighed by `gain`.
+    Changed against the paper: A looks at one neighbour at a time, so that the same weights serve any number of them; it
+    works on quarter-size grids (pixel-unshuffled frames; dilations 1 to 4 for the paper's 1 to 8) and is half as wide;
+    beside the neighbour warped by the base flow, as in the authors' code (their text says unwarped), and the reference
+    it sees the reference matched to the neighbour's exposure (equation 2, which the authors use for the base flow only),
+    the difference of these two and both exposures; A is weighed by GAIN.
     """
 
-    def __init__(
-        self,
-        neighbours: int = 2,
-        width: int = 32,
-        scale: int = 2,
-        conditioned: bool = True,
-        aligned: bool = True,
-        gain: float = GAIN,
-    ):
+    def __init__(self, width: int = 32):
         super().__init__()
-        self.scale, self.conditioned, self.aligned, self.gain = scale, conditioned, aligned, gain
-        frames = neighbours + 1
-        images = frames + (neighbours if conditioned else 0)
-        inputs = 3 * images * scale**2 + 2 * neighbours + (frames if conditioned else 0)
-        self.head = conv(inputs, width)
+        self.head = conv(12 * SCALE**2 + 4, width)
         self.body = nn.Sequential(*(DilatedBlock(width, dilation) for dilation in DILATIONS))
-        self.tail = nn.Sequential(conv(width, width), zero_conv(width, 2 * neighbours))
+        self.tail = nn.Sequential(conv(width, width), zero_conv(width, 2))
 
     def residual(self, frames: torch.Tensor, exposures: torch.Tensor, flows: torch.Tensor) -> torch.Tensor:
-        """What is added to the flow, 20 A of equation 6, in pixels but on the network's own grid: float32
-        (B,N-1,2,H/scale,W/scale), rounded up. Inputs as of `forward`."""
+        """What is added to the flow, 20 A of equation 6, in pixels but on a grid of half the size: float32
+        (B,N-1,2,H/2,W/2), rounded up. Inputs as of `forward`."""
+        h, w = frames.shape[-2:]
         reference, others = split_reference(frames)
-        warped = warp_each(others, flows, self.aligned)
-        before = others.shape[1] // 2
-        images = [warped[:, :before], reference, warped[:, before:]]
-        if self.conditioned:
-            own, theirs = split_reference(exposures.to(frames)[:, :, None, None, None])
-            images.append(match_exposure(reference, own, theirs))
+        own, theirs = split_reference(exposures)
+        warped = warp_each(others, flows)
+        matched = match_exposure(reference, *(e.to(frames)[:, :, None, None, None] for e in (own, theirs)))
 
-        images = pad_to_multiple(torch.cat(images, 1).flatten(1, 2), self.scale)
-        motion = pad_to_multiple(flows.flatten(1, 2), self.scale) / LAMBDA
-        inputs = [F.pixel_unshuffle(images, self.scale), F.avg_pool2d(motion, self.scale)]
-        if self.conditioned:
-            inputs.append(exposure_planes(exposures, inputs[0]))
-        return LAMBDA * self.gain * self.tail(self.body(self.head(torch.cat(inputs, 1)))).float().unflatten(1, (-1, 2))
+        images = torch.cat((reference.expand_as(warped), matched, warped, amplified(warped - matched)), 2).flatten(0, 1)
+        images = F.pixel_unshuffle(pad_to_multiple(images, SCALE), SCALE)
+        motion = F.avg_pool2d(pad_to_multiple(flows.flatten(0, 1), SCALE) / LAMBDA, SCALE)
+        pairs = torch.stack((own.expand_as(theirs), theirs), 2).flatten(0, 1)  # (BK,2)
+        x = torch.cat((images, motion, exposure_planes(pairs, images)), 1)
+        found = LAMBDA * GAIN * self.tail(self.body(self.head(x))).float()
+        found = F.interpolate(found, scale_factor=SCALE // GRID, mode="bilinear", align_corners=False)
+        return found[..., : -(-h // GRID), : -(-w // GRID)].unflatten(0, flows.shape[:2])
 
     def forward(self, frames: torch.Tensor, exposures: torch.Tensor, flows: torch.Tensor) -> torch.Tensor:
         """frames (B,N,3,H,W): code values in [0,1], ordered [prev..., ref, next...]; exposures (B,N), relative,
         shortest = 1; flows (B,N-1,2,H,W): base flow from the reference to each neighbour, pixels -> refined flows."""
         h, w = frames.shape[-2:]
         residual = self.residual(frames, exposures, flows).flatten(1, 2)
-        if self.scale > 1:
-            residual = F.interpolate(residual, scale_factor=self.scale, mode="bilinear", align_corners=False)
+        residual = F.interpolate(residual, scale_factor=GRID, mode="bilinear", align_corners=False)
         return (flows + residual[..., :h, :w].unflatten(1, (-1, 2))).clamp(-LIMIT, LIMIT)

@@ -7,9 +7,12 @@ from torch import nn
 from ...hdr.exposure import to_radiance
 from ...hdr.sensor import clipping_code, clips, contradiction, unclipped, variance
 from ...hdr.tonemap import mu_law
-from ..blocks import exposure_planes, pad_to_multiple, zero_conv
+from ..blocks import SLOPE, conv, exposure_planes, pad_to_multiple, zero_conv
+from ..detail import amplified, bands, grain
 
 LEAST = 1e-4  # validity and prior weight that every candidate keeps, so that the network can lift it
+MULTIPLE = 8
+BLUR = 20.0  # pixels of motion while the shutter is open that count as 1
 
 
 def weighted_mean(radiance: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
@@ -40,121 +43,82 @@ def sensor_prior(candidates: torch.Tensor, radiance: torch.Tensor, exposures: to
     return (weights / weights.sum(1, keepdim=True)).clamp(min=LEAST), clipped
 
 
-class PublishedUNet(nn.Module):
-    """The authors' U-Net: strided convolutions to 1/8 and back, two skips, batch norm, no residual blocks (the text has
-    them, the code not). images (B,C,H,W) and planes (B,P,H,W), H and W multiples of 8 -> (B,outputs,H,W)."""
+class Context(nn.Module):
+    """A U-Net with widths w, 2w, 3w at 1/2, 1/4, 1/8 of the frame: (B,inputs,H/2,W/2) -> (B,w,H/2,W/2). No batch norm:
+    the absolute level of a radiance says something here, and training and inference compute the same."""
 
-    multiple = 8
-
-    def __init__(self, images: int, planes: int, outputs: int):
+    def __init__(self, inputs: int, width: int):
         super().__init__()
 
-        def layer(kind, inputs, width, size, stride):
-            return nn.Sequential(
-                kind(inputs, width, size, stride, padding=1), nn.BatchNorm2d(width), nn.LeakyReLU(0.1, inplace=True)
-            )
-
-        def down(inputs, width):
-            return nn.Sequential(layer(nn.Conv2d, inputs, width, 3, 2), layer(nn.Conv2d, width, width, 3, 1))
-
-        def up(inputs, width):
-            return layer(nn.ConvTranspose2d, inputs, width, 4, 2)
-
-        self.at_half, self.at_quarter, self.at_eighth = down(images + planes, 32), down(32, 64), down(64, 128)
-        self.up_quarter, self.mix_quarter = up(128, 64), layer(nn.Conv2d, 128, 64, 3, 1)
-        self.up_half, self.mix_half = up(64, 64), layer(nn.Conv2d, 96, 64, 3, 1)
-        self.up_full, self.out = up(64, 64), nn.Conv2d(64, outputs, 3, padding=1)
-
-    def forward(self, images: torch.Tensor, planes: torch.Tensor) -> torch.Tensor:
-        half = self.at_half(torch.cat((images, planes), 1))
-        quarter = self.at_quarter(half)
-        eighth = self.at_eighth(quarter)
-        quarter = self.mix_quarter(torch.cat((self.up_quarter(eighth), quarter), 1))
-        half = self.mix_half(torch.cat((self.up_half(quarter), half), 1))
-        return self.out(self.up_full(half))
-
-
-class LightUNet(nn.Module):
-    """The same U without its full-resolution part: pixels are unshuffled into channels on the way in and back on the
-    way out; widths w, 2w, 3w at 1/2, 1/4, 1/8. No batch norm: the absolute level of a radiance says something here, and
-    training and inference compute the same. The outputs start at 0. Same shapes as `PublishedUNet`."""
-
-    multiple = 8
-
-    def __init__(self, images: int, planes: int, outputs: int, width: int = 32):
-        super().__init__()
-
-        def layer(inputs, outputs, stride=1):
-            return nn.Sequential(nn.Conv2d(inputs, outputs, 3, stride, padding=1), nn.LeakyReLU(0.1, inplace=True))
-
-        def down(inputs, outputs, stride=2):
-            return nn.Sequential(layer(inputs, outputs, stride), layer(outputs, outputs))
+        def down(inputs, outputs):
+            return nn.Sequential(nn.Conv2d(inputs, outputs, 3, 2, 1), nn.LeakyReLU(SLOPE), conv(outputs, outputs))
 
         def up(inputs, outputs):
-            return nn.Sequential(nn.Conv2d(inputs, 4 * outputs, 1), nn.PixelShuffle(2))
+            return nn.Sequential(conv(inputs, outputs, 1), nn.Upsample(scale_factor=2, mode="bilinear"))
 
         one, two, three = width, 2 * width, 3 * width
-        self.at_half, self.at_quarter, self.at_eighth = (
-            down(4 * images + planes, one, stride=1),
-            down(one, two),
-            down(two, three),
-        )
-        self.up_quarter, self.mix_quarter = up(three, two), layer(2 * two, two)
-        self.up_half, self.mix_half = up(two, one), layer(2 * one, one)
-        self.out = nn.Sequential(zero_conv(one, 4 * outputs), nn.PixelShuffle(2))
+        self.at_half, self.at_quarter, self.at_eighth = conv(inputs, one), down(one, two), down(two, three)
+        self.up_quarter, self.mix_quarter = up(three, two), conv(2 * two, two)
+        self.up_half, self.mix_half = up(two, one), conv(2 * one, one)
 
-    def forward(self, images: torch.Tensor, planes: torch.Tensor) -> torch.Tensor:
-        half = self.at_half(torch.cat((F.pixel_unshuffle(images, 2), F.avg_pool2d(planes, 2)), 1))
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        half = self.at_half(x)
         quarter = self.at_quarter(half)
-        eighth = self.at_eighth(quarter)
-        quarter = self.mix_quarter(torch.cat((self.up_quarter(eighth), quarter), 1))
-        half = self.mix_half(torch.cat((self.up_half(quarter), half), 1))
-        return self.out(half)
+        quarter = self.mix_quarter(torch.cat((self.up_quarter(self.at_eighth(quarter)), quarter), 1))
+        return self.mix_half(torch.cat((self.up_half(quarter), half), 1))
 
 
 class CoarseFusion(nn.Module):
     """Equation 7 over 1 + 2K candidates: the reference, the K warped neighbours, the K neighbours as they are.
 
-    As published: CoarseFusion(2, scale=1, conditioned=False, mulaw=False, prior=False), five candidates.
-    Changed against the paper, by default: a U-Net at half resolution without batch norm; radiance enters in the mu-law
-    domain (linear values hide the shadows); the network is told the exposures; its weights multiply those of the sensor
-    model (`prior`), which it also sees, so that it starts as the classical merge and has only to learn where that is
-    wrong. With four neighbours (three exposures, not in the paper) there are nine candidates. What is averaged, and by
-    which formula, is unchanged.
+    What is averaged, and by which formula, is the paper's. Changed: how the weights are found. Every candidate goes through
+    one encoder; a U-Net without batch norm, at half the frame's size, sees the reference's features and the means over
+    all candidates, so that the same weights serve any number of neighbours. Radiance enters in the mu-law domain (linear
+    values hide the shadows), and each candidate comes with its difference to the reference, its grain (`models.detail`),
+    its exposure, and how far its picture moved while the shutter was open. The output is added to the logit of the weight
+    that the sensor model gives (`sensor_prior`), which the network also sees: it starts as the classical merge and has only
+    to learn where that is wrong.
     """
 
-    def __init__(
-        self,
-        neighbours: int = 2,
-        width: int = 32,
-        scale: int = 2,
-        conditioned: bool = True,
-        mulaw: bool = True,
-        prior: bool = True,
-    ):
+    def __init__(self, width: int = 24):
         super().__init__()
-        self.conditioned, self.mulaw, self.prior = conditioned, mulaw, prior
-        candidates = 1 + 2 * neighbours
-        images, planes = 6 * candidates, candidates * (conditioned + prior)
-        self.unet = (
-            PublishedUNet(images, planes, candidates) if scale == 1 else LightUNet(images, planes, candidates, width)
-        )
+        self.encoder = conv(3 * 3 * 4 + 5 + 6, width)
+        self.context = Context(3 * width, width)
+        self.tell = nn.Conv2d(width, width, 1)
+        self.vote = zero_conv(width, 4)
 
-    def forward(self, candidates: torch.Tensor, exposures: torch.Tensor, validity: torch.Tensor) -> torch.Tensor:
+    def forward(
+        self, candidates: torch.Tensor, exposures: torch.Tensor, validity: torch.Tensor, speed: torch.Tensor
+    ) -> torch.Tensor:
         """candidates (B,M,3,H,W): code values in [0,1], ordered [ref, warped neighbours, neighbours]; exposures (B,M)
         of the frames they come from, relative, shortest = 1; validity (B,M,1,H,W) in [0,1], how far each is believed to
-        be aligned -> radiance (B,3,H,W), between those of the candidates."""
+        be aligned; speed (B,M,1,H,W), pixels from frame to frame -> radiance (B,3,H,W), between those of the
+        candidates."""
         h, w = candidates.shape[-2:]
         radiance = to_radiance(candidates, exposures.to(candidates)[:, :, None, None, None])
-        seen = torch.cat((mu_law(radiance) if self.mulaw else radiance, candidates), 1).flatten(1, 2)
-        seen = pad_to_multiple(seen, self.unet.multiple)
-        planes = [exposure_planes(exposures, seen)] if self.conditioned else [seen[:, :0]]
-        if self.prior:
-            prior, clipped = sensor_prior(candidates, radiance, exposures, validity)
-            planes.append(pad_to_multiple(prior.mean(2).log10() / 4, self.unet.multiple))
-        weights = self.unet(seen, torch.cat(planes, 1)).float().sigmoid()[:, :, None, :h, :w]
-        if not self.prior:
-            return weighted_mean(radiance, weights)
+        prior, clipped = sensor_prior(candidates, radiance, exposures, validity)
+        learned = self.logits(candidates, radiance, exposures, validity, speed, prior)[..., :h, :w]
+        fused = weighted_mean(radiance, torch.sigmoid(torch.logit(prior, 1e-6) + learned))
         # A pixel that clips still says that the truth is not darker.
-        fused = weighted_mean(radiance, weights * prior)
         return torch.where(clipped, torch.maximum(fused, radiance[:, 0]), fused)
+
+    def logits(self, candidates, radiance, exposures, validity, speed, prior) -> torch.Tensor:
+        """What is added to the logits of the prior (B,M,3,H,W): float32 (B,M,1,H,W), H and W rounded up to multiples of
+        MULTIPLE. The rest as of `forward`."""
+        b, m = candidates.shape[:2]
+        e = exposures.to(candidates)
+        blur = speed * (e / e.amax(1, keepdim=True))[:, :, None, None, None] / BLUR
+        tone = mu_law(radiance)
+        images = torch.cat((tone, candidates, amplified(tone - tone[:, :1])), 2).flatten(0, 1)
+        images = pad_to_multiple(images, MULTIPLE)
+        planes = pad_to_multiple(torch.cat((prior.mean(2, True), validity, blur), 2).flatten(0, 1), MULTIPLE)
+        noise = grain(bands(images[:, :3]))
+        images, planes = F.pixel_unshuffle(images, 2), F.avg_pool2d(planes, 2)
+        share = planes[:, :1]
+        pairs = torch.stack((e, e[:, :1].expand_as(e)), 2).flatten(0, 1)  # (BM,2): its exposure, the reference's
+        seen = torch.cat((images, planes[:, 1:], share.log10() / 4, exposure_planes(pairs, images), noise), 1)
+        features = self.encoder(seen).unflatten(0, (b, m))  # (B,M,C,H/2,W/2)
+        likely = (features * share.unflatten(0, (b, m)).to(features)).sum(1)
+        context = self.context(torch.cat((features[:, 0], features.mean(1), likely), 1))
+        told = F.leaky_relu(features + self.tell(context)[:, None], SLOPE)
+        return F.pixel_shuffle(self.vote(told.flatten(0, 1)), 2).float().unflatten(0, (b, m))

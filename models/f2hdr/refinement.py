@@ -7,6 +7,14 @@ from torch import nn
 from ...hdr.exposure import to_radiance
 from ...hdr.tonemap import mu_law, mu_law_inverse
 from ..blocks import GAIN, conv, exposure_planes, pad_to_multiple, split_reference, warp_each, zero_conv
+from ..detail import amplified, bands, grain
+
+SCALE = 2  # the features' grid
+COLOURS = 3 * SCALE**2  # channels of a picture on it
+TAPS = [
+    (s * y, s * x) for s in (1, 2, 4) for y in (-1, 0, 1) for x in (-1, 0, 1) if x or y
+]  # of the kernels, in pixels
+REACH = 4  # pixels, of the farthest tap
 
 
 class FrameEncoder(nn.Module):
@@ -14,9 +22,10 @@ class FrameEncoder(nn.Module):
 
     def __init__(self, ldr: int, hdr: int, width: int):
         super().__init__()
-        self.ldr = nn.Sequential(conv(ldr, width), conv(width, width))
-        self.hdr = nn.Sequential(conv(hdr, width), conv(width, width))
-        self.join = conv(2 * width, width, 1)
+        half = width // 2
+        self.ldr = nn.Sequential(conv(ldr, half), conv(half, half))
+        self.hdr = nn.Sequential(conv(hdr, half), conv(half, half))
+        self.join = conv(width, width, 1)
 
     def forward(self, ldr: torch.Tensor, hdr: torch.Tensor) -> torch.Tensor:
         return self.join(torch.cat((self.ldr(ldr), self.hdr(hdr)), 1))
@@ -53,76 +62,87 @@ class Enhancement(nn.Module):
         return x + self.out(joined * self.excite(mean))
 
 
+def tapped(picture: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
+    """A residual by kernels of its own at every pixel: sum over TAPS of weight times (picture there - picture here) / 2.
+
+    picture (B,3,H,W), weights (B,len(TAPS),H,W) -> (B,3,H,W). Positive weights smooth, negative ones sharpen.
+    """
+    h, w = picture.shape[-2:]
+    around = F.pad(picture, (REACH,) * 4, mode="replicate")
+    total = torch.zeros_like(picture)
+    for k, (dy, dx) in enumerate(TAPS):
+        there = around[..., REACH + dy : REACH + dy + h, REACH + dx : REACH + dx + w]
+        total = total + weights[:, k : k + 1] * (there - picture)
+    return total / 2
+
+
 class MotionGuidedRefinement(nn.Module):
     """Equations 16 to 18 and section 3.2.2: H_final = clamp(H_coarse + residual, 0, 1); the residual starts at 0.
 
-    As published: MotionGuidedRefinement(2, 48, scale=1, conditioned=False, mulaw=False, gain=1.0). The neighbours' gated features
-    are summed, and their difference to the reference's enters too, as in the authors' code.
-    Changed against the paper, by default: half resolution (pixel-unshuffled frames in, pixel-shuffled residual out) and
-    32 channels; radiance enters, and the residual is added, in the mu-law domain that the loss is taken in, so that one
-    step of the residual means as much in shadows as in highlights; the encoder is told each frame's exposure; the residual is
-    weighed by `gain`. With four
-    neighbours (three exposures, not in the paper) four gated features are summed.
+    Changed against the paper:
+    - Half resolution (pixel-unshuffled frames in, pixel-shuffled residual out) and 32 channels for 48.
+    - One encoder and one gate for all neighbours, whose gated features are averaged in place of summed, so that the same
+      weights serve any number of them; their difference to the reference's enters too, as in the authors' code.
+    - The coarse result enters before the enhancement as well as after it, since it is what must be cleaned, and with its
+      faint detail (`models.detail`); each frame's exposure is told.
+    - The residual is what the decoder draws, weighed by GAIN, and what kernels that it predicts for each pixel (Mildenhall
+      et al. 2018) take from the coarse result around it: noise can be averaged away without being drawn again.
+    - All in the mu-law domain that the loss is taken in, so that one step of the residual means as much in shadows as in
+      highlights.
     """
 
-    def __init__(
-        self,
-        neighbours: int = 2,
-        width: int = 32,
-        scale: int = 2,
-        conditioned: bool = True,
-        mulaw: bool = True,
-        aligned: bool = True,
-        gain: float = GAIN,
-    ):
+    def __init__(self, width: int = 32):
         super().__init__()
-        self.scale, self.conditioned, self.mulaw, self.aligned, self.gain = scale, conditioned, mulaw, aligned, gain
-        colours = 3 * scale**2
-        self.encoder = FrameEncoder(colours + (1 if conditioned else 0), colours, width)
-        self.gates = nn.ModuleList(MotionGate() for _ in range(neighbours))
-        self.combine = nn.Conv2d(3 * width, width, 1)
+        self.encoder = FrameEncoder(3 * COLOURS + 1, COLOURS, width)
+        self.gate_of = MotionGate()
+        self.combine = nn.Conv2d(4 * width, width, 1)
         self.enhance = nn.Sequential(*(Enhancement(width) for _ in range(3)))
-        self.condition = nn.Sequential(conv(colours, width // 2), conv(width // 2, width))
-        self.decoder = nn.Sequential(conv(2 * width, width, 1), conv(width, width), zero_conv(width, colours))
+        self.condition = nn.Sequential(conv(3 * COLOURS + 6, 3 * width // 4), conv(3 * width // 4, width))
+        last = zero_conv(width, SCALE**2 * (3 + len(TAPS)))
+        self.decoder = nn.Sequential(conv(2 * width, width, 1), conv(width, width), last)
 
     def encode(self, frames: torch.Tensor, exposures: torch.Tensor) -> torch.Tensor:
-        """Equation 16 for all frames: (B,N,3,H,W) code values, (B,N) -> float32 features (B,N,C,H/scale,W/scale)."""
-        ldr, exposures = frames.flatten(0, 1), exposures.to(frames).flatten()[:, None]
-        hdr = to_radiance(ldr, exposures[:, :, None, None])
-        ldr, hdr = F.pixel_unshuffle(ldr, self.scale), F.pixel_unshuffle(mu_law(hdr) if self.mulaw else hdr, self.scale)
-        if self.conditioned:
-            ldr = torch.cat((ldr, exposure_planes(exposures, ldr)), 1)
+        """Equation 16 for all frames: (B,N,3,H,W) code values, (B,N) -> float32 features (B,N,C,H/2,W/2)."""
+        codes, exposures = frames.flatten(0, 1), exposures.to(frames).flatten()[:, None]
+        hdr = F.pixel_unshuffle(mu_law(to_radiance(codes, exposures[:, :, None, None])), SCALE)
+        ldr = F.pixel_unshuffle(torch.cat((codes, *map(amplified, bands(codes))), 1), SCALE)
+        ldr = torch.cat((ldr, exposure_planes(exposures, ldr)), 1)
         return self.encoder(ldr, hdr).float().unflatten(0, frames.shape[:2])
 
     def gate(self, flows: torch.Tensor, masks: torch.Tensor) -> torch.Tensor:
         """Equation 17 for each neighbour: flows (B,K,2,H,W) in pixels, masks (B,K,1,H,W) -> gates (B,K,1,H,W)."""
         length = (flows.square().sum(2, keepdim=True) + 1e-6).sqrt() / 20
         motion = torch.cat((length, masks, torch.ones_like(masks)), 2)
-        return torch.stack([gate(motion[:, k]) for k, gate in enumerate(self.gates)], 1)
+        return self.gate_of(motion.flatten(0, 1)).unflatten(0, flows.shape[:2])
 
-    def gather(
-        self, frames: torch.Tensor, exposures: torch.Tensor, flows: torch.Tensor, masks: torch.Tensor
-    ) -> torch.Tensor:
-        """Equations 16 to 18: the reference's features with its neighbours', (B,C,H/scale,W/scale), rounded up."""
+    def look(self, coarse: torch.Tensor) -> torch.Tensor:
+        """Features of the coarse radiance (B,3,H,W): (B,C,H/2,W/2), rounded up."""
+        picture = mu_law(pad_to_multiple(coarse, SCALE))
+        detail = bands(picture)
+        seen = F.pixel_unshuffle(torch.cat((picture, *map(amplified, detail)), 1), SCALE)
+        return self.condition(torch.cat((seen, grain(detail)), 1))
+
+    def gather(self, frames, exposures, flows, masks, condition) -> torch.Tensor:
+        """Equations 16 to 18: the features of reference and neighbours beside `condition`, those of the coarse result,
+        as of `look`: (B,C,H/2,W/2), rounded up."""
         frames, flows, masks = (
-            pad_to_multiple(x.flatten(0, 1), self.scale).unflatten(0, x.shape[:2]) for x in (frames, flows, masks)
+            pad_to_multiple(x.flatten(0, 1), SCALE).unflatten(0, x.shape[:2]) for x in (frames, flows, masks)
         )
         # Flow and mask on the features' grid, both still in pixels of the frame.
-        flows, masks = (F.avg_pool2d(x.flatten(0, 1), self.scale).unflatten(0, x.shape[:2]) for x in (flows, masks))
+        flows, masks = (F.avg_pool2d(x.flatten(0, 1), SCALE).unflatten(0, x.shape[:2]) for x in (flows, masks))
         reference, others = split_reference(self.encode(frames, exposures))
         reference = reference[:, 0]
-        gated = self.gate(flows, masks) * warp_each(others, flows / self.scale, self.aligned)  # equation 18
-        gathered = gated.sum(1)
-        return self.combine(torch.cat((gathered, reference, gathered - reference), 1))
+        gated = self.gate(flows, masks) * warp_each(others, flows / SCALE)  # equation 18
+        gathered = gated.mean(1)
+        return self.combine(torch.cat((gathered, reference, gathered - reference, condition), 1))
 
-    def correct(self, coarse: torch.Tensor, features: torch.Tensor) -> torch.Tensor:
-        """Coarse radiance (B,3,H,W) corrected by the enhanced features: (B,3,H,W) in [0,1]."""
+    def correct(self, coarse: torch.Tensor, condition: torch.Tensor, features: torch.Tensor) -> torch.Tensor:
+        """Coarse radiance (B,3,H,W) corrected by the enhanced features and those of `look`: (B,3,H,W) in [0,1]."""
         h, w = coarse.shape[-2:]
-        base = pad_to_multiple(mu_law(coarse) if self.mulaw else coarse, self.scale)
-        condition = self.condition(F.pixel_unshuffle(base, self.scale))
-        residual = self.gain * self.decoder(torch.cat((features, condition), 1)).float()
-        final = (base + F.pixel_shuffle(residual, self.scale))[..., :h, :w].clamp(0, 1)
-        return mu_law_inverse(final) if self.mulaw else final
+        found = F.pixel_shuffle(self.decoder(torch.cat((features, condition), 1)).float(), SCALE)[..., :h, :w]
+        picture = mu_law(coarse)
+        residual = GAIN * found[:, :3] + tapped(picture, found[:, 3:])
+        return mu_law_inverse((picture + residual).clamp(0, 1))
 
     def forward(
         self,
@@ -135,4 +155,6 @@ class MotionGuidedRefinement(nn.Module):
         """frames (B,N,3,H,W): code values in [0,1], ordered [prev..., ref, next...]; exposures (B,N), relative,
         shortest = 1; flows (B,N-1,2,H,W): refined, pixels; masks (B,N-1,1,H,W) in [0,1]; coarse (B,3,H,W): radiance.
         Returns radiance (B,3,H,W) in [0,1]."""
-        return self.correct(coarse, self.enhance(self.gather(frames, exposures, flows, masks)))
+        condition = self.look(coarse)
+        features = self.enhance(self.gather(frames, exposures, flows, masks, condition))
+        return self.correct(coarse, condition, features)

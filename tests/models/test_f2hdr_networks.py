@@ -1,33 +1,33 @@
-"""F2HDR's adapter, fusion and refinement, and the system: published sizes, and what they do before any training."""
-
-from dataclasses import replace
+"""F2HDR's adapter, fusion and refinement, and the system: what they do before any training."""
 
 import pytest
 import torch
 from hdrweave.hdr.exposure import to_ldr, to_radiance
+from hdrweave.hdr.tonemap import mu_law
 from hdrweave.hdr.warp import warp
-from hdrweave.models.blocks import exposure_planes, pad_to_multiple, split_reference
+from hdrweave.models.blocks import GAIN, exposure_planes, pad_to_multiple, split_reference
+from hdrweave.models.detail import amplified, bands, grain
 from hdrweave.models.f2hdr.adapter import FlowAdapter
-from hdrweave.models.f2hdr.fusion import CoarseFusion, weighted_mean
+from hdrweave.models.f2hdr.fusion import CoarseFusion, sensor_prior, weighted_mean
 from hdrweave.models.f2hdr.motion_mask import PhysicalMotionMask
-from hdrweave.models.f2hdr.refinement import MotionGuidedRefinement
-from hdrweave.models.f2hdr.system import F2HDR, PUBLISHED, F2HDRConfig
+from hdrweave.models.f2hdr.refinement import TAPS, MotionGuidedRefinement, tapped
+from hdrweave.models.f2hdr.system import F2HDR, F2HDRConfig, speeds
 
 LIGHT = F2HDRConfig(adapter_width=16, fusion_width=16, refinement_width=16)
-THREE = F2HDRConfig(neighbours=4, adapter_width=16, fusion_width=16, refinement_width=16)
-SYSTEMS = pytest.mark.parametrize("config", [PUBLISHED, LIGHT, THREE], ids=["published", "light", "three exposures"])
+TWO, THREE, FOUR = 2, 4, 6  # neighbours, by the number of exposures
+NEIGHBOURS = pytest.mark.parametrize("neighbours", [TWO, THREE, FOUR])
 
 
 def count(network) -> int:
     return sum(p.numel() for p in network.parameters())
 
 
-def inputs(config, h=32, w=48, batch=1, seed=0):
+def inputs(neighbours=TWO, h=32, w=48, batch=1, seed=0):
     """Codes, exposures, base flows and the confidence in them, of a random scene."""
     generator = torch.Generator().manual_seed(seed)
-    n = config.neighbours + 1
+    n = neighbours + 1
     frames = torch.rand(batch, n, 3, h, w, generator=generator)
-    ladder = (1.0, 8.0) if n == 3 else (1.0, 4.0, 16.0)
+    ladder = {TWO: (1.0, 8.0), THREE: (1.0, 4.0, 16.0), FOUR: (1.0, 2.0, 4.0, 16.0)}[neighbours]
     exposures = torch.tensor([ladder[t % len(ladder)] for t in range(n)]).expand(batch, n)
     flows = 4 * torch.randn(batch, n - 1, 2, h, w, generator=generator)
     return frames, exposures, flows, torch.rand(batch, n - 1, 1, h, w, generator=generator)
@@ -42,41 +42,26 @@ def shaken(network):
     return network
 
 
-@pytest.mark.parametrize(
-    "network, parameters, entries",
-    [
-        (FlowAdapter(2, 64, scale=1, conditioned=False, gain=1.0), 490_820, 44),
-        (CoarseFusion(2, scale=1, conditioned=False, mulaw=False, prior=False), 690_693, 79),
-        (MotionGuidedRefinement(2, 48, scale=1, conditioned=False, mulaw=False), 279_345, 122),
-        (PhysicalMotionMask(32, robust=False), 10_052, 8),  # theirs also saves its two Sobel kernels
-        (F2HDR(PUBLISHED), 1_470_910, 253),
-    ],
-    ids=["adapter", "fusion", "refinement", "mask", "all"],
-)
-def test_published_sizes(network, parameters, entries):
-    assert (count(network), len(network.state_dict())) == (parameters, entries)
+def test_it_is_less_than_half_as_large_as_published():
+    """1,470,910 parameters in the authors' code."""
+    assert count(F2HDR()) < 1_470_910 / 2
+    assert count(PhysicalMotionMask(32, robust=False)) == 10_052  # the only part that is theirs layer by layer
 
 
-def test_the_packs_own_form_is_less_than_half_as_large():
-    assert count(F2HDR()) < count(F2HDR(PUBLISHED)) / 2
-    assert count(F2HDR(F2HDRConfig(neighbours=4))) < count(F2HDR(PUBLISHED)) / 2
-
-
-@SYSTEMS
-def test_adapter_starts_as_the_base_flow_within_its_limit(config):
-    frames, exposures, flows, confidence = inputs(config, 33, 47)
+@NEIGHBOURS
+def test_adapter_starts_as_the_base_flow_within_its_limit(neighbours):
+    frames, exposures, flows, confidence = inputs(neighbours, 33, 47)
     flows[:, 0] += 300
     flows[:, 1] -= 300
-    got = F2HDR(config).eval().adapt(frames, exposures, flows)
+    got = F2HDR(LIGHT).eval().adapt(frames, exposures, flows)
     torch.testing.assert_close(got, flows.clamp(-100, 100), atol=0, rtol=0)
 
 
-@pytest.mark.parametrize("scale", [1, 2])
-def test_adapter_adds_twenty_times_its_output(scale):
-    adapter = FlowAdapter(2, 16, scale, gain=1.0)
-    frames, exposures, flows, confidence = inputs(LIGHT)
+def test_adapter_adds_twenty_times_its_output():
+    adapter = FlowAdapter(16)
+    frames, exposures, flows, confidence = inputs()
     torch.nn.init.constant_(adapter.tail[-1].bias, 0.1)
-    torch.testing.assert_close(adapter(frames, exposures, flows), flows + 2)
+    torch.testing.assert_close(adapter(frames, exposures, flows), flows + 2 * GAIN)
 
 
 def test_adapter_told_the_truth_sees_no_difference():
@@ -84,39 +69,65 @@ def test_adapter_told_the_truth_sees_no_difference():
     scene = 0.05 + 0.07 * torch.rand(1, 1, 3, 16, 16)
     exposures = torch.tensor([[8.0, 1.0, 8.0]])
     frames = to_ldr(scene, exposures[:, :, None, None, None])
-    adapter = FlowAdapter(2, 8, scale=1)
+    adapter = FlowAdapter(8)
     seen = []
     adapter.head.register_forward_hook(lambda _, given, __: seen.append(given[0]))
     adapter(frames, exposures, torch.zeros(1, 2, 2, 16, 16))
-    previous, reference, following, to_previous, to_following = seen[0][:, :15].split(3, 1)
-    torch.testing.assert_close(previous, to_previous, atol=1e-4, rtol=0)
-    torch.testing.assert_close(following, to_following, atol=1e-4, rtol=0)
-    assert (reference - to_previous).abs().mean() > 0.1
-    torch.testing.assert_close(seen[0][0, -3:, 0, 0], torch.tensor([0.75, 0.0, 0.75]))
+    assert seen[0].shape == (2, 12 * 16 + 4, 4, 4)  # one neighbour after the other
+    reference, matched, warped, difference = seen[0][:, :-4].split(3 * 16, 1)
+    torch.testing.assert_close(warped, matched, atol=1e-4, rtol=0)
+    assert (reference - matched).abs().mean() > 0.1 and difference.abs().max() < 5e-3
+    assert seen[0][:, -2:, 0, 0].tolist() == [[0, 0.75], [0, 0.75]]
 
 
-@pytest.mark.parametrize("scale", [1, 2])
-def test_fusion_with_equal_weights_is_the_mean(scale):
-    fusion = CoarseFusion(2, scale=scale, prior=False).eval()
-    last = fusion.unet.out if scale == 1 else fusion.unet.out[0]
-    torch.nn.init.zeros_(last.weight)
-    torch.nn.init.zeros_(last.bias)
-    candidates, exposures = torch.rand(1, 5, 3, 24, 32), torch.tensor([[1.0, 8, 8, 8, 8]])
-    expected = to_radiance(candidates, exposures[:, :, None, None, None]).mean(1)
-    torch.testing.assert_close(fusion(candidates, exposures, torch.ones(1, 5, 1, 24, 32)), expected)
+def test_adapter_looks_at_one_neighbour_at_a_time():
+    adapter = shaken(FlowAdapter(8))
+    frames, exposures, flows, confidence = inputs(THREE)
+    other = frames.clone()
+    other[:, 1] = torch.rand_like(other[:, 1])
+    changed = (adapter(other, exposures, flows) - adapter(frames, exposures, flows)).abs().amax((0, 2, 3, 4))
+    assert changed[1] > 1e-4 and (changed[[0, 2, 3]] < 1e-5).all()
 
 
-@SYSTEMS
-def test_coarse_radiance_lies_between_the_candidates(config):
+def test_speeds_count_from_frame_to_frame():
+    flows = torch.tensor([-8.0, 4, -4, 8])[None, :, None, None, None].repeat(1, 1, 2, 3, 3)
+    torch.testing.assert_close(speeds(flows), torch.full((1, 4, 1, 3, 3), 4 * 2**0.5))
+    assert speeds(flows[:, 1:3]).mean() == pytest.approx(4 * 2**0.5)
+
+
+def test_weights_start_as_the_prior_and_follow_the_vote():
+    """One candidate is lifted, as all of its logits are: its radiance comes through."""
+    torch.manual_seed(1)
+    fusion = CoarseFusion(8)
+    radiance, exposures = 0.05 + 0.05 * torch.rand(1, 5, 3, 16, 16), torch.tensor([[1.0, 8, 8, 8, 8]])
+    codes = to_ldr(radiance, exposures[:, :, None, None, None])
+    given = codes, exposures, torch.ones(1, 5, 1, 16, 16), torch.zeros(1, 5, 1, 16, 16)
+    prior, _ = sensor_prior(codes, to_radiance(codes, exposures[:, :, None, None, None]), *given[1:3])
+    torch.testing.assert_close(fusion(*given), weighted_mean(radiance, prior), atol=1e-4, rtol=1e-3)
+    fusion.logits = lambda *_: torch.tensor([0.0, 0, 0, 40, 0])[None, :, None, None, None].expand(1, 5, 1, 16, 16)
+    others = weighted_mean(radiance, prior * torch.tensor([1.0, 1, 1, 0, 1])[:, None, None, None])
+    assert (fusion(*given) - radiance[:, 3]).abs().mean() < 0.7 * (others - radiance[:, 3]).abs().mean()
+
+
+def test_fusion_does_not_care_for_the_order_of_neighbours():
+    torch.manual_seed(2)
+    fusion = shaken(CoarseFusion(8))
+    codes, exposures = torch.rand(1, 5, 3, 16, 24), torch.tensor([[1.0, 2, 4, 8, 16]])
+    given = codes, exposures, torch.rand(1, 5, 1, 16, 24), 9 * torch.rand(1, 5, 1, 16, 24)
+    order = [0, 3, 1, 4, 2]
+    torch.testing.assert_close(fusion(*(x[:, order] for x in given)), fusion(*given), atol=1e-5, rtol=1e-4)
+
+
+@NEIGHBOURS
+def test_coarse_radiance_lies_between_the_candidates(neighbours):
     torch.manual_seed(3)
-    frames, exposures, flows, confidence = inputs(config)
-    network = F2HDR(config).eval()
-    for p in network.fusion.unet.out.parameters():
+    frames, exposures, flows, confidence = inputs(neighbours)
+    network = F2HDR(LIGHT).eval()
+    for p in network.fusion.vote.parameters():
         torch.nn.init.normal_(p, std=3.0)  # strong opinions
     coarse = network.fuse(frames, exposures, flows, confidence)
-    reference, others = split_reference(to_radiance(frames, exposures[:, :, None, None, None]))
-    highest = torch.cat((reference, others), 1).amax()
-    assert coarse.min() >= 0 and coarse.max() <= (1 if config.sharp else highest)  # bicubic sampling overshoots
+    reference, _ = split_reference(to_radiance(frames, exposures[:, :, None, None, None]))
+    assert coarse.min() >= 0 and coarse.max() <= 1
     single = weighted_mean(reference, torch.ones(1, 1, 1, 32, 48))
     torch.testing.assert_close(single, reference[:, 0])
 
@@ -130,10 +141,10 @@ def test_weighted_mean_does_not_care_for_the_order():
 
 def test_fusion_gets_reference_warped_and_unwarped_neighbours_in_this_order():
     frames, exposures, flows, confidence = inputs(THREE)
-    network, seen = F2HDR(THREE), []
+    network, seen = F2HDR(LIGHT), []
     network.fusion.register_forward_hook(lambda _, given, __: seen.extend(given))
     network.fuse(frames, exposures, flows, confidence)
-    candidates, times, validity = seen
+    candidates, times, validity, speed = seen
     torch.testing.assert_close(candidates[:, 0], frames[:, 2])
     torch.testing.assert_close(candidates[:, 2], warp(frames[:, 1], flows[:, 1], mode="bicubic").clamp(0, 1))
     torch.testing.assert_close(candidates[:, 3], warp(frames[:, 3], flows[:, 2], mode="bicubic").clamp(0, 1))
@@ -142,26 +153,24 @@ def test_fusion_gets_reference_warped_and_unwarped_neighbours_in_this_order():
     assert (validity[:, 0] == 1).all() and (validity[:, 5:] == 0).all() and (validity[:, 1:5] <= confidence).all()
 
 
-@SYSTEMS
-def test_refinement_starts_as_the_coarse_result(config):
-    out = F2HDR(config).eval()(*inputs(config, 34, 50))
+@NEIGHBOURS
+def test_refinement_starts_as_the_coarse_result(neighbours):
+    out = F2HDR(LIGHT).eval()(*inputs(neighbours, 34, 50))
     torch.testing.assert_close(out["refined"], out["coarse"], atol=2e-6, rtol=2e-5)
 
 
-@pytest.mark.parametrize("mulaw", [True, False])
-def test_refined_radiance_stays_in_range(mulaw):
-    refinement = MotionGuidedRefinement(2, 16, mulaw=mulaw)
-    frames, exposures, flows, confidence = inputs(LIGHT)
+def test_refined_radiance_stays_in_range():
+    refinement = MotionGuidedRefinement(16)
+    frames, exposures, flows, confidence = inputs()
     masks, coarse = torch.rand(1, 2, 1, 32, 48), 2 * torch.rand(1, 3, 32, 48)
-    torch.nn.init.normal_(refinement.decoder[-1].bias, std=2.0)
+    torch.nn.init.normal_(refinement.decoder[-1].bias, std=2.0 / GAIN)
     refined = refinement(frames, exposures, flows, masks, coarse)
     assert refined.min() >= 0 and refined.max() <= 1 + 1e-5
 
 
-def test_refinement_treats_past_and_future_alike_but_for_the_gate():
-    refinement = shaken(MotionGuidedRefinement(2, 16)).eval()
-    refinement.gates[1] = refinement.gates[0]
-    frames, exposures, flows, confidence = inputs(LIGHT)
+def test_refinement_treats_past_and_future_alike():
+    refinement = shaken(MotionGuidedRefinement(16)).eval()
+    frames, exposures, flows, confidence = inputs()
     masks, coarse = torch.rand(1, 2, 1, 32, 48), torch.rand(1, 3, 32, 48)
     forward = refinement(frames, exposures, flows, masks, coarse)
     backward = refinement(frames.flip(1), exposures.flip(1), flows.flip(1), masks.flip(1), coarse)
@@ -169,53 +178,52 @@ def test_refinement_treats_past_and_future_alike_but_for_the_gate():
 
 
 def test_a_closed_gate_shuts_its_neighbour_out():
-    refinement = shaken(MotionGuidedRefinement(2, 16)).eval()
-    frames, exposures, flows, confidence = inputs(LIGHT)
+    refinement = shaken(MotionGuidedRefinement(16)).eval()
+    frames, exposures, flows, confidence = inputs()
     masks, coarse = torch.rand(1, 2, 1, 32, 48), torch.rand(1, 3, 32, 48)
     other = frames.clone()
     other[:, 0] = torch.rand_like(other[:, 0])
     before = refinement(frames, exposures, flows, masks, coarse)
-    assert (refinement(other, exposures, flows, masks, coarse) - before).abs().max() > 1e-4
-    torch.nn.init.constant_(refinement.gates[0][2].bias, -100.0)
+    assert (refinement(other, exposures, flows, masks, coarse) - before).abs().max() > 1e-5
+    torch.nn.init.constant_(refinement.gate_of[2].bias, -100.0)
     torch.testing.assert_close(
         refinement(other, exposures, flows, masks, coarse), refinement(frames, exposures, flows, masks, coarse)
     )
 
 
-@SYSTEMS
+@NEIGHBOURS
 @pytest.mark.parametrize("h, w", [(16, 16), (17, 31), (45, 24)])
-def test_any_size(config, h, w):
-    out = shaken(F2HDR(config)).eval()(*inputs(config, h, w))
-    k = config.neighbours
+def test_any_size(neighbours, h, w):
+    out = shaken(F2HDR(LIGHT)).eval()(*inputs(neighbours, h, w))
+    k = neighbours
     shapes = {"coarse": (1, 3, h, w), "refined": (1, 3, h, w), "flows": (1, k, 2, h, w), "masks": (1, k, 1, h, w)}
     assert {name: tuple(x.shape) for name, x in out.items()} == shapes
     assert all(torch.isfinite(x).all() and x.dtype == torch.float32 for x in out.values())
 
 
-@SYSTEMS
-def test_frames_of_a_batch_do_not_mix(config):
-    network = shaken(F2HDR(config)).eval()
-    given = inputs(config, batch=2)
+@NEIGHBOURS
+def test_frames_of_a_batch_do_not_mix(neighbours):
+    network = shaken(F2HDR(LIGHT)).eval()
+    given = inputs(neighbours, batch=2)
     both, second = network(*given), network(*(x[1:] for x in given))
     for name in both:
         torch.testing.assert_close(both[name][1:], second[name], atol=1e-4, rtol=1e-4)
 
 
-@SYSTEMS
-def test_gradients_reach_every_parameter(config):
-    network = shaken(F2HDR(config)).train()
-    out = network(*inputs(config, batch=2))
+@NEIGHBOURS
+def test_gradients_reach_every_parameter(neighbours):
+    network = shaken(F2HDR(LIGHT)).train()
+    out = network(*inputs(neighbours, batch=2))
     (out["refined"].mean() + out["coarse"].mean()).backward()
     for name, p in network.named_parameters():
         assert p.grad is not None and torch.isfinite(p.grad).all(), name
-        idle = "excite.0.1" in name  # the slope of a PReLU that saw positive means only
-        assert idle or p.grad.abs().sum() > 0, name
+        assert p.grad.abs().sum() > 0, name
 
 
-@SYSTEMS
-def test_bfloat16_stays_close(config):
-    network = shaken(F2HDR(config)).eval().to(memory_format=torch.channels_last)
-    given = inputs(config)
+@NEIGHBOURS
+def test_bfloat16_stays_close(neighbours):
+    network = shaken(F2HDR(LIGHT)).eval().to(memory_format=torch.channels_last)
+    given = inputs(neighbours)
     with torch.no_grad():
         exact = network(*given)
         with torch.autocast("cpu", torch.bfloat16):
@@ -227,16 +235,17 @@ def test_bfloat16_stays_close(config):
 
 def test_a_few_steps_bring_the_result_nearer():
     torch.manual_seed(0)
-    network = F2HDR(replace(LIGHT, prior=False))
-    scene = torch.rand(1, 3, 32, 48) ** 4
+    network = F2HDR(LIGHT)
+    scene = torch.rand(1, 3, 4, 6).repeat_interleave(8, 2).repeat_interleave(8, 3) ** 4
     exposures = torch.tensor([[8.0, 1.0, 8.0]])
     frames = to_ldr(scene[:, None], exposures[:, :, None, None, None])
+    frames = (frames + 0.05 * torch.randn_like(frames)).clamp(0, 1)
     flows = torch.zeros(1, 2, 2, 32, 48)
     optimiser = torch.optim.Adam(network.parameters(), 2e-3)
     losses = []
-    for _ in range(12):
+    for _ in range(30):
         out = network(frames, exposures, flows, torch.ones_like(flows[:, :, :1]))
-        loss = sum((out[k].clamp(min=0) ** 0.25 - scene**0.25).abs().mean() for k in ("coarse", "refined"))
+        loss = sum((mu_law(out[k]) - mu_law(scene)).abs().mean() for k in ("coarse", "refined"))
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
@@ -245,7 +254,7 @@ def test_a_few_steps_bring_the_result_nearer():
 
 
 def test_parts_can_be_left_out():
-    given = inputs(LIGHT)
+    given = inputs()
     stage_one = F2HDR(F2HDRConfig(adapter=False, refinement=False))
     out = stage_one(*given)
     assert {name for name, _ in stage_one.named_children()} == {"fusion"}
@@ -256,10 +265,31 @@ def test_parts_can_be_left_out():
 
 def test_wrong_shapes_are_refused():
     frames, exposures, flows, confidence = inputs(THREE)
-    with pytest.raises(ValueError, match="do not fit a network for 2 neighbours"):
-        F2HDR(LIGHT)(frames, exposures, flows, confidence)
-    with pytest.raises(ValueError, match="do not fit"):
-        F2HDR(THREE)(frames, exposures, flows[..., :-1], confidence)
+    with pytest.raises(ValueError, match="do not fit each other"):
+        F2HDR(LIGHT)(frames, exposures, flows[..., :-1], confidence)
+    with pytest.raises(ValueError, match="N an odd number from 3"):
+        F2HDR(LIGHT)(frames[:, :1], exposures[:, :1], flows[:, :0], confidence[:, :0])
+
+
+def test_kernels_smooth_and_leave_ramps_alone():
+    ramp = torch.arange(24.0).expand(1, 3, 16, 24)
+    weights = torch.full((1, len(TAPS), 16, 24), 0.05)
+    torch.testing.assert_close(tapped(ramp, weights)[..., 4:-4], torch.zeros(1, 3, 16, 16), atol=1e-5, rtol=0)
+    noise = torch.rand(1, 3, 16, 24)
+    assert (noise + tapped(noise, weights)).std() < 0.6 * noise.std() < 0.8 * (noise - tapped(noise, weights)).std()
+
+
+def test_faint_detail_survives_half_precision():
+    """A step of 0.001 at 0.5 is lost in bfloat16, its amplified detail is not."""
+    picture = torch.full((1, 1, 16, 16), 0.5)
+    picture[..., 8:] += 0.001
+    assert picture.bfloat16().unique().numel() == 1
+    detail = bands(picture)
+    seen = amplified(detail[0]).bfloat16()
+    assert seen[0, 0, 8, 8] > 0.01 > -0.01 > seen[0, 0, 8, 7] and seen[0, 0, 8, 2] == 0
+    strength = grain(detail)
+    assert strength.shape == (1, 2, 8, 8) and (strength[..., 4] > strength[..., 0] + 0.1).all()
+    assert strength.min() > -0.4
 
 
 def test_padding_repeats_the_edge():
@@ -285,7 +315,8 @@ def test_fusion_starts_as_the_merge_of_the_sensor_model():
     frames = (clean.pow(2.2) + 0.003 * torch.randn_like(clean)).clamp(0, 1).pow(1 / 2.2)
     times = torch.cat((exposures, exposures[:, 1:]), 1)
     candidates = torch.cat((frames, frames[:, 1:]), 1)
-    fused = CoarseFusion(2)(candidates, times, torch.ones(1, 5, 1, 32, 48))
+    still = torch.zeros(1, 5, 1, 32, 48)
+    fused = CoarseFusion()(candidates, times, torch.ones_like(still), still)
     alone = (to_radiance(frames, exposures[:, :, None, None, None]) - scene[:, None]).square().mean((2, 3, 4))[0]
     assert (fused - scene).square().mean() < 0.8 * alone.min()
 
@@ -298,6 +329,7 @@ def test_what_clips_in_the_reference_comes_from_the_shorter_exposure_and_is_neve
     frames[:, 2] = 0.2  # a neighbour that shows something darker than the clipping reference allows
     times = torch.cat((exposures, exposures[:, 1:]), 1)
     candidates = torch.cat((frames, frames[:, 1:]), 1)
-    fused = CoarseFusion(2)(candidates, times, torch.ones(1, 5, 1, 16, 16))
+    still = torch.zeros(1, 5, 1, 16, 16)
+    fused = CoarseFusion()(candidates, times, torch.ones_like(still), still)
     torch.testing.assert_close(fused[..., :6], scene[..., :6], rtol=0.05, atol=0)
     assert (fused[..., :8] >= 1 / 8 - 1e-6).all()

@@ -47,18 +47,14 @@ with torch.inference_mode():
     shown = nodes.PhysicalMotionMask.execute(flow, name)
     mask, picture = shown[0], shown.ui["images"][0]["filename"]
     refined = nodes.MotionGuidedRefinement.execute(clip, flow, mask.half(), coarse.half(), name)[0]
-network = load_f2hdr(2, name, [folder / "weights"])
+network = load_f2hdr(name, [folder / "weights"])
 expected = stages.coarse_fusion(clip, flow, network)
 expected_mask = stages.motion_mask(flow, network)
 told = []
-for call in (
-    lambda: nodes.CoarseFusion.execute(clip, flow, "other.safetensors"),
-    lambda: nodes.PhysicalMotionMask.execute(estimate_flow(clip.with_(period=4))),
-):
-    try:
-        call()
-    except (OSError, ValueError) as error:
-        told.append(str(error))
+try:
+    nodes.CoarseFusion.execute(clip, flow, "other.safetensors")
+except OSError as error:
+    told.append(str(error))
 schemas = [n.GET_SCHEMA() for n in (nodes.CoarseFusion, nodes.PhysicalMotionMask, nodes.MotionGuidedRefinement)]
 print(json.dumps(dict(
     equal=[torch.equal(coarse, expected), torch.equal(mask, expected_mask)],
@@ -87,4 +83,3 @@ def test_the_nodes_do_what_the_stages_do_with_the_users_weights(tmp_path):
     assert found["options"] == [["packaged", "take2/mine.safetensors"]] * 3
     assert len(found["room"]) == 3 and min(found["room"]) > 32 * 48 * 3 * 100
     assert "no weights called 'other.safetensors'" in found["told"][0]
-    assert "packaged weights are for 2 or 3" in found["told"][1]

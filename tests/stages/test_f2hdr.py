@@ -12,8 +12,8 @@ from hdrweave.stages.f2hdr import adapt_flow, coarse_fusion, motion_mask, refine
 from hdrweave.stages.flow import estimate_flow
 from moving_texture import captured, radiance, sequence
 
-CYCLES = {2: (1.0, 8.0), 3: (1.0, 4.0, 16.0)}
-PERIODS = pytest.mark.parametrize("period", [2, 3])
+CYCLES = {2: (1.0, 8.0), 3: (1.0, 4.0, 16.0), 4: (1.0, 2.0, 4.0, 16.0)}
+PERIODS = pytest.mark.parametrize("period", [2, 3, 4])
 
 
 @pytest.fixture
@@ -47,13 +47,13 @@ def steps(clip, base, net):
 @PERIODS
 @pytest.mark.parametrize(
     "size, flow_px, mask_mean, mu_rms",
-    [((48, 80), 0.001, 0.03, 1e-4), ((45, 79), 0.2, 0.1, 5e-3)],
+    [((48, 80), 0.001, 0.03, 1e-3), ((45, 79), 0.2, 0.15, 1e-2)],
     ids=["even", "odd"],
 )
 def test_the_steps_give_what_the_network_gives_at_once(float32, period, size, flow_px, mask_mean, mu_rms):
     """But for the flow between them: half precision, and half a pixel off at one edge where a frame's size is odd. The
     mask may turn at the next of its threshold's 64 steps."""
-    clip, net = alternating(period, size=size), small_f2hdr.network(period)
+    clip, net = alternating(period, size=size), small_f2hdr.network()
     base = estimate_flow(clip)
     flow, coarse, mask, refined = steps(clip, base, net)
     assert refined.shape == coarse.shape == clip.frames.shape and mask.shape == clip.frames.shape[:3]
@@ -69,14 +69,6 @@ def test_the_steps_give_what_the_network_gives_at_once(float32, period, size, fl
         assert (mu_law(at_once["refined"]) - mu_law(at_once["coarse"])).abs().mean() > 0.01
 
 
-def test_the_flow_of_networks_that_work_at_full_size_is_kept_at_full_size(float32):
-    clip, net = alternating(2, 3, (32, 48)), small_f2hdr.network(scale=1)
-    base = estimate_flow(clip)
-    flow = adapt_flow(clip, base, net)
-    assert flow.flow[1].shape == (3, 2, 32, 48)
-    assert (flow.read(1, [1])[0] - direct(clip, base, net, 1)["flows"][:, 1]).abs().max() < 0.005
-
-
 def test_adapted_flow_is_limited_to_100_pixels():
     clip = alternating(2, 2, (16, 24))
     far, sure = torch.full((2, 2, 8, 12), 300.0), torch.ones(2, 1, 8, 12)
@@ -88,7 +80,7 @@ def test_adapted_flow_is_limited_to_100_pixels():
 def test_confidence_passes_through_the_adapter(period):
     clip = alternating(period, 3, (32, 48))
     base = estimate_flow(clip)
-    adapted = adapt_flow(clip, base, small_f2hdr.network(period))
+    adapted = adapt_flow(clip, base, small_f2hdr.network())
     assert adapted.offsets == base.offsets and adapted.size == base.size
     assert all(adapted.confidence[o] is base.confidence[o] for o in base.offsets)
 
@@ -97,7 +89,7 @@ def test_confidence_passes_through_the_adapter(period):
 def test_tiles_and_whole_frames_agree(float32, period, monkeypatch):
     """By rounding, and a step of half precision in the flow: the means of squeeze-excite are those of the frame."""
     size = (268, 500)  # cores of 136 and 132, of 248 and 252: each inner border has its whole margin on one side
-    clip, net = alternating(period, period, size, speed=9.0), small_f2hdr.network(period)
+    clip, net = alternating(period, period, size, speed=9.0), small_f2hdr.network()
     clip.frames[:, :, 250:] *= 0.1  # tiles unlike each other
     for block in net.refinement.enhance:
         block.excite[1].weight *= 20
@@ -151,9 +143,9 @@ def test_half_precision_stays_within_its_bound(monkeypatch):
 
 @PERIODS
 def test_packaged_weights_stay_within_the_bound_of_half_precision(period, monkeypatch):
-    if networks.F2HDR_BY_PERIOD[period] not in registry.names(architecture="f2hdr"):
+    if networks.F2HDR not in registry.names(architecture="f2hdr"):
         pytest.skip("there are no packaged weights yet")
-    assert within_bound(alternating(period, 6, (96, 160)), networks.load_f2hdr(period), monkeypatch)
+    assert within_bound(alternating(period, 6, (96, 160)), networks.load_f2hdr(), monkeypatch)
 
 
 def within_bound(clip, net, monkeypatch) -> bool:
@@ -167,36 +159,28 @@ def within_bound(clip, net, monkeypatch) -> bool:
 @PERIODS
 def test_the_whole_chain_with_packaged_weights(period, tmp_path, monkeypatch):
     clip = alternating(period, 4, (32, 48))
-    small_f2hdr.register(networks.F2HDR_BY_PERIOD[period], small_f2hdr.network(period), tmp_path)
+    small_f2hdr.register(networks.F2HDR, small_f2hdr.network(), tmp_path)
     monkeypatch.setattr(registry, "PACKAGED", tmp_path)
     told = []
     result = f2hdr.f2hdr(clip, progress=lambda done, total: told.append(done))
-    assert torch.equal(result, steps(clip, estimate_flow(clip), networks.load_f2hdr(period))[3])
+    assert torch.equal(result, steps(clip, estimate_flow(clip), networks.load_f2hdr())[3])
     assert told == [1, 2, 3, 4] * 5 and not result.requires_grad and not result.is_inference()
 
 
 def test_a_user_names_a_file_of_his_folder(tmp_path):
-    small_f2hdr.register("mine", small_f2hdr.network(3, seed=5), tmp_path)
-    loaded = networks.load_f2hdr(3, "mine.safetensors", [tmp_path])
-    ours = small_f2hdr.network(3, seed=5).state_dict()
+    small_f2hdr.register("mine", small_f2hdr.network(seed=5), tmp_path)
+    loaded = networks.load_f2hdr("mine.safetensors", [tmp_path])
+    ours = small_f2hdr.network(seed=5).state_dict()
     assert all(torch.equal(v, ours[k]) for k, v in loaded.state_dict().items()) and not loaded.training
-    with pytest.raises(ValueError, match="repeat after 3 frames, those of the clip repeat after 2: choose other"):
-        networks.load_f2hdr(2, "mine.safetensors", [tmp_path])
     with pytest.raises(OSError, match="no weights called 'yours.safetensors'"):
-        networks.load_f2hdr(2, "yours.safetensors", [tmp_path])
+        networks.load_f2hdr("yours.safetensors", [tmp_path])
 
 
-@pytest.mark.parametrize("lacks", ["adapter", "mask", "refinement", "union"])
+@pytest.mark.parametrize("lacks", ["adapter", "mask", "refinement"])
 def test_weights_of_a_part_are_refused(tmp_path, lacks):
     small_f2hdr.register("part", small_f2hdr.network(**{lacks: False}), tmp_path)
-    with pytest.raises(ValueError, match="a part of F2HDR, or one with a mask for each neighbour"):
-        networks.load_f2hdr(2, "part.safetensors", [tmp_path])
-
-
-@pytest.mark.parametrize("period", [1, 4, 5])
-def test_other_periods_are_sent_to_the_classical_merge(period):
-    with pytest.raises(ValueError, match=f"after {period} frames.* 2 or 3: use Warp Neighbours and Weighted Merge"):
-        networks.load_f2hdr(period)
+    with pytest.raises(ValueError, match="hold only a part of F2HDR"):
+        networks.load_f2hdr("part.safetensors", [tmp_path])
 
 
 def test_what_does_not_belong_together_is_named():
@@ -207,8 +191,6 @@ def test_what_does_not_belong_together_is_named():
         coarse_fusion(other, flow, net)
     with pytest.raises(ValueError, match=r"neighbours \[-1, 1\], the clip has 4 of 48x32 and \[-2, -1, 1, 2\]"):
         adapt_flow(alternating(3, 4, (32, 48)), flow, net)
-    with pytest.raises(ValueError, match="leads to 2 neighbours, the network is for 4"):
-        motion_mask(flow, small_f2hdr.network(3))
     mask, hdr = torch.zeros(4, 32, 48), torch.zeros(4, 32, 48, 3)
     with pytest.raises(ValueError, match=r"mask has the shape \(3, 32, 48\), this clip needs \(4, 32, 48\)"):
         refine(clip, flow, mask[:3], hdr, net)
@@ -218,7 +200,7 @@ def test_what_does_not_belong_together_is_named():
 
 def test_a_frame_is_read_once():
     clip, read = alternating(3, 9, (16, 24)), []
-    flow, net = estimate_flow(clip), small_f2hdr.network(3)
+    flow, net = estimate_flow(clip), small_f2hdr.network()
 
     class Counted:
         shape = clip.frames.shape

@@ -3,7 +3,7 @@
 import pytest
 import torch
 from hdrweave.training.base_flow import BaseFlows, add_to_shard, base_flow
-from hdrweave.training.data import Augmentation, Batches, Window, cut, cut_flow
+from hdrweave.training.data import Augmentation, Batches, Window, turned_clip, turned_flow
 from hdrweave.training.shards import ShardFolder
 from small_shards import one_thread, write_base_flows, write_small_shards
 
@@ -43,13 +43,14 @@ def test_written_flows_are_kept(shards):
 @pytest.mark.parametrize("quarters", range(4))
 @pytest.mark.parametrize("mirror", (False, True))
 def test_arrows_turn_with_the_picture(shards, quarters, mirror):
-    clip = ShardFolder(shards)[0]
-    view = (slice(4, 60), slice(10, 70), quarters, mirror)
-    flow, sure = clip.flow(1, 0)[None], torch.rand(1, 1, 64, 72)
-    got = cut_flow(flow, sure, *view)
-    expected = cut(clip, [0, 1], *view).flow(1, 0)
+    folder = ShardFolder(shards)
+    rows, columns = slice(4, 60), slice(10, 70)
+    view = ((64, 72), False, rows, columns, quarters, mirror)
+    sure = torch.rand(1, 1, 56, 60)
+    got = turned_flow(folder[0].flow(1, 0)[None, :, rows, columns], sure, *view)
+    expected = turned_clip(folder.part(0, slice(0, 2), rows, columns), *view).flow(1, 0)
     torch.testing.assert_close(got["base"][0], expected, atol=1e-3, rtol=1e-4)
-    assert got["confidence"].sum() == pytest.approx(float(sure[..., 4:60, 10:70].sum()))
+    assert got["confidence"].sum() == pytest.approx(float(sure.sum()))
 
 
 def test_batches_bring_the_flow_of_their_own_pictures(shards):

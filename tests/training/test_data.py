@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from hdrweave.hdr.exposure import to_ldr
 from hdrweave.hdr.tonemap import mu_law
 from hdrweave.hdr.warp import warp
-from hdrweave.training.data import Augmentation, Batches, Window, cut, redeveloped
+from hdrweave.training.data import Augmentation, Batches, Window, redeveloped, turned_clip
 from hdrweave.training.shards import ShardFolder
 from small_shards import one_thread, write_small_shards
 
@@ -49,9 +49,11 @@ def test_turned_clips_keep_exact_flow(shards, quarters, mirror):
 
     right, wrong = 0.0, np.zeros(3)
     signs = torch.tensor([-1.0, 1.0])[:, None, None]
-    for clip in list(ShardFolder(shards))[:4]:
-        straight = cut(clip, [0, 1, 2, 3], slice(4, 60), slice(10, 70), 0, False)
-        turned = cut(clip, [0, 1, 2, 3], slice(4, 60), slice(10, 70), quarters, mirror)
+    rows, columns = slice(4, 60), slice(10, 70)
+    for index in range(4):
+        clip = ShardFolder(shards).part(index, slice(0, 4), rows, columns)
+        straight = turned_clip(clip, (64, 72), False, rows, columns, 0, False)
+        turned = turned_clip(clip, (64, 72), False, rows, columns, quarters, mirror)
         assert judge(turned) == pytest.approx(judge(straight), rel=0.01, abs=1e-7)
         right += judge(turned)
         wrong += [judge(turned, c) for c in (lambda f: f * signs, lambda f: -f * signs, lambda f: f.flip(0))]
@@ -59,12 +61,13 @@ def test_turned_clips_keep_exact_flow(shards, quarters, mirror):
 
 
 def test_flow_of_a_crop_is_the_crop_of_the_flow(shards):
-    clip = ShardFolder(shards)[0]
-    view = cut(clip, [4, 1], slice(8, 56), slice(16, 64), 0, False)
-    assert torch.allclose(view.flow(0, 1), clip.flow(4, 1)[:, 8:56, 16:64], atol=1e-3)
-    outside = view.occluded(0, 1) & ~clip.occluded(4, 1)[8:56, 16:64]
+    clip, rows, columns = ShardFolder(shards)[0], slice(8, 56), slice(16, 64)
+    part = ShardFolder(shards).part(0, slice(1, 5), rows, columns)
+    view = turned_clip(part, (64, 72), True, rows, columns, 0, False)  # backwards: 4, 3, 2, 1
+    assert torch.allclose(view.flow(0, 3), clip.flow(4, 1)[:, 8:56, 16:64], atol=1e-3)
+    outside = view.occluded(0, 3) & ~clip.occluded(4, 1)[8:56, 16:64]
     y, x = torch.meshgrid(torch.arange(48), torch.arange(48), indexing="ij")
-    end = torch.stack((x, y)) + view.flow(0, 1)
+    end = torch.stack((x, y)) + view.flow(0, 3)
     assert (((end < -0.4) | (end > 47.4)).any(0) >= outside).all()
 
 
