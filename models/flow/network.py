@@ -17,10 +17,11 @@ from ...hdr.exposure import match_exposure, to_radiance
 from ...hdr.masks import well_exposed
 from ...hdr.tonemap import mu_law
 from ...hdr.warp import inside, warp
-from ..blocks import conv, exposure_planes, pad_to_multiple, zero_conv
+from ..blocks import SLOPE, conv, exposure_planes, pad_to_multiple, zero_conv
+from ..detail import amplified, bands
 from .correlation import expected_shift, local_correlation, standardised
 
-PLANES = 10  # of a frame: code values, the same at the longer exposure, radiance, how well it is exposed
+PLANES = 16  # of a frame: code values, the same at the longer exposure and its faint detail, radiance, how well exposed
 START_BIAS = -2.0  # of the logit by which the network's own flow is trusted: the start flow leads
 LIKELY = (0.01, 0.99)  # the start flow's confidence is taken to lie in between
 UNIT = 8.0  # pixels of a level that enter the decoder as 1
@@ -47,16 +48,16 @@ def bordered(inputs: int, outputs: int) -> nn.Conv2d:
 
 
 class Encoder(nn.Module):
-    """What a frame shows, whatever its exposure: planes (N,42,H/2,W/2) -> features, coarse to fine."""
+    """What a frame shows, whatever its exposure: planes (N,66,H/2,W/2) -> features, coarse to fine."""
 
     def __init__(self, inputs: int, features: tuple[int, ...]):
         super().__init__()
         fine_to_coarse = features[::-1]
-        self.stages = nn.ModuleList([nn.Sequential(bordered(inputs, fine_to_coarse[0]), nn.PReLU(fine_to_coarse[0]))])
+        self.stages = nn.ModuleList([nn.Sequential(bordered(inputs, fine_to_coarse[0]), nn.LeakyReLU(SLOPE))])
         for before, after in zip(fine_to_coarse, fine_to_coarse[1:], strict=False):
             # 2x2 kernels: an odd one would shift the features by half a pixel against the flow's grid
             halve = nn.Conv2d(before, after, 2, stride=2)
-            self.stages.append(nn.Sequential(halve, nn.PReLU(after), bordered(after, after), nn.PReLU(after)))
+            self.stages.append(nn.Sequential(halve, nn.LeakyReLU(SLOPE), bordered(after, after), nn.LeakyReLU(SLOPE)))
         self.outputs = nn.ModuleList(bordered(c, c) for c in fine_to_coarse)
 
     def forward(self, x: torch.Tensor) -> list[torch.Tensor]:
@@ -158,7 +159,8 @@ class FlowNetwork(nn.Module):
         longer = torch.maximum(own, other)[:, None, None, None]
         exposed = well_exposed(frames.movedim(1, -1)).movedim(-1, 1)
         alike = match_exposure(frames, own_planes, longer)
-        planes = torch.cat((frames, alike, mu_law(to_radiance(frames, own_planes)), exposed), 1)
+        detail = map(amplified, bands(alike))
+        planes = torch.cat((frames, alike, *detail, mu_law(to_radiance(frames, own_planes)), exposed), 1)
         x = F.pixel_unshuffle(pad_to_multiple(planes, self.multiple), 2)
         features = self.encoder(torch.cat((x, exposure_planes(torch.stack((own, other), 1), x)), 1))
         return tuple(zip(*(f.chunk(2) for f in features), strict=True))
