@@ -1,0 +1,74 @@
+"""Exposure-aware interleaved context (LRHDR, key design 1, EIC): features that know the exposure they come from."""
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from ..blocks import SLOPE, conv
+from ..f2hdr.adapter import DilatedBlock
+
+
+class ExposureGate(nn.Module):
+    """alpha(e) = sigmoid(w log(e + 1e-8) + b), w and b scalars: (N,) -> (N,1,1,1). Starts at w = 1, b = 0."""
+
+    def __init__(self):
+        super().__init__()
+        self.w, self.b = nn.Parameter(torch.ones(())), nn.Parameter(torch.zeros(()))
+
+    def forward(self, exposure: torch.Tensor) -> torch.Tensor:
+        return torch.sigmoid(self.w * (exposure + 1e-8).log() + self.b)[:, None, None, None]
+
+
+class LargeField(nn.Module):
+    """Strided convolutions to a quarter, a dilated block there, back to half: (N,inputs,H,W) -> (N,width,H/2,W/2)."""
+
+    def __init__(self, inputs: int, width: int):
+        super().__init__()
+        self.down = nn.Sequential(
+            nn.Conv2d(inputs, width, 3, 2, 1),
+            nn.LeakyReLU(SLOPE),
+            nn.Conv2d(width, 2 * width, 3, 2, 1),
+            nn.LeakyReLU(SLOPE),
+        )
+        self.broad = DilatedBlock(2 * width, 2)
+        self.up = nn.Sequential(conv(2 * width, 4 * width, 1), nn.PixelShuffle(2))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.up(self.broad(self.down(x)))
+
+
+class Product(nn.Module):
+    """A convolution, its channels split in halves, a (1 + b) of them: (N,inputs,H,W) -> (N,width,H,W).
+
+    Changed: 1 + b in place of b, as products of small numbers fade away.
+    """
+
+    def __init__(self, inputs: int, width: int, size: int):
+        super().__init__()
+        self.both = nn.Conv2d(inputs, 2 * width, size, padding=size // 2)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        a, b = self.both(x).chunk(2, 1)
+        return a * (1 + b)
+
+
+class EIC(nn.Module):
+    """F = LF(L) + alpha(e) HF(L): a picture (N,inputs,H,W), sides multiples of 4, with `more` channels that are known at
+    half size only, and its exposure (N,) -> features (N,width,H/2,W/2).
+
+    fine: False leaves the branch of high fidelity out, with its gate: the encoder that the paper starts its table from.
+    """
+
+    def __init__(self, inputs: int, more: int, width: int, fine: bool = True):
+        super().__init__()
+        self.low = LargeField(inputs, width)
+        if fine:
+            self.high = nn.Sequential(Product(4 * inputs + more, width, 1), Product(width, width, 3))
+            self.gate = ExposureGate()
+
+    def forward(self, picture: torch.Tensor, more: torch.Tensor, exposure: torch.Tensor) -> torch.Tensor:
+        low = self.low(picture)
+        if not hasattr(self, "high"):
+            return low
+        high = self.high(torch.cat((F.pixel_unshuffle(picture, 2), more), 1))
+        return low + self.gate(exposure).to(low) * high

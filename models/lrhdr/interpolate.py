@@ -1,0 +1,109 @@
+"""Exposure interpolation (LRHDR, its first stage): the exposures that are missing at the time of the reference."""
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from ...hdr.exposure import match_exposure, to_radiance
+from ...hdr.tonemap import mu_law, mu_law_inverse
+from ...hdr.warp import inside
+from ..blocks import GAIN, exposure_planes, pad_to_multiple, split_reference, start, warp_each, zero_conv
+from ..detail import amplified, bands, grain
+from ..f2hdr.fusion import Context
+from .kernels import GAINS, softened
+from .prior import column
+
+SCALE = 2  # the features' grid
+MULTIPLE = 8
+LEAST = 1e-3  # confidence that a neighbour keeps, so that two doubtful ones are still weighed by time
+
+
+def missing(period: int) -> list[tuple[int, int]]:
+    """Where each exposure that the reference lacks was taken before and after it: [(-1, 1)] for two exposures, [(-2, 1),
+    (-1, 2)] for three."""
+    return [(after - period, after) for after in range(1, period)]
+
+
+def nearer(before: int, after: int) -> int:
+    """Which of two offsets is closer to the reference; the later one when they are alike."""
+    return before if -before < after else after
+
+
+@dataclass(frozen=True)
+class InterpolationConfig:
+    """Shape of the network; plain values, so that it can be stored beside the weights."""
+
+    width: int = 24
+
+
+class ExposureInterpolation(nn.Module):
+    """Each missing exposure from the two nearest frames that have it, brought to the reference along the flow.
+
+    Starts as their mean, weighed by closeness in time and confidence; learns the weights, what to draw, and what detail
+    to take away. Changed against the paper, which freezes a large interpolator that knows these two frames alone: this one
+    is small, and trained here; flow comes from the reference, for any place in time; and the reference at the missing
+    exposure shows where things are, but lends no pixels, so that the result adds to what the reference knows.
+    """
+
+    def __init__(self, config: InterpolationConfig = InterpolationConfig()):
+        super().__init__()
+        self.config, width = config, config.width
+        self.body = Context(18 * SCALE**2 + 6 + 3 + 2, width)
+        self.last = zero_conv(width, SCALE**2 * (1 + 3 + GAINS))
+        start(self)
+
+    def between(
+        self, pair: torch.Tensor, weights: torch.Tensor, reference: torch.Tensor, exposures: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """pair (B,2,3,H,W): code values of the frames before and after, warped, at one exposure; weights (B,2,1,H,W)
+        above 0; reference (B,3,H,W): its code values; exposures (B,2) of the reference and of the pair. Returns radiance
+        (B,3,H,W) in [0, 1/e] and the share of the frame after (B,1,H,W)."""
+        h, w = reference.shape[-2:]
+        own, e = column(exposures[:, 0]), column(exposures[:, 1])
+        prior = weights[:, 1] / weights.sum(1)
+        matched = match_exposure(reference, own, e)
+        before, after, known = (mu_law(to_radiance(code, e)) for code in (pair[:, 0], pair[:, 1], matched))
+        start = torch.lerp(before, after, prior)
+        apart = map(amplified, (after - before, before - known, after - known))
+        images = pad_to_multiple(torch.cat((before, after, known, *apart, start), 1), MULTIPLE)
+        planes = pad_to_multiple(torch.cat((weights.flatten(1, 2), prior), 1), MULTIPLE)
+        images, noise = F.pixel_unshuffle(images[:, :18], SCALE), grain(bands(images[:, 18:]))
+        told = exposure_planes(exposures, images)
+        found = self.last(self.body(torch.cat((images, noise, F.avg_pool2d(planes, SCALE), told), 1)))
+        found = F.pixel_shuffle(found.float(), SCALE)[..., :h, :w]
+        share = torch.sigmoid(torch.logit(prior, 1e-6) + found[:, :1])
+        blend = torch.lerp(before, after, share)
+        tone = blend + GAIN * found[:, 1:4] + softened(bands(blend), found[:, 4:])
+        limit = mu_law(1 / e)
+        return mu_law_inverse(torch.minimum(tone.clamp(min=0), limit)), share
+
+    def forward(
+        self, frames: torch.Tensor, exposures: torch.Tensor, flows: torch.Tensor, confidence: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """The P-1 missing exposures of a clip of period P, in the order of `missing`, from N = 2P-1 frames.
+
+        frames (B,N,3,H,W): code values in [0,1], ordered [prev..., ref, next...]; exposures (B,N), relative, shortest = 1;
+        flows (B,N-1,2,H,W) from the reference to each neighbour, pixels; confidence (B,N-1,1,H,W) in them, in [0,1].
+        Returns radiance (B,P-1,3,H,W), validity (B,P-1,1,H,W) in [0,1], exposures (B,P-1).
+        """
+        reference, others = split_reference(frames)
+        warped = warp_each(others, flows, "bicubic").clamp(0, 1)
+        sure = confidence * inside(flows.flatten(0, 1)).unflatten(0, flows.shape[:2])
+        own, theirs = split_reference(exposures)
+        period = (frames.shape[1] + 1) // 2
+        found = []
+        for pair in missing(period):
+            # Neighbours are in order of time, without the reference.
+            places = [o + period - 1 - (o > 0) for o in pair]
+            e = theirs[:, places[pair.index(nearer(*pair))]]
+            # Where a frame was dropped, the two may differ in exposure.
+            codes = [match_exposure(warped[:, k], column(theirs[:, k]), column(e)) for k in places]
+            closeness = torch.tensor([pair[1], -pair[0]], device=frames.device)[:, None, None, None] / period
+            weights = closeness * (sure[:, places] + LEAST)
+            both = torch.stack(codes, 1), weights, reference[:, 0], torch.stack((own[:, 0], e), 1)
+            radiance, share = self.between(*both)
+            validity = torch.lerp(sure[:, places[0]], sure[:, places[1]], share)
+            found.append((radiance, validity, e))
+        return tuple(torch.stack(x, 1) for x in zip(*found, strict=True))

@@ -1,0 +1,46 @@
+"""ACCR Mapping: every measurement calibrated to one representation that knows no exposure (LRHDR)."""
+
+import torch
+from torch import nn
+
+from ..hdr.frames import allocate
+from ..hdr.sequence import Candidate, CandidateSet, ExposureSequence
+from ..models.lrhdr.accr import cues
+from .networks import device_of, running
+from .run import Progress, quiet, windows
+from .sparse_fusion import captured, check_sizes
+from .tiles import tiles
+
+
+def accr_mapping(
+    sequence: ExposureSequence, candidates: CandidateSet, network: nn.Module, progress: Progress = quiet
+) -> CandidateSet:
+    """The reference and every candidate that has exposures, mapped: "ACCR reference", "ACCR <name>", in their order.
+
+    sequence: normalized. Candidates must be aligned to the reference: flow-warped, interpolated and so on. What is mapped
+    belongs to no exposure any more; validity is passed through. Candidates without exposures pass through unchanged, after
+    the others. Raises ValueError for candidates of another clip's length or size, or that were mapped already.
+    """
+    streams = [captured(sequence), *(c for c in candidates if c.exposures is not None)]
+    others = [c for c in candidates if c.exposures is None]
+    check_sizes([*streams, *others])
+    names = [f"ACCR {c.name}" for c in streams]
+    twice = sorted({c.name for c in others} & set(names))
+    if twice:
+        raise ValueError(f"there is a candidate {twice[0]!r} already: map the candidates only once")
+    device = device_of(network)
+    out = [allocate(sequence.frames.shape) for _ in streams]
+    exposures = torch.stack([c.exposures for c in streams], 1).to(torch.float32)
+    for (t,) in windows(len(sequence), 1, progress):
+        radiance = torch.stack([c.radiance[t] for c in streams]).to(device, torch.float32).movedim(-1, 1)[None]
+        validity = torch.stack([c.validity[t] for c in streams]).to(device, torch.float32).movedim(-1, 1)[None]
+        taken = exposures[[t]].to(device)
+        with running(device):
+            for tile in tiles(sequence.size):
+                pictures = tile.cut(radiance)
+                told = cues(pictures, taken, tile.cut(validity))
+                for k, stored in enumerate(out):
+                    mapped = network.map(pictures[:, k], taken[:, k], told[k])
+                    stored[t].movedim(-1, 0)[tile.place()] = tile.kept(mapped)[0].cpu()
+    mapped = (Candidate(n, r, c.validity) for n, r, c in zip(names, out, streams, strict=True))
+    return CandidateSet((*mapped, *others))

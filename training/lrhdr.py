@@ -1,0 +1,225 @@
+"""LRHDR's recipes, one for each of its networks: exposure interpolation, ACCR mapping, sparse fusion.
+
+Each learns on what the ones before it give: their weights are found by name, where there are any.
+"""
+
+from collections.abc import Callable
+from dataclasses import asdict, replace
+from functools import cache, partial
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from ..hdr.exposure import to_ldr, to_radiance
+from ..hdr.tonemap import mu_law_inverse
+from ..hdr.warp import inside
+from ..models import registry
+from ..models.blocks import split_reference, warp_each
+from ..models.lrhdr.accr import ACCR, ACCRConfig
+from ..models.lrhdr.interpolate import ExposureInterpolation, InterpolationConfig
+from ..models.lrhdr.prior import prior_votes
+from ..models.lrhdr.vote import ALPHA, SparseFusion, SparseFusionConfig
+from .data import Window
+from .losses import gradient_loss, mu_l1, psnr_loss, vote_loss, vote_oracle
+from .recipe import Kept, Recipe
+
+INTERPOLATE, MAP, VOTE = "interpolate", "accr", "sparse_fusion"  # recipes, weights and architectures
+ETA = 0.7  # weight of streams that are not the reference: L_ACCR
+GRADIENT = 0.01  # of L_grad in it
+VOTE_SHARE = 0.5  # of L_vote
+STREAMS = 2  # that are mapped beside the reference in a training step, to save time
+MOST = 12  # candidates
+WITHOUT_REFERENCE, USELESS = 0.1, 0.3  # shares of the batches
+
+
+class Estimates(NamedTuple):
+    """What `SparseFusion` takes: radiance (B,K,3,H,W), validity (B,K,1,H,W), exposures (B,K), 0 = none."""
+
+    radiance: torch.Tensor
+    validity: torch.Tensor
+    exposures: torch.Tensor
+
+    def of(self, chosen) -> "Estimates":
+        return Estimates(*(x[:, chosen] for x in self))
+
+
+def joined(*sets: Estimates) -> Estimates:
+    return Estimates(*(torch.cat(parts, 1) for parts in zip(*sets, strict=True)))
+
+
+def truth_of(batch: dict[str, torch.Tensor]) -> torch.Tensor:
+    return batch["hdr"][:, batch["hdr"].shape[1] // 2]
+
+
+def captured(batch: dict[str, torch.Tensor]) -> tuple[Estimates, Estimates, Estimates]:
+    """The reference, its neighbours warped by the estimated flow, and its neighbours as they are."""
+    reference, others = split_reference(batch["ldr"])
+    own, theirs = split_reference(batch["exposures"])
+    flows = batch["base"]
+    warped = warp_each(others, flows, "bicubic").clamp(0, 1)
+    valid = batch["confidence"] * inside(flows.flatten(0, 1)).unflatten(0, flows.shape[:2])
+
+    def estimates(codes, validity, exposures):
+        return Estimates(to_radiance(codes, exposures[:, :, None, None, None]), validity, exposures)
+
+    return (
+        estimates(reference, torch.ones_like(valid[:, :1]), own),
+        estimates(warped, valid, theirs),
+        estimates(others, torch.zeros_like(valid), theirs),
+    )
+
+
+@cache
+def earlier(name: str, device: torch.device, untrained: Callable | None = None) -> nn.Module | None:
+    """The packaged network of an earlier recipe, frozen; while there is none, `untrained` or None."""
+    if name in registry.names():
+        network = registry.load(name, architecture=name)
+    elif untrained is None:
+        return None
+    else:
+        with torch.random.fork_rng(devices=[]):
+            network = untrained()
+    return network.eval().requires_grad_(False).to(device, memory_format=torch.channels_last)
+
+
+def interpolated(batch: dict[str, torch.Tensor]) -> Estimates:
+    """The missing exposures; before there are weights for them, the means that these start from."""
+    network = earlier(INTERPOLATE, batch["ldr"].device, ExposureInterpolation)
+    return Estimates(*network(batch["ldr"], batch["exposures"], batch["base"], batch["confidence"]))
+
+
+def window(period: int) -> Window:
+    """All frames of other exposure around the middle one, and the estimated flow to each."""
+    return Window(2 * period - 1, base=True)
+
+
+def _recipe(name: str, build: Callable, config, loss: Callable) -> Recipe:
+    return Recipe(
+        name=name,
+        build=partial(build, config),
+        loss=loss,
+        windows={period: window(period) for period in (2, 3)},
+        kept=(Kept(name, name, asdict(config)),),
+        batch=4,
+        rate=1e-3,
+        warm_up=200,
+        clip=5.0,
+    )
+
+
+def interpolate_loss(network: nn.Module, batch: dict[str, torch.Tensor]):
+    """PSNR in the mu-law domain against what the missing exposures would have seen without noise."""
+    radiance, _, exposures = network(batch["ldr"], batch["exposures"], batch["base"], batch["confidence"])
+    e = exposures[:, :, None, None, None]
+    seen = to_radiance(to_ldr(truth_of(batch)[:, None], e), e)
+    total = psnr_loss(radiance.flatten(0, 1), seen.flatten(0, 1))
+    return total, {}
+
+
+def interpolate() -> Recipe:
+    return _recipe(INTERPOLATE, ExposureInterpolation, InterpolationConfig(), interpolate_loss)
+
+
+def accr_loss(mapped: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
+    """L_ACCR = L_L1 + 0.01 L_grad of mapped streams (B,M,3,H,W), the reference first: the others count 0.7, together."""
+    streams = [(1.0, mapped[:, 0], truth)]
+    if mapped.shape[1] > 1:
+        others = mapped[:, 1:]
+        streams.append((ETA, others.flatten(0, 1), truth[:, None].expand_as(others).flatten(0, 1)))
+    terms = ((share * mu_l1(p, t), gradient_loss(p, t)) for share, p, t in streams)
+    return sum(l1 + GRADIENT * gradient for l1, gradient in terms)
+
+
+def map_loss(network: nn.Module, batch: dict[str, torch.Tensor]):
+    """L_ACCR and PSNR of the reference and of STREAMS others, drawn among the warped and interpolated ones.
+
+    The paper has L_ACCR alone, which looks at noisy clips only; see `losses.psnr_loss`.
+    """
+    truth = truth_of(batch)
+    with torch.no_grad():
+        reference, warped, _ = captured(batch)
+        others = joined(warped, interpolated(batch))
+        others = others.of(torch.randperm(others.exposures.shape[1])[:STREAMS].tolist())
+        streams = joined(reference, others)
+    mapped = network(streams.radiance, streams.exposures, streams.validity)
+    rest = mapped[:, 1:].flatten(0, 1)
+    first, second = psnr_loss(mapped[:, 0], truth), psnr_loss(rest, truth.repeat_interleave(STREAMS, 0))
+    published = accr_loss(mapped, truth)
+    total = first + ETA * second + published
+    return total, {"reference": first.detach(), "others": second.detach(), "accr": published.detach()}
+
+
+def accr(**changes) -> Recipe:
+    """changes: of ACCRConfig, for the steps of the paper's table."""
+    config = replace(ACCRConfig(), **changes)
+    return _recipe(MAP, ACCR, config, map_loss)
+
+
+def merged(estimates: Estimates, reference) -> Estimates:
+    """The weighted merge as one candidate that belongs to no exposure."""
+    votes = prior_votes(*estimates, reference)
+    radiance = (votes[:, :, None] * estimates.radiance).sum(1, keepdim=True)
+    return Estimates(radiance, torch.ones_like(radiance[:, :, :1]), torch.zeros_like(estimates.exposures[:, :1]))
+
+
+def useless(like: Estimates) -> Estimates:
+    """A candidate that claims to be valid, and is white noise, noise in patches, or another clip; with or without an
+    exposure."""
+    shape = like.radiance[:, 0].shape
+    kind = int(torch.randint(3, ()))
+    if kind == 2:
+        picture = like.radiance[:, int(torch.randint(like.radiance.shape[1], ()))].roll(1, 0).flip(-1)
+    else:
+        size = shape[-2:] if kind else (shape[-2] // 16 + 1, shape[-1] // 16 + 1)
+        noise = torch.rand(*shape[:2], *size).to(like.radiance)
+        picture = mu_law_inverse(F.interpolate(noise, size=shape[-2:], mode="nearest"))
+    exposure = like.exposures[:, :1] * float(torch.rand(()) < 0.5)
+    limit = torch.where(exposure > 0, 1 / exposure.clamp(min=1), 1)[:, :, None, None, None]
+    return Estimates(torch.minimum(picture[:, None], limit), torch.ones_like(like.validity[:, :1]), exposure)
+
+
+@torch.no_grad()
+def candidates(batch: dict[str, torch.Tensor]) -> tuple[Estimates, tuple[torch.Tensor, torch.Tensor] | None]:
+    """2 to MOST candidates drawn from all that there are, in any order, and the reference or, now and then, none; where
+    there is a reference it is one of them, as in the stage."""
+    reference, warped, plain = captured(batch)
+    given = reference.radiance[:, 0], reference.exposures[:, 0]
+    between = interpolated(batch)
+    sets = [reference, warped, plain, between, merged(joined(reference, warped), given)]
+    mapper = earlier(MAP, reference.radiance.device)
+    if mapper is not None:
+        streams = joined(reference, warped, between)
+        mapped = mapper(streams.radiance, streams.exposures, streams.validity)
+        sets.append(streams._replace(radiance=mapped, exposures=torch.zeros_like(streams.exposures)))
+    every = joined(*sets)
+    total = every.exposures.shape[1]
+    if torch.rand(()) < USELESS:
+        every = joined(every, useless(every))
+    known = bool(torch.rand(()) >= WITHOUT_REFERENCE)
+    wanted = int(torch.randint(2, min(MOST, total) + 1, ()))
+    chosen = [0] * known + (1 + torch.randperm(total - 1))[: wanted - known].tolist()
+    if every.exposures.shape[1] > total:
+        chosen[-1] = total
+    order = torch.randperm(len(chosen)).tolist()
+    return every.of([chosen[k] for k in order]), given if known else None
+
+
+def fusion_loss(alpha: float, share: float, network: nn.Module, batch: dict[str, torch.Tensor]):
+    """PSNR of the fused result, and L_vote: cross-entropy, where the vote is a softmax."""
+    truth = truth_of(batch)
+    given, reference = candidates(batch)
+    out = network(*given, reference, alpha)
+    recon = psnr_loss(out["hdr"], truth)
+    if alpha == 1:
+        vote = F.cross_entropy(out["logits"], vote_oracle(given.radiance, truth))
+    else:
+        vote = vote_loss(out["logits"], given.radiance, truth, alpha)
+    zeros = (out["votes"] == 0).float().mean()
+    return recon + share * vote, {"recon": recon.detach(), "vote": vote.detach(), "zeros": zeros}
+
+
+def sparse_fusion(alpha: float = ALPHA, share: float = VOTE_SHARE) -> Recipe:
+    """alpha: 1 for the dense vote. share: of the vote loss, 0 for none."""
+    return _recipe(VOTE, SparseFusion, SparseFusionConfig(), partial(fusion_loss, alpha, share))
