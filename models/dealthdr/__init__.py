@@ -1,0 +1,1 @@
+"""DeAltHDR (ICLR 2026): flow-guided masked attention and what is built on it."""

@@ -1,0 +1,135 @@
+"""A neighbour's picture aligned to the reference by flow-guided masked attention: the network behind FGMA Alignment."""
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from ...hdr.exposure import match_exposure
+from ...hdr.warp import inside, pixel_grid, warp
+from ..blocks import GAIN, conv, exposure_planes, pad_to_multiple, start, zero_conv
+from ..detail import amplified, bands, grain
+from ..f2hdr.adapter import DilatedBlock
+from .fgma import FGMA, consistency
+
+CELL = 4  # pixels a side: the features' grid, and that of the mask
+PICTURE = 3 * CELL**2  # channels of a picture on it
+LIKELY = (0.01, 0.99)  # the flow's confidence is taken to lie in between
+
+
+def distrust(
+    reference: torch.Tensor, exposures: torch.Tensor, to_reference: torch.Tensor, to_neighbour: torch.Tensor
+) -> torch.Tensor:
+    """D of each cell of CELL pixels, its mean: float32 (N,1,H/CELL,W/CELL), rounded up, in [0,1].
+
+    reference (N,3,H,W): code values as captured; exposures (N,2) of reference and neighbour; flows as of `consistency`.
+    """
+    own, theirs = exposures.to(reference)[..., None, None, None].unbind(1)
+    distance = consistency(match_exposure(reference, own, theirs), to_reference, to_neighbour)
+    return F.avg_pool2d(pad_to_multiple(distance, CELL), CELL)
+
+
+def full_size(cells: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
+    """A mask of cells (N,1,h,w) on pixels: (N,1,*size)."""
+    return F.interpolate(cells, scale_factor=CELL, mode="nearest")[..., : size[0], : size[1]]
+
+
+@dataclass(frozen=True)
+class AlignerConfig:
+    """Shape of the network; plain values, so that it can be stored beside the weights. window: of FGMA, in cells."""
+
+    width: int = 32
+    window: int = 8
+
+
+class FlowGuidedAligner(nn.Module):
+    """What the neighbour's camera, at its exposure, would have seen at the reference's time. One neighbour at a time.
+
+    Both frames are seen at the neighbour's exposure, on a grid of CELL pixels, by one encoder; FGMA aligns the features.
+    Where the mask is 1, its weights also carry the neighbour's pixels, block by block, and their positions: the mean
+    position is a flow of its own, along which the neighbour is fetched once more, sharp and to a fraction of a pixel.
+    The result is the flow's bicubic warp, mixed where the mask is 1 with the pixels carried and the pixels fetched, in
+    learned shares, plus a drawn correction. Shares and correction start at 0, so that the network starts as the warp.
+    The validity starts as the flow's confidence and is learned with the rest: it rises where attention found a match,
+    and falls where the flow was wrong and nothing was found.
+
+    Changed against the paper, which has this in a U-Net for the whole reconstruction: one encoder that is told the
+    exposures in place of one for each of two; the decoder makes a picture for any later stage, not the HDR frame.
+    """
+
+    def __init__(self, config: AlignerConfig = AlignerConfig()):
+        super().__init__()
+        self.config, width = config, config.width
+        seen = 10 * CELL**2 + 6 + 2
+        self.encoder = nn.Sequential(conv(seen, width), DilatedBlock(width, 2))
+        self.attention = FGMA(width, config.window)
+        self.decoder = nn.Sequential(
+            conv(3 * width + 1 + 3 * PICTURE + 1, width),
+            DilatedBlock(width, 1),
+            DilatedBlock(width, 2),
+            zero_conv(width, 6 * CELL**2),
+        )
+        start(self)
+
+    def encode(self, codes: torch.Tensor, captured: torch.Tensor, exposures: torch.Tensor) -> torch.Tensor:
+        """Features (N,C,H/4,W/4). codes (N,3,H,W) at the neighbour's exposure; captured (N,1,H,W): brightest channel of
+        the frame as it was taken, which says where it clips; exposures (N,2): its own, the neighbour's."""
+        detail = bands(codes)
+        x = F.pixel_unshuffle(torch.cat((codes, captured, *map(amplified, detail)), 1), CELL)
+        noise = F.avg_pool2d(grain(detail), CELL // 2)
+        return self.encoder(torch.cat((x, noise, exposure_planes(exposures, x)), 1))
+
+    def forward(
+        self,
+        reference: torch.Tensor,
+        neighbour: torch.Tensor,
+        exposures: torch.Tensor,
+        flow: torch.Tensor,
+        confidence: torch.Tensor,
+        mask: torch.Tensor,
+        origin: tuple[int, int] = (0, 0),
+    ) -> dict[str, torch.Tensor]:
+        """reference, neighbour (B,3,H,W): code values as captured, in [0,1]; exposures (B,2) of both, relative, shortest
+        of the clip = 1; flow (B,2,H,W) to the neighbour, pixels, and confidence (B,1,H,W) in it; mask (B,1,H,W) of 0 and
+        1, where to attend: a cell counts when it holds a masked pixel. origin: row and column of these frames in larger
+        ones, multiples of CELL, when they are a tile.
+        Returns, float32, aligned (B,3,H,W): code values in [0,1] at the neighbour's exposure; logit (B,1,H,W): of the
+        validity; motion (B,2,H,W), pixels: where attention looked, and the flow on the cells that it left out."""
+        h, w = reference.shape[-2:]
+        own, theirs = exposures.to(reference)[..., None, None, None].unbind(1)
+        warped = warp(neighbour, flow, mode="bicubic").clamp(0, 1)
+        believed = torch.logit((confidence * inside(flow)).clamp(*LIKELY))
+        captured = (x.amax(1, keepdim=True) for x in (reference, neighbour))
+        planes = match_exposure(reference, own, theirs), neighbour, warped, flow, believed, mask, *captured
+        matched, neighbour, warped, flow, believed, mask, *captured = (pad_to_multiple(x, CELL) for x in planes)
+
+        pairs = torch.cat((exposures, exposures[:, 1:].expand_as(exposures)))
+        features = self.encode(torch.cat((matched, neighbour)), torch.cat(captured), pairs)
+        cells, motion = F.max_pool2d(mask, CELL), F.avg_pool2d(flow, CELL) / CELL
+        aligned, carried, fetched, motion = self.align(*features.chunk(2), neighbour, warped, motion, cells, origin)
+        misfits = [F.pixel_unshuffle(amplified(x - matched), CELL) for x in (warped, carried, fetched)]
+        seen = torch.cat((features.chunk(2)[0], aligned, *misfits, F.avg_pool2d(believed, CELL)), 1)
+        out = F.pixel_shuffle(self.decoder(seen).float(), CELL)
+        correction, shares, sure = out.split((3, 2, 1), 1)
+        shares = shares.tanh()  # carried and fetched are the warp itself where the mask is 0
+        mixed = warped + shares[:, :1] * (carried - warped) + shares[:, 1:] * (fetched - warped)
+        result = {"aligned": (mixed + GAIN * correction).clamp(0, 1), "logit": believed + sure, "motion": motion}
+        return {name: x[..., :h, :w] for name, x in result.items()}
+
+    def align(self, features, neighbours, neighbour, warped, motion, cells, origin):
+        """FGMA's output (B,2C+1,h,w), the pixels that attention carried and those fetched from where it looked, both
+        (B,3,H,W) and `warped` where `cells` is 0, and the motion that they were fetched along. motion: flow in cells."""
+        positions = pixel_grid(*motion.shape[-2:], motion.device).expand_as(motion)
+        luggage = torch.cat((F.pixel_unshuffle(neighbour, CELL), positions), 1)
+        origin = tuple(o // CELL for o in origin)
+        out = self.attention(features, neighbours, motion, cells, luggage, origin)
+        aligned, pixels, found = out.split((out.shape[1] - PICTURE - 2, PICTURE, 2), 1)
+        motion = CELL * torch.where(cells > 0, found - positions, motion)
+        motion = F.interpolate(motion, scale_factor=CELL, mode="bilinear", align_corners=False)
+        if not cells.any():
+            return aligned, warped, warped, motion
+        fetched = warp(neighbour, motion, mode="bicubic").clamp(0, 1)
+        masked = full_size(cells, warped.shape[-2:]) > 0
+        carried, fetched = (torch.where(masked, x, warped) for x in (F.pixel_shuffle(pixels, CELL), fetched))
+        return aligned, carried, fetched, motion

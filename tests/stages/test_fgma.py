@@ -1,0 +1,189 @@
+"""FGMA Alignment: whole clips through the aligner, in tiles and whole, with any s; and what it refuses."""
+
+import math
+
+import pytest
+import torch
+from hdrweave.hdr.metrics import psnr_mu
+from hdrweave.hdr.sequence import FlowField
+from hdrweave.models.dealthdr.aligner import AlignerConfig, FlowGuidedAligner
+from hdrweave.stages import networks, tiles
+from hdrweave.stages.candidates import warp_neighbours
+from hdrweave.stages.f2hdr import Neighbourhood
+from hdrweave.stages.fgma import fgma_alignment, neighbour_distrust, way_back
+from moving_texture import captured, radiance, sequence
+
+CYCLES = {2: (1.0, 8.0), 3: (1.0, 4.0, 16.0), 4: (1.0, 2.0, 4.0, 16.0)}
+PERIODS = pytest.mark.parametrize("period", [2, 3])
+
+
+@pytest.fixture
+def float32(monkeypatch):
+    """Networks compute in float32, so that only what is meant to differ does."""
+    monkeypatch.setattr(networks, "precision", lambda device: torch.float32)
+
+
+def alternating(period: int, count: int = 5, size=(40, 64), speed: float = 3.0):
+    exposures = [CYCLES[period][t % period] for t in range(count)]
+    return sequence(captured(radiance(count, size, speed), exposures), exposures, period=period)
+
+
+def panning(clip, speed: float = 3.0) -> FlowField:
+    """Exact flow of `alternating`: what frame t shows at x, frame n has at x - speed (n - t)."""
+    count, size = len(clip), clip.size
+    flow = {o: torch.zeros(count, 2, *size) for o in clip.offsets}
+    for o, field in flow.items():
+        for t in range(count):
+            field[t, 0] = -speed * (clip.neighbour(t, o) - t)
+    return FlowField(size, flow, {o: torch.full((count, 1, *size), 0.8) for o in clip.offsets})
+
+
+def network(random: bool = True) -> FlowGuidedAligner:
+    """As it starts, or with weights in every layer."""
+    torch.manual_seed(0)
+    net = FlowGuidedAligner(AlignerConfig(8, 4)).eval().requires_grad_(False)
+    if random:
+        torch.nn.init.normal_(net.decoder[-1].weight, std=0.2)
+    return net
+
+
+@PERIODS
+def test_untrained_it_is_the_flows_warp(float32, period):
+    clip = alternating(period)
+    flow = panning(clip)
+    result, expected = fgma_alignment(clip, flow, network(False)), warp_neighbours(clip, flow)
+    assert result.candidates.names == tuple(f"FGMA {o:+d}" for o in clip.offsets)
+    for ours, theirs in zip(result.candidates, expected, strict=True):
+        assert ours.radiance.shape == clip.frames.shape and ours.validity.shape == (*clip.frames.shape[:3], 1)
+        assert ours.radiance.dtype == ours.validity.dtype == torch.float32
+        torch.testing.assert_close(ours.radiance, theirs.radiance[:], atol=1e-5, rtol=1e-4)
+        torch.testing.assert_close(ours.validity, theirs.validity[:].clamp(0.01, 0.99), atol=1e-5, rtol=0)
+        assert torch.equal(ours.exposures, theirs.exposures)
+    assert result.mask.shape == clip.frames.shape[:3] and result.sensitivity.tolist() == [15.0] * len(clip)
+    assert not result.mask.requires_grad and not ours.radiance.is_inference()
+
+
+@PERIODS
+def test_the_way_back_is_read_from_the_neighbours_own_flow(period):
+    """Also at the ends, where neighbours are mirrored, and in clips shorter than a period."""
+    for count in range(1, 3 * period):
+        clip = alternating(period, count, (8, 8))
+        flow = {o: (10.0 * torch.arange(count) + o).view(-1, 1, 1, 1).repeat(1, 2, 8, 8) for o in clip.offsets}
+        field = FlowField((8, 8), flow, flow)
+        for t in range(count):
+            for o in clip.offsets:
+                n = clip.neighbour(t, o)
+                back = way_back(field, n, t)
+                if n == t:
+                    assert count < period and (back == 0).all()
+                else:
+                    assert clip.neighbour(n, t - n) == t and (back == 10 * n + t - n).all()
+
+
+@PERIODS
+def test_exact_flow_is_trusted_at_both_ends_too(period):
+    clip = alternating(period, 2 * period)
+    near = Neighbourhood(clip, panning(clip), network())
+    away = 6 * (period - 1) // 4 + 2  # cells that the pan brings in from outside
+    for t in range(len(clip)):
+        distance = neighbour_distrust(near, t)
+        assert distance.shape == (len(clip.offsets), 1, 10, 16)
+        assert distance[..., away:-away].max() < 1e-4
+    wrong = Neighbourhood(clip, panning(clip, -2.0), network())
+    assert neighbour_distrust(wrong, 0)[..., away:-away].max() < 1e-4  # there and back: consistent, though wrong
+    flow = panning(clip)
+    flow.flow[-1][1] += 8
+    distance = neighbour_distrust(Neighbourhood(clip, flow, network()), 1)
+    assert (distance.mean((1, 2, 3)) > 0.01).tolist() == [o == -1 for o in clip.offsets]
+
+
+def test_s_goes_from_flow_alone_to_attention_everywhere(monkeypatch):
+    clip, net = alternating(2, 3, speed=2.5), network()
+    flow = panning(clip, 3.2)
+    flow.flow[1][:] += torch.randn(flow.flow[1].shape, generator=torch.Generator().manual_seed(0))
+    shares, pictures = [], []
+    for s in (0, 5, 15, 100, math.inf):
+        result = fgma_alignment(clip, flow, net, s)
+        shares.append(result.mask.mean().item())
+        pictures.append(result.candidates.candidates[0].radiance[1])
+    assert shares == sorted(shares) and shares[0] == 0 and shares[-1] == 1 and shares[1] < shares[2] < shares[3]
+    assert (pictures[0] - pictures[-1]).abs().mean() > 1e-3
+    monkeypatch.setattr(net.attention, "look_up", None)
+    fgma_alignment(clip, flow, net, 0)  # no attention is called
+    with pytest.raises(TypeError):
+        fgma_alignment(clip, flow, net, 15)
+
+
+def test_mask_is_the_share_of_neighbours():
+    clip = alternating(2, 3)
+    flow = panning(clip)
+    flow.flow[1][:, 1] += 20
+    values = fgma_alignment(clip, flow, network(), 100).mask.unique().tolist()
+    assert set(values) <= {0, 0.5, 1} and 0.5 in values
+
+
+@PERIODS
+def test_a_share_sets_s_for_every_two_periods(period):
+    clip = alternating(period, 4 * period + 1)
+    flow = panning(clip)
+    for field in flow.flow.values():  # the later, the more is wrong
+        shape = field.shape
+        field += torch.arange(shape[0]).view(-1, 1, 1, 1) * torch.randn(
+            shape, generator=torch.Generator().manual_seed(1)
+        )
+    result = fgma_alignment(clip, flow, network(), share=0.1)
+    few = 2 * period
+    for start in range(0, len(clip), few):
+        part = slice(start, start + few)
+        assert result.sensitivity[part].unique().numel() == 1
+        assert 0.09 < result.mask[part].mean() <= 0.1 + 1e-6  # whole cells: the size is a multiple of 4
+    assert result.sensitivity.unique().numel() == 3 and result.sensitivity[0] > result.sensitivity[few] > 1
+    assert (fgma_alignment(clip, flow, network(), share=0).mask == 0).all()
+    everywhere = fgma_alignment(clip, flow, network(), share=1)
+    assert (everywhere.mask == 1).all() and torch.isinf(everywhere.sensitivity).all()
+
+
+def test_tiles_and_whole_frames_agree(float32, monkeypatch):
+    size = (268, 500)
+    clip, net = alternating(2, 2, size, 9.0), network()
+    flow = panning(clip, 7.3)
+    whole = fgma_alignment(clip, flow, net, 15)
+    monkeypatch.setattr(tiles, "CORE", (140, 260))
+    assert len(tiles.tiles(size)) == 4
+    tiled = fgma_alignment(clip, flow, net, 15)
+    assert torch.equal(tiled.mask, whole.mask) and 0.02 < whole.mask.mean() < 0.98
+    for a, b in zip(tiled.candidates, whole.candidates, strict=True):
+        torch.testing.assert_close(a.radiance[:], b.radiance[:], atol=1e-4, rtol=1e-3)
+        torch.testing.assert_close(a.validity[:], b.validity[:], atol=1e-4, rtol=0)
+
+
+def test_half_precision_stays_within_its_bound(monkeypatch):
+    clip, net = alternating(2, 3, speed=2.5), network()
+    flow = panning(clip)
+    fast = fgma_alignment(clip, flow, net, 100)
+    monkeypatch.setattr(networks, "precision", lambda device: torch.float32)
+    exact = fgma_alignment(clip, flow, net, 100)
+    for a, b in zip(fast.candidates, exact.candidates, strict=True):
+        assert min(float(psnr_mu(x, y)) for x, y in zip(a.radiance, b.radiance, strict=True)) > 45
+
+
+def test_progress_and_interruption():
+    clip, told = alternating(2, 3, (16, 24)), []
+    fgma_alignment(clip, panning(clip), network(), progress=lambda done, total: told.append((done, total)))
+    assert told == [(1, 3), (2, 3), (3, 3)]
+
+    def cancel(done, total):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        fgma_alignment(clip, panning(clip), network(), progress=cancel)
+
+
+def test_what_does_not_fit_is_named():
+    clip = alternating(2, 3, (16, 24))
+    with pytest.raises(ValueError, match="the flow is for 3 frames"):
+        fgma_alignment(alternating(2, 4, (16, 24)), panning(clip), network())
+    with pytest.raises(ValueError, match="sensitivity s is -3"):
+        fgma_alignment(clip, panning(clip), network(), -3)
+    with pytest.raises(ValueError, match="share of attended pixels is 2"):
+        fgma_alignment(clip, panning(clip), network(), share=2)
