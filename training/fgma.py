@@ -47,8 +47,8 @@ def loss(network: torch.nn.Module, batch: dict[str, torch.Tensor]) -> tuple[torc
     validity tells what is RIGHT; and exact flow where attention looks.
 
     D is worked out as in inference, from the estimated flow to the neighbour, but with the exact flow back: the clips'
-    estimated flow starts at inner frames only. It marks a few more of the pixels that are wrong (65 % of them for 53 %,
-    at s = 15); what is attended does not depend on what else is masked, so nothing else differs.
+    estimated flow starts at inner frames only. It marks more of the cells that are wrong (three quarters at s = 15, where
+    the estimated flow back marks six tenths); what a cell finds does not depend on which others are masked.
     """
     reference, others = split_reference(batch["ldr"])
     own, theirs = split_reference(batch["exposures"])

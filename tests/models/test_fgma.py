@@ -179,7 +179,7 @@ def test_cost_follows_the_mask():
 def test_many_windows_are_worked_out_in_parts(monkeypatch):
     given = inputs(40, 52)
     whole = attention()(*given)
-    monkeypatch.setattr("hdrweave.models.dealthdr.fgma.TOGETHER", 7)
+    monkeypatch.setattr("hdrweave.models.dealthdr.fgma.PAIRS", 7 * 4**2 * 12**2)
     torch.testing.assert_close(attention()(*given), whole)
 
 

@@ -43,7 +43,7 @@ def network(random: bool = True) -> FlowGuidedAligner:
     torch.manual_seed(0)
     net = FlowGuidedAligner(AlignerConfig(8, 4)).eval().requires_grad_(False)
     if random:
-        torch.nn.init.normal_(net.decoder[-1].weight, std=0.2)
+        torch.nn.init.normal_(net.decoder[-1].weight, std=0.03)
     return net
 
 
@@ -147,6 +147,7 @@ def test_tiles_and_whole_frames_agree(float32, monkeypatch):
     size = (268, 500)
     clip, net = alternating(2, 2, size, 9.0), network()
     flow = panning(clip, 7.3)
+    flow.flow[1][:] += 2 * torch.randn(flow.flow[1].shape, generator=torch.Generator().manual_seed(0))
     whole = fgma_alignment(clip, flow, net, 15)
     monkeypatch.setattr(tiles, "CORE", (140, 260))
     assert len(tiles.tiles(size)) == 4
@@ -164,7 +165,7 @@ def test_half_precision_stays_within_its_bound(monkeypatch):
     monkeypatch.setattr(networks, "precision", lambda device: torch.float32)
     exact = fgma_alignment(clip, flow, net, 100)
     for a, b in zip(fast.candidates, exact.candidates, strict=True):
-        assert min(float(psnr_mu(x, y)) for x, y in zip(a.radiance, b.radiance, strict=True)) > 45
+        assert min(float(psnr_mu(x, y)) for x, y in zip(a.radiance, b.radiance, strict=True)) > 60
 
 
 def test_progress_and_interruption():
