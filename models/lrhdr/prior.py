@@ -5,7 +5,7 @@ import torch
 from ...hdr.exposure import to_ldr
 from ...hdr.sensor import clipping_code, clips, contradiction, unclipped, variance
 
-LEAST = 1e-4  # validity that every candidate keeps: where none is certain, they still differ in noise and clipping
+LEAST = 1e-3  # validity that every candidate keeps: where none is certain, they still differ in noise and clipping
 FARTHEST = 60.0  # contradiction beyond which nothing is believed less
 MODEST = 0.5  # vote of all candidates without exposure together, beside 1 for those with one
 SMALLEST = 1e-9  # share of the vote that logits are taken of

@@ -112,7 +112,7 @@ class SparseFusion(nn.Module):
         `forward`."""
         prior = prior_votes(radiance, validity, exposures, reference)
         merged = mu_law((prior[:, :, None] * radiance).sum(1))
-        planes = torch.cat((validity[:, :, 0], (prior + LEAST).log10() / 4 + 1), 1).unflatten(1, (2, -1))
+        planes = torch.cat((validity[:, :, 0], (prior + LEAST).log10() / 3 + 1), 1).unflatten(1, (2, -1))
         if reference is None:
             captured, clipped, own = None, torch.zeros_like(merged[:, :1]), torch.zeros_like(exposures[:, 0])
         else:

@@ -1,0 +1,103 @@
+"""Exposure interpolation: which frames, from which it starts, and that it works for any period."""
+
+import pytest
+import torch
+from hdrweave.hdr.exposure import to_ldr, to_radiance
+from hdrweave.hdr.tonemap import mu_law
+from hdrweave.hdr.warp import inside, warp
+from hdrweave.models.lrhdr.interpolate import LEAST, ExposureInterpolation, InterpolationConfig, missing, nearer
+
+SMALL = InterpolationConfig(width=8)
+LADDERS = {2: (1.0, 8.0), 3: (1.0, 4.0, 16.0), 4: (1.0, 2.0, 4.0, 16.0)}
+PERIODS = pytest.mark.parametrize("period", LADDERS)
+
+
+def clip(period=2, h=24, w=32, batch=1, seed=0):
+    generator = torch.Generator().manual_seed(seed)
+    n = 2 * period - 1
+    frames = torch.rand(batch, n, 3, h, w, generator=generator)
+    exposures = torch.tensor([LADDERS[period][t % period] for t in range(n)]).expand(batch, n)
+    flows = 3 * torch.randn(batch, n - 1, 2, 1, 1, generator=generator).expand(-1, -1, -1, h, w)
+    return frames, exposures, flows, torch.rand(batch, n - 1, 1, h, w, generator=generator)
+
+
+def shaken(network):
+    torch.manual_seed(7)
+    torch.nn.init.normal_(network.last.weight, std=0.05)
+    return network
+
+
+def test_missing_exposures_have_a_frame_on_both_sides():
+    assert missing(1) == [] and missing(2) == [(-1, 1)]
+    assert missing(3) == [(-2, 1), (-1, 2)] and missing(4) == [(-3, 1), (-2, 2), (-1, 3)]
+    assert [nearer(*pair) for pair in missing(4)] == [1, 2, -1]
+
+
+@PERIODS
+@pytest.mark.parametrize("h, w", [(16, 16), (21, 35)])
+def test_it_starts_as_the_mean_by_time_and_confidence(period, h, w):
+    frames, exposures, flows, confidence = given = clip(period, h, w, batch=2)
+    radiance, validity, e = ExposureInterpolation(SMALL)(*given)
+    assert radiance.shape == (2, period - 1, 3, h, w) and validity.shape == (2, period - 1, 1, h, w)
+    offsets = [o for o in range(1 - period, period) if o]
+    for k, (before, after) in enumerate(missing(period)):
+        assert e[0, k] == exposures[0, period - 1 + after] == exposures[0, period - 1 + before]
+        tones, weights, sure = [], [], []
+        for o, closeness in ((before, after / period), (after, -before / period)):
+            flow = flows[:, offsets.index(o)]
+            code = warp(frames[:, period - 1 + o], flow, mode="bicubic").clamp(0, 1)
+            tones.append(mu_law(to_radiance(code, float(e[0, k]))))
+            sure.append(confidence[:, offsets.index(o)] * inside(flow))
+            weights.append(closeness * (sure[-1] + LEAST))
+        total = weights[0] + weights[1]
+        mean = (weights[0] * tones[0] + weights[1] * tones[1]) / total
+        torch.testing.assert_close(mu_law(radiance[:, k]), mean, atol=1e-5, rtol=1e-4)
+        mean = (weights[0] * sure[0] + weights[1] * sure[1]) / total
+        torch.testing.assert_close(validity[:, k], mean, atol=1e-5, rtol=1e-4)
+
+
+def test_two_thirds_of_the_nearer_frame():
+    frames, exposures, flows, confidence = clip(3)
+    radiance, _, e = ExposureInterpolation(SMALL)(frames, exposures, 0 * flows, 0 * confidence + 1)
+    tone = [mu_law(to_radiance(frames[:, k], float(exposures[0, k]))) for k in range(5)]
+    torch.testing.assert_close(mu_law(radiance[:, 0]), (tone[0] + 2 * tone[3]) / 3, atol=1e-4, rtol=1e-3)
+    torch.testing.assert_close(mu_law(radiance[:, 1]), (2 * tone[1] + tone[4]) / 3, atol=1e-4, rtol=1e-3)
+    assert e.tolist() == [[1, 4]]
+
+
+def test_a_dropped_frame_is_matched_in_exposure():
+    """The frame after has another exposure than the one before, as it has where one was dropped."""
+    scene = (0.02 + 0.08 * torch.rand(1, 3, 16, 16))[:, None]
+    exposures = torch.tensor([[8.0, 1.0, 4.0]])
+    frames = to_ldr(scene, exposures[:, :, None, None, None])
+    still, sure = torch.zeros(1, 2, 2, 16, 16), torch.ones(1, 2, 1, 16, 16)
+    radiance, _, e = ExposureInterpolation(SMALL)(frames, exposures, still, sure)
+    assert e.tolist() == [[4]]
+    torch.testing.assert_close(radiance[:, 0], scene[:, 0], rtol=1e-3, atol=1e-5)
+
+
+def test_nothing_is_brighter_than_clipping():
+    network = ExposureInterpolation(SMALL)
+    network.last.bias.data.fill_(50.0)
+    radiance, validity, e = network(*clip(3))
+    assert (radiance <= (1 / e)[:, :, None, None, None] * (1 + 1e-5)).all() and radiance.min() >= 0
+    assert validity.min() >= 0 and validity.max() <= 1
+
+
+@PERIODS
+def test_gradients_reach_every_parameter(period):
+    network = shaken(ExposureInterpolation(SMALL))
+    mu_law(network(*clip(period, batch=2))[0]).square().mean().backward()
+    for name, p in network.named_parameters():
+        assert p.grad is not None and torch.isfinite(p.grad).all() and p.grad.abs().sum() > 0, name
+
+
+def test_bfloat16_stays_close():
+    network, given = shaken(ExposureInterpolation(SMALL)).eval().to(memory_format=torch.channels_last), clip(3)
+    with torch.no_grad():
+        exact = network(*given)
+        with torch.autocast("cpu", torch.bfloat16):
+            rough = network(*given)
+    changed = (mu_law(exact[0]) - mu_law(ExposureInterpolation(SMALL)(*given)[0])).abs().mean()
+    assert all(x.dtype == torch.float32 for x in rough) and changed > 0.003
+    assert (mu_law(rough[0]) - mu_law(exact[0])).abs().mean() < 0.1 * changed

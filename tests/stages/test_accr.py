@@ -1,0 +1,86 @@
+"""ACCR Mapping as a stage: names, what passes through, the network frame by frame, tiles."""
+
+import pytest
+import torch
+from hdrweave.hdr.sequence import Candidate, CandidateSet
+from hdrweave.models.lrhdr.accr import ACCR, ACCRConfig
+from hdrweave.stages import networks, tiles
+from hdrweave.stages.accr import accr_mapping
+from hdrweave.stages.candidates import warp_neighbours
+from hdrweave.stages.flow import estimate_flow
+from moving_texture import captured, radiance, sequence
+
+
+@pytest.fixture(autouse=True)
+def float32(monkeypatch):
+    monkeypatch.setattr(networks, "precision", lambda device: torch.float32)
+
+
+def alternating(count=4, size=(40, 56)):
+    exposures = [(1.0, 8.0)[t % 2] for t in range(count)]
+    return sequence(captured(radiance(count, size, 3.0), exposures), exposures, period=2)
+
+
+def network(seed=0, opinion=0.05):
+    torch.manual_seed(seed)
+    net = ACCR(ACCRConfig(8)).eval().requires_grad_(False)
+    for p in net.parameters():
+        if p.ndim > 1 and not p.any():
+            torch.nn.init.normal_(p, std=opinion)
+    return net
+
+
+def foreign(clip, name="other"):
+    return Candidate(name, torch.rand(clip.frames.shape), torch.ones(*clip.frames.shape[:3], 1))
+
+
+def test_captured_streams_are_mapped_and_others_pass():
+    clip, net = alternating(), network()
+    other = foreign(clip)
+    aligned = tuple(warp_neighbours(clip, estimate_flow(clip)))
+    mapped = accr_mapping(clip, CandidateSet((aligned[0], other, aligned[1])), net)
+    assert mapped.names == ("ACCR reference", "ACCR flow -1", "ACCR flow +1", "other")
+    found = tuple(mapped)
+    assert found[3] is other and all(c.exposures is None for c in found)
+    assert found[1].validity is aligned[0].validity and (found[0].validity[0:4] == 1).all()
+    for t in range(len(clip)):
+        streams = [clip.radiance([t])[0], *(c.radiance[t] for c in aligned)]
+        taken = torch.stack([clip.exposures[t], *(c.exposures[t] for c in aligned)])[None]
+        validity = torch.stack([torch.ones(*clip.size, 1), *(c.validity[t] for c in aligned)]).movedim(-1, 1)[None]
+        direct = net(torch.stack(streams).movedim(-1, 1)[None], taken, validity)[0].movedim(1, -1)
+        for k in range(3):
+            torch.testing.assert_close(found[k].radiance[t], direct[k], atol=1e-6, rtol=1e-4)
+        assert (direct[0] - streams[0]).abs().max() > 1e-3
+
+
+def test_an_untrained_network_changes_nothing():
+    clip = alternating(3)
+    torch.manual_seed(0)
+    mapped = accr_mapping(clip, CandidateSet(), ACCR(ACCRConfig(8)).eval())
+    assert mapped.names == ("ACCR reference",)
+    torch.testing.assert_close(next(iter(mapped)).radiance, clip.radiance(range(3)), atol=1e-6, rtol=1e-4)
+
+
+def test_tiles_and_whole_frames_agree(monkeypatch):
+    size = (268, 500)
+    clip, net = alternating(2, size), network()
+    aligned = warp_neighbours(clip, estimate_flow(clip, "ultrafast"))
+    whole = accr_mapping(clip, aligned, net)
+    monkeypatch.setattr(tiles, "CORE", (140, 260))
+    assert len(tiles.tiles(size)) == 4
+    for a, b in zip(accr_mapping(clip, aligned, net), whole, strict=True):
+        torch.testing.assert_close(a.radiance, b.radiance, atol=1e-6, rtol=1e-3)
+
+
+def test_what_does_not_belong_together_is_named():
+    clip, net = alternating(), network()
+    with pytest.raises(ValueError, match="'other' has 3 frames of 56x40, 'reference' has 4 frames of 56x40"):
+        accr_mapping(clip, CandidateSet((foreign(alternating(3)),)), net)
+    with pytest.raises(ValueError, match="'ACCR reference' already"):
+        accr_mapping(clip, CandidateSet((foreign(clip, "ACCR reference"),)), net)
+
+    def cancel(done, total):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        accr_mapping(clip, CandidateSet(), net, cancel)

@@ -1,0 +1,161 @@
+"""LRHDR's recipes: what they feed their networks, their losses, and that a few steps help."""
+
+import pytest
+import torch
+from hdrweave.hdr.tonemap import mu_law
+from hdrweave.models import registry
+from hdrweave.models.lrhdr.accr import ACCR, ACCRConfig
+from hdrweave.models.lrhdr.vote import SparseFusion
+from hdrweave.training import lrhdr
+from hdrweave.training.data import Augmentation, Batches
+from hdrweave.training.losses import gradient_loss, mu_l1, psnr_loss
+from small_shards import one_thread, write_base_flows, write_small_shards
+
+RECIPES = {"interpolate": lrhdr.interpolate, "accr": lrhdr.accr, "sparse_fusion": lrhdr.sparse_fusion}
+
+
+@pytest.fixture(scope="module")
+def batches(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("shards")
+    with one_thread():
+        write_small_shards(folder)
+        write_base_flows(folder)
+        yield read(folder, Augmentation(gain=1.0))
+
+
+def read(folder, augmentation):
+    return Batches(folder, lrhdr.interpolate().windows, (64, 64), 2, augmentation=augmentation)
+
+
+@pytest.fixture(autouse=True)
+def no_weights(tmp_path, monkeypatch):
+    """Whatever the package has trained by now."""
+    monkeypatch.setattr(registry, "PACKAGED", tmp_path)
+    lrhdr.earlier.cache_clear()
+    yield
+    lrhdr.earlier.cache_clear()
+
+
+def of_period(batches, period):
+    return next(b for b in (batches[k] for k in range(20)) if b["period"] == period)
+
+
+@pytest.mark.parametrize("name", RECIPES)
+@pytest.mark.parametrize("period", [2, 3])
+def test_loss_is_finite_and_logs_plain_numbers(batches, name, period):
+    recipe = RECIPES[name]()
+    assert recipe.name == name and recipe.kept[0].name == recipe.kept[0].architecture == name
+    torch.manual_seed(0)
+    network = recipe.build()
+    total, figures = recipe.loss(network, of_period(batches, period))
+    total.backward()
+    assert torch.isfinite(total) and not any(x.requires_grad for x in figures.values())
+    assert any(p.grad is not None and p.grad.abs().sum() > 0 for p in network.parameters())
+
+
+def test_streams_of_a_window(batches):
+    batch = of_period(batches, 3)
+    reference, warped, plain = lrhdr.captured(batch)
+    assert [len(s.exposures[0]) for s in (reference, warped, plain)] == [1, 4, 4]
+    assert (plain.validity == 0).all() and (reference.validity == 1).all() and warped.validity.max() <= 1
+    truth = lrhdr.truth_of(batch)
+    e = reference.exposures[:, 0, None, None, None]
+    sound = (reference.radiance[:, 0] * e < 0.8) & (truth * e < 0.8)
+    error = (mu_law(reference.radiance[:, 0]) - mu_law(truth)).abs()[sound]
+    assert error.median() < 0.01
+    between = lrhdr.interpolated(batch)
+    torch.testing.assert_close(between.exposures, batch["exposures"][:, 3:])
+
+
+def test_accr_loss_is_the_published_one():
+    torch.manual_seed(0)
+    mapped, truth = torch.rand(2, 3, 3, 16, 16), torch.rand(2, 3, 16, 16)
+    expected = mu_l1(mapped[:, 0], truth) + 0.01 * gradient_loss(mapped[:, 0], truth)
+    for t in range(2):  # the other streams weigh 0.7 together, their gradients 1
+        expected += (0.7 * mu_l1(mapped[:, t + 1], truth) + 0.01 * gradient_loss(mapped[:, t + 1], truth)) / 2
+    torch.testing.assert_close(lrhdr.accr_loss(mapped, truth), expected)
+    alone = mu_l1(mapped[:, 0], truth) + 0.01 * gradient_loss(mapped[:, 0], truth)
+    torch.testing.assert_close(lrhdr.accr_loss(mapped[:, :1], truth), alone)
+
+
+def test_candidates_come_in_any_number_and_order(batches):
+    batch = of_period(batches, 3)
+    truth, counts, places, known = lrhdr.truth_of(batch), set(), set(), 0
+    for seed in range(60):
+        torch.manual_seed(seed)
+        given, reference = lrhdr.candidates(batch)
+        count = given.exposures.shape[1]
+        assert given.radiance.shape == (2, count, 3, 64, 64) and given.validity.shape == (2, count, 1, 64, 64)
+        assert torch.isfinite(given.radiance).all() and given.radiance.min() >= 0 and given.radiance.max() <= 1.001
+        counts.add(count)
+        if reference is not None:
+            known += 1
+            same = [k for k in range(count) if torch.equal(given.radiance[:, k], reference[0])]
+            assert len(same) == 1 and (given.exposures[:, same[0]] == reference[1]).all()
+            places.add((same[0], count))
+    assert min(counts) == 2 and max(counts) == 12 and len(counts) > 7
+    assert 45 <= known < 60 and len({place / (count - 1) for place, count in places}) > 8
+    torch.manual_seed(1)
+    merged = lrhdr.merged(*[lrhdr.captured(batch)[k] for k in (1,)], None)
+    assert (merged.exposures == 0).all() and psnr_loss(merged.radiance[:, 0], truth) < -3
+
+
+def test_useless_candidates_have_nothing_to_do_with_the_scene(batches):
+    reference, warped, _ = lrhdr.captured(of_period(batches, 2))
+    every = lrhdr.joined(reference, warped)
+    for seed in range(12):
+        torch.manual_seed(seed)
+        noise = lrhdr.useless(every)
+        error = (mu_law(noise.radiance[:, 0]) - mu_law(reference.radiance[:, 0])).abs().mean()
+        assert error > 0.04 and (noise.validity == 1).all()
+        exposed = noise.exposures[0, 0] > 0
+        assert not exposed or (noise.radiance <= 1 / noise.exposures[:, :, None, None, None] + 1e-6).all()
+
+
+def test_trained_weights_of_earlier_recipes_are_found(batches, tmp_path):
+    batch = of_period(batches, 2)
+    torch.manual_seed(3)
+    most = max(lrhdr.candidates(batch)[0].exposures.shape[1] for _ in range(40))
+    assert most <= 8  # reference, two warped, two plain, one between, the merge, a useless one
+    facts = dict(data="none", licence="CC0", command="none", figures={})
+    registered = {"accr": lambda **c: ACCR(ACCRConfig(**c))}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(registry, "ARCHITECTURES", {**registry.ARCHITECTURES, **registered})
+        registry.register("accr", ACCR(ACCRConfig(width=8)), "accr", {"width": 8}, tmp_path, **facts)
+        lrhdr.earlier.cache_clear()
+        network = lrhdr.earlier("accr", torch.device("cpu"))
+        assert network.config.width == 8 and not any(p.requires_grad for p in network.parameters())
+        assert max(lrhdr.candidates(batch)[0].exposures.shape[1] for _ in range(40)) > 9
+
+
+def test_dense_vote_and_no_vote_loss(batches):
+    batch = of_period(batches, 2)
+    torch.manual_seed(0)
+    network = SparseFusion()
+    for recipe in (lrhdr.sparse_fusion(alpha=1), lrhdr.sparse_fusion(share=0)):
+        torch.manual_seed(5)
+        total, figures = recipe.loss(network, batch)
+        share = 0 if recipe.loss.args[1] == 0 else 0.5
+        torch.testing.assert_close(total, figures["recon"] + share * figures["vote"])
+
+
+@pytest.mark.parametrize(
+    "name, steps, less", [("accr", 12, 0.1), ("sparse_fusion", 20, 0.2), ("interpolate", 20, 0.02)]
+)
+def test_a_few_steps_help(batches, name, steps, less):
+    recipe, noisy = RECIPES[name](), read(batches.folder, Augmentation(noise=(0.005, 0.01)))
+    batch = of_period(noisy, 2)
+    with one_thread():
+        torch.manual_seed(0)
+        network = recipe.build()
+        optimizer = torch.optim.AdamW(network.parameters(), 2e-3)
+        totals = []
+        for _ in range(steps):
+            torch.manual_seed(9)  # the same candidates
+            total, _ = recipe.loss(network, batch)
+            optimizer.zero_grad()
+            total.backward()
+            torch.nn.utils.clip_grad_norm_(network.parameters(), recipe.clip)
+            optimizer.step()
+            totals.append(total.item())
+    assert totals[-1] < totals[0] - less
