@@ -6,6 +6,8 @@ from torch import nn
 from ...hdr.warp import warp
 from ..blocks import conv, zero_conv
 
+FADE = 0.5  # of what has travelled, each frame
+
 
 class ResidualBlock(nn.Module):
     """Two convolutions beside a skip, which is all there is before training: (N,C,H,W)."""
@@ -22,8 +24,10 @@ class ContextAggregation(nn.Module):
     """f_t = R([f_(t-1), z_t]), b_t = R([b_(t+1), z_t]); again with u_t, made of both, for z_t; both joined at the end.
 
     Changed against the paper:
-    - What comes from the frame before is fetched along the flow, and fades where the flow is not believed: motion is up to
-      60 pixels a frame, and features that are not aligned carry no texture.
+    - What comes from the frame before is fetched along the flow, and counts for nothing where the flow is not believed:
+      motion is up to 60 pixels a frame, and features that are not aligned carry no texture.
+    - It fades: a recurrence that is trained on short clips may grow without end on long ones, and a window of a clip
+      (`stages.sequence_refinement`) must not depend on what lies far outside of it.
     - One R serves both ways, and what is joined by 1x1 are sum and distance of f and b: a clip that runs backwards gives
       the same, and is drawn as often in training.
     """
@@ -39,7 +43,7 @@ class ContextAggregation(nn.Module):
         state, found = torch.zeros_like(inputs[0]), []
         for k, x in enumerate(inputs):
             if k:
-                state = sure[:, k - 1] * warp(state.float(), flows[:, k - 1])
+                state = FADE * sure[:, k - 1] * warp(state.float(), flows[:, k - 1])
             state = self.blocks(torch.cat((state.to(x), x), 1))
             found.append(state)
         return found

@@ -1,0 +1,118 @@
+"""First passes beside the shards, batches of them, and a few steps of sequence refinement's recipe."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+from hdrweave.hdr.tonemap import mu_law
+from hdrweave.models.location.refinement import SequenceRefinement, SequenceRefinementConfig
+from hdrweave.training import sequence
+from hdrweave.training.data import Augmentation
+from hdrweave.training.first_pass import SUFFIX, FirstPasses, add_to_shard, first_pass, methods_beside
+from hdrweave.training.losses import temporal_loss
+from hdrweave.training.scenes import scene_from_radiance
+from hdrweave.training.shards import ShardFolder, write_shard
+from hdrweave.training.synthesis import DEGRADED, make_clip
+from small_shards import one_thread, world
+
+FLOWS = ("ahead", "back", "sure_ahead", "sure_back")
+
+
+@pytest.fixture(scope="module")
+def shards(tmp_path_factory):
+    """Four noisy clips of seven frames, of two and three exposures in turn, with their first pass."""
+    folder = tmp_path_factory.mktemp("shards")
+    scenes = [scene_from_radiance(world(k), str(k)) for k in range(2)]
+    settings = replace(DEGRADED, width=72, height=64, frames=7, max_object_speed=8.0, shutter=(0.0, 0.0), quality=None)
+    with one_thread():
+        clips = [make_clip(scenes, k, replace(settings, periods=(2 + k % 2,))) for k in range(4)]
+        write_shard(folder / "a.safetensors", clips, {"scenes": '["0", "1"]'})
+        assert add_to_shard(str(folder / "a.safetensors"), "classical") == 4
+        yield folder
+
+
+def batches(shards, size=2, **augmentation):
+    return sequence.SequenceBatches(
+        shards, sequence.recipe().windows, (48, 48), size, augmentation=Augmentation(**augmentation)
+    )
+
+
+def test_first_passes_are_the_methods_own(shards):
+    clips = ShardFolder(shards)
+    assert methods_beside(clips) == ["classical"]
+    everything = slice(0, 7), slice(0, 64), slice(0, 72)
+    stored, expected = FirstPasses(clips, "classical").read(2, *everything), first_pass(clips[2], "classical")
+    assert stored.keys() == expected.keys() and all(torch.equal(stored[k], expected[k].float()) for k in stored)
+    part = FirstPasses(clips, "classical").read(2, slice(1, 4), slice(5, 40), slice(8, 50))
+    assert torch.equal(part["given"], stored["given"][1:4, 5:40, 8:50])
+    assert all(torch.equal(part[k], stored[k][1:3, :, 5:40, 8:50]) for k in FLOWS)
+
+
+def test_written_passes_are_kept(shards):
+    path = shards / ("a" + SUFFIX + "classical")
+    written = path.stat().st_mtime_ns
+    assert add_to_shard(str(shards / "a.safetensors"), "classical") == 4 and path.stat().st_mtime_ns == written
+
+
+def test_missing_passes_are_named(shards, tmp_path):
+    (tmp_path / "a.safetensors").write_bytes((shards / "a.safetensors").read_bytes())
+    with pytest.raises(OSError, match="no first pass beside all of its shards: run"):
+        batches(tmp_path)
+
+
+def test_flow_truth_and_result_belong_together(shards):
+    """Whatever was turned, mirrored or reversed: the estimated flow is near the exact one, the result near the truth."""
+    with one_thread():
+        drawn = batches(shards)
+        error = moved = opposed = apart = 0.0
+        for number in range(10):
+            batch = drawn[number]
+            assert batch["given"].shape == batch["hdr"].shape == (2, 7, 3, 48, 48)
+            assert [tuple(batch[k].shape) for k in FLOWS] == [(2, 6, c, 48, 48) for c in (2, 2, 1, 1)]
+            seen = ~batch["occluded"] & (batch["sure_ahead"] > 0.7)
+            error += float(((batch["ahead"] - batch["flows"]).norm(dim=2, keepdim=True) * seen).sum())
+            opposed += float(((batch["ahead"] + batch["back"]).norm(dim=2, keepdim=True) * seen).sum())
+            moved += float((batch["flows"].norm(dim=2, keepdim=True) * seen).sum())
+            apart = max(apart, float((mu_law(batch["given"]) - mu_law(batch["hdr"])).abs().mean()))
+    assert error < 0.4 * moved and opposed < 0.6 * moved and 0.001 < apart < 0.06
+
+
+def test_radiance_above_one_occurs_and_batches_repeat(shards):
+    drawn, again = batches(shards, 1, gain=8.0), batches(shards, 1, gain=8.0)
+    highest = []
+    for number in range(8):
+        first, second = drawn[number], again[number]
+        assert all(torch.equal(first[k], second[k]) for k in first)
+        highest.append(float(first["hdr"].max()))
+    assert max(highest) > 1.5 and min(highest) < 0.5
+    assert next(drawn.from_step(3, workers=0))["given"].equal(drawn[3]["given"])
+
+
+def test_exact_flow_is_what_the_temporal_loss_wants(shards):
+    batch = batches(shards, turns=True)[1]
+    hdr, flows, occluded = batch["hdr"], batch["flows"], batch["occluded"]
+    assert temporal_loss(hdr, hdr, flows, occluded) == 0
+    steady = temporal_loss(0.9 * hdr, hdr, flows, occluded)
+    assert (
+        temporal_loss(hdr * (1 + 0.1 * (-1.0) ** torch.arange(7))[:, None, None, None], hdr, flows, occluded)
+        > 4 * steady
+    )
+
+
+def test_training_starts_at_the_first_pass_and_improves_it(shards):
+    with one_thread():
+        torch.manual_seed(0)
+        network, drawn = SequenceRefinement(SequenceRefinementConfig(16, 16, 1, 16)), batches(shards, 1)
+        optimiser = torch.optim.AdamW(network.parameters(), 3e-3)
+        gained, steadied = [], []
+        for step in range(30):
+            total, figures = sequence.loss(network, drawn[step % 4])
+            if not step:
+                assert figures["gained"] == 0 and figures["steadied"] == 0
+            optimiser.zero_grad()
+            total.backward()
+            torch.nn.utils.clip_grad_norm_(network.parameters(), 5.0)
+            optimiser.step()
+            gained.append(float(figures["gained"]))
+            steadied.append(float(figures["steadied"] / (figures["change"] + figures["steadied"])))
+    assert sum(gained[-8:]) / 8 > 0.1 and sum(steadied[-8:]) / 8 > 0.05

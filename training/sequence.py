@@ -1,0 +1,102 @@
+"""The recipe of sequence refinement: whole sequences by other methods in, steady ones out."""
+
+from dataclasses import asdict, replace
+from functools import partial
+
+import numpy as np
+import torch
+from torch import nn
+
+from ..models.location.refinement import SequenceRefinement, SequenceRefinementConfig
+from .data import COLOURS, Batches, Window, draw_view, turned_clip, turned_flow
+from .first_pass import FirstPasses, methods_beside
+from .losses import psnr_loss, temporal_loss
+from .recipe import Kept, Recipe
+from .shards import ShardFolder
+from .synthesis import exact_occlusion
+
+FRAMES = 7  # where LoCAtion's quality peaks
+TEMPORAL_SHARE = 0.5  # of the temporal loss
+STEADY = 1e-4  # change from frame to frame, in the mu-law domain, below which there is nothing to gain
+
+
+class SequenceBatches(Batches):
+    """Batch number k of sequences by any of the methods that lie beside the shards (`training.first_pass`):
+
+    hdr (B,T,3,H,W) true radiance, given (B,T,3,H,W) a method's; ahead, back (B,T-1,2,H,W) flow between its frames and
+    sure_ahead, sure_back (B,T-1,1,H,W), confidence in it, as `SequenceRefinement` takes them; flows (B,T-1,2,H,W) exact,
+    from frame t to t+1, and occluded (B,T-1,1,H,W) bool; period.
+
+    Of the augmentation, noise is not used: noise of a result is its method's. The gain, drawn from 1/gain to gain,
+    multiplies radiance without clipping, so that values above 1 occur.
+    """
+
+    def __init__(self, folder, windows: dict[int, Window], *others, **named):
+        super().__init__(folder, windows, *others, **named)
+        self.methods = methods_beside(ShardFolder(folder))
+        self._first: dict[str, FirstPasses] = {}
+
+    def sample(self, index: int, rng: np.random.Generator) -> dict[str, torch.Tensor]:
+        """One clip of a batch, without the batch axis and the period."""
+        frames, *size = self._clips.size(index)
+        count = self.windows[self._clips.period(index)].frames
+        begin = int(rng.integers(frames - count + 1))
+        chosen = slice(begin, begin + count)
+        method = self.methods[rng.integers(len(self.methods))]
+        if method not in self._first:
+            self._first[method] = FirstPasses(self._clips, method)
+        backwards = bool(self.augmentation.turns and rng.random() < 0.5)
+        view = draw_view(rng, size, self.crop, self.augmentation.turns)
+        first = self._first[method].read(index, chosen, *view[:2])
+        clip = replace(self._clips.part(index, chosen, *view[:2]), ldr=first["given"])
+        clip = turned_clip(clip, size, backwards, *view)
+        ways = [turned_flow(first[w], first[f"sure_{w}"], size, backwards, *view) for w in ("ahead", "back")]
+        ahead, back = ways[::-1] if backwards else ways
+        flows = [clip.flow(t, t + 1) for t in range(count - 1)]
+        hidden = [exact_occlusion(clip.labels[t], clip.labels[t + 1], flow)[None] for t, flow in enumerate(flows)]
+        colours = list(COLOURS[rng.integers(len(COLOURS))]) if self.augmentation.colours else [0, 1, 2]
+        gain = self.augmentation.gain ** rng.uniform(-1, 1)
+        return {
+            "hdr": gain * clip.hdr.movedim(-1, 1)[:, colours],
+            "given": gain * clip.ldr.movedim(-1, 1)[:, colours],
+            "ahead": ahead["base"],
+            "back": back["base"],
+            "sure_ahead": ahead["confidence"],
+            "sure_back": back["confidence"],
+            "flows": torch.stack(flows),
+            "occluded": torch.stack(hidden),
+        }
+
+    def __getstate__(self) -> dict:
+        return {**super().__getstate__(), "_first": {}}
+
+
+def loss(network: nn.Module, batch: dict[str, torch.Tensor]) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+    """PSNR of every frame in the mu-law domain, and the temporal loss.
+
+    The logarithm of the temporal loss is taken, as of the squared error: beside one, a plain L1 would count for less than
+    a hundredth.
+    """
+    truth, given = batch["hdr"], batch["given"]
+    out = network(given, *(batch[name] for name in ("ahead", "back", "sure_ahead", "sure_back")))
+    error, before = (psnr_loss(x.flatten(0, 1), truth.flatten(0, 1)) for x in (out, given))
+    change, change_before = (temporal_loss(x, truth, batch["flows"], batch["occluded"]) for x in (out, given))
+    total = error + TEMPORAL_SHARE * (change + STEADY).log()
+    figures = {"error": error, "gained": before - error, "change": change, "steadied": change_before - change}
+    return total, {name: x.detach() for name, x in figures.items()}
+
+
+def recipe(**parts: int) -> Recipe:
+    """Sequence refinement for any number of exposures; parts: changes of its config, such as long_range=0."""
+    config = replace(SequenceRefinementConfig(), **parts)
+    return Recipe(
+        name="sequence_refinement",
+        build=partial(SequenceRefinement, config),
+        loss=loss,
+        windows={period: Window(FRAMES) for period in (2, 3)},
+        kept=(Kept("sequence_refinement", "sequence_refinement", asdict(config)),),
+        batch=2,
+        rate=1e-3,
+        warm_up=200,
+        clip=5.0,
+    )
