@@ -126,10 +126,11 @@ def _window(grid: torch.Tensor, piece: Tile, scale: int) -> torch.Tensor:
 
 
 def candidate_colours(count: int) -> torch.Tensor:
-    """Colours (count,3) in [0,1] around the wheel, every other one darker."""
+    """Colours (count,3) in [0,1] around the wheel, pale and dark ones in turn."""
     wheel = colour_wheel()
     colours = wheel[[round(k * len(wheel) / count) for k in range(count)]]
-    return colours * torch.where(torch.arange(count) % 2 == 1, 0.6, 1.0)[:, None]
+    dark = torch.arange(count)[:, None] % 2 == 1
+    return torch.where(dark, 0.6 * colours, 0.25 + 0.75 * colours)
 
 
 def vote_picture(votes: torch.Tensor, names: Sequence[str], progress: Progress = quiet) -> torch.Tensor:
@@ -141,7 +142,7 @@ def vote_picture(votes: torch.Tensor, names: Sequence[str], progress: Progress =
     colours = candidate_colours(len(names))
     letters = max(width // 70, 8)
     line = letters * 2
-    entry = max(text_size(f"{name} 100 %", letters)[0] for name in names) + 3 * letters
+    entry = max(text_size(f"{name}: 100 %", letters)[0] for name in names) + 3 * letters
     columns = max(min(width // entry, len(names)), 1)
     rows = -(-len(names) // columns)
     pictures = allocate((count, height + rows * line + letters, width, 3))
@@ -153,5 +154,5 @@ def vote_picture(votes: torch.Tensor, names: Sequence[str], progress: Progress =
         for k, (name, share) in enumerate(zip(names, vote.mean((1, 2)).tolist(), strict=True)):
             x, y = letters + k % columns * (width // columns), letters // 2 + k // columns * line
             legend[y : y + letters, x : x + letters] = colours[k]
-            text(legend, f"{name} {100 * share:.0f} %", x + 3 * letters // 2, y, letters)
+            text(legend, f"{name}: {100 * share:.0f} %", x + 3 * letters // 2, y, letters)
     return pictures

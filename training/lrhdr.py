@@ -26,6 +26,7 @@ from .losses import gradient_loss, mu_l1, psnr_loss, vote_loss, vote_oracle
 from .recipe import Kept, Recipe
 
 INTERPOLATE, MAP, VOTE = "interpolate", "accr", "sparse_fusion"  # recipes, weights and architectures
+COARSE = "f2hdr"  # weights whose coarse fusion is a candidate too
 ETA = 0.7  # weight of streams that are not the reference: L_ACCR
 GRADIENT = 0.01  # of L_grad in it
 VOTE_SHARE = 0.5  # of L_vote
@@ -157,11 +158,15 @@ def accr(**changes) -> Recipe:
     return _recipe(MAP, ACCR, config, map_loss)
 
 
+def result(radiance: torch.Tensor) -> Estimates:
+    """Radiance (B,3,H,W) of some method as one candidate, that belongs to no exposure."""
+    valid = torch.ones_like(radiance[:, None, :1])
+    return Estimates(radiance[:, None], valid, valid.new_zeros(len(radiance), 1))
+
+
 def merged(estimates: Estimates, reference) -> Estimates:
-    """The weighted merge as one candidate that belongs to no exposure."""
-    votes = prior_votes(*estimates, reference)
-    radiance = (votes[:, :, None] * estimates.radiance).sum(1, keepdim=True)
-    return Estimates(radiance, torch.ones_like(radiance[:, :, :1]), torch.zeros_like(estimates.exposures[:, :1]))
+    """The weighted merge as a candidate."""
+    return result((prior_votes(*estimates, reference)[:, :, None] * estimates.radiance).sum(1))
 
 
 def useless(like: Estimates) -> Estimates:
@@ -188,7 +193,10 @@ def candidates(batch: dict[str, torch.Tensor]) -> tuple[Estimates, tuple[torch.T
     given = reference.radiance[:, 0], reference.exposures[:, 0]
     between = interpolated(batch)
     sets = [reference, warped, plain, between, merged(joined(reference, warped), given)]
-    mapper = earlier(MAP, reference.radiance.device)
+    mapper, coarse = (earlier(name, reference.radiance.device) for name in (MAP, COARSE))
+    if coarse is not None:
+        seen = batch["ldr"], batch["exposures"]
+        sets.append(result(coarse.fuse(*seen, coarse.adapt(*seen, batch["base"]), batch["confidence"])))
     if mapper is not None:
         streams = joined(reference, warped, between)
         mapped = mapper(streams.radiance, streams.exposures, streams.validity)
