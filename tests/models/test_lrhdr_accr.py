@@ -89,11 +89,13 @@ def test_cues_are_differences_to_the_reference():
     torch.testing.assert_close(own, other)  # two streams: one cue for both, as published
     torch.testing.assert_close(other, mu_law(radiance[:, 1]) - mu_law(radiance[:, 0]))
     radiance, exposures, validity = streams(4)
-    validity[:, 1:] = torch.tensor([1.0, 0, 0])[:, None, None, None]
-    own = cues(radiance, exposures, validity)[0]
-    sound = to_ldr(radiance[:, 1], 1.0).amax(1, keepdim=True) < 0.6
-    off = (own - (mu_law(radiance[:, 1]) - mu_law(radiance[:, 0]))).abs()
-    assert off[sound.expand_as(off)].mean() < 0.02  # the others are not valid
+    sound = (to_ldr(radiance[:, 1], 1.0).amax(1, keepdim=True) < 0.6).expand(-1, 3, -1, -1)
+    off = []
+    for others in (0.0, 1.0):  # validity of the third and fourth
+        validity[:, 1:] = torch.tensor([1.0, others, others])[:, None, None, None]
+        own = cues(radiance, exposures, validity)[0]
+        off.append((own - (mu_law(radiance[:, 1]) - mu_law(radiance[:, 0]))).abs()[sound].mean())
+    assert off[0] < 0.04 and off[1] > 3 * off[0]
     assert (cues(radiance[:, :1], exposures[:, :1], validity[:, :1])[0] == 0).all()
 
 
