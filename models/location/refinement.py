@@ -25,6 +25,8 @@ REACH = 2  # frames on either side whose pixels are averaged
 TOLD = 8  # features by which a neighbour says how good it is
 LONGEST = 80  # cells, the longer side of the long-range grid
 RELUCTANCE = 0.12  # slope with which the weight of a neighbour leaves 0
+CALM = 0.25  # of the kernels: most sequences are nearly right, and the first steps would blur them
+LEAST = 0.1  # confidence that every neighbour keeps, so that the network can lift it
 HIGHEST = 20.0  # logit of a neighbour; its weight is about 18 then, that of the frame itself 1
 
 Step = Callable[[int, int], tuple[torch.Tensor, torch.Tensor]]
@@ -98,7 +100,9 @@ class LongRange(nn.Module):
 class TemporalMean(nn.Module):
     """What a weighted mean with the neighbours' pixels changes: weights for each neighbour and pixel, 0 before training.
 
-    All neighbours go through the same layers, so any number of them will do, in any order.
+    All neighbours go through the same layers, so any number of them will do, in any order. A weight is also divided by how
+    far the neighbour is from the frame around the pixel, in units of FAINT, so that no wrong one can do much harm unless the
+    network insists.
     """
 
     def __init__(self, texture: int):
@@ -115,8 +119,10 @@ class TemporalMean(nn.Module):
         if not k:
             return torch.zeros_like(picture)
         difference = warp_each(others, flows, "bicubic").clamp(min=0) - picture[:, None]
-        apart = box_mean(difference.abs().mean(2, keepdim=True).flatten(0, 1), 3)
-        agree = F.pixel_unshuffle(sure.flatten(0, 1) * FAINT / (FAINT + apart), 2)
+        apart = box_mean(difference.abs().mean(2, keepdim=True).flatten(0, 1), 3) / FAINT
+        sure = sure.flatten(0, 1)
+        prior = sure.clamp(min=LEAST) / (1 + apart)
+        agree = F.pixel_unshuffle(sure * torch.exp(-apart.square()), 2)
         told = warp(told.flatten(0, 1).float(), F.avg_pool2d(flows.flatten(0, 1), 4) / 4)
         told = F.interpolate(told, scale_factor=2, mode="bilinear", align_corners=False)
         pair = torch.cat((F.pixel_unshuffle(amplified(difference).flatten(0, 1), 2), agree, told), 1)
@@ -124,7 +130,8 @@ class TemporalMean(nn.Module):
         known = self.mix(F.leaky_relu(known.flatten(0, 1), SLOPE))
         logit = F.pixel_shuffle(self.vote(torch.cat((known, agree.to(known)), 1)).float(), 2)
         # Exactly 0 at logit 0, above it soon as steep as the logit, never below -RELUCTANCE.
-        weight = torch.log1p(RELUCTANCE * torch.expm1(logit.clamp(max=HIGHEST))).unflatten(0, (b, k))
+        weight = torch.log1p(RELUCTANCE * torch.expm1(logit.clamp(max=HIGHEST)))
+        weight = (prior * weight).unflatten(0, (b, k))
         return (weight * difference).sum(1) / (1 + weight.sum(1))
 
 
@@ -177,7 +184,7 @@ class SequenceRefinement(nn.Module):
         picture = mu_law(frame)
         change = self.average(picture, mu_law(others), told, flows, sure, x)
         found = F.pixel_shuffle(self.last(x).float(), 2)
-        change = change + tapped(picture + change, found[:, 3:]) + GAIN * found[:, :3]
+        change = change + tapped(picture + change, CALM * found[:, 3:]) + GAIN * found[:, :3]
         # The difference of two inverses is exactly 0 where nothing changes.
         return frame + (mu_law_inverse((picture + change).clamp(min=0)) - mu_law_inverse(picture))
 

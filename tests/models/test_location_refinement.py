@@ -133,16 +133,20 @@ def test_routes_chain_steps_within_reach():
 def test_the_mean_takes_neighbours_in_any_order_and_by_their_weights():
     torch.manual_seed(3)
     mean = shaken(TemporalMean(8))
-    picture, others = torch.rand(1, 3, 16, 24), torch.rand(1, 4, 3, 16, 24)
+    picture, others = 0.1 + torch.rand(1, 3, 16, 24), torch.rand(1, 4, 3, 16, 24)
     told, flows, sure = torch.randn(1, 4, 8, 4, 6), torch.randn(1, 4, 2, 16, 24), torch.rand(1, 4, 1, 16, 24)
     x, order = torch.randn(1, 8, 8, 12), [2, 0, 3, 1]
     found = mean(picture, others, told, flows, sure, x)
     shuffled = mean(picture, *(y[:, order] for y in (others, told, flows, sure)), x)
     torch.testing.assert_close(shuffled, found, atol=1e-5, rtol=0)
     torch.nn.init.zeros_(mean.vote.weight)
-    torch.nn.init.constant_(mean.vote.bias, 100.0)  # all count 18 times as much as the frame
-    found = mean(picture, others, told, torch.zeros_like(flows), sure, x)
-    torch.testing.assert_close(picture + found, others.mean(1), atol=0.02, rtol=0)
+    torch.nn.init.constant_(mean.vote.bias, 100.0)  # each counts 16 times as much as the frame, or more
+    alike, certain = picture[:, None] + 0.002 * torch.randn(1, 4, 3, 16, 24), torch.ones_like(sure)
+    found = mean(picture, alike, told, torch.zeros_like(flows), certain, x)
+    torch.testing.assert_close(picture + found, alike.mean(1), atol=3e-4, rtol=0)
+    alike[:, 0] += 0.5  # one that is far off counts for a twentieth
+    found = mean(picture, alike, told, torch.zeros_like(flows), certain, x)
+    torch.testing.assert_close(picture + found, alike[:, 1:].mean(1), atol=0.02, rtol=0)
     torch.nn.init.constant_(mean.vote.bias, -100.0)
     assert torch.isfinite(mean(picture, others, told, flows, sure, x)).all()
 
