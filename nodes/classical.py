@@ -3,14 +3,18 @@
 from comfy_api.latest import io
 
 from ..stages.candidates import warp_neighbours
+from ..stages.f2hdr import adapt_flow
 from ..stages.flow import PRESETS, estimate_flow
 from ..stages.global_alignment import CAMERAS, align_globally
 from ..stages.merge import MergeSettings, weighted_merge
+from ..stages.networks import PACKAGED
 from ..stages.normalize import linear_and_gamma, normalize
 from .compat import device, known, progress_bar
+from .f2hdr import f2hdr_network, weights_input
 from .wires import CATEGORY, HDR, Candidates, Exposures, Flow
 
 DIS = tuple(f"DIS {preset}" for preset in PRESETS)
+ADAPTED = "DIS fine + F2HDR adapter"
 NORMALIZED = "A clip from Exposure Normalization (any other is normalized on the way)."
 
 
@@ -97,16 +101,18 @@ class OpticalFlow(io.ComfyNode):
             category=CATEGORY,
             description="Motion from every frame to its neighbours of other exposures, matched in exposure first, with a "
             "confidence.",
-            search_aliases=["optical flow", "DIS", "motion estimation", "flow with adapter"],
+            search_aliases=["optical flow", "DIS", "motion estimation", "flow with adapter", "F2HDR"],
             inputs=[
                 Exposures.Input("exposures", tooltip=NORMALIZED),
                 io.Combo.Input(
                     "method",
-                    options=list(DIS),
+                    options=[*DIS, ADAPTED],
                     default=DIS[-1],
                     tooltip="OpenCV's dense inverse search needs no weights. fine is the most accurate; medium, fast "
-                    "and ultrafast save time on large or long clips, the last the most.",
+                    "and ultrafast save time on large or long clips, the last the most. The adapter is a network that "
+                    "fits the flow to what F2HDR's fusion needs.",
                 ),
+                weights_input(),
             ],
             outputs=[
                 Flow.Output(
@@ -119,9 +125,13 @@ class OpticalFlow(io.ComfyNode):
         )
 
     @classmethod
-    def execute(cls, exposures, method) -> io.NodeOutput:
-        preset = PRESETS[DIS.index(method)]
-        return io.NodeOutput(estimate_flow(normalize(exposures), preset, progress_bar()))
+    def execute(cls, exposures, method, weights=PACKAGED) -> io.NodeOutput:
+        clip = normalize(exposures)
+        if method in DIS:
+            return io.NodeOutput(estimate_flow(clip, PRESETS[DIS.index(method)], progress_bar()))
+        flow = estimate_flow(clip, progress=progress_bar())
+        with f2hdr_network(len(clip.offsets), clip.size, weights) as network:
+            return io.NodeOutput(adapt_flow(clip, flow, network, progress_bar()))
 
 
 class WarpNeighbours(io.ComfyNode):

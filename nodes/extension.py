@@ -5,7 +5,9 @@ from comfy_api.latest import ComfyExtension, io
 
 from ..hdr.frames import set_scratch_folder
 from .classical import ExposureNormalization, GlobalAlignment, OpticalFlow, WarpNeighbours, WeightedMerge
+from .compat import register_weights_folder
 from .detect import DetectExposurePattern, ExposureCheck
+from .f2hdr import CoarseFusion, MotionGuidedRefinement, PhysicalMotionMask
 from .load import LoadAlternatingExposures, LoadHDRSequence
 from .measure import MeasureHDR
 from .save import SaveHDRSequence
@@ -16,6 +18,7 @@ from .views import ExposureStrip, FlowView, RecoveryReport
 class HDRWeaveExtension(ComfyExtension):
     async def get_node_list(self) -> list[type[io.ComfyNode]]:
         set_scratch_folder(folder_paths.get_temp_directory())
+        register_weights_folder()
         return [
             LoadAlternatingExposures,
             LoadHDRSequence,
@@ -27,6 +30,9 @@ class HDRWeaveExtension(ComfyExtension):
             OpticalFlow,
             WarpNeighbours,
             WeightedMerge,
+            CoarseFusion,
+            PhysicalMotionMask,
+            MotionGuidedRefinement,
             MuLawTonemap,
             ExposureStrip,
             FlowView,

@@ -143,8 +143,7 @@ F2HDR_LOOK_NOTE = """- **Exposure Strip**: going down to -4 EV, do lamps, sky an
 - What did each step add? Wire the **hdr** of *Coarse Fusion* to *Exposure Strip*, or choose a method without adapter in
   *Flow*.
 - *Detect Exposure Pattern* is there to compare. Wire its **exposures** on instead of the loader's when frames were
-  dropped and the pattern that you wrote no longer fits.
-- Four exposures and more: take the workflow *classical_hdr*."""
+  dropped and the pattern that you wrote no longer fits."""
 
 TWO = """**Classical HDR, two exposures.** Video whose frames alternate short, long, short, long … becomes scene-linear
 HDR, one HDR frame for every frame.
@@ -181,6 +180,7 @@ Flow is corrected by a learned **adapter**, all frames are **fused**, a **mask**
 
 WORKFLOWS = {
     "classical_hdr": classical("auto", "sample_alternating.mp4", TWO),
+    "f2hdr": f2hdr("auto", "sample_alternating.mp4", F2HDR_INTRO),
     "three_exposures": classical("-4, -2, 0", "sample_three_exposures.mp4", THREE),
 }
 

@@ -1,4 +1,4 @@
-"""What scripts/demo.sh runs once the engine is there: workflows/classical_hdr.json, headless, on one clip."""
+"""What scripts/demo.sh runs once the engine is there: workflows/f2hdr.json, headless, on one clip."""
 
 import argparse
 import json
@@ -12,7 +12,7 @@ import comfy_client
 from render import Progress, render, summary
 
 SAMPLE = comfy_client.ROOT / "workflows" / "assets" / "sample_alternating.mp4"
-WORKFLOW = comfy_client.ROOT / "workflows" / "classical_hdr.json"
+WORKFLOW = comfy_client.ROOT / "workflows" / "f2hdr.json"
 LOADER = "Load Alternating Exposures"
 
 

@@ -5,13 +5,21 @@ import torch
 
 from ..hdr.sequence import ExposureSequence
 from .candidates import warp_neighbours
+from .f2hdr import f2hdr
 from .flow import estimate_flow
 from .load import image_clip, named_response
 from .merge import MergeSettings, weighted_merge
 from .normalize import normalize
 from .run import Progress, best_device, quiet
 
-METHODS = ("classical",)
+
+def classical(sequence: ExposureSequence, device="cpu", progress: Progress = quiet) -> torch.Tensor:
+    """DIS flow, warped neighbours, weighted merge: radiance (T,H,W,3) of a normalized clip."""
+    candidates = warp_neighbours(sequence, estimate_flow(sequence, progress=progress))
+    return weighted_merge(sequence, candidates, MergeSettings(), device, progress)
+
+
+METHODS = {"classical": classical, "f2hdr": f2hdr}
 
 
 def reconstruct(
@@ -25,17 +33,16 @@ def reconstruct(
     """Scene-linear HDR frames from a clip of alternating exposures.
 
     frames: (T,H,W,3), a tensor, a numpy array or a list of arrays, float in [0,1] or uint8 / uint16, as captured.
-    exposures: one period (`[1, 8]`) or all T relative exposures, in any unit that is proportional to time. method: one
-    of `METHODS`. response: a name of `hdr.response.RESPONSES` or the path of a LUT. device: torch device, default the
-    best there is.
+    exposures: one period (`[1, 8]`) or all T relative exposures, in any unit that is proportional to time. method:
+    `classical` or `f2hdr`, which has networks. response: a name of `hdr.response.RESPONSES` or the path of a LUT. device:
+    torch device, default the best there is.
     Returns radiance (T,H,W,3) float32, a tensor for a tensor, else a numpy array; 1.0 is the shortest exposure's clip.
     Raises ValueError with a sentence that says what to change.
     """
     if method not in METHODS:
         raise ValueError(f"method {method!r} is unknown: choose one of {', '.join(METHODS)}")
     sequence = normalize(exposure_sequence(frames, exposures, response))
-    candidates = warp_neighbours(sequence, estimate_flow(sequence, progress=progress))
-    radiance = weighted_merge(sequence, candidates, MergeSettings(), device or best_device(), progress)
+    radiance = METHODS[method](sequence, device or best_device(), progress)
     return radiance if isinstance(frames, torch.Tensor) else radiance.numpy()
 
 

@@ -1,4 +1,4 @@
-"""Time and memory of the classical pipeline on this machine, on a clip that is computed as it is read.
+"""Time and memory of methods on this machine, on a clip that is computed as it is read.
 
 python -m hdrweave.training.benchmark --time            seconds a frame by frame size, beside plain DIS flow of one pair
 python -m hdrweave.training.benchmark --memory 100 1000 peak memory at 1920x1080 by the number of frames, one process each
@@ -9,6 +9,7 @@ import resource
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
@@ -17,9 +18,7 @@ from ..hdr.cv import cv2
 from ..hdr.exposure import to_ldr
 from ..hdr.response import response_named
 from ..hdr.sequence import ExposureSequence, LazyFrames
-from ..stages.candidates import warp_neighbours
-from ..stages.flow import estimate_flow
-from ..stages.merge import weighted_merge
+from .methods import Method, chosen_methods
 
 SIZES = ((360, 640), (720, 1280), (1080, 1920))
 
@@ -41,39 +40,32 @@ def panning_clip(count: int, height: int, width: int, period: int = 2) -> Exposu
     return ExposureSequence(LazyFrames((count, height, width, 3), read), exposures, response_named("gamma2.2"), period)
 
 
-def run(sequence: ExposureSequence) -> tuple[float, float]:
-    """Seconds a frame for flow and for warping and merging."""
+def seconds(run: Callable[[], object], frames: int) -> float:
+    """Of the second of two calls, for each frame."""
+    run()
     begin = time.perf_counter()
-    flow = estimate_flow(sequence)
-    middle = time.perf_counter()
-    weighted_merge(sequence, warp_neighbours(sequence, flow))
-    return (middle - begin) / len(sequence), (time.perf_counter() - middle) / len(sequence)
+    run()
+    return (time.perf_counter() - begin) / frames
 
 
-def time_sizes(frames: int) -> None:
-    print(f"classical pipeline, {torch.get_num_threads()} threads, {frames} frames a clip; ratio to one plain DIS flow")
-    print(f"{'size':>10} {'exposures':>9} {'flow s':>8} {'merge s':>8} {'total s':>8} {'DIS s':>7} {'ratio':>6}")
+def time_sizes(methods: dict[str, Method], frames: int) -> None:
+    print(f"{torch.get_num_threads()} threads, {frames} frames a clip; ratio: to one plain DIS flow between two frames")
+    print(f"{'method':>12} {'size':>10} {'exposures':>9} {'s/frame':>8} {'ratio':>6}")
     for height, width in SIZES:
         for period in (2, 3):
             clip = panning_clip(frames, height, width, period)
             gray = [(clip.frames[t].mean(-1) * 255).byte().numpy() for t in (0, period)]
             dis = cv2().DISOpticalFlow_create(2)
-            dis.calc(*gray, None)
-            begin = time.perf_counter()
-            for _ in range(5):
-                dis.calc(*gray, None)
-            one = (time.perf_counter() - begin) / 5
-            run(panning_clip(2 * period, height, width, period))
-            flow, merge = run(clip)
-            print(
-                f"{f'{width}x{height}':>10} {period:9d} {flow:8.3f} {merge:8.3f} {flow + merge:8.3f} {one:7.3f} "
-                f"{(flow + merge) / one:6.1f}",
-                flush=True,
-            )
+            one = seconds(lambda dis=dis, gray=gray: [dis.calc(*gray, None) for _ in range(5)], 5)
+            for name, method in methods.items():
+                taken = seconds(lambda method=method, clip=clip: method.run(clip), frames)
+                size = f"{width}x{height}"
+                print(f"{name:>12} {size:>10} {period:9d} {taken:8.3f} {taken / one:6.1f}", flush=True)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--methods", default="classical,f2hdr", help="names with commas between, or all")
     parser.add_argument("--time", action="store_true", help="print seconds a frame")
     parser.add_argument("--frames", type=int, default=8, help="frames of the timed clips")
     parser.add_argument(
@@ -81,15 +73,18 @@ def main() -> None:
     )
     parser.add_argument("--one", type=int, help=argparse.SUPPRESS)
     args = parser.parse_args()
+    methods = chosen_methods(args.methods)
     if args.one:
-        run(panning_clip(args.one, 1080, 1920))
-        print(
-            f"{args.one:6d} frames of 1920x1080: peak {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20:.2f} GiB"
-        )
+        (name,) = methods
+        methods[name].run(panning_clip(args.one, 1080, 1920))
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+        print(f"{name:>12} {args.one:6d} frames of 1920x1080: peak {peak:.2f} GiB")
     if args.time:
-        time_sizes(args.frames)
-    for count in args.memory:
-        subprocess.run([sys.executable, "-m", "hdrweave.training.benchmark", "--one", str(count)], check=True)
+        time_sizes(methods, args.frames)
+    for name in methods:
+        for count in args.memory:
+            command = [sys.executable, "-m", "hdrweave.training.benchmark", "--methods", name, "--one", str(count)]
+            subprocess.run(command, check=True)
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from ..hdr.sequence import ExposureSequence
+from ..stages.networks import load_f2hdr
 from ..stages.reconstruct import reconstruct
 from . import baselines
 
@@ -25,9 +26,9 @@ class Method:
         return sum(p.numel() for network in self.networks() for p in network.parameters())
 
 
-def classical(sequence: ExposureSequence) -> torch.Tensor:
-    """The pack's pipeline without learned weights: DIS flow, warped neighbours, weighted merge."""
-    return reconstruct(sequence.frames, sequence.exposures, "classical")
+def pipeline(name: str, sequence: ExposureSequence) -> torch.Tensor:
+    """One of the pack's own, on the CPU."""
+    return reconstruct(sequence.frames, sequence.exposures, name, device="cpu")
 
 
 METHODS = {
@@ -35,7 +36,8 @@ METHODS = {
     "unaligned": Method(baselines.unaligned),
     "debevec": Method(baselines.debevec),
     "debevec+mtb": Method(partial(baselines.debevec, align=True)),
-    "classical": Method(classical),
+    "classical": Method(partial(pipeline, "classical")),
+    "f2hdr": Method(partial(pipeline, "f2hdr"), lambda: [load_f2hdr()]),
 }
 
 

@@ -14,8 +14,8 @@ pytestmark = pytest.mark.engine
 COUNT = 6
 
 
-def same(server, clip, folder: str) -> None:
-    workflow = json.loads((comfy_client.ROOT / "workflows" / "classical_hdr.json").read_text(encoding="utf-8"))
+def same(server, clip, folder: str, name: str = "classical_hdr", method: str = "classical") -> None:
+    workflow = json.loads((comfy_client.ROOT / "workflows" / f"{name}.json").read_text(encoding="utf-8"))
     settings = {
         "Load Alternating Exposures": {"path": clip, "pattern": "-3,0", "count": COUNT},
         "Save HDR Sequence": {"prefix": f"{folder}/hdr", "format": "exr float", "scale": "research"},
@@ -25,7 +25,7 @@ def same(server, clip, folder: str) -> None:
     lines = [f"{node}.{name}={value}" for node, inputs in settings.items() for name, value in inputs.items()]
     render(server.base, workflow, lines, server.output, Progress())
     files = sorted((server.output / folder).glob("hdr_v001/*.exr"))
-    ours = reconstruct(read_clip(clip, count=COUNT).frames[:], exposures=[1, 8], device="cpu").numpy()
+    ours = reconstruct(read_clip(clip, count=COUNT).frames[:], exposures=[1, 8], method=method, device="cpu").numpy()
     assert len(files) == COUNT
     for file, frame in zip(files, ours, strict=True):
         np.testing.assert_allclose(read_exr(file)[0], frame, rtol=1e-4, atol=1e-6)
@@ -33,6 +33,11 @@ def same(server, clip, folder: str) -> None:
 
 def test_on_the_sample_clip(server):
     same(server, comfy_client.ROOT / "workflows" / "assets" / "sample_alternating.mp4", "same_sample")
+
+
+def test_on_the_sample_clip_by_f2hdr(server):
+    clip = comfy_client.ROOT / "workflows" / "assets" / "sample_alternating.mp4"
+    same(server, clip, "same_f2hdr", "f2hdr", "f2hdr")
 
 
 def test_on_a_real_clip(server, real_clips):

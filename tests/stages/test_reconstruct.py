@@ -101,8 +101,9 @@ def test_the_given_frames_stay_as_they_are(frames):
     assert np.array_equal(frames, before) and np.array_equal(floats, before / np.float32(255))
 
 
-@pytest.mark.parametrize("exposures, gain", [((1.0, 8.0), 6), ((1.0, 4.0, 16.0), 6)])
-def test_it_beats_the_frames_alone_on_moving_clips(exposures, gain):
+@pytest.mark.parametrize("method, gain", [("classical", 6), ("f2hdr", 8)])
+@pytest.mark.parametrize("exposures", [(1.0, 8.0), (1.0, 4.0, 16.0)])
+def test_it_beats_the_frames_alone_on_moving_clips(exposures, method, gain):
     """Camera and objects move; the truth is exact. Gain in dB of mu-law PSNR over three clips."""
     scenes = [scene_from_radiance(texture(96, 160, 5.0, seed).numpy(), str(seed)) for seed in range(3)]
     settings = SynthesisSettings(
@@ -111,7 +112,7 @@ def test_it_beats_the_frames_alone_on_moving_clips(exposures, gain):
     alone, merged = [], []
     for seed in range(3):
         clip = make_clip(scenes, seed, settings)
-        result = reconstruct(clip.ldr, exposures)
+        result = reconstruct(clip.ldr, exposures, method)
         reference = clip.sequence().radiance(range(6))
         alone += [psnr_mu(a, b) for a, b in zip(reference, clip.hdr, strict=True)]
         merged += [psnr_mu(a, b) for a, b in zip(result, clip.hdr, strict=True)]
@@ -157,7 +158,7 @@ def test_bad_input_gets_one_sentence(given, exposures, words):
 
 
 def test_unknown_names_are_told_what_there_is():
-    with pytest.raises(ValueError, match="method 'magic' is unknown: choose one of classical"):
+    with pytest.raises(ValueError, match="method 'magic' is unknown: choose one of classical, f2hdr"):
         reconstruct(GOOD, [1, 8], method="magic")
     with pytest.raises(ValueError, match="'gama' is no response curve: choose one of gamma2.2, sRGB"):
         reconstruct(GOOD, [1, 8], response="gama")
