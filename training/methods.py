@@ -9,7 +9,7 @@ from torch import nn
 
 from ..hdr.sequence import ExposureSequence
 from ..stages.networks import load_f2hdr
-from ..stages.reconstruct import reconstruct
+from ..stages.reconstruct import METHODS as PIPELINES
 from . import baselines
 
 
@@ -28,7 +28,7 @@ class Method:
 
 def pipeline(name: str, sequence: ExposureSequence) -> torch.Tensor:
     """One of the pack's own, on the CPU."""
-    return reconstruct(sequence.frames, sequence.exposures, name, device="cpu")
+    return PIPELINES[name](sequence, "cpu")
 
 
 METHODS = {

@@ -92,21 +92,32 @@ def test_batches_hold_what_they_say(shards):
 
 def test_code_values_follow_from_radiance_after_gain_and_colour_changes(shards):
     """Wherever the mid-exposure is all there is to see: the shards here have no blur and next to no noise."""
-    batch = Batches(shards, {2: Window(3)}, (48, 48), 4, augmentation=Augmentation(gain=4.0))[0]
+    batch = Batches(shards, {2: Window(3)}, (48, 48), 4, augmentation=Augmentation(gain=4.0, dark=0))[0]
     expected = to_ldr(batch["hdr"], batch["exposures"][:, :, None, None, None])
     assert (batch["ldr"] - expected).abs().max() < 2e-3
-    plain = Batches(shards, {2: Window(3)}, (48, 48), 4, augmentation=Augmentation(gain=1.0))[0]
+    plain = Batches(shards, {2: Window(3)}, (48, 48), 4, augmentation=Augmentation(gain=1.0, dark=0))[0]
     ratio = batch["hdr"].flatten(1).mean(1) / plain["hdr"].flatten(1).mean(1)
     assert (batch["ldr"] == 1).sum() > (plain["ldr"] == 1).sum() and ratio.max() > 1.1
 
 
 def test_added_noise_has_its_deviation_and_leaves_clipped_pixels(shards):
     clip = ShardFolder(shards)[0]
-    noisy = redeveloped(clip, np.random.default_rng(0), Augmentation(gain=1, noise=(0.01, 0.010001), colours=False))
+    settings = Augmentation(gain=1, noise=(0.01, 0.010001), colours=False, dark=0)
+    noisy = redeveloped(clip, np.random.default_rng(0), settings)
     middle = (clip.ldr > 0.5) & (clip.ldr < 0.9)
     difference = (noisy.ldr.pow(2.2) - clip.ldr.pow(2.2))[middle]
     assert float(difference.std()) == pytest.approx(0.01, rel=0.05)
     assert torch.equal(noisy.ldr[clip.ldr == 1], clip.ldr[clip.ldr == 1])
+
+
+def test_blacks_are_off_in_most_clips_and_the_rest_stays(shards):
+    clip, settings = ShardFolder(shards)[0], Augmentation(gain=1, colours=False, dark=2 / 255)
+    black, bright, off = clip.ldr < 0.1, clip.ldr > 0.8, []
+    for seed in range(20):
+        changed = redeveloped(clip, np.random.default_rng(seed), settings)
+        assert torch.equal(changed.hdr, clip.hdr) and (changed.ldr - clip.ldr)[bright].abs().max() < 1e-3
+        off.append(float((changed.ldr - clip.ldr)[black].abs().mean()) * 255)
+    assert 0.5 < np.mean(np.array(off) > 0) < 0.9 and 0.5 < np.mean(off) < 4
 
 
 def test_a_batch_comes_again_by_its_number_in_any_process(shards):

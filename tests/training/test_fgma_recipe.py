@@ -19,7 +19,7 @@ def batches(tmp_path_factory):
     with one_thread():
         write_small_shards(folder)
         write_base_flows(folder)
-        yield Batches(folder, fgma.recipe().windows, (64, 64), 2, augmentation=Augmentation(gain=1.0))
+        yield Batches(folder, fgma.recipe().windows, (64, 64), 2, augmentation=Augmentation(gain=1.0, dark=0))
 
 
 def small() -> FlowGuidedAligner:

@@ -22,7 +22,7 @@ def batches(tmp_path_factory):
         write_small_shards(folder)
         write_base_flows(folder)
         windows = recipe_named("base_flow").windows
-        yield Batches(folder, windows, crop=(64, 64), size=2, augmentation=Augmentation(gain=1.0))
+        yield Batches(folder, windows, crop=(64, 64), size=2, augmentation=Augmentation(gain=1.0, dark=0))
 
 
 def fetched_error(data) -> float:

@@ -21,7 +21,7 @@ def batches(tmp_path_factory):
     with one_thread():
         write_small_shards(folder)
         write_base_flows(folder)
-        yield read(folder, Augmentation(gain=1.0))
+        yield read(folder, Augmentation(gain=1.0, dark=0))
 
 
 def read(folder, augmentation):
