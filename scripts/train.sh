@@ -5,8 +5,8 @@
 # HDRWEAVE_CLIPS: how many clips to make, default 2400 (7 GB, about an hour on two cores with their flow).
 set -euo pipefail
 cd "$(dirname "$0")/.."
-recipe=${1:?which recipe? for instance: scripts/train.sh f2hdr 105}
-minutes=${2:?how many minutes? for instance: scripts/train.sh f2hdr 105}
+recipe=${1:?which recipe? for instance: scripts/train.sh f2hdr 106}
+minutes=${2:?how many minutes? for instance: scripts/train.sh f2hdr 106}
 scenes=${3:-training/data/scenes/train}
 work=.engine/training
 scripts/setup_engine.sh

@@ -5,19 +5,14 @@ computed once for every reference of every clip whose neighbours lie in the clip
 """
 
 import argparse
-import multiprocessing
-import time
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from pathlib import Path
 
 import torch
 
-from ..hdr.atomic import atomic_path
-from ..hdr.cv import cv2
 from ..hdr.response import response_named
 from ..hdr.sequence import ExposureSequence
 from ..stages.flow import estimate_flow
 from .shards import ShardFolder
+from .sidecars import add_sidecar, for_each_shard
 from .synthesis import RESPONSE, SyntheticClip
 
 SUFFIX = ".baseflow"
@@ -60,20 +55,7 @@ class BaseFlows:
 
 def add_to_shard(path: str) -> int:
     """Write the flows of a shard beside it, unless they are there; the number of clips."""
-    from safetensors.torch import save_file
-
-    out = Path(path).with_suffix(SUFFIX)
-    clips = ShardFolder(path)
-    if out.exists() and out.stat().st_mtime > Path(path).stat().st_mtime:
-        return len(clips)
-    torch.set_num_threads(1)
-    cv2().setNumThreads(1)
-    tensors = {}
-    for index in range(len(clips)):
-        tensors[f"flow_{index}"], tensors[f"confidence_{index}"] = base_flow(clips[index])
-    with atomic_path(out) as temporary:
-        save_file(tensors, str(temporary))
-    return len(clips)
+    return add_sidecar(path, SUFFIX, lambda clip: dict(zip(("flow", "confidence"), base_flow(clip), strict=True)))
 
 
 def main() -> None:
@@ -81,12 +63,7 @@ def main() -> None:
     parser.add_argument("--shards", required=True, help="folder of training.synthesize")
     parser.add_argument("--workers", type=int, default=2)
     arguments = parser.parse_args()
-    paths = [str(path) for path in ShardFolder(arguments.shards).paths]
-    begun, done = time.monotonic(), 0
-    with ProcessPoolExecutor(arguments.workers, mp_context=multiprocessing.get_context("spawn")) as pool:
-        for job in as_completed([pool.submit(add_to_shard, path) for path in paths]):
-            done += job.result()
-            print(f"{done} clips, {done / (time.monotonic() - begun):.1f} a second", flush=True)
+    for_each_shard(arguments.shards, arguments.workers, add_to_shard)
 
 
 if __name__ == "__main__":

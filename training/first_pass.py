@@ -6,19 +6,14 @@ frames as the recipe (`training.sequence`) looks at, 7, and may be larger than i
 """
 
 import argparse
-import multiprocessing
-import time
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from pathlib import Path
 
 import torch
 
-from ..hdr.atomic import atomic_path
-from ..hdr.cv import cv2
 from ..stages.normalize import normalize
 from ..stages.reconstruct import METHODS
 from ..stages.sequence_refinement import consecutive_flow
 from .shards import ShardFolder
+from .sidecars import add_sidecar, for_each_shard
 from .synthesis import SyntheticClip
 
 SUFFIX = ".first_"  # and the method's name
@@ -67,19 +62,7 @@ class FirstPasses:
 
 def add_to_shard(path: str, method: str) -> int:
     """Write the first pass of a shard beside it, unless it is there; the number of clips."""
-    from safetensors.torch import save_file
-
-    out, clips = Path(path).with_suffix(SUFFIX + method), ShardFolder(path)
-    if out.exists() and out.stat().st_mtime > Path(path).stat().st_mtime:
-        return len(clips)
-    torch.set_num_threads(1)
-    cv2().setNumThreads(1)
-    tensors = {}
-    for index in range(len(clips)):
-        tensors |= {f"{name}_{index}": x for name, x in first_pass(clips[index], method).items()}
-    with atomic_path(out) as temporary:
-        save_file(tensors, str(temporary))
-    return len(clips)
+    return add_sidecar(path, SUFFIX + method, lambda clip: first_pass(clip, method))
 
 
 def main() -> None:
@@ -88,12 +71,7 @@ def main() -> None:
     parser.add_argument("--method", required=True, choices=list(METHODS))
     parser.add_argument("--workers", type=int, default=2)
     arguments = parser.parse_args()
-    paths = [str(path) for path in ShardFolder(arguments.shards).paths]
-    begun, done = time.monotonic(), 0
-    with ProcessPoolExecutor(arguments.workers, mp_context=multiprocessing.get_context("spawn")) as pool:
-        for job in as_completed([pool.submit(add_to_shard, path, arguments.method) for path in paths]):
-            done += job.result()
-            print(f"{done} clips, {done / (time.monotonic() - begun):.1f} a second", flush=True)
+    for_each_shard(arguments.shards, arguments.workers, add_to_shard, arguments.method)
 
 
 if __name__ == "__main__":
