@@ -31,9 +31,47 @@ def _flow(**parameters) -> nn.Module:
     return FlowNetwork(FlowConfig(**parameters))
 
 
+def _fgma(**parameters) -> nn.Module:
+    from .dealthdr.aligner import AlignerConfig, FlowGuidedAligner
+
+    return FlowGuidedAligner(AlignerConfig(**parameters))
+
+
+def _interpolate(**parameters) -> nn.Module:
+    from .lrhdr.interpolate import ExposureInterpolation, InterpolationConfig
+
+    return ExposureInterpolation(InterpolationConfig(**parameters))
+
+
+def _accr(**parameters) -> nn.Module:
+    from .lrhdr.accr import ACCR, ACCRConfig
+
+    return ACCR(ACCRConfig(**parameters))
+
+
+def _sparse_fusion(**parameters) -> nn.Module:
+    from .lrhdr.vote import SparseFusion, SparseFusionConfig
+
+    return SparseFusion(SparseFusionConfig(**parameters))
+
+
+def _sequence_refinement(**parameters) -> nn.Module:
+    from .location.refinement import SequenceRefinement, SequenceRefinementConfig
+
+    return SequenceRefinement(SequenceRefinementConfig(**parameters))
+
+
 # What a weights file can name: constructors called with the parameters of its metadata. Imports inside, so that
 # listing networks loads none of them.
-ARCHITECTURES: dict[str, Callable[..., nn.Module]] = {"f2hdr": _f2hdr, "flow": _flow}
+ARCHITECTURES: dict[str, Callable[..., nn.Module]] = {
+    "f2hdr": _f2hdr,
+    "flow": _flow,
+    "fgma": _fgma,
+    "interpolate": _interpolate,
+    "accr": _accr,
+    "sparse_fusion": _sparse_fusion,
+    "sequence_refinement": _sequence_refinement,
+}
 
 
 def build(architecture: str, parameters: dict) -> nn.Module:

@@ -19,7 +19,6 @@ from torch import nn
 from ..hdr.cv import cv2
 from ..hdr.sequence import ExposureSequence
 from . import f2hdr
-from .data import Batches
 from .evaluate import clip_folders, evaluate, finite, validation_set
 from .evaluate_view import tables
 from .methods import Method
@@ -52,7 +51,7 @@ LADDERS = {"f2hdr": f2hdr_ladder}
 
 def train(recipe: Recipe, shards, out: Path, seconds: float, seed: int) -> nn.Module:
     """The averaged network after `seconds` of training; taken up again where an interruption left it."""
-    batches = Batches(shards, recipe.windows, recipe.crop, recipe.batch, seed, recipe.augmentation)
+    batches = recipe.batches(shards, recipe.windows, recipe.crop, recipe.batch, seed, recipe.augmentation)
     trainer = Trainer(recipe, batches, out, seconds=seconds, seed=seed)
     if (out / "checkpoint.pt").exists():
         trainer.resume()

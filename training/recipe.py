@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import nn
 
-from .data import Augmentation, Window
+from .data import Augmentation, Batches, Window
 
 Loss = Callable[[nn.Module, dict[str, torch.Tensor]], tuple[torch.Tensor, dict[str, torch.Tensor]]]
 
@@ -32,7 +32,8 @@ class Recipe:
     windows: frames and flow pairs by period. crop: (height, width). batch: clips. rate: peak learning rate; it warms up
     over `warm_up` steps and falls along a cosine to 1 % of itself. decay: weight decay, on kernels only. clip: largest
     gradient norm. average: decay of the exponential moving average that is kept. precision: see `trainer.precision_of`.
-    evaluate: figures of the trained module (in eval mode), for the registry and the screen.
+    batches: makes them, of what `data.Batches` is made of. evaluate: figures of the trained module (in eval mode), for
+    the registry and the screen.
     """
 
     name: str
@@ -49,4 +50,5 @@ class Recipe:
     average: float = 0.999
     precision: str = "auto"
     augmentation: Augmentation = Augmentation()
+    batches: Callable[..., Batches] = Batches
     evaluate: Callable[[nn.Module], dict] | None = None

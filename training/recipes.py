@@ -2,11 +2,18 @@
 
 from collections.abc import Callable
 
-from . import flow
-from .f2hdr import recipe as f2hdr
+from . import f2hdr, fgma, flow, lrhdr, sequence
 from .recipe import Recipe
 
-RECIPES: dict[str, Callable[[], Recipe]] = {"base_flow": flow.recipe, "f2hdr": f2hdr}
+RECIPES: dict[str, Callable[[], Recipe]] = {
+    "base_flow": flow.recipe,
+    "f2hdr": f2hdr.recipe,
+    "fgma": fgma.recipe,
+    "interpolate": lrhdr.interpolate,
+    "accr": lrhdr.accr,
+    "sparse_fusion": lrhdr.sparse_fusion,
+    "sequence_refinement": sequence.recipe,
+}
 
 
 def recipe_named(name: str) -> Recipe:

@@ -95,6 +95,7 @@ def recipe(**parts: int) -> Recipe:
         loss=loss,
         windows={period: Window(FRAMES) for period in (2, 3)},
         kept=(Kept("sequence_refinement", "sequence_refinement", asdict(config)),),
+        batches=SequenceBatches,
         batch=2,
         rate=1e-3,
         warm_up=200,

@@ -14,7 +14,6 @@ from pathlib import Path
 from torch import nn
 
 from ..models import registry
-from .data import Batches
 from .recipe import Recipe
 from .recipes import RECIPES, recipe_named
 from .shards import ShardFolder
@@ -64,7 +63,8 @@ def command_of(arguments: argparse.Namespace) -> str:
 def main() -> None:
     arguments = parse()
     recipe = recipe_named(arguments.recipe)
-    batches = Batches(arguments.shards, recipe.windows, recipe.crop, recipe.batch, arguments.seed, recipe.augmentation)
+    drawn = recipe.windows, recipe.crop, recipe.batch, arguments.seed, recipe.augmentation
+    batches = recipe.batches(arguments.shards, *drawn)
     trainer = Trainer(
         recipe,
         batches,

@@ -1,6 +1,7 @@
 """Weights come back as they were registered, and a wrong file is refused with the reason."""
 
 import json
+from dataclasses import asdict
 
 import pytest
 import torch
@@ -78,6 +79,16 @@ def test_names_lists_what_load_finds(folder):
 def test_the_packaged_manifest_holds_what_it_lists():
     for entry in registry.manifest():
         assert isinstance(registry.load(entry["name"]), nn.Module)
+
+
+@pytest.mark.parametrize("name", registry.ARCHITECTURES)
+def test_every_network_of_the_pack_comes_back_from_its_file(name, tmp_path):
+    torch.manual_seed(1)
+    network = registry.build(name, {})
+    registry.register("it", network, name, asdict(network.config), tmp_path, half=False, **FACTS)
+    loaded = registry.load("it", [tmp_path], name)
+    assert type(loaded) is type(network)
+    assert all(torch.equal(value, loaded.state_dict()[key]) for key, value in network.state_dict().items())
 
 
 def test_the_last_registration_counts(folder):
