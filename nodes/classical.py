@@ -10,12 +10,12 @@ from ..stages.merge import MergeSettings, weighted_merge
 from ..stages.networks import PACKAGED
 from ..stages.normalize import linear_and_gamma, normalize
 from .compat import device, known, progress_bar
-from .f2hdr import f2hdr_network, weights_input
-from .wires import CATEGORY, HDR, Candidates, Exposures, Flow
+from .f2hdr import F2HDR_WEIGHTS, f2hdr_network
+from .weights import weights_input
+from .wires import CATEGORY, HDR, NORMALIZED, Candidates, Exposures, Flow
 
 DIS = tuple(f"DIS {preset}" for preset in PRESETS)
 ADAPTED = "DIS fine + F2HDR adapter"
-NORMALIZED = "A clip from Exposure Normalization (any other is normalized on the way)."
 
 
 class GlobalAlignment(io.ComfyNode):
@@ -112,7 +112,7 @@ class OpticalFlow(io.ComfyNode):
                     "and ultrafast save time on large or long clips, the last the most. The adapter is a network that "
                     "fits the flow to what F2HDR's fusion needs.",
                 ),
-                weights_input(),
+                weights_input(F2HDR_WEIGHTS),
             ],
             outputs=[
                 Flow.Output(

@@ -5,32 +5,21 @@ from contextlib import contextmanager
 from comfy_api.latest import io
 
 from ..stages.f2hdr import coarse_fusion, motion_mask, refine
-from ..stages.networks import PACKAGED, load_f2hdr, work_memory
+from ..stages.networks import F2HDR, PACKAGED, load_f2hdr, work_memory
 from ..stages.normalize import normalize
-from .compat import known, on_device, progress_bar, weights_files, weights_folders
+from .compat import known, on_device, progress_bar, weights_folders
 from .preview import shown
-from .wires import CATEGORY, HDR, Exposures, Flow, rgb
+from .weights import weights_input
+from .wires import CATEGORY, HDR, NORMALIZED, Exposures, Flow, rgb
 
-NORMALIZED = "A clip from Exposure Normalization (any other is normalized on the way)."
 ADAPTED = "Flow of this clip, best with the F2HDR adapter."
-
-
-def weights_input():
-    """The choice between packaged weights and the user's own."""
-    return io.Combo.Input(
-        "weights",
-        options=[PACKAGED, *weights_files()],
-        default=PACKAGED,
-        optional=True,
-        tooltip="packaged = the trained F2HDR that comes with the pack. Files are your own, from ComfyUI's "
-        "models/hdrweave folder; use the same in all F2HDR nodes.",
-    )
+F2HDR_WEIGHTS = "F2HDR: choose the same in all its nodes"
 
 
 @contextmanager
 def f2hdr_network(neighbours: int, size: tuple[int, int], weights: str):
     """F2HDR on ComfyUI's device, with room there for a frame of `size` and its neighbours."""
-    with on_device(load_f2hdr(weights, weights_folders()), work_memory(size, neighbours)) as loaded:
+    with on_device(load_f2hdr(weights, weights_folders()), work_memory(F2HDR, size, neighbours + 1)) as loaded:
         yield loaded
 
 
@@ -48,7 +37,7 @@ class CoarseFusion(io.ComfyNode):
             inputs=[
                 Exposures.Input("exposures", tooltip=NORMALIZED),
                 Flow.Input("flow", tooltip=ADAPTED),
-                weights_input(),
+                weights_input(F2HDR_WEIGHTS),
             ],
             outputs=[io.Image.Output("hdr", display_name="hdr", tooltip=f"The coarse result. {HDR}")],
         )
@@ -70,7 +59,7 @@ class PhysicalMotionMask(io.ComfyNode):
             description="Where motion stands out of a frame's, from shift, divergence, curl and shear of the flow: where "
             "ghosts are likely.",
             search_aliases=["F2HDR", "motion segmentation", "ghost mask", "otsu", "moving objects"],
-            inputs=[Flow.Input("flow", tooltip=ADAPTED), weights_input()],
+            inputs=[Flow.Input("flow", tooltip=ADAPTED), weights_input(F2HDR_WEIGHTS)],
             outputs=[
                 io.Mask.Output(
                     "mask",
@@ -107,7 +96,7 @@ class MotionGuidedRefinement(io.ComfyNode):
                     "mask", tooltip="From Physical Motion Mask: one a frame, of the frame's size, 1 = moves."
                 ),
                 io.Image.Input("hdr", tooltip=f"From Coarse Fusion. {HDR}"),
-                weights_input(),
+                weights_input(F2HDR_WEIGHTS),
             ],
             outputs=[
                 io.Image.Output(

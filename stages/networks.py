@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from contextlib import contextmanager
+from math import prod
 
 import torch
 from torch import nn
@@ -10,21 +11,32 @@ from ..models import registry
 from .tiles import tiles
 
 PACKAGED = "packaged"
-F2HDR = "f2hdr"  # name of its packaged weights
-BYTES_PER_PIXEL = 400  # of work memory, for each frame that F2HDR sees at once: measured, the fusion takes most
+# Architectures of the registry, and the names of their packaged weights.
+F2HDR, FGMA, INTERPOLATE, ACCR = "f2hdr", "fgma", "interpolate", "accr"
+SPARSE_FUSION, SEQUENCE_REFINEMENT = "sparse_fusion", "sequence_refinement"
+
+# Of work memory, for each picture that a network sees at once, in float32: measured at 640x360. Most of F2HDR's is its
+# fusion's; the others take 60 to 190.
+BYTES_PER_PIXEL = {F2HDR: 400, FGMA: 200, INTERPOLATE: 200, ACCR: 200, SPARSE_FUSION: 200, SEQUENCE_REFINEMENT: 200}
 
 
-def load_f2hdr(weights: str = PACKAGED, folders: Sequence = ()) -> nn.Module:
-    """F2HDR for any number of exposures, on the CPU, ready to run.
+def load_network(name: str, weights: str = PACKAGED, folders: Sequence = ()) -> nn.Module:
+    """The network `name`, for any number of exposures, on the CPU, ready to run.
 
     weights: "packaged", or the name of a file in one of `folders` (see `models.registry.load`). Raises ValueError when
     the file holds another network, OSError when there is no such file.
     """
-    network = registry.load(F2HDR if weights == PACKAGED else weights, folders, "f2hdr")
+    network = registry.load(name if weights == PACKAGED else weights, folders, name)
+    return network.to(memory_format=torch.channels_last)
+
+
+def load_f2hdr(weights: str = PACKAGED, folders: Sequence = ()) -> nn.Module:
+    """F2HDR, all of it; see `load_network`."""
+    network = load_network(F2HDR, weights, folders)
     c = network.config
     if not (c.adapter and c.mask and c.refinement):
         raise ValueError(f"the weights {weights!r} hold only a part of F2HDR: choose whole ones")
-    return network.to(memory_format=torch.channels_last)
+    return network
 
 
 def precision(device: torch.device) -> torch.dtype:
@@ -52,9 +64,11 @@ def running(device: torch.device):
                 yield
 
 
-def work_memory(size: tuple[int, int], neighbours: int) -> int:
-    """Bytes that F2HDR needs beside its weights for frames of `size`: it works on one tile at a time."""
-    return BYTES_PER_PIXEL * (neighbours + 1) * max(tile.pixels for tile in tiles(size))
+def work_memory(name: str, size: tuple[int, int], pictures: int) -> int:
+    """Bytes that a network needs beside its weights for as many `pictures` of `size` at once. It works on one tile at a
+    time, but for sequence refinement, which keeps the features of whole frames."""
+    pixels = prod(size) if name == SEQUENCE_REFINEMENT else max(tile.pixels for tile in tiles(size))
+    return BYTES_PER_PIXEL[name] * pictures * pixels
 
 
 def device_of(network: nn.Module) -> torch.device:

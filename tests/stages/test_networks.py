@@ -1,0 +1,69 @@
+"""The loader of all networks, what the packaged ones may differ by in half precision, and room for them."""
+
+import pytest
+import torch
+import untrained
+from hdrweave.hdr.metrics import psnr_mu
+from hdrweave.hdr.sequence import CandidateSet
+from hdrweave.models import registry
+from hdrweave.stages import networks
+from hdrweave.stages.accr import accr_mapping
+from hdrweave.stages.candidates import warp_neighbours
+from hdrweave.stages.fgma import fgma_alignment
+from hdrweave.stages.flow import estimate_flow
+from hdrweave.stages.interpolate import interpolate_exposure
+from hdrweave.stages.networks import ACCR, FGMA, INTERPOLATE, SEQUENCE_REFINEMENT, SPARSE_FUSION, load_network
+from hdrweave.stages.sequence_refinement import sequence_refinement
+from hdrweave.stages.sparse_fusion import sparse_fusion
+from moving_texture import captured, radiance, sequence
+
+
+def test_packaged_or_the_users_own(tmp_path, monkeypatch):
+    untrained.write(tmp_path / "packaged", [FGMA])
+    untrained.write(tmp_path / "mine", [ACCR])
+    monkeypatch.setattr(registry, "PACKAGED", tmp_path / "packaged")
+    folders = [tmp_path / "mine"]
+    assert type(load_network(FGMA)).__name__ == "FlowGuidedAligner"
+    assert type(load_network(ACCR, "accr.safetensors", folders)).__name__ == "ACCR"
+    with pytest.raises(ValueError, match="holds the network 'accr', expected 'fgma'"):
+        load_network(FGMA, "accr.safetensors", folders)
+    with pytest.raises(OSError, match="no weights called 'sparse_fusion'"):
+        load_network(SPARSE_FUSION)
+
+
+def test_room_is_asked_for_a_tile_or_where_frames_are_kept_for_all_of_them():
+    small, large = (360, 640), (4320, 7680)
+    for name in networks.BYTES_PER_PIXEL:
+        assert networks.work_memory(name, small, 6) == 2 * networks.work_memory(name, small, 3)
+        ratio = networks.work_memory(name, large, 3) / networks.work_memory(name, small, 3)
+        assert (ratio == 144) is (name == SEQUENCE_REFINEMENT) and ratio > 9
+
+
+def results(name: str, clip, flow) -> list[torch.Tensor]:
+    network, warped = load_network(name), warp_neighbours(clip, flow)
+
+    def radiances(candidates: CandidateSet):
+        return [c.radiance for c in candidates]
+
+    run = {
+        FGMA: lambda: radiances(fgma_alignment(clip, flow, network).candidates),
+        INTERPOLATE: lambda: radiances(interpolate_exposure(clip, flow, network)),
+        ACCR: lambda: radiances(accr_mapping(clip, warped, network)),
+        SPARSE_FUSION: lambda: [sparse_fusion(warped, network, sequence=clip)[0]],
+        SEQUENCE_REFINEMENT: lambda: [sequence_refinement(clip.radiance(range(len(clip))), network)],
+    }
+    return run[name]()
+
+
+@pytest.mark.parametrize("exposures", [(1.0, 8.0), (1.0, 4.0, 16.0)], ids=["two", "three"])
+@pytest.mark.parametrize("name", [FGMA, INTERPOLATE, ACCR, SPARSE_FUSION, SEQUENCE_REFINEMENT])
+def test_packaged_weights_stay_within_the_bound_of_half_precision(name, exposures, monkeypatch):
+    if name not in registry.names():
+        pytest.skip("it has no packaged weights yet")
+    taken = [exposures[t % len(exposures)] for t in range(4)]
+    clip = sequence(captured(radiance(4, (96, 160), 3.0), taken), taken, period=len(exposures))
+    flow = estimate_flow(clip)
+    fast = results(name, clip, flow)
+    monkeypatch.setattr(networks, "precision", lambda device: torch.float32)
+    for ours, exact in zip(fast, results(name, clip, flow), strict=True):
+        assert min(float(psnr_mu(a, b)) for a, b in zip(ours, exact, strict=True)) > 60
