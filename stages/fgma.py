@@ -70,6 +70,18 @@ def fgma_alignment(
     )
 
 
+def alignment_text(alignment: Alignment) -> str:
+    """How much was attended, in words: a line for every run of frames with one s."""
+    s, lines, start = alignment.sensitivity.tolist(), [], 0
+    shares = [alignment.mask[t].mean().item() for (t,) in windows(len(s), 1)]
+    for end in range(1, len(s) + 1):
+        if end == len(s) or s[end] != s[start]:
+            share = sum(shares[start:end]) / (end - start)
+            lines.append(f"frames {start} to {end - 1}: s = {s[start]:.3g}, {share:.1%} attended")
+            start = end
+    return "\n".join(lines)
+
+
 def _candidate(sequence: ExposureSequence, offset: int, radiance: torch.Tensor, validity: torch.Tensor) -> Candidate:
     source = [sequence.neighbour(t, offset) for t in range(len(sequence))]
     return Candidate(f"FGMA {offset:+d}", radiance, validity, sequence.exposures[source])

@@ -6,8 +6,10 @@ import torch
 from ..hdr.sequence import ExposureSequence
 from .candidates import warp_neighbours
 from .f2hdr import f2hdr
+from .flagship import flagship
 from .flow import estimate_flow
 from .load import image_clip, named_response
+from .lrhdr import lrhdr
 from .merge import MergeSettings, weighted_merge
 from .normalize import normalize
 from .run import Progress, best_device, quiet
@@ -19,7 +21,7 @@ def classical(sequence: ExposureSequence, device="cpu", progress: Progress = qui
     return weighted_merge(sequence, candidates, MergeSettings(), device, progress)
 
 
-METHODS = {"classical": classical, "f2hdr": f2hdr}
+METHODS = {"classical": classical, "f2hdr": f2hdr, "lrhdr": lrhdr, "flagship": flagship}
 
 
 def reconstruct(
@@ -34,8 +36,8 @@ def reconstruct(
 
     frames: (T,H,W,3), a tensor, a numpy array or a list of arrays, float in [0,1] or uint8 / uint16, as captured.
     exposures: one period (`[1, 8]`) or all T relative exposures, in any unit that is proportional to time. method:
-    `classical` or `f2hdr`, which has networks. response: a name of `hdr.response.RESPONSES` or the path of a LUT. device:
-    torch device, default the best there is.
+    `classical`, or one that has networks: `f2hdr`, `lrhdr`, `flagship`. response: a name of `hdr.response.RESPONSES` or
+    the path of a LUT. device: torch device, default the best there is.
     Returns radiance (T,H,W,3) float32, a tensor for a tensor, else a numpy array; 1.0 is the shortest exposure's clip.
     Raises ValueError with a sentence that says what to change.
     """

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from ..hdr.sequence import ExposureSequence
-from ..stages.networks import load_f2hdr
+from ..stages.networks import ACCR, FGMA, INTERPOLATE, SEQUENCE_REFINEMENT, SPARSE_FUSION, load_f2hdr, load_network
 from ..stages.reconstruct import METHODS as PIPELINES
 from . import baselines
 
@@ -31,6 +31,11 @@ def pipeline(name: str, sequence: ExposureSequence) -> torch.Tensor:
     return PIPELINES[name](sequence, "cpu")
 
 
+def flagship_networks() -> list[nn.Module]:
+    rest = (load_network(name) for name in (FGMA, ACCR, SPARSE_FUSION, SEQUENCE_REFINEMENT))
+    return [load_f2hdr().adapter, *rest]
+
+
 METHODS = {
     "reference": Method(baselines.reference),
     "unaligned": Method(baselines.unaligned),
@@ -38,6 +43,8 @@ METHODS = {
     "debevec+mtb": Method(partial(baselines.debevec, align=True)),
     "classical": Method(partial(pipeline, "classical")),
     "f2hdr": Method(partial(pipeline, "f2hdr"), lambda: [load_f2hdr()]),
+    "lrhdr": Method(partial(pipeline, "lrhdr"), lambda: [*map(load_network, (INTERPOLATE, ACCR, SPARSE_FUSION))]),
+    "flagship": Method(partial(pipeline, "flagship"), flagship_networks),
 }
 
 

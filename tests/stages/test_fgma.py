@@ -10,7 +10,7 @@ from hdrweave.models.dealthdr.aligner import AlignerConfig, FlowGuidedAligner
 from hdrweave.stages import networks, tiles
 from hdrweave.stages.candidates import warp_neighbours
 from hdrweave.stages.f2hdr import Neighbourhood
-from hdrweave.stages.fgma import fgma_alignment, neighbour_distrust, way_back
+from hdrweave.stages.fgma import Alignment, alignment_text, fgma_alignment, neighbour_distrust, way_back
 from moving_texture import captured, radiance, sequence
 
 CYCLES = {2: (1.0, 8.0), 3: (1.0, 4.0, 16.0), 4: (1.0, 2.0, 4.0, 16.0)}
@@ -188,3 +188,13 @@ def test_what_does_not_fit_is_named():
         fgma_alignment(clip, panning(clip), network(), -3)
     with pytest.raises(ValueError, match="share of attended pixels is 2"):
         fgma_alignment(clip, panning(clip), network(), share=2)
+
+
+def test_the_report_has_a_line_for_every_run_of_one_s():
+    mask = torch.tensor([0.0, 0.5, 0.25, 0.25, 1.0])[:, None, None].expand(-1, 4, 4)
+    s = torch.tensor([12.34, 12.34, 0.0, 0.0, math.inf], dtype=torch.float64)
+    assert alignment_text(Alignment(None, mask, s)).splitlines() == [
+        "frames 0 to 1: s = 12.3, 25.0% attended",
+        "frames 2 to 3: s = 0, 25.0% attended",
+        "frames 4 to 4: s = inf, 100.0% attended",
+    ]
