@@ -4,11 +4,15 @@ import folder_paths
 from comfy_api.latest import ComfyExtension, io
 
 from ..hdr.frames import set_scratch_folder
+from .candidates import CombineCandidates, UnalignedNeighbours
 from .classical import ExposureNormalization, GlobalAlignment, OpticalFlow, WarpNeighbours, WeightedMerge
 from .compat import register_weights_folder
+from .dealthdr import FGMAAlignment
 from .detect import DetectExposurePattern, ExposureCheck
 from .f2hdr import CoarseFusion, MotionGuidedRefinement, PhysicalMotionMask
 from .load import LoadAlternatingExposures, LoadHDRSequence
+from .location import SequenceRefinement
+from .lrhdr import ACCRMapping, InterpolateExposure, SparseFusion
 from .measure import MeasureHDR
 from .save import SaveHDRSequence
 from .tonemap import MuLawTonemap
@@ -33,6 +37,13 @@ class HDRWeaveExtension(ComfyExtension):
             CoarseFusion,
             PhysicalMotionMask,
             MotionGuidedRefinement,
+            FGMAAlignment,
+            InterpolateExposure,
+            ACCRMapping,
+            UnalignedNeighbours,
+            CombineCandidates,
+            SparseFusion,
+            SequenceRefinement,
             MuLawTonemap,
             ExposureStrip,
             FlowView,
