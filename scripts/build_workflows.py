@@ -1,4 +1,4 @@
-"""Make workflows/*.json anew: the graphs below, built in ComfyUI's own front end and saved by it.
+"""Make workflows/*.json and subgraphs/*.json anew: the graphs below, built in ComfyUI's own front end and saved by it.
 
 Run after nodes have changed: .engine/venv/bin/python scripts/build_workflows.py --pictures
 Needs what scripts/test.sh sets up (engine, chromium, node).
@@ -13,6 +13,18 @@ from pathlib import Path
 import comfy_client
 from render import Progress, render
 from thumbnail import thumbnail
+from workflow_notes import (
+    F2HDR_INTRO,
+    F2HDR_LOOK_NOTE,
+    FLAGSHIP_INTRO,
+    LINEAR_NOTE,
+    LOOK_NOTE,
+    LRHDR_INTRO,
+    MIX_INTRO,
+    THREE,
+    TWO,
+    VOTE_LOOK_NOTE,
+)
 
 ROOT = comfy_client.ROOT
 LINEAR, PICTURES, INPUT = "#3f789e", "#88a", "#b58b2a"  # colours of the groups: what they are about
@@ -36,8 +48,9 @@ def group(title, x, y, width, height, color=LINEAR):
 def pipeline(pattern: str, path: str, intro: str, look: str, hdr: str, width: int, method: dict) -> dict:
     """What every reconstruction is surrounded by: load and check the clip, normalize it, save and judge the result.
 
-    method: nodes, links and groups of the reconstruction, which stand in the `width` pixels from x = 1300 on. It has the
-    nodes `flow` and `warp`, whose inputs from outside are linked here. hdr: the output that is the result.
+    method: nodes, links and groups of the reconstruction, which stand in the `width` pixels from x = 1300 on, and the
+    output that the report checks the result against (`measured`). It has the node `flow`, whose input is linked here.
+    hdr: the output that is the result.
     """
     x = 1340 + width
     nodes = [
@@ -68,7 +81,7 @@ def pipeline(pattern: str, path: str, intro: str, look: str, hdr: str, width: in
         *(f"{hdr} -> tonemap.image", "tonemap.image -> video.images", "load.fps -> video.fps"),
         *("video.VIDEO -> save_video.video", f"{hdr} -> strip.hdr", "normalize.exposures -> strip.exposures"),
         *("strip.strip -> save_strip.images", "normalize.exposures -> report.exposures", f"{hdr} -> report.hdr"),
-        *("warp.candidates -> report.candidates", "report.report -> words.source"),
+        *(f"{method['measured']} -> report.candidates", "report.report -> words.source"),
     ]
     groups = [
         group("1  The clip", 0, -20, 440, 1140, INPUT),
@@ -95,6 +108,7 @@ def classical(pattern: str, path: str, intro: str) -> dict:
             *("normalize.exposures -> merge.exposures", "warp.candidates -> merge.candidates"),
         ],
         "groups": [group("3  Align the neighbours", 1300, -20, 380, 500), group("4  Merge", 1300, 500, 380, 620)],
+        "measured": "warp.candidates",
     }
     return pipeline(pattern, path, intro, LOOK_NOTE, "merge.hdr", 380, method)
 
@@ -118,71 +132,164 @@ def f2hdr(pattern: str, path: str, intro: str) -> dict:
             group("3  Align the neighbours", 1300, -20, 380, 1140),
             group("4  Fuse, find the motion, refine", 1700, -20, 380, 1140),
         ],
+        "measured": "warp.candidates",
     }
     return pipeline(pattern, path, intro, F2HDR_LOOK_NOTE, "refine.hdr", 780, method)
 
 
-LINEAR_NOTE = """The wire from **{}** carries scene-linear light, never clamped: 1.0 is where the shortest
-exposure clips.
+def flagship(pattern: str, path: str, intro: str) -> dict:
+    """Load -> normalize -> flow with adapter -> FGMA -> ACCR -> sparse fusion -> sequence refinement -> save."""
+    linear = LINEAR_NOTE.format("Sequence Refinement")
+    method = {
+        "nodes": [*flagship_nodes(), note("linear", 1720, 640, 340, 460, "Where values are linear", linear)],
+        "links": [f"normalize.exposures -> {key}.exposures" for key in ("fgma", "accr", "fuse")] + FLAGSHIP_LINKS,
+        "groups": [
+            group("3  Align the neighbours", 1300, -20, 380, 1140),
+            group("4  Calibrate, vote, refine", 1700, -20, 820, 1140),
+        ],
+        "measured": "fgma.candidates",
+    }
+    return pipeline(pattern, path, intro, VOTE_LOOK_NOTE, "refine.hdr", 1220, method)
 
-*Save HDR Sequence* writes it as OpenEXR, by default with 1.0 at the white of the longest exposure, so that recovered
-highlights lie above 1. Everything after *Mu-Law Tonemap* and *Exposure Strip* is for the eye only."""
 
-LOOK_NOTE = """- **Exposure Strip**: going down to -4 EV, do lamps, sky and sun show detail where the long exposure
-  was white?
-- **Recovery Report**: how much of the clipped and of the noise-buried area another exposure really filled.
-- **Moving edges**: doubled or smeared edges are ghosts. Raise *ghost_rejection* on Weighted Merge.
-- *Detect Exposure Pattern* is there to compare. Wire its **exposures** on instead of the loader's when frames were
-  dropped and the pattern that you wrote no longer fits.
-- **Flicker** from frame to frame: the measured ratio or the response is wrong; see group 2."""
+def flagship_nodes() -> list[dict]:
+    return [
+        node("flow", ".Flow", 1320, 220, 340, 110, method="DIS fine + F2HDR adapter"),
+        node("fgma", ".FGMAAlignment", 1320, 420, 340, 680),
+        node("accr", ".ACCRMapping", 1720, 60, 340, 110),
+        node("combine", ".CombineCandidates", 1720, 260, 340, 240),
+        node("fuse", ".SparseFusion", 2120, 60, 380, 640),
+        node("refine", ".SequenceRefinement", 2120, 800, 380, 120),
+    ]
 
-F2HDR_LOOK_NOTE = """- **Exposure Strip**: going down to -4 EV, do lamps, sky and sun show detail where the long
-  exposure was white?
-- **Physical Motion Mask** shows the middle frame: white is what moves unlike the rest. Ghosts outside of it come from the
-  flow; look at it with *Flow View*.
-- What did each step add? Wire the **hdr** of *Coarse Fusion* to *Exposure Strip*, or choose a method without adapter in
-  *Flow*.
-- *Detect Exposure Pattern* is there to compare. Wire its **exposures** on instead of the loader's when frames were
-  dropped and the pattern that you wrote no longer fits."""
 
-TWO = """**Classical HDR, two exposures.** Video whose frames alternate short, long, short, long … becomes scene-linear
-HDR, one HDR frame for every frame.
+FLAGSHIP_LINKS = [
+    *("flow.flow -> fgma.flow", "fgma.candidates -> accr.candidates"),
+    *("fgma.candidates -> combine.candidates_1", "accr.candidates -> combine.candidates_2"),
+    *("combine.candidates -> fuse.candidates", "fuse.hdr -> refine.hdr"),
+]
 
-**Input**: a video or an image sequence, each frame whole and with one exposure. *path* names the small sample that
-comes with the pack; put your own clip there, or connect *Load Video* and leave it empty.
 
-**pattern** `auto` measures the exposures. If you know them, write them: `-3,0` (EV), `1/500,1/60` or `ISO 100,800`.
-**response**: gamma2.2 for most delivered video, the log curve for log footage.
+def lrhdr(pattern: str, path: str, intro: str) -> dict:
+    """Load -> normalize -> flow -> interpolate -> ACCR -> sparse fusion with the published candidates -> save."""
+    exposures = ("interpolate", "plain", "warp", "accr", "fuse")
+    method = {
+        "nodes": [
+            node("flow", ".Flow", 1320, 220, 340, 110, method="DIS fine"),
+            node("interpolate", ".InterpolateExposure", 1320, 420, 340, 110),
+            node("plain", ".UnalignedNeighbours", 1320, 620, 340, 60),
+            node("warp", ".WarpNeighbours", 1320, 770, 340, 80, "Warp Neighbours (for the report only)"),
+            node("accr", ".ACCRMapping", 1720, 60, 340, 110),
+            node("combine", ".CombineCandidates", 1720, 260, 340, 240),
+            note("linear", 1720, 640, 340, 460, "Where values are linear", LINEAR_NOTE.format("Sparse Fusion")),
+            node("fuse", ".SparseFusion", 2120, 60, 380, 640),
+        ],
+        "links": [
+            *(f"normalize.exposures -> {key}.exposures" for key in exposures),
+            *("flow.flow -> interpolate.flow", "flow.flow -> warp.flow", "interpolate.candidates -> accr.candidates"),
+            *("plain.candidates -> combine.candidates_1", "interpolate.candidates -> combine.candidates_2"),
+            *("accr.candidates -> combine.candidates_3", "combine.candidates -> fuse.candidates"),
+        ],
+        "groups": [
+            group("3  Interpolate the missing exposure", 1300, -20, 380, 1140),
+            group("4  Calibrate and vote", 1700, -20, 820, 1140),
+        ],
+        "measured": "warp.candidates",
+    }
+    return pipeline(pattern, path, intro, VOTE_LOOK_NOTE, "fuse.hdr", 1220, method)
 
-Results lie in ComfyUI's output folder under *HDRWeave*."""
 
-THREE = """**Classical HDR, three exposures.** Video whose frames go short, middle, long, short, middle, long … becomes
-scene-linear HDR, one HDR frame for every frame.
+def mix_methods(pattern: str, path: str, intro: str) -> dict:
+    """Candidates by the classical flow, FGMA, ACCR and F2HDR, voted on by one sparse fusion."""
+    exposures = ("adapted", "warp", "fgma", "accr", "coarse", "refine", "fuse")
+    method = {
+        "nodes": [
+            node("flow", ".Flow", 1320, 220, 340, 110, "Flow (classical)", method="DIS fine"),
+            node("adapted", ".Flow", 1320, 400, 340, 110, "Flow (adapted)", method="DIS fine + F2HDR adapter"),
+            note("linear", 1320, 640, 340, 460, "Where values are linear", LINEAR_NOTE.format("Sparse Fusion")),
+            node("warp", ".WarpNeighbours", 1720, 60, 340, 80),
+            node("fgma", ".FGMAAlignment", 1720, 230, 340, 660),
+            node("accr", ".ACCRMapping", 1720, 980, 340, 110),
+            node("coarse", ".CoarseFusion", 2120, 60, 340, 110),
+            node("mask", ".PhysicalMotionMask", 2120, 260, 340, 460),
+            node("refine", ".MotionGuidedRefinement", 2120, 810, 340, 160),
+            node("combine", ".CombineCandidates", 2520, 60, 380, 240, names="F2HDR"),
+            node("fuse", ".SparseFusion", 2520, 400, 380, 700),
+        ],
+        "links": [
+            *(f"normalize.exposures -> {key}.exposures" for key in exposures),
+            *(
+                "flow.flow -> warp.flow",
+                *(f"adapted.flow -> {key}.flow" for key in ("fgma", "coarse", "mask", "refine")),
+            ),
+            *("fgma.candidates -> accr.candidates", "mask.mask -> refine.mask", "coarse.hdr -> refine.hdr"),
+            *("warp.candidates -> combine.candidates_1", "fgma.candidates -> combine.candidates_2"),
+            *("accr.candidates -> combine.candidates_3", "refine.hdr -> combine.candidates_4"),
+            "combine.candidates -> fuse.candidates",
+        ],
+        "groups": [
+            group("3  Two kinds of flow", 1300, -20, 380, 1140),
+            group("4  Classical, FGMA, ACCR", 1700, -20, 380, 1140),
+            group("4  F2HDR", 2100, -20, 380, 1140),
+            group("4  All of them vote", 2500, -20, 420, 1140),
+        ],
+        "measured": "warp.candidates",
+    }
+    return pipeline(pattern, path, intro, VOTE_LOOK_NOTE, "fuse.hdr", 1620, method)
 
-**Input**: a video or an image sequence with a period of three. *path* names the small sample that comes with the pack;
-put your own clip there, or connect *Load Video* and leave it empty.
 
-**pattern**: here -4, -2 and 0 EV; write yours in the order of the frames, as EV, times (`1/1000,1/250,1/60`) or ISO, or
-`auto`. Each frame is completed from two frames on both sides, so fast motion is harder than with two exposures.
+def folded_flagship() -> dict:
+    """The flagship between a clip and its preview, and what of it becomes one node."""
+    nodes = [
+        node("load", ".LoadAlternatingExposures", 880, 60, 400, 600),
+        *flagship_nodes(),
+        node("hdr", "PreviewImage", 2600, 60, 300, 300),
+        node("map", "PreviewImage", 2600, 400, 300, 300),
+    ]
+    exposures = [f"load.exposures -> {key}.exposures" for key in ("flow", "fgma", "accr", "fuse")]
+    shown = ["refine.hdr -> hdr.images", "fuse.vote map -> map.images"]
+    fold = [item["key"] for item in reversed(flagship_nodes())]  # outputs get the order of their nodes: hdr first
+    return {"nodes": nodes, "links": [*exposures, *FLAGSHIP_LINKS, *shown], "fold": {"nodes": fold, "title": BLUEPRINT}}
 
-Results lie in ComfyUI's output folder under *HDRWeave*."""
 
-F2HDR_INTRO = """**F2HDR** (CVPR 2026), with weights that come with the pack. Video whose frames alternate between two
-exposures, or go through three in turn, becomes scene-linear HDR, one HDR frame for every frame.
+def blueprint(workflow: dict) -> dict:
+    """The one node in `workflow` that stands for others, alone and unlinked: what ComfyUI lists among its blueprints."""
+    subgraphs = workflow["definitions"]["subgraphs"]
+    (folded,) = (n for n in workflow["nodes"] if n["type"] in {s["id"] for s in subgraphs})
+    for slot in folded["inputs"]:
+        slot["link"] = None
+    for slot in folded["outputs"]:
+        slot["links"] = []
+    return {
+        "revision": 0,
+        "last_node_id": folded["id"],
+        "last_link_id": 0,
+        "nodes": [folded],
+        "links": [],
+        "definitions": {"subgraphs": subgraphs},
+        "extra": {"BlueprintDescription": BLUEPRINT_DESCRIPTION},
+        "version": 0.4,
+    }
 
-**Input**: a video or an image sequence, each frame whole and with one exposure. *path* names the small sample that
-comes with the pack; put your own clip there, or connect *Load Video* and leave it empty.
 
-**pattern** `auto` measures the exposures. If you know them, write them: `-3,0` (EV), `1/500,1/60` or `ISO 100,800`.
-
-Flow is corrected by a learned **adapter**, all frames are **fused**, a **mask** finds what moves, and the fusion is
-**refined** there. Results lie in ComfyUI's output folder under *HDRWeave*."""
+BLUEPRINT = "HDRWeave Flagship"
+BLUEPRINT_DESCRIPTION = (
+    "Alternating exposures to scene-linear HDR: the whole flagship as one node. Open it to change its parts."
+)
 
 WORKFLOWS = {
     "classical_hdr": classical("auto", "sample_alternating.mp4", TWO),
     "f2hdr": f2hdr("auto", "sample_alternating.mp4", F2HDR_INTRO),
+    "flagship": flagship("auto", "sample_alternating.mp4", FLAGSHIP_INTRO),
+    "lrhdr": lrhdr("auto", "sample_alternating.mp4", LRHDR_INTRO),
+    "mix_methods": mix_methods("auto", "sample_alternating.mp4", MIX_INTRO),
     "three_exposures": classical("-4, -2, 0", "sample_three_exposures.mp4", THREE),
 }
+
+
+def save(path: Path, workflow: dict) -> None:
+    path.write_text(json.dumps(workflow, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    print(f"{path.relative_to(ROOT)}: {len(workflow['nodes'])} nodes")
 
 
 def main() -> None:
@@ -191,12 +298,12 @@ def main() -> None:
     with_pictures = parser.parse_args().pictures
     with tempfile.TemporaryDirectory() as folder, comfy_client.engine(Path(folder), log="build.log") as base:
         jobs = Path(folder) / "jobs.json"
-        jobs.write_text(json.dumps([{"build": graph} for graph in WORKFLOWS.values()]))
+        jobs.write_text(json.dumps([{"build": graph} for graph in (*WORKFLOWS.values(), folded_flagship())]))
         subprocess.run(["node", ROOT / "scripts" / "front_end.mjs", comfy_client.ENGINE, base, jobs], check=True)
-        for name, result in zip(WORKFLOWS, json.loads(Path(f"{jobs}.result").read_text()), strict=True):
-            text = json.dumps(result["workflow"], indent=1, ensure_ascii=False)
-            (ROOT / "workflows" / f"{name}.json").write_text(text + "\n", encoding="utf-8")
-            print(f"workflows/{name}.json: {len(result['workflow']['nodes'])} nodes")
+        *results, folded = json.loads(Path(f"{jobs}.result").read_text())
+        save(ROOT / "subgraphs" / f"{BLUEPRINT}.json", blueprint(folded["workflow"]))
+        for name, result in zip(WORKFLOWS, results, strict=True):
+            save(ROOT / "workflows" / f"{name}.json", result["workflow"])
             if with_pictures:
                 settings = [f"Save Video.filename_prefix={name}/tonemapped"]
                 files = render(base, result["workflow"], settings, Path(folder), Progress())

@@ -45,7 +45,8 @@ async function openFrontEnd(profile) {
 }
 
 // Runs in the page. spec: {nodes: [{key, type, title, pos, size, widgets, text, color}], links: ["key.output -> key.input"],
-// groups: [{title, bounding, color}]}. Output and input are the names that the node shows.
+// groups: [{title, bounding, color}], fold: {nodes: [key], title}}. Output and input are the names that the node shows; the
+// nodes of `fold` become one, a subgraph.
 function build(spec) {
   const { graph } = window.app
   graph.clear()
@@ -80,6 +81,10 @@ function build(spec) {
     group.size = item.bounding.slice(2)
     group.color = item.color ?? group.color
     graph.add(group)
+  }
+  if (spec.fold) {
+    const { subgraph, node } = graph.convertToSubgraph(new Set(spec.fold.nodes.map(key => nodes[key])))
+    subgraph.name = node.title = spec.fold.title
   }
 }
 

@@ -143,7 +143,8 @@ def test_command_writes_figures_frames_and_picture(folder, tmp_path, monkeypatch
     assert classical["splits"]["three"]["inner"]["raw"]["psnr_mu"] == pytest.approx(expected)
     assert f"{expected:.2f}" in printed
     means = {name: method["mean"]["inner"]["raw"]["psnr_mu"] for name, method in report["methods"].items()}
-    assert max(means, key=means.get) == "f2hdr"
+    without_networks = ("reference", "unaligned", "debevec", "debevec+mtb", "classical")
+    assert means["f2hdr"] > max(means[name] for name in without_networks)
     picture = read_image(worst)[0]
     assert picture.shape[1] == (2 + len(methods.METHODS)) * 196 + 4 and picture.std() > 20
 
