@@ -5,7 +5,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from ...hdr.exposure import to_radiance
-from ...hdr.sensor import clipping_code, clips, contradiction, unclipped, variance
+from ...hdr.sensor import agreement, measured
 from ...hdr.tonemap import mu_law
 from ..blocks import SLOPE, conv, exposure_planes, pad_to_multiple, zero_conv
 from ..detail import amplified, bands, grain
@@ -27,20 +27,11 @@ def sensor_prior(candidates: torch.Tensor, radiance: torch.Tensor, exposures: to
     candidates, radiance (B,M,3,H,W), the reference first; exposures (B,M); validity (B,M,1,H,W) in [0,1]. Returns
     weights (B,M,3,H,W) that sum to 1 over M but are LEAST at least, and where the reference clips, bool (B,3,H,W).
     """
-    b, m = candidates.shape[:2]
-    e = exposures.to(radiance).flatten()[:, None, None, None]
-    code = clipping_code(candidates.flatten(0, 1))
-    clipped = clips(code).unflatten(0, (b, m))[:, 0]
-    spread = variance(radiance.flatten(0, 1), candidates.flatten(0, 1), e)
-    sound = (unclipped(code, e) / spread).unflatten(0, (b, m))
-    reference, spread = radiance[:, 0], spread.unflatten(0, (b, m))
-    far = [
-        contradiction(radiance[:, k], reference, spread[:, k], spread[:, 0], clipped) if k else torch.zeros_like(e[:1])
-        for k in range(m)
-    ]
-    agrees = torch.stack([torch.exp(-0.5 * f).expand(b, 1, *reference.shape[-2:]) for f in far], 1)
-    weights = sound * validity.clamp(min=LEAST) * agrees
-    return (weights / weights.sum(1, keepdim=True)).clamp(min=LEAST), clipped
+    taken = radiance, candidates, exposures.to(radiance)[:, :, None, None, None]
+    estimates = [measured(*one) for one in zip(*(x.unbind(1) for x in taken), strict=True)]
+    weights = torch.stack([one.precision for one in estimates], 1) * validity.clamp(min=LEAST)
+    weights[:, 1:] *= torch.stack([agreement(one, estimates[0]) for one in estimates[1:]], 1)
+    return (weights / weights.sum(1, keepdim=True)).clamp(min=LEAST), estimates[0].clipped
 
 
 class Context(nn.Module):
