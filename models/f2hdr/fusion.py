@@ -7,7 +7,7 @@ from torch import nn
 from ...hdr.exposure import to_radiance
 from ...hdr.sensor import agreement, measured
 from ...hdr.tonemap import mu_law
-from ..blocks import SLOPE, conv, exposure_planes, pad_to_multiple, zero_conv
+from ..blocks import SLOPE, UNet, conv, exposure_planes, pad_to_multiple, zero_conv
 from ..detail import amplified, bands, grain
 
 LEAST = 1e-4  # validity and prior weight that every candidate keeps, so that the network can lift it
@@ -34,31 +34,6 @@ def sensor_prior(candidates: torch.Tensor, radiance: torch.Tensor, exposures: to
     return (weights / weights.sum(1, keepdim=True)).clamp(min=LEAST), estimates[0].clipped
 
 
-class Context(nn.Module):
-    """A U-Net with widths w, 2w, 3w at 1/2, 1/4, 1/8 of the frame: (B,inputs,H/2,W/2) -> (B,w,H/2,W/2). No batch norm:
-    the absolute level of a radiance says something here, and training and inference compute the same."""
-
-    def __init__(self, inputs: int, width: int):
-        super().__init__()
-
-        def down(inputs, outputs):
-            return nn.Sequential(nn.Conv2d(inputs, outputs, 3, 2, 1), nn.LeakyReLU(SLOPE), conv(outputs, outputs))
-
-        def up(inputs, outputs):
-            return nn.Sequential(conv(inputs, outputs, 1), nn.Upsample(scale_factor=2, mode="bilinear"))
-
-        one, two, three = width, 2 * width, 3 * width
-        self.at_half, self.at_quarter, self.at_eighth = conv(inputs, one), down(one, two), down(two, three)
-        self.up_quarter, self.mix_quarter = up(three, two), conv(2 * two, two)
-        self.up_half, self.mix_half = up(two, one), conv(2 * one, one)
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        half = self.at_half(x)
-        quarter = self.at_quarter(half)
-        quarter = self.mix_quarter(torch.cat((self.up_quarter(self.at_eighth(quarter)), quarter), 1))
-        return self.mix_half(torch.cat((self.up_half(quarter), half), 1))
-
-
 class CoarseFusion(nn.Module):
     """Equation 7 over 1 + 2K candidates: the reference, the K warped neighbours, the K neighbours as they are.
 
@@ -74,7 +49,7 @@ class CoarseFusion(nn.Module):
     def __init__(self, width: int = 24):
         super().__init__()
         self.encoder = conv(3 * 3 * 4 + 5 + 6, width)
-        self.context = Context(3 * width, width)
+        self.context = UNet(3 * width, width)
         self.tell = nn.Conv2d(width, width, 1)
         self.vote = zero_conv(width, 4)
 

@@ -8,9 +8,8 @@ from torch import nn
 
 from ...hdr.exposure import to_ldr
 from ...hdr.tonemap import mu_law, mu_law_inverse
-from ..blocks import GAIN, conv, exposure_planes, pad_to_multiple, start, zero_conv
+from ..blocks import GAIN, DilatedBlock, conv, exposure_planes, pad_to_multiple, start, zero_conv
 from ..detail import amplified, bands, grain
-from ..f2hdr.adapter import DilatedBlock
 from .eic import EIC
 from .kernels import GAINS, softened
 from .prior import LEAST, captured_at, column
