@@ -29,6 +29,13 @@ class Window:
     base: bool = False
 
 
+def from_the_middle(period: int) -> Window:
+    """All frames of other exposure around the middle one, exact flow to each, and the estimated one."""
+    frames = 2 * period - 1
+    middle = frames // 2
+    return Window(frames, tuple((middle, k) for k in range(frames) if k != middle), base=True)
+
+
 @dataclass(frozen=True)
 class Augmentation:
     """gain: the most that code values and radiance are pushed, with new clipping, as if the ISO were raised; drawn
