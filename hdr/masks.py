@@ -47,6 +47,20 @@ def forward_backward_consistency(forward: torch.Tensor, backward: torch.Tensor) 
     return torch.exp(-error / threshold) * inside(forward)
 
 
+def coarse_share(code: torch.Tensor, rank: int, count: int, low: float = 0.15, high: float = 0.9) -> torch.Tensor:
+    """DeepHDRVideo's soft mask M (Chen et al. 2021, equation 5), per channel: the share of the first-stage result.
+
+    1 where the reference is well exposed; towards 0, quadratically, in the dark of any but the highest exposure and in
+    the highlights of any but the lowest. code: gamma-encoded reference, any shape; rank, count: see `exposure_ranks`.
+    """
+    share = torch.ones_like(code)
+    if rank < count - 1:
+        share = share * (code / low).clamp(0, 1).square()
+    if rank > 0:
+        share = share * ((1 - code) / (1 - high)).clamp(0, 1).square()
+    return share
+
+
 def composite(hdr: torch.Tensor, reference: torch.Tensor, exposure: float, rank: int, count: int) -> torch.Tensor:
     """The hard composite that published test scripts (HDRFlow, NECHDR, F2HDR) apply after the network.
 

@@ -7,6 +7,7 @@ import torch
 from hdrweave.hdr.exposure import to_radiance
 from hdrweave.hdr.masks import (
     clipped,
+    coarse_share,
     composite,
     exposure_ranks,
     forward_backward_consistency,
@@ -62,6 +63,14 @@ def test_backward_flow_is_fetched_where_the_forward_flow_points():
     backward[:, 0, :, 8:] = -4.0
     confidence = forward_backward_consistency(forward, backward)[0, 0, 0]
     assert (confidence[4:12] > 0.99).all() and (confidence[:4] < 1e-6).all()
+
+
+def test_coarse_share_is_equation_5():
+    code = torch.tensor([0.0, 0.075, 0.15, 0.5, 0.9, 0.95, 1.0])
+    low, mid, high = (coarse_share(code, rank, 3) for rank in range(3))
+    torch.testing.assert_close(low, torch.tensor([0, 0.25, 1, 1, 1, 1, 1]))
+    torch.testing.assert_close(high, torch.tensor([1, 1, 1, 1, 1, 0.25, 0]), atol=1e-5, rtol=0)
+    torch.testing.assert_close(mid, low * high)
 
 
 @pytest.mark.parametrize("rank, kept", [(0, [True, False, False]), (1, [True, False, True]), (2, [False, False, True])])
