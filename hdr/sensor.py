@@ -20,6 +20,7 @@ QUANTISATION = 0.5 / 255  # standard deviation of a code value
 MODEL_ERROR = 0.04  # relative error that response, white balance and sub-pixel warping leave between two exposures
 CLIP_ROLLOFF = 0.05  # code values over which well-exposedness falls from 1 to 0 below the threshold
 HIGHLIGHT_THRESHOLD = 0.97  # code value from which a frame counts as clipped
+LEAST_VALIDITY = 1e-3  # that every estimate keeps: where none is certain, they still differ in noise and clipping
 FARTHEST = 60.0  # contradiction beyond which nothing is believed less: where all contradict, they still differ in noise
 
 

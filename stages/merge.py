@@ -12,13 +12,12 @@ import torch
 
 from ..hdr.exposure import to_ldr
 from ..hdr.frames import allocate
-from ..hdr.sensor import HIGHLIGHT_THRESHOLD, Measurement, agreement, measured
+from ..hdr.sensor import HIGHLIGHT_THRESHOLD, LEAST_VALIDITY, Measurement, agreement, measured
 from ..hdr.sequence import CandidateSet, ExposureSequence
 from .run import Progress, quiet, windows
 
 BAND = 64  # rows that are merged at once, so that all of it stays in the processor's cache
 MARGIN = 3  # rows around them that the filters of `hdr.sensor` look at
-LEAST_VALIDITY = 1e-3  # where nothing is certain, an estimate that contradicts nothing is better than a clipped one
 
 
 @dataclass(frozen=True)

@@ -48,7 +48,7 @@ class Augmentation:
     noise: tuple[float, float] | None = None
     turns: bool = True
     colours: bool = True
-    dark: float = 1.5 / 255
+    dark: float = 2 / 255
 
 
 class Batches:
@@ -227,7 +227,7 @@ def redeveloped(clip: SyntheticClip, rng, augmentation: Augmentation) -> Synthet
         gain = augmentation.gain ** rng.random()
         hdr, ldr = (hdr * gain).clamp(max=1), (ldr * gain ** (1 / GAMMA)).clamp(max=1)
     if augmentation.dark and rng.random() < 2 / 3:
-        error = augmentation.dark * rng.lognormal(0, 0.8) * (rng.normal(-0.7, 1) + rng.normal(0, 0.7, 3))
+        error = augmentation.dark * rng.lognormal(0, 1) * (rng.normal(-0.7, 1) + rng.normal(0, 0.7, 3))
         reach = rng.uniform(0.04, 0.12)
         ldr = (ldr + torch.from_numpy(error).float() * torch.exp(-ldr / reach)).clamp(0, 1)
     if augmentation.noise:

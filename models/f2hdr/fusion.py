@@ -5,12 +5,11 @@ import torch.nn.functional as F
 from torch import nn
 
 from ...hdr.exposure import to_radiance
-from ...hdr.sensor import agreement, measured
+from ...hdr.sensor import LEAST_VALIDITY, agreement, measured
 from ...hdr.tonemap import mu_law
 from ..blocks import SLOPE, UNet, conv, exposure_planes, pad_to_multiple, zero_conv
 from ..detail import amplified, bands, grain
 
-LEAST = 1e-4  # validity and prior weight that every candidate keeps, so that the network can lift it
 MULTIPLE = 8
 BLUR = 20.0  # pixels of motion while the shutter is open that count as 1
 
@@ -25,13 +24,13 @@ def sensor_prior(candidates: torch.Tensor, radiance: torch.Tensor, exposures: to
     """What the sensor model makes of the candidates before anything is learned (see `hdr.sensor`).
 
     candidates, radiance (B,M,3,H,W), the reference first; exposures (B,M); validity (B,M,1,H,W) in [0,1]. Returns
-    weights (B,M,3,H,W) that sum to 1 over M but are LEAST at least, and where the reference clips, bool (B,3,H,W).
+    weights (B,M,3,H,W) that sum to 1 over M but are LEAST_VALIDITY at least, and where the reference clips, bool (B,3,H,W).
     """
     taken = radiance, candidates, exposures.to(radiance)[:, :, None, None, None]
     estimates = [measured(*one) for one in zip(*(x.unbind(1) for x in taken), strict=True)]
-    weights = torch.stack([one.precision for one in estimates], 1) * validity.clamp(min=LEAST)
+    weights = torch.stack([one.precision for one in estimates], 1) * validity.clamp(min=LEAST_VALIDITY)
     weights[:, 1:] *= torch.stack([agreement(one, estimates[0]) for one in estimates[1:]], 1)
-    return (weights / weights.sum(1, keepdim=True)).clamp(min=LEAST), estimates[0].clipped
+    return (weights / weights.sum(1, keepdim=True)).clamp(min=LEAST_VALIDITY), estimates[0].clipped
 
 
 class CoarseFusion(nn.Module):

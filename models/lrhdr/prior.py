@@ -5,9 +5,8 @@ from dataclasses import replace
 import torch
 
 from ...hdr.exposure import to_ldr
-from ...hdr.sensor import Measurement, agreement, clipping_code, clips, measured
+from ...hdr.sensor import LEAST_VALIDITY, Measurement, agreement, clipping_code, clips, measured
 
-LEAST = 1e-3  # validity that every candidate keeps: where none is certain, they still differ in noise and clipping
 MODEST = 0.5  # vote of all candidates without exposure together, beside 1 for those with one
 SMALLEST = 1e-9  # share of the vote that logits are taken of
 
@@ -44,7 +43,7 @@ def prior_votes(radiance, validity, exposures, reference: Reference | None = Non
     captured = None if reference is None else captured_at(*reference)
     precise, believed = [], []
     for k in range(radiance.shape[1]):
-        estimate, belief = captured_at(radiance[:, k], taken[:, k]), validity[:, k].clamp(min=LEAST)
+        estimate, belief = captured_at(radiance[:, k], taken[:, k]), validity[:, k].clamp(min=LEAST_VALIDITY)
         precise.append(estimate.precision)
         if captured is not None:
             spread = torch.where(column(known[:, k]), estimate.variance, captured.variance)
