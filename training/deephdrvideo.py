@@ -4,6 +4,7 @@ from dataclasses import asdict, replace
 from functools import partial
 
 import torch
+import torch.nn.functional as F
 from torch import nn
 
 from ..hdr.sequence import ExposureSequence
@@ -36,7 +37,7 @@ def exact_flow_loss(flows: torch.Tensor, batch: dict[str, torch.Tensor], chosen=
     """Of flows (B,K,2,h,w), in pixels of the frame whatever their grid, to those of the middle frame's neighbours that are
     `chosen`."""
     exact, hidden = (batch[name][:, chosen].flatten(0, 1) for name in ("flows", "occluded"))
-    flows = torch.nn.functional.interpolate(flows.flatten(0, 1), exact.shape[-2:], mode="bilinear")
+    flows = F.interpolate(flows.flatten(0, 1), exact.shape[-2:], mode="bilinear")
     return flow_loss(flows, exact, flow_weight(exact, hidden))
 
 

@@ -15,6 +15,11 @@ LADDERS = {2: (1.0, 8.0), 3: (1.0, 4.0, 16.0), 4: (1.0, 2.0, 4.0, 16.0)}
 PERIODS = pytest.mark.parametrize("period", [2, 3, 4])
 
 
+@pytest.fixture(autouse=True)
+def seed():
+    torch.manual_seed(0)
+
+
 def inputs(period=2, h=32, w=48, batch=1, seed=0):
     """Codes, exposures, base flows and the confidence in them, of a random scene."""
     generator = torch.Generator().manual_seed(seed)
@@ -98,8 +103,7 @@ def test_weights_start_as_those_of_the_sensor_model_and_are_one_for_each_colour(
     after, _ = network(*given)
     changed = (after - before).abs().amax((0, 2, 3))
     assert changed[1:].max() == 0
-    with torch.no_grad():
-        shaken(network.weights)
+    network.weights.vote.bias.data[:] = torch.randn(12)
     assert ((network(*given)[0] - before).abs().amax((0, 2, 3)) > 1e-4).all()
 
 
