@@ -22,7 +22,7 @@ from .tpa import TemporalPriorAggregator
 from .wavelet import Bands, haar, inverse_haar
 
 MULTIPLE = 8  # of height and width
-LEAST = 1e-4  # reliability that every anchor keeps, so that the network can lift it
+LEAST = 1e-7  # reliability of any anchor: one that is wrong must not count, however precise, nor be beyond recall
 CALM = 0.25  # of the kernels: what is aligned is nearly right, and the first steps would blur it
 SEEN = 19  # planes of a frame: radiance, code values, two bands of detail, grain, exposure
 PAIR = 10  # planes of a backbone frame beside an anchor
@@ -109,7 +109,7 @@ class CollaborativeFusion(nn.Module):
         as the logit of a reliability (B,1,h,w), and what the aggregator is told (B,PAIR,h,w)."""
         far = contradiction(anchor.radiance, frame.radiance, anchor.variance, frame.variance, frame.clipped)
         apart = apart.to(far)[:, None, None, None]
-        believed = torch.logit(self.pooled(torch.exp(-0.5 * far)) / (1 + apart).square(), LEAST)
+        believed = torch.logit(self.pooled(torch.exp(-0.5 * far)) / (1 + apart).pow(3), LEAST)
         clipped = (x.float().mean(1, keepdim=True) for x in (frame.clipped, anchor.clipped))
         known = self.pooled(torch.cat((amplified(anchor.tone - frame.tone), *clipped), 1))
         precise = (anchor.precision / frame.precision).mean(1, keepdim=True).log10() / 4
