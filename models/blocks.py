@@ -40,6 +40,17 @@ def zero_conv(inputs: int, outputs: int) -> nn.Conv2d:
     return layer
 
 
+class ResidualBlock(nn.Module):
+    """Two convolutions beside a skip, which is all there is before training: (N,C,H,W)."""
+
+    def __init__(self, width: int):
+        super().__init__()
+        self.body = nn.Sequential(conv(width, width), zero_conv(width, width))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x + self.body(x)
+
+
 class DilatedBlock(nn.Module):
     """Two dilated convolutions and a skip, (N,C,H,W) -> the same."""
 

@@ -19,7 +19,7 @@ from ..hdr.frames import allocate
 from ..hdr.masks import well_exposed
 from ..hdr.sequence import ExposureSequence, LazyFrames
 from ..models.location.backbone import estimated
-from .flow import PairFlow, _flow_pair
+from .flow import PairFlow, flow_pair
 from .load import DEFAULT_FPS, image_clip, named_response
 from .networks import device_of, running
 from .normalize import normalize
@@ -136,7 +136,7 @@ def _estimate(sequence: ExposureSequence, pairs: PairFlow, network: nn.Module, t
     """The backbone at frame t, from its frames before and after: code values (H,W,3)."""
     device, size = device_of(network), sequence.size
     scale = torch.tensor([size[1] / pairs.size[1], size[0] / pairs.size[0]]).view(1, 2, 1, 1)
-    flows, sure = zip(*_flow_pair(pairs, t, before, after), strict=True)
+    flows, sure = zip(*flow_pair(pairs, t, before, after), strict=True)
     flows, sure = (
         F.interpolate(torch.cat(x), size=size, mode="bilinear", align_corners=False)[None].to(device)
         for x in ([flow * scale for flow in flows], sure)

@@ -19,7 +19,7 @@ from .losses import gradient_loss, psnr_loss
 from .lrhdr import INTERPOLATE, earlier
 from .recipe import Kept, Recipe
 from .sensor import Sensor, capture
-from .synthesis import CLEAN, DEGRADED, SyntheticClip, _draw_sensor
+from .synthesis import CLEAN, DEGRADED, SyntheticClip, draw_sensor
 
 NAME = "collaborative_fusion"  # recipe, weights and architecture
 ESTIMATED = (
@@ -40,7 +40,7 @@ class AnchoredBatches(Batches):
     def sample(self, index: int, rng: np.random.Generator) -> dict[str, torch.Tensor]:
         found = super().sample(index, rng)
         levels, truth = found["exposures"].unique(), found["hdr"].movedim(1, -1)
-        sensor = _draw_sensor(rng, len(levels), DEGRADED if rng.random() < 0.5 else CLEAN)
+        sensor = draw_sensor(rng, len(levels), DEGRADED if rng.random() < 0.5 else CLEAN)
         streams = torch.stack([filmed(truth, float(e), sensor, k, rng) for k, e in enumerate(levels)])
         clip = SyntheticClip(truth, streams, levels, len(levels), None, None)
         streams = redeveloped(clip, rng, replace(self.augmentation, gain=1.0, colours=False)).ldr

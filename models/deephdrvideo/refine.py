@@ -6,10 +6,19 @@ from torch import nn
 
 from ...hdr.masks import coarse_share, exposure_ranks
 from ...hdr.tonemap import mu_law, mu_law_inverse
-from ..blocks import GAIN, SLOPE, conv, exposure_planes, pad_to_multiple, split_reference, zero_conv
+from ..blocks import (
+    GAIN,
+    SLOPE,
+    TAPS,
+    ResidualBlock,
+    conv,
+    exposure_planes,
+    pad_to_multiple,
+    split_reference,
+    tapped,
+    zero_conv,
+)
 from ..detail import amplified, bands, grain
-from ..f2hdr.refinement import TAPS, tapped
-from ..location.bca import ResidualBlock
 from .deformable import PyramidAlignment
 
 FRAMES = 3  # whose coarse results it takes, at any period: before, reference, after
@@ -90,7 +99,7 @@ class RefineNet(nn.Module):
     - The coarse results enter in the mu-law domain and with faint detail (`models.detail`), each with its frame's mask M,
       as the authors' code has it for two exposures, and its exposure.
     - In place of the picture it gives a residual to H^c: drawn, weighed by GAIN, and taken from H^c by kernels that it
-      predicts for each pixel (`f2hdr.refinement.tapped`).
+      predicts for each pixel (`blocks.tapped`).
     """
 
     def __init__(self, widths: tuple[int, int, int], deformable: bool = True, attention: bool = True):

@@ -3,8 +3,7 @@
 import torch
 from torch import nn
 
-from ..blocks import conv
-from ..f2hdr.fusion import Context
+from ..blocks import UNet, conv
 
 
 class ContentFaithfulFusion(nn.Module):
@@ -17,7 +16,7 @@ class ContentFaithfulFusion(nn.Module):
 
     def __init__(self, features: int, told: int, width: int):
         super().__init__()
-        self.body = Context(3 * features + told, width)
+        self.body = UNet(3 * features + told, width)
         self.last = conv(width, features)
 
     def forward(

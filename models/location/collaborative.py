@@ -12,11 +12,10 @@ import torch.nn.functional as F
 from torch import nn
 
 from ...hdr.exposure import to_radiance
-from ...hdr.sensor import clipping_code, clips, contradiction, unclipped, variance
+from ...hdr.sensor import Measurement, agreement, measured
 from ...hdr.tonemap import mu_law, mu_law_inverse
-from ..blocks import GAIN, conv, exposure_planes, pad_to_multiple, start, zero_conv
+from ..blocks import GAIN, TAPS, conv, exposure_planes, pad_to_multiple, start, tapped, zero_conv
 from ..detail import amplified, bands, grain
-from ..f2hdr.refinement import TAPS, tapped
 from .cff import ContentFaithfulFusion
 from .tpa import TemporalPriorAggregator
 from .wavelet import Bands, haar, inverse_haar
@@ -45,13 +44,11 @@ class CollaborativeFusionConfig:
 
 
 class Stream(NamedTuple):
-    """A frame as all steps need it: at full size radiance, the same in the mu-law domain, its variance, and where it clips,
-    (B,3,H,W); in bands radiance and features; precision (B,3,h,w) on the grid of LL; exposure (B,)."""
+    """A frame as all steps need it: at full size what was measured, and its radiance in the mu-law domain (B,3,H,W); in
+    bands radiance and features; precision (B,3,h,w) on the grid of LL; exposure (B,)."""
 
-    radiance: torch.Tensor
+    measured: Measurement
     tone: torch.Tensor
-    variance: torch.Tensor
-    clipped: torch.Tensor
     light: Bands
     features: Bands
     precision: torch.Tensor
@@ -66,7 +63,7 @@ class CollaborativeFusion(nn.Module):
       frame clips, alpha = 1 for the backbone: before training this is the classical merge, done in the LL band.
     - The high bands, of radiance and of features, are mixed in the same shares: the paper keeps the backbone's own, but
       where it clips it has none.
-    - The head makes radiance of the features: what it draws, weighed by GAIN, and kernels (`f2hdr.refinement.tapped`) that
+    - The head makes radiance of the features: what it draws, weighed by GAIN, and kernels (`blocks.tapped`) that
       average noise away, both in the mu-law domain.
     - The network is told how many frames lie between a frame and an anchor: at 0 they are aligned.
     - Frames enter as mu-law radiance and as code values, with their faint detail and grain (`models.detail`).
@@ -96,21 +93,21 @@ class CollaborativeFusion(nn.Module):
         """Code values (B,3,H,W), H and W multiples of MULTIPLE, taken at `exposure` (B,)."""
         e = exposure.to(code)[:, None, None, None]
         radiance = to_radiance(code, e)
-        tone, spread, guarded = mu_law(radiance), variance(radiance, code, e), clipping_code(code)
-        precision = unclipped(guarded, e) / spread
+        tone, taken = mu_law(radiance), measured(radiance, code, e)
+        precision = taken.precision
         if self.config.wavelet:
             precision = -F.max_pool2d(-precision, 2)  # a block that clips anywhere is not to be believed
         seen = torch.cat((tone, code, *faint(code), exposure_planes(exposure[:, None], code)), 1)
         features = self.bands(self.project(seen))
-        return Stream(radiance, tone, spread, clips(guarded), self.bands(radiance), features, precision, exposure)
+        return Stream(taken, tone, self.bands(radiance), features, precision, exposure)
 
     def compare(self, frame: Stream, anchor: Stream, apart: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """A backbone frame and an anchor taken `apart` (B,) frames earlier or later: what the sensor model believes of it,
         as the logit of a reliability (B,1,h,w), and what the aggregator is told (B,PAIR,h,w)."""
-        far = contradiction(anchor.radiance, frame.radiance, anchor.variance, frame.variance, frame.clipped)
-        apart = apart.to(far)[:, None, None, None]
-        believed = torch.logit(self.pooled(torch.exp(-0.5 * far)) / (1 + apart).pow(3), LEAST)
-        clipped = (x.float().mean(1, keepdim=True) for x in (frame.clipped, anchor.clipped))
+        agrees = agreement(anchor.measured, frame.measured)
+        apart = apart.to(agrees)[:, None, None, None]
+        believed = torch.logit(self.pooled(agrees) / (1 + apart).pow(3), LEAST)
+        clipped = (x.float().mean(1, keepdim=True) for x in (frame.measured.clipped, anchor.measured.clipped))
         known = self.pooled(torch.cat((amplified(anchor.tone - frame.tone), *clipped), 1))
         precise = (anchor.precision / frame.precision).mean(1, keepdim=True).log10() / 4
         away = (apart / (1 + apart)).expand_as(believed)
@@ -137,10 +134,10 @@ class CollaborativeFusion(nn.Module):
         shares = weights / weights.sum(0)  # (1+A,B,3,h,w)
         merged = self.joined(*(mixed(shares, [s.light[k] for s in streams]) for k in (0, 1))).clamp(min=0)
         # A pixel that clips still says that the truth is not darker.
-        merged = torch.where(frame.clipped, torch.maximum(merged, frame.radiance), merged)
+        merged = torch.where(frame.measured.clipped, torch.maximum(merged, frame.measured.radiance), merged)
 
         picture, shares = mu_law(merged), shares.mean(2, keepdim=True)
-        beside = (picture, amplified(picture - frame.tone), frame.clipped.float().mean(1, keepdim=True))
+        beside = (picture, amplified(picture - frame.tone), frame.measured.clipped.float().mean(1, keepdim=True))
         told = torch.cat((self.pooled(torch.cat(beside, 1)), shares[0]), 1)
         x = frame.features[0]
         y = self.fusion(x, *(gathered(frame, anchors, alphas, sign).to(x) for sign in (-1, 1)), told)

@@ -14,9 +14,21 @@ from torch import nn
 from ...hdr.boxes import box_mean
 from ...hdr.tonemap import mu_law, mu_law_inverse
 from ...hdr.warp import warp
-from ..blocks import GAIN, SLOPE, TAPS, conv, pad_to_multiple, start, tapped, twice, warp_each, zero_conv
+from ..blocks import (
+    GAIN,
+    SLOPE,
+    TAPS,
+    ResidualBlock,
+    conv,
+    pad_to_multiple,
+    start,
+    tapped,
+    twice,
+    warp_each,
+    zero_conv,
+)
 from ..detail import FAINT, amplified, bands, grain
-from .bca import ContextAggregation, ResidualBlock
+from .bca import ContextAggregation
 from .rwkv import RWKVBlock
 
 MULTIPLE = 8  # of height and width, for the long-range grid

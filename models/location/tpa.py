@@ -4,8 +4,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from ..blocks import SLOPE, conv, zero_conv
-from .bca import FADE, ResidualBlock
+from ..blocks import SLOPE, ResidualBlock, conv, zero_conv
+from .bca import FADE
 
 SCALE = 2  # its own grid, to that of the features
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from hdrweave.hdr.exposure import to_ldr, to_radiance
-from hdrweave.hdr.sensor import clipping_code, contradiction, unclipped, variance
+from hdrweave.hdr.sensor import agreement, measured
 from hdrweave.hdr.tonemap import mu_law
 from hdrweave.models.location.collaborative import LEAST, CollaborativeFusion, CollaborativeFusionConfig
 from hdrweave.models.location.tpa import TemporalPriorAggregator
@@ -89,20 +89,18 @@ def test_it_starts_as_the_classical_merge(aggregator):
     assert (mu_law(out["hdr"]) - mu_law(out["merged"])).abs().max() < 1e-5
 
     def known(code, e):
-        light = to_radiance(code, e)
-        return light, variance(light, code, e), unclipped(clipping_code(code), torch.tensor(e).view(1, 1, 1, 1))
+        return measured(to_radiance(code, e), code, torch.tensor(e).view(1, 1, 1, 1))
 
     for t in range(2):
-        light, spread, sound = known(backbone[:, t], 4.0)
-        clipped = clipping_code(backbone[:, t]) >= 0.97 - 0.025
-        weights, total = [sound / spread], [light]
+        own = known(backbone[:, t], 4.0)
+        weights, total = [own.precision], [own.radiance]
         for a, e in enumerate((1.0, 16.0)):
-            other, theirs, good = known(anchors[:, a], e)
-            alpha = torch.exp(-0.5 * contradiction(other, light, theirs, spread, clipped)) / (1 + abs(t - a)) ** 3
-            weights.append(good / theirs * alpha.clamp(LEAST, 1 - LEAST))
-            total.append(other)
+            other = known(anchors[:, a], e)
+            alpha = agreement(other, own) / (1 + abs(t - a)) ** 3
+            weights.append(other.precision * alpha.clamp(LEAST, 1 - LEAST))
+            total.append(other.radiance)
         merged = sum(w * x for w, x in zip(weights, total, strict=True)) / sum(weights)
-        merged = torch.where(clipped, torch.maximum(merged, light), merged)
+        merged = torch.where(own.clipped, torch.maximum(merged, own.radiance), merged)
         torch.testing.assert_close(out["merged"][:, t], merged, atol=1e-5, rtol=1e-3)
         torch.testing.assert_close(out["share"][:, t], 1 - (weights[0] / sum(weights)).mean(1, True), atol=1e-4, rtol=0)
 
