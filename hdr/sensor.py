@@ -1,8 +1,13 @@
 """How far a captured pixel can be believed: the sensor model behind every merge. Tensors have channels first.
 
-An estimate of radiance H, taken at exposure e, has the variance (read^2 + shot e H + quantisation^2) / e^2 (Hasinoff et al.
-2010); where it clips, or contradicts the reference beyond what both variances allow, it counts for nothing.
+Every estimate of a pixel's radiance H, taken at exposure e, gets the weight  w = s v g / var  with
+  s    well-exposedness: falls to 0 where the frame clips
+  v    validity: how far what brought it here is believed, which is the caller's to say
+  var  its variance  (read^2 + shot e H + quantisation^2) / e^2  (Hasinoff et al. 2010)
+  g    agreement: falls to 0 where it contradicts the reference beyond what both variances allow
 """
+
+from dataclasses import dataclass
 
 import torch
 
@@ -15,6 +20,8 @@ QUANTISATION = 0.5 / 255  # standard deviation of a code value
 MODEL_ERROR = 0.04  # relative error that response, white balance and sub-pixel warping leave between two exposures
 CLIP_ROLLOFF = 0.05  # code values over which well-exposedness falls from 1 to 0 below the threshold
 HIGHLIGHT_THRESHOLD = 0.97  # code value from which a frame counts as clipped
+LEAST_VALIDITY = 1e-3  # that every estimate keeps: where none is certain, they still differ in noise and clipping
+FARTHEST = 60.0  # contradiction beyond which nothing is believed less: where all contradict, they still differ in noise
 
 
 def variance(radiance: torch.Tensor, code: torch.Tensor, exposure) -> torch.Tensor:
@@ -48,12 +55,40 @@ def unclipped(code: torch.Tensor, exposure, threshold: float = HIGHLIGHT_THRESHO
     return torch.maximum(((threshold - brightest) / CLIP_ROLLOFF).clamp(0, 1), 1e-3 / exposure**4)
 
 
-def contradiction(candidate, reference, var_candidate, var_reference, clipped) -> torch.Tensor:
-    """Squared distance of candidate and reference (N,3,H,W) in units of what both variances allow: (N,1,H,W).
+@dataclass(frozen=True)
+class Measurement:
+    """Radiance (N,3,H,W) and what the sensor model makes of it: its variance, same shape; how well exposed it is (N,1,H,W),
+    0 … 1; where it clips, bool (N,3,H,W). An estimate that no camera took is sound and clips nowhere."""
 
-    Where the reference clips it still says something: the truth is not below its clipping level.
+    radiance: torch.Tensor
+    variance: torch.Tensor
+    sound: torch.Tensor | float = 1.0
+    clipped: torch.Tensor | bool = False
+
+    @property
+    def precision(self) -> torch.Tensor:
+        """s / var of the weight, (N,3,H,W)."""
+        return self.sound / self.variance
+
+
+def measured(
+    radiance: torch.Tensor, code: torch.Tensor, exposure, threshold: float = HIGHLIGHT_THRESHOLD
+) -> Measurement:
+    """Radiance (N,3,H,W), captured as the code values `code`, in the eyes of the sensor model. exposure: of a shape that
+    broadcasts to it."""
+    highest = clipping_code(code)
+    sound, clipped = unclipped(highest, exposure, threshold), clips(highest, threshold)
+    return Measurement(radiance, variance(radiance, code, exposure), sound, clipped)
+
+
+def agreement(estimate: Measurement, reference: Measurement, strictness: float = 1.0) -> torch.Tensor:
+    """g of the weight, (N,1,H,W) in (0,1]: how far an estimate agrees with what was captured at its place.
+
+    Where the reference clips it still says something: the truth is not below its clipping level. strictness: 0 believes
+    all, 1 goes by the variances.
     """
-    difference = candidate - reference
-    difference = torch.where(clipped, difference.clamp(max=0), difference)
-    allowed = var_candidate + var_reference + (MODEL_ERROR * reference) ** 2
-    return box_mean((difference**2 / allowed).mean(1, keepdim=True), 3)
+    difference = estimate.radiance - reference.radiance
+    difference = torch.where(reference.clipped, difference.clamp(max=0), difference)
+    allowed = estimate.variance + reference.variance + (MODEL_ERROR * reference.radiance) ** 2
+    far = box_mean((difference**2 / allowed).mean(1, keepdim=True), 3)
+    return torch.exp(-0.5 * (strictness * far).clamp(max=FARTHEST))

@@ -1,4 +1,5 @@
-"""What the networks share: convolution with activation, padding to a multiple, exposures as input planes, warping."""
+"""What the networks share: layers, a block and a U-Net of them; padding to a multiple, exposures as input planes, warping,
+kernels of each pixel's own."""
 
 import torch
 import torch.nn.functional as F
@@ -8,6 +9,9 @@ from ..hdr.warp import warp
 
 SLOPE = 0.1  # of a negative activation
 GAIN = 0.05  # of residual branches that start at 0, see `zero_conv`
+# Of the kernels, in pixels.
+TAPS = [(s * y, s * x) for s in (1, 2, 4) for y in (-1, 0, 1) for x in (-1, 0, 1) if x or y]
+REACH = 4  # pixels, of the farthest tap
 
 
 def conv(inputs: int, outputs: int, size: int = 3, dilation: int = 1, groups: int = 1) -> nn.Sequential:
@@ -16,6 +20,11 @@ def conv(inputs: int, outputs: int, size: int = 3, dilation: int = 1, groups: in
     return nn.Sequential(
         nn.Conv2d(inputs, outputs, size, padding=padding, dilation=dilation, groups=groups), nn.LeakyReLU(SLOPE)
     )
+
+
+def down(inputs: int, outputs: int) -> nn.Sequential:
+    """(N,inputs,H,W), H and W even, to (N,outputs,H/2,W/2)."""
+    return nn.Sequential(nn.Conv2d(inputs, outputs, 3, 2, 1), nn.LeakyReLU(SLOPE), conv(outputs, outputs))
 
 
 def zero_conv(inputs: int, outputs: int) -> nn.Conv2d:
@@ -29,6 +38,51 @@ def zero_conv(inputs: int, outputs: int) -> nn.Conv2d:
     nn.init.zeros_(layer.weight)
     nn.init.zeros_(layer.bias)
     return layer
+
+
+class ResidualBlock(nn.Module):
+    """Two convolutions beside a skip, which is all there is before training: (N,C,H,W)."""
+
+    def __init__(self, width: int):
+        super().__init__()
+        self.body = nn.Sequential(conv(width, width), zero_conv(width, width))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x + self.body(x)
+
+
+class DilatedBlock(nn.Module):
+    """Two dilated convolutions and a skip, (N,C,H,W) -> the same."""
+
+    def __init__(self, width: int, dilation: int):
+        super().__init__()
+        self.first = conv(width, width, dilation=dilation)
+        self.second = nn.Conv2d(width, width, 3, padding=dilation, dilation=dilation)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return F.leaky_relu(x + self.second(self.first(x)), SLOPE)
+
+
+class UNet(nn.Module):
+    """Widths w, 2w, 3w at 1/2, 1/4, 1/8 of the frame: (B,inputs,H/2,W/2) -> (B,w,H/2,W/2). No batch norm: the absolute
+    level of a radiance says something here, and training and inference compute the same."""
+
+    def __init__(self, inputs: int, width: int):
+        super().__init__()
+
+        def up(inputs, outputs):
+            return nn.Sequential(conv(inputs, outputs, 1), nn.Upsample(scale_factor=2, mode="bilinear"))
+
+        one, two, three = width, 2 * width, 3 * width
+        self.at_half, self.at_quarter, self.at_eighth = conv(inputs, one), down(one, two), down(two, three)
+        self.up_quarter, self.mix_quarter = up(three, two), conv(2 * two, two)
+        self.up_half, self.mix_half = up(two, one), conv(2 * one, one)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        half = self.at_half(x)
+        quarter = self.at_quarter(half)
+        quarter = self.mix_quarter(torch.cat((self.up_quarter(self.at_eighth(quarter)), quarter), 1))
+        return self.mix_half(torch.cat((self.up_half(quarter), half), 1))
 
 
 def start(network: nn.Module) -> None:
@@ -51,6 +105,11 @@ def pad_to_multiple(x: torch.Tensor, multiple: int) -> torch.Tensor:
     return F.pad(x, (0, -w % multiple, 0, -h % multiple), mode="replicate")
 
 
+def twice(x: torch.Tensor) -> torch.Tensor:
+    """(N,C,H,W) enlarged to (N,C,2H,2W)."""
+    return F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)
+
+
 def exposure_planes(exposures: torch.Tensor, image: torch.Tensor) -> torch.Tensor:
     """Relative exposures (N,M) as constant planes (N,M,H,W) of `image`'s size: log2(e)/4, so that four stops are 1."""
     planes = exposures.to(image).log2() / 4
@@ -69,3 +128,17 @@ def warp_each(images: torch.Tensor, flows: torch.Tensor, mode: str = "bilinear")
     Float32 whatever autocast says: the sampling grid needs it.
     """
     return warp(images.flatten(0, 1).float(), flows.flatten(0, 1).float(), mode=mode).unflatten(0, images.shape[:2])
+
+
+def tapped(picture: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
+    """A residual by kernels of its own at every pixel: sum over TAPS of weight times (picture there - picture here) / 2.
+
+    picture (B,3,H,W), weights (B,len(TAPS),H,W) -> (B,3,H,W). Positive weights smooth, negative ones sharpen.
+    """
+    h, w = picture.shape[-2:]
+    around = F.pad(picture, (REACH,) * 4, mode="replicate")
+    total = torch.zeros_like(picture)
+    for k, (dy, dx) in enumerate(TAPS):
+        there = around[..., REACH + dy : REACH + dy + h, REACH + dx : REACH + dx + w]
+        total = total + weights[:, k : k + 1] * (there - picture)
+    return total / 2

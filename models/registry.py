@@ -61,6 +61,18 @@ def _sequence_refinement(**parameters) -> nn.Module:
     return SequenceRefinement(SequenceRefinementConfig(**parameters))
 
 
+def _deephdrvideo(**parameters) -> nn.Module:
+    from .deephdrvideo.system import DeepHDRVideo, DeepHDRVideoConfig
+
+    return DeepHDRVideo(DeepHDRVideoConfig(**parameters))
+
+
+def _collaborative_fusion(**parameters) -> nn.Module:
+    from .location.collaborative import CollaborativeFusion, CollaborativeFusionConfig
+
+    return CollaborativeFusion(CollaborativeFusionConfig(**parameters))
+
+
 # What a weights file can name: constructors called with the parameters of its metadata. Imports inside, so that
 # listing networks loads none of them.
 ARCHITECTURES: dict[str, Callable[..., nn.Module]] = {
@@ -71,6 +83,8 @@ ARCHITECTURES: dict[str, Callable[..., nn.Module]] = {
     "accr": _accr,
     "sparse_fusion": _sparse_fusion,
     "sequence_refinement": _sequence_refinement,
+    "deephdrvideo": _deephdrvideo,
+    "collaborative_fusion": _collaborative_fusion,
 }
 
 

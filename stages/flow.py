@@ -120,7 +120,7 @@ def _mismatch(pairs: PairFlow, t: int, n: int, other: int, to_n: torch.Tensor, t
     return box_mean(cost, 9)
 
 
-def _flow_pair(pairs: PairFlow, t: int, n: int, other: int) -> tuple[tuple[torch.Tensor, torch.Tensor], ...]:
+def flow_pair(pairs: PairFlow, t: int, n: int, other: int) -> tuple[tuple[torch.Tensor, torch.Tensor], ...]:
     """Flow (1,2,h,w) and confidence (1,1,h,w) from reference t to the neighbours n and other, one period apart.
 
     Direct flow and bridge compete where both exist: each pixel goes to the one that explains the frames better.
@@ -171,7 +171,7 @@ def estimate_flow(
         for offset in range(1, sequence.period):
             both = (offset, offset - sequence.period)  # after and before the reference, same exposure
             others = tuple(sequence.neighbour(t, o) for o in both)
-            found = _flow_pair(pairs, t, *others)
+            found = flow_pair(pairs, t, *others)
             if network is not None:
                 found = _corrected(network, pairs, t, others, found)
             for o, (full, sure) in zip(both, found, strict=True):

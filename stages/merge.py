@@ -1,12 +1,8 @@
 """Weighted Merge: noise-optimal merging of candidates with the reference, with ghost rejection. No learned weights.
 
-Every estimate i of a pixel's radiance, taken at exposure e_i, gets the weight  w_i = s_i v_i g_i / var_i  with
-  s_i    well-exposedness: falls to 0 where the frame clips
-  v_i    validity: the confidence of the flow that brought it here
-  var_i  its variance by the sensor model  var = (read^2 + shot e H + quantisation^2) / e^2  (Hasinoff et al. 2010)
-  g_i    ghost rejection: falls to 0 where the estimate contradicts the reference beyond what both variances allow. Where the
-         reference clips it still says something: the truth is not below its clipping level.
-The reference itself is always in the sum, so nothing else is needed where everything was rejected.
+Every estimate of a pixel's radiance gets the weight that the sensor model gives it (`hdr.sensor`); its validity is the
+confidence of the flow that brought it here. The reference itself is always in the sum, so nothing else is needed where
+everything was rejected.
 """
 
 from dataclasses import dataclass, replace
@@ -16,13 +12,12 @@ import torch
 
 from ..hdr.exposure import to_ldr
 from ..hdr.frames import allocate
-from ..hdr.sensor import HIGHLIGHT_THRESHOLD, clipping_code, clips, contradiction, unclipped, variance
+from ..hdr.sensor import HIGHLIGHT_THRESHOLD, LEAST_VALIDITY, Measurement, agreement, measured
 from ..hdr.sequence import CandidateSet, ExposureSequence
 from .run import Progress, quiet, windows
 
 BAND = 64  # rows that are merged at once, so that all of it stays in the processor's cache
 MARGIN = 3  # rows around them that the filters of `hdr.sensor` look at
-LEAST_VALIDITY = 1e-3  # where nothing is certain, an estimate that contradicts nothing is better than a clipped one
 
 
 @dataclass(frozen=True)
@@ -106,28 +101,25 @@ def _merge_window(sequence, candidates, settings, levels, window, device) -> tor
     return torch.cat(bands, 2).movedim(1, -1)
 
 
+def _measured(taken: Estimate, threshold: float) -> Measurement:
+    """By the exposure as it was declared, and then at the one that its gain makes of it."""
+    found = measured(taken.radiance, to_ldr(taken.radiance, taken.exposure), taken.exposure, threshold)
+    return replace(found, radiance=found.radiance * taken.gain, variance=found.variance * taken.gain**2)
+
+
 def _merge(captured: Estimate, others: list[Estimate], settings: MergeSettings) -> torch.Tensor:
     """Merged radiance (n,3,h,w)."""
-    threshold = settings.highlight_threshold
-    code = to_ldr(captured.radiance, captured.exposure)
-    reference = captured.radiance * captured.gain
-    var_ref = variance(captured.radiance, code, captured.exposure) * captured.gain**2
-    code = clipping_code(code)
-    clipped = clips(code, threshold)
-    weight = unclipped(code, captured.exposure, threshold) / var_ref
-    total, norm = weight * reference, weight
+    reference = _measured(captured, settings.highlight_threshold)
+    weight = reference.precision
+    total, norm = weight * reference.radiance, weight
     for other in others:
-        radiance = other.radiance
         if other.exposure is None:
-            sound, var = 1.0, var_ref * 0.25
+            estimate = Measurement(other.radiance, reference.variance * 0.25)
         else:
-            code = to_ldr(radiance, other.exposure)
-            sound = unclipped(clipping_code(code), other.exposure, threshold)
-            var = variance(radiance, code, other.exposure) * other.gain**2
-            radiance = radiance * other.gain
-        far = contradiction(radiance, reference, var, var_ref, clipped) * settings.ghost_rejection
-        weight = sound * other.validity.clamp(min=LEAST_VALIDITY) * torch.exp(-0.5 * far) / var
-        total, norm = total + weight * radiance, norm + weight
+            estimate = _measured(other, settings.highlight_threshold)
+        validity = other.validity.clamp(min=LEAST_VALIDITY)
+        weight = estimate.precision * (validity * agreement(estimate, reference, settings.ghost_rejection))
+        total, norm = total + weight * estimate.radiance, norm + weight
     merged = total / norm
-    merged = torch.where(clipped, torch.maximum(merged, reference), merged)
-    return torch.lerp(reference, merged, settings.blend)
+    merged = torch.where(reference.clipped, torch.maximum(merged, reference.radiance), merged)
+    return torch.lerp(reference.radiance, merged, settings.blend)

@@ -21,12 +21,21 @@ COLOURS = list(permutations(range(3)))
 @dataclass(frozen=True)
 class Window:
     """What a network sees of a clip. frames: in a row, the middle one is the reference. pairs: (a, b), frames of the
-    window between which exact flow is wanted, from a to b. base: the estimated flow from the reference to all others is
-    wanted too (`training.base_flow`)."""
+    window between which exact flow is wanted, from a to b. base: the estimated flow from the reference to its neighbours,
+    period - 1 on either side, is wanted too (`training.base_flow`). beside: frames on either side of the reference from
+    which it is wanted as well."""
 
     frames: int
     pairs: tuple[tuple[int, int], ...] = ()
     base: bool = False
+    beside: int = 0
+
+
+def from_the_middle(period: int) -> Window:
+    """All frames of other exposure around the middle one, exact flow to each, and the estimated one."""
+    frames = 2 * period - 1
+    middle = frames // 2
+    return Window(frames, tuple((middle, k) for k in range(frames) if k != middle), base=True)
 
 
 @dataclass(frozen=True)
@@ -41,7 +50,7 @@ class Augmentation:
     noise: tuple[float, float] | None = None
     turns: bool = True
     colours: bool = True
-    dark: float = 1.5 / 255
+    dark: float = 2 / 255
 
 
 class Batches:
@@ -49,8 +58,9 @@ class Batches:
 
     ldr (B,T,3,H,W) code values, gamma 2.2; hdr (B,T,3,H,W) true radiance; exposures (B,T), relative, shortest 1; flows
     (B,P,2,H,W) exact, in pixels, one for each pair of the window; occluded (B,P,1,H,W) bool, hidden in frame b or
-    outside of the crop; period, a number: clips of a batch have the same; with `Window.base` also base (B,T-1,2,H,W),
-    the estimated flow from the middle frame to the others, and confidence (B,T-1,1,H,W) in it.
+    outside of the crop; period, a number: clips of a batch have the same; with `Window.base` also base (B,K,2,H,W),
+    the estimated flow from the middle frame to its neighbours, with `Window.beside` from the frames around the middle,
+    one after the other, to theirs, and confidence (B,K,1,H,W) in it.
 
     windows: by period, for instance {2: Window(3), 3: Window(5)}; clips of other periods are left out. The chance of a
     period is its share of the clips. crop: (height, width). Raises ValueError when no clip is long and large enough.
@@ -120,8 +130,9 @@ class Batches:
         height, width = self.crop
         base = {}
         if window.base:
-            reference = start + window.frames // 2 - period + 1
-            base = turned_flow(*self._base.read(index, reference, *view[:2]), size, backwards, *view)
+            first = start + window.frames // 2 - period + 1 - window.beside
+            read = [self._base.read(index, first + k, *view[:2]) for k in range(2 * window.beside + 1)]
+            base = turned_flow(*map(torch.cat, zip(*read, strict=True)), size, backwards, *view)
         return {
             **base,
             "ldr": clip.ldr.movedim(-1, 1),
@@ -220,7 +231,7 @@ def redeveloped(clip: SyntheticClip, rng, augmentation: Augmentation) -> Synthet
         gain = augmentation.gain ** rng.random()
         hdr, ldr = (hdr * gain).clamp(max=1), (ldr * gain ** (1 / GAMMA)).clamp(max=1)
     if augmentation.dark and rng.random() < 2 / 3:
-        error = augmentation.dark * rng.lognormal(0, 0.8) * (rng.normal(-0.7, 1) + rng.normal(0, 0.7, 3))
+        error = augmentation.dark * rng.lognormal(0, 1) * (rng.normal(-0.7, 1) + rng.normal(0, 0.7, 3))
         reach = rng.uniform(0.04, 0.12)
         ldr = (ldr + torch.from_numpy(error).float() * torch.exp(-ldr / reach)).clamp(0, 1)
     if augmentation.noise:

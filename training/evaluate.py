@@ -130,6 +130,13 @@ def finite(value):
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
+def write_report(path: Path, report: dict) -> None:
+    """All figures as JSON; the folder is made."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with atomic_path(path) as temporary:
+        temporary.write_text(json.dumps(finite(report), indent=1))
+
+
 def validation_set(scenes) -> Path:
     """The folder of the pack's own validation set, made from the panoramas in `scenes` when it does not exist yet."""
     if not VALIDATION.is_dir():
@@ -179,12 +186,10 @@ def main() -> None:
     except (ValueError, OSError) as error:
         parser.error(str(error))
     print("\n" + tables(report))
-    for path in filter(None, (arguments.json, arguments.sheet)):
-        path.parent.mkdir(parents=True, exist_ok=True)
     if arguments.json:
-        with atomic_path(arguments.json) as path:
-            path.write_text(json.dumps(finite(report), indent=1))
+        write_report(arguments.json, report)
     if arguments.sheet and crops:
+        arguments.sheet.parent.mkdir(parents=True, exist_ok=True)
         picture = crops_picture(crops).mul(255).round().byte().numpy()
         with atomic_path(arguments.sheet) as path:
             cv2().imwrite(str(path), picture[..., ::-1])

@@ -7,7 +7,6 @@ every frame and neighbour, averaged.
 """
 
 import argparse
-import json
 import math
 from collections import defaultdict
 from collections.abc import Callable
@@ -16,7 +15,6 @@ from pathlib import Path
 import torch
 import torch.nn.functional as F
 
-from ..hdr.atomic import atomic_path
 from ..hdr.boxes import box_mean
 from ..hdr.cv import cv2
 from ..hdr.exposure import luma
@@ -29,7 +27,7 @@ from ..models import registry
 from ..stages.flow import PRESETS, PairFlow, estimate_flow
 from ..stages.normalize import normalize
 from .clips import EvaluationClip, read_clip
-from .evaluate import clip_folders, finite
+from .evaluate import clip_folders, write_report
 from .evaluate_view import aligned
 from .flow import RIGHT
 from .judge import inner_frames, means
@@ -192,9 +190,7 @@ def main() -> None:
         parser.error(str(error))
     print("\n" + table(report))
     if arguments.json:
-        arguments.json.parent.mkdir(parents=True, exist_ok=True)
-        with atomic_path(arguments.json) as path:
-            path.write_text(json.dumps(finite(report), indent=1))
+        write_report(arguments.json, report)
 
 
 if __name__ == "__main__":

@@ -11,18 +11,11 @@ from ..models.f2hdr.system import F2HDR, F2HDRConfig
 from ..stages.f2hdr import Neighbourhood
 from ..stages.flow import estimate_flow
 from ..stages.networks import running
-from .data import Window
+from .data import from_the_middle
 from .losses import flow_loss, flow_weight, psnr_loss
 from .recipe import Kept, Recipe
 
 FLOW_SHARE = 0.05  # of the flow loss, in pixels, beside natural logarithms of errors
-
-
-def window(period: int) -> Window:
-    """All frames of other exposure around the middle one, exact flow to each, and the estimated one."""
-    frames = 2 * period - 1
-    middle = frames // 2
-    return Window(frames, tuple((middle, k) for k in range(frames) if k != middle), base=True)
 
 
 def loss(network: nn.Module, batch: dict[str, torch.Tensor]) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
@@ -46,7 +39,7 @@ def recipe(**parts: bool) -> Recipe:
         name="f2hdr",
         build=partial(F2HDR, config),
         loss=loss,
-        windows={period: window(period) for period in (2, 3)},
+        windows={period: from_the_middle(period) for period in (2, 3)},
         kept=(Kept("f2hdr", "f2hdr", asdict(config)),),
         batch=4,
         rate=1e-3,

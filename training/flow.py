@@ -9,7 +9,7 @@ from torch import nn
 from ..hdr.warp import inside
 from ..models.flow.correlation import radius_of, shifts
 from ..models.flow.network import FlowConfig, FlowNetwork
-from .data import Window
+from .data import from_the_middle
 from .losses import end_point_error, flow_loss, flow_weight, warping_loss, weighted_mean
 from .recipe import Kept, Recipe
 
@@ -20,13 +20,6 @@ POWER = 0.5  # of the error: a tenth of a pixel too much weighs nearly as much n
 WARPING_SHARE, MATCHING_SHARE, CONFIDENCE_SHARE = 10.0, 0.2, 0.5  # beside the root of the error in pixels
 BLIND = 0.2  # share of the pairs that get no start flow
 RIGHT = 0.75  # pixels: an error up to which a flow counts as right
-
-
-def window(period: int) -> Window:
-    """From the middle frame to all frames of other exposure around it, in both directions of time."""
-    frames = 2 * period - 1
-    middle = frames // 2
-    return Window(frames, tuple((middle, k) for k in range(frames) if k != middle), base=True)
 
 
 def pairs(batch: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
@@ -130,7 +123,7 @@ def recipe() -> Recipe:
         name="base_flow",
         build=lambda: FlowNetwork(config),
         loss=loss,
-        windows={period: window(period) for period in (2, 3)},
+        windows={period: from_the_middle(period) for period in (2, 3)},
         kept=(Kept("base_flow", "flow", asdict(config)),),
         crop=(CROP, CROP),
         batch=4,

@@ -7,7 +7,6 @@ what chance does at this budget.
 """
 
 import argparse
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -19,7 +18,7 @@ from torch import nn
 from ..hdr.cv import cv2
 from ..hdr.sequence import ExposureSequence
 from . import f2hdr
-from .evaluate import clip_folders, evaluate, finite, validation_set
+from .evaluate import clip_folders, evaluate, validation_set, write_report
 from .evaluate_view import tables
 from .methods import Method
 from .recipe import Recipe
@@ -89,7 +88,7 @@ def main() -> None:
         parser.error(str(error))
     report, _ = evaluate(folders, methods)
     print("\n" + tables(report))
-    (arguments.out / "result.json").write_text(json.dumps(finite(report), indent=1))
+    write_report(arguments.out / "result.json", report)
 
 
 if __name__ == "__main__":

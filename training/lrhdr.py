@@ -26,7 +26,7 @@ from .losses import gradient_loss, mu_l1, psnr_loss, vote_loss, vote_oracle
 from .recipe import Kept, Recipe
 
 INTERPOLATE, MAP, VOTE = "interpolate", "accr", "sparse_fusion"  # recipes, weights and architectures
-COARSE = "f2hdr"  # weights whose coarse fusion is a candidate too
+F2HDR = "f2hdr"  # weights whose result is a candidate too
 ETA = 0.7  # weight of streams that are not the reference: L_ACCR
 GRADIENT = 0.01  # of L_grad in it
 VOTE_SHARE = 0.5  # of L_vote
@@ -193,10 +193,10 @@ def candidates(batch: dict[str, torch.Tensor]) -> tuple[Estimates, tuple[torch.T
     given = reference.radiance[:, 0], reference.exposures[:, 0]
     between = interpolated(batch)
     sets = [reference, warped, plain, between, merged(joined(reference, warped), given)]
-    mapper, coarse = (earlier(name, reference.radiance.device) for name in (MAP, COARSE))
-    if coarse is not None:
-        seen = batch["ldr"], batch["exposures"]
-        sets.append(result(coarse.fuse(*seen, coarse.adapt(*seen, batch["base"]), batch["confidence"])))
+    mapper, f2hdr = (earlier(name, reference.radiance.device) for name in (MAP, F2HDR))
+    if f2hdr is not None:
+        given_to_it = (batch[name] for name in ("ldr", "exposures", "base", "confidence"))
+        sets.append(result(f2hdr(*given_to_it)["refined"]))
     if mapper is not None:
         streams = joined(reference, warped, between)
         mapped = mapper(streams.radiance, streams.exposures, streams.validity)

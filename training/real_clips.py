@@ -1,6 +1,6 @@
 """Methods on real alternating clips: contact sheets to look at, side by side, and flicker and recovery in figures.
 
-python -m hdrweave.training.real_clips --data DIR --out DIR     (DIR/*/*.mp4, one pattern of exposures a folder)
+python -m hdrweave.training.real_clips --data DIR --out DIR     (DIR/alternating_*/*.mp4, one pattern a folder)
 """
 
 import argparse
@@ -21,7 +21,7 @@ from .methods import chosen_methods
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--data", type=Path, required=True, help="folder whose subfolders hold the clips")
+    parser.add_argument("--data", type=Path, required=True, help="folder whose alternating_* folders hold the clips")
     parser.add_argument("--out", type=Path, required=True, help="folder for the contact sheets")
     parser.add_argument("--methods", default="reference,classical,f2hdr", help="names with commas between, or all")
     parser.add_argument("--frames", type=int, default=0, help="frames to take of each clip, 0 = all")

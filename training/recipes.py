@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from . import f2hdr, fgma, flow, lrhdr, sequence
+from . import deephdrvideo, f2hdr, fgma, flow, location, lrhdr, sequence
 from .recipe import Recipe
 
 RECIPES: dict[str, Callable[[], Recipe]] = {
@@ -13,6 +13,9 @@ RECIPES: dict[str, Callable[[], Recipe]] = {
     "accr": lrhdr.accr,
     "sparse_fusion": lrhdr.sparse_fusion,
     "sequence_refinement": sequence.recipe,
+    "deephdrvideo_coarse": deephdrvideo.coarse,
+    "deephdrvideo": deephdrvideo.recipe,
+    "collaborative_fusion": location.recipe,
 }
 
 

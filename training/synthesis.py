@@ -142,7 +142,7 @@ def make_clip(
     rendered = [render(layers, t, size, blur) for t in times]
     light = np.stack([frame for frame, _ in rendered])
     white = _meter(light, exposures[-1], metering, settings)
-    sensor = _draw_sensor(noise, len(exposures), settings)
+    sensor = draw_sensor(noise, len(exposures), settings)
     shutter = noise.uniform(*settings.shutter) / exposures[-1]
     ldr, used = [], []
     for index, t in enumerate(times):
@@ -199,7 +199,7 @@ def _meter(light: np.ndarray, longest: float, rng, settings: SynthesisSettings) 
     return float(np.clip(white, np.quantile(brightest, rng.uniform(0.98, 0.9995)), 2 * brightest.max()))
 
 
-def _draw_sensor(rng, period: int, settings: SynthesisSettings) -> Sensor:
+def draw_sensor(rng, period: int, settings: SynthesisSettings) -> Sensor:
     compressed = settings.quality is not None and rng.random() < 0.5
     return Sensor(
         read_noise=log_uniform(rng, *settings.read_noise),

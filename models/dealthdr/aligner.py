@@ -8,9 +8,8 @@ from torch import nn
 
 from ...hdr.exposure import match_exposure
 from ...hdr.warp import inside, pixel_grid, warp
-from ..blocks import GAIN, conv, exposure_planes, pad_to_multiple, start, zero_conv
+from ..blocks import GAIN, DilatedBlock, conv, exposure_planes, pad_to_multiple, start, zero_conv
 from ..detail import amplified, bands, grain
-from ..f2hdr.adapter import DilatedBlock
 from .fgma import FGMA, consistency
 
 CELL = 4  # pixels a side: the features' grid, and that of the mask

@@ -5,7 +5,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from ...hdr.exposure import match_exposure
-from ..blocks import GAIN, SLOPE, conv, exposure_planes, pad_to_multiple, split_reference, warp_each, zero_conv
+from ..blocks import GAIN, DilatedBlock, conv, exposure_planes, pad_to_multiple, split_reference, warp_each, zero_conv
 from ..detail import amplified
 
 LAMBDA = 20.0  # pixels: equation 3
@@ -13,18 +13,6 @@ LIMIT = 100.0  # pixels: the flow that comes out is clamped to +-LIMIT
 DILATIONS = (1, 1, 2, 4, 2, 1)
 SCALE = 4  # the network's grid
 GRID = 2  # the grid of the residual that it returns
-
-
-class DilatedBlock(nn.Module):
-    """Two dilated convolutions and a skip, (N,C,H,W) -> the same."""
-
-    def __init__(self, width: int, dilation: int):
-        super().__init__()
-        self.first = conv(width, width, dilation=dilation)
-        self.second = nn.Conv2d(width, width, 3, padding=dilation, dilation=dilation)
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return F.leaky_relu(x + self.second(self.first(x)), SLOPE)
 
 
 class FlowAdapter(nn.Module):

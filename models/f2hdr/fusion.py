@@ -5,12 +5,11 @@ import torch.nn.functional as F
 from torch import nn
 
 from ...hdr.exposure import to_radiance
-from ...hdr.sensor import clipping_code, clips, contradiction, unclipped, variance
+from ...hdr.sensor import LEAST_VALIDITY, agreement, measured
 from ...hdr.tonemap import mu_law
-from ..blocks import SLOPE, conv, exposure_planes, pad_to_multiple, zero_conv
+from ..blocks import SLOPE, UNet, conv, exposure_planes, pad_to_multiple, zero_conv
 from ..detail import amplified, bands, grain
 
-LEAST = 1e-4  # validity and prior weight that every candidate keeps, so that the network can lift it
 MULTIPLE = 8
 BLUR = 20.0  # pixels of motion while the shutter is open that count as 1
 
@@ -25,47 +24,13 @@ def sensor_prior(candidates: torch.Tensor, radiance: torch.Tensor, exposures: to
     """What the sensor model makes of the candidates before anything is learned (see `hdr.sensor`).
 
     candidates, radiance (B,M,3,H,W), the reference first; exposures (B,M); validity (B,M,1,H,W) in [0,1]. Returns
-    weights (B,M,3,H,W) that sum to 1 over M but are LEAST at least, and where the reference clips, bool (B,3,H,W).
+    weights (B,M,3,H,W) that sum to 1 over M but are LEAST_VALIDITY at least, and where the reference clips, bool (B,3,H,W).
     """
-    b, m = candidates.shape[:2]
-    e = exposures.to(radiance).flatten()[:, None, None, None]
-    code = clipping_code(candidates.flatten(0, 1))
-    clipped = clips(code).unflatten(0, (b, m))[:, 0]
-    spread = variance(radiance.flatten(0, 1), candidates.flatten(0, 1), e)
-    sound = (unclipped(code, e) / spread).unflatten(0, (b, m))
-    reference, spread = radiance[:, 0], spread.unflatten(0, (b, m))
-    far = [
-        contradiction(radiance[:, k], reference, spread[:, k], spread[:, 0], clipped) if k else torch.zeros_like(e[:1])
-        for k in range(m)
-    ]
-    agrees = torch.stack([torch.exp(-0.5 * f).expand(b, 1, *reference.shape[-2:]) for f in far], 1)
-    weights = sound * validity.clamp(min=LEAST) * agrees
-    return (weights / weights.sum(1, keepdim=True)).clamp(min=LEAST), clipped
-
-
-class Context(nn.Module):
-    """A U-Net with widths w, 2w, 3w at 1/2, 1/4, 1/8 of the frame: (B,inputs,H/2,W/2) -> (B,w,H/2,W/2). No batch norm:
-    the absolute level of a radiance says something here, and training and inference compute the same."""
-
-    def __init__(self, inputs: int, width: int):
-        super().__init__()
-
-        def down(inputs, outputs):
-            return nn.Sequential(nn.Conv2d(inputs, outputs, 3, 2, 1), nn.LeakyReLU(SLOPE), conv(outputs, outputs))
-
-        def up(inputs, outputs):
-            return nn.Sequential(conv(inputs, outputs, 1), nn.Upsample(scale_factor=2, mode="bilinear"))
-
-        one, two, three = width, 2 * width, 3 * width
-        self.at_half, self.at_quarter, self.at_eighth = conv(inputs, one), down(one, two), down(two, three)
-        self.up_quarter, self.mix_quarter = up(three, two), conv(2 * two, two)
-        self.up_half, self.mix_half = up(two, one), conv(2 * one, one)
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        half = self.at_half(x)
-        quarter = self.at_quarter(half)
-        quarter = self.mix_quarter(torch.cat((self.up_quarter(self.at_eighth(quarter)), quarter), 1))
-        return self.mix_half(torch.cat((self.up_half(quarter), half), 1))
+    taken = radiance, candidates, exposures.to(radiance)[:, :, None, None, None]
+    estimates = [measured(*one) for one in zip(*(x.unbind(1) for x in taken), strict=True)]
+    weights = torch.stack([one.precision for one in estimates], 1) * validity.clamp(min=LEAST_VALIDITY)
+    weights[:, 1:] *= torch.stack([agreement(one, estimates[0]) for one in estimates[1:]], 1)
+    return (weights / weights.sum(1, keepdim=True)).clamp(min=LEAST_VALIDITY), estimates[0].clipped
 
 
 class CoarseFusion(nn.Module):
@@ -83,7 +48,7 @@ class CoarseFusion(nn.Module):
     def __init__(self, width: int = 24):
         super().__init__()
         self.encoder = conv(3 * 3 * 4 + 5 + 6, width)
-        self.context = Context(3 * width, width)
+        self.context = UNet(3 * width, width)
         self.tell = nn.Conv2d(width, width, 1)
         self.vote = zero_conv(width, 4)
 

@@ -6,15 +6,11 @@ from torch import nn
 
 from ...hdr.exposure import to_radiance
 from ...hdr.tonemap import mu_law, mu_law_inverse
-from ..blocks import GAIN, conv, exposure_planes, pad_to_multiple, split_reference, warp_each, zero_conv
+from ..blocks import GAIN, TAPS, conv, exposure_planes, pad_to_multiple, split_reference, tapped, warp_each, zero_conv
 from ..detail import amplified, bands, grain
 
 SCALE = 2  # the features' grid
 COLOURS = 3 * SCALE**2  # channels of a picture on it
-TAPS = [
-    (s * y, s * x) for s in (1, 2, 4) for y in (-1, 0, 1) for x in (-1, 0, 1) if x or y
-]  # of the kernels, in pixels
-REACH = 4  # pixels, of the farthest tap
 
 
 class FrameEncoder(nn.Module):
@@ -60,20 +56,6 @@ class Enhancement(nn.Module):
         if mean is None:
             mean = joined.float().mean((2, 3), keepdim=True)
         return x + self.out(joined * self.excite(mean))
-
-
-def tapped(picture: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
-    """A residual by kernels of its own at every pixel: sum over TAPS of weight times (picture there - picture here) / 2.
-
-    picture (B,3,H,W), weights (B,len(TAPS),H,W) -> (B,3,H,W). Positive weights smooth, negative ones sharpen.
-    """
-    h, w = picture.shape[-2:]
-    around = F.pad(picture, (REACH,) * 4, mode="replicate")
-    total = torch.zeros_like(picture)
-    for k, (dy, dx) in enumerate(TAPS):
-        there = around[..., REACH + dy : REACH + dy + h, REACH + dx : REACH + dx + w]
-        total = total + weights[:, k : k + 1] * (there - picture)
-    return total / 2
 
 
 class MotionGuidedRefinement(nn.Module):

@@ -17,7 +17,7 @@ from ...hdr.exposure import match_exposure, to_radiance
 from ...hdr.masks import well_exposed
 from ...hdr.tonemap import mu_law
 from ...hdr.warp import inside, warp
-from ..blocks import SLOPE, conv, exposure_planes, pad_to_multiple, zero_conv
+from ..blocks import SLOPE, conv, exposure_planes, pad_to_multiple, twice, zero_conv
 from ..detail import amplified, bands
 from .correlation import expected_shift, local_correlation, standardised
 
@@ -137,14 +137,14 @@ class FlowNetwork(nn.Module):
         for k, level in enumerate(self.levels):
             scale = 2 ** (len(self.levels) - k)
             given, given_sure = F.avg_pool2d(full, scale) / scale, F.avg_pool2d(sure, scale)
-            own = torch.zeros_like(given) if flow is None else 2 * double(flow)
+            own = torch.zeros_like(given) if flow is None else 2 * twice(flow)
             flow, match, x = level(first[k], second[k], given, given_sure, own, carried)
             levels.append(flow)
             matches.append((own, match))
             if k < len(self.carry):
-                carried = double(self.carry[k](x))
-        change = 2 * double(flow - given)
-        logit = confidence.float().clamp(*LIKELY).logit() + double(self.likely(x).float())[..., :h, :w]
+                carried = twice(self.carry[k](x))
+        change = 2 * twice(flow - given)
+        logit = confidence.float().clamp(*LIKELY).logit() + twice(self.likely(x).float())[..., :h, :w]
         return {"flow": start.float() + change[..., :h, :w], "logit": logit, "levels": levels, "matches": matches}
 
     @property
@@ -170,7 +170,3 @@ def trust(logit: torch.Tensor) -> torch.Tensor:
     """A sigmoid that is exactly 0 at logit 0, where it is still steep, and tends to 1."""
     floor = torch.sigmoid(torch.tensor(START_BIAS, device=logit.device))
     return (torch.sigmoid(logit + START_BIAS) - floor) / (1 - floor)
-
-
-def double(x: torch.Tensor) -> torch.Tensor:
-    return F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)

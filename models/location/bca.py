@@ -4,20 +4,9 @@ import torch
 from torch import nn
 
 from ...hdr.warp import warp
-from ..blocks import conv, zero_conv
+from ..blocks import ResidualBlock, conv
 
 FADE = 0.5  # of what has travelled, each frame
-
-
-class ResidualBlock(nn.Module):
-    """Two convolutions beside a skip, which is all there is before training: (N,C,H,W)."""
-
-    def __init__(self, width: int):
-        super().__init__()
-        self.body = nn.Sequential(conv(width, width), zero_conv(width, width))
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return x + self.body(x)
 
 
 class ContextAggregation(nn.Module):

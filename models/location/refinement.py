@@ -14,10 +14,21 @@ from torch import nn
 from ...hdr.boxes import box_mean
 from ...hdr.tonemap import mu_law, mu_law_inverse
 from ...hdr.warp import warp
-from ..blocks import GAIN, SLOPE, conv, pad_to_multiple, start, warp_each, zero_conv
+from ..blocks import (
+    GAIN,
+    SLOPE,
+    TAPS,
+    ResidualBlock,
+    conv,
+    pad_to_multiple,
+    start,
+    tapped,
+    twice,
+    warp_each,
+    zero_conv,
+)
 from ..detail import FAINT, amplified, bands, grain
-from ..f2hdr.refinement import TAPS, tapped
-from .bca import ContextAggregation, ResidualBlock
+from .bca import ContextAggregation
 from .rwkv import RWKVBlock
 
 MULTIPLE = 8  # of height and width, for the long-range grid
@@ -124,8 +135,7 @@ class TemporalMean(nn.Module):
         prior = sure.clamp(min=LEAST) / (1 + apart)
         agree = F.pixel_unshuffle(sure * torch.exp(-apart.square()), 2)
         told = warp(told.flatten(0, 1).float(), F.avg_pool2d(flows.flatten(0, 1), 4) / 4)
-        told = F.interpolate(told, scale_factor=2, mode="bilinear", align_corners=False)
-        pair = torch.cat((F.pixel_unshuffle(amplified(difference).flatten(0, 1), 2), agree, told), 1)
+        pair = torch.cat((F.pixel_unshuffle(amplified(difference).flatten(0, 1), 2), agree, twice(told)), 1)
         known = self.about_frame(x)[:, None] + self.about_pair(pair).unflatten(0, (b, k))
         known = self.mix(F.leaky_relu(known.flatten(0, 1), SLOPE))
         logit = F.pixel_shuffle(self.vote(torch.cat((known, agree.to(known)), 1)).float(), 2)
@@ -145,7 +155,7 @@ class SequenceRefinement(nn.Module):
       that the residual is drawn with.
     - The residual is made of three parts. A mean with the neighbours' pixels, fetched along the flow, weighs each by what
       the features say: this is what averages noise over time, and fetches what a neighbour has right. Kernels
-      (`f2hdr.refinement.tapped`) average what noise is left in the frame. A little is drawn.
+      (`blocks.tapped`) average what noise is left in the frame. A little is drawn.
     """
 
     def __init__(self, config: SequenceRefinementConfig = SequenceRefinementConfig()):

@@ -7,13 +7,13 @@ import torch.nn.functional as F
 from torch import nn
 
 from ...hdr.exposure import to_ldr
+from ...hdr.sensor import LEAST_VALIDITY
 from ...hdr.tonemap import mu_law, mu_law_inverse
-from ..blocks import GAIN, conv, exposure_planes, pad_to_multiple, start, zero_conv
+from ..blocks import GAIN, DilatedBlock, conv, exposure_planes, pad_to_multiple, start, zero_conv
 from ..detail import amplified, bands, grain
-from ..f2hdr.adapter import DilatedBlock
 from .eic import EIC
 from .kernels import GAINS, softened
-from .prior import LEAST, column, precision
+from .prior import captured_at, column
 
 SCALE = 2  # the features' grid
 MULTIPLE = 4  # of the encoder
@@ -104,7 +104,7 @@ def cues(radiance: torch.Tensor, exposures: torch.Tensor, validity: torch.Tensor
         return [torch.zeros_like(reference)]
     total, norm, found = 0, 0, []
     for k in range(1, radiance.shape[1]):
-        weight = precision(radiance[:, k], exposures[:, k])[0] * validity[:, k].clamp(min=LEAST)
+        weight = captured_at(radiance[:, k], exposures[:, k]).precision * validity[:, k].clamp(min=LEAST_VALIDITY)
         total, norm = total + weight * radiance[:, k], norm + weight
         found.append(mu_law(radiance[:, k]) - reference)
     return [mu_law(total / norm) - reference, *found]

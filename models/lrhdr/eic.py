@@ -4,8 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from ..blocks import SLOPE, conv
-from ..f2hdr.adapter import DilatedBlock
+from ..blocks import SLOPE, DilatedBlock, conv
 
 
 class ExposureGate(nn.Module):

@@ -9,9 +9,8 @@ from torch import nn
 from ...hdr.exposure import match_exposure, to_radiance
 from ...hdr.tonemap import mu_law, mu_law_inverse
 from ...hdr.warp import inside
-from ..blocks import GAIN, exposure_planes, pad_to_multiple, split_reference, start, warp_each, zero_conv
+from ..blocks import GAIN, UNet, exposure_planes, pad_to_multiple, split_reference, start, warp_each, zero_conv
 from ..detail import amplified, bands, grain
-from ..f2hdr.fusion import Context
 from .kernels import GAINS, softened
 from .prior import column
 
@@ -50,7 +49,7 @@ class ExposureInterpolation(nn.Module):
     def __init__(self, config: InterpolationConfig = InterpolationConfig()):
         super().__init__()
         self.config, width = config, config.width
-        self.body = Context(18 * SCALE**2 + 6 + 3 + 2, width)
+        self.body = UNet(18 * SCALE**2 + 6 + 3 + 2, width)
         self.last = zero_conv(width, SCALE**2 * (1 + 3 + GAINS))
         start(self)
 

@@ -1,12 +1,12 @@
 """What the sensor model (`hdr.sensor`) votes before anything is learned, and in which logits entmax gives just that."""
 
+from dataclasses import replace
+
 import torch
 
 from ...hdr.exposure import to_ldr
-from ...hdr.sensor import clipping_code, clips, contradiction, unclipped, variance
+from ...hdr.sensor import LEAST_VALIDITY, Measurement, agreement, clipping_code, clips, measured
 
-LEAST = 1e-3  # validity that every candidate keeps: where none is certain, they still differ in noise and clipping
-FARTHEST = 60.0  # contradiction beyond which nothing is believed less
 MODEST = 0.5  # vote of all candidates without exposure together, beside 1 for those with one
 SMALLEST = 1e-9  # share of the vote that logits are taken of
 
@@ -19,12 +19,10 @@ def column(exposure: torch.Tensor) -> torch.Tensor:
     return exposure[:, None, None, None]
 
 
-def precision(radiance: torch.Tensor, exposure: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """How much measurements (B,3,H,W), taken at `exposure` (B,), count by noise and clipping, and their variance."""
+def captured_at(radiance: torch.Tensor, exposure: torch.Tensor) -> Measurement:
+    """Radiance (B,3,H,W) in the eyes of the sensor model, as a camera at `exposure` (B,) would have taken it."""
     e = column(exposure)
-    code = to_ldr(radiance, e)
-    spread = variance(radiance, code, e)
-    return unclipped(clipping_code(code), e) / spread, spread
+    return measured(radiance, to_ldr(radiance, e), e)
 
 
 def clipped_in(reference: Reference) -> torch.Tensor:
@@ -42,24 +40,20 @@ def prior_votes(radiance, validity, exposures, reference: Reference | None = Non
     """
     known = exposures > 0
     taken = torch.where(known, exposures, 1)
-    sound, believed = [], []
-    if reference is not None:
-        captured, clipped = reference[0], clipped_in(reference)
-        allowed = precision(*reference)[1]
+    captured = None if reference is None else captured_at(*reference)
+    precise, believed = [], []
     for k in range(radiance.shape[1]):
-        weight, spread = precision(radiance[:, k], taken[:, k])
-        belief = validity[:, k].clamp(min=LEAST)
-        if reference is not None:
-            spread = torch.where(column(known[:, k]), spread, allowed)
-            far = contradiction(radiance[:, k], captured, spread, allowed, clipped)
-            belief = belief * torch.exp(-0.5 * far.clamp(max=FARTHEST))
-        sound.append(weight)
+        estimate, belief = captured_at(radiance[:, k], taken[:, k]), validity[:, k].clamp(min=LEAST_VALIDITY)
+        precise.append(estimate.precision)
+        if captured is not None:
+            spread = torch.where(column(known[:, k]), estimate.variance, captured.variance)
+            belief = belief * agreement(replace(estimate, variance=spread), captured)
         believed.append(belief)
     believed, known = torch.stack(believed, 1), known[:, :, None, None, None]
-    measured = torch.stack(sound, 1) * believed * known
-    measured = (measured / measured.sum(1, keepdim=True).clamp(min=1e-30)).mean(2)
+    exposed = torch.stack(precise, 1) * believed * known
+    exposed = (exposed / exposed.sum(1, keepdim=True).clamp(min=1e-30)).mean(2)
     others = (~known).sum(1, keepdim=True).clamp(min=1)
-    votes = measured + (MODEST * believed * ~known / others)[:, :, 0]
+    votes = exposed + (MODEST * believed * ~known / others)[:, :, 0]
     return votes / votes.sum(1, keepdim=True)
 
 

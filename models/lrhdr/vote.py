@@ -6,11 +6,12 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from ...hdr.sensor import LEAST_VALIDITY
 from ...hdr.tonemap import mu_law
-from ..blocks import SLOPE, conv, exposure_planes, pad_to_multiple, start, zero_conv
+from ..blocks import SLOPE, conv, down, exposure_planes, pad_to_multiple, start, twice, zero_conv
 from ..detail import amplified, bands, grain
 from ..entmax import entmax
-from .prior import LEAST, Reference, clipped_in, prior_logits, prior_votes
+from .prior import Reference, clipped_in, prior_logits, prior_votes
 
 ALPHA = 1.75
 SCALE = 2  # the features' grid
@@ -44,10 +45,6 @@ class Context(nn.Module):
 
     def __init__(self, inputs: int, width: int):
         super().__init__()
-
-        def down(inputs, outputs):
-            return nn.Sequential(nn.Conv2d(inputs, outputs, 3, 2, 1), nn.LeakyReLU(SLOPE), conv(outputs, outputs))
-
         one, two, three = width, 2 * width, 3 * width
         self.encode = nn.ModuleList((conv(inputs, one), down(one, two), down(two, three)))
         self.attend = nn.ModuleList(TripletAttention() for _ in range(3))
@@ -63,11 +60,6 @@ class Context(nn.Module):
         for level, reduce, join in zip((levels[1], levels[0]), self.reduce, self.join, strict=True):
             found.append(join(torch.cat((twice(reduce(found[-1])), level), 1)))
         return found
-
-
-def twice(x: torch.Tensor) -> torch.Tensor:
-    """(N,C,H,W) enlarged to (N,C,2H,2W)."""
-    return F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)
 
 
 @dataclass(frozen=True)
@@ -112,7 +104,7 @@ class SparseFusion(nn.Module):
         `forward`."""
         prior = prior_votes(radiance, validity, exposures, reference)
         merged = mu_law((prior[:, :, None] * radiance).sum(1))
-        planes = torch.cat((validity[:, :, 0], (prior + LEAST).log10() / 3 + 1), 1).unflatten(1, (2, -1))
+        planes = torch.cat((validity[:, :, 0], (prior + LEAST_VALIDITY).log10() / 3 + 1), 1).unflatten(1, (2, -1))
         if reference is None:
             captured, clipped, own = None, torch.zeros_like(merged[:, :1]), torch.zeros_like(exposures[:, 0])
         else:

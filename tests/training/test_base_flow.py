@@ -5,21 +5,12 @@ import torch
 from hdrweave.training.base_flow import BaseFlows, add_to_shard, base_flow
 from hdrweave.training.data import Augmentation, Batches, Window, turned_clip, turned_flow
 from hdrweave.training.shards import ShardFolder
-from small_shards import one_thread, write_base_flows, write_small_shards
+from small_shards import write_small_shards
 
 WINDOWS = {
     2: Window(3, ((1, 0), (1, 2)), base=True),
     3: Window(5, ((2, 0), (2, 1), (2, 3), (2, 4)), base=True),
 }
-
-
-@pytest.fixture(scope="module")
-def shards(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("shards")
-    with one_thread():
-        write_small_shards(folder)
-        write_base_flows(folder)
-        yield folder
 
 
 def test_every_inner_frame_has_flow_to_all_its_neighbours(shards):
@@ -55,15 +46,14 @@ def test_arrows_turn_with_the_picture(shards, quarters, mirror):
 
 def test_batches_bring_the_flow_of_their_own_pictures(shards):
     """On average the estimate is far nearer to the exact flow than standing still, whatever was turned or reversed."""
-    with one_thread():
-        batches = Batches(shards, WINDOWS, crop=(48, 48), size=2, augmentation=Augmentation(gain=1.0, dark=0))
-        error = still = 0.0
-        for number in range(12):
-            batch = batches[number]
-            assert batch["base"].shape == batch["flows"].shape and batch["confidence"].shape == batch["occluded"].shape
-            seen = ~batch["occluded"] & (batch["confidence"] > 0.7)
-            error += float(((batch["base"] - batch["flows"]).norm(dim=2, keepdim=True) * seen).sum())
-            still += float((batch["flows"].norm(dim=2, keepdim=True) * seen).sum())
+    batches = Batches(shards, WINDOWS, crop=(48, 48), size=2, augmentation=Augmentation(gain=1.0, dark=0))
+    error = still = 0.0
+    for number in range(12):
+        batch = batches[number]
+        assert batch["base"].shape == batch["flows"].shape and batch["confidence"].shape == batch["occluded"].shape
+        seen = ~batch["occluded"] & (batch["confidence"] > 0.7)
+        error += float(((batch["base"] - batch["flows"]).norm(dim=2, keepdim=True) * seen).sum())
+        still += float((batch["flows"].norm(dim=2, keepdim=True) * seen).sum())
     assert error < 0.4 * still
 
 

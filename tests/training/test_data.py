@@ -11,17 +11,8 @@ from hdrweave.hdr.tonemap import mu_law
 from hdrweave.hdr.warp import warp
 from hdrweave.training.data import Augmentation, Batches, Window, redeveloped, turned_clip
 from hdrweave.training.shards import ShardFolder
-from small_shards import one_thread, write_small_shards
 
 WINDOWS = {2: Window(3, ((1, 0), (1, 2))), 3: Window(5, ((2, 0), (2, 1), (2, 3)))}
-
-
-@pytest.fixture(scope="module")
-def shards(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("shards")
-    with one_thread():
-        write_small_shards(folder)
-        yield folder
 
 
 def warping_error(hdr, flows, occluded, pairs) -> float:

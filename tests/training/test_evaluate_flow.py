@@ -21,14 +21,6 @@ SIZE = (48, 64)
 SMALL = FlowConfig(features=(8, 8, 8, 8), widths=(8, 8, 8, 8), carried=8)
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 def pan(pattern=(1.0, 4.0), frames: int = 5, speed: float = 2.0) -> SyntheticClip:
     """A view that moves right by `speed` pixels a frame, with its truth."""
     light = 0.2 * radiance(frames, SIZE, speed=speed, stops=3)

@@ -10,16 +10,11 @@ from hdrweave.models.dealthdr.aligner import AlignerConfig, FlowGuidedAligner
 from hdrweave.training import fgma
 from hdrweave.training.data import Augmentation, Batches
 from hdrweave.training.trainer import Trainer
-from small_shards import one_thread, write_base_flows, write_small_shards
 
 
 @pytest.fixture(scope="module")
-def batches(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("shards")
-    with one_thread():
-        write_small_shards(folder)
-        write_base_flows(folder)
-        yield Batches(folder, fgma.recipe().windows, (64, 64), 2, augmentation=Augmentation(gain=1.0, dark=0))
+def batches(shards):
+    return Batches(shards, fgma.recipe().windows, (64, 64), 2, augmentation=Augmentation(gain=1.0, dark=0))
 
 
 def small() -> FlowGuidedAligner:
@@ -100,8 +95,7 @@ def test_every_mode_can_be_learned_from(batches, monkeypatch):
 
 def test_a_few_steps_lower_the_loss(batches, tmp_path):
     recipe = replace(fgma.recipe(), build=small, warm_up=5)
-    with one_thread():
-        trainer = Trainer(recipe, batches, tmp_path, steps=40, workers=0, log_every=10)
-        trainer.run()
-        picture = [row["picture"] + fgma.VALIDITY_SHARE * row["validity"] for row in trainer.rows()]
+    trainer = Trainer(recipe, batches, tmp_path, steps=40, workers=0, log_every=10)
+    trainer.run()
+    picture = [row["picture"] + fgma.VALIDITY_SHARE * row["validity"] for row in trainer.rows()]
     assert trainer.skipped == 0 and min(picture[2:]) < picture[0] - 0.1

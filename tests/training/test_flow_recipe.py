@@ -10,19 +10,14 @@ from hdrweave.training import flow as flow_recipe
 from hdrweave.training.data import Augmentation, Batches
 from hdrweave.training.losses import tone
 from hdrweave.training.recipes import recipe_named
-from small_shards import one_thread, write_base_flows, write_small_shards
 
 SMALL = FlowConfig(features=(16, 16, 16, 16), widths=(16, 16, 16, 16), carried=8)
 
 
 @pytest.fixture(scope="module")
-def batches(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("shards")
-    with one_thread():
-        write_small_shards(folder)
-        write_base_flows(folder)
-        windows = recipe_named("base_flow").windows
-        yield Batches(folder, windows, crop=(64, 64), size=2, augmentation=Augmentation(gain=1.0, dark=0))
+def batches(shards):
+    windows = recipe_named("base_flow").windows
+    return Batches(shards, windows, crop=(64, 64), size=2, augmentation=Augmentation(gain=1.0, dark=0))
 
 
 def fetched_error(data) -> float:
@@ -47,16 +42,15 @@ def test_pairs_are_the_reference_with_each_neighbour(batches):
 
 
 def test_exact_flow_stays_exact_at_other_scales(batches):
-    with one_thread():
-        data = flow_recipe.pairs(batches[0])
-        still = {**data, "exact": torch.zeros_like(data["exact"])}
-        for seed in range(6):
-            torch.manual_seed(seed)
-            zoomed = flow_recipe.zoomed(data, 48)
-            assert zoomed["reference"].shape[-2:] == zoomed["exact"].shape[-2:] == (48, 48)
-            assert set(zoomed["occluded"].unique().tolist()) <= {0.0, 1.0}
-            torch.manual_seed(seed)
-            assert fetched_error(zoomed) < min(0.02, 0.4 * fetched_error(flow_recipe.zoomed(still, 48)))
+    data = flow_recipe.pairs(batches[0])
+    still = {**data, "exact": torch.zeros_like(data["exact"])}
+    for seed in range(6):
+        torch.manual_seed(seed)
+        zoomed = flow_recipe.zoomed(data, 48)
+        assert zoomed["reference"].shape[-2:] == zoomed["exact"].shape[-2:] == (48, 48)
+        assert set(zoomed["occluded"].unique().tolist()) <= {0.0, 1.0}
+        torch.manual_seed(seed)
+        assert fetched_error(zoomed) < min(0.02, 0.4 * fetched_error(flow_recipe.zoomed(still, 48)))
 
 
 def test_matching_loss_wants_the_exact_shift_beside_the_given_flow():
@@ -80,20 +74,19 @@ def test_matching_loss_wants_the_exact_shift_beside_the_given_flow():
 def test_training_begins_at_the_start_flow_and_corrects_it(batches, monkeypatch):
     monkeypatch.setattr(flow_recipe, "INPUT", 48)
     monkeypatch.setattr(flow_recipe, "BLIND", 0.0)
-    with one_thread():
-        torch.manual_seed(0)
-        network = FlowNetwork(SMALL)
-        optimizer = torch.optim.AdamW(network.parameters(), 3e-3)
-        gains = []
-        for step in range(50):
-            batch = batches[step % 5]
-            off = torch.tensor([3.0, -2.0])[:, None, None]  # an error that can be seen
-            total, figures = flow_recipe.loss(network, {**batch, "base": batch["base"] + off})
-            if not step:
-                assert figures["error"] == figures["start_error"] and figures["warping"] == figures["start_warping"]
-            optimizer.zero_grad()
-            total.backward()
-            torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
-            optimizer.step()
-            gains.append(float(figures["error"] / figures["start_error"]))
+    torch.manual_seed(0)
+    network = FlowNetwork(SMALL)
+    optimizer = torch.optim.AdamW(network.parameters(), 3e-3)
+    gains = []
+    for step in range(50):
+        batch = batches[step % 5]
+        off = torch.tensor([3.0, -2.0])[:, None, None]  # an error that can be seen
+        total, figures = flow_recipe.loss(network, {**batch, "base": batch["base"] + off})
+        if not step:
+            assert figures["error"] == figures["start_error"] and figures["warping"] == figures["start_warping"]
+        optimizer.zero_grad()
+        total.backward()
+        torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
+        optimizer.step()
+        gains.append(float(figures["error"] / figures["start_error"]))
     assert sum(gains[-10:]) / 10 < 0.7

@@ -2,22 +2,11 @@
 
 from dataclasses import replace
 
-import pytest
 import torch
 from hdrweave.training.clips import write_clip
 from hdrweave.training.evaluate import clip_folders, evaluate
 from hdrweave.training.ladder import LADDERS, Rung, climb
 from hdrweave.training.shards import ShardFolder
-from small_shards import one_thread, write_base_flows, write_small_shards
-
-
-@pytest.fixture(scope="module")
-def shards(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("shards")
-    with one_thread():
-        write_small_shards(folder)
-        write_base_flows(folder)
-        yield folder
 
 
 def short(rung: Rung) -> Rung:

@@ -10,18 +10,13 @@ from hdrweave.models.lrhdr.vote import SparseFusion
 from hdrweave.training import lrhdr
 from hdrweave.training.data import Augmentation, Batches
 from hdrweave.training.losses import gradient_loss, mu_l1, psnr_loss
-from small_shards import one_thread, write_base_flows, write_small_shards
 
 RECIPES = {"interpolate": lrhdr.interpolate, "accr": lrhdr.accr, "sparse_fusion": lrhdr.sparse_fusion}
 
 
 @pytest.fixture(scope="module")
-def batches(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("shards")
-    with one_thread():
-        write_small_shards(folder)
-        write_base_flows(folder)
-        yield read(folder, Augmentation(gain=1.0, dark=0))
+def batches(shards):
+    return read(shards, Augmentation(gain=1.0, dark=0))
 
 
 def read(folder, augmentation):
@@ -147,17 +142,16 @@ def test_dense_vote_and_no_vote_loss(batches):
 def test_a_few_steps_help(batches, name, steps, less):
     recipe, noisy = RECIPES[name](), read(batches.folder, Augmentation(noise=(0.005, 0.01)))
     batch = of_period(noisy, 2)
-    with one_thread():
-        torch.manual_seed(0)
-        network = recipe.build()
-        optimizer = torch.optim.AdamW(network.parameters(), 2e-3)
-        totals = []
-        for _ in range(steps):
-            torch.manual_seed(9)  # the same candidates
-            total, _ = recipe.loss(network, batch)
-            optimizer.zero_grad()
-            total.backward()
-            torch.nn.utils.clip_grad_norm_(network.parameters(), recipe.clip)
-            optimizer.step()
-            totals.append(total.item())
+    torch.manual_seed(0)
+    network = recipe.build()
+    optimizer = torch.optim.AdamW(network.parameters(), 2e-3)
+    totals = []
+    for _ in range(steps):
+        torch.manual_seed(9)  # the same candidates
+        total, _ = recipe.loss(network, batch)
+        optimizer.zero_grad()
+        total.backward()
+        torch.nn.utils.clip_grad_norm_(network.parameters(), recipe.clip)
+        optimizer.step()
+        totals.append(total.item())
     assert totals[-1] < totals[0] - less

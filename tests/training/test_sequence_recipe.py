@@ -62,18 +62,17 @@ def test_missing_passes_are_named(shards, tmp_path):
 
 def test_flow_truth_and_result_belong_together(shards):
     """Whatever was turned, mirrored or reversed: the estimated flow is near the exact one, the result near the truth."""
-    with one_thread():
-        drawn = batches(shards)
-        error = moved = opposed = apart = 0.0
-        for number in range(10):
-            batch = drawn[number]
-            assert batch["given"].shape == batch["hdr"].shape == (2, 7, 3, 48, 48)
-            assert [tuple(batch[k].shape) for k in FLOWS] == [(2, 6, c, 48, 48) for c in (2, 2, 1, 1)]
-            seen = ~batch["occluded"] & (batch["sure_ahead"] > 0.7)
-            error += float(((batch["ahead"] - batch["flows"]).norm(dim=2, keepdim=True) * seen).sum())
-            opposed += float(((batch["ahead"] + batch["back"]).norm(dim=2, keepdim=True) * seen).sum())
-            moved += float((batch["flows"].norm(dim=2, keepdim=True) * seen).sum())
-            apart = max(apart, float((mu_law(batch["given"]) - mu_law(batch["hdr"])).abs().mean()))
+    drawn = batches(shards)
+    error = moved = opposed = apart = 0.0
+    for number in range(10):
+        batch = drawn[number]
+        assert batch["given"].shape == batch["hdr"].shape == (2, 7, 3, 48, 48)
+        assert [tuple(batch[k].shape) for k in FLOWS] == [(2, 6, c, 48, 48) for c in (2, 2, 1, 1)]
+        seen = ~batch["occluded"] & (batch["sure_ahead"] > 0.7)
+        error += float(((batch["ahead"] - batch["flows"]).norm(dim=2, keepdim=True) * seen).sum())
+        opposed += float(((batch["ahead"] + batch["back"]).norm(dim=2, keepdim=True) * seen).sum())
+        moved += float((batch["flows"].norm(dim=2, keepdim=True) * seen).sum())
+        apart = max(apart, float((mu_law(batch["given"]) - mu_law(batch["hdr"])).abs().mean()))
     assert error < 0.4 * moved and opposed < 0.6 * moved and 0.001 < apart < 0.06
 
 
@@ -100,19 +99,18 @@ def test_exact_flow_is_what_the_temporal_loss_wants(shards):
 
 
 def test_training_starts_at_the_first_pass_and_improves_it(shards):
-    with one_thread():
-        torch.manual_seed(0)
-        network, drawn = SequenceRefinement(SequenceRefinementConfig(16, 16, 1, 16)), batches(shards, 1)
-        optimiser = torch.optim.AdamW(network.parameters(), 3e-3)
-        gained, steadied = [], []
-        for step in range(30):
-            total, figures = sequence.loss(network, drawn[step % 4])
-            if not step:
-                assert figures["gained"] == 0 and figures["steadied"] == 0
-            optimiser.zero_grad()
-            total.backward()
-            torch.nn.utils.clip_grad_norm_(network.parameters(), 5.0)
-            optimiser.step()
-            gained.append(float(figures["gained"]))
-            steadied.append(float(figures["steadied"] / (figures["change"] + figures["steadied"])))
+    torch.manual_seed(0)
+    network, drawn = SequenceRefinement(SequenceRefinementConfig(16, 16, 1, 16)), batches(shards, 1)
+    optimiser = torch.optim.AdamW(network.parameters(), 3e-3)
+    gained, steadied = [], []
+    for step in range(30):
+        total, figures = sequence.loss(network, drawn[step % 4])
+        if not step:
+            assert figures["gained"] == 0 and figures["steadied"] == 0
+        optimiser.zero_grad()
+        total.backward()
+        torch.nn.utils.clip_grad_norm_(network.parameters(), 5.0)
+        optimiser.step()
+        gained.append(float(figures["gained"]))
+        steadied.append(float(figures["steadied"] / (figures["change"] + figures["steadied"])))
     assert sum(gained[-8:]) / 8 > 0.1 and sum(steadied[-8:]) / 8 > 0.05

@@ -17,7 +17,7 @@ from hdrweave.training.losses import mu_l1
 from hdrweave.training.recipe import Kept, Recipe
 from hdrweave.training.recipes import RECIPES
 from hdrweave.training.trainer import Trainer, precision_of
-from small_shards import one_thread, write_small_shards
+from small_shards import write_small_shards
 from torch import nn
 
 
@@ -62,12 +62,6 @@ class Fixed:
 
     def from_step(self, step, workers, pin):
         return (self[k] for k in count(step))
-
-
-@pytest.fixture(autouse=True)
-def single_thread():
-    with one_thread():
-        yield
 
 
 def trained(out, steps, recipe=RECIPE, resume=False, **options):

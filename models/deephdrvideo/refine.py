@@ -1,0 +1,156 @@
+"""RefineNet (DeepHDRVideo, section 3.3): three coarse results, aligned and fused as features, make a better one."""
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from ...hdr.masks import coarse_share, exposure_ranks
+from ...hdr.tonemap import mu_law, mu_law_inverse
+from ..blocks import (
+    GAIN,
+    SLOPE,
+    TAPS,
+    ResidualBlock,
+    conv,
+    exposure_planes,
+    pad_to_multiple,
+    split_reference,
+    tapped,
+    zero_conv,
+)
+from ..detail import amplified, bands, grain
+from .deformable import PyramidAlignment
+
+FRAMES = 3  # whose coarse results it takes, at any period: before, reference, after
+MULTIPLE = 8  # of height and width, for the coarsest features
+BLOCKS = 4  # of the reconstruction
+
+
+def well_exposed_shares(frames: torch.Tensor, ranks: torch.Tensor, count: int) -> torch.Tensor:
+    """M of equation 5 (see `hdr.masks.coarse_share`): code values (N,3,H,W) and the rank of their exposures (N,) among
+    `count` -> (N,3,H,W) in [0,1]."""
+    return torch.stack([coarse_share(code, int(rank), count) for code, rank in zip(frames, ranks, strict=True)])
+
+
+def shares_around(frames: torch.Tensor, exposures: torch.Tensor) -> torch.Tensor:
+    """M of the middle FRAMES of windows that hold all exposures: (B,N,3,H,W), (B,N) -> (B,FRAMES,3,H,W)."""
+    first = (frames.shape[1] - FRAMES) // 2
+    middle = slice(first, first + FRAMES)
+    found = []
+    for codes, row in zip(frames, exposures, strict=True):
+        ranks, count = exposure_ranks(row)
+        found.append(well_exposed_shares(codes[middle], ranks[middle], count))
+    return torch.stack(found)
+
+
+def blended(coarse: torch.Tensor, refined: torch.Tensor, share: torch.Tensor) -> torch.Tensor:
+    """Equation 4: H = M H^c + (1 - M) H^r, for each colour; all (B,3,H,W)."""
+    return share * coarse + (1 - share) * refined
+
+
+class Extractor(nn.Module):
+    """Features of coarse results, one by one: planes (N,inputs,H/2,W/2) -> three levels, 1/8, 1/4, 1/2 of the frame."""
+
+    def __init__(self, inputs: int, widths: tuple[int, int, int]):
+        super().__init__()
+        eighth, quarter, half = widths
+
+        def halved(inputs: int, outputs: int) -> nn.Sequential:
+            return nn.Sequential(nn.Conv2d(inputs, outputs, 3, 2, 1), nn.LeakyReLU(SLOPE), conv(outputs, outputs))
+
+        self.at_half = nn.Sequential(conv(inputs, half), conv(half, half))
+        self.at_quarter, self.at_eighth = halved(half, quarter), halved(quarter, eighth)
+
+    def forward(self, x: torch.Tensor) -> list[torch.Tensor]:
+        half = self.at_half(x)
+        quarter = self.at_quarter(half)
+        return [self.at_eighth(quarter), quarter, half]
+
+
+class TemporalAttentionFusion(nn.Module):
+    """Each feature, weighed by an attention map that two convolutions make of it and the reference's, then all of them
+    concatenated and fused by a convolution: (B,FRAMES,C,H,W), the reference in the middle -> (B,C,H,W).
+
+    attention: False leaves the maps out, as in the paper's ablation. Changed against the authors' code: a sigmoid keeps
+    the maps in (0,1), since they are meant to suppress.
+    """
+
+    def __init__(self, width: int, attention: bool):
+        super().__init__()
+        self.attention = nn.Sequential(conv(2 * width, width), nn.Conv2d(width, width, 3, 1, 1)) if attention else None
+        self.fuse = conv(FRAMES * width, width, 1)
+
+    def forward(self, features: torch.Tensor) -> torch.Tensor:
+        if self.attention is not None:
+            reference, _ = split_reference(features)
+            pairs = torch.cat((reference.expand_as(features), features), 2)
+            maps = self.attention(pairs.flatten(0, 1)).sigmoid()
+            features = features * maps.unflatten(0, features.shape[:2])
+        return self.fuse(features.flatten(1, 2))
+
+
+class RefineNet(nn.Module):
+    """Features of three coarse results, deformable alignment, temporal attention fusion, reconstruction: H^r, which starts
+    as H^c.
+
+    Changed against the paper:
+    - 16 channels at a half of the frame's size and 32 below in place of 64, 4 residual blocks, at a quarter, in place of
+      10; the skip connections, from the reference's encoder, come in at a quarter and at a half.
+    - The coarse results enter in the mu-law domain and with faint detail (`models.detail`), each with its frame's mask M,
+      as the authors' code has it for two exposures, and its exposure.
+    - In place of the picture it gives a residual to H^c: drawn, weighed by GAIN, and taken from H^c by kernels that it
+      predicts for each pixel (`blocks.tapped`).
+    """
+
+    def __init__(self, widths: tuple[int, int, int], deformable: bool = True, attention: bool = True):
+        """widths: of the features at 1/8, 1/4, 1/2 of the frame. deformable, attention: False leaves that out."""
+        super().__init__()
+        _, quarter, half = widths
+        self.extract = Extractor(9 * 4 + 6 + 3 + 1, widths)
+        self.align = PyramidAlignment(widths) if deformable else None
+        self.fusion = TemporalAttentionFusion(half, attention)
+        self.down = nn.Sequential(nn.Conv2d(half, quarter, 3, 2, 1), nn.LeakyReLU(SLOPE))
+        self.join = conv(2 * quarter, quarter, 1)
+        self.blocks = nn.Sequential(*(ResidualBlock(quarter) for _ in range(BLOCKS)))
+        self.up = conv(quarter, 4 * half, 1)
+        self.decode = conv(3 * half, 24)
+        self.last = zero_conv(24, 4 * (3 + len(TAPS)))
+
+    def look(self, coarse: torch.Tensor, shares: torch.Tensor, exposures: torch.Tensor) -> list[torch.Tensor]:
+        """Features (N,C,h,w) of three levels of coarse radiance and M (N,3,H,W), sides multiples of MULTIPLE; (N,)."""
+        picture = mu_law(coarse)
+        detail = bands(picture)
+        seen = F.pixel_unshuffle(torch.cat((picture, *map(amplified, detail)), 1), 2)
+        planes = exposure_planes(exposures[:, None], seen)
+        return self.extract(torch.cat((seen, grain(detail), F.avg_pool2d(shares, 2), planes), 1))
+
+    def gather(self, levels: list[torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """Features (B,FRAMES,C,h,w) of three levels -> the finest with both neighbours aligned (B,FRAMES,C,H/2,W/2), and
+        how far they were moved, in pixels of the frame (B,2,2,H/2,W/2)."""
+        features = levels[-1]
+        if self.align is None:
+            return features, None
+        here, there = zip(*map(split_reference, levels), strict=True)
+        here = [x.expand(-1, FRAMES - 1, -1, -1, -1).flatten(0, 1) for x in here]
+        aligned, motion = self.align([x.flatten(0, 1) for x in there], here)
+        before, after = aligned.to(features.dtype).unflatten(0, (-1, FRAMES - 1)).unbind(1)
+        return torch.stack((before, features[:, 1], after), 1), 2 * motion.unflatten(0, (-1, FRAMES - 1))
+
+    def forward(
+        self, coarse: torch.Tensor, shares: torch.Tensor, exposures: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """coarse (B,FRAMES,3,H,W): radiance by CoarseNet of the frames before, at and after the reference; shares: M of
+        these frames, the same shape; exposures (B,FRAMES), relative, shortest = 1. Returns H^r, radiance (B,3,H,W) in
+        [0,1], and how far the neighbours' features were moved, as of `gather`; H and W rounded up to MULTIPLE."""
+        (b, n), (h, w) = coarse.shape[:2], coarse.shape[-2:]
+        given = (pad_to_multiple(x.flatten(0, 1).float(), MULTIPLE) for x in (coarse, shares))
+        levels = [x.unflatten(0, (b, n)) for x in self.look(*given, exposures.flatten())]
+        aligned, motion = self.gather(levels)
+        fused = self.fusion(aligned)
+        _, quarter, half = (x[:, 1] for x in levels)
+        x = self.blocks(self.join(torch.cat((self.down(fused), quarter), 1)))
+        x = self.decode(torch.cat((F.pixel_shuffle(self.up(x), 2), fused, half), 1))
+        found = F.pixel_shuffle(self.last(x).float(), 2)[..., :h, :w]
+        picture = mu_law(coarse[:, 1])
+        residual = GAIN * found[:, :3] + tapped(picture, found[:, 3:])
+        return mu_law_inverse((picture + residual).clamp(0, 1)), motion

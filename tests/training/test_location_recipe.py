@@ -1,0 +1,158 @@
+"""Collaborative fusion's recipe: what is filmed anew, what is estimated, which anchors are drawn, and a loss that falls."""
+
+import numpy as np
+import pytest
+import torch
+from hdrweave.hdr.exposure import to_ldr, to_radiance
+from hdrweave.hdr.response import response_named
+from hdrweave.hdr.sequence import ExposureSequence
+from hdrweave.hdr.tonemap import mu_law
+from hdrweave.models import registry
+from hdrweave.models.location.collaborative import CollaborativeFusion, CollaborativeFusionConfig
+from hdrweave.training import location, lrhdr
+from hdrweave.training.data import Augmentation
+from hdrweave.training.sensor import Sensor
+from small_shards import one_thread, write_base_flows, write_small_shards
+
+PERFECT = Sensor(0.0, 0.0, 16, 2.2, 0.0, np.ones((3, 3)), None)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("shards")
+    with one_thread():
+        write_small_shards(folder)
+        write_base_flows(folder)
+        yield folder
+
+
+@pytest.fixture
+def batches(folder):
+    return location.AnchoredBatches(
+        folder, location.recipe().windows, (48, 48), 2, augmentation=Augmentation(gain=1.0, dark=0)
+    )
+
+
+@pytest.fixture(autouse=True)
+def no_weights(tmp_path, monkeypatch):
+    """Whatever the package has trained by now."""
+    monkeypatch.setattr(registry, "PACKAGED", tmp_path)
+    lrhdr.earlier.cache_clear()
+    yield
+    lrhdr.earlier.cache_clear()
+
+
+def of_period(batches, period):
+    return next(b for b in (batches[k] for k in range(20)) if b["period"] == period)
+
+
+@pytest.mark.parametrize("period", [2, 3])
+def test_streams_show_the_truth_at_every_exposure(batches, period):
+    batch = of_period(batches, period)
+    streams, levels, truth = batch["streams"], batch["levels"], batch["hdr"]
+    assert streams.shape == (2, period, 5, 3, 48, 48) and levels.shape == (2, period)
+    assert (levels.diff(dim=1) > 0).all() and (levels[:, 0] == 1).all()
+    assert all(torch.equal(e.unique(), own) for e, own in zip(batch["exposures"], levels, strict=True))
+    for k in range(period):
+        e = levels[:, k, None, None, None, None]
+        assert (streams[:, k] - to_ldr(truth, e)).abs().mean() < 0.04
+    again = batches[3]
+    assert all(torch.equal(again[key], x) for key, x in batches[3].items())
+
+
+@pytest.mark.parametrize("period", [2, 3])
+def test_the_middle_frame_is_estimated_where_the_backbone_is_missing(batches, period):
+    """Near what the backbone's exposure would have seen, nearer than its neighbours are, and all else as it was."""
+    found = []
+    for number in range(16):
+        batch = batches[number]
+        if batch["period"] != period:
+            continue
+        for place in range(period):
+            captured = batch["streams"][:, place]
+            given = location.with_estimate(captured, batch, place)
+            others = [0, 1, 3, 4]
+            assert torch.equal(given[:, others], captured[:, others])
+            own = batch["exposures"][:, 2] == batch["levels"][:, place]
+            assert torch.equal(given[own], captured[own])
+            e = batch["levels"][:, place, None, None, None]
+            error, still = (
+                (x - to_ldr(batch["hdr"][:, 2], e)).abs().mean((1, 2, 3)) for x in (given[:, 2], given[:, 1])
+            )
+            found += [(a, b) for a, b, there in zip(error, still, own, strict=True) if not there]
+    error, still = (torch.stack(x).mean() for x in zip(*found, strict=True))
+    assert len(found) > 4 and error < 0.7 * still
+
+
+def test_anchors_are_drawn_at_random_frames(batches):
+    batch = of_period(batches, 3)
+    torch.manual_seed(0)
+    seen = set()
+    for _ in range(30):
+        codes, exposures, times = location.drawn_anchors(batch, 1, 2)
+        assert codes.shape == (2, 4, 3, 48, 48) and exposures.shape == times.shape == (2, 4)
+        for a in range(4):
+            k, t = (0 if a < 2 else 2), int(times[0, a])
+            assert torch.equal(codes[:, a], batch["streams"][:, k, t])
+            assert torch.equal(exposures[:, a], batch["levels"][:, k])
+        assert times[0, 0] != times[0, 1]
+        seen.update(times[0].tolist())
+    assert seen == {0, 1, 2, 3, 4}
+
+
+def test_temporal_loss_is_equation_6():
+    truth = torch.rand(1, 4, 3, 6, 8)
+    assert location.temporal_loss(truth, truth) == 0
+    flat = torch.full_like(truth, 0.2)
+    brighter = flat.clone()
+    brighter[:, 2] = 0.3
+    step = float(mu_law(torch.tensor(0.3)) - mu_law(torch.tensor(0.2)))
+    assert location.temporal_loss(brighter, flat) == pytest.approx(2 * step / 3, rel=1e-4)
+
+
+def test_a_clip_is_filmed_with_a_pair_for_every_window():
+    truth = 0.9 * torch.rand(12, 8, 10, 3)
+    clip = location.filmed_clip(truth, (1.0, 4.0, 16.0), 5, PERFECT)
+    assert clip.exposure == 4 and [a.exposure for a in clip.anchors] == [1, 16]
+    assert all(a.times.tolist() == [2, 7] for a in clip.anchors)
+    low = clip.anchors[0]
+    torch.testing.assert_close(to_radiance(low.frames, 1.0), truth[[2, 7]], atol=1e-4, rtol=0)
+    torch.testing.assert_close(clip.frames, to_ldr(truth, 4.0), atol=2e-3, rtol=0)
+    assert location.filmed_clip(truth[:3], (1.0, 4.0, 16.0), 20, PERFECT).anchors[0].times.tolist() == [1]
+
+
+def test_what_the_recipe_keeps():
+    recipe = location.recipe(aggregator=False)
+    kept = recipe.kept[0]
+    assert recipe.name == kept.name == kept.architecture == "collaborative_fusion"
+    assert not kept.parameters["aggregator"] and not hasattr(recipe.build(), "aggregate")
+
+
+def test_training_lowers_the_loss(folder):
+    small = location.AnchoredBatches(folder, location.recipe().windows, (32, 32), 1)
+    drawn = [small[k] for k in range(2)]
+    with one_thread():
+        torch.manual_seed(0)
+        network = CollaborativeFusion(CollaborativeFusionConfig(8, 8, 8))
+        optimiser = torch.optim.AdamW(network.parameters(), 2e-3)
+
+        def errors():
+            torch.manual_seed(1)
+            with torch.no_grad():
+                return sum(float(location.loss(network, batch)[1]["picture"]) for batch in drawn) / 2
+
+        before = errors()
+        for step in range(16):
+            total, figures = location.loss(network, drawn[step % 2])
+            assert all(x.isfinite() and not x.requires_grad for x in figures.values())
+            optimiser.zero_grad()
+            total.backward()
+            torch.nn.utils.clip_grad_norm_(network.parameters(), 5.0)
+            optimiser.step()
+        assert errors() < before - 0.05
+
+
+def test_it_runs_on_an_alternating_clip():
+    clip = ExposureSequence(torch.rand(3, 32, 40, 3), torch.tensor([1.0, 4, 1]), response_named("gamma2.2"), 2)
+    network = CollaborativeFusion(CollaborativeFusionConfig(8, 8, 8)).eval()
+    assert location.run(network, clip, window=1).shape == (3, 32, 40, 3)

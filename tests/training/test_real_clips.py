@@ -1,0 +1,39 @@
+"""The command for real clips, on ones that are made: a sheet and a line of figures for each method."""
+
+import sys
+
+import pytest
+from hdrweave.hdr.image_files import read_image
+from hdrweave.hdr.video_files import write_mp4
+from hdrweave.training import real_clips
+from moving_texture import captured, radiance
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Two clips of two exposures, and one beside them that is none of the alternating ones."""
+    for name in ("alternating_a/one", "alternating_a/two", "others/three"):
+        path = tmp_path / "clips" / f"{name}.mp4"
+        path.parent.mkdir(exist_ok=True, parents=True)
+        light = radiance(10, (96, 128), speed=1.0)
+        write_mp4(path, captured(light, [1, 8] * 5), 24, crf=1)
+    return tmp_path / "clips"
+
+
+def test_every_alternating_clip_gets_its_figures_and_a_sheet(folder, tmp_path, monkeypatch, capsys):
+    out = tmp_path / "made" / "sheets"
+    words = ["--data", folder, "--out", out, "--methods", "reference,classical", "--frames", "8"]
+    monkeypatch.setattr(sys, "argv", ["real_clips", *map(str, words)])
+    real_clips.main()
+    heads, *lines = (line.split() for line in capsys.readouterr().out.splitlines() if "WARN" not in line)
+    assert heads[0] == "clip" and len(lines) == 4
+    for reference, classical in (lines[:2], lines[2:]):
+        assert reference[3] == "reference" and classical[3] == "classical"
+        assert float(reference[1]) == 1 and float(reference[2]) == pytest.approx(8, rel=0.15)
+        assert float(reference[5]) == float(reference[6]) == 0  # a frame alone fills nothing
+        assert float(classical[5]) > 50 and float(classical[4]) < float(reference[4])
+    assert sorted(p.name for p in out.iterdir()) == ["alternating_a_one.png", "alternating_a_two.png"]
+    sheet = read_image(out / "alternating_a_one.png")[0]
+    height, width = len(sheet) // 2, sheet.shape[1]
+    assert sheet.shape == (2 * height, 1600, 3) and width > 2 * height  # one sheet a method, one below the other
+    assert abs(sheet[:height].astype(float) - sheet[height:]).mean() > 0.5
