@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from ..hdr.exposure import GAMMA
-from .base_flow import BaseFlows
+from .base_flow import PERIOD_SUFFIX, BaseFlows
 from .shards import ShardFolder
 from .synthesis import SyntheticClip, exact_occlusion
 
@@ -22,7 +22,7 @@ COLOURS = list(permutations(range(3)))
 class Window:
     """What a network sees of a clip. frames: in a row, the middle one is the reference. pairs: (a, b), frames of the
     window between which exact flow is wanted, from a to b. base: the estimated flow from the reference to all others is
-    wanted too (`training.base_flow`)."""
+    wanted too (`training.base_flow`): those within a period, or one period away as well."""
 
     frames: int
     pairs: tuple[tuple[int, int], ...] = ()
@@ -67,7 +67,7 @@ class Batches:
     ):
         self.folder, self.windows, self.crop, self.size, self.seed = folder, windows, crop, size, seed
         self.augmentation = augmentation
-        self._clips = self._base = None
+        self._clips = self._base = self._period = None
         self.fitting = self._fitting(ShardFolder(folder))
         if not any(map(len, self.fitting.values())):
             raise ValueError(
@@ -92,6 +92,8 @@ class Batches:
         if self._clips is None:
             self._clips = ShardFolder(self.folder)
             self._base = BaseFlows(self._clips) if any(w.base for w in self.windows.values()) else None
+            wide = any(w.base and w.frames // 2 == period for period, w in self.windows.items())
+            self._period = BaseFlows(self._clips, PERIOD_SUFFIX) if wide else None
         rng = np.random.default_rng([self.seed, number])
         sizes = np.array([len(indices) for indices in self.fitting.values()], np.float64)
         period = int(rng.choice(list(self.fitting), p=sizes / sizes.sum()))
@@ -120,8 +122,12 @@ class Batches:
         height, width = self.crop
         base = {}
         if window.base:
-            reference = start + window.frames // 2 - period + 1
-            base = turned_flow(*self._base.read(index, reference, *view[:2]), size, backwards, *view)
+            reference = start + window.frames // 2 - period
+            flows = self._base.read(index, reference + 1, *view[:2])
+            if window.frames // 2 == period:
+                far = self._period.read(index, reference, *view[:2])
+                flows = [torch.cat((x[:1], y, x[1:])) for x, y in zip(far, flows, strict=True)]
+            base = turned_flow(*flows, size, backwards, *view)
         return {
             **base,
             "ldr": clip.ldr.movedim(-1, 1),
@@ -144,7 +150,7 @@ class Batches:
         return iter(loader)
 
     def __getstate__(self) -> dict:
-        return {**self.__dict__, "_clips": None, "_base": None}  # open files do not travel to a worker
+        return {**self.__dict__, "_clips": None, "_base": None, "_period": None}  # open files do not travel to a worker
 
 
 def draw_view(rng, size: tuple[int, int], crop: tuple[int, int], turns: bool) -> tuple[slice, slice, int, bool]:
