@@ -37,3 +37,9 @@ class AnyFlow:
     def forget(self, before: int) -> None:
         """Drop what frames before `before` needed."""
         self.pairs.forget(before)
+
+    def trim(self, most: int) -> None:
+        """Drop everything once there is flow of more than `most` pairs."""
+        if len(self.pairs.flows) > most:
+            self.pairs.flows.clear()
+            self.pairs.frames.clear()

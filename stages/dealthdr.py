@@ -10,8 +10,7 @@ from torch import nn
 
 from ..hdr.frames import allocate
 from ..hdr.sequence import ExposureSequence, FlowField
-from ..models.blocks import split_reference
-from ..models.dealthdr.aligner import CELL, distrust
+from ..models.dealthdr.aligner import CELL, distrust_each
 from ..models.dealthdr.fgma import sensitivity_for, trust_mask
 from ..models.dealthdr.router import together
 from .any_flow import AnyFlow
@@ -63,12 +62,9 @@ class FrameHistory(Neighbourhood):
 
     def distrust(self, t: int) -> torch.Tensor:
         """D of frame t towards each neighbour, on cells: (K,1,h,w)."""
-        back = torch.cat([self.any_flow.read(n, t)[0] for n in self.others(t)]).to(self.device)
-        reference, others = split_reference(self.frames(t))
-        own, theirs = split_reference(self.exposures(t))
-        pairs = torch.stack((own.expand_as(theirs), theirs), 2)[0]
+        back = torch.cat([self.any_flow.read(n, t)[0] for n in self.others(t)])[None].to(self.device)
         with torch.inference_mode():
-            return distrust(reference.expand_as(others)[0], pairs, back, self.flows(t)[0][0])
+            return distrust_each(self.frames(t), self.exposures(t), back, self.flows(t)[0])[0]
 
     def features(self, t: int) -> list[list[torch.Tensor]]:
         """For each tile, features (1,N,C,h,w) of the frame and its neighbours, finest first."""

@@ -123,11 +123,11 @@ class Batches:
         base = {}
         if window.base:
             reference = start + window.frames // 2 - period
-            flows = self._base.read(index, reference + 1, *view[:2])
+            estimated = self._base.read(index, reference + 1, *view[:2])
             if window.frames // 2 == period:
                 far = self._period.read(index, reference, *view[:2])
-                flows = [torch.cat((x[:1], y, x[1:])) for x, y in zip(far, flows, strict=True)]
-            base = turned_flow(*flows, size, backwards, *view)
+                estimated = [torch.cat((x[:1], y, x[1:])) for x, y in zip(far, estimated, strict=True)]
+            base = turned_flow(*estimated, size, backwards, *view)
         return {
             **base,
             "ldr": clip.ldr.movedim(-1, 1),

@@ -10,8 +10,7 @@ import torch
 from torch import nn
 
 from ..hdr.sequence import ExposureSequence
-from ..models.blocks import split_reference
-from ..models.dealthdr.aligner import distrust, full_size
+from ..models.dealthdr.aligner import distrust_each, full_size
 from ..models.dealthdr.fgma import trust_mask
 from ..models.dealthdr.system import DeAltHDR, DeAltHDRConfig
 from ..stages.dealthdr import dealthdr
@@ -35,13 +34,8 @@ def window() -> Window:
 
 def cells_of(batch: dict[str, torch.Tensor], s: float) -> torch.Tensor:
     """Where to attend (B,K,1,h,w). D is worked out as in inference but with the exact flow back, see `fgma.loss`."""
-    reference, others = split_reference(batch["ldr"])
-    own, theirs = split_reference(batch["exposures"])
-    k = others.shape[1]
-    pairs = torch.stack((own.expand_as(theirs), theirs), 2).flatten(0, 1)
-    seen = reference.expand_as(others), batch["flows"][:, k:], batch["base"]
-    reference, back, flow = (x.flatten(0, 1) for x in seen)
-    return trust_mask(distrust(reference, pairs, back, flow), s).unflatten(0, (-1, k))
+    k = batch["base"].shape[1]
+    return trust_mask(distrust_each(batch["ldr"], batch["exposures"], batch["flows"][:, k:], batch["base"]), s)
 
 
 def loss(network: nn.Module, batch: dict[str, torch.Tensor]) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:

@@ -8,7 +8,6 @@ from collections.abc import Generator
 from typing import NamedTuple
 
 import torch
-import torch.nn.functional as F
 from torch import nn
 
 SHARPNESS = 4.0  # of the scores before training
