@@ -34,8 +34,9 @@ from .run import Progress, quiet
 
 AVERAGE = 0.999  # decay of the moving average, less in the first steps
 CLIP = 1.0  # largest gradient norm
+WARM_UP = 10  # steps over which the rate rises: the first ones of Adam are as large as the rate, whatever the gradient
 VISIT = 4  # steps on one frame: flow takes longer than a step
-CROPS = 2  # a step
+CROPS, HELD_CROPS = 2, 4  # a step, and of each frame that is held out
 EVERY, PATIENCE = 12, 8  # steps between looks at what is held out; looks without gain, after which it ends
 SUBSETS = 2  # of each frame that is held out
 ARCHITECTURES = {DeAltHDR: "dealthdr", SparseFusion: "sparse_fusion"}  # as in the registry
@@ -43,8 +44,9 @@ ARCHITECTURES = {DeAltHDR: "dealthdr", SparseFusion: "sparse_fusion"}  # as in t
 
 @dataclass(frozen=True)
 class AdaptSettings:
-    """seconds, steps: the budget, whichever ends first. rate: of learning, falls along a cosine. beta: of L_ema. reach:
-    frames on either side that subsets are drawn from. crop: side of the squares that are learned from, pixels."""
+    """seconds, steps: the budget, whichever ends first. rate: of learning, falls along a cosine; at ten times as much the
+    first steps undo more than the others learn. beta: of L_ema. reach: frames on either side that subsets are drawn from.
+    crop: side of the squares that are learned from, pixels."""
 
     seconds: float = 120.0
     steps: float = math.inf
@@ -98,15 +100,15 @@ class Adaptation:
         with torch.autocast(self.footage.device.type, torch.bfloat16, enabled=self.half):
             return mu_law(self.reconstruct(network, view).float())
 
-    def visit(self, t: int, subsets: int, steps: int) -> list[list[View]]:
+    def visit(self, t: int, subsets: int, steps: int, crops: int = CROPS) -> list[list[View]]:
         """Views of frame t: for every step one of all frames around it, and one of each subset."""
-        boxes = [self.footage.boxes(CROPS) for _ in range(steps)]
+        boxes = [self.footage.boxes(crops) for _ in range(steps)]
         chosen = [surrounding(self.footage.sequence, t), *(self.footage.subset(t) for _ in range(subsets))]
         return list(map(list, zip(*(self.footage.views(frames, boxes) for frames in chosen), strict=True)))
 
     def hold_out(self) -> None:
         """Set the frames that are held out aside, with what the start makes of them."""
-        self.held = [self.visit(t, SUBSETS, 1)[0] for t in self.footage.held_out]
+        self.held = [self.visit(t, SUBSETS, 1, HELD_CROPS)[0] for t in self.footage.held_out]
         with torch.no_grad():
             self.labels = [self.tone(self.start, full) for full, *_ in self.held]
 
@@ -154,7 +156,8 @@ class Adaptation:
         best, state = losses[0], deepcopy(self.average.state_dict())
         views = self.steps()
         while (share := spent()) < 1 and self.step - best[0] < EVERY * PATIENCE:
-            self.learn(*next(views), settings.rate * (1 + math.cos(math.pi * share)) / 2)
+            cosine = (1 + math.cos(math.pi * share)) / 2
+            self.learn(*next(views), settings.rate * cosine * min((self.step + 1) / WARM_UP, 1))
             if self.step % EVERY == 0 or spent() >= 1:
                 losses.append((self.step, self.held_out_loss()))
                 if losses[-1][1] < best[1]:
@@ -188,6 +191,8 @@ def adapt(
     changed. Works under inference mode too. Raises ValueError when the clip is too short or the network of another kind.
     """
     begun = monotonic()
+    if not (settings.seconds > 0 and settings.steps > 0):
+        raise ValueError(f"the budget is {settings.seconds:g} s and {settings.steps:g} steps: give more than 0 of both")
     with torch.inference_mode(False), torch.enable_grad():
         footage = Footage(sequence, flow, device_of(network), settings.reach, settings.crop, settings.seed)
         adaptation = Adaptation(footage, network, settings, reconstruct or reconstruct_with(network, s))

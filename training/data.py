@@ -90,10 +90,11 @@ class Batches:
 
     def __getitem__(self, number: int) -> dict[str, torch.Tensor]:
         if self._clips is None:
-            self._clips = ShardFolder(self.folder)
-            self._base = BaseFlows(self._clips) if any(w.base for w in self.windows.values()) else None
+            clips = ShardFolder(self.folder)
+            self._base = BaseFlows(clips) if any(w.base for w in self.windows.values()) else None
             wide = any(w.base and w.frames // 2 == period for period, w in self.windows.items())
-            self._period = BaseFlows(self._clips, PERIOD_SUFFIX) if wide else None
+            self._period = BaseFlows(clips, PERIOD_SUFFIX) if wide else None
+            self._clips = clips
         rng = np.random.default_rng([self.seed, number])
         sizes = np.array([len(indices) for indices in self.fitting.values()], np.float64)
         period = int(rng.choice(list(self.fitting), p=sizes / sizes.sum()))

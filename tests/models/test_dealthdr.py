@@ -69,7 +69,9 @@ def test_encoders_are_independent_down_to_the_shared_levels(shared):
         last = kinds[-1][-1].second.weight  # of the long frames, or of all
         last += 0.1
         after = encoder(codes, exposures)
-        changed = [float((a - b).abs().amax()) > 1e-4 for a, b in zip(after[number - 1], before[number - 1], strict=True)]
+        changed = [
+            float((a - b).abs().amax()) > 1e-4 for a, b in zip(after[number - 1], before[number - 1], strict=True)
+        ]
         assert changed == ([True] * 3 if len(kinds) == 1 else [False, True, False])
         last -= 0.1
 
