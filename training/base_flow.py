@@ -1,7 +1,8 @@
 """Flow as inference will see it, beside the exact one: `python -m hdrweave.training.base_flow --shards DIR`.
 
 Networks that start from an estimated flow must be trained with its errors. DIS takes longer than a training step, so it is
-computed once for every reference of every clip whose neighbours lie in the clip, and kept beside the shard.
+computed once for every reference of every clip whose neighbours lie in the clip, and kept beside the shard. With --period
+it is the flow to the frames of the same exposure one period away, in a file of its own, for networks that see those too.
 """
 
 import argparse
@@ -10,12 +11,14 @@ import torch
 
 from ..hdr.response import response_named
 from ..hdr.sequence import ExposureSequence
+from ..stages.any_flow import AnyFlow
 from ..stages.flow import estimate_flow
 from .shards import ShardFolder
 from .sidecars import add_sidecar, for_each_shard
 from .synthesis import RESPONSE, SyntheticClip
 
 SUFFIX = ".baseflow"
+PERIOD_SUFFIX = ".periodflow"
 
 
 def base_flow(clip: SyntheticClip) -> tuple[torch.Tensor, torch.Tensor]:
@@ -28,42 +31,58 @@ def base_flow(clip: SyntheticClip) -> tuple[torch.Tensor, torch.Tensor]:
     return torch.stack(flows, 1).half(), torch.stack(confidences, 1).half()
 
 
+def period_flow(clip: SyntheticClip) -> tuple[torch.Tensor, torch.Tensor]:
+    """Flow (R,2,2,H,W) and confidence (R,2,1,H,W), as of `base_flow`, to the frames one period before and after; the first
+    reference is frame `period`. In clips of two exposures alone, where others are too short, R = 0."""
+    sequence = ExposureSequence(clip.ldr, clip.exposures, response_named(RESPONSE), clip.period)
+    flow, period = AnyFlow(sequence), clip.period
+    inner = range(period, len(clip.ldr) - period if period == 2 else 0)
+    found = [flow.read(t, n) for t in inner for n in (t - period, t + period)]
+    empty = tuple(torch.zeros(0, channels, *sequence.size) for channels in (2, 1))
+    return tuple(torch.cat(x).unflatten(0, (-1, 2)).half() for x in zip(*(found or [empty]), strict=True))
+
+
 class BaseFlows:
     """What `main` wrote beside the shards of a folder, clip by clip. Raises OSError where it is missing."""
 
-    def __init__(self, clips: ShardFolder):
+    def __init__(self, clips: ShardFolder, suffix: str = SUFFIX):
         from safetensors import safe_open
 
         self.clips = clips
-        paths = [path.with_suffix(SUFFIX) for path in clips.paths]
+        paths = [path.with_suffix(suffix) for path in clips.paths]
         missing = [path for path in paths if not path.exists()]
         if missing:
+            option = " --period" if suffix == PERIOD_SUFFIX else ""
             raise OSError(
-                f"{missing[0]} does not exist: run `python -m hdrweave.training.base_flow --shards FOLDER` first"
+                f"{missing[0]} does not exist: run `python -m hdrweave.training.base_flow --shards FOLDER{option}` first"
             )
         self.files = [safe_open(str(path), framework="pt") for path in paths]
 
     def read(
         self, index: int, reference: int, rows: slice = slice(None), columns: slice = slice(None)
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Flow (K,2,H,W) and confidence (K,1,H,W), float32, of clip `index` from its inner frame number `reference`."""
+        """Flow (K,2,H,W) and confidence (K,1,H,W), float32, of clip `index` from the frame number `reference` of those that
+        the file has."""
         number, row = self.clips.locate(index)
         where = slice(reference, reference + 1), slice(None), slice(None), rows, columns
         stored = (self.files[number].get_slice(f"{name}_{row}")[where] for name in ("flow", "confidence"))
         return tuple(x[0].float() for x in stored)
 
 
-def add_to_shard(path: str) -> int:
+def add_to_shard(path: str, suffix: str = SUFFIX) -> int:
     """Write the flows of a shard beside it, unless they are there; the number of clips."""
-    return add_sidecar(path, SUFFIX, lambda clip: dict(zip(("flow", "confidence"), base_flow(clip), strict=True)))
+    compute = period_flow if suffix == PERIOD_SUFFIX else base_flow
+    return add_sidecar(path, suffix, lambda clip: dict(zip(("flow", "confidence"), compute(clip), strict=True)))
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--shards", required=True, help="folder of training.synthesize")
+    parser.add_argument("--period", action="store_true", help="flow to the frames one period away")
     parser.add_argument("--workers", type=int, default=2)
     arguments = parser.parse_args()
-    for_each_shard(arguments.shards, arguments.workers, add_to_shard)
+    suffix = PERIOD_SUFFIX if arguments.period else SUFFIX
+    for_each_shard(arguments.shards, arguments.workers, add_to_shard, suffix)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from ..hdr.exposure import GAMMA
-from .base_flow import BaseFlows
+from .base_flow import PERIOD_SUFFIX, BaseFlows
 from .shards import ShardFolder
 from .synthesis import SyntheticClip, exact_occlusion
 
@@ -23,12 +23,14 @@ class Window:
     """What a network sees of a clip. frames: in a row, the middle one is the reference. pairs: (a, b), frames of the
     window between which exact flow is wanted, from a to b. base: the estimated flow from the reference to its neighbours,
     period - 1 on either side, is wanted too (`training.base_flow`). beside: frames on either side of the reference from
-    which it is wanted as well."""
+    which it is wanted as well. far: to the frames one period away as well.
+    """
 
     frames: int
     pairs: tuple[tuple[int, int], ...] = ()
     base: bool = False
     beside: int = 0
+    far: bool = False
 
 
 def from_the_middle(period: int) -> Window:
@@ -77,7 +79,7 @@ class Batches:
     ):
         self.folder, self.windows, self.crop, self.size, self.seed = folder, windows, crop, size, seed
         self.augmentation = augmentation
-        self._clips = self._base = None
+        self._clips = self._base = self._period = None
         self.fitting = self._fitting(ShardFolder(folder))
         if not any(map(len, self.fitting.values())):
             raise ValueError(
@@ -100,8 +102,10 @@ class Batches:
 
     def __getitem__(self, number: int) -> dict[str, torch.Tensor]:
         if self._clips is None:
-            self._clips = ShardFolder(self.folder)
-            self._base = BaseFlows(self._clips) if any(w.base for w in self.windows.values()) else None
+            clips = ShardFolder(self.folder)
+            self._base = BaseFlows(clips) if any(w.base for w in self.windows.values()) else None
+            self._period = BaseFlows(clips, PERIOD_SUFFIX) if any(w.far for w in self.windows.values()) else None
+            self._clips = clips
         rng = np.random.default_rng([self.seed, number])
         sizes = np.array([len(indices) for indices in self.fitting.values()], np.float64)
         period = int(rng.choice(list(self.fitting), p=sizes / sizes.sum()))
@@ -130,9 +134,14 @@ class Batches:
         height, width = self.crop
         base = {}
         if window.base:
-            first = start + window.frames // 2 - period + 1 - window.beside
+            middle = start + window.frames // 2
+            first = middle - period + 1 - window.beside
             read = [self._base.read(index, first + k, *view[:2]) for k in range(2 * window.beside + 1)]
-            base = turned_flow(*map(torch.cat, zip(*read, strict=True)), size, backwards, *view)
+            estimated = list(map(torch.cat, zip(*read, strict=True)))
+            if window.far:
+                away = self._period.read(index, middle - period, *view[:2])
+                estimated = [torch.cat((x[:1], y, x[1:])) for x, y in zip(away, estimated, strict=True)]
+            base = turned_flow(*estimated, size, backwards, *view)
         return {
             **base,
             "ldr": clip.ldr.movedim(-1, 1),
@@ -155,7 +164,7 @@ class Batches:
         return iter(loader)
 
     def __getstate__(self) -> dict:
-        return {**self.__dict__, "_clips": None, "_base": None}  # open files do not travel to a worker
+        return {**self.__dict__, "_clips": None, "_base": None, "_period": None}  # open files do not travel to a worker
 
 
 def draw_view(rng, size: tuple[int, int], crop: tuple[int, int], turns: bool) -> tuple[slice, slice, int, bool]:

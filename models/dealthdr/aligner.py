@@ -8,7 +8,16 @@ from torch import nn
 
 from ...hdr.exposure import match_exposure
 from ...hdr.warp import inside, pixel_grid, warp
-from ..blocks import GAIN, DilatedBlock, conv, exposure_planes, pad_to_multiple, start, zero_conv
+from ..blocks import (
+    GAIN,
+    DilatedBlock,
+    conv,
+    exposure_planes,
+    pad_to_multiple,
+    split_reference,
+    start,
+    zero_conv,
+)
 from ..detail import amplified, bands, grain
 from .fgma import FGMA, consistency
 
@@ -27,6 +36,18 @@ def distrust(
     own, theirs = exposures.to(reference)[..., None, None, None].unbind(1)
     distance = consistency(match_exposure(reference, own, theirs), to_reference, to_neighbour)
     return F.avg_pool2d(pad_to_multiple(distance, CELL), CELL)
+
+
+def distrust_each(
+    frames: torch.Tensor, exposures: torch.Tensor, to_reference: torch.Tensor, to_neighbours: torch.Tensor
+) -> torch.Tensor:
+    """`distrust` of the middle one of frames (B,N,3,H,W) towards each of the others: exposures (B,N), flows (B,N-1,2,H,W)
+    -> (B,N-1,1,H/CELL,W/CELL)."""
+    reference, others = split_reference(frames)
+    own, theirs = split_reference(exposures)
+    pairs = torch.stack((own.expand_as(theirs), theirs), 2)
+    planes = reference.expand_as(others), pairs, to_reference, to_neighbours
+    return distrust(*(x.flatten(0, 1) for x in planes)).unflatten(0, others.shape[:2])
 
 
 def full_size(cells: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:

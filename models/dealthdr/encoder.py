@@ -1,0 +1,84 @@
+"""DeAltHDR's dual encoder (key design 3): short exposures are noisy and long ones blurred, so each has its own."""
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from ...hdr.exposure import GAMMA, to_radiance
+from ..blocks import DilatedBlock, conv, exposure_planes
+from ..detail import amplified, bands, grain
+
+LEVELS = 3
+FINEST = 2  # pixels a side on the grid of level 1; levels 2 and 3 are twice and four times as coarse
+MULTIPLE = FINEST * 2 ** (LEVELS - 1)  # sides of a frame are multiples of it
+SEEN = 13 * FINEST**2 + 6 + 1  # planes
+LONG = 2**0.5  # relative exposure from which a frame is long-like
+
+
+def long_like(exposures: torch.Tensor) -> torch.Tensor:
+    """Which frames the long exposures' encoder takes: all but the shortest of the clip, and what is within half a stop of
+    it. A third exposure is one of them: like the longest it clips below 1.0 and blurs, which the shortest never does."""
+    return exposures > LONG
+
+
+def normalised_pair(codes: torch.Tensor, exposures: torch.Tensor) -> torch.Tensor:
+    """L^c: linear frames on the scale of the shortest exposure and the same gamma-encoded: code values (N,3,H,W),
+    exposures (N,) -> (N,6,H,W) in [0,1]."""
+    linear = to_radiance(codes, exposures.to(codes)[:, None, None, None])
+    return torch.cat((linear, linear.clamp(min=1e-8).pow(1 / GAMMA)), 1)
+
+
+def look(codes: torch.Tensor, exposures: torch.Tensor) -> torch.Tensor:
+    """What an encoder sees of frames (N,3,H,W), code values, taken at exposures (N,): (N,SEEN,H/2,W/2).
+
+    Beside the paper's pair: the detail that half precision hides, the brightest channel as captured, which says where a
+    frame clips, and the exposure.
+    """
+    detail = bands(codes)
+    brightest = codes.amax(1, keepdim=True)
+    pictures = torch.cat((normalised_pair(codes, exposures), *map(amplified, detail), brightest), 1)
+    x = F.pixel_unshuffle(pictures, FINEST)
+    return torch.cat((x, grain(detail), exposure_planes(exposures[:, None], x)), 1)
+
+
+def level(number: int, width: int) -> nn.Sequential:
+    """Level 1, 2 or 3 of an encoder, with width, 2 width and 4 width channels; from the level above, or what is seen."""
+    if number == 1:
+        return nn.Sequential(conv(SEEN, width), DilatedBlock(width, 1))
+    above = width * 2 ** (number - 2)
+    down = nn.Sequential(nn.Conv2d(above, above // 2, 3, padding=1), nn.PixelUnshuffle(2))
+    return nn.Sequential(down, DilatedBlock(2 * above, 1))
+
+
+class DualEncoder(nn.Module):
+    """Features of frames at levels 1 to 3, each frame through the encoder of its own exposure.
+
+    shared: how many levels both kinds share, from the coarsest on: 0 = the paper's best, independent at all levels; 1 =
+    level 3; 2 = levels 2 and 3; 3 = one encoder. Changed against the paper: level 1 has half the frame's size; residual
+    convolutions in place of Turtle's blocks.
+    """
+
+    def __init__(self, width: int, shared: int = 0):
+        super().__init__()
+        if shared not in range(LEVELS + 1):
+            raise ValueError(f"{shared} shared levels: give 0 (independent) to {LEVELS} (one encoder for all)")
+        kinds = [1 if number > LEVELS - shared else 2 for number in range(1, LEVELS + 1)]
+        self.levels = nn.ModuleList(
+            nn.ModuleList(level(number, width) for _ in range(kind)) for number, kind in enumerate(kinds, 1)
+        )
+
+    def forward(self, codes: torch.Tensor, exposures: torch.Tensor) -> list[torch.Tensor]:
+        """codes (N,3,H,W): as captured, in [0,1], sides multiples of MULTIPLE; exposures (N,): relative, shortest of the
+        clip = 1 -> features, finest first: (N,C,H/2,W/2), (N,2C,H/4,W/4), (N,4C,H/8,W/8)."""
+        x, long, found = look(codes, exposures), long_like(exposures), []
+        for kinds in self.levels:
+            x = kinds[0](x) if len(kinds) == 1 else apart(kinds, x, long)
+            found.append(x)
+        return found
+
+
+def apart(kinds: nn.ModuleList, x: torch.Tensor, long: torch.Tensor) -> torch.Tensor:
+    """x (N,...) through the first of two networks, or the second where `long` (N,) says so."""
+    short, long = (chosen.nonzero()[:, 0] for chosen in (~long, long))
+    parts = [network(x[chosen]) for network, chosen in zip(kinds, (short, long), strict=True) if len(chosen)]
+    return torch.cat(parts)[torch.cat((short, long)).argsort()]

@@ -1,0 +1,84 @@
+"""Where DeAltHDR's output starts: reference and aligned neighbours as pictures, merged by the sensor model."""
+
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+
+from ...hdr.exposure import to_radiance
+from ...hdr.tonemap import mu_law
+from ...hdr.warp import inside
+from ..blocks import exposure_planes, warp_each
+from ..detail import amplified, bands, grain
+from ..f2hdr.fusion import sensor_prior, weighted_mean
+from .encoder import FINEST
+
+FAR = 20.0  # pixels of motion that count as 1
+TOLD = 4 * 3 * FINEST**2 + 6  # planes of `evidence`
+SURVEYED = 3 * 3 * FINEST**2 + 6 + 1  # planes of `survey`
+
+
+class Pictures(NamedTuple):
+    """Candidates (B,M,3,H,W) as radiance, the reference first, then K neighbours by flow, then K by attention; prior
+    (B,M,3,H,W), the weights that the sensor model gives them; clipped (B,3,H,W), where the reference clips; attended
+    (B,K,1,H,W) of 0 and 1: elsewhere the last K count for nothing."""
+
+    radiance: torch.Tensor
+    prior: torch.Tensor
+    clipped: torch.Tensor
+    attended: torch.Tensor
+
+    def merged(self, logits: torch.Tensor | None = None) -> torch.Tensor:
+        """Radiance (B,3,H,W): the mean weighted by the prior, to whose logits `logits` (B,2K,H,W) are added, of all but the
+        reference. Nowhere darker than a reference that clips."""
+        b, k = self.attended.shape[:2]
+        weights = self.prior
+        if logits is not None:
+            learned = F.pad(logits, (0, 0, 0, 0, 1, 0))[:, :, None]
+            weights = torch.sigmoid(torch.logit(weights, 1e-6) + learned)
+        counts = torch.cat((torch.ones_like(self.attended[:, :1]).expand(b, 1 + k, 1, -1, -1), self.attended), 1)
+        fused = weighted_mean(self.radiance, weights * counts)
+        return torch.where(self.clipped, torch.maximum(fused, self.radiance[:, 0]), fused)
+
+
+def gather_pictures(frames, exposures, flows, confidence, attended, motion) -> Pictures:
+    """frames (B,1+K,3,H,W), code values, and exposures (B,1+K), the reference first; flows, motion (B,K,2,H,W), pixels:
+    by which a neighbour is fetched, the latter where `attended` (B,K,1,H,W) is 1; confidence (B,K,1,H,W) in the former.
+
+    What attention found has no validity to start with: the network must vote for it.
+    """
+    reference, others = frames[:, :1], frames[:, 1:]
+    warped = fetched = warp_each(others, flows, "bicubic").clamp(0, 1)
+    if attended.any():
+        fetched = torch.where(attended > 0, warp_each(others, motion, "bicubic").clamp(0, 1), warped)
+    valid = confidence * inside(flows.flatten(0, 1)).unflatten(0, flows.shape[:2])
+    validity = torch.cat((torch.ones_like(valid[:, :1]), valid, torch.zeros_like(valid)), 1)
+    candidates, theirs = torch.cat((reference, warped, fetched), 1), exposures[:, 1:]
+    taken = torch.cat((exposures, theirs), 1)
+    radiance = to_radiance(candidates, taken.to(candidates)[:, :, None, None, None])
+    prior, clipped = sensor_prior(candidates, radiance, taken, validity)
+    return Pictures(radiance, prior, clipped, attended)
+
+
+def survey(pictures: Pictures, merged: torch.Tensor) -> torch.Tensor:
+    """What is seen of the merge (B,3,H,W) before anything is learned: (B,SURVEYED,H/2,W/2)."""
+    tone = mu_law(merged)
+    detail = bands(tone)
+    x = F.pixel_unshuffle(torch.cat((tone, *map(amplified, detail)), 1), FINEST)
+    clipped = F.avg_pool2d(pictures.clipped.to(tone).mean(1, keepdim=True), FINEST)
+    return torch.cat((x, grain(detail), clipped), 1)
+
+
+def evidence(pictures: Pictures, merged, exposures, flows, confidence) -> torch.Tensor:
+    """What speaks for and against each neighbour's two pictures: (BK,TOLD,H/2,W/2). Inputs as of `gather_pictures`."""
+    k = flows.shape[1]
+    tone, goal = mu_law(pictures.radiance), mu_law(merged)[:, None]
+    by_flow, by_attention = tone[:, 1 : 1 + k], tone[:, 1 + k :]
+    reference = tone[:, :1]
+    beside = [amplified(x - y) for x in (by_flow, by_attention) for y in (reference, goal)]
+    images = F.pixel_unshuffle(torch.cat(beside, 2).flatten(0, 1), FINEST)
+    share = pictures.prior.mean(2, True).log10() / 4 + 1
+    length = (flows.square().sum(2, keepdim=True) + 1e-6).sqrt() / FAR
+    planes = torch.cat((share[:, 1 : 1 + k], share[:, 1 + k :], confidence, length), 2).flatten(0, 1)
+    pairs = torch.stack((exposures[:, :1].expand(-1, k), exposures[:, 1:]), 2).flatten(0, 1)
+    return torch.cat((images, F.avg_pool2d(planes, FINEST), exposure_planes(pairs, images)), 1)

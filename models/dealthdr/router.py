@@ -1,0 +1,99 @@
+"""Frame history router (Turtle, Ghasemabadi et al. 2024; DeAltHDR's fusion): channels of many frames, weighed by relevance.
+
+Its scores are sums over the whole frame. A frame in tiles therefore goes through a network side by side: see `together`.
+"""
+
+import math
+from collections.abc import Generator
+from typing import NamedTuple
+
+import torch
+from torch import nn
+
+SHARPNESS = 4.0  # of the scores before training
+
+
+class Sums(NamedTuple):
+    """Over pixels: products (B,heads,c,m) of queries and keys, squares of queries (B,heads,c) and of keys (B,heads,m)."""
+
+    products: torch.Tensor
+    queries: torch.Tensor
+    keys: torch.Tensor
+
+
+Run = Generator[Sums, Sums, dict[str, torch.Tensor]]
+"""A network under way: gives its tile's sums, is sent those of the frame, and returns the result."""
+
+
+def together(runs: list[Run]) -> list[dict[str, torch.Tensor]]:
+    """The results of tiles that go through a network side by side, each router with the sums over all of them."""
+    asked = [next(run) for run in runs]
+    results = []
+    while not results:
+        whole = Sums(*(sum(parts) for parts in zip(*asked, strict=True)))
+        asked = []
+        for run in runs:
+            try:
+                asked.append(run.send(whole))
+            except StopIteration as end:
+                results.append(end.value)
+    return results
+
+
+class FrameHistoryRouter(nn.Module):
+    """out = softmax(tau q k^T) v over channels: q (C/h) from the current frame, k and v ((n+1) C/h) from it and its n
+    neighbours, both L2-normalised over all pixels; h heads; a skip around it.
+
+    Any n, any order; without neighbours it is channel attention (Restormer, Zamir et al. 2022) with the same weights.
+    The cost is linear in pixels and in n. In single precision whatever autocast says: half overflows in the sums.
+    """
+
+    def __init__(self, width: int, heads: int):
+        super().__init__()
+
+        def projection(outputs: int) -> nn.Sequential:
+            broad = nn.Conv2d(outputs, outputs, 3, padding=1, groups=outputs)
+            return nn.Sequential(nn.Conv2d(width, outputs, 1), broad)
+
+        self.heads = heads
+        self.query, self.key_value = projection(width), projection(2 * width)
+        self.sharpness = nn.Parameter(torch.full((heads,), math.log(SHARPNESS)))
+        self.out = nn.Conv2d(width, width, 1)
+
+    def project(self, x: torch.Tensor, others: torch.Tensor | None) -> list[torch.Tensor]:
+        """Queries (B,C,H,W), keys and values (B,(n+1)C,H,W), float32. others (B,n,C,H,W): aligned neighbours, or None."""
+        every = x[:, None] if others is None else torch.cat((x[:, None], others.to(x.dtype)), 1)
+        both = self.key_value(every.flatten(0, 1)).unflatten(0, every.shape[:2])
+        k, v = (part.flatten(1, 2).float() for part in both.chunk(2, 2))
+        return [self.query(x).float(), k, v]
+
+    def sums(self, q: torch.Tensor, k: torch.Tensor) -> Sums:
+        """Of queries (B,C,H,W) and keys (B,(n+1)C,H,W), which may be a part of the frame."""
+        with torch.autocast(q.device.type, enabled=False):
+            q, k = self._by_head(q), self._by_head(k)
+            return Sums(q @ k.mT, q.square().sum(-1), k.square().sum(-1))
+
+    def mix(self, x: torch.Tensor, v: torch.Tensor, sums: Sums) -> torch.Tensor:
+        """x (B,C,H,W) and what it takes from the values (B,(n+1)C,H,W). sums: over the whole frame."""
+        with torch.autocast(v.device.type, enabled=False):
+            lengths = sums.queries.clamp(min=1e-12).sqrt()[..., None] * sums.keys.clamp(min=1e-12).sqrt()[:, :, None]
+            scores = self.sharpness.exp()[:, None, None] * sums.products / lengths
+            found = scores.softmax(-1) @ self._by_head(v)
+        return x + self.out(found.flatten(1, 2).unflatten(-1, v.shape[-2:]))
+
+    def run(self, x: torch.Tensor, others: torch.Tensor | None, kept) -> Generator[Sums, Sums, torch.Tensor]:
+        """All three, as a part of a `Run`. kept: cuts the pixels that count from (B,C,H,W), such as a tile's core."""
+        q, k, v = self.project(x, others)
+        sums = yield self.sums(kept(q), kept(k))
+        return self.mix(x, v, sums)
+
+    def forward(self, x: torch.Tensor, others: torch.Tensor | None = None) -> torch.Tensor:
+        """x (B,C,H,W), others (B,n,C,H,W) or None -> (B,C,H,W), of a whole frame."""
+        q, k, v = self.project(x, others)
+        return self.mix(x, v, self.sums(q, k))
+
+    def _by_head(self, x: torch.Tensor) -> torch.Tensor:
+        """(B,n C,H,W) -> (B,heads,n C / heads,H W): head by head, the channels of every frame."""
+        width = self.out.in_channels
+        x = x.unflatten(1, (-1, self.heads, width // self.heads)).transpose(1, 2)
+        return x.flatten(2, 3).flatten(-2)

@@ -1,0 +1,59 @@
+"""Flow between any two frames: what the field knows, DIS for the rest."""
+
+import torch
+from hdrweave.hdr.sequence import FlowField
+from hdrweave.stages import flow as flow_stage
+from hdrweave.stages.any_flow import AnyFlow
+from moving_texture import captured, radiance, sequence
+
+SPEED = 3.0
+
+
+def clip(count=6, size=(72, 128)):
+    exposures = [(1.0, 8.0)[t % 2] for t in range(count)]
+    return sequence(captured(radiance(count, size, SPEED), exposures), exposures, period=2)
+
+
+def field(sequence) -> FlowField:
+    flow = {o: torch.full((len(sequence), 2, *sequence.size), 100.0 * o) for o in sequence.offsets}
+    return FlowField(sequence.size, flow, {o: torch.full((len(sequence), 1, *sequence.size), 0.5) for o in flow})
+
+
+def test_what_the_field_holds_is_read_from_it():
+    c = clip()
+    flow, sure = AnyFlow(c, field(c)).read(2, 3)
+    assert flow.shape == (1, 2, *c.size) and (flow == 100).all() and (sure == 0.5).all()
+
+
+def test_frames_of_one_exposure_are_matched():
+    """Any distance, both ways, also where the field has nothing; and on a smaller grid."""
+    c = clip()
+    any_flow = AnyFlow(c, field(c))
+    for t, n in ((1, 3), (4, 2), (0, 4)):
+        flow, sure = any_flow.read(t, n)
+        inner = flow[..., 12:-12, 20:-20]
+        assert (inner[:, 0] + SPEED * (n - t)).abs().median() < 0.3 and inner[:, 1].abs().median() < 0.3
+        assert sure.shape == (1, 1, *c.size) and sure.min() >= 0.05 and sure[..., 12:-12, 20:-20].median() > 0.8
+
+
+def test_large_frames_are_matched_smaller(monkeypatch):
+    monkeypatch.setattr(flow_stage, "LONG_SIDE", 96)
+    flow, sure = AnyFlow(clip()).read(1, 3)
+    assert flow.shape[-2:] == sure.shape[-2:] == (72, 128)
+    assert (flow[:, 0, 12:-12, 20:-20] + 2 * SPEED).abs().median() < 0.5
+
+
+def test_a_frame_has_not_moved_against_itself():
+    flow, sure = AnyFlow(clip()).read(2, 2)
+    assert (flow == 0).all() and (sure == 1).all()
+
+
+def test_memory_is_given_back():
+    any_flow = AnyFlow(clip())
+    any_flow.read(0, 2), any_flow.read(1, 3)
+    any_flow.forget(1)
+    assert set(any_flow.pairs.flows) == {(1, 3), (3, 1)} and set(any_flow.pairs.frames) == {1, 2, 3}
+    any_flow.trim(2)
+    assert len(any_flow.pairs.flows) == 2
+    any_flow.trim(1)
+    assert not any_flow.pairs.flows and not any_flow.pairs.frames
