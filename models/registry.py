@@ -67,6 +67,12 @@ def _deephdrvideo(**parameters) -> nn.Module:
     return DeepHDRVideo(DeepHDRVideoConfig(**parameters))
 
 
+def _dealthdr(**parameters) -> nn.Module:
+    from .dealthdr.system import DeAltHDR, DeAltHDRConfig
+
+    return DeAltHDR(DeAltHDRConfig(**parameters))
+
+
 def _collaborative_fusion(**parameters) -> nn.Module:
     from .location.collaborative import CollaborativeFusion, CollaborativeFusionConfig
 
@@ -84,6 +90,7 @@ ARCHITECTURES: dict[str, Callable[..., nn.Module]] = {
     "sparse_fusion": _sparse_fusion,
     "sequence_refinement": _sequence_refinement,
     "deephdrvideo": _deephdrvideo,
+    "dealthdr": _dealthdr,
     "collaborative_fusion": _collaborative_fusion,
 }
 

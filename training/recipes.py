@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from . import deephdrvideo, f2hdr, fgma, flow, location, lrhdr, sequence
+from . import dealthdr, deephdrvideo, f2hdr, fgma, flow, location, lrhdr, sequence
 from .recipe import Recipe
 
 RECIPES: dict[str, Callable[[], Recipe]] = {
@@ -15,6 +15,7 @@ RECIPES: dict[str, Callable[[], Recipe]] = {
     "sequence_refinement": sequence.recipe,
     "deephdrvideo_coarse": deephdrvideo.coarse,
     "deephdrvideo": deephdrvideo.recipe,
+    "dealthdr": dealthdr.recipe,
     "collaborative_fusion": location.recipe,
 }
 
