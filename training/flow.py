@@ -131,8 +131,5 @@ def recipe() -> Recipe:
         windows={period: from_the_middle(period) for period in (2, 3)},
         kept=(Kept("base_flow", "flow", asdict(config)),),
         crop=(CROP, CROP),
-        batch=4,
-        rate=1e-3,
-        warm_up=200,
         clip=10.0,
     )
