@@ -1,6 +1,5 @@
 """First passes beside the shards, batches of them, and a few steps of sequence refinement's recipe."""
 
-
 import pytest
 import torch
 from hdrweave.hdr.tonemap import mu_law
