@@ -1,5 +1,6 @@
 """What can be adapted to footage: how a network makes one HDR frame from a view, with gradients."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
@@ -14,6 +15,7 @@ from ..models.dealthdr.fgma import trust_mask
 from ..models.dealthdr.system import DeAltHDR
 from ..models.lrhdr.accr import cues
 from ..models.lrhdr.vote import SparseFusion
+from .networks import ACCR, FGMA, PACKAGED, SPARSE_FUSION, load_network
 
 
 class View(NamedTuple):
@@ -94,10 +96,18 @@ def by_flow(others: torch.Tensor, view: View) -> tuple[torch.Tensor, torch.Tenso
     return warp_each(others, view.flows, "bicubic").clamp(0, 1), valid
 
 
-def reconstruct_with(network: nn.Module, s: float = 15.0) -> Reconstruct:
-    """How to use a network of the pack. Raises ValueError when it is of a kind that cannot be adapted."""
+def load_adaptable(name: str, weights: str = PACKAGED, folders: Sequence = ()) -> nn.ModuleList:
+    """The network to adapt, and after it those that it works with, which stay as they are: those of the flagship for
+    sparse fusion. See `load_network`."""
+    others = (FGMA, ACCR) if name == SPARSE_FUSION else ()
+    return nn.ModuleList([load_network(name, weights, folders), *map(load_network, others)])
+
+
+def reconstruct_with(network: nn.Module, *others: nn.Module, s: float = 15.0) -> Reconstruct:
+    """How to use a network of the pack. others: for sparse fusion, the aligner and the mapper. Raises ValueError when it is
+    of a kind that cannot be adapted."""
     if isinstance(network, DeAltHDR):
         return WithDeAltHDR(s)
     if isinstance(network, SparseFusion):
-        return WithSparseFusion(s=s)
+        return WithSparseFusion(*others, s=s)
     raise ValueError(f"a {type(network).__name__} cannot be adapted to footage: give DeAltHDR or sparse fusion")
