@@ -1,4 +1,5 @@
-"""LRHDR's recipes, one for each of its networks: exposure interpolation, ACCR mapping, sparse fusion.
+"""LRHDR's recipes, one for each of its networks: exposure interpolation, ACCR mapping, sparse fusion; and the last two at
+once, as the paper takes its system apart.
 
 Each learns on what the ones before it give: their weights are found by name, where there are any.
 """
@@ -13,6 +14,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from ..hdr.exposure import to_ldr, to_radiance
+from ..hdr.sequence import ExposureSequence
 from ..hdr.tonemap import mu_law_inverse
 from ..hdr.warp import inside
 from ..models import registry
@@ -21,6 +23,8 @@ from ..models.lrhdr.accr import ACCR, ACCRConfig
 from ..models.lrhdr.interpolate import ExposureInterpolation, InterpolationConfig
 from ..models.lrhdr.prior import prior_votes
 from ..models.lrhdr.vote import ALPHA, SparseFusion, SparseFusionConfig
+from ..stages.lrhdr import lrhdr_with
+from ..stages.networks import load_network
 from .data import Window
 from .losses import gradient_loss, mu_l1, psnr_loss, vote_loss, vote_oracle
 from .recipe import Kept, Recipe
@@ -214,10 +218,8 @@ def candidates(batch: dict[str, torch.Tensor]) -> tuple[Estimates, tuple[torch.T
     return every.of([chosen[k] for k in order]), given if known else None
 
 
-def fusion_loss(alpha: float, share: float, network: nn.Module, batch: dict[str, torch.Tensor]):
+def vote_and_picture(network: nn.Module, alpha: float, share: float, given: Estimates, reference, truth: torch.Tensor):
     """PSNR of the fused result, and L_vote: cross-entropy, where the vote is a softmax."""
-    truth = truth_of(batch)
-    given, reference = candidates(batch)
     out = network(*given, reference, alpha)
     recon = psnr_loss(out["hdr"], truth)
     if alpha == 1:
@@ -228,6 +230,48 @@ def fusion_loss(alpha: float, share: float, network: nn.Module, batch: dict[str,
     return recon + share * vote, {"recon": recon.detach(), "vote": vote.detach(), "zeros": zeros}
 
 
+def fusion_loss(alpha: float, share: float, network: nn.Module, batch: dict[str, torch.Tensor]):
+    """See `vote_and_picture`."""
+    return vote_and_picture(network, alpha, share, *candidates(batch), truth_of(batch))
+
+
 def sparse_fusion(alpha: float = ALPHA, share: float = VOTE_SHARE) -> Recipe:
     """alpha: 1 for the dense vote. share: of the vote loss, 0 for none."""
     return _recipe(VOTE, SparseFusion, SparseFusionConfig(), partial(fusion_loss, alpha, share))
+
+
+class MapperAndVote(nn.Module):
+    """ACCR mapping, and the vote on what it gives; alpha: of the vote."""
+
+    def __init__(self, alpha: float, config: ACCRConfig):
+        super().__init__()
+        self.alpha, self.mapper, self.vote = alpha, ACCR(config), SparseFusion()
+
+
+def whole_loss(accr_share: float, vote_share: float, network: MapperAndVote, batch: dict[str, torch.Tensor]):
+    """`vote_and_picture` of the published candidates: the frame, its neighbours as they are, the interpolated exposures,
+    and the mapping of the frame and of these; and L_ACCR."""
+    truth = truth_of(batch)
+    with torch.no_grad():
+        reference, _, plain = captured(batch)
+        between = interpolated(batch)
+    streams = joined(reference, between)
+    mapped = network.mapper(streams.radiance, streams.exposures, streams.validity)
+    of_no_exposure = streams._replace(radiance=mapped, exposures=torch.zeros_like(streams.exposures))
+    given = joined(reference, plain, between, of_no_exposure)
+    known = reference.radiance[:, 0], reference.exposures[:, 0]
+    total, figures = vote_and_picture(network.vote, network.alpha, vote_share, given, known, truth)
+    accr = accr_loss(mapped, truth)
+    return total + accr_share * accr, {**figures, "accr": accr.detach()}
+
+
+def whole(alpha: float = ALPHA, accr_share: float = 1.0, vote_share: float = VOTE_SHARE, **changes) -> Recipe:
+    """Mapper and vote at once, from nothing, for the steps of the paper's table; nothing of them is kept. alpha: 1 for the
+    dense vote. accr_share, vote_share: of the losses, 0 for none. changes: of ACCRConfig."""
+    build, config = partial(MapperAndVote, alpha), replace(ACCRConfig(), **changes)
+    return replace(_recipe("lrhdr", build, config, partial(whole_loss, accr_share, vote_share)), kept=())
+
+
+def run(network: MapperAndVote, sequence: ExposureSequence) -> torch.Tensor:
+    """LRHDR with these networks on a normalized clip: radiance (T,H,W,3)."""
+    return lrhdr_with(sequence, load_network(INTERPOLATE), network.mapper, network.vote, network.alpha)

@@ -42,7 +42,7 @@ def test_untrained_it_beats_the_frames_alone(chain, names, exposures):
 def test_who_votes(chain, names, monkeypatch):
     asked = []
 
-    def vote(given, network, sequence, progress):
+    def vote(given, network, alpha=None, sequence=None, progress=None):
         asked.append((given.names, sequence is clip))
         return given.candidates[0].radiance[:], None
 
