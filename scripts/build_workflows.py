@@ -14,13 +14,17 @@ import comfy_client
 from render import Progress, render
 from thumbnail import thumbnail
 from workflow_notes import (
+    DEALTHDR_INTRO,
+    DEEPHDRVIDEO_INTRO,
     F2HDR_INTRO,
     F2HDR_LOOK_NOTE,
     FLAGSHIP_INTRO,
     LINEAR_NOTE,
+    LOCATION_INTRO,
     LOOK_NOTE,
     LRHDR_INTRO,
     MIX_INTRO,
+    SYSTEM_LOOK_NOTE,
     THREE,
     TWO,
     VOTE_LOOK_NOTE,
@@ -199,6 +203,55 @@ def lrhdr(pattern: str, path: str, intro: str) -> dict:
     return pipeline(pattern, path, intro, VOTE_LOOK_NOTE, "fuse.hdr", 1220, method)
 
 
+def system(nodes: list[dict], links: list[str], hdr: str, last: str, intro: str, flow: str | None = None) -> dict:
+    """Load -> normalize -> flow -> the nodes of a published system -> save. last: of these. flow: what it is called."""
+    method = {
+        "nodes": [
+            node("flow", ".Flow", 1320, 220, 340, 110, flow, method="DIS fine"),
+            node("warp", ".WarpNeighbours", 1320, 420, 340, 80, "Warp Neighbours (for the report only)"),
+            note("linear", 1320, 640, 340, 460, "Where values are linear", LINEAR_NOTE.format(last)),
+            *nodes,
+        ],
+        "links": ["normalize.exposures -> warp.exposures", "flow.flow -> warp.flow", *links],
+        "groups": [
+            group("3  Align the neighbours", 1300, -20, 380, 1140),
+            group("4  Reconstruct", 1700, -20, 380, 1140),
+        ],
+        "measured": "warp.candidates",
+    }
+    return pipeline("auto", "sample_alternating.mp4", intro, SYSTEM_LOOK_NOTE, hdr, 780, method)
+
+
+def dealthdr() -> dict:
+    """Load -> normalize -> flow -> DeAltHDR -> save."""
+    nodes = [node("whole", ".DeAltHDRReconstruction", 1720, 60, 340, 190)]
+    links = ["normalize.exposures -> whole.exposures", "flow.flow -> whole.flow"]
+    return system(nodes, links, "whole.hdr", "DeAltHDR Reconstruction", DEALTHDR_INTRO)
+
+
+def deephdrvideo() -> dict:
+    """Load -> normalize -> flow -> coarse reconstruction -> deformable refinement -> save."""
+    nodes = [
+        node("coarse", ".CoarseReconstruction", 1720, 60, 340, 110),
+        node("refine", ".DeformableRefinement", 1720, 270, 340, 110),
+    ]
+    links = [
+        *("normalize.exposures -> coarse.exposures", "normalize.exposures -> refine.exposures"),
+        *("flow.flow -> coarse.flow", "coarse.hdr -> refine.hdr"),
+    ]
+    return system(nodes, links, "refine.hdr", "Deformable Refinement", DEEPHDRVIDEO_INTRO)
+
+
+def location() -> dict:
+    """Load -> normalize -> collaborative fusion -> sequence refinement -> save; the flow is for the report."""
+    nodes = [
+        node("fuse", ".CollaborativeFusion", 1720, 60, 340, 600),
+        node("refine", ".SequenceRefinement", 1720, 760, 340, 120),
+    ]
+    links = ["normalize.exposures -> fuse.exposures", "fuse.hdr -> refine.hdr"]
+    return system(nodes, links, "refine.hdr", "Sequence Refinement", LOCATION_INTRO, "Flow (for the report only)")
+
+
 def mix_methods(pattern: str, path: str, intro: str) -> dict:
     """Candidates by the classical flow, FGMA, ACCR and F2HDR, voted on by one sparse fusion."""
     exposures = ("adapted", "warp", "fgma", "accr", "coarse", "refine", "fuse")
@@ -279,8 +332,11 @@ BLUEPRINT_DESCRIPTION = (
 
 WORKFLOWS = {
     "classical_hdr": classical("auto", "sample_alternating.mp4", TWO),
+    "dealthdr": dealthdr(),
+    "deephdrvideo": deephdrvideo(),
     "f2hdr": f2hdr("auto", "sample_alternating.mp4", F2HDR_INTRO),
     "flagship": flagship("auto", "sample_alternating.mp4", FLAGSHIP_INTRO),
+    "location": location(),
     "lrhdr": lrhdr("auto", "sample_alternating.mp4", LRHDR_INTRO),
     "mix_methods": mix_methods("auto", "sample_alternating.mp4", MIX_INTRO),
     "three_exposures": classical("-4, -2, 0", "sample_three_exposures.mp4", THREE),
