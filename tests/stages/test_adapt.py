@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+import untrained
 from hdrweave.hdr.sequence import FlowField, LazyFrames
 from hdrweave.models import registry
 from hdrweave.models.dealthdr.aligner import AlignerConfig, FlowGuidedAligner
@@ -15,7 +16,8 @@ from hdrweave.models.lrhdr.accr import ACCR, ACCRConfig
 from hdrweave.models.lrhdr.vote import SparseFusion, SparseFusionConfig
 from hdrweave.stages import adapt as stage
 from hdrweave.stages.adapt import Adapted, AdaptSettings, adapt, save_adapted
-from hdrweave.stages.adaptable import WithSparseFusion, reconstruct_with
+from hdrweave.stages.adapt_view import before_and_after
+from hdrweave.stages.adaptable import WithSparseFusion, load_adaptable, reconstruct_with
 from hdrweave.stages.flow import estimate_flow
 from hdrweave.stages.footage import Footage
 from moving_texture import captured, radiance, sequence
@@ -290,3 +292,22 @@ def test_names_that_hide_or_escape_are_refused(known, tmp_path):
         with pytest.raises(ValueError, match="cannot be used for weights"):
             save_adapted(adapted, name, tmp_path)
     assert not list(tmp_path.iterdir()) and math.isfinite(adapted.report.before)
+
+
+def test_the_vote_is_adapted_among_the_flagships_networks(tmp_path, monkeypatch):
+    untrained.write(tmp_path)
+    monkeypatch.setattr(registry, "PACKAGED", tmp_path)
+    assert [type(n) for n in load_adaptable("sparse_fusion")] == [SparseFusion, FlowGuidedAligner, ACCR]
+    assert [type(n) for n in load_adaptable("dealthdr")] == [DeAltHDR]
+    vote, *others = load_adaptable("sparse_fusion")
+    how = reconstruct_with(vote, *others, s=3.0)
+    assert (how.aligner, how.mapper, how.s) == (*others, 3.0)
+
+
+def test_before_and_after_lie_side_by_side():
+    pictures = torch.stack((torch.full((40, 60, 3), 0.01), torch.full((40, 60, 3), 0.2)))
+    found = before_and_after(stage.AdaptReport(1, 1, 0, 0, 0, 0, (), pictures))
+    assert found.shape == (1, 40, 126, 3) and 0 <= found.min() and found.max() <= 1
+    assert found[0, -1, 0, 0] < found[0, -1, -1, 0] == 1
+    black = before_and_after(stage.AdaptReport(1, 1, 0, 0, 0, 0, (), 0 * pictures))
+    assert black.isfinite().all() and black[0, -1, 0, 0] == 0
