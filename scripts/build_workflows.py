@@ -214,7 +214,7 @@ def system(nodes: list[dict], links: list[str], hdr: str, last: str, intro: str,
         ],
         "links": ["normalize.exposures -> warp.exposures", "flow.flow -> warp.flow", *links],
         "groups": [
-            group("3  Align the neighbours", 1300, -20, 380, 1140),
+            group("3  One scale" if flow else "3  Align the neighbours", 1300, -20, 380, 1140),
             group("4  Reconstruct", 1700, -20, 380, 1140),
         ],
         "measured": "warp.candidates",
