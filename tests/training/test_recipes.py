@@ -3,6 +3,7 @@
 import pytest
 from hdrweave.models import registry
 from hdrweave.training.data import Batches
+from hdrweave.training.location import AnchoredBatches
 from hdrweave.training.recipes import RECIPES, recipe_named
 from hdrweave.training.sequence import SequenceBatches
 from hdrweave.training.train import keep
@@ -18,6 +19,7 @@ def test_what_a_recipe_keeps_is_loaded_by_its_name(name, tmp_path, capsys):
         registry.load(kept.name, [tmp_path], kept.architecture)
 
 
-def test_refinement_learns_on_whole_sequences_and_the_others_on_windows():
+def test_refinement_learns_on_whole_sequences_fusion_on_anchors_and_the_others_on_windows():
     made = {name: recipe_named(name).batches for name in RECIPES}
-    assert made.pop("sequence_refinement") is SequenceBatches and set(made.values()) == {Batches}
+    assert made.pop("sequence_refinement") is SequenceBatches
+    assert made.pop("collaborative_fusion") is AnchoredBatches and set(made.values()) == {Batches}
