@@ -52,6 +52,39 @@ def _clip(path: Path, evs) -> Path:
     return path
 
 
+PACK_IN_ENGINE = """
+import importlib.util, json, math, sys
+from pathlib import Path
+root, folder = Path({root!r}), Path({folder!r})
+sys.path[:0] = [".", str(root / "tests")]
+sys.argv = ["main.py", "--cpu"]
+import comfy.options
+comfy.options.enable_args_parsing()
+import utils.extra_config  # before anything that imports ComfyUI's comfy/utils.py under this name
+import folder_paths, torch
+import comfy.model_management
+spec = importlib.util.spec_from_file_location("hdrweave", root / "__init__.py", submodule_search_locations=[str(root)])
+module = sys.modules["hdrweave"] = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(module)
+"""
+
+
+def run_in_engine(code: str, folder: Path):
+    """What `code` prints as JSON in its last line, in a process of the engine that has the pack as `hdrweave`, torch, comfy
+    and folder_paths; `folder` is its own, `root` the checkout."""
+    if not (comfy_client.ENGINE / "extra.yaml").is_file():
+        pytest.skip("there is no engine: run scripts/setup_engine.sh")
+    begin = PACK_IN_ENGINE.format(root=str(comfy_client.ROOT), folder=str(folder))
+    done = subprocess.run(
+        [comfy_client.ENGINE / "venv/bin/python", "-c", begin + code],
+        cwd=comfy_client.ENGINE / "ComfyUI",
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    return json.loads(done.stdout.splitlines()[-1])
+
+
 @pytest.fixture(scope="session")
 def front_end(server, tmp_path_factory):
     """front_end(jobs) -> results: the real front end in headless Chromium (see scripts/front_end.mjs)."""

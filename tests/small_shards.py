@@ -8,7 +8,7 @@ import torch
 from hdrweave.training.base_flow import add_to_shard
 from hdrweave.training.scenes import scene_from_radiance
 from hdrweave.training.shards import ShardFolder, write_shard
-from hdrweave.training.synthesis import CLEAN, make_clip
+from hdrweave.training.synthesis import CLEAN, DEGRADED, make_clip
 
 SETTINGS = replace(CLEAN, width=72, height=64, frames=5, read_noise=(1e-9, 2e-9), bits=(16,), max_object_speed=8.0)
 
@@ -28,6 +28,14 @@ def write_small_shards(folder, count: int = 8) -> None:
     clips = [make_clip(scenes, k, s) for k, s in enumerate(settings)]
     write_shard(folder / "a.safetensors", clips[: count // 2], {"scenes": '["0", "1"]'})
     write_shard(folder / "b.safetensors", clips[count // 2 :], {"scenes": '["0", "1"]'})
+
+
+def write_clips_of_seven(folder, count: int = 4) -> None:
+    """Noisy clips of seven frames, of two and three exposures in turn."""
+    scenes = [scene_from_radiance(world(k), str(k)) for k in range(2)]
+    settings = replace(DEGRADED, width=72, height=64, frames=7, max_object_speed=8.0, shutter=(0.0, 0.0), quality=None)
+    clips = [make_clip(scenes, k, replace(settings, periods=(2 + k % 2,))) for k in range(count)]
+    write_shard(folder / "a.safetensors", clips, {"scenes": '["0", "1"]'})
 
 
 def write_base_flows(folder) -> None:

@@ -67,10 +67,6 @@ def recipe(**changes) -> Recipe:
         loss=loss,
         windows={period: window(period) for period in (2, 3)},
         kept=(Kept("dealthdr", "dealthdr", asdict(config)),),
-        batch=4,
-        rate=1e-3,
-        warm_up=200,
-        clip=5.0,
     )
 
 

@@ -13,7 +13,7 @@ from ..models.deephdrvideo.system import DeepHDRVideo, DeepHDRVideoConfig
 from ..stages.deephdrvideo import coarse_reconstruction, deformable_refinement
 from ..stages.flow import estimate_flow
 from ..stages.networks import DEEPHDRVIDEO
-from .data import Window
+from .data import Window, from_the_middle
 from .losses import flow_loss, flow_weight, gradient_loss, mu_l1, psnr_loss
 from .recipe import Kept, Recipe
 
@@ -21,16 +21,9 @@ FLOW_SHARE = 0.05  # of the flow loss, in pixels, beside natural logarithms of e
 LEAST_SHARE = 0.05  # of a batch that is badly exposed, for the normalisation of equation 6
 
 
-def coarse_window(period: int) -> Window:
-    """All frames of other exposure around the middle one, exact flow to each, and the estimated one."""
-    frames = 2 * period - 1
-    middle = frames // 2
-    return Window(frames, tuple((middle, k) for k in range(frames) if k != middle), base=True)
-
-
 def window(period: int) -> Window:
     """What CoarseNet sees of the middle frame, of the one before and of the one after: 5 or 7 frames."""
-    inner = coarse_window(period)
+    inner = from_the_middle(period)
     return Window(inner.frames + 2, tuple((a + 1, b + 1) for a, b in inner.pairs), base=True, beside=1)
 
 
@@ -90,17 +83,13 @@ def _recipe(name: str, make, config: DeepHDRVideoConfig, objective, view) -> Rec
         loss=objective,
         windows={period: view(period) for period in (2, 3)},
         kept=(Kept(DEEPHDRVIDEO, DEEPHDRVIDEO, asdict(config)),),
-        batch=4,
-        rate=1e-3,
-        warm_up=200,
-        clip=5.0,
     )
 
 
 def coarse() -> Recipe:
     """CoarseNet, from nothing, on clips of 5 frames."""
     config = DeepHDRVideoConfig(refinement=False)
-    return _recipe("deephdrvideo_coarse", DeepHDRVideo, config, coarse_loss, coarse_window)
+    return _recipe("deephdrvideo_coarse", DeepHDRVideo, config, coarse_loss, from_the_middle)
 
 
 def recipe(**parts: bool) -> Recipe:

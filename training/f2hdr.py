@@ -41,10 +41,6 @@ def recipe(**parts: bool) -> Recipe:
         loss=loss,
         windows={period: from_the_middle(period) for period in (2, 3)},
         kept=(Kept("f2hdr", "f2hdr", asdict(config)),),
-        batch=4,
-        rate=1e-3,
-        warm_up=200,
-        clip=5.0,
     )
 
 

@@ -83,8 +83,4 @@ def recipe() -> Recipe:
         loss=loss,
         windows={period: window(period) for period in (2, 3)},
         kept=(Kept("fgma", "fgma", asdict(config)),),
-        batch=4,
-        rate=1e-3,
-        warm_up=200,
-        clip=5.0,
     )

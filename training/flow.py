@@ -16,8 +16,7 @@ from .recipe import Kept, Recipe
 CROP = 192  # of the batches; the network sees a part of it or all of it, enlarged or reduced to INPUT
 INPUT = 128
 ZOOM = 1.5  # the most that pictures are enlarged; INPUT / CROP is the most that they are reduced
-POWER = 0.5  # of the error: a tenth of a pixel too much weighs nearly as much near 0 as a pixel does far out
-WARPING_SHARE, MATCHING_SHARE, CONFIDENCE_SHARE = 10.0, 0.2, 0.5  # beside the root of the error in pixels
+RIVAL_SHARE, WARPING_SHARE, MATCHING_SHARE, CONFIDENCE_SHARE = 0.5, 50.0, 1.0, 0.5  # beside the error in pixels
 BLIND = 0.2  # share of the pairs that get no start flow
 RIGHT = 0.75  # pixels: an error up to which a flow counts as right
 
@@ -86,25 +85,31 @@ def matching_loss(logits: torch.Tensor, centre: torch.Tensor, exact: torch.Tenso
 
 
 def loss(network: nn.Module, batch: dict[str, torch.Tensor]) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
-    """Exact flow at all levels, the right place in every correlation, true radiance fetched along the flow, and the
-    confidence's cross entropy."""
+    """Exact flow at all levels, also for the rival of the start flow; the right place in every correlation; true radiance
+    fetched along the flow; and the confidence's cross entropy.
+
+    With the root of the error, which forgives what is far off, the network learned to leave the start flow as it is.
+    """
     data = zoomed(pairs(batch), INPUT)
     informed = (torch.rand(len(data["start"]), 1, 1, 1) >= BLIND).to(data["start"])
     start, confidence = data["start"] * informed, data["confidence"] * informed
     out = network(data["reference"], data["neighbour"], data["exposures"], start, confidence)
     exact, seen = data["exact"], 1 - data["occluded"]
     weight = flow_weight(exact, data["occluded"] > 0)
-    flow = flow_loss([*out["levels"][:-1], out["flow"]], exact, weight, power=POWER)
+    flow = flow_loss([*out["levels"][:-1], out["flow"]], exact, weight)
+    rival = flow_loss(out["rivals"], exact, weight)
     matching = sum(matching_loss(logits, centre, exact, seen) for centre, logits in out["matches"])
     warping = warping_loss(data["neighbour_hdr"], out["flow"], data["reference_hdr"], seen)
     error = end_point_error(out["flow"].detach(), exact)
     right = (error < RIGHT) * seen
     confident = F.binary_cross_entropy_with_logits(out["logit"], right)
-    total = flow + MATCHING_SHARE * matching + WARPING_SHARE * warping + CONFIDENCE_SHARE * confident
+    total = flow + RIVAL_SHARE * rival + MATCHING_SHARE * matching
+    total = total + WARPING_SHARE * warping + CONFIDENCE_SHARE * confident
     before = warping_loss(data["neighbour_hdr"], start, data["reference_hdr"], seen * informed)
     after = warping_loss(data["neighbour_hdr"], out["flow"].detach(), data["reference_hdr"], seen * informed)
     figures = {
         "flow": flow,
+        "rival": rival,
         "matching": matching,
         "confident": confident,
         "error": weighted_mean(error, informed),
@@ -126,6 +131,5 @@ def recipe() -> Recipe:
         windows={period: from_the_middle(period) for period in (2, 3)},
         kept=(Kept("base_flow", "flow", asdict(config)),),
         crop=(CROP, CROP),
-        batch=4,
-        rate=5e-4,
+        clip=10.0,
     )

@@ -139,9 +139,6 @@ def recipe(**parts) -> Recipe:
         kept=(Kept(NAME, NAME, asdict(config)),),
         batches=AnchoredBatches,
         batch=2,
-        rate=1e-3,
-        warm_up=200,
-        clip=5.0,
     )
 
 

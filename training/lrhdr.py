@@ -107,10 +107,6 @@ def _recipe(name: str, build: Callable, config, loss: Callable) -> Recipe:
         loss=loss,
         windows={period: window(period) for period in (2, 3)},
         kept=(Kept(name, name, asdict(config)),),
-        batch=4,
-        rate=1e-3,
-        warm_up=200,
-        clip=5.0,
     )
 
 

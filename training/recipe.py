@@ -42,11 +42,11 @@ class Recipe:
     windows: dict[int, Window]
     kept: tuple[Kept, ...]
     crop: tuple[int, int] = (128, 128)
-    batch: int = 8
-    rate: float = 3e-4
-    warm_up: int = 100
+    batch: int = 4
+    rate: float = 1e-3
+    warm_up: int = 200
     decay: float = 1e-4
-    clip: float = 1.0
+    clip: float = 5.0
     average: float = 0.999
     precision: str = "auto"
     augmentation: Augmentation = Augmentation()

@@ -100,9 +100,6 @@ def recipe(**parts) -> Recipe:
         kept=(Kept("sequence_refinement", "sequence_refinement", asdict(config)),),
         batches=SequenceBatches,
         batch=2,
-        rate=1e-3,
-        warm_up=200,
-        clip=5.0,
     )
 
 

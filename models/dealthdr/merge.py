@@ -10,7 +10,7 @@ from ...hdr.tonemap import mu_law
 from ...hdr.warp import inside
 from ..blocks import exposure_planes, warp_each
 from ..detail import amplified, bands, grain
-from ..f2hdr.fusion import sensor_prior, weighted_mean
+from ..f2hdr.fusion import blended, lifted, sensor_prior
 from .encoder import FINEST
 
 FAR = 20.0  # pixels of motion that count as 1
@@ -35,10 +35,9 @@ class Pictures(NamedTuple):
         weights = self.prior
         if logits is not None:
             learned = F.pad(logits, (0, 0, 0, 0, 1, 0))[:, :, None]
-            weights = torch.sigmoid(torch.logit(weights, 1e-6) + learned)
+            weights = lifted(weights, learned)
         counts = torch.cat((torch.ones_like(self.attended[:, :1]).expand(b, 1 + k, 1, -1, -1), self.attended), 1)
-        fused = weighted_mean(self.radiance, weights * counts)
-        return torch.where(self.clipped, torch.maximum(fused, self.radiance[:, 0]), fused)
+        return blended(self.radiance, weights * counts, self.clipped)
 
 
 def gather_pictures(frames, exposures, flows, confidence, attended, motion) -> Pictures:

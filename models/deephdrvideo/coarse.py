@@ -5,11 +5,9 @@ import torch.nn.functional as F
 from torch import nn
 
 from ...hdr.exposure import match_exposure
-from ...hdr.warp import inside
 from ..blocks import conv, exposure_planes, pad_to_multiple, split_reference, warp_each, zero_conv
 from ..detail import amplified
 from ..f2hdr.fusion import CoarseFusion
-from ..f2hdr.system import speeds
 
 SCALES = (8, 4)  # grids of the flow network's levels, coarse to fine, in pixels of the frame
 LIMIT = 100.0  # pixels: the flow that comes out is clamped to +-LIMIT
@@ -83,18 +81,8 @@ class CoarseNet(nn.Module):
     def blend(
         self, frames: torch.Tensor, exposures: torch.Tensor, flows: torch.Tensor, confidence: torch.Tensor
     ) -> torch.Tensor:
-        """Radiance (B,3,H,W) by the weight network; flows: refined. The neighbours are fetched by bicubic sampling."""
-        reference, others = split_reference(frames)
-        own, theirs = split_reference(exposures)
-        warped = warp_each(others, flows, "bicubic").clamp(0, 1)
-        valid = confidence * inside(flows.flatten(0, 1)).unflatten(0, flows.shape[:2])
-        speed = speeds(flows)
-        return self.weights(
-            torch.cat((reference, warped, others), 1),
-            torch.cat((own, theirs, theirs), 1),
-            torch.cat((torch.ones_like(valid[:, :1]), valid, torch.zeros_like(valid)), 1),
-            torch.cat((speed.mean(1, keepdim=True), speed, speed), 1),
-        )
+        """Radiance (B,3,H,W) by the weight network; flows: refined."""
+        return self.weights.fuse(frames, exposures, flows, confidence)
 
     def forward(
         self, frames: torch.Tensor, exposures: torch.Tensor, flows: torch.Tensor, confidence: torch.Tensor

@@ -12,6 +12,7 @@ from ..blocks import (
     TAPS,
     ResidualBlock,
     conv,
+    down,
     exposure_planes,
     pad_to_multiple,
     split_reference,
@@ -55,11 +56,8 @@ class Extractor(nn.Module):
         super().__init__()
         eighth, quarter, half = widths
 
-        def halved(inputs: int, outputs: int) -> nn.Sequential:
-            return nn.Sequential(nn.Conv2d(inputs, outputs, 3, 2, 1), nn.LeakyReLU(SLOPE), conv(outputs, outputs))
-
         self.at_half = nn.Sequential(conv(inputs, half), conv(half, half))
-        self.at_quarter, self.at_eighth = halved(half, quarter), halved(quarter, eighth)
+        self.at_quarter, self.at_eighth = down(half, quarter), down(quarter, eighth)
 
     def forward(self, x: torch.Tensor) -> list[torch.Tensor]:
         half = self.at_half(x)

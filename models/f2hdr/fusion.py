@@ -7,7 +7,17 @@ from torch import nn
 from ...hdr.exposure import to_radiance
 from ...hdr.sensor import LEAST_VALIDITY, agreement, measured
 from ...hdr.tonemap import mu_law
-from ..blocks import SLOPE, UNet, conv, exposure_planes, pad_to_multiple, zero_conv
+from ...hdr.warp import inside
+from ..blocks import (
+    SLOPE,
+    UNet,
+    conv,
+    exposure_planes,
+    pad_to_multiple,
+    split_reference,
+    warp_each,
+    zero_conv,
+)
 from ..detail import amplified, bands, grain
 
 MULTIPLE = 8
@@ -31,6 +41,25 @@ def sensor_prior(candidates: torch.Tensor, radiance: torch.Tensor, exposures: to
     weights = torch.stack([one.precision for one in estimates], 1) * validity.clamp(min=LEAST_VALIDITY)
     weights[:, 1:] *= torch.stack([agreement(one, estimates[0]) for one in estimates[1:]], 1)
     return (weights / weights.sum(1, keepdim=True)).clamp(min=LEAST_VALIDITY), estimates[0].clipped
+
+
+def speeds(flows: torch.Tensor) -> torch.Tensor:
+    """How far things move from a frame to the next: flows (B,K,2,H,W) to the frames before and after -> (B,K,1,H,W)."""
+    half = flows.shape[1] // 2
+    steps = torch.tensor([*range(half, 0, -1), *range(1, half + 1)], device=flows.device)
+    return (flows.float().square().sum(2, keepdim=True) + 1e-6).sqrt() / steps[:, None, None, None]
+
+
+def lifted(prior: torch.Tensor, learned: torch.Tensor) -> torch.Tensor:
+    """The weights `prior`, in [0,1], with `learned` added to their logits."""
+    return torch.sigmoid(torch.logit(prior, 1e-6) + learned)
+
+
+def blended(radiance: torch.Tensor, weights: torch.Tensor, clipped: torch.Tensor) -> torch.Tensor:
+    """`weighted_mean` of radiance (B,M,3,H,W), the reference first, and nowhere darker than a reference that clips, bool
+    (B,3,H,W): a clipped pixel still says that the truth is not darker."""
+    mean = weighted_mean(radiance, weights)
+    return torch.where(clipped, torch.maximum(mean, radiance[:, 0]), mean)
 
 
 class CoarseFusion(nn.Module):
@@ -63,9 +92,24 @@ class CoarseFusion(nn.Module):
         radiance = to_radiance(candidates, exposures.to(candidates)[:, :, None, None, None])
         prior, clipped = sensor_prior(candidates, radiance, exposures, validity)
         learned = self.logits(candidates, radiance, exposures, validity, speed, prior)[..., :h, :w]
-        fused = weighted_mean(radiance, torch.sigmoid(torch.logit(prior, 1e-6) + learned))
-        # A pixel that clips still says that the truth is not darker.
-        return torch.where(clipped, torch.maximum(fused, radiance[:, 0]), fused)
+        return blended(radiance, lifted(prior, learned), clipped)
+
+    def fuse(
+        self, frames: torch.Tensor, exposures: torch.Tensor, flows: torch.Tensor, confidence: torch.Tensor
+    ) -> torch.Tensor:
+        """Radiance (B,3,H,W) of the reference, its neighbours warped bicubically, and its neighbours as they are.
+
+        frames (B,N,3,H,W): code values in [0,1], ordered [prev..., ref, next...]; exposures (B,N); flows (B,N-1,2,H,W) to
+        the neighbours, pixels, and confidence (B,N-1,1,H,W) in them."""
+        reference, others = split_reference(frames)
+        own, theirs = split_reference(exposures)
+        warped = warp_each(others, flows, "bicubic").clamp(0, 1)
+        valid = confidence * inside(flows.flatten(0, 1)).unflatten(0, flows.shape[:2])
+        validity = torch.cat((torch.ones_like(valid[:, :1]), valid, torch.zeros_like(valid)), 1)
+        speed = speeds(flows)
+        speed = torch.cat((speed.mean(1, keepdim=True), speed, speed), 1)
+        candidates, exposures = torch.cat((reference, warped, others), 1), torch.cat((own, theirs, theirs), 1)
+        return self(candidates, exposures, validity, speed)
 
     def logits(self, candidates, radiance, exposures, validity, speed, prior) -> torch.Tensor:
         """What is added to the logits of the prior (B,M,3,H,W): float32 (B,M,1,H,W), H and W rounded up to multiples of

@@ -5,19 +5,11 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from ...hdr.warp import inside
-from ..blocks import split_reference, start, warp_each
+from ..blocks import start
 from .adapter import FlowAdapter
 from .fusion import CoarseFusion
 from .motion_mask import PhysicalMotionMask
 from .refinement import MotionGuidedRefinement
-
-
-def speeds(flows: torch.Tensor) -> torch.Tensor:
-    """How far things move from a frame to the next: flows (B,K,2,H,W) to the frames before and after -> (B,K,1,H,W)."""
-    half = flows.shape[1] // 2
-    steps = torch.tensor([*range(half, 0, -1), *range(1, half + 1)], device=flows.device)
-    return (flows.float().square().sum(2, keepdim=True) + 1e-6).sqrt() / steps[:, None, None, None]
 
 
 @dataclass(frozen=True)
@@ -64,16 +56,8 @@ class F2HDR(nn.Module):
     def fuse(
         self, frames: torch.Tensor, exposures: torch.Tensor, flows: torch.Tensor, confidence: torch.Tensor
     ) -> torch.Tensor:
-        """Coarse radiance (B,3,H,W) of the reference, its warped neighbours and its neighbours as they are."""
-        reference, others = split_reference(frames)
-        own, theirs = split_reference(exposures)
-        warped = warp_each(others, flows, "bicubic").clamp(0, 1)
-        valid = confidence * inside(flows.flatten(0, 1)).unflatten(0, flows.shape[:2])
-        validity = torch.cat((torch.ones_like(valid[:, :1]), valid, torch.zeros_like(valid)), 1)
-        speed = speeds(flows)
-        speed = torch.cat((speed.mean(1, keepdim=True), speed, speed), 1)
-        candidates, exposures = torch.cat((reference, warped, others), 1), torch.cat((own, theirs, theirs), 1)
-        return self.fusion(candidates, exposures, validity, speed)
+        """Coarse radiance (B,3,H,W)."""
+        return self.fusion.fuse(frames, exposures, flows, confidence)
 
     def motion_masks(self, flows: torch.Tensor) -> torch.Tensor:
         """The mask for each neighbour: flows (B,K,2,H,W) in pixels -> (B,K,1,H,W) in [0,1]; zeros without the mask."""

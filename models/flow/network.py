@@ -22,7 +22,7 @@ from ..detail import amplified, bands
 from .correlation import expected_shift, local_correlation, standardised
 
 PLANES = 16  # of a frame: code values, the same at the longer exposure and its faint detail, radiance, how well exposed
-START_BIAS = -2.0  # of the logit by which the network's own flow is trusted: the start flow leads
+START_BIAS = -3.0  # of the logit by which the network's own flow is trusted: the start flow leads
 LIKELY = (0.01, 0.99)  # the start flow's confidence is taken to lie in between
 UNIT = 8.0  # pixels of a level that enter the decoder as 1
 
@@ -71,8 +71,9 @@ class Encoder(nn.Module):
 class Level(nn.Module):
     """One level's decoder. All flows are in pixels of the level; the first level has no coarser one.
 
-    forward gives the level's flow, how likely each shift is beside the `own` flow that it was given, as logits
-    (N,(2r+1)^2,h,w), and the decoder's features.
+    forward gives the level's flow; its rival, what the level made of the `own` flow that it was given; how likely each
+    shift is beside that, as logits (N,(2r+1)^2,h,w); and the decoder's features. The residual belongs to the rival alone:
+    added to the sum it would cost the start flow its sub-pixel accuracy.
     """
 
     def __init__(self, features: int, width: int, radius: int, carried: int):
@@ -96,7 +97,8 @@ class Level(nn.Module):
         known = [] if carried is None else [carried]
         x = self.body(torch.cat((reference, around_own, around_start, *seen, *motion, *known), 1))
         residual, logit = self.head(x).float().split((2, 1), 1)
-        return start + trust(logit) * (own - start) + residual, match, x
+        own = own + residual
+        return start + trust(logit) * (own - start), own, match, x
 
 
 class FlowNetwork(nn.Module):
@@ -128,24 +130,27 @@ class FlowNetwork(nn.Module):
 
         Returns flow (N,2,H,W) float32 in pixels; logit (N,1,H,W) of the confidence that it is right and what it leads to
         is to be seen. For training also, on the levels' own grids (of the frame padded to a multiple of 16) and in their
-        pixels: levels, the flow of each; matches, what each was given from the level above, and its logits beside that.
+        pixels: levels, the flow of each; rivals, its own one; matches, what each was given from the level above, and its
+        logits beside that.
         """
         h, w = reference.shape[-2:]
         first, second = self.encode(reference, neighbour, exposures)
         full, sure = (pad_to_multiple(x.float(), self.multiple) for x in (start, confidence))
-        flow, carried, levels, matches = None, None, [], []
+        flow, carried, levels, rivals, matches = None, None, [], [], []
         for k, level in enumerate(self.levels):
             scale = 2 ** (len(self.levels) - k)
             given, given_sure = F.avg_pool2d(full, scale) / scale, F.avg_pool2d(sure, scale)
             own = torch.zeros_like(given) if flow is None else 2 * twice(flow)
-            flow, match, x = level(first[k], second[k], given, given_sure, own, carried)
+            flow, rival, match, x = level(first[k], second[k], given, given_sure, own, carried)
             levels.append(flow)
+            rivals.append(rival)
             matches.append((own, match))
             if k < len(self.carry):
                 carried = twice(self.carry[k](x))
         change = 2 * twice(flow - given)
         logit = confidence.float().clamp(*LIKELY).logit() + twice(self.likely(x).float())[..., :h, :w]
-        return {"flow": start.float() + change[..., :h, :w], "logit": logit, "levels": levels, "matches": matches}
+        beside = {"levels": levels, "rivals": rivals, "matches": matches}
+        return {"flow": start.float() + change[..., :h, :w], "logit": logit, **beside}
 
     @property
     def multiple(self) -> int:

@@ -1,26 +1,9 @@
 """F2HDR's nodes inside the real engine: a user's weights, ComfyUI's memory management, the results of the stages."""
 
-import json
-import subprocess
-
-import comfy_client
 import pytest
+from real_engine import run_in_engine
 
 IN_ENGINE = """
-import importlib.util, json, sys
-from pathlib import Path
-root, folder = Path({root!r}), Path({folder!r})
-sys.path[:0] = [".", str(root / "tests")]
-sys.argv = ["main.py", "--cpu"]
-import comfy.options
-comfy.options.enable_args_parsing()
-import utils.extra_config  # before anything that imports ComfyUI's comfy/utils.py under this name
-import folder_paths, torch
-import comfy.model_management
-spec = importlib.util.spec_from_file_location("hdrweave", root / "__init__.py", submodule_search_locations=[str(root)])
-module = sys.modules["hdrweave"] = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(module)
-
 from hdrweave.nodes import compat, f2hdr as nodes
 from hdrweave.stages import f2hdr as stages
 from hdrweave.stages.flow import estimate_flow
@@ -70,14 +53,7 @@ print(json.dumps(dict(
 
 @pytest.mark.engine
 def test_the_nodes_do_what_the_stages_do_with_the_users_weights(tmp_path):
-    if not (comfy_client.ENGINE / "extra.yaml").is_file():
-        pytest.skip("there is no engine: run scripts/setup_engine.sh")
-    done = subprocess.run(
-        [comfy_client.ENGINE / "venv/bin/python", "-c", IN_ENGINE.format(root=str(comfy_client.ROOT), folder=str(tmp_path))],
-        cwd=comfy_client.ENGINE / "ComfyUI", capture_output=True, text=True,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr[-3000:]
-    found = json.loads(done.stdout.splitlines()[-1])
+    found = run_in_engine(IN_ENGINE, tmp_path)
     assert found["equal"] == [True, True] and found["refined"] < 0.01 and found["picture"]
     assert found["folders"] == [str(tmp_path / "weights"), str(tmp_path / "models" / "hdrweave")]
     assert found["options"] == [["packaged", "take2/mine.safetensors"]] * 3

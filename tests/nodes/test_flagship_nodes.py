@@ -1,26 +1,9 @@
 """The nodes of FGMA, LRHDR and LoCAtion inside the real engine: weights, memory, the results of the stages."""
 
-import json
-import subprocess
-
-import comfy_client
 import pytest
+from real_engine import run_in_engine
 
 IN_ENGINE = """
-import importlib.util, json, math, sys
-from pathlib import Path
-root, folder = Path({root!r}), Path({folder!r})
-sys.path[:0] = [".", str(root / "tests")]
-sys.argv = ["main.py", "--cpu"]
-import comfy.options
-comfy.options.enable_args_parsing()
-import utils.extra_config  # before anything that imports ComfyUI's comfy/utils.py under this name
-import folder_paths, torch
-import comfy.model_management
-spec = importlib.util.spec_from_file_location("hdrweave", root / "__init__.py", submodule_search_locations=[str(root)])
-module = sys.modules["hdrweave"] = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(module)
-
 from hdrweave.nodes import candidates, compat, dealthdr, location, lrhdr
 from hdrweave.stages.accr import accr_mapping
 from hdrweave.stages.combine import combine
@@ -44,7 +27,7 @@ clip = sequence(captured(radiance(6, (48, 64), 3.0), exposures), exposures, peri
 flow = estimate_flow(clip)
 loaded, load = [], comfy.model_management.load_models_gpu
 comfy.model_management.load_models_gpu = lambda models, **kw: (loaded.append(kw), load(models, **kw))[1]
-file = "{{}}.safetensors".format
+file = "{}.safetensors".format
 network = lambda name: load_network(name, file(name), [folder / "weights"])
 
 def shows_a_picture(found):
@@ -55,9 +38,9 @@ def same(ours, theirs):
     return all(torch.equal(a.radiance[:], b.radiance[:]) and torch.equal(a.validity[:], b.validity[:])
                for a, b in zip(ours, theirs, strict=True))
 
-equal, aligner = {{}}, network("fgma")
+equal, aligner = {}, network("fgma")
 with torch.inference_mode():
-    ways = {{"by s": (15.0, None), "everywhere": (math.inf, None), "share of pixels": (15.0, 0.2)}}
+    ways = {"by s": (15.0, None), "everywhere": (math.inf, None), "share of pixels": (15.0, 0.2)}
     for attention, (s, share) in ways.items():
         found = dealthdr.FGMAAlignment.execute(clip, flow, attention, 15.0, 0.2, file("fgma"))
         expected = fgma_alignment(clip, flow, aligner, s, share)
@@ -98,14 +81,7 @@ print(json.dumps(dict(equal=equal, s=s_told, names=joined.names, told=told, room
 
 @pytest.mark.engine
 def test_the_nodes_do_what_the_stages_do_with_the_users_weights(tmp_path):
-    if not (comfy_client.ENGINE / "extra.yaml").is_file():
-        pytest.skip("there is no engine: run scripts/setup_engine.sh")
-    done = subprocess.run(
-        [comfy_client.ENGINE / "venv/bin/python", "-c", IN_ENGINE.format(root=str(comfy_client.ROOT), folder=str(tmp_path))],
-        cwd=comfy_client.ENGINE / "ComfyUI", capture_output=True, text=True,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr[-3000:]
-    found = json.loads(done.stdout.splitlines()[-1])
+    found = run_in_engine(IN_ENGINE, tmp_path)
     assert all(found["equal"].values()), found["equal"]
     assert found["s"].startswith("frames 0 to 3: s = ") and "frames 4 to 5: s = " in found["s"]
     mapped = ["ACCR reference", "ACCR FGMA -1", "ACCR FGMA +1"]

@@ -1,26 +1,9 @@
 """The nodes of DeAltHDR, DeepHDRVideo, LoCAtion and of adaptation inside the real engine: weights, memory, stages."""
 
-import json
-import subprocess
-
-import comfy_client
 import pytest
+from real_engine import run_in_engine
 
 IN_ENGINE = """
-import importlib.util, json, math, sys
-from pathlib import Path
-root, folder = Path({root!r}), Path({folder!r})
-sys.path[:0] = [".", str(root / "tests")]
-sys.argv = ["main.py", "--cpu"]
-import comfy.options
-comfy.options.enable_args_parsing()
-import utils.extra_config  # before anything that imports ComfyUI's comfy/utils.py under this name
-import folder_paths, torch
-import comfy.model_management
-spec = importlib.util.spec_from_file_location("hdrweave", root / "__init__.py", submodule_search_locations=[str(root)])
-module = sys.modules["hdrweave"] = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(module)
-
 from hdrweave.models import registry
 from hdrweave.nodes import adapt, compat, dealthdr, deephdrvideo, location, lrhdr
 from hdrweave.stages import adapt as adaptation
@@ -57,10 +40,10 @@ def told(run, *given, **named):
     except (ValueError, OSError) as error:
         return str(error)
 
-equal = {{}}
+equal = {}
 with torch.inference_mode():
     whole, stage = dealthdr.DeAltHDRReconstruction.execute, hdrweave.stages.dealthdr.dealthdr
-    ways = {{"by s": (15.0, None), "everywhere": (math.inf, None), "share of pixels": (15.0, 0.2)}}
+    ways = {"by s": (15.0, None), "everywhere": (math.inf, None), "share of pixels": (15.0, 0.2)}
     for attention, asked in ways.items():
         hdr = whole(clip, flow, attention, 15.0, 0.2)[0]
         equal[attention] = torch.equal(hdr, stage(clip, flow, load_network("dealthdr"), *asked))
@@ -82,7 +65,7 @@ with torch.inference_mode():
     equal["stills"] = all(map(torch.equal, found.result, collaborative_fusion(filmed, network, 4, 1)))
     room = [kw["memory_required"] for kw in loaded]
 
-    candidates, models, reports = warp_neighbours(clip, flow), {{}}, []
+    candidates, models, reports = warp_neighbours(clip, flow), {}, []
     for system, architecture in adapt.SYSTEMS.items():
         found = adapt.AdaptToFootage.execute(clip, flow, system, 1.0, save_as=" " + architecture + " of mine ")
         models[architecture], picture, words = found.result
@@ -113,14 +96,7 @@ print(json.dumps(dict(equal=equal, room=room, reports=reports, wrong=wrong, file
 
 @pytest.mark.engine
 def test_the_nodes_do_what_the_stages_do(tmp_path):
-    if not (comfy_client.ENGINE / "extra.yaml").is_file():
-        pytest.skip("there is no engine: run scripts/setup_engine.sh")
-    done = subprocess.run(
-        [comfy_client.ENGINE / "venv/bin/python", "-c", IN_ENGINE.format(root=str(comfy_client.ROOT), folder=str(tmp_path))],
-        cwd=comfy_client.ENGINE / "ComfyUI", capture_output=True, text=True,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr[-3000:]
-    found = json.loads(done.stdout.splitlines()[-1])
+    found = run_in_engine(IN_ENGINE, tmp_path)
     assert all(found["equal"].values()), found["equal"]
     pixels = 48 * 64
     expected = [400 * 5, 400 * 5, 400 * 5, 450 * 3, 450 * 3, 200 * 3, 210 * (5 + 3), 210 * (4 + 2)]

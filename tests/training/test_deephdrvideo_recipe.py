@@ -10,11 +10,9 @@ from hdrweave.models import registry
 from hdrweave.models.deephdrvideo.system import DeepHDRVideo, DeepHDRVideoConfig
 from hdrweave.training import deephdrvideo
 from hdrweave.training.data import Augmentation, Batches
-from hdrweave.training.scenes import scene_from_radiance
-from hdrweave.training.shards import ShardFolder, write_shard
-from hdrweave.training.synthesis import DEGRADED, make_clip
+from hdrweave.training.shards import ShardFolder
 from hdrweave.training.trainer import Trainer
-from small_shards import one_thread, world, write_base_flows
+from small_shards import one_thread, write_base_flows, write_clips_of_seven
 
 LIGHT = DeepHDRVideoConfig(16, 16, (16, 16, 16))
 ABOUT = dict(data="none", licence="CC0", command="none", figures={})
@@ -24,11 +22,8 @@ ABOUT = dict(data="none", licence="CC0", command="none", figures={})
 def shards(tmp_path_factory):
     """Noisy clips of seven frames, of two and three exposures in turn, with their estimated flow."""
     folder = tmp_path_factory.mktemp("shards")
-    scenes = [scene_from_radiance(world(k), str(k)) for k in range(2)]
-    settings = replace(DEGRADED, width=72, height=64, frames=7, max_object_speed=8.0, shutter=(0.0, 0.0), quality=None)
     with one_thread():
-        clips = [make_clip(scenes, k, replace(settings, periods=(2 + k % 2,))) for k in range(4)]
-        write_shard(folder / "a.safetensors", clips, {"scenes": '["0", "1"]'})
+        write_clips_of_seven(folder)
         write_base_flows(folder)
         yield folder
 

@@ -1,7 +1,5 @@
 """First passes beside the shards, batches of them, and a few steps of sequence refinement's recipe."""
 
-from dataclasses import replace
-
 import pytest
 import torch
 from hdrweave.hdr.tonemap import mu_law
@@ -10,10 +8,8 @@ from hdrweave.training import sequence
 from hdrweave.training.data import Augmentation
 from hdrweave.training.first_pass import SUFFIX, FirstPasses, add_to_shard, first_pass, methods_beside
 from hdrweave.training.losses import temporal_loss
-from hdrweave.training.scenes import scene_from_radiance
-from hdrweave.training.shards import ShardFolder, write_shard
-from hdrweave.training.synthesis import DEGRADED, make_clip
-from small_shards import one_thread, world
+from hdrweave.training.shards import ShardFolder
+from small_shards import one_thread, write_clips_of_seven
 
 FLOWS = ("ahead", "back", "sure_ahead", "sure_back")
 
@@ -22,11 +18,8 @@ FLOWS = ("ahead", "back", "sure_ahead", "sure_back")
 def shards(tmp_path_factory):
     """Four noisy clips of seven frames, of two and three exposures in turn, with their first pass."""
     folder = tmp_path_factory.mktemp("shards")
-    scenes = [scene_from_radiance(world(k), str(k)) for k in range(2)]
-    settings = replace(DEGRADED, width=72, height=64, frames=7, max_object_speed=8.0, shutter=(0.0, 0.0), quality=None)
     with one_thread():
-        clips = [make_clip(scenes, k, replace(settings, periods=(2 + k % 2,))) for k in range(4)]
-        write_shard(folder / "a.safetensors", clips, {"scenes": '["0", "1"]'})
+        write_clips_of_seven(folder)
         assert add_to_shard(str(folder / "a.safetensors"), "classical") == 4
         yield folder
 
