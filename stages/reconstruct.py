@@ -5,6 +5,7 @@ import torch
 
 from ..hdr.sequence import ExposureSequence
 from .candidates import warp_neighbours
+from .darks import match_darks
 from .dealthdr import dealthdr
 from .deephdrvideo import deephdrvideo
 from .f2hdr import f2hdr
@@ -56,19 +57,23 @@ def reconstruct(
     response: str = "gamma2.2",
     device=None,
     progress: Progress = quiet,
+    darks: bool = True,
 ):
     """Scene-linear HDR frames from a clip of alternating exposures.
 
     frames: (T,H,W,3), a tensor, a numpy array or a list of arrays, float in [0,1] or uint8 / uint16, as captured.
     exposures: one period (`[1, 8]`) or all T relative exposures, in any unit that is proportional to time. method:
     `classical`, or one that has networks: `deephdrvideo`, `f2hdr`, `dealthdr`, `lrhdr`, `location`, `flagship`.
-    response: a name of `hdr.response.RESPONSES` or the path of a LUT. device: torch device, default the best there is.
+    response: a name of `hdr.response.RESPONSES` or the path of a LUT. device: torch device, default the best there is. darks:
+    match the blacks of shorter exposures to those of the longest.
     Returns radiance (T,H,W,3) float32, a tensor for a tensor, else a numpy array; 1.0 is the shortest exposure's clip.
     Raises ValueError with a sentence that says what to change.
     """
     if method not in METHODS:
         raise ValueError(f"method {method!r} is unknown: choose one of {', '.join(METHODS)}")
     sequence = normalize(exposure_sequence(frames, exposures, response))
+    if darks:
+        sequence = match_darks(sequence)
     radiance = METHODS[method](sequence, device or best_device(), progress)
     return radiance if isinstance(frames, torch.Tensor) else radiance.numpy()
 

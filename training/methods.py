@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from ..hdr.sequence import ExposureSequence
+from ..stages.darks import match_darks
 from ..stages.networks import (
     ACCR,
     COLLABORATIVE_FUSION,
@@ -38,8 +39,8 @@ class Method:
 
 
 def pipeline(name: str, sequence: ExposureSequence) -> torch.Tensor:
-    """One of the pack's own, on the CPU."""
-    return PIPELINES[name](sequence, "cpu")
+    """One of the pack's own, on the CPU, as its workflow has it."""
+    return PIPELINES[name](match_darks(sequence), "cpu")
 
 
 def packaged(*names: str) -> list[nn.Module]:
