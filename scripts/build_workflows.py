@@ -145,15 +145,16 @@ def flagship(pattern: str, path: str, intro: str) -> dict:
     """Load -> normalize -> flow with adapter -> FGMA -> ACCR -> sparse fusion -> sequence refinement -> save."""
     linear = LINEAR_NOTE.format("Sequence Refinement")
     method = {
-        "nodes": [*flagship_nodes(), note("linear", 1720, 640, 340, 460, "Where values are linear", linear)],
-        "links": [f"normalize.exposures -> {key}.exposures" for key in ("fgma", "accr", "fuse")] + FLAGSHIP_LINKS,
+        "nodes": [*flagship_nodes(), note("linear", 2540, 60, 340, 460, "Where values are linear", linear)],
+        "links": [f"normalize.exposures -> {key}.exposures" for key in FLAGSHIP_TAKES] + FLAGSHIP_LINKS,
         "groups": [
-            group("3  Align the neighbours", 1300, -20, 380, 1140),
-            group("4  Calibrate, vote, refine", 1700, -20, 820, 1140),
+            group("3  Align the neighbours", 1300, -20, 380, 1160),
+            group("4  Calibrate, and fuse by F2HDR", 1700, -20, 380, 1160),
+            group("4  Vote, refine", 2100, -20, 800, 1160),
         ],
         "measured": "fgma.candidates",
     }
-    return pipeline(pattern, path, intro, VOTE_LOOK_NOTE, "refine.hdr", 1220, method)
+    return pipeline(pattern, path, intro, VOTE_LOOK_NOTE, "refine.hdr", 1600, method)
 
 
 def flagship_nodes() -> list[dict]:
@@ -161,16 +162,21 @@ def flagship_nodes() -> list[dict]:
         node("flow", ".Flow", 1320, 220, 340, 110, method="DIS fine + F2HDR adapter"),
         node("fgma", ".FGMAAlignment", 1320, 420, 340, 680),
         node("accr", ".ACCRMapping", 1720, 60, 340, 110),
-        node("combine", ".CombineCandidates", 1720, 260, 340, 240),
-        node("fuse", ".SparseFusion", 2120, 60, 380, 640),
-        node("refine", ".SequenceRefinement", 2120, 800, 380, 120),
+        node("coarse", ".CoarseFusion", 1720, 260, 340, 110),
+        node("mask", ".PhysicalMotionMask", 1720, 460, 340, 460),
+        node("f2hdr", ".MotionGuidedRefinement", 1720, 1010, 340, 110),
+        node("combine", ".CombineCandidates", 2120, 60, 380, 240, names="F2HDR"),
+        node("fuse", ".SparseFusion", 2120, 360, 380, 560),
+        node("refine", ".SequenceRefinement", 2120, 1010, 380, 110),
     ]
 
 
+FLAGSHIP_TAKES = ("fgma", "accr", "coarse", "f2hdr", "fuse")
 FLAGSHIP_LINKS = [
-    *("flow.flow -> fgma.flow", "fgma.candidates -> accr.candidates"),
+    *(f"flow.flow -> {key}.flow" for key in ("fgma", "coarse", "mask", "f2hdr")),
+    *("fgma.candidates -> accr.candidates", "mask.mask -> f2hdr.mask", "coarse.hdr -> f2hdr.hdr"),
     *("fgma.candidates -> combine.candidates_1", "accr.candidates -> combine.candidates_2"),
-    *("combine.candidates -> fuse.candidates", "fuse.hdr -> refine.hdr"),
+    *("f2hdr.hdr -> combine.candidates_3", "combine.candidates -> fuse.candidates", "fuse.hdr -> refine.hdr"),
 ]
 
 
@@ -299,7 +305,7 @@ def folded_flagship() -> dict:
         node("hdr", "PreviewImage", 2600, 60, 300, 300),
         node("map", "PreviewImage", 2600, 400, 300, 300),
     ]
-    exposures = [f"load.exposures -> {key}.exposures" for key in ("flow", "fgma", "accr", "fuse")]
+    exposures = [f"load.exposures -> {key}.exposures" for key in ("flow", *FLAGSHIP_TAKES)]
     shown = ["refine.hdr -> hdr.images", "fuse.vote map -> map.images"]
     fold = [item["key"] for item in reversed(flagship_nodes())]  # outputs get the order of their nodes: hdr first
     return {"nodes": nodes, "links": [*exposures, *FLAGSHIP_LINKS, *shown], "fold": {"nodes": fold, "title": BLUEPRINT}}

@@ -23,6 +23,7 @@ from ..models.lrhdr.accr import ACCR, ACCRConfig
 from ..models.lrhdr.interpolate import ExposureInterpolation, InterpolationConfig
 from ..models.lrhdr.prior import prior_votes
 from ..models.lrhdr.vote import ALPHA, SparseFusion, SparseFusionConfig
+from ..stages.adaptable import View, WithSparseFusion
 from ..stages.lrhdr import lrhdr_with
 from ..stages.networks import load_network
 from .data import Window
@@ -30,13 +31,13 @@ from .losses import gradient_loss, mu_l1, psnr_loss, vote_loss, vote_oracle
 from .recipe import Kept, Recipe
 
 INTERPOLATE, MAP, VOTE = "interpolate", "accr", "sparse_fusion"  # recipes, weights and architectures
-F2HDR = "f2hdr"  # weights whose result is a candidate too
+F2HDR, FGMA = "f2hdr", "fgma"  # weights whose results are candidates too
 ETA = 0.7  # weight of streams that are not the reference: L_ACCR
 GRADIENT = 0.01  # of L_grad in it
 VOTE_SHARE = 0.5  # of L_vote
 STREAMS = 2  # that are mapped beside the reference in a training step, to save time
 MOST = 12  # candidates
-WITHOUT_REFERENCE, USELESS = 0.1, 0.3  # shares of the batches
+WITHOUT_REFERENCE, USELESS, FLAGSHIP = 0.1, 0.3, 0.5  # shares of the batches
 
 
 class Estimates(NamedTuple):
@@ -96,8 +97,10 @@ def interpolated(batch: dict[str, torch.Tensor]) -> Estimates:
 
 
 def window(period: int) -> Window:
-    """All frames of other exposure around the middle one, and the estimated flow to each."""
-    return Window(2 * period - 1, base=True)
+    """All frames of other exposure around the middle one, the estimated flow to each, and the exact flow from it."""
+    frames = 2 * period - 1
+    middle = frames // 2
+    return Window(frames, tuple((k, middle) for k in range(frames) if k != middle), base=True)
 
 
 def _recipe(name: str, build: Callable, config, loss: Callable) -> Recipe:
@@ -185,28 +188,38 @@ def useless(like: Estimates) -> Estimates:
     return Estimates(torch.minimum(picture[:, None], limit), torch.ones_like(like.validity[:, :1]), exposure)
 
 
-@torch.no_grad()
-def candidates(batch: dict[str, torch.Tensor]) -> tuple[Estimates, tuple[torch.Tensor, torch.Tensor] | None]:
-    """2 to MOST candidates drawn from all that there are, in any order, and the reference or, now and then, none; where
-    there is a reference it is one of them, as in the stage."""
-    reference, warped, plain = captured(batch)
-    given = reference.radiance[:, 0], reference.exposures[:, 0]
-    between = interpolated(batch)
-    sets = [reference, warped, plain, between, merged(joined(reference, warped), given)]
-    mapper, f2hdr = (earlier(name, reference.radiance.device) for name in (MAP, F2HDR))
+def flagships(view: View, *parts: nn.Module | None) -> Estimates:
+    """The reference, its neighbours, and what the parts of `WithSparseFusion` make of them."""
+    return Estimates(*WithSparseFusion(*parts).candidates(view))
+
+
+def any_others(batch, view: View, aligner, mapper, f2hdr) -> Estimates:
+    """The reference and its neighbours, by flow or by FGMA; the missing exposures; all of these mapped; the neighbours as
+    they are, the merge, and F2HDR's result."""
+    near = flagships(view, aligner if torch.rand(()) < 0.5 else None)
+    streams, (_, _, plain) = joined(near, interpolated(batch)), captured(batch)
+    sets = [streams, plain, merged(near, (near.radiance[:, 0], near.exposures[:, 0]))]
     if f2hdr is not None:
-        given_to_it = (batch[name] for name in ("ldr", "exposures", "base", "confidence"))
-        sets.append(result(f2hdr(*given_to_it)["refined"]))
+        sets.append(result(f2hdr(*view[:4])["refined"]))
     if mapper is not None:
-        streams = joined(reference, warped, between)
         mapped = mapper(streams.radiance, streams.exposures, streams.validity)
         sets.append(streams._replace(radiance=mapped, exposures=torch.zeros_like(streams.exposures)))
-    every = joined(*sets)
-    total = every.exposures.shape[1]
+    return joined(*sets)
+
+
+@torch.no_grad()
+def candidates(batch: dict[str, torch.Tensor]) -> tuple[Estimates, tuple[torch.Tensor, torch.Tensor] | None]:
+    """The flagship's candidates, or 2 to MOST drawn from all that there are, in any order, and the reference or, now and
+    then, none; where there is a reference it is one of them, as in the stage."""
+    parts = [earlier(name, batch["ldr"].device) for name in (FGMA, MAP, F2HDR)]
+    view = View(*(batch[name] for name in ("ldr", "exposures", "base", "confidence", "flows")))
+    whole = bool(torch.rand(()) < FLAGSHIP)
+    every = flagships(view, *parts) if whole else any_others(batch, view, *parts)
+    given, total = (every.radiance[:, 0], every.exposures[:, 0]), every.exposures.shape[1]
     if torch.rand(()) < USELESS:
         every = joined(every, useless(every))
     known = bool(torch.rand(()) >= WITHOUT_REFERENCE)
-    wanted = int(torch.randint(2, min(MOST, total) + 1, ()))
+    wanted = min(MOST, total) if whole else int(torch.randint(2, min(MOST, total) + 1, ()))
     chosen = [0] * known + (1 + torch.randperm(total - 1))[: wanted - known].tolist()
     if every.exposures.shape[1] > total:
         chosen[-1] = total

@@ -237,7 +237,8 @@ def test_the_flagship_votes_on_what_its_other_networks_make():
     for name, parts in {
         "flow": {},
         "fgma": {"aligner": aligner},
-        "all": {"aligner": aligner, "mapper": mapper},
+        "accr": {"aligner": aligner, "mapper": mapper},
+        "all": {"aligner": aligner, "mapper": mapper, "fusion": shaken(F2HDR())},
     }.items():
         reconstruct = WithSparseFusion(**parts)
         radiance_, validity, exposures = reconstruct.candidates(view)
@@ -247,7 +248,7 @@ def test_the_flagship_votes_on_what_its_other_networks_make():
         network = fusion().requires_grad_(True)
         reconstruct(network, view).mean().backward()
         assert network.heads[0].weight.grad.abs().sum() > 0
-    assert shapes == {"flow": 3, "fgma": 3, "all": 4}
+    assert shapes == {"flow": 3, "fgma": 3, "accr": 6, "all": 7}
     assert all(p.grad is None for net in (aligner, mapper) for p in net.parameters())
 
 
@@ -297,11 +298,11 @@ def test_names_that_hide_or_escape_are_refused(known, tmp_path):
 def test_the_vote_is_adapted_among_the_flagships_networks(tmp_path, monkeypatch):
     untrained.write(tmp_path)
     monkeypatch.setattr(registry, "PACKAGED", tmp_path)
-    assert [type(n) for n in load_adaptable("sparse_fusion")] == [SparseFusion, FlowGuidedAligner, ACCR]
+    assert [type(n) for n in load_adaptable("sparse_fusion")] == [SparseFusion, FlowGuidedAligner, ACCR, F2HDR]
     assert [type(n) for n in load_adaptable("dealthdr")] == [DeAltHDR]
     vote, *others = load_adaptable("sparse_fusion")
     how = reconstruct_with(vote, *others, s=3.0)
-    assert (how.aligner, how.mapper, how.s) == (*others, 3.0)
+    assert (how.aligner, how.mapper, how.fusion, how.s) == (*others, 3.0)
 
 
 def test_before_and_after_lie_side_by_side():
