@@ -7,31 +7,38 @@ depends on how dark a pixel is as a whole, its mean over the channels, so three 
 
 import torch
 
+from .exposure import to_ldr, to_radiance
 from .response import interpolate
 
 EDGES = torch.tensor([0.0, 4, 8, 12, 16, 20, 25, 32]) / 255  # bins of the mean over the channels, gamma 2.2
 TOP = 64 / 255  # what is brighter stays as it is
-ROUNDING = 0.5 / 255  # shifts up to this are none: 8 bit cannot tell
+ROUNDING = 0.25 / 255  # shifts up to this are none: 8 bit cannot tell
 LIMIT = 16 / 255  # largest change
 SLOPE = 0.5  # largest change of the change by code value: gradients keep their order
-ENOUGH = 100  # pixels for the median of a bin
-PAIRS = 3  # pairs of frames that must have a median in a bin
+OUTLIER = 24 / 255  # what differs by more is not the same thing
+ENOUGH = 100  # pixels for the mean of a bin
+PAIRS = 3  # pairs of frames that must have a mean in a bin
 STEPS = 4096  # entries of a table: a step is less than a tenth of one of 8 bit
 
 
 def shifts(captured: torch.Tensor, expected: torch.Tensor) -> torch.Tensor:
-    """Medians of captured - expected by channel, in bins of the expected mean: (N,3) twice, code values -> (bins,3).
+    """How far the code value of the mean light is off by channel, in bins of the expected mean: captured and expected (N,3),
+    code values -> (bins,3).
 
-    Bins go by what is expected because it has less noise: a noisy value would draw the bins towards their middle. NaN
-    where a bin has fewer than ENOUGH pixels.
+    It is light that a merge averages, and noise makes the mean of light more than the light of the median. Bins go by what
+    is expected because it has less noise: a noisy value would draw the bins towards their middle. Values that are off by
+    more than OUTLIER are left out. NaN where a bin has fewer than ENOUGH pixels.
     """
     place = torch.bucketize(expected.mean(-1), EDGES, right=True) - 1
-    inside = [place == k for k in range(len(EDGES) - 1)]
-    medians = [(captured - expected)[i].median(0).values for i in inside if i.sum() >= ENOUGH]
-    out = torch.full((len(inside), 3), torch.nan)
-    if medians:
-        out[[bool(i.sum() >= ENOUGH) for i in inside]] = torch.stack(medians)
-    return out
+    found = []
+    for k in range(len(EDGES) - 1):
+        inside = place == k
+        pair = torch.stack((captured[inside], expected[inside]))  # (2,n,3)
+        near = (pair[0] - pair[1]).abs() < OUTLIER
+        mean = (to_radiance(pair, 1) * near).sum(1) / near.sum(0)
+        one, other = to_ldr(mean, 1)
+        found.append(torch.where(near.sum(0).amin() < ENOUGH, torch.nan, one - other))
+    return torch.stack(found)
 
 
 def dark_table(found: torch.Tensor) -> torch.Tensor:

@@ -15,7 +15,7 @@ LONG_SIDE = 512  # of the frames that are compared
 FRAMES = 6  # of each exposure, spread over the clip
 CONFIDENT = 0.8
 UNCLIPPED = 0.95  # largest code value of the longest exposure within 11x11 pixels
-FLAT = 0.025  # standard deviation of luma within 7x7 pixels of the longest exposure
+FLAT = 0.05  # standard deviation of luma within 7x7 pixels of the longest exposure
 
 
 def match_darks(sequence: ExposureSequence, progress: Progress = quiet) -> ExposureSequence:
