@@ -142,14 +142,14 @@ def f2hdr(pattern: str, path: str, intro: str) -> dict:
 
 
 def flagship(pattern: str, path: str, intro: str) -> dict:
-    """Load -> normalize -> flow with adapter -> FGMA -> ACCR -> sparse fusion -> sequence refinement -> save."""
+    """Load -> normalize -> flow with adapter -> FGMA and F2HDR -> sparse fusion -> sequence refinement -> save."""
     linear = LINEAR_NOTE.format("Sequence Refinement")
     method = {
         "nodes": [*flagship_nodes(), note("linear", 2540, 60, 340, 460, "Where values are linear", linear)],
         "links": [f"normalize.exposures -> {key}.exposures" for key in FLAGSHIP_TAKES] + FLAGSHIP_LINKS,
         "groups": [
             group("3  Align the neighbours", 1300, -20, 380, 1160),
-            group("4  Calibrate, and fuse by F2HDR", 1700, -20, 380, 1160),
+            group("4  Fuse by F2HDR", 1700, -20, 380, 1160),
             group("4  Vote, refine", 2100, -20, 800, 1160),
         ],
         "measured": "fgma.candidates",
@@ -161,22 +161,21 @@ def flagship_nodes() -> list[dict]:
     return [
         node("flow", ".Flow", 1320, 220, 340, 110, method="DIS fine + F2HDR adapter"),
         node("fgma", ".FGMAAlignment", 1320, 420, 340, 680),
-        node("accr", ".ACCRMapping", 1720, 60, 340, 110),
-        node("coarse", ".CoarseFusion", 1720, 260, 340, 110),
-        node("mask", ".PhysicalMotionMask", 1720, 460, 340, 460),
-        node("f2hdr", ".MotionGuidedRefinement", 1720, 1010, 340, 110),
+        node("coarse", ".CoarseFusion", 1720, 60, 340, 110),
+        node("mask", ".PhysicalMotionMask", 1720, 270, 340, 460),
+        node("f2hdr", ".MotionGuidedRefinement", 1720, 830, 340, 160),
         node("combine", ".CombineCandidates", 2120, 60, 380, 240, names="F2HDR"),
         node("fuse", ".SparseFusion", 2120, 360, 380, 560),
         node("refine", ".SequenceRefinement", 2120, 1010, 380, 110),
     ]
 
 
-FLAGSHIP_TAKES = ("fgma", "accr", "coarse", "f2hdr", "fuse")
+FLAGSHIP_TAKES = ("fgma", "coarse", "f2hdr", "fuse")
 FLAGSHIP_LINKS = [
     *(f"flow.flow -> {key}.flow" for key in ("fgma", "coarse", "mask", "f2hdr")),
-    *("fgma.candidates -> accr.candidates", "mask.mask -> f2hdr.mask", "coarse.hdr -> f2hdr.hdr"),
-    *("fgma.candidates -> combine.candidates_1", "accr.candidates -> combine.candidates_2"),
-    *("f2hdr.hdr -> combine.candidates_3", "combine.candidates -> fuse.candidates", "fuse.hdr -> refine.hdr"),
+    *("mask.mask -> f2hdr.mask", "coarse.hdr -> f2hdr.hdr"),
+    *("fgma.candidates -> combine.candidates_1", "f2hdr.hdr -> combine.candidates_2"),
+    *("combine.candidates -> fuse.candidates", "fuse.hdr -> refine.hdr"),
 ]
 
 

@@ -13,9 +13,8 @@ from ..models.blocks import split_reference, warp_each
 from ..models.dealthdr.aligner import distrust_each, full_size
 from ..models.dealthdr.fgma import trust_mask
 from ..models.dealthdr.system import DeAltHDR
-from ..models.lrhdr.accr import cues
 from ..models.lrhdr.vote import SparseFusion
-from .networks import ACCR, FGMA, PACKAGED, SPARSE_FUSION, load_f2hdr, load_network
+from .networks import FGMA, PACKAGED, SPARSE_FUSION, load_f2hdr, load_network
 
 
 class View(NamedTuple):
@@ -53,12 +52,10 @@ class WithDeAltHDR:
 
 @dataclass(frozen=True)
 class WithSparseFusion:
-    """The flagship: neighbours brought to the reference by flow, or by `aligner` (FGMA), all of them calibrated by `mapper`
-    (ACCR), and the result of `fusion` (F2HDR), where these are given; the reference and they are what the network votes on.
-    The others stay as they are."""
+    """The flagship: neighbours brought to the reference by flow, or by `aligner` (FGMA), and the result of `fusion` (F2HDR),
+    where these are given; the reference and they are what the network votes on. The others stay as they are."""
 
     aligner: nn.Module | None = None
-    mapper: nn.Module | None = None
     fusion: nn.Module | None = None
     s: float = 15.0
 
@@ -70,20 +67,20 @@ class WithSparseFusion:
 
     @torch.no_grad()
     def candidates(self, view: View) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """radiance (B,M,3,H,W), the reference first; validity (B,M,1,H,W); exposures (B,M), 0 where mapped or fused."""
+        """radiance (B,M,3,H,W), the reference first; validity (B,M,1,H,W); exposures (B,M), 0 where fused."""
         reference, others = split_reference(view.frames)
         exposures = torch.cat(split_reference(view.exposures), 1)
         warped, valid = self.aligned(reference, others, exposures, view) if self.aligner else by_flow(others, view)
         codes, validity = torch.cat((reference, warped), 1), torch.cat((torch.ones_like(valid[:, :1]), valid), 1)
         radiance = to_radiance(codes, exposures.to(codes)[:, :, None, None, None])
-        given, none = [(radiance, validity, exposures)], torch.zeros_like(exposures)
-        if self.mapper is not None:
-            told = zip(radiance.unbind(1), exposures.unbind(1), cues(radiance, exposures, validity), strict=True)
-            given.append((torch.stack([self.mapper.map(*stream) for stream in told], 1), validity, none))
-        if self.fusion is not None:
-            fused = self.fusion(*view[:4])["refined"][:, None]
-            given.append((fused, torch.ones_like(validity[:, :1]), none[:, :1]))
-        return tuple(torch.cat(parts, 1) for parts in zip(*given, strict=True))
+        if self.fusion is None:
+            return radiance, validity, exposures
+        fused = (
+            self.fusion(*view[:4])["refined"][:, None],
+            torch.ones_like(valid[:, :1]),
+            torch.zeros_like(exposures[:, :1]),
+        )
+        return tuple(torch.cat(both, 1) for both in zip((radiance, validity, exposures), fused, strict=True))
 
     def aligned(self, reference, others, exposures, view: View) -> tuple[torch.Tensor, torch.Tensor]:
         """Neighbours (B,K,3,H,W) by FGMA, and their validity (B,K,1,H,W)."""
@@ -103,12 +100,12 @@ def by_flow(others: torch.Tensor, view: View) -> tuple[torch.Tensor, torch.Tenso
 def load_adaptable(name: str, weights: str = PACKAGED, folders: Sequence = ()) -> nn.ModuleList:
     """The network to adapt, and after it those that it works with, which stay as they are: those of the flagship for
     sparse fusion. See `load_network`."""
-    others = [load_network(FGMA), load_network(ACCR), load_f2hdr()] if name == SPARSE_FUSION else []
+    others = [load_network(FGMA), load_f2hdr()] if name == SPARSE_FUSION else []
     return nn.ModuleList([load_network(name, weights, folders), *others])
 
 
 def reconstruct_with(network: nn.Module, *others: nn.Module, s: float = 15.0) -> Reconstruct:
-    """How to use a network of the pack. others: for sparse fusion, aligner, mapper and fusion. Raises ValueError when it is
+    """How to use a network of the pack. others: for sparse fusion, aligner and fusion. Raises ValueError when it is
     of a kind that cannot be adapted."""
     if isinstance(network, DeAltHDR):
         return WithDeAltHDR(s)

@@ -189,7 +189,7 @@ def useless(like: Estimates) -> Estimates:
 
 
 def flagships(view: View, *parts: nn.Module | None) -> Estimates:
-    """The reference, its neighbours, and what the parts of `WithSparseFusion` make of them."""
+    """The reference, its neighbours by flow or by an aligner, and the result of a fusion: see `WithSparseFusion`."""
     return Estimates(*WithSparseFusion(*parts).candidates(view))
 
 
@@ -211,10 +211,10 @@ def any_others(batch, view: View, aligner, mapper, f2hdr) -> Estimates:
 def candidates(batch: dict[str, torch.Tensor]) -> tuple[Estimates, tuple[torch.Tensor, torch.Tensor] | None]:
     """The flagship's candidates, or 2 to MOST drawn from all that there are, in any order, and the reference or, now and
     then, none; where there is a reference it is one of them, as in the stage."""
-    parts = [earlier(name, batch["ldr"].device) for name in (FGMA, MAP, F2HDR)]
+    aligner, mapper, f2hdr = (earlier(name, batch["ldr"].device) for name in (FGMA, MAP, F2HDR))
     view = View(*(batch[name] for name in ("ldr", "exposures", "base", "confidence", "flows")))
     whole = bool(torch.rand(()) < FLAGSHIP)
-    every = flagships(view, *parts) if whole else any_others(batch, view, *parts)
+    every = flagships(view, aligner, f2hdr) if whole else any_others(batch, view, aligner, mapper, f2hdr)
     given, total = (every.radiance[:, 0], every.exposures[:, 0]), every.exposures.shape[1]
     if torch.rand(()) < USELESS:
         every = joined(every, useless(every))

@@ -48,7 +48,7 @@ def packaged(*names: str) -> list[nn.Module]:
 
 
 def flagship_networks() -> list[nn.Module]:
-    return [load_f2hdr(), *packaged(FGMA, ACCR, SPARSE_FUSION, SEQUENCE_REFINEMENT)]
+    return [load_f2hdr(), *packaged(FGMA, SPARSE_FUSION, SEQUENCE_REFINEMENT)]
 
 
 METHODS = {

@@ -12,7 +12,6 @@ from hdrweave.models import registry
 from hdrweave.models.dealthdr.aligner import AlignerConfig, FlowGuidedAligner
 from hdrweave.models.dealthdr.system import DeAltHDR, DeAltHDRConfig
 from hdrweave.models.f2hdr.system import F2HDR
-from hdrweave.models.lrhdr.accr import ACCR, ACCRConfig
 from hdrweave.models.lrhdr.vote import SparseFusion, SparseFusionConfig
 from hdrweave.stages import adapt as stage
 from hdrweave.stages.adapt import Adapted, AdaptSettings, adapt, save_adapted
@@ -226,10 +225,10 @@ def test_any_network_can_be_adapted_that_says_how():
 
 
 def test_the_flagship_votes_on_what_its_other_networks_make():
-    """Aligner and mapper have a part in the candidates, and are not trained."""
+    """Aligner and F2HDR have a part in the candidates, and are not trained."""
     torch.manual_seed(0)
     aligner = shaken(FlowGuidedAligner(AlignerConfig(8, 4)))
-    mapper = shaken(ACCR(ACCRConfig(8)))
+    fused = shaken(F2HDR())
     clip = alternating(2, 8)
     footage = Footage(clip, estimate_flow(clip), CPU, 6, 32, 0)
     (view,) = footage.views([3, 4, 5], [footage.boxes(2)])
@@ -237,8 +236,7 @@ def test_the_flagship_votes_on_what_its_other_networks_make():
     for name, parts in {
         "flow": {},
         "fgma": {"aligner": aligner},
-        "accr": {"aligner": aligner, "mapper": mapper},
-        "all": {"aligner": aligner, "mapper": mapper, "fusion": shaken(F2HDR())},
+        "all": {"aligner": aligner, "fusion": fused},
     }.items():
         reconstruct = WithSparseFusion(**parts)
         radiance_, validity, exposures = reconstruct.candidates(view)
@@ -248,8 +246,8 @@ def test_the_flagship_votes_on_what_its_other_networks_make():
         network = fusion().requires_grad_(True)
         reconstruct(network, view).mean().backward()
         assert network.heads[0].weight.grad.abs().sum() > 0
-    assert shapes == {"flow": 3, "fgma": 3, "accr": 6, "all": 7}
-    assert all(p.grad is None for net in (aligner, mapper) for p in net.parameters())
+    assert shapes == {"flow": 3, "fgma": 3, "all": 4}
+    assert all(p.grad is None for net in (aligner, fused) for p in net.parameters())
 
 
 def test_what_cannot_work_is_named():
@@ -298,11 +296,11 @@ def test_names_that_hide_or_escape_are_refused(known, tmp_path):
 def test_the_vote_is_adapted_among_the_flagships_networks(tmp_path, monkeypatch):
     untrained.write(tmp_path)
     monkeypatch.setattr(registry, "PACKAGED", tmp_path)
-    assert [type(n) for n in load_adaptable("sparse_fusion")] == [SparseFusion, FlowGuidedAligner, ACCR, F2HDR]
+    assert [type(n) for n in load_adaptable("sparse_fusion")] == [SparseFusion, FlowGuidedAligner, F2HDR]
     assert [type(n) for n in load_adaptable("dealthdr")] == [DeAltHDR]
     vote, *others = load_adaptable("sparse_fusion")
     how = reconstruct_with(vote, *others, s=3.0)
-    assert (how.aligner, how.mapper, how.fusion, how.s) == (*others, 3.0)
+    assert (how.aligner, how.fusion, how.s) == (*others, 3.0)
 
 
 def test_before_and_after_lie_side_by_side():
