@@ -3,6 +3,7 @@
 from comfy_api.latest import io
 
 from ..stages.candidates import warp_neighbours
+from ..stages.darks import match_darks
 from ..stages.f2hdr import adapt_flow
 from ..stages.flow import PRESETS, estimate_flow
 from ..stages.global_alignment import CAMERAS, align_globally
@@ -15,6 +16,7 @@ from .weights import weights_input
 from .wires import CATEGORY, HDR, NORMALIZED, Candidates, Exposures, Flow
 
 DIS = tuple(f"DIS {preset}" for preset in PRESETS)
+MATCHED, CAPTURED = DARKS = ("match to the longest exposure", "as captured")
 ADAPTED = "DIS fine + F2HDR adapter"
 
 
@@ -71,7 +73,18 @@ class ExposureNormalization(io.ComfyNode):
             description="Replaces the camera's response by gamma 2.2 and puts all frames on one radiance scale: what "
             "every reconstruction starts from.",
             search_aliases=["linearize", "radiance", "exposure match", "gamma"],
-            inputs=[Exposures.Input("exposures", tooltip="The clip as captured, with its response and exposures.")],
+            inputs=[
+                Exposures.Input("exposures", tooltip="The clip as captured, with its response and exposures."),
+                io.Combo.Input(
+                    "darks",
+                    options=list(DARKS),
+                    default=MATCHED,
+                    optional=True,
+                    tooltip="Takes tints and lifted or crushed blacks out of the shorter exposures: their darkest code "
+                    "values are compared with what the longest exposure shows there, once a clip. Clean footage stays as "
+                    "it is.",
+                ),
+            ],
             outputs=[
                 Exposures.Output(
                     "normalized", display_name="exposures", tooltip="The clip on gamma 2.2, for the stages that follow."
@@ -86,8 +99,10 @@ class ExposureNormalization(io.ComfyNode):
         )
 
     @classmethod
-    def execute(cls, exposures) -> io.NodeOutput:
+    def execute(cls, exposures, darks=MATCHED) -> io.NodeOutput:
         normalized = normalize(exposures)
+        if darks == MATCHED:
+            normalized = match_darks(normalized, progress_bar())
         return io.NodeOutput(normalized, *linear_and_gamma(normalized, progress_bar()))
 
 

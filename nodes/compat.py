@@ -50,7 +50,7 @@ def on_device(network, work_memory: int):
 
 def register_weights_folder() -> None:
     """Let ComfyUI list models/hdrweave, beside folders that the user has given this key, safetensors files only."""
-    folder_paths.add_model_folder_path(WEIGHTS_FOLDER, str(Path(folder_paths.models_dir) / WEIGHTS_FOLDER))
+    folder_paths.add_model_folder_path(WEIGHTS_FOLDER, str(own_weights_folder()))
     folder_paths.folder_names_and_paths[WEIGHTS_FOLDER][1].add(".safetensors")
 
 
@@ -61,3 +61,8 @@ def weights_files() -> list[str]:
 
 def weights_folders() -> list[str]:
     return folder_paths.get_folder_paths(WEIGHTS_FOLDER)
+
+
+def own_weights_folder() -> Path:
+    """Where weights are written: in ComfyUI's models folder."""
+    return Path(folder_paths.models_dir) / WEIGHTS_FOLDER

@@ -1,18 +1,57 @@
-"""DeAltHDR (ICLR 2026): FGMA Alignment."""
+"""DeAltHDR (ICLR 2026): FGMA Alignment, and the whole system in one node."""
 
 import math
 
 from comfy_api.latest import io
 
 from ..stages.fgma import alignment_text, fgma_alignment
-from ..stages.networks import FGMA, PACKAGED
+from ..stages.networks import DEALTHDR, FGMA, PACKAGED
 from ..stages.normalize import normalize
 from .compat import known, progress_bar
 from .preview import shown
-from .weights import chosen_network, weights_input
-from .wires import CATEGORY, NORMALIZED, Candidates, Exposures, Flow
+from .weights import chosen_network, model_input, weights_input
+from .wires import CATEGORY, HDR, NORMALIZED, Candidates, Exposures, Flow
 
 BY_S, EVERYWHERE, BY_SHARE = "by s", "everywhere", "share of pixels"
+FLOW = "Flow that was made from this clip, with or without adapter."
+
+
+def _attention_inputs() -> list:
+    """Where FGMA attends."""
+    return [
+        io.Combo.Input(
+            "attention",
+            options=[BY_S, EVERYWHERE, BY_SHARE],
+            default=BY_S,
+            tooltip="Where to look for what the flow missed. by s: where a frame comes back changed from the journey along "
+            "the flow and back; everywhere: at each pixel (s = infinity), the slowest; share of pixels: at the worst "
+            "ones, s is chosen for every few frames.",
+        ),
+        io.Float.Input(
+            "s",
+            default=15.0,
+            min=0.0,
+            max=10000.0,
+            step=0.1,
+            tooltip="Sensitivity, for by s: attention where the difference is above 127.5 / s code values of 255. Higher "
+            "attends to more and takes longer; 0 = flow alone, 15 = the paper's balance, 100 nearly all that differs by "
+            "more than noise.",
+        ),
+        io.Float.Input(
+            "share",
+            default=0.1,
+            min=0.0,
+            max=1.0,
+            step=0.01,
+            tooltip="For share of pixels: how much of the picture may be attended, 0 to 1; the time follows it. Higher "
+            "brings more over where things hide each other.",
+        ),
+    ]
+
+
+def _attended(attention: str, s: float, share: float) -> tuple[float, float | None]:
+    """s and share as the stages take them."""
+    return math.inf if attention == EVERYWHERE else s, share if attention == BY_SHARE else None
 
 
 class FGMAAlignment(io.ComfyNode):
@@ -28,34 +67,8 @@ class FGMAAlignment(io.ComfyNode):
             search_aliases=["DeAltHDR", "flow-guided masked attention", "align neighbours", "occlusion", "deghost"],
             inputs=[
                 Exposures.Input("exposures", tooltip=NORMALIZED),
-                Flow.Input("flow", tooltip="Flow that was made from this clip, with or without adapter."),
-                io.Combo.Input(
-                    "attention",
-                    options=[BY_S, EVERYWHERE, BY_SHARE],
-                    default=BY_S,
-                    tooltip="Where to look for what the flow missed. by s: where a frame comes back changed from the "
-                    "journey along the flow and back; everywhere: at each pixel (s = infinity), the slowest; share of "
-                    "pixels: at the worst ones, s is chosen for every few frames.",
-                ),
-                io.Float.Input(
-                    "s",
-                    default=15.0,
-                    min=0.0,
-                    max=10000.0,
-                    step=0.1,
-                    tooltip="Sensitivity, for by s: attention where the difference is above 127.5 / s code values of 255. "
-                    "Higher attends to more and takes longer; 0 = flow alone, 15 = the paper's balance, 100 nearly all that "
-                    "differs by more than noise.",
-                ),
-                io.Float.Input(
-                    "share",
-                    default=0.1,
-                    min=0.0,
-                    max=1.0,
-                    step=0.01,
-                    tooltip="For share of pixels: how much of the picture may be attended, 0 to 1; the time follows it. "
-                    "Higher brings more over where things hide each other.",
-                ),
+                Flow.Input("flow", tooltip=FLOW),
+                *_attention_inputs(),
                 weights_input("FGMA alignment"),
             ],
             outputs=[
@@ -81,10 +94,48 @@ class FGMAAlignment(io.ComfyNode):
 
     @classmethod
     def execute(cls, exposures, flow, attention, s, share, weights=PACKAGED) -> io.NodeOutput:
-        clip, s = normalize(exposures), math.inf if attention == EVERYWHERE else s
+        clip = normalize(exposures)
         with chosen_network(FGMA, weights, clip.size, len(clip.offsets) + 1) as network:
-            allowed = share if attention == BY_SHARE else None
-            found = fgma_alignment(clip, flow, network, s, allowed, progress_bar())
+            found = fgma_alignment(clip, flow, network, *_attended(attention, s, share), progress_bar())
         words, middle = alignment_text(found), found.mask[len(found.mask) // 2]
         picture = middle[None, :, :, None].expand(-1, -1, -1, 3)
         return io.NodeOutput(found.candidates, found.mask, words, ui=shown(cls, picture, words))
+
+
+class DeAltHDRReconstruction(io.ComfyNode):
+    @classmethod
+    def define_schema(cls):
+        return known(
+            io.Schema,
+            node_id="HDRWeave_DeAltHDRReconstruction",
+            display_name="DeAltHDR Reconstruction",
+            category=CATEGORY,
+            description="DeAltHDR whole: each frame from itself and two frames on either side, noisy and blurred ones too; "
+            "quality against time by one knob.",
+            search_aliases=[
+                "DeAltHDR",
+                "FGMA",
+                "frame history router",
+                "noisy",
+                "motion blur",
+                "joint denoise deblur hdr",
+            ],
+            inputs=[
+                Exposures.Input("exposures", tooltip=NORMALIZED),
+                Flow.Input("flow", tooltip=FLOW),
+                *_attention_inputs(),
+                weights_input("DeAltHDR"),
+                model_input(),
+            ],
+            outputs=[
+                io.Image.Output("hdr", display_name="hdr", tooltip=f"One frame for every frame of the clip. {HDR}")
+            ],
+        )
+
+    @classmethod
+    def execute(cls, exposures, flow, attention, s, share, weights=PACKAGED, model=None) -> io.NodeOutput:
+        from ..stages.dealthdr import dealthdr, surrounding
+
+        clip = normalize(exposures)
+        with chosen_network(DEALTHDR, weights, clip.size, len(surrounding(clip, 0)), model) as network:
+            return io.NodeOutput(dealthdr(clip, flow, network, *_attended(attention, s, share), progress_bar()))

@@ -4,14 +4,16 @@ import folder_paths
 from comfy_api.latest import ComfyExtension, io
 
 from ..hdr.frames import set_scratch_folder
+from .adapt import AdaptToFootage
 from .candidates import CombineCandidates, UnalignedNeighbours
 from .classical import ExposureNormalization, GlobalAlignment, OpticalFlow, WarpNeighbours, WeightedMerge
 from .compat import register_weights_folder
-from .dealthdr import FGMAAlignment
+from .dealthdr import DeAltHDRReconstruction, FGMAAlignment
+from .deephdrvideo import CoarseReconstruction, DeformableRefinement
 from .detect import DetectExposurePattern, ExposureCheck
 from .f2hdr import CoarseFusion, MotionGuidedRefinement, PhysicalMotionMask
 from .load import LoadAlternatingExposures, LoadHDRSequence
-from .location import SequenceRefinement
+from .location import CollaborativeFusion, SequenceRefinement
 from .lrhdr import ACCRMapping, InterpolateExposure, SparseFusion
 from .measure import MeasureHDR
 from .save import SaveHDRSequence
@@ -43,7 +45,12 @@ class HDRWeaveExtension(ComfyExtension):
             UnalignedNeighbours,
             CombineCandidates,
             SparseFusion,
+            CollaborativeFusion,
             SequenceRefinement,
+            DeAltHDRReconstruction,
+            AdaptToFootage,
+            CoarseReconstruction,
+            DeformableRefinement,
             MuLawTonemap,
             ExposureStrip,
             FlowView,

@@ -1,12 +1,151 @@
-"""LoCAtion: Sequence Refinement."""
+"""LoCAtion, a node for each stage: Collaborative Fusion, Sequence Refinement."""
 
 from comfy_api.latest import io
 
-from ..stages.networks import PACKAGED, SEQUENCE_REFINEMENT
+from ..hdr.response import RESPONSES
+from ..stages.networks import COLLABORATIVE_FUSION, INTERPOLATE, PACKAGED, SEQUENCE_REFINEMENT
+from ..stages.normalize import normalize
 from ..stages.sequence_refinement import OVERLAP, WINDOW, sequence_refinement
 from .compat import known, progress_bar
+from .preview import shown
 from .weights import chosen_network, weights_input
-from .wires import CATEGORY, HDR, rgb
+from .wires import CATEGORY, HDR, NORMALIZED, Exposures, rgb
+
+FRAMES = 5  # of a window, as in the paper
+
+
+def _other_cameras() -> list:
+    """What replaces an EXPOSURES where backbone and anchors are not in one clip."""
+    return [
+        io.Image.Input(
+            "backbone",
+            optional=True,
+            tooltip="In place of exposures: a clip of one exposure, display-encoded as captured, in [0,1].",
+        ),
+        io.Image.Input(
+            "low",
+            optional=True,
+            tooltip="For backbone: shorter exposures of the scene, as captured, in [0,1]. One still belongs to the middle "
+            "of the clip, several to the middles of equal parts, as many as the clip has frames to each.",
+        ),
+        io.Image.Input(
+            "high", optional=True, tooltip="For backbone: longer exposures, as captured, in [0,1], like low."
+        ),
+        io.Float.Input(
+            "low_ev",
+            default=-2.0,
+            min=-12.0,
+            max=12.0,
+            step=0.1,
+            optional=True,
+            tooltip="EV of low against the backbone; lower is darker: -2 = a quarter of the exposure.",
+        ),
+        io.Float.Input(
+            "high_ev",
+            default=2.0,
+            min=-12.0,
+            max=12.0,
+            step=0.1,
+            optional=True,
+            tooltip="EV of high against the backbone; higher is brighter: 2 = four times the exposure.",
+        ),
+        io.Combo.Input(
+            "response",
+            options=list(RESPONSES),
+            default="gamma2.2",
+            optional=True,
+            tooltip="For backbone: how code values became, of it and its anchors. A clip of exposures brings its own.",
+        ),
+    ]
+
+
+class CollaborativeFusion(io.ComfyNode):
+    @classmethod
+    def define_schema(cls):
+        return known(
+            io.Schema,
+            node_id="HDRWeave_CollaborativeFusion",
+            display_name="Collaborative Fusion",
+            category=CATEGORY,
+            description="Video of one exposure takes range from a few darker and brighter frames, where these show the same; "
+            "nothing is warped. LoCAtion's first stage.",
+            search_aliases=[
+                "LoCAtion",
+                "anchors",
+                "backbone",
+                "wavelet",
+                "TPA",
+                "CFF",
+                "dual camera",
+                "alignment-free",
+            ],
+            inputs=[
+                io.Int.Input(
+                    "window",
+                    default=FRAMES,
+                    min=1,
+                    max=100,
+                    tooltip="Frames that are looked at together and share their anchors: the paper's T. Higher takes anchors "
+                    "from farther away, and more memory; 5 as trained.",
+                ),
+                io.Int.Input(
+                    "pairs",
+                    default=0,
+                    min=0,
+                    max=100,
+                    tooltip="Darker and brighter anchors that a window gets, the nearest; 0 = as many as were taken in its "
+                    "time, 1 = the paper's one pair. Higher has more to choose from and takes longer.",
+                ),
+                Exposures.Input(
+                    "exposures",
+                    optional=True,
+                    tooltip=f"{NORMALIZED} Its most frequent exposure, or the middle one, is the backbone, the others are "
+                    "anchors. What the backbone lacks at their times is estimated along the flow.",
+                ),
+                *_other_cameras(),
+                weights_input("collaborative fusion"),
+            ],
+            outputs=[
+                io.Image.Output("hdr", display_name="hdr", tooltip=f"One frame for every frame of the clip. {HDR}"),
+                io.Mask.Output(
+                    "share",
+                    display_name="anchor share",
+                    tooltip="How much of each pixel came from anchors, 0 to 1, one a frame.",
+                ),
+            ],
+        )
+
+    @classmethod
+    def execute(
+        cls, window, pairs, exposures=None, backbone=None, low=None, high=None, low_ev=-2.0, high_ev=2.0,
+        response="gamma2.2", weights=PACKAGED,
+    ) -> io.NodeOutput:  # fmt: skip
+        from ..stages.location import collaborative_fusion, pairs_within
+
+        stills = [(images, 2.0**ev) for images, ev in ((low, low_ev), (high, high_ev)) if images is not None]
+        clip = _anchored(exposures, backbone, stills, response)
+        pairs = pairs or pairs_within(clip, window)
+        seen = window + pairs * len(clip.anchors)
+        with chosen_network(COLLABORATIVE_FUSION, weights, clip.size, seen) as network:
+            hdr, share = collaborative_fusion(clip, network, window, pairs, progress_bar())
+        picture = share[len(share) // 2, None, :, :, None].expand(-1, -1, -1, 3)
+        return io.NodeOutput(hdr, share, ui=shown(cls, picture, ""))
+
+
+def _anchored(exposures, backbone, stills: list[tuple], response: str):
+    """A backbone and its anchors, from whichever was connected."""
+    from ..stages.anchors import backbone_and_stills, from_exposures
+
+    if (exposures is None) == (backbone is None):
+        given = "none" if exposures is None else "both"
+        raise ValueError(f"of exposures and backbone, {given} are connected: connect one of them")
+    if backbone is not None:
+        return backbone_and_stills(backbone, 1.0, stills, response)
+    if stills:
+        raise ValueError("low or high is connected, but no backbone: connect it, or unlink them from this clip")
+    clip = normalize(exposures)
+    with chosen_network(INTERPOLATE, PACKAGED, clip.size, 3) as network:
+        return from_exposures(clip, network, progress=progress_bar())
 
 
 class SequenceRefinement(io.ComfyNode):

@@ -9,7 +9,7 @@ from ..stages.normalize import normalize
 from ..stages.sparse_fusion import sparse_fusion, vote_picture, voters
 from .compat import known, progress_bar
 from .preview import shown
-from .weights import chosen_network, weights_input
+from .weights import chosen_network, model_input, weights_input
 from .wires import CATEGORY, DISPLAY, HDR, NORMALIZED, Candidates, Exposures, Flow
 
 
@@ -116,6 +116,7 @@ class SparseFusion(io.ComfyNode):
                     "only where there are no frames, such as for results alone.",
                 ),
                 weights_input("sparse fusion"),
+                model_input(),
             ],
             outputs=[
                 io.Image.Output("hdr", display_name="hdr", tooltip=f"The candidates, weighed by the vote. {HDR}"),
@@ -128,11 +129,11 @@ class SparseFusion(io.ComfyNode):
         )
 
     @classmethod
-    def execute(cls, candidates, alpha, exposures=None, weights=PACKAGED) -> io.NodeOutput:
+    def execute(cls, candidates, alpha, exposures=None, weights=PACKAGED, model=None) -> io.NodeOutput:
         clip = None if exposures is None else normalize(exposures)
         chosen = voters(candidates, clip)
         size = tuple(candidates.candidates[0].radiance.shape[1:3])
-        with chosen_network(SPARSE_FUSION, weights, size, len(chosen)) as network:
+        with chosen_network(SPARSE_FUSION, weights, size, len(chosen), model) as network:
             hdr, votes = sparse_fusion(candidates, network, alpha, clip, progress_bar())
         pictures = vote_picture(votes, chosen.names, progress_bar())
         return io.NodeOutput(hdr, pictures, ui=shown(cls, pictures[len(pictures) // 2][None], ""))

@@ -4,8 +4,9 @@ from contextlib import contextmanager
 
 from comfy_api.latest import io
 
-from ..stages.networks import PACKAGED, load_network, work_memory
+from ..stages.networks import PACKAGED, load_chosen, work_memory
 from .compat import on_device, weights_files, weights_folders
+from .wires import Model
 
 
 def weights_input(whose: str):
@@ -20,8 +21,19 @@ def weights_input(whose: str):
     )
 
 
+def model_input():
+    """A network that was adapted, in place of stored weights."""
+    return Model.Input(
+        "model",
+        optional=True,
+        tooltip="A network from Adapt to Footage, of this node's kind: used in place of weights.",
+    )
+
+
 @contextmanager
-def chosen_network(name: str, weights: str, size: tuple[int, int], pictures: int):
-    """The network `name` on ComfyUI's device, with room there for as many `pictures` of `size` at once."""
-    with on_device(load_network(name, weights, weights_folders()), work_memory(name, size, pictures)) as loaded:
+def chosen_network(name: str, weights: str, size: tuple[int, int], pictures: int, model=None):
+    """The network `name`, that of `model` where there is one, on ComfyUI's device, with room there for as many `pictures`
+    of `size` at once."""
+    network = load_chosen(name, weights, weights_folders(), model)
+    with on_device(network, work_memory(name, size, pictures)) as loaded:
         yield loaded

@@ -1,10 +1,12 @@
-"""The pack's own wire types (see hdr/sequence.py for what travels on them) and words that many tooltips share."""
+"""The pack's own wire types, and words that many tooltips share. What travels on them: see hdr/sequence.py; on a MODEL wire
+`OwnNetwork` of stages/networks.py."""
 
 from comfy_api.latest import io
 
 Exposures = io.Custom("HDRWEAVE_EXPOSURES")
 Flow = io.Custom("HDRWEAVE_FLOW")
 Candidates = io.Custom("HDRWEAVE_CANDIDATES")
+Model = io.Custom("HDRWEAVE_MODEL")
 
 CATEGORY = "HDRWeave"
 HDR = "Scene-linear Rec.709, never clamped; 1.0 is where the shortest exposure clips."

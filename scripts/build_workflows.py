@@ -14,13 +14,17 @@ import comfy_client
 from render import Progress, render
 from thumbnail import thumbnail
 from workflow_notes import (
+    DEALTHDR_INTRO,
+    DEEPHDRVIDEO_INTRO,
     F2HDR_INTRO,
     F2HDR_LOOK_NOTE,
     FLAGSHIP_INTRO,
     LINEAR_NOTE,
+    LOCATION_INTRO,
     LOOK_NOTE,
     LRHDR_INTRO,
     MIX_INTRO,
+    SYSTEM_LOOK_NOTE,
     THREE,
     TWO,
     VOTE_LOOK_NOTE,
@@ -138,34 +142,39 @@ def f2hdr(pattern: str, path: str, intro: str) -> dict:
 
 
 def flagship(pattern: str, path: str, intro: str) -> dict:
-    """Load -> normalize -> flow with adapter -> FGMA -> ACCR -> sparse fusion -> sequence refinement -> save."""
+    """Load -> normalize -> flow with adapter -> FGMA and F2HDR -> sparse fusion -> sequence refinement -> save."""
     linear = LINEAR_NOTE.format("Sequence Refinement")
     method = {
-        "nodes": [*flagship_nodes(), note("linear", 1720, 640, 340, 460, "Where values are linear", linear)],
-        "links": [f"normalize.exposures -> {key}.exposures" for key in ("fgma", "accr", "fuse")] + FLAGSHIP_LINKS,
+        "nodes": [*flagship_nodes(), note("linear", 2540, 60, 340, 460, "Where values are linear", linear)],
+        "links": [f"normalize.exposures -> {key}.exposures" for key in FLAGSHIP_TAKES] + FLAGSHIP_LINKS,
         "groups": [
-            group("3  Align the neighbours", 1300, -20, 380, 1140),
-            group("4  Calibrate, vote, refine", 1700, -20, 820, 1140),
+            group("3  Align the neighbours", 1300, -20, 380, 1160),
+            group("4  Fuse by F2HDR", 1700, -20, 380, 1160),
+            group("4  Vote, refine", 2100, -20, 800, 1160),
         ],
         "measured": "fgma.candidates",
     }
-    return pipeline(pattern, path, intro, VOTE_LOOK_NOTE, "refine.hdr", 1220, method)
+    return pipeline(pattern, path, intro, VOTE_LOOK_NOTE, "refine.hdr", 1600, method)
 
 
 def flagship_nodes() -> list[dict]:
     return [
         node("flow", ".Flow", 1320, 220, 340, 110, method="DIS fine + F2HDR adapter"),
         node("fgma", ".FGMAAlignment", 1320, 420, 340, 680),
-        node("accr", ".ACCRMapping", 1720, 60, 340, 110),
-        node("combine", ".CombineCandidates", 1720, 260, 340, 240),
-        node("fuse", ".SparseFusion", 2120, 60, 380, 640),
-        node("refine", ".SequenceRefinement", 2120, 800, 380, 120),
+        node("coarse", ".CoarseFusion", 1720, 60, 340, 110),
+        node("mask", ".PhysicalMotionMask", 1720, 270, 340, 460),
+        node("f2hdr", ".MotionGuidedRefinement", 1720, 830, 340, 160),
+        node("combine", ".CombineCandidates", 2120, 60, 380, 240, names="F2HDR"),
+        node("fuse", ".SparseFusion", 2120, 360, 380, 560),
+        node("refine", ".SequenceRefinement", 2120, 1010, 380, 110),
     ]
 
 
+FLAGSHIP_TAKES = ("fgma", "coarse", "f2hdr", "fuse")
 FLAGSHIP_LINKS = [
-    *("flow.flow -> fgma.flow", "fgma.candidates -> accr.candidates"),
-    *("fgma.candidates -> combine.candidates_1", "accr.candidates -> combine.candidates_2"),
+    *(f"flow.flow -> {key}.flow" for key in ("fgma", "coarse", "mask", "f2hdr")),
+    *("mask.mask -> f2hdr.mask", "coarse.hdr -> f2hdr.hdr"),
+    *("fgma.candidates -> combine.candidates_1", "f2hdr.hdr -> combine.candidates_2"),
     *("combine.candidates -> fuse.candidates", "fuse.hdr -> refine.hdr"),
 ]
 
@@ -197,6 +206,55 @@ def lrhdr(pattern: str, path: str, intro: str) -> dict:
         "measured": "warp.candidates",
     }
     return pipeline(pattern, path, intro, VOTE_LOOK_NOTE, "fuse.hdr", 1220, method)
+
+
+def system(nodes: list[dict], links: list[str], hdr: str, last: str, intro: str, flow: str | None = None) -> dict:
+    """Load -> normalize -> flow -> the nodes of a published system -> save. last: of these. flow: what it is called."""
+    method = {
+        "nodes": [
+            node("flow", ".Flow", 1320, 220, 340, 110, flow, method="DIS fine"),
+            node("warp", ".WarpNeighbours", 1320, 420, 340, 80, "Warp Neighbours (for the report only)"),
+            note("linear", 1320, 640, 340, 460, "Where values are linear", LINEAR_NOTE.format(last)),
+            *nodes,
+        ],
+        "links": ["normalize.exposures -> warp.exposures", "flow.flow -> warp.flow", *links],
+        "groups": [
+            group("3  One scale" if flow else "3  Align the neighbours", 1300, -20, 380, 1140),
+            group("4  Reconstruct", 1700, -20, 380, 1140),
+        ],
+        "measured": "warp.candidates",
+    }
+    return pipeline("auto", "sample_alternating.mp4", intro, SYSTEM_LOOK_NOTE, hdr, 780, method)
+
+
+def dealthdr() -> dict:
+    """Load -> normalize -> flow -> DeAltHDR -> save."""
+    nodes = [node("whole", ".DeAltHDRReconstruction", 1720, 60, 340, 190)]
+    links = ["normalize.exposures -> whole.exposures", "flow.flow -> whole.flow"]
+    return system(nodes, links, "whole.hdr", "DeAltHDR Reconstruction", DEALTHDR_INTRO)
+
+
+def deephdrvideo() -> dict:
+    """Load -> normalize -> flow -> coarse reconstruction -> deformable refinement -> save."""
+    nodes = [
+        node("coarse", ".CoarseReconstruction", 1720, 60, 340, 110),
+        node("refine", ".DeformableRefinement", 1720, 270, 340, 110),
+    ]
+    links = [
+        *("normalize.exposures -> coarse.exposures", "normalize.exposures -> refine.exposures"),
+        *("flow.flow -> coarse.flow", "coarse.hdr -> refine.hdr"),
+    ]
+    return system(nodes, links, "refine.hdr", "Deformable Refinement", DEEPHDRVIDEO_INTRO)
+
+
+def location() -> dict:
+    """Load -> normalize -> collaborative fusion -> sequence refinement -> save; the flow is for the report."""
+    nodes = [
+        node("fuse", ".CollaborativeFusion", 1720, 60, 340, 600),
+        node("refine", ".SequenceRefinement", 1720, 760, 340, 120),
+    ]
+    links = ["normalize.exposures -> fuse.exposures", "fuse.hdr -> refine.hdr"]
+    return system(nodes, links, "refine.hdr", "Sequence Refinement", LOCATION_INTRO, "Flow (for the report only)")
 
 
 def mix_methods(pattern: str, path: str, intro: str) -> dict:
@@ -246,7 +304,7 @@ def folded_flagship() -> dict:
         node("hdr", "PreviewImage", 2600, 60, 300, 300),
         node("map", "PreviewImage", 2600, 400, 300, 300),
     ]
-    exposures = [f"load.exposures -> {key}.exposures" for key in ("flow", "fgma", "accr", "fuse")]
+    exposures = [f"load.exposures -> {key}.exposures" for key in ("flow", *FLAGSHIP_TAKES)]
     shown = ["refine.hdr -> hdr.images", "fuse.vote map -> map.images"]
     fold = [item["key"] for item in reversed(flagship_nodes())]  # outputs get the order of their nodes: hdr first
     return {"nodes": nodes, "links": [*exposures, *FLAGSHIP_LINKS, *shown], "fold": {"nodes": fold, "title": BLUEPRINT}}
@@ -279,8 +337,11 @@ BLUEPRINT_DESCRIPTION = (
 
 WORKFLOWS = {
     "classical_hdr": classical("auto", "sample_alternating.mp4", TWO),
+    "dealthdr": dealthdr(),
+    "deephdrvideo": deephdrvideo(),
     "f2hdr": f2hdr("auto", "sample_alternating.mp4", F2HDR_INTRO),
     "flagship": flagship("auto", "sample_alternating.mp4", FLAGSHIP_INTRO),
+    "location": location(),
     "lrhdr": lrhdr("auto", "sample_alternating.mp4", LRHDR_INTRO),
     "mix_methods": mix_methods("auto", "sample_alternating.mp4", MIX_INTRO),
     "three_exposures": classical("-4, -2, 0", "sample_three_exposures.mp4", THREE),

@@ -72,12 +72,12 @@ comes with the pack; put your own clip there, or connect *Load Video* and leave 
 `ISO 100,800`. Two exposures and three go through the same graph.
 """
 
-FLAGSHIP_INTRO = f"""**The flagship**: what was best in four published systems, one after the other, with weights that come
+FLAGSHIP_INTRO = f"""**The flagship**: what was best in four published systems, combined, with weights that come
 with the pack. Alternating exposures become scene-linear HDR, one HDR frame for every frame.
 {FOOTAGE}
-Neighbours are **aligned** by flow (F2HDR's) and by attention where flow fails (DeAltHDR), **calibrated** to radiance
-without exposure (LRHDR), **voted** on pixel by pixel (LRHDR), and the whole sequence is **refined** (LoCAtion). Results
-lie in ComfyUI's output folder under *HDRWeave*."""
+Neighbours are **aligned** by flow (F2HDR's) and by attention where flow fails (DeAltHDR), and **fused** (F2HDR). All of these
+estimates are **voted** on pixel by pixel (LRHDR), and the whole sequence is **refined** (LoCAtion). Results lie in
+ComfyUI's output folder under *HDRWeave*."""
 
 LRHDR_INTRO = f"""**LRHDR** (CVPR 2026), with weights that come with the pack. Alternating exposures become scene-linear
 HDR, one HDR frame for every frame.
@@ -92,3 +92,32 @@ frames are an IMAGE, too.
 {FOOTAGE}
 **Combine Candidates** takes any number of sets and IMAGEs. The vote map says who is right where. Results lie in ComfyUI's
 output folder under *HDRWeave*."""
+
+DEALTHDR_INTRO = f"""**DeAltHDR** (ICLR 2026), with weights that come with the pack. Noisy and blurred frames of alternating
+exposure become scene-linear HDR, one HDR frame for every frame.
+{FOOTAGE}
+**s** on *DeAltHDR Reconstruction* is the knob between quality and time: 0 = flow alone, 15 = the paper's balance, higher
+attends to more; or choose *share of pixels* for a fixed limit. For your own camera: *Adapt to Footage* between *Flow* and the
+**model** input. Results lie in ComfyUI's output folder under *HDRWeave*."""
+
+DEEPHDRVIDEO_INTRO = f"""**DeepHDRVideo** (ICCV 2021), with weights that come with the pack. Alternating exposures become
+scene-linear HDR, one HDR frame for every frame.
+{FOOTAGE}
+Frames are **blended** along a flow that a network corrects, and where a frame is badly exposed the result is **refined** by
+features of its neighbours. The paper steadies hand-held clips first: put *Global Alignment* between the loader and *Exposure
+Normalization*. Results lie in ComfyUI's output folder under *HDRWeave*."""
+
+LOCATION_INTRO = f"""**LoCAtion**, with weights that come with the pack: video of one exposure, the backbone, takes range from
+darker and brighter frames, the anchors, without warping them. Then the whole sequence is refined.
+{FOOTAGE}
+Made for clips that are mostly of one exposure: write their pattern, such as `0,0,-2,0,0,2`, or connect a backbone and stills
+to *Collaborative Fusion*. In an ordinary alternating clip, as here, each second frame of the backbone (of three exposures two
+thirds) is **estimated along the flow**, with its errors. Results lie in ComfyUI's output folder under *HDRWeave*."""
+
+SYSTEM_LOOK_NOTE = """- **Exposure Strip**: going down to -4 EV, do lamps, sky and sun show detail where the long
+  exposure was white?
+- **Ghosts** at moving edges: look at the flow with *Flow View*; things that all neighbours hide cannot be brought back.
+- **Recovery Report**: how much of the clipped and of the noise-buried area another exposure really filled.
+- What did each step add? Wire the **hdr** of an earlier node to *Exposure Strip*.
+- *Detect Exposure Pattern* is there to compare. Wire its **exposures** on instead of the loader's when frames were
+  dropped and the pattern that you wrote no longer fits."""

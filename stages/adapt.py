@@ -39,6 +39,7 @@ VISIT = 4  # steps on one frame: flow takes longer than a step
 CROPS, HELD_CROPS = 2, 4  # a step, and of each frame that is held out
 EVERY, PATIENCE = 12, 8  # steps between looks at what is held out; looks without gain, after which it ends
 SUBSETS = 2  # of each frame that is held out
+BYTES_PER_PIXEL = 2000  # of work memory, for each picture of a step, in float32: measured with DeAltHDR
 ARCHITECTURES = {DeAltHDR: "dealthdr", SparseFusion: "sparse_fusion"}  # as in the registry
 
 
@@ -175,6 +176,12 @@ class Adaptation:
         return AdaptReport(losses[0][1], best[1], drift, self.step, best[0], seconds, tuple(losses), pictures)
 
 
+def room_to_adapt(sequence: ExposureSequence, settings: AdaptSettings = AdaptSettings()) -> int:
+    """Bytes that adaptation needs beside the networks' weights."""
+    pictures = len(surrounding(sequence, 0)) + 3
+    return BYTES_PER_PIXEL * CROPS * pictures * settings.crop**2
+
+
 def adapt(
     sequence: ExposureSequence,
     flow: FlowField,
@@ -195,18 +202,24 @@ def adapt(
         raise ValueError(f"the budget is {settings.seconds:g} s and {settings.steps:g} steps: give more than 0 of both")
     with torch.inference_mode(False), torch.enable_grad():
         footage = Footage(sequence, flow, device_of(network), settings.reach, settings.crop, settings.seed)
-        adaptation = Adaptation(footage, network, settings, reconstruct or reconstruct_with(network, s))
+        adaptation = Adaptation(footage, network, settings, reconstruct or reconstruct_with(network, s=s))
         return adaptation.run(begun, progress)
 
 
-def save_adapted(adapted: Adapted, name: str, folder, source: str = "") -> Path:
-    """Write the network as NAME.safetensors into `folder`, with an entry in the manifest there, in single precision: what
-    is loaded again is what was judged. A file of that name is replaced in one go; the names of packaged weights are refused,
-    as they would be hidden. Returns the path. Raises ValueError for such a name, or one with a folder in it."""
+def check_name(name: str) -> None:
+    """Raises ValueError for a name that weights cannot be saved under: with a folder in it, or that of packaged weights,
+    which would be hidden."""
     if not re.fullmatch(r"\w[\w .-]*", name) or name in registry.names():
         raise ValueError(
             f"the name {name!r} cannot be used for weights: give letters, digits, '-', '_', not a packaged name"
         )
+
+
+def save_adapted(adapted: Adapted, name: str, folder, source: str = "") -> Path:
+    """Write the network as NAME.safetensors into `folder`, with an entry in the manifest there, in single precision: what
+    is loaded again is what was judged. A file of that name is replaced in one go. Returns the path. Raises ValueError for
+    a bad name, see `check_name`."""
+    check_name(name)
     network, report = adapted
     figures = {"held_out_before": report.before, "held_out_after": report.after, "steps": report.steps}
     entry = registry.register(

@@ -1,5 +1,6 @@
 """What can be adapted to footage: how a network makes one HDR frame from a view, with gradients."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
@@ -12,8 +13,8 @@ from ..models.blocks import split_reference, warp_each
 from ..models.dealthdr.aligner import distrust_each, full_size
 from ..models.dealthdr.fgma import trust_mask
 from ..models.dealthdr.system import DeAltHDR
-from ..models.lrhdr.accr import cues
 from ..models.lrhdr.vote import SparseFusion
+from .networks import FGMA, PACKAGED, SPARSE_FUSION, load_f2hdr, load_network
 
 
 class View(NamedTuple):
@@ -51,11 +52,11 @@ class WithDeAltHDR:
 
 @dataclass(frozen=True)
 class WithSparseFusion:
-    """The flagship: neighbours brought to the reference by flow, or by `aligner` (FGMA), and all of them calibrated by
-    `mapper` (ACCR), where these are given; the reference and they are what the network votes on. Both stay as they are."""
+    """The flagship: neighbours brought to the reference by flow, or by `aligner` (FGMA), and the result of `fusion` (F2HDR),
+    where these are given; the reference and they are what the network votes on. The others stay as they are."""
 
     aligner: nn.Module | None = None
-    mapper: nn.Module | None = None
+    fusion: nn.Module | None = None
     s: float = 15.0
 
     def __call__(self, network: SparseFusion, view: View) -> torch.Tensor:
@@ -66,18 +67,20 @@ class WithSparseFusion:
 
     @torch.no_grad()
     def candidates(self, view: View) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """radiance (B,M,3,H,W), the reference first; validity (B,M,1,H,W); exposures (B,M), 0 where mapped."""
+        """radiance (B,M,3,H,W), the reference first; validity (B,M,1,H,W); exposures (B,M), 0 where fused."""
         reference, others = split_reference(view.frames)
         exposures = torch.cat(split_reference(view.exposures), 1)
         warped, valid = self.aligned(reference, others, exposures, view) if self.aligner else by_flow(others, view)
         codes, validity = torch.cat((reference, warped), 1), torch.cat((torch.ones_like(valid[:, :1]), valid), 1)
         radiance = to_radiance(codes, exposures.to(codes)[:, :, None, None, None])
-        if self.mapper is None:
+        if self.fusion is None:
             return radiance, validity, exposures
-        told = zip(radiance.unbind(1), exposures.unbind(1), cues(radiance, exposures, validity), strict=True)
-        mapped = torch.stack([self.mapper.map(*stream) for stream in told], 1)
-        every = torch.cat((radiance[:, :1], mapped), 1), torch.cat((validity[:, :1], validity), 1)
-        return *every, torch.cat((exposures[:, :1], torch.zeros_like(exposures)), 1)
+        fused = (
+            self.fusion(*view[:4])["refined"][:, None],
+            torch.ones_like(valid[:, :1]),
+            torch.zeros_like(exposures[:, :1]),
+        )
+        return tuple(torch.cat(both, 1) for both in zip((radiance, validity, exposures), fused, strict=True))
 
     def aligned(self, reference, others, exposures, view: View) -> tuple[torch.Tensor, torch.Tensor]:
         """Neighbours (B,K,3,H,W) by FGMA, and their validity (B,K,1,H,W)."""
@@ -94,10 +97,18 @@ def by_flow(others: torch.Tensor, view: View) -> tuple[torch.Tensor, torch.Tenso
     return warp_each(others, view.flows, "bicubic").clamp(0, 1), valid
 
 
-def reconstruct_with(network: nn.Module, s: float = 15.0) -> Reconstruct:
-    """How to use a network of the pack. Raises ValueError when it is of a kind that cannot be adapted."""
+def load_adaptable(name: str, weights: str = PACKAGED, folders: Sequence = ()) -> nn.ModuleList:
+    """The network to adapt, and after it those that it works with, which stay as they are: those of the flagship for
+    sparse fusion. See `load_network`."""
+    others = [load_network(FGMA), load_f2hdr()] if name == SPARSE_FUSION else []
+    return nn.ModuleList([load_network(name, weights, folders), *others])
+
+
+def reconstruct_with(network: nn.Module, *others: nn.Module, s: float = 15.0) -> Reconstruct:
+    """How to use a network of the pack. others: for sparse fusion, aligner and fusion. Raises ValueError when it is
+    of a kind that cannot be adapted."""
     if isinstance(network, DeAltHDR):
         return WithDeAltHDR(s)
     if isinstance(network, SparseFusion):
-        return WithSparseFusion(s=s)
+        return WithSparseFusion(*others, s=s)
     raise ValueError(f"a {type(network).__name__} cannot be adapted to footage: give DeAltHDR or sparse fusion")

@@ -13,15 +13,12 @@ from torch import nn
 from ..hdr.frames import allocate
 from ..hdr.masks import exposure_ranks
 from ..hdr.sequence import ExposureSequence, FlowField
-from ..models import registry
 from ..models.deephdrvideo.refine import blended, well_exposed_shares
 from .f2hdr import Neighbourhood
 from .flow import estimate_flow
-from .networks import device_of, running
+from .networks import DEEPHDRVIDEO, device_of, load_network, running
 from .run import Progress, quiet, windows
 from .tiles import tiles
-
-DEEPHDRVIDEO = "deephdrvideo"  # name of its packaged weights, and of its architecture
 
 
 def coarse_reconstruction(
@@ -57,7 +54,7 @@ def deformable_refinement(
     """
     shape = tuple(sequence.frames.shape)
     if tuple(coarse.shape) != shape:
-        raise ValueError(f"coarse has the shape {tuple(coarse.shape)}, this clip needs {shape}: wire its own")
+        raise ValueError(f"hdr has the shape {tuple(coarse.shape)}, this clip needs {shape}: wire its coarse result")
     if not network.config.refinement:
         raise ValueError("the weights hold only the coarse part of DeepHDRVideo: choose whole ones")
     device = device_of(network)
@@ -85,6 +82,6 @@ def deformable_refinement(
 
 def deephdrvideo(sequence: ExposureSequence, device="cpu", progress: Progress = quiet) -> torch.Tensor:
     """Both stages with packaged weights, from DIS flow: radiance (T,H,W,3) of a normalized clip."""
-    network = registry.load(DEEPHDRVIDEO, architecture=DEEPHDRVIDEO).to(device, memory_format=torch.channels_last)
+    network = load_network(DEEPHDRVIDEO).to(device)
     coarse = coarse_reconstruction(sequence, estimate_flow(sequence, progress=progress), network, progress)
     return deformable_refinement(sequence, coarse, network, progress)

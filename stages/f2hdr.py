@@ -166,5 +166,12 @@ def f2hdr(sequence: ExposureSequence, device="cpu", progress: Progress = quiet) 
     """The four steps with packaged weights, from DIS flow: radiance (T,H,W,3) of a normalized clip."""
     network = load_f2hdr().to(device)
     flow = adapt_flow(sequence, estimate_flow(sequence, progress=progress), network, progress)
+    return fuse_and_refine(sequence, flow, network, progress)
+
+
+def fuse_and_refine(
+    sequence: ExposureSequence, flow: FlowField, network: nn.Module, progress: Progress = quiet
+) -> torch.Tensor:
+    """The three steps after the adapter: radiance (T,H,W,3)."""
     hdr = coarse_fusion(sequence, flow, network, progress)
     return refine(sequence, flow, motion_mask(flow, network, progress), hdr, network, progress)

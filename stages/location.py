@@ -66,6 +66,11 @@ def _anchors(sequence: AnchoredSequence, chosen: list[int], pairs: int, device: 
     return torch.cat(frames, 1), *told
 
 
+def pairs_within(sequence: AnchoredSequence, window: int) -> int:
+    """How many anchors of each exposure were taken in the time of a window of frames, where they are spread evenly."""
+    return max(-(-window * len(anchors) // len(sequence)) for anchors in sequence.anchors)
+
+
 def location(
     sequence: AnchoredSequence,
     fusion: nn.Module,
@@ -89,6 +94,5 @@ def location_of_alternating(
     """LoCAtion on an alternating clip, at the cost that `stages.anchors` states; every anchor of a window is used, as
     they are there. refinement: None leaves the second stage out."""
     anchored = from_exposures(sequence, interpolation, progress=progress)
-    pairs = -(-window // max(sequence.period, 2))
-    radiance, _ = collaborative_fusion(anchored, fusion, window, pairs, progress)
+    radiance, _ = collaborative_fusion(anchored, fusion, window, pairs_within(anchored, window), progress)
     return radiance if refinement is None else sequence_refinement(radiance, refinement, progress=progress)

@@ -1,8 +1,10 @@
 """LRHDR (CVPR 2026): the published six candidates, and as many more as there are exposures, in one vote."""
 
 import torch
+from torch import nn
 
 from ..hdr.sequence import ExposureSequence
+from ..models.lrhdr.vote import ALPHA
 from .accr import accr_mapping
 from .combine import combine
 from .flow import estimate_flow
@@ -13,13 +15,25 @@ from .sparse_fusion import sparse_fusion, unaligned
 
 
 def lrhdr(sequence: ExposureSequence, device="cpu", progress: Progress = quiet) -> torch.Tensor:
-    """With packaged weights, from DIS flow: radiance (T,H,W,3) of a normalized clip.
+    """With packaged weights: radiance (T,H,W,3) of a normalized clip."""
+    networks = (load_network(name).to(device) for name in (INTERPOLATE, ACCR, SPARSE_FUSION))
+    return lrhdr_with(sequence, *networks, progress=progress)
+
+
+def lrhdr_with(
+    sequence: ExposureSequence,
+    interpolation: nn.Module,
+    mapper: nn.Module,
+    vote: nn.Module,
+    alpha: float = ALPHA,
+    progress: Progress = quiet,
+) -> torch.Tensor:
+    """From DIS flow, with any networks: radiance (T,H,W,3) of a normalized clip.
 
     Who votes, with two exposures: the frame, its two neighbours as they are, the interpolated exposure, and ACCR's mapping
     of the frame and of the interpolated one.
     """
-    flow = estimate_flow(sequence, progress=progress)
-    between = interpolate_exposure(sequence, flow, load_network(INTERPOLATE).to(device), progress)
-    mapped = accr_mapping(sequence, between, load_network(ACCR).to(device), progress)
+    between = interpolate_exposure(sequence, estimate_flow(sequence, progress=progress), interpolation, progress)
+    mapped = accr_mapping(sequence, between, mapper, progress)
     given = combine([unaligned(sequence), between, mapped])
-    return sparse_fusion(given, load_network(SPARSE_FUSION).to(device), sequence=sequence, progress=progress)[0]
+    return sparse_fusion(given, vote, alpha, sequence, progress)[0]

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from contextlib import contextmanager
 from math import prod
+from typing import NamedTuple
 
 import torch
 from torch import nn
@@ -14,10 +15,30 @@ PACKAGED = "packaged"
 # Architectures of the registry, and the names of their packaged weights.
 F2HDR, FGMA, INTERPOLATE, ACCR = "f2hdr", "fgma", "interpolate", "accr"
 SPARSE_FUSION, SEQUENCE_REFINEMENT = "sparse_fusion", "sequence_refinement"
+DEALTHDR, DEEPHDRVIDEO, COLLABORATIVE_FUSION = "dealthdr", "deephdrvideo", "collaborative_fusion"
 
 # Of work memory, for each picture that a network sees at once, in float32: measured at 640x360. Most of F2HDR's is its
-# fusion's; the others take 60 to 190.
-BYTES_PER_PIXEL = {F2HDR: 400, FGMA: 200, INTERPOLATE: 200, ACCR: 200, SPARSE_FUSION: 200, SEQUENCE_REFINEMENT: 200}
+# fusion's, of DeepHDRVideo's that of its blending weights, of DeAltHDR's its merge's; the others take 60 to 205.
+BYTES_PER_PIXEL = {
+    F2HDR: 400,
+    FGMA: 200,
+    INTERPOLATE: 200,
+    ACCR: 200,
+    SPARSE_FUSION: 200,
+    SEQUENCE_REFINEMENT: 200,
+    DEALTHDR: 400,
+    DEEPHDRVIDEO: 450,
+    COLLABORATIVE_FUSION: 210,
+}
+WHOLE = (SEQUENCE_REFINEMENT, DEALTHDR)  # keep the features, or the tiles, of whole frames
+
+
+class OwnNetwork(NamedTuple):
+    """What a MODEL wire carries: a network that the user has made, in place of stored weights. architecture: of the
+    registry."""
+
+    architecture: str
+    network: nn.Module
 
 
 def load_network(name: str, weights: str = PACKAGED, folders: Sequence = ()) -> nn.Module:
@@ -28,6 +49,18 @@ def load_network(name: str, weights: str = PACKAGED, folders: Sequence = ()) -> 
     """
     network = registry.load(name if weights == PACKAGED else weights, folders, name)
     return network.to(memory_format=torch.channels_last)
+
+
+def load_chosen(
+    name: str, weights: str = PACKAGED, folders: Sequence = (), model: OwnNetwork | None = None
+) -> nn.Module:
+    """The network of `model`, where there is one, or else the stored one; see `load_network`. Raises ValueError when the
+    model is another network."""
+    if model is None:
+        return load_network(name, weights, folders)
+    if model.architecture != name:
+        raise ValueError(f"the model is {model.architecture!r}, this node needs {name!r}: adapt that one, or unlink it")
+    return model.network
 
 
 def load_f2hdr(weights: str = PACKAGED, folders: Sequence = ()) -> nn.Module:
@@ -66,8 +99,8 @@ def running(device: torch.device):
 
 def work_memory(name: str, size: tuple[int, int], pictures: int) -> int:
     """Bytes that a network needs beside its weights for as many `pictures` of `size` at once. It works on one tile at a
-    time, but for sequence refinement, which keeps the features of whole frames."""
-    pixels = prod(size) if name == SEQUENCE_REFINEMENT else max(tile.pixels for tile in tiles(size))
+    time, but for those in WHOLE."""
+    pixels = prod(size) if name in WHOLE else max(tile.pixels for tile in tiles(size))
     return BYTES_PER_PIXEL[name] * pictures * pixels
 
 

@@ -5,12 +5,17 @@ import torch
 
 from ..hdr.sequence import ExposureSequence
 from .candidates import warp_neighbours
+from .darks import match_darks
+from .dealthdr import dealthdr
+from .deephdrvideo import deephdrvideo
 from .f2hdr import f2hdr
 from .flagship import flagship
 from .flow import estimate_flow
 from .load import image_clip, named_response
+from .location import location_of_alternating
 from .lrhdr import lrhdr
 from .merge import MergeSettings, weighted_merge
+from .networks import COLLABORATIVE_FUSION, DEALTHDR, INTERPOLATE, SEQUENCE_REFINEMENT, load_network
 from .normalize import normalize
 from .run import Progress, best_device, quiet
 
@@ -21,7 +26,28 @@ def classical(sequence: ExposureSequence, device="cpu", progress: Progress = qui
     return weighted_merge(sequence, candidates, MergeSettings(), device, progress)
 
 
-METHODS = {"classical": classical, "f2hdr": f2hdr, "lrhdr": lrhdr, "flagship": flagship}
+def packaged_dealthdr(sequence: ExposureSequence, device="cpu", progress: Progress = quiet) -> torch.Tensor:
+    """DeAltHDR from DIS flow, with packaged weights: radiance (T,H,W,3) of a normalized clip."""
+    flow = estimate_flow(sequence, progress=progress)
+    return dealthdr(sequence, flow, load_network(DEALTHDR).to(device), progress=progress)
+
+
+def packaged_location(sequence: ExposureSequence, device="cpu", progress: Progress = quiet) -> torch.Tensor:
+    """Both stages of LoCAtion with packaged weights: radiance (T,H,W,3) of a normalized alternating clip."""
+    names = INTERPOLATE, COLLABORATIVE_FUSION, SEQUENCE_REFINEMENT
+    networks = [load_network(name).to(device) for name in names]
+    return location_of_alternating(sequence, *networks, progress=progress)
+
+
+METHODS = {
+    "classical": classical,
+    "deephdrvideo": deephdrvideo,
+    "f2hdr": f2hdr,
+    "dealthdr": packaged_dealthdr,
+    "lrhdr": lrhdr,
+    "location": packaged_location,
+    "flagship": flagship,
+}
 
 
 def reconstruct(
@@ -31,19 +57,23 @@ def reconstruct(
     response: str = "gamma2.2",
     device=None,
     progress: Progress = quiet,
+    darks: bool = True,
 ):
     """Scene-linear HDR frames from a clip of alternating exposures.
 
     frames: (T,H,W,3), a tensor, a numpy array or a list of arrays, float in [0,1] or uint8 / uint16, as captured.
     exposures: one period (`[1, 8]`) or all T relative exposures, in any unit that is proportional to time. method:
-    `classical`, or one that has networks: `f2hdr`, `lrhdr`, `flagship`. response: a name of `hdr.response.RESPONSES` or
-    the path of a LUT. device: torch device, default the best there is.
+    `classical`, or one that has networks: `deephdrvideo`, `f2hdr`, `dealthdr`, `lrhdr`, `location`, `flagship`.
+    response: a name of `hdr.response.RESPONSES` or the path of a LUT. device: torch device, default the best there is. darks:
+    match the blacks of shorter exposures to those of the longest.
     Returns radiance (T,H,W,3) float32, a tensor for a tensor, else a numpy array; 1.0 is the shortest exposure's clip.
     Raises ValueError with a sentence that says what to change.
     """
     if method not in METHODS:
         raise ValueError(f"method {method!r} is unknown: choose one of {', '.join(METHODS)}")
     sequence = normalize(exposure_sequence(frames, exposures, response))
+    if darks:
+        sequence = match_darks(sequence)
     radiance = METHODS[method](sequence, device or best_device(), progress)
     return radiance if isinstance(frames, torch.Tensor) else radiance.numpy()
 

@@ -45,14 +45,15 @@ class Augmentation:
     """gain: the most that code values and radiance are pushed, with new clipping, as if the ISO were raised; drawn
     log-uniformly from 1. noise: standard deviations in linear light of read noise that is added, drawn log-uniformly,
     None = none. turns: flips, turns by 90 degrees and the clip backwards. colours: the RGB channels change places. dark:
-    typical error of code values near black in two clips of three, the same for all their frames: real video has its
-    blacks 1 to 5 steps of 8 bits off, by black level and by the coding of colour, and short exposures live there."""
+    typical error of code values near black in two clips of three, the same for all their frames: by black level and by
+    the coding of colour, real video has its blacks 1 to 10 steps of 8 bits off, and short exposures live there;
+    `stages.darks` leaves some of it."""
 
     gain: float = 2.0
     noise: tuple[float, float] | None = None
     turns: bool = True
     colours: bool = True
-    dark: float = 2 / 255
+    dark: float = 1 / 255
 
 
 class Batches:
@@ -240,7 +241,7 @@ def redeveloped(clip: SyntheticClip, rng, augmentation: Augmentation) -> Synthet
         gain = augmentation.gain ** rng.random()
         hdr, ldr = (hdr * gain).clamp(max=1), (ldr * gain ** (1 / GAMMA)).clamp(max=1)
     if augmentation.dark and rng.random() < 2 / 3:
-        error = augmentation.dark * rng.lognormal(0, 1) * (rng.normal(-0.7, 1) + rng.normal(0, 0.7, 3))
+        error = augmentation.dark * rng.lognormal(0, 1) * (rng.normal() + rng.normal(0, 0.7, 3))
         reach = rng.uniform(0.04, 0.12)
         ldr = (ldr + torch.from_numpy(error).float() * torch.exp(-ldr / reach)).clamp(0, 1)
     if augmentation.noise:

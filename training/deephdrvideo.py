@@ -10,8 +10,9 @@ from torch import nn
 from ..hdr.sequence import ExposureSequence
 from ..models import registry
 from ..models.deephdrvideo.system import DeepHDRVideo, DeepHDRVideoConfig
-from ..stages.deephdrvideo import DEEPHDRVIDEO, coarse_reconstruction, deformable_refinement
+from ..stages.deephdrvideo import coarse_reconstruction, deformable_refinement
 from ..stages.flow import estimate_flow
+from ..stages.networks import DEEPHDRVIDEO
 from .data import Window, from_the_middle
 from .losses import flow_loss, flow_weight, gradient_loss, mu_l1, psnr_loss
 from .recipe import Kept, Recipe

@@ -17,35 +17,109 @@ from torch import nn
 
 from ..hdr.cv import cv2
 from ..hdr.sequence import ExposureSequence
-from . import f2hdr
+from ..models import registry
+from . import dealthdr, deephdrvideo, f2hdr, location, lrhdr, sequence
 from .evaluate import clip_folders, evaluate, validation_set, write_report
 from .evaluate_view import tables
 from .methods import Method
 from .recipe import Recipe
 from .trainer import Trainer
 
+Run = Callable[[nn.Module, ExposureSequence], torch.Tensor]
+"""A trained network on a normalized clip, to radiance (T,H,W,3)."""
+
 
 @dataclass(frozen=True)
 class Rung:
-    """run: a network trained by the recipe, on a normalized clip, to radiance (T,H,W,3)."""
-
     name: str
     recipe: Recipe
-    run: Callable[[nn.Module, ExposureSequence], torch.Tensor]
+    run: Run
 
 
-def f2hdr_ladder() -> list[Rung]:
-    """F2HDR's table 4."""
-    steps = {
-        "stage I": dict(adapter=False, refinement=False),
-        "+ adapter": dict(refinement=False),
-        "+ stage II": dict(mask=False),
-        "+ motion mask": dict(),
-    }
-    return [Rung(name, f2hdr.recipe(**parts), f2hdr.run) for name, parts in steps.items()]
+@dataclass(frozen=True)
+class Ladder:
+    """steps: of each rung its name, and what `recipe` is told. needs: packaged weights that training or judging uses."""
+
+    recipe: Callable[..., Recipe]
+    run: Run
+    steps: dict[str, dict]
+    needs: tuple[str, ...] = ()
+
+    def rungs(self) -> list[Rung]:
+        """Raises ValueError when weights are missing that must be trained before."""
+        missing = [name for name in self.needs if name not in registry.names()]
+        if missing:
+            raise ValueError(f"this ladder needs the weights {' and '.join(missing)}: train and install them first")
+        return [Rung(name, self.recipe(**told), self.run) for name, told in self.steps.items()]
 
 
-LADDERS = {"f2hdr": f2hdr_ladder}
+LADDERS = {
+    # table 5
+    "deephdrvideo": Ladder(
+        deephdrvideo.recipe,
+        deephdrvideo.run,
+        {
+            "CoarseNet": dict(refinement=False),
+            "without deformable alignment": dict(deformable=False),
+            "without temporal attention": dict(attention=False),
+            "whole": dict(),
+        },
+        needs=("deephdrvideo",),  # its CoarseNet, from which all rungs start
+    ),
+    # table 4
+    "f2hdr": Ladder(
+        f2hdr.recipe,
+        f2hdr.run,
+        {
+            "stage I": dict(adapter=False, refinement=False),
+            "+ adapter": dict(refinement=False),
+            "+ stage II": dict(mask=False),
+            "+ motion mask": dict(),
+        },
+    ),
+    # the ablation of its encoders
+    "dealthdr": Ladder(
+        dealthdr.recipe,
+        dealthdr.run,
+        {
+            "all levels shared": dict(shared=3),
+            "levels 2 and 3 shared": dict(shared=2),
+            "level 3 shared": dict(shared=1),
+            "independent": dict(),
+        },
+    ),
+    # its ablation; the paper has no dense vote with a figure
+    "lrhdr": Ladder(
+        lrhdr.whole,
+        lrhdr.run,
+        {
+            "base": dict(fine=False, mapper=False, accr_share=0),
+            "+ EIC": dict(mapper=False, accr_share=0),
+            "+ RM": dict(accr_share=0),
+            "whole, without vote loss": dict(vote_share=0),
+            "whole, dense vote": dict(alpha=1),
+            "+ ACCR loss: whole": dict(),
+        },
+        needs=("interpolate",),
+    ),
+    # table IV, the first stage
+    "location": Ladder(
+        location.recipe,
+        location.run,
+        {"without TPA": dict(aggregator=False), "without LL domain": dict(wavelet=False), "whole": dict()},
+        needs=("interpolate",),
+    ),
+    # table IV, the second stage
+    "sequence_refinement": Ladder(
+        sequence.recipe,
+        sequence.run,
+        {
+            "neither": dict(aggregation=False, long_range=0),
+            "+ BCA": dict(long_range=0),
+            "+ long range": dict(),
+        },
+    ),
+}
 
 
 def train(recipe: Recipe, shards, out: Path, seconds: float, seed: int) -> nn.Module:
@@ -81,8 +155,8 @@ def main() -> None:
     torch.set_num_threads(arguments.threads)
     cv2().setNumThreads(arguments.threads)
     try:
+        rungs = LADDERS[arguments.ladder].rungs()
         folders = clip_folders(arguments.clips or validation_set(None), None, arguments.limit)
-        rungs = LADDERS[arguments.ladder]()
         methods = climb(rungs, arguments.shards, arguments.out, 60 * arguments.minutes)
     except (ValueError, OSError) as error:
         parser.error(str(error))

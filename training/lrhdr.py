@@ -1,4 +1,5 @@
-"""LRHDR's recipes, one for each of its networks: exposure interpolation, ACCR mapping, sparse fusion.
+"""LRHDR's recipes, one for each of its networks: exposure interpolation, ACCR mapping, sparse fusion; and the last two at
+once, as the paper takes its system apart.
 
 Each learns on what the ones before it give: their weights are found by name, where there are any.
 """
@@ -13,6 +14,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from ..hdr.exposure import to_ldr, to_radiance
+from ..hdr.sequence import ExposureSequence
 from ..hdr.tonemap import mu_law_inverse
 from ..hdr.warp import inside
 from ..models import registry
@@ -21,18 +23,21 @@ from ..models.lrhdr.accr import ACCR, ACCRConfig
 from ..models.lrhdr.interpolate import ExposureInterpolation, InterpolationConfig
 from ..models.lrhdr.prior import prior_votes
 from ..models.lrhdr.vote import ALPHA, SparseFusion, SparseFusionConfig
+from ..stages.adaptable import View, WithSparseFusion
+from ..stages.lrhdr import lrhdr_with
+from ..stages.networks import load_network
 from .data import Window
 from .losses import gradient_loss, mu_l1, psnr_loss, vote_loss, vote_oracle
 from .recipe import Kept, Recipe
 
 INTERPOLATE, MAP, VOTE = "interpolate", "accr", "sparse_fusion"  # recipes, weights and architectures
-F2HDR = "f2hdr"  # weights whose result is a candidate too
+F2HDR, FGMA = "f2hdr", "fgma"  # weights whose results are candidates too
 ETA = 0.7  # weight of streams that are not the reference: L_ACCR
 GRADIENT = 0.01  # of L_grad in it
 VOTE_SHARE = 0.5  # of L_vote
 STREAMS = 2  # that are mapped beside the reference in a training step, to save time
 MOST = 12  # candidates
-WITHOUT_REFERENCE, USELESS = 0.1, 0.3  # shares of the batches
+WITHOUT_REFERENCE, USELESS, FLAGSHIP = 0.1, 0.3, 0.5  # shares of the batches
 
 
 class Estimates(NamedTuple):
@@ -92,8 +97,10 @@ def interpolated(batch: dict[str, torch.Tensor]) -> Estimates:
 
 
 def window(period: int) -> Window:
-    """All frames of other exposure around the middle one, and the estimated flow to each."""
-    return Window(2 * period - 1, base=True)
+    """All frames of other exposure around the middle one, the estimated flow to each, and the exact flow from it."""
+    frames = 2 * period - 1
+    middle = frames // 2
+    return Window(frames, tuple((k, middle) for k in range(frames) if k != middle), base=True)
 
 
 def _recipe(name: str, build: Callable, config, loss: Callable) -> Recipe:
@@ -181,28 +188,38 @@ def useless(like: Estimates) -> Estimates:
     return Estimates(torch.minimum(picture[:, None], limit), torch.ones_like(like.validity[:, :1]), exposure)
 
 
-@torch.no_grad()
-def candidates(batch: dict[str, torch.Tensor]) -> tuple[Estimates, tuple[torch.Tensor, torch.Tensor] | None]:
-    """2 to MOST candidates drawn from all that there are, in any order, and the reference or, now and then, none; where
-    there is a reference it is one of them, as in the stage."""
-    reference, warped, plain = captured(batch)
-    given = reference.radiance[:, 0], reference.exposures[:, 0]
-    between = interpolated(batch)
-    sets = [reference, warped, plain, between, merged(joined(reference, warped), given)]
-    mapper, f2hdr = (earlier(name, reference.radiance.device) for name in (MAP, F2HDR))
+def flagships(view: View, *parts: nn.Module | None) -> Estimates:
+    """The reference, its neighbours by flow or by an aligner, and the result of a fusion: see `WithSparseFusion`."""
+    return Estimates(*WithSparseFusion(*parts).candidates(view))
+
+
+def any_others(batch, view: View, aligner, mapper, f2hdr) -> Estimates:
+    """The reference and its neighbours, by flow or by FGMA; the missing exposures; all of these mapped; the neighbours as
+    they are, the merge, and F2HDR's result."""
+    near = flagships(view, aligner if torch.rand(()) < 0.5 else None)
+    streams, (_, _, plain) = joined(near, interpolated(batch)), captured(batch)
+    sets = [streams, plain, merged(near, (near.radiance[:, 0], near.exposures[:, 0]))]
     if f2hdr is not None:
-        given_to_it = (batch[name] for name in ("ldr", "exposures", "base", "confidence"))
-        sets.append(result(f2hdr(*given_to_it)["refined"]))
+        sets.append(result(f2hdr(*view[:4])["refined"]))
     if mapper is not None:
-        streams = joined(reference, warped, between)
         mapped = mapper(streams.radiance, streams.exposures, streams.validity)
         sets.append(streams._replace(radiance=mapped, exposures=torch.zeros_like(streams.exposures)))
-    every = joined(*sets)
-    total = every.exposures.shape[1]
+    return joined(*sets)
+
+
+@torch.no_grad()
+def candidates(batch: dict[str, torch.Tensor]) -> tuple[Estimates, tuple[torch.Tensor, torch.Tensor] | None]:
+    """The flagship's candidates, or 2 to MOST drawn from all that there are, in any order, and the reference or, now and
+    then, none; where there is a reference it is one of them, as in the stage."""
+    aligner, mapper, f2hdr = (earlier(name, batch["ldr"].device) for name in (FGMA, MAP, F2HDR))
+    view = View(*(batch[name] for name in ("ldr", "exposures", "base", "confidence", "flows")))
+    whole = bool(torch.rand(()) < FLAGSHIP)
+    every = flagships(view, aligner, f2hdr) if whole else any_others(batch, view, aligner, mapper, f2hdr)
+    given, total = (every.radiance[:, 0], every.exposures[:, 0]), every.exposures.shape[1]
     if torch.rand(()) < USELESS:
         every = joined(every, useless(every))
     known = bool(torch.rand(()) >= WITHOUT_REFERENCE)
-    wanted = int(torch.randint(2, min(MOST, total) + 1, ()))
+    wanted = min(MOST, total) if whole else int(torch.randint(2, min(MOST, total) + 1, ()))
     chosen = [0] * known + (1 + torch.randperm(total - 1))[: wanted - known].tolist()
     if every.exposures.shape[1] > total:
         chosen[-1] = total
@@ -210,10 +227,8 @@ def candidates(batch: dict[str, torch.Tensor]) -> tuple[Estimates, tuple[torch.T
     return every.of([chosen[k] for k in order]), given if known else None
 
 
-def fusion_loss(alpha: float, share: float, network: nn.Module, batch: dict[str, torch.Tensor]):
+def vote_and_picture(network: nn.Module, alpha: float, share: float, given: Estimates, reference, truth: torch.Tensor):
     """PSNR of the fused result, and L_vote: cross-entropy, where the vote is a softmax."""
-    truth = truth_of(batch)
-    given, reference = candidates(batch)
     out = network(*given, reference, alpha)
     recon = psnr_loss(out["hdr"], truth)
     if alpha == 1:
@@ -224,6 +239,48 @@ def fusion_loss(alpha: float, share: float, network: nn.Module, batch: dict[str,
     return recon + share * vote, {"recon": recon.detach(), "vote": vote.detach(), "zeros": zeros}
 
 
+def fusion_loss(alpha: float, share: float, network: nn.Module, batch: dict[str, torch.Tensor]):
+    """See `vote_and_picture`."""
+    return vote_and_picture(network, alpha, share, *candidates(batch), truth_of(batch))
+
+
 def sparse_fusion(alpha: float = ALPHA, share: float = VOTE_SHARE) -> Recipe:
     """alpha: 1 for the dense vote. share: of the vote loss, 0 for none."""
     return _recipe(VOTE, SparseFusion, SparseFusionConfig(), partial(fusion_loss, alpha, share))
+
+
+class MapperAndVote(nn.Module):
+    """ACCR mapping, and the vote on what it gives; alpha: of the vote."""
+
+    def __init__(self, alpha: float, config: ACCRConfig):
+        super().__init__()
+        self.alpha, self.mapper, self.vote = alpha, ACCR(config), SparseFusion()
+
+
+def whole_loss(accr_share: float, vote_share: float, network: MapperAndVote, batch: dict[str, torch.Tensor]):
+    """`vote_and_picture` of the published candidates: the frame, its neighbours as they are, the interpolated exposures,
+    and the mapping of the frame and of these; and L_ACCR."""
+    truth = truth_of(batch)
+    with torch.no_grad():
+        reference, _, plain = captured(batch)
+        between = interpolated(batch)
+    streams = joined(reference, between)
+    mapped = network.mapper(streams.radiance, streams.exposures, streams.validity)
+    of_no_exposure = streams._replace(radiance=mapped, exposures=torch.zeros_like(streams.exposures))
+    given = joined(reference, plain, between, of_no_exposure)
+    known = reference.radiance[:, 0], reference.exposures[:, 0]
+    total, figures = vote_and_picture(network.vote, network.alpha, vote_share, given, known, truth)
+    accr = accr_loss(mapped, truth)
+    return total + accr_share * accr, {**figures, "accr": accr.detach()}
+
+
+def whole(alpha: float = ALPHA, accr_share: float = 1.0, vote_share: float = VOTE_SHARE, **changes) -> Recipe:
+    """Mapper and vote at once, from nothing, for the steps of the paper's table; nothing of them is kept. alpha: 1 for the
+    dense vote. accr_share, vote_share: of the losses, 0 for none. changes: of ACCRConfig."""
+    build, config = partial(MapperAndVote, alpha), replace(ACCRConfig(), **changes)
+    return replace(_recipe("lrhdr", build, config, partial(whole_loss, accr_share, vote_share)), kept=())
+
+
+def run(network: MapperAndVote, sequence: ExposureSequence) -> torch.Tensor:
+    """LRHDR with these networks on a normalized clip: radiance (T,H,W,3)."""
+    return lrhdr_with(sequence, load_network(INTERPOLATE), network.mapper, network.vote, network.alpha)

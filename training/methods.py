@@ -8,7 +8,19 @@ import torch
 from torch import nn
 
 from ..hdr.sequence import ExposureSequence
-from ..stages.networks import ACCR, FGMA, INTERPOLATE, SEQUENCE_REFINEMENT, SPARSE_FUSION, load_f2hdr, load_network
+from ..stages.darks import match_darks
+from ..stages.networks import (
+    ACCR,
+    COLLABORATIVE_FUSION,
+    DEALTHDR,
+    DEEPHDRVIDEO,
+    FGMA,
+    INTERPOLATE,
+    SEQUENCE_REFINEMENT,
+    SPARSE_FUSION,
+    load_f2hdr,
+    load_network,
+)
 from ..stages.reconstruct import METHODS as PIPELINES
 from . import baselines
 
@@ -27,13 +39,16 @@ class Method:
 
 
 def pipeline(name: str, sequence: ExposureSequence) -> torch.Tensor:
-    """One of the pack's own, on the CPU."""
-    return PIPELINES[name](sequence, "cpu")
+    """One of the pack's own, on the CPU, as its workflow has it."""
+    return PIPELINES[name](match_darks(sequence), "cpu")
+
+
+def packaged(*names: str) -> list[nn.Module]:
+    return [load_network(name) for name in names]
 
 
 def flagship_networks() -> list[nn.Module]:
-    rest = (load_network(name) for name in (FGMA, ACCR, SPARSE_FUSION, SEQUENCE_REFINEMENT))
-    return [load_f2hdr().adapter, *rest]
+    return [load_f2hdr(), *packaged(FGMA, SPARSE_FUSION, SEQUENCE_REFINEMENT)]
 
 
 METHODS = {
@@ -42,8 +57,13 @@ METHODS = {
     "debevec": Method(baselines.debevec),
     "debevec+mtb": Method(partial(baselines.debevec, align=True)),
     "classical": Method(partial(pipeline, "classical")),
+    "deephdrvideo": Method(partial(pipeline, "deephdrvideo"), partial(packaged, DEEPHDRVIDEO)),
     "f2hdr": Method(partial(pipeline, "f2hdr"), lambda: [load_f2hdr()]),
-    "lrhdr": Method(partial(pipeline, "lrhdr"), lambda: [*map(load_network, (INTERPOLATE, ACCR, SPARSE_FUSION))]),
+    "dealthdr": Method(partial(pipeline, "dealthdr"), partial(packaged, DEALTHDR)),
+    "lrhdr": Method(partial(pipeline, "lrhdr"), partial(packaged, INTERPOLATE, ACCR, SPARSE_FUSION)),
+    "location": Method(
+        partial(pipeline, "location"), partial(packaged, INTERPOLATE, COLLABORATIVE_FUSION, SEQUENCE_REFINEMENT)
+    ),
     "flagship": Method(partial(pipeline, "flagship"), flagship_networks),
 }
 

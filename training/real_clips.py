@@ -11,6 +11,7 @@ import torch
 from ..hdr.cv import cv2
 from ..hdr.draw import text
 from ..stages.candidates import warp_neighbours
+from ..stages.darks import match_darks
 from ..stages.flow import estimate_flow
 from ..stages.load import load_clip
 from ..stages.normalize import normalize
@@ -30,7 +31,7 @@ def main() -> None:
     args.out.mkdir(parents=True, exist_ok=True)
     print(f"{'clip':24} {'exposures':>14} {'method':>12} {'flicker %':>9} {'filled %: clipped':>17} {'buried':>7}")
     for path in sorted(args.data.glob("alternating_*/*.mp4")):
-        sequence = normalize(load_clip(path, count=args.frames))
+        sequence = match_darks(normalize(load_clip(path, count=args.frames)))
         candidates = warp_neighbours(sequence, estimate_flow(sequence))
         exposures = " ".join(f"{e:.2f}" for e in sequence.exposures[: sequence.period].tolist())
         name = f"{path.parent.name}_{path.stem}"

@@ -7,7 +7,10 @@ import numpy as np
 import torch
 from torch import nn
 
+from ..hdr.sequence import ExposureSequence
 from ..models.location.refinement import SequenceRefinement, SequenceRefinementConfig
+from ..stages.f2hdr import f2hdr
+from ..stages.sequence_refinement import sequence_refinement
 from .data import COLOURS, Batches, Window, draw_view, turned_clip, turned_flow
 from .first_pass import FirstPasses, methods_beside
 from .losses import psnr_loss, temporal_loss
@@ -86,7 +89,7 @@ def loss(network: nn.Module, batch: dict[str, torch.Tensor]) -> tuple[torch.Tens
     return total, {name: x.detach() for name, x in figures.items()}
 
 
-def recipe(**parts: int) -> Recipe:
+def recipe(**parts) -> Recipe:
     """Sequence refinement for any number of exposures; parts: changes of its config, such as long_range=0."""
     config = replace(SequenceRefinementConfig(), **parts)
     return Recipe(
@@ -98,3 +101,8 @@ def recipe(**parts: int) -> Recipe:
         batches=SequenceBatches,
         batch=2,
     )
+
+
+def run(network: nn.Module, sequence: ExposureSequence) -> torch.Tensor:
+    """What it makes of F2HDR's result on a normalized clip: radiance (T,H,W,3)."""
+    return sequence_refinement(f2hdr(sequence), network)

@@ -47,12 +47,14 @@ Step = Callable[[int, int], tuple[torch.Tensor, torch.Tensor]]
 @dataclass(frozen=True)
 class SequenceRefinementConfig:
     """Shape of the network: plain values, stored beside the weights. texture, width: features at a half and a quarter of
-    the frame's size; long_range: RWKV blocks, 0 = none, of `tokens` features each."""
+    the frame's size; long_range: RWKV blocks, 0 = none, of `tokens` features each; aggregation: False leaves BCA out, for
+    the paper's ablation."""
 
     texture: int = 24
     width: int = 32
     long_range: int = 2
     tokens: int = 48
+    aggregation: bool = True
 
 
 def routes(step: Step, frame: int, count: int) -> list[tuple[int, torch.Tensor, torch.Tensor]]:
@@ -163,7 +165,8 @@ class SequenceRefinement(nn.Module):
         self.config = c = config
         self.texture = nn.Sequential(conv(9 * 4 + 6, c.texture), conv(c.texture, c.texture))
         self.down = nn.Sequential(nn.Conv2d(c.texture, c.width, 3, 2, 1), nn.LeakyReLU(SLOPE), ResidualBlock(c.width))
-        self.aggregate = ContextAggregation(c.width)
+        if c.aggregation:
+            self.aggregate = ContextAggregation(c.width)
         self.long_range = LongRange(c.width, c.tokens, c.long_range) if c.long_range else nn.Identity()
         self.tell = nn.Conv2d(c.width, TOLD, 1)
         self.up = conv(c.width, 4 * c.texture, 1)
@@ -183,7 +186,9 @@ class SequenceRefinement(nn.Module):
     def propagate(self, features, ahead, back, sure_ahead, sure_back) -> torch.Tensor:
         """Equations 3 and 4: features (B,T,C,h,w) of all frames, told of each other. Flows (B,T-1,2,h,w) from frame t to
         t+1 and from t+1 to t, `quartered`, and confidence in them (B,T-1,1,h,w)."""
-        return self.long_range(self.aggregate(features, ahead, back, sure_ahead, sure_back))
+        if self.config.aggregation:
+            features = self.aggregate(features, ahead, back, sure_ahead, sure_back)
+        return self.long_range(features)
 
     def correct(self, frame, texture, context, others, contexts, flows, sure) -> torch.Tensor:
         """One frame, and K others to average with: frame (B,3,H,W) and others (B,K,3,H,W), radiance; texture as of

@@ -119,6 +119,13 @@ def test_a_clip_that_runs_backwards_gives_the_same():
     torch.testing.assert_close(back, forth, atol=1e-5, rtol=1e-4)
 
 
+def test_without_its_parts_no_frame_is_told_of_another():
+    network = shaken(SequenceRefinement(SequenceRefinementConfig(8, 8, long_range=0, aggregation=False)))
+    features, flows = torch.randn(1, 4, 8, 12, 12), [torch.zeros(1, 3, c, 12, 12) for c in (2, 2, 1, 1)]
+    assert torch.equal(network.propagate(features, *flows), features)
+    assert not any(name.startswith("aggregate") for name, _ in network.named_parameters())
+
+
 def test_routes_chain_steps_within_reach():
     def step(frame, direction):
         flow = torch.zeros(1, 2, 8, 12)

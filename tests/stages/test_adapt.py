@@ -6,16 +6,17 @@ from dataclasses import replace
 
 import pytest
 import torch
+import untrained
 from hdrweave.hdr.sequence import FlowField, LazyFrames
 from hdrweave.models import registry
 from hdrweave.models.dealthdr.aligner import AlignerConfig, FlowGuidedAligner
 from hdrweave.models.dealthdr.system import DeAltHDR, DeAltHDRConfig
 from hdrweave.models.f2hdr.system import F2HDR
-from hdrweave.models.lrhdr.accr import ACCR, ACCRConfig
 from hdrweave.models.lrhdr.vote import SparseFusion, SparseFusionConfig
 from hdrweave.stages import adapt as stage
 from hdrweave.stages.adapt import Adapted, AdaptSettings, adapt, save_adapted
-from hdrweave.stages.adaptable import WithSparseFusion, reconstruct_with
+from hdrweave.stages.adapt_view import before_and_after
+from hdrweave.stages.adaptable import WithSparseFusion, load_adaptable, reconstruct_with
 from hdrweave.stages.flow import estimate_flow
 from hdrweave.stages.footage import Footage
 from moving_texture import captured, radiance, sequence
@@ -224,10 +225,10 @@ def test_any_network_can_be_adapted_that_says_how():
 
 
 def test_the_flagship_votes_on_what_its_other_networks_make():
-    """Aligner and mapper have a part in the candidates, and are not trained."""
+    """Aligner and F2HDR have a part in the candidates, and are not trained."""
     torch.manual_seed(0)
     aligner = shaken(FlowGuidedAligner(AlignerConfig(8, 4)))
-    mapper = shaken(ACCR(ACCRConfig(8)))
+    fused = shaken(F2HDR())
     clip = alternating(2, 8)
     footage = Footage(clip, estimate_flow(clip), CPU, 6, 32, 0)
     (view,) = footage.views([3, 4, 5], [footage.boxes(2)])
@@ -235,7 +236,7 @@ def test_the_flagship_votes_on_what_its_other_networks_make():
     for name, parts in {
         "flow": {},
         "fgma": {"aligner": aligner},
-        "all": {"aligner": aligner, "mapper": mapper},
+        "all": {"aligner": aligner, "fusion": fused},
     }.items():
         reconstruct = WithSparseFusion(**parts)
         radiance_, validity, exposures = reconstruct.candidates(view)
@@ -246,7 +247,7 @@ def test_the_flagship_votes_on_what_its_other_networks_make():
         reconstruct(network, view).mean().backward()
         assert network.heads[0].weight.grad.abs().sum() > 0
     assert shapes == {"flow": 3, "fgma": 3, "all": 4}
-    assert all(p.grad is None for net in (aligner, mapper) for p in net.parameters())
+    assert all(p.grad is None for net in (aligner, fused) for p in net.parameters())
 
 
 def test_what_cannot_work_is_named():
@@ -290,3 +291,22 @@ def test_names_that_hide_or_escape_are_refused(known, tmp_path):
         with pytest.raises(ValueError, match="cannot be used for weights"):
             save_adapted(adapted, name, tmp_path)
     assert not list(tmp_path.iterdir()) and math.isfinite(adapted.report.before)
+
+
+def test_the_vote_is_adapted_among_the_flagships_networks(tmp_path, monkeypatch):
+    untrained.write(tmp_path)
+    monkeypatch.setattr(registry, "PACKAGED", tmp_path)
+    assert [type(n) for n in load_adaptable("sparse_fusion")] == [SparseFusion, FlowGuidedAligner, F2HDR]
+    assert [type(n) for n in load_adaptable("dealthdr")] == [DeAltHDR]
+    vote, *others = load_adaptable("sparse_fusion")
+    how = reconstruct_with(vote, *others, s=3.0)
+    assert (how.aligner, how.fusion, how.s) == (*others, 3.0)
+
+
+def test_before_and_after_lie_side_by_side():
+    pictures = torch.stack((torch.full((40, 60, 3), 0.01), torch.full((40, 60, 3), 0.2)))
+    found = before_and_after(stage.AdaptReport(1, 1, 0, 0, 0, 0, (), pictures))
+    assert found.shape == (1, 40, 126, 3) and 0 <= found.min() and found.max() <= 1
+    assert found[0, -1, 0, 0] < found[0, -1, -1, 0] == 1
+    black = before_and_after(stage.AdaptReport(1, 1, 0, 0, 0, 0, (), 0 * pictures))
+    assert black.isfinite().all() and black[0, -1, 0, 0] == 0

@@ -10,7 +10,7 @@ from hdrweave.models.location.refinement import SequenceRefinement, SequenceRefi
 from hdrweave.models.lrhdr.interpolate import ExposureInterpolation, InterpolationConfig
 from hdrweave.stages import networks, tiles
 from hdrweave.stages.anchors import backbone_and_stills, backbone_exposure, from_exposures
-from hdrweave.stages.location import collaborative_fusion, location, location_of_alternating
+from hdrweave.stages.location import collaborative_fusion, location, location_of_alternating, pairs_within
 from moving_texture import captured, radiance, sequence
 
 
@@ -57,6 +57,11 @@ def test_nearest_anchors():
     anchors = Anchors(torch.zeros(4, 1, 1, 3), times, 1.0)
     assert anchors.nearest(4.2) == [1] and anchors.nearest(3.5) == [1] and anchors.nearest(1.0) == [0]
     assert anchors.nearest(3.0, 2) == [1, 2] and anchors.nearest(0, 9) == [0, 1, 2, 3]
+
+
+def test_a_window_gets_the_anchors_of_its_time():
+    assert [pairs_within(anchored(10, (8, 8), at=tuple(range(0, 10, 2))), window) for window in (1, 5, 10)] == [1, 3, 5]
+    assert pairs_within(anchored(10, (8, 8), at=(4,)), 5) == 1
 
 
 def test_stills_belong_to_the_middles_of_equal_parts():

@@ -6,13 +6,29 @@ import untrained
 from hdrweave.hdr.metrics import psnr_mu
 from hdrweave.hdr.sequence import CandidateSet
 from hdrweave.models import registry
+from hdrweave.models.lrhdr.interpolate import ExposureInterpolation
 from hdrweave.stages import networks
 from hdrweave.stages.accr import accr_mapping
 from hdrweave.stages.candidates import warp_neighbours
+from hdrweave.stages.dealthdr import dealthdr
+from hdrweave.stages.deephdrvideo import coarse_reconstruction, deformable_refinement
 from hdrweave.stages.fgma import fgma_alignment
 from hdrweave.stages.flow import estimate_flow
 from hdrweave.stages.interpolate import interpolate_exposure
-from hdrweave.stages.networks import ACCR, FGMA, INTERPOLATE, SEQUENCE_REFINEMENT, SPARSE_FUSION, load_network
+from hdrweave.stages.location import location_of_alternating
+from hdrweave.stages.networks import (
+    ACCR,
+    COLLABORATIVE_FUSION,
+    DEALTHDR,
+    DEEPHDRVIDEO,
+    FGMA,
+    INTERPOLATE,
+    SEQUENCE_REFINEMENT,
+    SPARSE_FUSION,
+    OwnNetwork,
+    load_chosen,
+    load_network,
+)
 from hdrweave.stages.sequence_refinement import sequence_refinement
 from hdrweave.stages.sparse_fusion import sparse_fusion
 from moving_texture import captured, radiance, sequence
@@ -31,12 +47,20 @@ def test_packaged_or_the_users_own(tmp_path, monkeypatch):
         load_network(SPARSE_FUSION)
 
 
+def test_a_network_of_the_users_own_goes_before_stored_ones_if_it_is_the_right_one():
+    own = OwnNetwork(FGMA, torch.nn.Identity())
+    assert load_chosen(FGMA, "nothing there", [], own) is own.network
+    with pytest.raises(ValueError, match="the model is 'fgma', this node needs 'accr'"):
+        load_chosen(ACCR, model=own)
+    assert type(load_chosen("f2hdr")).__name__ == "F2HDR"
+
+
 def test_room_is_asked_for_a_tile_or_where_frames_are_kept_for_all_of_them():
     small, large = (360, 640), (4320, 7680)
     for name in networks.BYTES_PER_PIXEL:
         assert networks.work_memory(name, small, 6) == 2 * networks.work_memory(name, small, 3)
         ratio = networks.work_memory(name, large, 3) / networks.work_memory(name, small, 3)
-        assert (ratio == 144) is (name == SEQUENCE_REFINEMENT) and ratio > 9
+        assert (ratio == 144) is (name in (SEQUENCE_REFINEMENT, DEALTHDR)) and ratio > 9
 
 
 def results(name: str, clip, flow) -> list[torch.Tensor]:
@@ -51,12 +75,18 @@ def results(name: str, clip, flow) -> list[torch.Tensor]:
         ACCR: lambda: radiances(accr_mapping(clip, warped, network)),
         SPARSE_FUSION: lambda: [sparse_fusion(warped, network, sequence=clip)[0]],
         SEQUENCE_REFINEMENT: lambda: [sequence_refinement(clip.radiance(range(len(clip))), network)],
+        DEALTHDR: lambda: [dealthdr(clip, flow, network)],
+        DEEPHDRVIDEO: lambda: [
+            hdr := coarse_reconstruction(clip, flow, network),
+            deformable_refinement(clip, hdr, network),
+        ],
+        COLLABORATIVE_FUSION: lambda: [location_of_alternating(clip, ExposureInterpolation().eval(), network)],
     }
     return run[name]()
 
 
 @pytest.mark.parametrize("exposures", [(1.0, 8.0), (1.0, 4.0, 16.0)], ids=["two", "three"])
-@pytest.mark.parametrize("name", [FGMA, INTERPOLATE, ACCR, SPARSE_FUSION, SEQUENCE_REFINEMENT])
+@pytest.mark.parametrize("name", [name for name in networks.BYTES_PER_PIXEL if name != "f2hdr"])
 def test_packaged_weights_stay_within_the_bound_of_half_precision(name, exposures, monkeypatch):
     if name not in registry.names():
         pytest.skip("it has no packaged weights yet")

@@ -49,6 +49,20 @@ def test_loss_is_finite_and_logs_plain_numbers(batches, name, period):
     assert any(p.grad is not None and p.grad.abs().sum() > 0 for p in network.parameters())
 
 
+@pytest.mark.parametrize("period", [2, 3])
+@pytest.mark.parametrize("told", [{}, {"alpha": 1}, {"accr_share": 0, "vote_share": 0, "mapper": False}], ids=str)
+def test_mapper_and_vote_learn_at_once(batches, period, told):
+    """The mapper through the picture alone, too, as soon as the vote counts on it."""
+    torch.manual_seed(0)
+    recipe = lrhdr.whole(**told)
+    network = recipe.build()
+    total, figures = recipe.loss(network, of_period(batches, period))
+    total.backward()
+    assert torch.isfinite(total) and not any(x.requires_grad for x in figures.values()) and not recipe.kept
+    for part in (network.mapper, network.vote):
+        assert any(p.grad is not None and p.grad.abs().sum() > 0 for p in part.parameters())
+
+
 def test_streams_of_a_window(batches):
     batch = of_period(batches, 3)
     reference, warped, plain = lrhdr.captured(batch)

@@ -1,0 +1,93 @@
+"""Adapt to Footage: DeAltHDR's self-supervised adaptation of a network to the user's own clip."""
+
+from comfy_api.latest import io
+
+from ..stages.networks import DEALTHDR, PACKAGED, SPARSE_FUSION, OwnNetwork
+from ..stages.normalize import normalize
+from .compat import known, on_device, own_weights_folder, progress_bar, weights_folders
+from .preview import shown
+from .weights import weights_input
+from .wires import CATEGORY, DISPLAY, NORMALIZED, Exposures, Flow, Model
+
+SYSTEMS = {"DeAltHDR": DEALTHDR, "sparse fusion": SPARSE_FUSION}
+
+
+class AdaptToFootage(io.ComfyNode):
+    @classmethod
+    def define_schema(cls):
+        return known(
+            io.Schema,
+            node_id="HDRWeave_AdaptToFootage",
+            display_name="Adapt to Footage",
+            category=CATEGORY,
+            description="A network learns on your own clip, without ground truth, for as long as you allow; it is never worse "
+            "there than before by its own held-out loss.",
+            search_aliases=["DeAltHDR", "fine-tune", "self-supervised", "test-time adaptation", "train", "domain gap"],
+            is_output_node=True,
+            inputs=[
+                Exposures.Input(
+                    "exposures", tooltip=f"{NORMALIZED} From 4 frames on (6 of three exposures), better 20."
+                ),
+                Flow.Input("flow", tooltip="Flow that was made from this clip, with or without adapter."),
+                io.Combo.Input(
+                    "system",
+                    options=list(SYSTEMS),
+                    default="DeAltHDR",
+                    tooltip="Whose network: DeAltHDR, for DeAltHDR Reconstruction; or the vote of Sparse Fusion, with the "
+                    "candidates of the flagship.",
+                ),
+                io.Float.Input(
+                    "minutes",
+                    default=2.0,
+                    min=0.1,
+                    max=600.0,
+                    step=0.1,
+                    tooltip="Time to learn for. Higher can gain more; it ends sooner where nothing is gained any more.",
+                ),
+                weights_input("the system that is chosen above; learning starts from them"),
+                io.String.Input(
+                    "save_as",
+                    default="",
+                    optional=True,
+                    tooltip="A name, to keep the result as a weights file in ComfyUI's models/hdrweave folder; one of that "
+                    "name is replaced. Empty = it is not saved.",
+                ),
+            ],
+            outputs=[
+                Model.Output(
+                    "model",
+                    display_name="model",
+                    tooltip="The adapted network, for the node of its system in place of weights.",
+                ),
+                io.Image.Output(
+                    "picture",
+                    display_name="picture",
+                    tooltip=f"Part of a frame that was not learned from, before and after. {DISPLAY}",
+                ),
+                io.String.Output(
+                    "report",
+                    display_name="report",
+                    tooltip="Loss on the frames held out, before and after; steps and seconds; where it was saved.",
+                ),
+            ],
+        )
+
+    @classmethod
+    def execute(cls, exposures, flow, system, minutes, weights=PACKAGED, save_as="") -> io.NodeOutput:
+        from ..stages.adapt import AdaptSettings, adapt, check_name, room_to_adapt, save_adapted
+        from ..stages.adapt_view import before_and_after
+        from ..stages.adaptable import load_adaptable, reconstruct_with
+
+        name, save_as = SYSTEMS[system], save_as.strip()
+        if save_as:
+            check_name(save_as)  # before minutes are spent
+        clip, settings = normalize(exposures), AdaptSettings(seconds=60 * minutes)
+        with on_device(load_adaptable(name, weights, weights_folders()), room_to_adapt(clip, settings)) as networks:
+            how = reconstruct_with(*networks)
+            adapted = adapt(clip, flow, networks[0], settings, reconstruct=how, progress=progress_bar())
+        adapted.network.cpu()  # where those wait that ComfyUI has not loaded
+        words = str(adapted.report)
+        if save_as:
+            words += f"\nsaved as {save_adapted(adapted, save_as, own_weights_folder(), exposures.source)}"
+        picture = before_and_after(adapted.report)
+        return io.NodeOutput(OwnNetwork(name, adapted.network), picture, words, ui=shown(cls, picture, words))

@@ -1,0 +1,80 @@
+"""DeepHDRVideo (ICCV 2021), a node for each stage: Coarse Reconstruction, Deformable Refinement."""
+
+from comfy_api.latest import io
+
+from ..stages.networks import DEEPHDRVIDEO, PACKAGED
+from ..stages.normalize import normalize
+from .compat import known, progress_bar
+from .weights import chosen_network, weights_input
+from .wires import CATEGORY, HDR, NORMALIZED, Exposures, Flow, rgb
+
+SEEN = 3  # coarse frames that the refinement looks at
+WEIGHTS = "DeepHDRVideo: choose the same in both its nodes"
+
+
+class CoarseReconstruction(io.ComfyNode):
+    @classmethod
+    def define_schema(cls):
+        return known(
+            io.Schema,
+            node_id="HDRWeave_CoarseReconstruction",
+            display_name="Coarse Reconstruction",
+            category=CATEGORY,
+            description="First stage of DeepHDRVideo: each frame blended with its neighbours along a flow that a network "
+            "corrects, by learned weights.",
+            search_aliases=["DeepHDRVideo", "CoarseNet", "Chen 2021", "hdr fusion", "learned merge"],
+            inputs=[
+                Exposures.Input("exposures", tooltip=NORMALIZED),
+                Flow.Input("flow", tooltip="Flow of this clip, best without adapter: it is corrected here."),
+                weights_input(WEIGHTS),
+            ],
+            outputs=[io.Image.Output("hdr", display_name="hdr", tooltip=f"The coarse result. {HDR}")],
+        )
+
+    @classmethod
+    def execute(cls, exposures, flow, weights=PACKAGED) -> io.NodeOutput:
+        from ..stages.deephdrvideo import coarse_reconstruction
+
+        clip = normalize(exposures)
+        with chosen_network(DEEPHDRVIDEO, weights, clip.size, len(clip.offsets) + 1) as network:
+            return io.NodeOutput(coarse_reconstruction(clip, flow, network, progress_bar()))
+
+
+class DeformableRefinement(io.ComfyNode):
+    @classmethod
+    def define_schema(cls):
+        return known(
+            io.Schema,
+            node_id="HDRWeave_DeformableRefinement",
+            display_name="Deformable Refinement",
+            category=CATEGORY,
+            description="Second stage of DeepHDRVideo: corrects a coarse HDR result where the frame itself is badly exposed, "
+            "by features of the frames before and after.",
+            search_aliases=[
+                "DeepHDRVideo",
+                "RefineNet",
+                "deformable convolution",
+                "temporal attention",
+                "hdr refinement",
+            ],
+            inputs=[
+                Exposures.Input("exposures", tooltip=NORMALIZED),
+                io.Image.Input("hdr", tooltip=f"From Coarse Reconstruction. {HDR}"),
+                weights_input(WEIGHTS),
+            ],
+            outputs=[
+                io.Image.Output(
+                    "refined",
+                    display_name="hdr",
+                    tooltip="The refined result, scene-linear Rec.709 in [0,1]; 1.0 is where the shortest exposure clips.",
+                )
+            ],
+        )
+
+    @classmethod
+    def execute(cls, exposures, hdr, weights=PACKAGED) -> io.NodeOutput:
+        from ..stages.deephdrvideo import deformable_refinement
+
+        clip = normalize(exposures)
+        with chosen_network(DEEPHDRVIDEO, weights, clip.size, SEEN) as network:
+            return io.NodeOutput(deformable_refinement(clip, rgb(hdr, "hdr"), network, progress_bar()))
