@@ -54,6 +54,21 @@ def test_clips_then_their_flow_then_training(checkout):
     assert calls[0][calls[0].index("--count") + 1] == "12"
 
 
+@pytest.mark.parametrize(
+    "recipe, frames, before",
+    [
+        ("dealthdr", "5", ["base_flow", "base_flow --period"]),
+        ("deephdrvideo", "7", ["base_flow"]),
+        ("sequence_refinement", "7", ["first_pass --method classical", "first_pass --method f2hdr"]),
+    ],
+)
+def test_what_some_recipes_need_beside_the_clips(checkout, recipe, frames, before):
+    status, (_, made, *calls) = run(checkout, recipe, "20")
+    assert status == 0 and made[made.index("--frames") + 1] == frames
+    found = [" ".join(call[1:]).replace("hdrweave.training.", "") for call in calls[:-1]]
+    assert [words.replace(f" --shards {made[made.index('--out') + 1]}", "") for words in found] == before
+
+
 def test_an_interrupted_run_goes_on(checkout, monkeypatch):
     (checkout / "panoramas").mkdir()
     for recipe, resumed in (("f2hdr", False), ("f2hdr", True), ("fgma", False)):
@@ -69,5 +84,7 @@ def test_what_fails_ends_the_run(checkout):
     (checkout / "broken").write_text("base_flow")
     status, calls = run(checkout, "f2hdr", "30")
     assert status == 3 and calls[-1][1] == "hdrweave.training.base_flow"
+    status, calls = run(checkout, "dealthdr", "30")
+    assert status == 3 and calls[-1][1] == "hdrweave.training.base_flow" and "--period" not in calls[-1]
     status, calls = run(checkout, "f2hdr")
     assert status != 0 and not calls  # nothing is begun without a budget
