@@ -2,7 +2,8 @@
 
 python -m hdrweave.training.ladder f2hdr --shards DIR --out DIR --minutes 10 [--clips DIR]
 
-Rungs that --out holds already are not trained again. The last rung is trained twice, with another seed: the difference is
+A budget in --steps does not depend on what else the machine does, but hides what a rung costs. Rungs that --out holds already
+are not trained again. The last rung is trained twice, with another seed: the difference is
 what chance does at this budget.
 """
 
@@ -122,22 +123,22 @@ LADDERS = {
 }
 
 
-def train(recipe: Recipe, shards, out: Path, seconds: float, seed: int) -> nn.Module:
-    """The averaged network after `seconds` of training; taken up again where an interruption left it."""
+def train(recipe: Recipe, shards, out: Path, budget: dict[str, float], seed: int) -> nn.Module:
+    """The averaged network after a budget of `seconds` or `steps`; taken up again where an interruption left it."""
     batches = recipe.batches(shards, recipe.windows, recipe.crop, recipe.batch, seed, recipe.augmentation)
-    trainer = Trainer(recipe, batches, out, seconds=seconds, seed=seed)
+    trainer = Trainer(recipe, batches, out, seed=seed, **budget)
     if (out / "checkpoint.pt").exists():
         trainer.resume()
     return trainer.run()
 
 
-def climb(rungs: list[Rung], shards, out: Path, seconds: float) -> dict[str, Method]:
-    """Train every rung for `seconds`: a method for each, and one more for the last one's twin."""
+def climb(rungs: list[Rung], shards, out: Path, budget: dict[str, float]) -> dict[str, Method]:
+    """Train every rung on the same budget, see `train`: a method for each, and one more for the last one's twin."""
     seeds = [(rung.name, rung, 0) for rung in rungs] + [(f"{rungs[-1].name} (again)", rungs[-1], 1)]
     methods = {}
     for number, (name, rung, seed) in enumerate(seeds):
         print(name, flush=True)
-        network = train(rung.recipe, shards, out / str(number), seconds, seed)
+        network = train(rung.recipe, shards, out / str(number), budget, seed)
         methods[name] = Method(partial(rung.run, network), lambda network=network: [network])
     return methods
 
@@ -148,16 +149,18 @@ def main() -> None:
     parser.add_argument("--shards", required=True, help="folder of training.synthesize")
     parser.add_argument("--out", type=Path, required=True, help="folder for checkpoints and result.json")
     parser.add_argument("--minutes", type=float, default=10, help="for each rung")
+    parser.add_argument("--steps", type=int, help="for each rung, in place of minutes")
     parser.add_argument("--clips", help="folder of clips to judge on, in place of the validation set")
     parser.add_argument("--limit", type=int, help="clips of each split, default all")
     parser.add_argument("--threads", type=int, default=2)
     arguments = parser.parse_args()
+    budget = {"steps": arguments.steps} if arguments.steps else {"seconds": 60 * arguments.minutes}
     torch.set_num_threads(arguments.threads)
     cv2().setNumThreads(arguments.threads)
     try:
         rungs = LADDERS[arguments.ladder].rungs()
         folders = clip_folders(arguments.clips or validation_set(None), None, arguments.limit)
-        methods = climb(rungs, arguments.shards, arguments.out, 60 * arguments.minutes)
+        methods = climb(rungs, arguments.shards, arguments.out, budget)
     except (ValueError, OSError) as error:
         parser.error(str(error))
     report, _ = evaluate(folders, methods)

@@ -41,7 +41,7 @@ def test_rungs_are_trained_judged_and_kept(shards, tmp_path, capsys):
     for k, clip in enumerate(clips[:2]):
         write_clip(tmp_path / "clips" / f"split{clip.period}" / f"scene{k}", clip)
     rungs = [short(rung) for rung in LADDERS["f2hdr"].rungs()[:1]]
-    methods = climb(rungs, shards, tmp_path / "out", 0.5)
+    methods = climb(rungs, shards, tmp_path / "out", {"steps": 2})
     assert list(methods) == ["stage I", "stage I (again)"]
     report, _ = evaluate(clip_folders(tmp_path / "clips", None, None), methods)
     for method in report["methods"].values():
@@ -49,5 +49,5 @@ def test_rungs_are_trained_judged_and_kept(shards, tmp_path, capsys):
         assert all(split["inner"]["raw"]["psnr_mu"] > 15 for split in method["splits"].values())
     steps = {path: torch.load(path, weights_only=True)["step"] for path in tmp_path.rglob("checkpoint.pt")}
     assert len(steps) == 2 and min(steps.values()) > 0
-    climb(rungs, shards, tmp_path / "out", 0.5)
+    climb(rungs, shards, tmp_path / "out", {"steps": 2})
     assert {path: torch.load(path, weights_only=True)["step"] for path in steps} == steps
