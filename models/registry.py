@@ -25,7 +25,7 @@ def _f2hdr(**parameters) -> nn.Module:
     return F2HDR(F2HDRConfig(**parameters))
 
 
-def _flow(**parameters) -> nn.Module:
+def _base_flow(**parameters) -> nn.Module:
     from .flow.network import FlowConfig, FlowNetwork
 
     return FlowNetwork(FlowConfig(**parameters))
@@ -83,7 +83,7 @@ def _collaborative_fusion(**parameters) -> nn.Module:
 # listing networks loads none of them.
 ARCHITECTURES: dict[str, Callable[..., nn.Module]] = {
     "f2hdr": _f2hdr,
-    "flow": _flow,
+    "base_flow": _base_flow,
     "fgma": _fgma,
     "interpolate": _interpolate,
     "accr": _accr,

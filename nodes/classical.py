@@ -5,19 +5,19 @@ from comfy_api.latest import io
 from ..stages.candidates import warp_neighbours
 from ..stages.darks import match_darks
 from ..stages.f2hdr import adapt_flow
-from ..stages.flow import PRESETS, estimate_flow
+from ..stages.flow import PRESETS, estimate_flow, working_size
 from ..stages.global_alignment import CAMERAS, align_globally
 from ..stages.merge import MergeSettings, weighted_merge
-from ..stages.networks import PACKAGED
+from ..stages.networks import BASE_FLOW, PACKAGED
 from ..stages.normalize import linear_and_gamma, normalize
 from .compat import device, known, progress_bar
-from .f2hdr import F2HDR_WEIGHTS, f2hdr_network
-from .weights import weights_input
+from .f2hdr import f2hdr_network
+from .weights import chosen_network, weights_input
 from .wires import CATEGORY, HDR, NORMALIZED, Candidates, Exposures, Flow
 
 DIS = tuple(f"DIS {preset}" for preset in PRESETS)
 MATCHED, CAPTURED = DARKS = ("match to the longest exposure", "as captured")
-ADAPTED = "DIS fine + F2HDR adapter"
+ADAPTED, CORRECTED = "DIS fine + F2HDR adapter", "DIS fine + network"
 
 
 class GlobalAlignment(io.ComfyNode):
@@ -121,13 +121,14 @@ class OpticalFlow(io.ComfyNode):
                 Exposures.Input("exposures", tooltip=NORMALIZED),
                 io.Combo.Input(
                     "method",
-                    options=[*DIS, ADAPTED],
+                    options=[*DIS, ADAPTED, CORRECTED],
                     default=DIS[-1],
                     tooltip="OpenCV's dense inverse search needs no weights. fine is the most accurate; medium, fast "
                     "and ultrafast save time on large or long clips, the last the most. The adapter is a network that "
-                    "fits the flow to what F2HDR's fusion needs.",
+                    "fits the flow to what F2HDR's fusion needs; the other network corrects flow and confidence for any "
+                    "stage, and takes three to four times as long as DIS.",
                 ),
-                weights_input(F2HDR_WEIGHTS),
+                weights_input("F2HDR for the adapter, of a base flow for the network"),
             ],
             outputs=[
                 Flow.Output(
@@ -144,6 +145,9 @@ class OpticalFlow(io.ComfyNode):
         clip = normalize(exposures)
         if method in DIS:
             return io.NodeOutput(estimate_flow(clip, PRESETS[DIS.index(method)], progress_bar()))
+        if method == CORRECTED:
+            with chosen_network(BASE_FLOW, weights, working_size(clip.size), 3) as network:
+                return io.NodeOutput(estimate_flow(clip, progress=progress_bar(), network=network))
         flow = estimate_flow(clip, progress=progress_bar())
         with f2hdr_network(len(clip.offsets), clip.size, weights) as network:
             return io.NodeOutput(adapt_flow(clip, flow, network, progress_bar()))

@@ -142,7 +142,7 @@ def f2hdr(pattern: str, path: str, intro: str) -> dict:
 
 
 def flagship(pattern: str, path: str, intro: str) -> dict:
-    """Load -> normalize -> flow with adapter -> FGMA and F2HDR -> sparse fusion -> sequence refinement -> save."""
+    """Load -> normalize -> flow by a network -> FGMA and F2HDR -> sparse fusion -> sequence refinement -> save."""
     linear = LINEAR_NOTE.format("Sequence Refinement")
     method = {
         "nodes": [*flagship_nodes(), note("linear", 2540, 60, 340, 460, "Where values are linear", linear)],
@@ -159,7 +159,7 @@ def flagship(pattern: str, path: str, intro: str) -> dict:
 
 def flagship_nodes() -> list[dict]:
     return [
-        node("flow", ".Flow", 1320, 220, 340, 110, method="DIS fine + F2HDR adapter"),
+        node("flow", ".Flow", 1320, 220, 340, 110, method="DIS fine + network"),
         node("fgma", ".FGMAAlignment", 1320, 420, 340, 680),
         node("coarse", ".CoarseFusion", 1720, 60, 340, 110),
         node("mask", ".PhysicalMotionMask", 1720, 270, 340, 460),

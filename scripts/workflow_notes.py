@@ -75,7 +75,7 @@ comes with the pack; put your own clip there, or connect *Load Video* and leave 
 FLAGSHIP_INTRO = f"""**The flagship**: what was best in four published systems, combined, with weights that come
 with the pack. Alternating exposures become scene-linear HDR, one HDR frame for every frame.
 {FOOTAGE}
-Neighbours are **aligned** by flow (F2HDR's) and by attention where flow fails (DeAltHDR), and **fused** (F2HDR). All of these
+Neighbours are **aligned** by flow and by attention where flow fails (DeAltHDR), and **fused** (F2HDR). All of these
 estimates are **voted** on pixel by pixel (LRHDR), and the whole sequence is **refined** (LoCAtion). Results lie in
 ComfyUI's output folder under *HDRWeave*."""
 

@@ -1,27 +1,27 @@
-"""The flagship: neighbours by F2HDR's flow and DeAltHDR's alignment, and F2HDR's own result, are put to LRHDR's vote, and
+"""The flagship: neighbours by the pack's own flow and DeAltHDR's alignment, and F2HDR's own result, are put to LRHDR's vote, and
 LoCAtion refines what it decides. LRHDR's ACCR mapping has no part: as trained so far, its candidates cost the vote 0.3 dB."""
 
 import torch
 
 from ..hdr.sequence import ExposureSequence
 from .combine import combine
-from .f2hdr import adapt_flow, fuse_and_refine
+from .f2hdr import fuse_and_refine
 from .fgma import fgma_alignment
 from .flow import estimate_flow
-from .networks import FGMA, SEQUENCE_REFINEMENT, SPARSE_FUSION, load_f2hdr, load_network
+from .networks import BASE_FLOW, FGMA, SEQUENCE_REFINEMENT, SPARSE_FUSION, load_f2hdr, load_network
 from .run import Progress, quiet
 from .sequence_refinement import sequence_refinement
 from .sparse_fusion import sparse_fusion
 
 
 def flagship(sequence: ExposureSequence, device="cpu", progress: Progress = quiet) -> torch.Tensor:
-    """With packaged weights, from DIS flow: radiance (T,H,W,3) of a normalized clip.
+    """With packaged weights: radiance (T,H,W,3) of a normalized clip.
 
     The aligned neighbours vote as they are, too: they have exposures and validity, by which the vote tells noise, clipping
     and wrong alignment before it has learned anything.
     """
+    flow = estimate_flow(sequence, progress=progress, network=load_network(BASE_FLOW).to(device))
     fusion = load_f2hdr().to(device)
-    flow = adapt_flow(sequence, estimate_flow(sequence, progress=progress), fusion, progress)
     aligned = fgma_alignment(sequence, flow, load_network(FGMA).to(device), progress=progress).candidates
     fused = fuse_and_refine(sequence, flow, fusion, progress)
     candidates, voter = combine([aligned, fused], ["F2HDR"]), load_network(SPARSE_FUSION).to(device)

@@ -40,14 +40,18 @@ def dis(preset: str):
     return found
 
 
+def working_size(size: tuple[int, int]) -> tuple[int, int]:
+    """What frames of `size` (height, width) are reduced to before flow is estimated."""
+    scale = min(1.0, LONG_SIDE / max(size))
+    return tuple(max(round(s * scale), 16) for s in size)
+
+
 class PairFlow:
     """DIS flow and exposure-matched luma between any two frames of a normalized clip, remembered for a while."""
 
     def __init__(self, sequence: ExposureSequence, preset: str):
         self.sequence = sequence
-        h, w = sequence.size
-        scale = min(1.0, LONG_SIDE / max(h, w))
-        self.size = (max(round(h * scale), 16), max(round(w * scale), 16))
+        self.size = working_size(sequence.size)
         self.dis = dis(preset)
         self.frames: dict[int, torch.Tensor] = {}
         self.flows: dict[tuple[int, int], torch.Tensor] = {}

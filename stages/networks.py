@@ -13,13 +13,14 @@ from .tiles import tiles
 
 PACKAGED = "packaged"
 # Architectures of the registry, and the names of their packaged weights.
-F2HDR, FGMA, INTERPOLATE, ACCR = "f2hdr", "fgma", "interpolate", "accr"
+BASE_FLOW, F2HDR, FGMA, INTERPOLATE, ACCR = "base_flow", "f2hdr", "fgma", "interpolate", "accr"
 SPARSE_FUSION, SEQUENCE_REFINEMENT = "sparse_fusion", "sequence_refinement"
 DEALTHDR, DEEPHDRVIDEO, COLLABORATIVE_FUSION = "dealthdr", "deephdrvideo", "collaborative_fusion"
 
 # Of work memory, for each picture that a network sees at once, in float32: measured at 640x360. Most of F2HDR's is its
 # fusion's, of DeepHDRVideo's that of its blending weights, of DeAltHDR's its merge's; the others take 60 to 205.
 BYTES_PER_PIXEL = {
+    BASE_FLOW: 750,
     F2HDR: 400,
     FGMA: 200,
     INTERPOLATE: 200,
@@ -30,7 +31,7 @@ BYTES_PER_PIXEL = {
     DEEPHDRVIDEO: 450,
     COLLABORATIVE_FUSION: 210,
 }
-WHOLE = (SEQUENCE_REFINEMENT, DEALTHDR)  # keep the features, or the tiles, of whole frames
+WHOLE = (BASE_FLOW, SEQUENCE_REFINEMENT, DEALTHDR)  # keep the features, or the tiles, of whole frames
 
 
 class OwnNetwork(NamedTuple):

@@ -6,7 +6,7 @@ import torch
 from hdrweave.models import registry
 
 NAMES = (
-    *("f2hdr", "fgma", "interpolate", "accr", "sparse_fusion", "sequence_refinement"),
+    *("base_flow", "f2hdr", "fgma", "interpolate", "accr", "sparse_fusion", "sequence_refinement"),
     *("dealthdr", "deephdrvideo", "collaborative_fusion"),
 )
 ABOUT = dict(data="none", licence="CC0", command="none", figures={})

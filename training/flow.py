@@ -129,7 +129,7 @@ def recipe() -> Recipe:
         build=lambda: FlowNetwork(config),
         loss=loss,
         windows={period: from_the_middle(period) for period in (2, 3)},
-        kept=(Kept("base_flow", "flow", asdict(config)),),
+        kept=(Kept("base_flow", "base_flow", asdict(config)),),
         crop=(CROP, CROP),
         clip=10.0,
     )

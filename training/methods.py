@@ -11,6 +11,7 @@ from ..hdr.sequence import ExposureSequence
 from ..stages.darks import match_darks
 from ..stages.networks import (
     ACCR,
+    BASE_FLOW,
     COLLABORATIVE_FUSION,
     DEALTHDR,
     DEEPHDRVIDEO,
@@ -48,7 +49,7 @@ def packaged(*names: str) -> list[nn.Module]:
 
 
 def flagship_networks() -> list[nn.Module]:
-    return [load_f2hdr(), *packaged(FGMA, SPARSE_FUSION, SEQUENCE_REFINEMENT)]
+    return [load_f2hdr(), *packaged(BASE_FLOW, FGMA, SPARSE_FUSION, SEQUENCE_REFINEMENT)]
 
 
 METHODS = {

@@ -103,7 +103,7 @@ def test_trust_begins_at_nothing_and_can_be_complete():
 def test_size_and_parameters():
     network = FlowNetwork()
     assert sum(p.numel() for p in network.parameters()) < 1_200_000
-    again = registry.build("flow", {"features": [80, 64, 40, 24]})
+    again = registry.build("base_flow", {"features": [80, 64, 40, 24]})
     assert {k: v.shape for k, v in again.state_dict().items()} == {k: v.shape for k, v in network.state_dict().items()}
 
 

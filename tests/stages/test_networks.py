@@ -16,8 +16,10 @@ from hdrweave.stages.fgma import fgma_alignment
 from hdrweave.stages.flow import estimate_flow
 from hdrweave.stages.interpolate import interpolate_exposure
 from hdrweave.stages.location import location_of_alternating
+from hdrweave.stages.merge import weighted_merge
 from hdrweave.stages.networks import (
     ACCR,
+    BASE_FLOW,
     COLLABORATIVE_FUSION,
     DEALTHDR,
     DEEPHDRVIDEO,
@@ -60,7 +62,7 @@ def test_room_is_asked_for_a_tile_or_where_frames_are_kept_for_all_of_them():
     for name in networks.BYTES_PER_PIXEL:
         assert networks.work_memory(name, small, 6) == 2 * networks.work_memory(name, small, 3)
         ratio = networks.work_memory(name, large, 3) / networks.work_memory(name, small, 3)
-        assert (ratio == 144) is (name in (SEQUENCE_REFINEMENT, DEALTHDR)) and ratio > 9
+        assert (ratio == 144) is (name in (BASE_FLOW, SEQUENCE_REFINEMENT, DEALTHDR)) and ratio > 9
 
 
 def results(name: str, clip, flow) -> list[torch.Tensor]:
@@ -69,7 +71,11 @@ def results(name: str, clip, flow) -> list[torch.Tensor]:
     def radiances(candidates: CandidateSet):
         return [c.radiance for c in candidates]
 
+    def with_flow():
+        return warp_neighbours(clip, estimate_flow(clip, network=network))
+
     run = {
+        BASE_FLOW: lambda: [weighted_merge(clip, with_flow())],
         FGMA: lambda: radiances(fgma_alignment(clip, flow, network).candidates),
         INTERPOLATE: lambda: radiances(interpolate_exposure(clip, flow, network)),
         ACCR: lambda: radiances(accr_mapping(clip, warped, network)),
