@@ -121,7 +121,7 @@ def command(monkeypatch, *words) -> None:
 def test_command_writes_figures(folder, tmp_path, monkeypatch, capsys):
     torch.manual_seed(0)
     about = dict(data="none", licence="CC0", command="none", figures={})
-    registry.register("small", FlowNetwork(SMALL), "flow", asdict(SMALL), tmp_path, **about)
+    registry.register("small", FlowNetwork(SMALL), "base_flow", asdict(SMALL), tmp_path, **about)
     out = tmp_path / "new" / "flow.json"
     command(monkeypatch, "--clips", folder, "--weights", tmp_path / "small.safetensors", "--json", out)
     printed = capsys.readouterr().out
