@@ -25,6 +25,7 @@ from ..hdr.tonemap import mu_law
 from ..hdr.warp import inside, warp
 from ..models import registry
 from ..stages.flow import PRESETS, PairFlow, estimate_flow
+from ..stages.networks import BASE_FLOW
 from ..stages.normalize import normalize
 from .clips import EvaluationClip, read_clip
 from .evaluate import clip_folders, write_report
@@ -157,8 +158,8 @@ def chosen(names: str, weights: str) -> dict[str, Estimator]:
 
     def corrected() -> Estimator:
         path = Path(weights)
-        network = registry.read_network(path, "flow") if path.is_file() else registry.load(weights, (), "flow")
-        network = network.to(memory_format=torch.channels_last)
+        found = registry.read_network(path, BASE_FLOW) if path.is_file() else registry.load(weights, (), BASE_FLOW)
+        network = found.to(memory_format=torch.channels_last)
         return lambda sequence: estimate_flow(sequence, network=network)
 
     makers = {"plain": lambda: plain_dis, "dis": lambda: estimate_flow, "network": corrected}
@@ -175,7 +176,7 @@ def main() -> None:
     parser.add_argument(
         "--methods", default="plain,dis,network", help="plain (DIS alone), dis (with the bridge), network"
     )
-    parser.add_argument("--weights", default="base_flow", help="of the network: a file, or a name in the package")
+    parser.add_argument("--weights", default=BASE_FLOW, help="of the network: a file, or a name in the package")
     parser.add_argument("--json", type=Path, help="file for all figures")
     parser.add_argument("--splits", type=lambda names: names.split(","), help="with commas between, default all")
     parser.add_argument("--limit", type=int, help="clips of each split, default all")
