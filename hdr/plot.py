@@ -29,16 +29,19 @@ class Plot:
 
     def ticks(self, xs, ys, form: str = "g") -> None:
         """Grid lines and figures at the given data values."""
-        for x in xs:
-            column, _ = self.at(x, 0)
-            lines(self.picture, [(column, self.top), (column, self.bottom)], GRID)
-            words = format(x, form)
-            text(self.picture, words, round(column) - text_size(words, LETTERS)[0] // 2, self.bottom + 5, LETTERS)
+        self.label_columns(xs, [format(x, form) for x in xs])
         for y in ys:
             _, row = self.at(0, y)
             lines(self.picture, [(self.left, row), (self.right, row)], GRID)
             words = format(y, form)
             text(self.picture, words, self.left - 5 - text_size(words, LETTERS)[0], round(row) - LETTERS // 2, LETTERS)
+
+    def label_columns(self, xs, words) -> None:
+        """Grid lines at the data values xs, and words below them."""
+        for x, label in zip(xs, words, strict=True):
+            column, _ = self.at(x, 0)
+            lines(self.picture, [(column, self.top), (column, self.bottom)], GRID)
+            text(self.picture, label, round(column) - text_size(label, LETTERS)[0] // 2, self.bottom + 5, LETTERS)
 
     def curve(self, xs, ys, colour=INK, thickness: int = 1) -> None:
         """A polyline; points that are NaN break it."""

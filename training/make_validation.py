@@ -1,7 +1,8 @@
 """The pack's own validation set: `python -m hdrweave.training.make_validation --scenes DIR --out DIR`.
 
 Four splits of 8 clips: clean and degraded (noise, motion blur, 8 bit), two and three exposures; the same scenes and
-motion in each. Give it scenes that no network was trained on. Seeds are fixed, so two runs write the same clips.
+motion in each. Give it scenes that no network was trained on. Seeds are fixed, so two runs write the same clips. With
+--count fewer of them, and with --size all of one size, to see what a method does with larger frames.
 """
 
 import argparse
@@ -41,13 +42,16 @@ def clip_settings(preset: str, period: int, index: int) -> SynthesisSettings:
     )
 
 
-def make_validation(scenes, out) -> None:
-    """Write the validation set into folder `out`, from the .exr and .hdr files in folder `scenes`."""
+def make_validation(scenes, out, count: int = SCENES, size: tuple[int, int] | None = None) -> None:
+    """Write the validation set into folder `out`, from the .exr and .hdr files in folder `scenes`: the first `count` clips
+    of every split, 1 to 8, all of `size` (width, height) where it is given."""
     scenes = SceneFolder(scenes)
     for preset in PRESETS:
         for period in (2, 3):
-            for index in range(SCENES):
+            for index in range(count):
                 settings = clip_settings(preset, period, index)
+                if size:
+                    settings = replace(settings, width=size[0], height=size[1])
                 clip = make_clip(scenes, FIRST_SEED + index, settings, backdrop=index % len(scenes))
                 folder = Path(out) / f"{preset}_{period}exp" / f"scene_{index:02d}"
                 write_clip(folder, clip)
@@ -58,8 +62,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--scenes", required=True, help="folder of .exr or .hdr files")
     parser.add_argument("--out", required=True, help="folder to make")
+    parser.add_argument("--count", type=int, default=SCENES, choices=range(1, SCENES + 1), help="clips of each split")
+    parser.add_argument("--size", help="WIDTHxHEIGHT of all clips, default: 448x256, one of 256x136 and one of 640x360")
     arguments = parser.parse_args()
-    make_validation(arguments.scenes, arguments.out)
+    size = tuple(map(int, arguments.size.split("x"))) if arguments.size else None
+    make_validation(arguments.scenes, arguments.out, arguments.count, size)
 
 
 if __name__ == "__main__":

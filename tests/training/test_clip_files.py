@@ -7,7 +7,7 @@ import pytest
 import torch
 from hdrweave.hdr.exr import write_exr
 from hdrweave.training.clips import find_clips, read_clip, write_clip
-from hdrweave.training.make_validation import clip_settings
+from hdrweave.training.make_validation import clip_settings, make_validation
 from hdrweave.training.scenes import SceneFolder
 from hdrweave.training.shards import ShardFolder
 from hdrweave.training.synthesis import CLEAN, DEGRADED, make_clip
@@ -91,3 +91,11 @@ def test_validation_splits_share_scene_and_motion():
         clean, degraded = (clip_settings(preset, 2, index) for preset in ("clean", "degraded"))
         assert (clean.width, clean.frames, clean.exposures) == (degraded.width, degraded.frames, degraded.exposures)
         assert clean.exposures[0] == 1 and clip_settings("clean", 3, index).frames % 3 == 0
+
+
+def test_a_validation_set_of_one_size(folder, tmp_path):
+    make_validation(folder, tmp_path, count=1, size=(96, 64))
+    found = find_clips(tmp_path)
+    assert list(found) == ["clean_2exp", "clean_3exp", "degraded_2exp", "degraded_3exp"]
+    clips = [read_clip(path) for paths in found.values() for path in paths]
+    assert [tuple(clip.ldr.shape[1:3]) for clip in clips] == [(64, 96)] * 4

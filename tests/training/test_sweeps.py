@@ -1,0 +1,72 @@
+"""The commands that turn one thing over its range: FGMA's s, and the candidates of the vote."""
+
+import json
+import sys
+
+import pytest
+import torch
+from hdrweave.hdr.image_files import read_image
+from hdrweave.training import evaluate_vote, sensitivity
+from hdrweave.training.clips import write_clip
+from hdrweave.training.fgma import POINTS
+from hdrweave.training.synthesis import SyntheticClip
+from moving_texture import captured, radiance
+
+SIZE = (48, 64)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Clips that pan, of two and of three exposures, with their truth."""
+    root = tmp_path_factory.mktemp("clips")
+    for split, pattern in (("two", (1.0, 4.0)), ("three", (1.0, 2.0, 4.0))):
+        light = 0.2 * radiance(7, SIZE, speed=2.0, stops=3)
+        exposures = [pattern[t % len(pattern)] for t in range(7)]
+        placements = torch.eye(3, dtype=torch.float64).repeat(7, 1, 1, 1)
+        placements[:, 0, 0, 2] = 2.0 * torch.arange(7)
+        code = captured(light, exposures, level=1.0, noise=0.001)
+        labels = torch.zeros(7, *SIZE, dtype=torch.uint8)
+        clip = SyntheticClip(light.clamp(max=1), code, torch.tensor(exposures), len(pattern), labels, placements)
+        write_clip(root / split / "a", clip)
+    return root
+
+
+def command(module, monkeypatch, *words) -> None:
+    monkeypatch.setattr(sys, "argv", [module.__name__, *map(str, words), "--threads", "1"])
+    module.main()
+
+
+def test_attention_costs_more_as_s_rises(folder, tmp_path, monkeypatch, capsys):
+    command(sensitivity, monkeypatch, "dealthdr", "--s", "inf,0", "--clips", folder, "--out", tmp_path / "new")
+    assert "s = inf" in capsys.readouterr().out
+    found = json.loads((tmp_path / "new" / "dealthdr.json").read_text())["methods"]
+    assert list(found) == ["s = 0", "s = inf"]
+    work = [method["mean"]["gflop_per_megapixel"] for method in found.values()]
+    assert 1.2 * work[0] < work[1]
+    assert read_image(tmp_path / "new" / "dealthdr.png")[0].shape[1] == sensitivity.WIDTH + 10
+
+
+def test_the_range_is_the_papers_and_wrong_ones_are_refused(folder, tmp_path, monkeypatch, capsys):
+    assert len(sensitivity.points("fgma", sorted(set(POINTS)))) == 16
+    with pytest.raises(SystemExit):
+        command(sensitivity, monkeypatch, "fgma", "--s=-1,3", "--clips", folder, "--out", tmp_path)
+    assert "s is 0, more, or inf" in capsys.readouterr().err
+
+
+def test_candidates_are_counted_turned_round_and_spoiled(folder, tmp_path, monkeypatch, capsys):
+    command(evaluate_vote, monkeypatch, "--clips", folder, "--json", tmp_path / "vote.json")
+    printed = capsys.readouterr().out
+    found = json.loads((tmp_path / "vote.json").read_text())
+    assert "three/a" not in printed and "two/a" in printed
+    assert list(found)[:5] == ["2", "4", "6", "8", "12"]
+    assert found["12, turned round"]["difference"] < 1e-3
+    assert found["4 and noise"]["psnr_mu"] > found["4"]["psnr_mu"] - 2
+    assert found["12"]["zeros"] > found["2"]["zeros"]
+
+
+def test_the_vote_needs_clips_of_two_exposures(folder, tmp_path, monkeypatch, capsys):
+    (tmp_path / "only").mkdir()
+    (tmp_path / "only" / "three").symlink_to(folder / "three")
+    with pytest.raises(SystemExit):
+        command(evaluate_vote, monkeypatch, "--clips", tmp_path / "only")
+    assert "no clip of two exposures" in capsys.readouterr().err

@@ -1,0 +1,100 @@
+"""What attention is worth: FGMA's knob s over its range, by the evaluator's figures, as text and as a curve.
+
+python -m hdrweave.training.sensitivity dealthdr --clips DIR --out DIR     (or fgma: aligned neighbours, merged)
+"""
+
+import argparse
+import math
+from functools import partial
+from pathlib import Path
+
+import torch
+
+from ..hdr.atomic import atomic_path
+from ..hdr.cv import cv2
+from ..hdr.draw import PAPER
+from ..hdr.plot import COLOURS, Plot
+from ..hdr.sequence import ExposureSequence
+from ..stages.dealthdr import dealthdr
+from ..stages.fgma import fgma_alignment
+from ..stages.flow import estimate_flow
+from ..stages.merge import MergeSettings, weighted_merge
+from ..stages.networks import DEALTHDR, FGMA, load_network
+from .evaluate import clip_folders, evaluate, validation_set, write_report
+from .evaluate_view import tables
+from .fgma import POINTS
+from .methods import Method
+
+WIDTH, HEIGHT = 640, 260  # of a plot, pixels
+
+
+def merged_fgma(network, s: float, sequence: ExposureSequence) -> torch.Tensor:
+    """Neighbours by FGMA in the weighted merge, so that nothing but the alignment is learned: radiance (T,H,W,3)."""
+    aligned = fgma_alignment(sequence, estimate_flow(sequence), network, s).candidates
+    return weighted_merge(sequence, aligned, MergeSettings())
+
+
+def whole_dealthdr(network, s: float, sequence: ExposureSequence) -> torch.Tensor:
+    return dealthdr(sequence, estimate_flow(sequence), network, s)
+
+
+SYSTEMS = {"fgma": (merged_fgma, FGMA), "dealthdr": (whole_dealthdr, DEALTHDR)}
+
+
+def points(name: str, sensitivities: list[float]) -> dict[str, Method]:
+    """A method for every s."""
+    run, weights = SYSTEMS[name]
+    network = load_network(weights)
+    return {f"s = {s:.3g}": Method(partial(run, network, s), lambda: [network]) for s in sensitivities}
+
+
+def curves(report: dict) -> torch.Tensor:
+    """PSNR, work and time of all points, in their order: (H,W,3) in [0,1]."""
+    found = [method["mean"] for method in report["methods"].values()]
+    figures = {
+        "PSNR in the mu-law domain, dB": [f["inner"]["raw"]["psnr_mu"] for f in found],
+        "GFLOP a megapixel": [f["gflop_per_megapixel"] for f in found],
+        "time, the first = 1": [f["seconds_per_frame"] / found[0]["seconds_per_frame"] for f in found],
+    }
+    picture = torch.full((len(figures) * HEIGHT + 10, WIDTH + 10, 3), PAPER)
+    places = list(range(len(found)))
+    for k, (title, values) in enumerate(figures.items()):
+        margin = 0.1 * (max(values) - min(values)) or 0.1
+        low, high = min(values) - margin, max(values) + margin
+        plot = Plot(
+            picture, (10, 10 + k * HEIGHT, WIDTH - 10, HEIGHT - 10), (0, max(places[-1], 1)), (low, high), title
+        )
+        plot.ticks([], [min(values), max(values)], ".4g")
+        plot.label_columns(places, [name.removeprefix("s = ") for name in report["methods"]])
+        plot.curve(places, values, COLOURS[k], 2)
+        plot.dots(places, values, COLOURS[k], 3)
+    return picture
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("system", choices=SYSTEMS)
+    parser.add_argument("--s", help="sensitivities with commas between, default the 16 of the paper")
+    parser.add_argument("--clips", help="folder of clips, default the validation set")
+    parser.add_argument("--limit", type=int, help="clips of each split, default all")
+    parser.add_argument("--out", type=Path, required=True, help="folder for the curve and all figures")
+    parser.add_argument("--threads", type=int, default=2)
+    arguments = parser.parse_args()
+    torch.set_num_threads(arguments.threads)
+    cv2().setNumThreads(arguments.threads)
+    try:
+        wanted = sorted(float(s) for s in arguments.s.split(",")) if arguments.s else sorted(set(POINTS))
+        if wanted[0] < 0 or math.isnan(sum(wanted)):
+            raise ValueError("s is 0, more, or inf")
+        folders = clip_folders(arguments.clips or validation_set(None), None, arguments.limit)
+        report, _ = evaluate(folders, points(arguments.system, wanted))
+    except (ValueError, OSError) as error:
+        parser.error(str(error))
+    print("\n" + tables(report))
+    write_report(arguments.out / f"{arguments.system}.json", report)
+    with atomic_path(arguments.out / f"{arguments.system}.png") as temporary:
+        cv2().imwrite(str(temporary), (curves(report).flip(-1) * 255).round().byte().numpy())
+
+
+if __name__ == "__main__":
+    main()
