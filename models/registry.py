@@ -26,9 +26,9 @@ def _f2hdr(**parameters) -> nn.Module:
 
 
 def _base_flow(**parameters) -> nn.Module:
-    from .flow.network import FlowConfig, FlowNetwork
+    from .flow.search import MotionSearch, MotionSearchConfig
 
-    return FlowNetwork(FlowConfig(**parameters))
+    return MotionSearch(MotionSearchConfig(**parameters))
 
 
 def _fgma(**parameters) -> nn.Module:

@@ -17,7 +17,8 @@ from .wires import CATEGORY, HDR, NORMALIZED, Candidates, Exposures, Flow
 
 DIS = tuple(f"DIS {preset}" for preset in PRESETS)
 MATCHED, CAPTURED = DARKS = ("match to the longest exposure", "as captured")
-ADAPTED, CORRECTED = "DIS fine + F2HDR adapter", "DIS fine + network"
+ADAPTED, SEARCHED = "DIS fine + F2HDR adapter", "DIS fine + network"
+BOTH = f"{SEARCHED} + F2HDR adapter"
 
 
 class GlobalAlignment(io.ComfyNode):
@@ -121,14 +122,14 @@ class OpticalFlow(io.ComfyNode):
                 Exposures.Input("exposures", tooltip=NORMALIZED),
                 io.Combo.Input(
                     "method",
-                    options=[*DIS, ADAPTED, CORRECTED],
+                    options=[*DIS, ADAPTED, SEARCHED, BOTH],
                     default=DIS[-1],
                     tooltip="OpenCV's dense inverse search needs no weights. fine is the most accurate; medium, fast "
                     "and ultrafast save time on large or long clips, the last the most. The adapter is a network that "
-                    "fits the flow to what F2HDR's fusion needs; the other network corrects flow and confidence for any "
-                    "stage, and takes three to four times as long as DIS.",
+                    "fits the flow to what F2HDR's fusion needs. The other network looks for what is small and fast before "
+                    "DIS, for any stage, and takes about twice as long.",
                 ),
-                weights_input("F2HDR for the adapter, of a base flow for the network"),
+                weights_input("F2HDR for the adapter, of a base flow for the network alone"),
             ],
             outputs=[
                 Flow.Output(
@@ -145,10 +146,14 @@ class OpticalFlow(io.ComfyNode):
         clip = normalize(exposures)
         if method in DIS:
             return io.NodeOutput(estimate_flow(clip, PRESETS[DIS.index(method)], progress_bar()))
-        if method == CORRECTED:
-            with chosen_network(BASE_FLOW, weights, working_size(clip.size), 3) as network:
-                return io.NodeOutput(estimate_flow(clip, progress=progress_bar(), network=network))
-        flow = estimate_flow(clip, progress=progress_bar())
+        if method == ADAPTED:
+            flow = estimate_flow(clip, progress=progress_bar())
+        else:
+            own = weights if method == SEARCHED else PACKAGED
+            with chosen_network(BASE_FLOW, own, working_size(clip.size), 3) as network:
+                flow = estimate_flow(clip, progress=progress_bar(), network=network)
+            if method == SEARCHED:
+                return io.NodeOutput(flow)
         with f2hdr_network(len(clip.offsets), clip.size, weights) as network:
             return io.NodeOutput(adapt_flow(clip, flow, network, progress_bar()))
 

@@ -32,6 +32,7 @@ from workflow_notes import (
 
 ROOT = comfy_client.ROOT
 LINEAR, PICTURES, INPUT = "#3f789e", "#88a", "#b58b2a"  # colours of the groups: what they are about
+SEARCHED = "DIS fine + network"
 
 
 def node(key, kind, x, y, width, height, title=None, **widgets):
@@ -124,7 +125,7 @@ def f2hdr(pattern: str, path: str, intro: str) -> dict:
     linear = LINEAR_NOTE.format("Motion-Guided Refinement")
     method = {
         "nodes": [
-            node("flow", ".Flow", 1320, 220, 340, 110, method="DIS fine + F2HDR adapter"),
+            node("flow", ".Flow", 1320, 220, 340, 110, method=f"{SEARCHED} + F2HDR adapter"),
             node("warp", ".WarpNeighbours", 1320, 420, 340, 80, "Warp Neighbours (for the report only)"),
             note("linear", 1320, 640, 340, 460, "Where values are linear", linear),
             node("coarse", ".CoarseFusion", 1720, 60, 340, 110),
@@ -159,7 +160,7 @@ def flagship(pattern: str, path: str, intro: str) -> dict:
 
 def flagship_nodes() -> list[dict]:
     return [
-        node("flow", ".Flow", 1320, 220, 340, 110, method="DIS fine + network"),
+        node("flow", ".Flow", 1320, 220, 340, 110, method=SEARCHED),
         node("fgma", ".FGMAAlignment", 1320, 420, 340, 680),
         node("coarse", ".CoarseFusion", 1720, 60, 340, 110),
         node("mask", ".PhysicalMotionMask", 1720, 270, 340, 460),
@@ -184,7 +185,7 @@ def lrhdr(pattern: str, path: str, intro: str) -> dict:
     exposures = ("interpolate", "plain", "warp", "accr", "fuse")
     method = {
         "nodes": [
-            node("flow", ".Flow", 1320, 220, 340, 110, method="DIS fine"),
+            node("flow", ".Flow", 1320, 220, 340, 110, method=SEARCHED),
             node("interpolate", ".InterpolateExposure", 1320, 420, 340, 110),
             node("plain", ".UnalignedNeighbours", 1320, 620, 340, 60),
             node("warp", ".WarpNeighbours", 1320, 770, 340, 80, "Warp Neighbours (for the report only)"),
@@ -212,7 +213,7 @@ def system(nodes: list[dict], links: list[str], hdr: str, last: str, intro: str,
     """Load -> normalize -> flow -> the nodes of a published system -> save. last: of these. flow: what it is called."""
     method = {
         "nodes": [
-            node("flow", ".Flow", 1320, 220, 340, 110, flow, method="DIS fine"),
+            node("flow", ".Flow", 1320, 220, 340, 110, flow, method="DIS fine" if flow else SEARCHED),
             node("warp", ".WarpNeighbours", 1320, 420, 340, 80, "Warp Neighbours (for the report only)"),
             note("linear", 1320, 640, 340, 460, "Where values are linear", LINEAR_NOTE.format(last)),
             *nodes,
@@ -263,7 +264,7 @@ def mix_methods(pattern: str, path: str, intro: str) -> dict:
     method = {
         "nodes": [
             node("flow", ".Flow", 1320, 220, 340, 110, "Flow (classical)", method="DIS fine"),
-            node("adapted", ".Flow", 1320, 400, 340, 110, "Flow (adapted)", method="DIS fine + F2HDR adapter"),
+            node("adapted", ".Flow", 1320, 400, 340, 110, "Flow (adapted)", method=f"{SEARCHED} + F2HDR adapter"),
             note("linear", 1320, 640, 340, 460, "Where values are linear", LINEAR_NOTE.format("Sparse Fusion")),
             node("warp", ".WarpNeighbours", 1720, 60, 340, 80),
             node("fgma", ".FGMAAlignment", 1720, 230, 340, 660),

@@ -25,7 +25,10 @@ case $recipe in
     run base_flow --shards "$shards"
     run base_flow --shards "$shards" --period
     ;;
-  *) run base_flow --shards "$shards" ;;
+  *)
+    run base_flow --shards "$shards"
+    case $recipe in f2hdr | fgma | interpolate | accr | sparse_fusion) run base_flow --shards "$shards" --search ;; esac
+    ;;
 esac
 [ -f "$work/$recipe/checkpoint.pt" ] && resume=--resume || resume=
 run train "$recipe" --shards "$shards" --out "$work/$recipe" --minutes "$minutes" --licence CC0 --install $resume

@@ -15,7 +15,7 @@ from ..hdr.masks import exposure_ranks
 from ..hdr.sequence import ExposureSequence, FlowField
 from ..models.deephdrvideo.refine import blended, well_exposed_shares
 from .f2hdr import Neighbourhood
-from .flow import estimate_flow
+from .flow import base_flow
 from .networks import DEEPHDRVIDEO, device_of, load_network, running
 from .run import Progress, quiet, windows
 from .tiles import tiles
@@ -81,7 +81,7 @@ def deformable_refinement(
 
 
 def deephdrvideo(sequence: ExposureSequence, device="cpu", progress: Progress = quiet) -> torch.Tensor:
-    """Both stages with packaged weights, from DIS flow: radiance (T,H,W,3) of a normalized clip."""
+    """The base flow and both stages with packaged weights: radiance (T,H,W,3) of a normalized clip."""
     network = load_network(DEEPHDRVIDEO).to(device)
-    coarse = coarse_reconstruction(sequence, estimate_flow(sequence, progress=progress), network, progress)
+    coarse = coarse_reconstruction(sequence, base_flow(sequence, device, progress), network, progress)
     return deformable_refinement(sequence, coarse, network, progress)

@@ -15,7 +15,7 @@ from ..hdr.frames import allocate
 from ..hdr.sequence import ExposureSequence, FlowField
 from ..models.f2hdr.adapter import GRID, LIMIT
 from ..models.f2hdr.refinement import SCALE
-from .flow import estimate_flow
+from .flow import base_flow
 from .networks import device_of, load_f2hdr, running
 from .run import Progress, quiet, windows
 from .tiles import tiles
@@ -163,9 +163,9 @@ def _refine_frame(network: nn.Module, frames, exposures, flows, masks, coarse, o
 
 
 def f2hdr(sequence: ExposureSequence, device="cpu", progress: Progress = quiet) -> torch.Tensor:
-    """The four steps with packaged weights, from DIS flow: radiance (T,H,W,3) of a normalized clip."""
+    """The base flow and the four steps with packaged weights: radiance (T,H,W,3) of a normalized clip."""
     network = load_f2hdr().to(device)
-    flow = adapt_flow(sequence, estimate_flow(sequence, progress=progress), network, progress)
+    flow = adapt_flow(sequence, base_flow(sequence, device, progress), network, progress)
     return fuse_and_refine(sequence, flow, network, progress)
 
 

@@ -7,8 +7,8 @@ from ..hdr.sequence import ExposureSequence
 from .combine import combine
 from .f2hdr import fuse_and_refine
 from .fgma import fgma_alignment
-from .flow import estimate_flow
-from .networks import BASE_FLOW, FGMA, SEQUENCE_REFINEMENT, SPARSE_FUSION, load_f2hdr, load_network
+from .flow import base_flow
+from .networks import FGMA, SEQUENCE_REFINEMENT, SPARSE_FUSION, load_f2hdr, load_network
 from .run import Progress, quiet
 from .sequence_refinement import sequence_refinement
 from .sparse_fusion import sparse_fusion
@@ -20,7 +20,7 @@ def flagship(sequence: ExposureSequence, device="cpu", progress: Progress = quie
     The aligned neighbours vote as they are, too: they have exposures and validity, by which the vote tells noise, clipping
     and wrong alignment before it has learned anything.
     """
-    flow = estimate_flow(sequence, progress=progress, network=load_network(BASE_FLOW).to(device))
+    flow = base_flow(sequence, device, progress)
     fusion = load_f2hdr().to(device)
     aligned = fgma_alignment(sequence, flow, load_network(FGMA).to(device), progress=progress).candidates
     fused = fuse_and_refine(sequence, flow, fusion, progress)

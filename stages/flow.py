@@ -1,10 +1,16 @@
 """Flow between frames of different exposure: OpenCV DIS on exposure-matched luma, both ways, with a confidence; a
-network can correct both.
+network can look for large motion first.
 
 Where the pair shows nothing to match, because the longer exposure clips or the shorter one is buried in noise, the motion
 is taken over from a *bridge*: the flow between the two frames of the neighbour's own exposure that enclose the reference,
 which see those areas alike (the idea of Kang et al. 2003 and Kalantari et al. 2013), scaled to the reference's time.
+
+Where something small is fast, DIS loses it between its coarse pictures. There a network's *leap* helps: motion on a coarse
+grid, found by comparing every place with all places within reach (`models.flow.search`); DIS finds what is left of the
+motion from there.
 """
+
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -18,13 +24,19 @@ from ..hdr.frames import allocate
 from ..hdr.masks import forward_backward_consistency
 from ..hdr.sequence import ExposureSequence, FlowField
 from ..hdr.warp import warp
-from .networks import device_of, running
+from ..models.flow.search import CELL, likeliest
+from .networks import BASE_FLOW, device_of, load_network, running
 from .run import Progress, quiet, windows
 
 PRESETS = ("ultrafast", "fast", "medium", "fine")  # the last is ours, the others OpenCV's
 SWITCH = 0.01  # difference of mean code values over which the choice between direct flow and bridge turns
 ADVANTAGE = 0.005  # by which a bridge must be better: it guesses at the motion in between, and is coarser in texture
+LEAP = 6.0  # pixels by which a leap must differ somewhere to be looked into
+LEAP_ADVANTAGE = 0.01  # mean code values by which it must explain the frames better; which it does or does not
+SPREAD = 16  # pixels by which leaps reach beyond the cells that they were found in
 LEAST_CONFIDENCE = 0.05  # in what fails the round trip: noise makes it fail too, and a merge can still reject the rest
+Flows = Sequence[torch.Tensor]  # to two neighbours
+Pair = tuple[tuple[torch.Tensor, torch.Tensor], ...]  # flow and confidence to each of them
 LONG_SIDE = 1280  # flow is estimated on frames no longer than this and stored at half of that
 
 
@@ -40,6 +52,11 @@ def dis(preset: str):
     return found
 
 
+def as_flow(field: np.ndarray) -> torch.Tensor:
+    """OpenCV's (h,w,2) as (1,2,h,w)."""
+    return torch.from_numpy(np.ascontiguousarray(field.transpose(2, 0, 1)))[None]
+
+
 def working_size(size: tuple[int, int]) -> tuple[int, int]:
     """What frames of `size` (height, width) are reduced to before flow is estimated."""
     scale = min(1.0, LONG_SIDE / max(size))
@@ -52,7 +69,7 @@ class PairFlow:
     def __init__(self, sequence: ExposureSequence, preset: str):
         self.sequence = sequence
         self.size = working_size(sequence.size)
-        self.dis = dis(preset)
+        self.dis, self.quick = dis(preset), dis("medium")
         self.frames: dict[int, torch.Tensor] = {}
         self.flows: dict[tuple[int, int], torch.Tensor] = {}
 
@@ -77,8 +94,7 @@ class PairFlow:
     def flow(self, a: int, b: int) -> torch.Tensor:
         """Backward flow (1,2,h,w) from frame a to frame b, in pixels of the working size."""
         if (a, b) not in self.flows:
-            flow = self.dis.calc(*self.matched_pair(a, b), None)
-            self.flows[a, b] = torch.from_numpy(np.ascontiguousarray(flow.transpose(2, 0, 1)))[None]
+            self.flows[a, b] = as_flow(self.dis.calc(*self.matched_pair(a, b), None))
         return self.flows[a, b]
 
     def forget(self, before: int) -> None:
@@ -124,11 +140,57 @@ def _mismatch(pairs: PairFlow, t: int, n: int, other: int, to_n: torch.Tensor, t
     return box_mean(cost, 9)
 
 
-def flow_pair(pairs: PairFlow, t: int, n: int, other: int) -> tuple[tuple[torch.Tensor, torch.Tensor], ...]:
+def _landed(pairs: PairFlow, t: int, n: int, leap: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Flow t -> n by a leap (1,2,h,w) and DIS from there, and its confidence by a quick flow back."""
+    reference, neighbour = pairs.matched_pair(t, n)
+    fetched = warp(torch.from_numpy(neighbour)[None, None].float(), leap)[0, 0].round().to(torch.uint8).numpy()
+    forth, back = as_flow(pairs.dis.calc(reference, fetched, None)), as_flow(pairs.quick.calc(fetched, reference, None))
+    return forth + warp(leap, forth, mode="nearest"), forward_backward_consistency(forth, back)
+
+
+def _leapt(pairs: PairFlow, t: int, others: tuple[int, int], found: Pair, leaps: Flows) -> Pair:
+    """`found`, and where leaps explain the frames better, what DIS makes of them."""
+    landed = [_landed(pairs, t, k, leap) for k, leap in zip(others, leaps, strict=True)]
+    costs = [_mismatch(pairs, t, *others, x[0][0], x[1][0]) for x in (found, landed)]
+    better = costs[0] - costs[1] > LEAP_ADVANTAGE
+    return tuple(
+        tuple(torch.where(better, b, a) for a, b in zip(f, g, strict=True)) for f, g in zip(found, landed, strict=True)
+    )
+
+
+def _spread(flow: torch.Tensor, start: torch.Tensor) -> torch.Tensor:
+    """Of `flow` (1,2,h,w), around each pixel, what is farthest from `start`; looked at on every fourth pixel."""
+    coarse = flow[..., ::4, ::4]
+    farther = (coarse - start[..., ::4, ::4]).norm(dim=1, keepdim=True)
+    _, place = F.max_pool2d(farther, SPREAD // 2 + 1, 1, SPREAD // 4, return_indices=True)
+    spread = coarse.flatten(2).gather(2, place.flatten(2).expand(-1, 2, -1)).view_as(coarse)
+    return F.interpolate(spread, scale_factor=4, mode="nearest")[..., : flow.shape[-2], : flow.shape[-1]]
+
+
+def flow_pair(pairs: PairFlow, t: int, n: int, other: int, leaps: Flows | None = None) -> Pair:
     """Flow (1,2,h,w) and confidence (1,1,h,w) from reference t to the neighbours n and other, one period apart.
 
-    Direct flow and bridge compete where both exist: each pixel goes to the one that explains the frames better.
+    Direct flow, bridge and leaps (1,2,h,w), where they exist, compete: each pixel goes to what explains the frames better.
+    Leaps that do so spread once to what lies around them, since cells are coarser than outlines.
     """
+    found = _direct_or_bridge(pairs, t, n, other)
+    start = [flow for flow, _ in found]
+    if leaps is None or _apart(leaps, start) < LEAP:
+        return found
+    found = _leapt(pairs, t, (n, other), found, leaps)
+    flows = [flow for flow, _ in found]
+    if _apart(flows, start) < LEAP:
+        return found
+    return _leapt(pairs, t, (n, other), found, tuple(map(_spread, flows, start)))
+
+
+def _apart(flows: Flows, others: Flows) -> float:
+    """The most by which two pairs of flows differ."""
+    return max(float((a - b).abs().max()) for a, b in zip(flows, others, strict=True))
+
+
+def _direct_or_bridge(pairs: PairFlow, t: int, n: int, other: int) -> Pair:
+    """`flow_pair` without leaps."""
     direct = [_direct(pairs, t, n), _direct(pairs, t, other)]
     bridge = [_bridge(pairs, t, n, other), _bridge(pairs, t, other, n)]
     if None in bridge:
@@ -140,16 +202,32 @@ def flow_pair(pairs: PairFlow, t: int, n: int, other: int) -> tuple[tuple[torch.
     )
 
 
-def _corrected(network: nn.Module, pairs: PairFlow, t: int, others: tuple[int, ...], found):
-    """`found`, flow and confidence from reference t to each of `others`, as the network puts them right."""
-    device = device_of(network)
-    frames = torch.stack([pairs.frame(k) for k in (t, *others)]).movedim(-1, 1).to(device)
-    exposures = pairs.sequence.exposures.to(device)
-    own, theirs = exposures[[t] * len(others)], exposures[list(others)]
-    start, confidence = (torch.cat(x).to(device) for x in zip(*found, strict=True))
-    with running(device):
-        out = network(frames[:1].expand_as(frames[1:]), frames[1:], torch.stack((own, theirs), 1), start, confidence)
-    return tuple(zip(out["flow"].cpu().split(1), out["logit"].float().sigmoid().cpu().split(1), strict=True))
+class Search:
+    """Looks for large motion between the frames of `pairs`; each is encoded once for every exposure that it is held against."""
+
+    def __init__(self, network: nn.Module, pairs: PairFlow):
+        self.network, self.pairs, self.device = network, pairs, device_of(network)
+        self.features: dict[tuple[int, float], torch.Tensor] = {}
+
+    def _features(self, t: int, other: float) -> torch.Tensor:
+        if (t, other) not in self.features:
+            frame = self.pairs.frame(t).movedim(-1, 0)[None].to(self.device)
+            own = self.pairs.sequence.exposures[[t]].to(self.device)
+            self.features[t, other] = self.network.encode(frame, own, torch.full_like(own, other))
+        return self.features[t, other]
+
+    def leaps(self, t: int, others: tuple[int, int]) -> tuple[torch.Tensor, torch.Tensor]:
+        """The likeliest motion from reference t to the others, (1,2,h,w) in pixels of the working size, constant on cells."""
+        own, theirs = self.pairs.sequence.exposures[[t, others[0]]].tolist()
+        steps = tuple(k - t for k in others)
+        with running(self.device):
+            features = self._features(t, theirs), *(self._features(k, own) for k in others)
+            cells = likeliest(self.network.compare(*features, steps), steps)[0].cpu()
+        h, w = self.pairs.size
+        return tuple(F.interpolate(CELL * cells, scale_factor=CELL, mode="nearest")[..., :h, :w].split(1))
+
+    def forget(self, before: int) -> None:
+        self.features = {k: v for k, v in self.features.items() if k[0] >= before}
 
 
 def estimate_flow(
@@ -157,8 +235,8 @@ def estimate_flow(
 ) -> FlowField:
     """DIS flow from every frame to its neighbours on both sides (`sequence.offsets`) with forward-backward confidence.
 
-    `sequence` is normalized (gamma 2.2). `preset` trades time for accuracy. network: a `models.flow.network.FlowNetwork`
-    that corrects flow and confidence, on the device where it is; frames are small enough to need no tiles. Returned on a
+    `sequence` is normalized (gamma 2.2). `preset` trades time for accuracy. network: a `models.flow.search.MotionSearch`
+    that looks for large motion first, on the device where it is; frames are small enough to need no tiles. Returned on a
     grid of half the working size in half precision: DIS itself ends at half resolution, so nothing is lost.
     """
     if sequence.period < 2:
@@ -166,6 +244,7 @@ def estimate_flow(
     if preset not in PRESETS:
         raise ValueError(f"flow preset {preset!r} is unknown: choose one of {', '.join(PRESETS)}")
     pairs = PairFlow(sequence, preset)
+    search = Search(network, pairs) if network else None
     h, w = ((s + 1) // 2 for s in pairs.size)
     scale = torch.tensor([sequence.size[1] / pairs.size[1], sequence.size[0] / pairs.size[0]]).view(1, 2, 1, 1)
     flow = {o: allocate((len(sequence), 2, h, w), torch.float16) for o in sequence.offsets}
@@ -175,11 +254,17 @@ def estimate_flow(
         for offset in range(1, sequence.period):
             both = (offset, offset - sequence.period)  # after and before the reference, same exposure
             others = tuple(sequence.neighbour(t, o) for o in both)
-            found = flow_pair(pairs, t, *others)
-            if network is not None:
-                found = _corrected(network, pairs, t, others, found)
+            leaps = search.leaps(t, others) if search and t not in others else None
+            found = flow_pair(pairs, t, *others, leaps)
             for o, (full, sure) in zip(both, found, strict=True):
                 flow[o][t] = F.interpolate(full * scale, size=(h, w), mode="area")[0]
                 confidence[o][t] = F.interpolate(sure, size=(h, w), mode="area")[0].clamp(min=LEAST_CONFIDENCE)
         pairs.forget(t - 2 * sequence.period)
+        if search:
+            search.forget(t - 2 * sequence.period)
     return FlowField(sequence.size, flow, confidence)
+
+
+def base_flow(sequence: ExposureSequence, device="cpu", progress: Progress = quiet) -> FlowField:
+    """`estimate_flow` with the packaged network."""
+    return estimate_flow(sequence, progress=progress, network=load_network(BASE_FLOW).to(device))

@@ -3,11 +3,11 @@
 import torch
 from torch import nn
 
-from ..hdr.sequence import ExposureSequence
+from ..hdr.sequence import ExposureSequence, FlowField
 from ..models.lrhdr.vote import ALPHA
 from .accr import accr_mapping
 from .combine import combine
-from .flow import estimate_flow
+from .flow import base_flow
 from .interpolate import interpolate_exposure
 from .networks import ACCR, INTERPOLATE, SPARSE_FUSION, load_network
 from .run import Progress, quiet
@@ -17,23 +17,24 @@ from .sparse_fusion import sparse_fusion, unaligned
 def lrhdr(sequence: ExposureSequence, device="cpu", progress: Progress = quiet) -> torch.Tensor:
     """With packaged weights: radiance (T,H,W,3) of a normalized clip."""
     networks = (load_network(name).to(device) for name in (INTERPOLATE, ACCR, SPARSE_FUSION))
-    return lrhdr_with(sequence, *networks, progress=progress)
+    return lrhdr_with(sequence, base_flow(sequence, device, progress), *networks, progress=progress)
 
 
 def lrhdr_with(
     sequence: ExposureSequence,
+    flow: FlowField,
     interpolation: nn.Module,
     mapper: nn.Module,
     vote: nn.Module,
     alpha: float = ALPHA,
     progress: Progress = quiet,
 ) -> torch.Tensor:
-    """From DIS flow, with any networks: radiance (T,H,W,3) of a normalized clip.
+    """With any flow and networks: radiance (T,H,W,3) of a normalized clip.
 
     Who votes, with two exposures: the frame, its two neighbours as they are, the interpolated exposure, and ACCR's mapping
     of the frame and of the interpolated one.
     """
-    between = interpolate_exposure(sequence, estimate_flow(sequence, progress=progress), interpolation, progress)
+    between = interpolate_exposure(sequence, flow, interpolation, progress)
     mapped = accr_mapping(sequence, between, mapper, progress)
     given = combine([unaligned(sequence), between, mapped])
     return sparse_fusion(given, vote, alpha, sequence, progress)[0]

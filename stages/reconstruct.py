@@ -10,7 +10,7 @@ from .dealthdr import dealthdr
 from .deephdrvideo import deephdrvideo
 from .f2hdr import f2hdr
 from .flagship import flagship
-from .flow import estimate_flow
+from .flow import base_flow, estimate_flow
 from .load import image_clip, named_response
 from .location import location_of_alternating
 from .lrhdr import lrhdr
@@ -27,8 +27,8 @@ def classical(sequence: ExposureSequence, device="cpu", progress: Progress = qui
 
 
 def packaged_dealthdr(sequence: ExposureSequence, device="cpu", progress: Progress = quiet) -> torch.Tensor:
-    """DeAltHDR from DIS flow, with packaged weights: radiance (T,H,W,3) of a normalized clip."""
-    flow = estimate_flow(sequence, progress=progress)
+    """DeAltHDR and the base flow, with packaged weights: radiance (T,H,W,3) of a normalized clip."""
+    flow = base_flow(sequence, device, progress)
     return dealthdr(sequence, flow, load_network(DEALTHDR).to(device), progress=progress)
 
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import torch
-from hdrweave.training.base_flow import add_to_shard
+from hdrweave.training.base_flow import SEARCHED_SUFFIX, SUFFIX, add_to_shard
 from hdrweave.training.scenes import scene_from_radiance
 from hdrweave.training.shards import ShardFolder, write_shard
 from hdrweave.training.synthesis import CLEAN, DEGRADED, make_clip
@@ -39,9 +39,10 @@ def write_clips_of_seven(folder, count: int = 4) -> None:
 
 
 def write_base_flows(folder) -> None:
-    """The estimated flow beside every shard of a folder."""
+    """The estimated flow beside every shard of a folder, as DIS has it and with the network."""
     for path in ShardFolder(folder).paths:
-        assert add_to_shard(str(path)) == len(ShardFolder(path))
+        for suffix in (SUFFIX, SEARCHED_SUFFIX):
+            assert add_to_shard(str(path), suffix) == len(ShardFolder(path))
 
 
 @contextmanager

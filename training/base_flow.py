@@ -1,34 +1,50 @@
 """Flow as inference will see it, beside the exact one: `python -m hdrweave.training.base_flow --shards DIR`.
 
 Networks that start from an estimated flow must be trained with its errors. DIS takes longer than a training step, so it is
-computed once for every reference of every clip whose neighbours lie in the clip, and kept beside the shard. With --period
-it is the flow to the frames of the same exposure one period away, in a file of its own, for networks that see those too.
+computed once for every reference of every clip whose neighbours lie in the clip, and kept beside the shard. In files of
+their own: with --search the same flow with the packaged base flow network; with --period the flow to the frames of the same
+exposure one period away, for networks that see those too.
 """
 
 import argparse
+from functools import cache
 
 import torch
+from torch import nn
 
 from ..hdr.response import response_named
 from ..hdr.sequence import ExposureSequence
 from ..stages.any_flow import AnyFlow
 from ..stages.flow import estimate_flow
+from ..stages.networks import BASE_FLOW, load_network
 from .shards import ShardFolder
 from .sidecars import add_sidecar, for_each_shard
 from .synthesis import RESPONSE, SyntheticClip
 
 SUFFIX = ".baseflow"
 PERIOD_SUFFIX = ".periodflow"
+SEARCHED_SUFFIX = ".searchedflow"
+OPTIONS = {SUFFIX: "", PERIOD_SUFFIX: " --period", SEARCHED_SUFFIX: " --search"}
 
 
-def base_flow(clip: SyntheticClip) -> tuple[torch.Tensor, torch.Tensor]:
+def base_flow(clip: SyntheticClip, network=None) -> tuple[torch.Tensor, torch.Tensor]:
     """Flow (R,K,2,H,W) in pixels from the R inner frames to their K neighbours in order of time, and its confidence
-    (R,K,1,H,W), both in half precision; the first of them is frame period - 1."""
+    (R,K,1,H,W), both in half precision; the first of them is frame period - 1. network: see `estimate_flow`."""
     sequence = ExposureSequence(clip.ldr, clip.exposures, response_named(RESPONSE), clip.period)
-    field = estimate_flow(sequence)
+    field = estimate_flow(sequence, network=network)
     inner = list(range(clip.period - 1, len(clip.ldr) - clip.period + 1))
     flows, confidences = zip(*(field.read(offset, inner) for offset in field.offsets), strict=True)
     return torch.stack(flows, 1).half(), torch.stack(confidences, 1).half()
+
+
+@cache
+def packaged() -> nn.Module:
+    return load_network(BASE_FLOW)
+
+
+def searched_flow(clip: SyntheticClip) -> tuple[torch.Tensor, torch.Tensor]:
+    """`base_flow` with the packaged network."""
+    return base_flow(clip, packaged())
 
 
 def period_flow(clip: SyntheticClip) -> tuple[torch.Tensor, torch.Tensor]:
@@ -52,10 +68,8 @@ class BaseFlows:
         paths = [path.with_suffix(suffix) for path in clips.paths]
         missing = [path for path in paths if not path.exists()]
         if missing:
-            option = " --period" if suffix == PERIOD_SUFFIX else ""
-            raise OSError(
-                f"{missing[0]} does not exist: run `python -m hdrweave.training.base_flow --shards FOLDER{option}` first"
-            )
+            command = f"python -m hdrweave.training.base_flow --shards FOLDER{OPTIONS[suffix]}"
+            raise OSError(f"{missing[0]} does not exist: run `{command}` first")
         self.files = [safe_open(str(path), framework="pt") for path in paths]
 
     def read(
@@ -71,18 +85,20 @@ class BaseFlows:
 
 def add_to_shard(path: str, suffix: str = SUFFIX) -> int:
     """Write the flows of a shard beside it, unless they are there; the number of clips."""
-    compute = period_flow if suffix == PERIOD_SUFFIX else base_flow
+    compute = {SUFFIX: base_flow, PERIOD_SUFFIX: period_flow, SEARCHED_SUFFIX: searched_flow}[suffix]
     return add_sidecar(path, suffix, lambda clip: dict(zip(("flow", "confidence"), compute(clip), strict=True)))
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--shards", required=True, help="folder of training.synthesize")
-    parser.add_argument("--period", action="store_true", help="flow to the frames one period away")
+    which = parser.add_mutually_exclusive_group()
+    about = {PERIOD_SUFFIX: "flow to the frames one period away", SEARCHED_SUFFIX: "with the base flow network"}
+    for suffix, words in about.items():
+        which.add_argument(OPTIONS[suffix].strip(), dest="suffix", action="store_const", const=suffix, help=words)
     parser.add_argument("--workers", type=int, default=2)
     arguments = parser.parse_args()
-    suffix = PERIOD_SUFFIX if arguments.period else SUFFIX
-    for_each_shard(arguments.shards, arguments.workers, add_to_shard, suffix)
+    for_each_shard(arguments.shards, arguments.workers, add_to_shard, arguments.suffix or SUFFIX)
 
 
 if __name__ == "__main__":

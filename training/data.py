@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from ..hdr.exposure import GAMMA
-from .base_flow import PERIOD_SUFFIX, BaseFlows
+from .base_flow import PERIOD_SUFFIX, SEARCHED_SUFFIX, BaseFlows
 from .shards import ShardFolder
 from .synthesis import SyntheticClip, exact_occlusion
 
@@ -23,7 +23,8 @@ class Window:
     """What a network sees of a clip. frames: in a row, the middle one is the reference. pairs: (a, b), frames of the
     window between which exact flow is wanted, from a to b. base: the estimated flow from the reference to its neighbours,
     period - 1 on either side, is wanted too (`training.base_flow`). beside: frames on either side of the reference from
-    which it is wanted as well. far: to the frames one period away as well.
+    which it is wanted as well. far: to the frames one period away as well. searched: one clip of two gets it with the
+    base flow network, so that what learns on it can go by either.
     """
 
     frames: int
@@ -31,6 +32,7 @@ class Window:
     base: bool = False
     beside: int = 0
     far: bool = False
+    searched: bool = False
 
 
 def from_the_middle(period: int) -> Window:
@@ -80,7 +82,7 @@ class Batches:
     ):
         self.folder, self.windows, self.crop, self.size, self.seed = folder, windows, crop, size, seed
         self.augmentation = augmentation
-        self._clips = self._base = self._period = None
+        self._clips = self._base = self._period = self._searched = None
         self.fitting = self._fitting(ShardFolder(folder))
         if not any(map(len, self.fitting.values())):
             raise ValueError(
@@ -104,8 +106,10 @@ class Batches:
     def __getitem__(self, number: int) -> dict[str, torch.Tensor]:
         if self._clips is None:
             clips = ShardFolder(self.folder)
-            self._base = BaseFlows(clips) if any(w.base for w in self.windows.values()) else None
-            self._period = BaseFlows(clips, PERIOD_SUFFIX) if any(w.far for w in self.windows.values()) else None
+            wanted = self.windows.values()
+            self._base = BaseFlows(clips) if any(w.base for w in wanted) else None
+            self._period = BaseFlows(clips, PERIOD_SUFFIX) if any(w.far for w in wanted) else None
+            self._searched = BaseFlows(clips, SEARCHED_SUFFIX) if any(w.searched for w in wanted) else None
             self._clips = clips
         rng = np.random.default_rng([self.seed, number])
         sizes = np.array([len(indices) for indices in self.fitting.values()], np.float64)
@@ -137,7 +141,8 @@ class Batches:
         if window.base:
             middle = start + window.frames // 2
             first = middle - period + 1 - window.beside
-            read = [self._base.read(index, first + k, *view[:2]) for k in range(2 * window.beside + 1)]
+            source = self._searched if window.searched and rng.random() < 0.5 else self._base
+            read = [source.read(index, first + k, *view[:2]) for k in range(2 * window.beside + 1)]
             estimated = list(map(torch.cat, zip(*read, strict=True)))
             if window.far:
                 away = self._period.read(index, middle - period, *view[:2])
@@ -165,7 +170,8 @@ class Batches:
         return iter(loader)
 
     def __getstate__(self) -> dict:
-        return {**self.__dict__, "_clips": None, "_base": None, "_period": None}  # open files do not travel to a worker
+        # open files do not travel to a worker
+        return {**self.__dict__, "_clips": None, "_base": None, "_period": None, "_searched": None}
 
 
 def draw_view(rng, size: tuple[int, int], crop: tuple[int, int], turns: bool) -> tuple[slice, slice, int, bool]:

@@ -30,7 +30,6 @@ from ..stages.normalize import normalize
 from .clips import EvaluationClip, read_clip
 from .evaluate import clip_folders, write_report
 from .evaluate_view import aligned
-from .flow import RIGHT
 from .judge import inner_frames, means
 
 REGIONS = {
@@ -40,6 +39,7 @@ REGIONS = {
     "occluded": "covered in the neighbour, or outside of it",
 }
 TEXTURE = 0.02  # standard deviation of mu-law luma in 7x7 pixels
+RIGHT = 0.75  # pixels: an error up to which a flow counts as right
 FEWEST = 64  # pixels of a region in a frame, below which the frame says nothing about it
 FIGURES = {"epe": 2, "epe_25": 3, "epe_50": 3, "warping_psnr": 2, "brier": 3}  # digits shown
 Estimator = Callable[[ExposureSequence], FlowField]
@@ -156,13 +156,13 @@ def table(report: dict) -> str:
 def chosen(names: str, weights: str) -> dict[str, Estimator]:
     """plain, dis, network, with commas between; weights: of the network, a file or a name in the package."""
 
-    def corrected() -> Estimator:
+    def searching() -> Estimator:
         path = Path(weights)
         found = registry.read_network(path, BASE_FLOW) if path.is_file() else registry.load(weights, (), BASE_FLOW)
         network = found.to(memory_format=torch.channels_last)
         return lambda sequence: estimate_flow(sequence, network=network)
 
-    makers = {"plain": lambda: plain_dis, "dis": lambda: estimate_flow, "network": corrected}
+    makers = {"plain": lambda: plain_dis, "dis": lambda: estimate_flow, "network": searching}
     wanted = [name.strip() for name in names.split(",")]
     unknown = [name for name in wanted if name not in makers]
     if unknown:

@@ -1,4 +1,5 @@
-"""F2HDR's recipe: both stages at once, for two and three exposures alike, from DIS flow."""
+"""F2HDR's recipe: both stages at once, for two and three exposures alike, from DIS flow with and without the base flow
+network."""
 
 from dataclasses import asdict, replace
 from functools import partial
@@ -39,7 +40,7 @@ def recipe(**parts: bool) -> Recipe:
         name="f2hdr",
         build=partial(F2HDR, config),
         loss=loss,
-        windows={period: from_the_middle(period) for period in (2, 3)},
+        windows={period: replace(from_the_middle(period), searched=True) for period in (2, 3)},
         kept=(Kept("f2hdr", "f2hdr", asdict(config)),),
     )
 

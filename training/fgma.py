@@ -29,7 +29,9 @@ def window(period: int) -> Window:
     frames = 2 * period - 1
     middle = frames // 2
     others = [k for k in range(frames) if k != middle]
-    return Window(frames, tuple((middle, k) for k in others) + tuple((k, middle) for k in others), base=True)
+    return Window(
+        frames, tuple((middle, k) for k in others) + tuple((k, middle) for k in others), base=True, searched=True
+    )
 
 
 def drawn_sensitivity() -> float:

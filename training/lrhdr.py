@@ -24,6 +24,7 @@ from ..models.lrhdr.interpolate import ExposureInterpolation, InterpolationConfi
 from ..models.lrhdr.prior import prior_votes
 from ..models.lrhdr.vote import ALPHA, SparseFusion, SparseFusionConfig
 from ..stages.adaptable import View, WithSparseFusion
+from ..stages.flow import estimate_flow
 from ..stages.lrhdr import lrhdr_with
 from ..stages.networks import load_network
 from .data import Window
@@ -100,7 +101,7 @@ def window(period: int) -> Window:
     """All frames of other exposure around the middle one, the estimated flow to each, and the exact flow from it."""
     frames = 2 * period - 1
     middle = frames // 2
-    return Window(frames, tuple((k, middle) for k in range(frames) if k != middle), base=True)
+    return Window(frames, tuple((k, middle) for k in range(frames) if k != middle), base=True, searched=True)
 
 
 def _recipe(name: str, build: Callable, config, loss: Callable) -> Recipe:
@@ -283,4 +284,6 @@ def whole(alpha: float = ALPHA, accr_share: float = 1.0, vote_share: float = VOT
 
 def run(network: MapperAndVote, sequence: ExposureSequence) -> torch.Tensor:
     """LRHDR with these networks on a normalized clip: radiance (T,H,W,3)."""
-    return lrhdr_with(sequence, load_network(INTERPOLATE), network.mapper, network.vote, network.alpha)
+    return lrhdr_with(
+        sequence, estimate_flow(sequence), load_network(INTERPOLATE), network.mapper, network.vote, network.alpha
+    )

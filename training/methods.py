@@ -58,10 +58,10 @@ METHODS = {
     "debevec": Method(baselines.debevec),
     "debevec+mtb": Method(partial(baselines.debevec, align=True)),
     "classical": Method(partial(pipeline, "classical")),
-    "deephdrvideo": Method(partial(pipeline, "deephdrvideo"), partial(packaged, DEEPHDRVIDEO)),
-    "f2hdr": Method(partial(pipeline, "f2hdr"), lambda: [load_f2hdr()]),
-    "dealthdr": Method(partial(pipeline, "dealthdr"), partial(packaged, DEALTHDR)),
-    "lrhdr": Method(partial(pipeline, "lrhdr"), partial(packaged, INTERPOLATE, ACCR, SPARSE_FUSION)),
+    "deephdrvideo": Method(partial(pipeline, "deephdrvideo"), partial(packaged, BASE_FLOW, DEEPHDRVIDEO)),
+    "f2hdr": Method(partial(pipeline, "f2hdr"), lambda: [load_f2hdr(), *packaged(BASE_FLOW)]),
+    "dealthdr": Method(partial(pipeline, "dealthdr"), partial(packaged, BASE_FLOW, DEALTHDR)),
+    "lrhdr": Method(partial(pipeline, "lrhdr"), partial(packaged, BASE_FLOW, INTERPOLATE, ACCR, SPARSE_FUSION)),
     "location": Method(
         partial(pipeline, "location"), partial(packaged, INTERPOLATE, COLLABORATIVE_FUSION, SEQUENCE_REFINEMENT)
     ),

@@ -4,6 +4,7 @@ from dataclasses import asdict
 
 import pytest
 import torch
+import untrained
 from hdrweave.hdr.masks import coarse_share
 from hdrweave.hdr.metrics import psnr_mu
 from hdrweave.hdr.tonemap import mu_law
@@ -12,7 +13,7 @@ from hdrweave.models.blocks import GAIN
 from hdrweave.models.deephdrvideo.system import DeepHDRVideo, DeepHDRVideoConfig
 from hdrweave.stages import deephdrvideo, networks, tiles
 from hdrweave.stages.deephdrvideo import coarse_reconstruction, deformable_refinement
-from hdrweave.stages.flow import estimate_flow
+from hdrweave.stages.flow import base_flow, estimate_flow
 from moving_texture import captured, radiance, sequence
 
 CYCLES = {2: (1.0, 8.0), 3: (1.0, 4.0, 16.0), 4: (1.0, 2.0, 4.0, 16.0)}
@@ -122,9 +123,10 @@ def test_the_whole_chain_with_packaged_weights(tmp_path, monkeypatch):
     monkeypatch.setitem(registry.ARCHITECTURES, "deephdrvideo", build)
     monkeypatch.setattr(registry, "PACKAGED", tmp_path)
     registry.register("deephdrvideo", net, "deephdrvideo", asdict(net.config), tmp_path, half=False, **ABOUT)
+    untrained.write(tmp_path, ("base_flow",))
     told = []
     result = deephdrvideo.deephdrvideo(clip, progress=lambda done, total: told.append(done))
-    torch.testing.assert_close(result, both(clip, estimate_flow(clip), net)[1], atol=1e-3, rtol=1e-2)
+    torch.testing.assert_close(result, both(clip, base_flow(clip), net)[1], atol=1e-3, rtol=1e-2)
     assert told == [1, 2, 3, 4] * 3 and not result.requires_grad and not result.is_inference()
 
 

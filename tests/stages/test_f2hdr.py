@@ -3,13 +3,14 @@
 import pytest
 import small_f2hdr
 import torch
+import untrained
 from hdrweave.hdr.metrics import psnr_mu
 from hdrweave.hdr.sequence import FlowField
 from hdrweave.hdr.tonemap import mu_law
 from hdrweave.models import registry
 from hdrweave.stages import f2hdr, networks, tiles
 from hdrweave.stages.f2hdr import adapt_flow, coarse_fusion, motion_mask, refine
-from hdrweave.stages.flow import estimate_flow
+from hdrweave.stages.flow import base_flow, estimate_flow
 from moving_texture import captured, radiance, sequence
 
 CYCLES = {2: (1.0, 8.0), 3: (1.0, 4.0, 16.0), 4: (1.0, 2.0, 4.0, 16.0)}
@@ -160,10 +161,11 @@ def within_bound(clip, net, monkeypatch) -> bool:
 def test_the_whole_chain_with_packaged_weights(period, tmp_path, monkeypatch):
     clip = alternating(period, 4, (32, 48))
     small_f2hdr.register(networks.F2HDR, small_f2hdr.network(), tmp_path)
+    untrained.write(tmp_path, ("base_flow",))
     monkeypatch.setattr(registry, "PACKAGED", tmp_path)
     told = []
     result = f2hdr.f2hdr(clip, progress=lambda done, total: told.append(done))
-    assert torch.equal(result, steps(clip, estimate_flow(clip), networks.load_f2hdr())[3])
+    assert torch.equal(result, steps(clip, base_flow(clip), networks.load_f2hdr())[3])
     assert told == [1, 2, 3, 4] * 5 and not result.requires_grad and not result.is_inference()
 
 

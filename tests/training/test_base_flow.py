@@ -1,8 +1,12 @@
 """Estimated flow beside the shards: it belongs to its clip, its frames and its cut."""
 
+import sys
+from dataclasses import replace
+
 import pytest
 import torch
-from hdrweave.training.base_flow import BaseFlows, add_to_shard, base_flow
+from hdrweave.training import base_flow as base_flow_module
+from hdrweave.training.base_flow import SEARCHED_SUFFIX, BaseFlows, add_to_shard, base_flow, searched_flow
 from hdrweave.training.data import Augmentation, Batches, Window, turned_clip, turned_flow
 from hdrweave.training.shards import ShardFolder
 from small_shards import write_small_shards
@@ -29,6 +33,34 @@ def test_written_flows_are_kept(shards):
     path = ShardFolder(shards).paths[0]
     written = path.with_suffix(".baseflow").stat().st_mtime_ns
     assert add_to_shard(str(path)) == 4 and path.with_suffix(".baseflow").stat().st_mtime_ns == written
+
+
+def test_half_of_the_clips_get_the_flow_with_the_network(shards):
+    clips = ShardFolder(shards)
+    expected = searched_flow(clips[0])
+    for got, made in zip(BaseFlows(clips, SEARCHED_SUFFIX).read(0, 0), expected, strict=True):
+        assert torch.equal(got, made[0].float())
+    plain = Augmentation(gain=1.0, turns=False, colours=False, dark=0)
+    either = {period: replace(window, searched=True) for period, window in WINDOWS.items()}
+    batches = [Batches(shards, windows, (64, 72), 1, augmentation=plain) for windows in (WINDOWS, either)]
+    same = []
+    for number in range(24):
+        one, other = (b[number] for b in batches)
+        assert torch.equal(one["ldr"], other["ldr"])
+        same.append(torch.equal(one["confidence"], other["confidence"]))
+    assert 4 < sum(same) < 20
+
+
+@pytest.mark.parametrize(
+    "words, suffix",
+    [((), ".baseflow"), (("--period",), ".periodflow"), (("--search",), ".searchedflow")],
+)
+def test_the_command_writes_the_flow_that_is_asked_for(tmp_path, monkeypatch, words, suffix):
+    asked = []
+    monkeypatch.setattr(base_flow_module, "for_each_shard", lambda *given: asked.append(given))
+    monkeypatch.setattr(sys, "argv", ["base_flow", "--shards", str(tmp_path), *words])
+    base_flow_module.main()
+    assert asked == [(str(tmp_path), 2, add_to_shard, suffix)]
 
 
 @pytest.mark.parametrize("quarters", range(4))

@@ -9,7 +9,7 @@ import torch
 from hdrweave.hdr.metrics import psnr_mu
 from hdrweave.hdr.sequence import FlowField
 from hdrweave.models import registry
-from hdrweave.models.flow.network import FlowConfig, FlowNetwork
+from hdrweave.models.flow.search import MotionSearch, MotionSearchConfig
 from hdrweave.stages.flow import estimate_flow
 from hdrweave.training import evaluate_flow
 from hdrweave.training.clips import EvaluationClip, write_clip
@@ -18,7 +18,7 @@ from hdrweave.training.synthesis import SyntheticClip
 from moving_texture import captured, radiance
 
 SIZE = (48, 64)
-SMALL = FlowConfig(features=(8, 8, 8, 8), widths=(8, 8, 8, 8), carried=8)
+SMALL = MotionSearchConfig(radius=3, features=(8, 8, 8))
 
 
 def pan(pattern=(1.0, 4.0), frames: int = 5, speed: float = 2.0) -> SyntheticClip:
@@ -121,7 +121,7 @@ def command(monkeypatch, *words) -> None:
 def test_command_writes_figures(folder, tmp_path, monkeypatch, capsys):
     torch.manual_seed(0)
     about = dict(data="none", licence="CC0", command="none", figures={})
-    registry.register("small", FlowNetwork(SMALL), "base_flow", asdict(SMALL), tmp_path, **about)
+    registry.register("small", MotionSearch(SMALL), "base_flow", asdict(SMALL), tmp_path, **about)
     out = tmp_path / "new" / "flow.json"
     command(monkeypatch, "--clips", folder, "--weights", tmp_path / "small.safetensors", "--json", out)
     printed = capsys.readouterr().out
