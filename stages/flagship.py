@@ -1,14 +1,16 @@
-"""The flagship: neighbours by the pack's own flow and DeAltHDR's alignment, and F2HDR's own result, are put to LRHDR's vote, and
-LoCAtion refines what it decides. LRHDR's ACCR mapping has no part: as trained so far, its candidates cost the vote 0.3 dB."""
+"""The flagship: neighbours by the pack's own flow and DeAltHDR's alignment, and what F2HDR and DeAltHDR make of them, are put to
+LRHDR's vote, and LoCAtion refines what it decides. LRHDR's ACCR mapping has no part: as trained so far, its candidates
+cost the vote 0.3 dB."""
 
 import torch
 
 from ..hdr.sequence import ExposureSequence
 from .combine import combine
+from .dealthdr import dealthdr
 from .f2hdr import fuse_and_refine
 from .fgma import fgma_alignment
 from .flow import base_flow
-from .networks import FGMA, SEQUENCE_REFINEMENT, SPARSE_FUSION, load_f2hdr, load_network
+from .networks import DEALTHDR, FGMA, SEQUENCE_REFINEMENT, SPARSE_FUSION, load_f2hdr, load_network
 from .run import Progress, quiet
 from .sequence_refinement import sequence_refinement
 from .sparse_fusion import sparse_fusion
@@ -24,6 +26,7 @@ def flagship(sequence: ExposureSequence, device="cpu", progress: Progress = quie
     fusion = load_f2hdr().to(device)
     aligned = fgma_alignment(sequence, flow, load_network(FGMA).to(device), progress=progress).candidates
     fused = fuse_and_refine(sequence, flow, fusion, progress)
-    candidates, voter = combine([aligned, fused], ["F2HDR"]), load_network(SPARSE_FUSION).to(device)
-    hdr, _ = sparse_fusion(candidates, voter, sequence=sequence, progress=progress)
+    whole = dealthdr(sequence, flow, load_network(DEALTHDR).to(device), progress=progress)
+    candidates = combine([aligned, fused, whole], ["F2HDR", "DeAltHDR"])
+    hdr, _ = sparse_fusion(candidates, load_network(SPARSE_FUSION).to(device), sequence=sequence, progress=progress)
     return sequence_refinement(hdr, load_network(SEQUENCE_REFINEMENT).to(device), progress=progress)

@@ -103,7 +103,7 @@ class PairFlow:
         self.flows = {k: v for k, v in self.flows.items() if min(k) >= before}
 
 
-def _direct(pairs: PairFlow, a: int, b: int) -> tuple[torch.Tensor, torch.Tensor]:
+def direct(pairs: PairFlow, a: int, b: int) -> tuple[torch.Tensor, torch.Tensor]:
     """Flow a -> b and its forward-backward confidence."""
     if a == b:
         return torch.zeros(1, 2, *pairs.size), torch.ones(1, 1, *pairs.size)
@@ -118,7 +118,7 @@ def _bridge(pairs: PairFlow, t: int, n: int, other: int) -> tuple[torch.Tensor, 
     if (n - t) * (other - t) >= 0 or pairs.sequence.exposures[n] != pairs.sequence.exposures[other]:
         return None
     share = (t - n) / (other - n)
-    flow, confidence = _direct(pairs, n, other)
+    flow, confidence = direct(pairs, n, other)
     to_n = -share * flow
     for _ in range(3):
         to_n = -share * warp(flow, to_n)
@@ -191,14 +191,14 @@ def _apart(flows: Flows, others: Flows) -> float:
 
 def _direct_or_bridge(pairs: PairFlow, t: int, n: int, other: int) -> Pair:
     """`flow_pair` without leaps."""
-    direct = [_direct(pairs, t, n), _direct(pairs, t, other)]
+    straight = [direct(pairs, t, n), direct(pairs, t, other)]
     bridge = [_bridge(pairs, t, n, other), _bridge(pairs, t, other, n)]
     if None in bridge:
-        return tuple(direct)
-    costs = [_mismatch(pairs, t, n, other, x[0][0], x[1][0]) for x in (direct, bridge)]
+        return tuple(straight)
+    costs = [_mismatch(pairs, t, n, other, x[0][0], x[1][0]) for x in (straight, bridge)]
     share = torch.sigmoid((costs[0] - costs[1] - ADVANTAGE) / SWITCH)
     return tuple(
-        tuple(torch.lerp(a, b, share) for a, b in zip(d, e, strict=True)) for d, e in zip(direct, bridge, strict=True)
+        tuple(torch.lerp(a, b, share) for a, b in zip(d, e, strict=True)) for d, e in zip(straight, bridge, strict=True)
     )
 
 

@@ -20,7 +20,7 @@ DEALTHDR, DEEPHDRVIDEO, COLLABORATIVE_FUSION = "dealthdr", "deephdrvideo", "coll
 # Of work memory, for each picture that a network sees at once, in float32: measured at 640x360. Most of F2HDR's is its
 # fusion's, of DeepHDRVideo's that of its blending weights, of DeAltHDR's its merge's; the others take 60 to 205.
 BYTES_PER_PIXEL = {
-    BASE_FLOW: 750,
+    BASE_FLOW: 100,
     F2HDR: 400,
     FGMA: 200,
     INTERPOLATE: 200,
