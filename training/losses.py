@@ -90,11 +90,6 @@ def flow_weight(exact: torch.Tensor, occluded: torch.Tensor, hidden: float = 0.2
     return torch.where(occluded, hidden + (outside - hidden) * (1 - inside(exact)), 1.0)
 
 
-def end_point_error(flow: torch.Tensor, exact: torch.Tensor) -> torch.Tensor:
-    """Distance in pixels, (B,1,H,W); not differentiable where it is 0."""
-    return (flow.float() - exact).norm(dim=1, keepdim=True)
-
-
 def flow_loss(
     flows: Sequence[torch.Tensor] | torch.Tensor,
     exact: torch.Tensor,
