@@ -127,7 +127,7 @@ class OpticalFlow(io.ComfyNode):
                     tooltip="OpenCV's dense inverse search needs no weights. fine is the most accurate; medium, fast "
                     "and ultrafast save time on large or long clips, the last the most. The adapter is a network that "
                     "fits the flow to what F2HDR's fusion needs. The other network looks for what is small and fast before "
-                    "DIS, for any stage, and takes about twice as long.",
+                    "DIS, for any stage, and takes three times as long or more.",
                 ),
                 weights_input("F2HDR for the adapter, of a base flow for the network alone"),
             ],

@@ -21,14 +21,9 @@ shards=$work/clips_of_$frames
 run synthesize --scenes "$scenes" --out "$shards" --count "$clips" --seed 1000000 --size 256x192 --frames "$frames"
 case $recipe in
   sequence_refinement) for method in classical f2hdr; do run first_pass --shards "$shards" --method "$method"; done ;;
-  dealthdr)
-    run base_flow --shards "$shards"
-    run base_flow --shards "$shards" --period
-    ;;
-  *)
-    run base_flow --shards "$shards"
-    case $recipe in f2hdr | fgma | interpolate | accr | sparse_fusion) run base_flow --shards "$shards" --search ;; esac
-    ;;
+  base_flow | collaborative_fusion) run base_flow --shards "$shards" ;;
+  *) run base_flow --shards "$shards" --search ;;
 esac
+[ "$recipe" = dealthdr ] && run base_flow --shards "$shards" --period
 [ -f "$work/$recipe/checkpoint.pt" ] && resume=--resume || resume=
 run train "$recipe" --shards "$shards" --out "$work/$recipe" --minutes "$minutes" --licence CC0 --install $resume

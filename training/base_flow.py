@@ -1,9 +1,9 @@
-"""Flow as inference will see it, beside the exact one: `python -m hdrweave.training.base_flow --shards DIR`.
+"""Flow as inference will see it, beside the exact one: `python -m hdrweave.training.base_flow --shards DIR --search`.
 
 Networks that start from an estimated flow must be trained with its errors. DIS takes longer than a training step, so it is
-computed once for every reference of every clip whose neighbours lie in the clip, and kept beside the shard. In files of
-their own: with --search the same flow with the packaged base flow network; with --period the flow to the frames of the same
-exposure one period away, for networks that see those too.
+computed once for every reference of every clip whose neighbours lie in the clip, and kept beside the shard: with --search
+by DIS and the packaged base flow network, without it by DIS alone, from which that network learns what DIS misses; with
+--period to the frames of the same exposure one period away, for networks that see those too.
 """
 
 import argparse

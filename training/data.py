@@ -12,6 +12,7 @@ import torch
 
 from ..hdr.exposure import GAMMA
 from .base_flow import PERIOD_SUFFIX, SEARCHED_SUFFIX, BaseFlows
+from .sensor import compressed
 from .shards import ShardFolder
 from .synthesis import SyntheticClip, exact_occlusion
 
@@ -21,25 +22,24 @@ COLOURS = list(permutations(range(3)))
 @dataclass(frozen=True)
 class Window:
     """What a network sees of a clip. frames: in a row, the middle one is the reference. pairs: (a, b), frames of the
-    window between which exact flow is wanted, from a to b. base: the estimated flow from the reference to its neighbours,
-    period - 1 on either side, is wanted too (`training.base_flow`). beside: frames on either side of the reference from
-    which it is wanted as well. far: to the frames one period away as well. searched: one clip of two gets it with the
-    base flow network, so that what learns on it can go by either.
+    window between which exact flow is wanted, from a to b. base: suffix of the files beside the shards from which the
+    estimated flow from the reference to its neighbours, period - 1 on either side, is wanted too (`training.base_flow`).
+    beside: frames on either side of the reference from which it is wanted as well. far: to the frames one period away as
+    well.
     """
 
     frames: int
     pairs: tuple[tuple[int, int], ...] = ()
-    base: bool = False
+    base: str | None = None
     beside: int = 0
     far: bool = False
-    searched: bool = False
 
 
-def from_the_middle(period: int) -> Window:
-    """All frames of other exposure around the middle one, exact flow to each, and the estimated one."""
+def from_the_middle(period: int, base: str = SEARCHED_SUFFIX) -> Window:
+    """All frames of other exposure around the middle one, exact flow to each, and the estimated one, see `Window`."""
     frames = 2 * period - 1
     middle = frames // 2
-    return Window(frames, tuple((middle, k) for k in range(frames) if k != middle), base=True)
+    return Window(frames, tuple((middle, k) for k in range(frames) if k != middle), base)
 
 
 @dataclass(frozen=True)
@@ -49,13 +49,15 @@ class Augmentation:
     None = none. turns: flips, turns by 90 degrees and the clip backwards. colours: the RGB channels change places. dark:
     typical error of code values near black in two clips of three, the same for all their frames: by black level and by
     the coding of colour, real video has its blacks 1 to 10 steps of 8 bits off, and short exposures live there;
-    `stages.darks` leaves some of it."""
+    `stages.darks` leaves some of it. quality: of the JPEG round trip that one clip of four gets: video codecs leave flat
+    blocks of the wrong colour where short exposures are dark."""
 
     gain: float = 2.0
     noise: tuple[float, float] | None = None
     turns: bool = True
     colours: bool = True
     dark: float = 1 / 255
+    quality: tuple[int, int] | None = (30, 90)
 
 
 class Batches:
@@ -82,7 +84,7 @@ class Batches:
     ):
         self.folder, self.windows, self.crop, self.size, self.seed = folder, windows, crop, size, seed
         self.augmentation = augmentation
-        self._clips = self._base = self._period = self._searched = None
+        self._clips = self._flows = None
         self.fitting = self._fitting(ShardFolder(folder))
         if not any(map(len, self.fitting.values())):
             raise ValueError(
@@ -106,10 +108,8 @@ class Batches:
     def __getitem__(self, number: int) -> dict[str, torch.Tensor]:
         if self._clips is None:
             clips = ShardFolder(self.folder)
-            wanted = self.windows.values()
-            self._base = BaseFlows(clips) if any(w.base for w in wanted) else None
-            self._period = BaseFlows(clips, PERIOD_SUFFIX) if any(w.far for w in wanted) else None
-            self._searched = BaseFlows(clips, SEARCHED_SUFFIX) if any(w.searched for w in wanted) else None
+            wanted = {w.base for w in self.windows.values()} | {PERIOD_SUFFIX for w in self.windows.values() if w.far}
+            self._flows = {suffix: BaseFlows(clips, suffix) for suffix in wanted if suffix}
             self._clips = clips
         rng = np.random.default_rng([self.seed, number])
         sizes = np.array([len(indices) for indices in self.fitting.values()], np.float64)
@@ -141,11 +141,10 @@ class Batches:
         if window.base:
             middle = start + window.frames // 2
             first = middle - period + 1 - window.beside
-            source = self._searched if window.searched and rng.random() < 0.5 else self._base
-            read = [source.read(index, first + k, *view[:2]) for k in range(2 * window.beside + 1)]
+            read = [self._flows[window.base].read(index, first + k, *view[:2]) for k in range(2 * window.beside + 1)]
             estimated = list(map(torch.cat, zip(*read, strict=True)))
             if window.far:
-                away = self._period.read(index, middle - period, *view[:2])
+                away = self._flows[PERIOD_SUFFIX].read(index, middle - period, *view[:2])
                 estimated = [torch.cat((x[:1], y, x[1:])) for x, y in zip(away, estimated, strict=True)]
             base = turned_flow(*estimated, size, backwards, *view)
         return {
@@ -171,7 +170,7 @@ class Batches:
 
     def __getstate__(self) -> dict:
         # open files do not travel to a worker
-        return {**self.__dict__, "_clips": None, "_base": None, "_period": None, "_searched": None}
+        return {**self.__dict__, "_clips": None, "_flows": None}
 
 
 def draw_view(rng, size: tuple[int, int], crop: tuple[int, int], turns: bool) -> tuple[slice, slice, int, bool]:
@@ -255,4 +254,7 @@ def redeveloped(clip: SyntheticClip, rng, augmentation: Augmentation) -> Synthet
         noise = torch.randn(ldr.shape, generator=torch.Generator().manual_seed(int(rng.integers(2**63))))
         noisy = (ldr.pow(GAMMA) + noise * float(np.exp(rng.uniform(low, high)))).clamp(0, 1).pow(1 / GAMMA)
         ldr = torch.where(ldr < 1, noisy, ldr)
+    if augmentation.quality and rng.random() < 1 / 4:
+        quality = int(rng.integers(*augmentation.quality))
+        ldr = torch.stack([torch.from_numpy(compressed(frame, quality)) for frame in ldr.numpy()])
     return replace(clip, hdr=hdr, ldr=ldr)

@@ -1,6 +1,6 @@
 """DeAltHDR's recipe: one frame from five, for two and three exposures, any s, from the flow that inference will have.
 
-Needs `training.base_flow` beside the shards, with and without --period; meant for degraded clips of 5 frames.
+Needs `training.base_flow` beside the shards, with --search and with --period; meant for degraded clips of 5 frames.
 """
 
 from dataclasses import asdict, replace
@@ -14,7 +14,8 @@ from ..models.dealthdr.aligner import distrust_each, full_size
 from ..models.dealthdr.fgma import trust_mask
 from ..models.dealthdr.system import DeAltHDR, DeAltHDRConfig
 from ..stages.dealthdr import dealthdr
-from ..stages.flow import estimate_flow
+from ..stages.flow import base_flow
+from .base_flow import SEARCHED_SUFFIX
 from .data import Window
 from .fgma import drawn_sensitivity
 from .losses import flow_loss, flow_weight, mu_l1, psnr_loss
@@ -29,9 +30,8 @@ def window(period: int) -> Window:
     """Two frames on either side of the middle one, exact flow to and from each, and the estimated flow to it."""
     middle = FRAMES // 2
     others = [k for k in range(FRAMES) if k != middle]
-    return Window(
-        FRAMES, tuple((middle, k) for k in others) + tuple((k, middle) for k in others), base=True, far=period == 2
-    )
+    pairs = tuple((middle, k) for k in others) + tuple((k, middle) for k in others)
+    return Window(FRAMES, pairs, base=SEARCHED_SUFFIX, far=period == 2)
 
 
 def cells_of(batch: dict[str, torch.Tensor], s: float) -> torch.Tensor:
@@ -71,5 +71,5 @@ def recipe(**changes) -> Recipe:
 
 
 def run(network: nn.Module, sequence: ExposureSequence, s: float = 15.0) -> torch.Tensor:
-    """DeAltHDR on a normalized clip, from DIS flow: radiance (T,H,W,3)."""
-    return dealthdr(sequence, estimate_flow(sequence), network, s)
+    """DeAltHDR on a normalized clip, from the base flow: radiance (T,H,W,3)."""
+    return dealthdr(sequence, base_flow(sequence), network, s)

@@ -1,4 +1,4 @@
-"""DeepHDRVideo's recipes: CoarseNet alone, then both networks at once; two and three exposures alike, from DIS flow."""
+"""DeepHDRVideo's recipes: CoarseNet alone, then both networks at once; two and three exposures alike, from the base flow."""
 
 from dataclasses import asdict, replace
 from functools import partial
@@ -11,7 +11,7 @@ from ..hdr.sequence import ExposureSequence
 from ..models import registry
 from ..models.deephdrvideo.system import DeepHDRVideo, DeepHDRVideoConfig
 from ..stages.deephdrvideo import coarse_reconstruction, deformable_refinement
-from ..stages.flow import estimate_flow
+from ..stages.flow import base_flow
 from ..stages.networks import DEEPHDRVIDEO
 from .data import Window, from_the_middle
 from .losses import flow_loss, flow_weight, gradient_loss, mu_l1, psnr_loss
@@ -24,7 +24,7 @@ LEAST_SHARE = 0.05  # of a batch that is badly exposed, for the normalisation of
 def window(period: int) -> Window:
     """What CoarseNet sees of the middle frame, of the one before and of the one after: 5 or 7 frames."""
     inner = from_the_middle(period)
-    return Window(inner.frames + 2, tuple((a + 1, b + 1) for a, b in inner.pairs), base=True, beside=1)
+    return Window(inner.frames + 2, tuple((a + 1, b + 1) for a, b in inner.pairs), inner.base, beside=1)
 
 
 def exact_flow_loss(flows: torch.Tensor, batch: dict[str, torch.Tensor], chosen=slice(None)) -> torch.Tensor:
@@ -99,6 +99,6 @@ def recipe(**parts: bool) -> Recipe:
 
 
 def run(network: nn.Module, sequence: ExposureSequence) -> torch.Tensor:
-    """Any part of DeepHDRVideo on a normalized clip, from DIS flow: radiance (T,H,W,3)."""
-    hdr = coarse_reconstruction(sequence, estimate_flow(sequence), network)
+    """Any part of DeepHDRVideo on a normalized clip, from the base flow: radiance (T,H,W,3)."""
+    hdr = coarse_reconstruction(sequence, base_flow(sequence), network)
     return deformable_refinement(sequence, hdr, network) if network.config.refinement else hdr

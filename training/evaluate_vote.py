@@ -22,9 +22,9 @@ from ..stages.darks import match_darks
 from ..stages.dealthdr import dealthdr
 from ..stages.f2hdr import fuse_and_refine
 from ..stages.fgma import fgma_alignment
-from ..stages.flow import estimate_flow
+from ..stages.flow import base_flow, estimate_flow
 from ..stages.merge import MergeSettings, weighted_merge
-from ..stages.networks import BASE_FLOW, DEALTHDR, FGMA, SPARSE_FUSION, load_f2hdr, load_network
+from ..stages.networks import DEALTHDR, FGMA, SPARSE_FUSION, load_f2hdr, load_network
 from ..stages.normalize import normalize
 from ..stages.sparse_fusion import sparse_fusion, unaligned
 from .clips import read_clip
@@ -38,12 +38,12 @@ FIGURES = {"psnr_mu": "PSNR mu, dB", "zeros": "zeros %", "time": "time", "differ
 
 def every_candidate(sequence: ExposureSequence) -> CandidateSet:
     """Eleven, the best first; those of a method beside each other."""
-    flow, dis = estimate_flow(sequence, network=load_network(BASE_FLOW)), estimate_flow(sequence)
+    flow, dis = base_flow(sequence), estimate_flow(sequence)
     fgma = fgma_alignment(sequence, flow, load_network(FGMA)).candidates
     by_flow, by_dis = warp_neighbours(sequence, flow), warp_neighbours(sequence, dis)
     results = {
         "F2HDR": fuse_and_refine(sequence, flow, load_f2hdr()),
-        "DeAltHDR": dealthdr(sequence, dis, load_network(DEALTHDR)),
+        "DeAltHDR": dealthdr(sequence, flow, load_network(DEALTHDR)),
         "classical": weighted_merge(sequence, by_dis, MergeSettings()),
     }
     f2hdr, *others = (result(radiance, name) for name, radiance in results.items())

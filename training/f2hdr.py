@@ -1,5 +1,4 @@
-"""F2HDR's recipe: both stages at once, for two and three exposures alike, from DIS flow with and without the base flow
-network."""
+"""F2HDR's recipe: both stages at once, for two and three exposures alike, from the base flow."""
 
 from dataclasses import asdict, replace
 from functools import partial
@@ -10,7 +9,7 @@ from torch import nn
 from ..hdr.sequence import ExposureSequence
 from ..models.f2hdr.system import F2HDR, F2HDRConfig
 from ..stages.f2hdr import Neighbourhood
-from ..stages.flow import estimate_flow
+from ..stages.flow import base_flow
 from ..stages.networks import running
 from .data import from_the_middle
 from .losses import flow_loss, flow_weight, psnr_loss
@@ -40,14 +39,14 @@ def recipe(**parts: bool) -> Recipe:
         name="f2hdr",
         build=partial(F2HDR, config),
         loss=loss,
-        windows={period: replace(from_the_middle(period), searched=True) for period in (2, 3)},
+        windows={period: from_the_middle(period) for period in (2, 3)},
         kept=(Kept("f2hdr", "f2hdr", asdict(config)),),
     )
 
 
 def run(network: nn.Module, sequence: ExposureSequence) -> torch.Tensor:
-    """Any part of F2HDR on a normalized clip, from DIS flow and in one piece: radiance (T,H,W,3)."""
-    near = Neighbourhood(sequence, estimate_flow(sequence), network)
+    """Any part of F2HDR on a normalized clip, from the base flow and in one piece: radiance (T,H,W,3)."""
+    near = Neighbourhood(sequence, base_flow(sequence), network)
     with running(near.device):
         frames = [
             network(near.frames(t), near.exposures(t), *near.flows(t))["refined"][0].movedim(0, -1).cpu()

@@ -12,6 +12,7 @@ from ..hdr.exposure import to_ldr, to_radiance
 from ..models.blocks import split_reference
 from ..models.dealthdr.aligner import AlignerConfig, FlowGuidedAligner, distrust, full_size
 from ..models.dealthdr.fgma import trust_mask
+from .base_flow import SEARCHED_SUFFIX
 from .data import Window
 from .losses import flow_loss, flow_weight, psnr_loss
 from .recipe import Kept, Recipe
@@ -29,9 +30,7 @@ def window(period: int) -> Window:
     frames = 2 * period - 1
     middle = frames // 2
     others = [k for k in range(frames) if k != middle]
-    return Window(
-        frames, tuple((middle, k) for k in others) + tuple((k, middle) for k in others), base=True, searched=True
-    )
+    return Window(frames, tuple((middle, k) for k in others) + tuple((k, middle) for k in others), base=SEARCHED_SUFFIX)
 
 
 def drawn_sensitivity() -> float:

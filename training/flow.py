@@ -8,14 +8,13 @@ from torch import nn
 
 from ..models.flow.correlation import radius_of, shifts
 from ..models.flow.search import CELL, MotionSearch, MotionSearchConfig, likeliest, stride
+from .base_flow import SUFFIX
 from .data import from_the_middle
 from .losses import weighted_mean
 from .recipe import Kept, Recipe
 
-FAR, MISSED = (
-    8.0,
-    5.0,
-)  # pixels of error from which the estimated flow has missed a motion, and how much that matters then
+FAR = 8.0  # pixels of error from which the estimated flow, of DIS alone, has missed a motion
+MISSED = 5.0  # how much that matters
 
 
 def target(steps: tuple[int, int], exact: torch.Tensor, start: torch.Tensor, occluded: torch.Tensor):
@@ -68,7 +67,7 @@ def recipe() -> Recipe:
         name="base_flow",
         build=lambda: MotionSearch(config),
         loss=loss,
-        windows={period: from_the_middle(period) for period in (2, 3)},
+        windows={period: from_the_middle(period, SUFFIX) for period in (2, 3)},
         kept=(Kept("base_flow", "base_flow", asdict(config)),),
         crop=(192, 256),
         clip=2.0,

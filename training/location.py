@@ -14,6 +14,7 @@ from ..models.location.backbone import estimated
 from ..models.location.collaborative import CollaborativeFusion, CollaborativeFusionConfig
 from ..models.lrhdr.interpolate import ExposureInterpolation
 from ..stages.location import WINDOW, location_of_alternating
+from .base_flow import SUFFIX
 from .data import Batches, Window, redeveloped
 from .losses import gradient_loss, psnr_loss
 from .lrhdr import INTERPOLATE, earlier
@@ -135,7 +136,7 @@ def recipe(**parts) -> Recipe:
         name=NAME,
         build=partial(CollaborativeFusion, config),
         loss=loss,
-        windows={period: Window(WINDOW, base=True) for period in (2, 3)},
+        windows={period: Window(WINDOW, base=SUFFIX) for period in (2, 3)},
         kept=(Kept(NAME, NAME, asdict(config)),),
         batches=AnchoredBatches,
         batch=2,

@@ -24,9 +24,10 @@ from ..models.lrhdr.interpolate import ExposureInterpolation, InterpolationConfi
 from ..models.lrhdr.prior import prior_votes
 from ..models.lrhdr.vote import ALPHA, SparseFusion, SparseFusionConfig
 from ..stages.adaptable import View, WithSparseFusion
-from ..stages.flow import estimate_flow
+from ..stages.flow import base_flow
 from ..stages.lrhdr import lrhdr_with
 from ..stages.networks import load_network
+from .base_flow import SEARCHED_SUFFIX
 from .data import Window
 from .losses import gradient_loss, mu_l1, psnr_loss, vote_loss, vote_oracle
 from .recipe import Kept, Recipe
@@ -101,7 +102,7 @@ def window(period: int) -> Window:
     """All frames of other exposure around the middle one, the estimated flow to each, and the exact flow from it."""
     frames = 2 * period - 1
     middle = frames // 2
-    return Window(frames, tuple((k, middle) for k in range(frames) if k != middle), base=True, searched=True)
+    return Window(frames, tuple((k, middle) for k in range(frames) if k != middle), base=SEARCHED_SUFFIX)
 
 
 def _recipe(name: str, build: Callable, config, loss: Callable) -> Recipe:
@@ -285,5 +286,5 @@ def whole(alpha: float = ALPHA, accr_share: float = 1.0, vote_share: float = VOT
 def run(network: MapperAndVote, sequence: ExposureSequence) -> torch.Tensor:
     """LRHDR with these networks on a normalized clip: radiance (T,H,W,3)."""
     return lrhdr_with(
-        sequence, estimate_flow(sequence), load_network(INTERPOLATE), network.mapper, network.vote, network.alpha
+        sequence, base_flow(sequence), load_network(INTERPOLATE), network.mapper, network.vote, network.alpha
     )

@@ -17,7 +17,7 @@ from ..hdr.plot import COLOURS, Plot
 from ..hdr.sequence import ExposureSequence
 from ..stages.dealthdr import dealthdr
 from ..stages.fgma import fgma_alignment
-from ..stages.flow import estimate_flow
+from ..stages.flow import base_flow
 from ..stages.merge import MergeSettings, weighted_merge
 from ..stages.networks import DEALTHDR, FGMA, load_network
 from .evaluate import clip_folders, evaluate, validation_set, write_report
@@ -30,12 +30,12 @@ WIDTH, HEIGHT = 640, 260  # of a plot, pixels
 
 def merged_fgma(network, s: float, sequence: ExposureSequence) -> torch.Tensor:
     """Neighbours by FGMA in the weighted merge, so that nothing but the alignment is learned: radiance (T,H,W,3)."""
-    aligned = fgma_alignment(sequence, estimate_flow(sequence), network, s).candidates
+    aligned = fgma_alignment(sequence, base_flow(sequence), network, s).candidates
     return weighted_merge(sequence, aligned, MergeSettings())
 
 
 def whole_dealthdr(network, s: float, sequence: ExposureSequence) -> torch.Tensor:
-    return dealthdr(sequence, estimate_flow(sequence), network, s)
+    return dealthdr(sequence, base_flow(sequence), network, s)
 
 
 SYSTEMS = {"fgma": (merged_fgma, FGMA), "dealthdr": (whole_dealthdr, DEALTHDR)}

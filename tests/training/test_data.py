@@ -10,6 +10,7 @@ from hdrweave.hdr.exposure import to_ldr
 from hdrweave.hdr.tonemap import mu_law
 from hdrweave.hdr.warp import warp
 from hdrweave.training.data import Augmentation, Batches, Window, redeveloped, turned_clip
+from hdrweave.training.sensor import compressed
 from hdrweave.training.shards import ShardFolder
 
 WINDOWS = {2: Window(3, ((1, 0), (1, 2))), 3: Window(5, ((2, 0), (2, 1), (2, 3)))}
@@ -83,17 +84,17 @@ def test_batches_hold_what_they_say(shards):
 
 def test_code_values_follow_from_radiance_after_gain_and_colour_changes(shards):
     """Wherever the mid-exposure is all there is to see: the shards here have no blur and next to no noise."""
-    batch = Batches(shards, {2: Window(3)}, (48, 48), 4, augmentation=Augmentation(gain=4.0, dark=0))[0]
+    batch = Batches(shards, {2: Window(3)}, (48, 48), 4, augmentation=Augmentation(gain=4.0, dark=0, quality=None))[0]
     expected = to_ldr(batch["hdr"], batch["exposures"][:, :, None, None, None])
     assert (batch["ldr"] - expected).abs().max() < 2e-3
-    plain = Batches(shards, {2: Window(3)}, (48, 48), 4, augmentation=Augmentation(gain=1.0, dark=0))[0]
+    plain = Batches(shards, {2: Window(3)}, (48, 48), 4, augmentation=Augmentation(gain=1.0, dark=0, quality=None))[0]
     ratio = batch["hdr"].flatten(1).mean(1) / plain["hdr"].flatten(1).mean(1)
     assert (batch["ldr"] == 1).sum() > (plain["ldr"] == 1).sum() and ratio.max() > 1.1
 
 
 def test_added_noise_has_its_deviation_and_leaves_clipped_pixels(shards):
     clip = ShardFolder(shards)[0]
-    settings = Augmentation(gain=1, noise=(0.01, 0.010001), colours=False, dark=0)
+    settings = Augmentation(gain=1, noise=(0.01, 0.010001), colours=False, dark=0, quality=None)
     noisy = redeveloped(clip, np.random.default_rng(0), settings)
     middle = (clip.ldr > 0.5) & (clip.ldr < 0.9)
     difference = (noisy.ldr.pow(2.2) - clip.ldr.pow(2.2))[middle]
@@ -102,13 +103,28 @@ def test_added_noise_has_its_deviation_and_leaves_clipped_pixels(shards):
 
 
 def test_blacks_are_off_in_most_clips_and_the_rest_stays(shards):
-    clip, settings = ShardFolder(shards)[0], Augmentation(gain=1, colours=False, dark=2 / 255)
+    clip, settings = ShardFolder(shards)[0], Augmentation(gain=1, colours=False, dark=2 / 255, quality=None)
     black, bright, off = clip.ldr < 0.1, clip.ldr > 0.8, []
     for seed in range(20):
         changed = redeveloped(clip, np.random.default_rng(seed), settings)
         assert torch.equal(changed.hdr, clip.hdr) and (changed.ldr - clip.ldr)[bright].abs().max() < 1e-3
         off.append(float((changed.ldr - clip.ldr)[black].abs().mean()) * 255)
     assert 0.5 < np.mean(np.array(off) > 0) < 0.9 and 0.5 < np.mean(off) < 4
+
+
+def test_one_clip_of_four_is_compressed_in_blocks(shards):
+    """A frame that was compressed is all but a fixed point of the same round trip; light is what it was."""
+    clip, settings = ShardFolder(shards)[0], Augmentation(gain=1, colours=False, dark=0, quality=(50, 51))
+    off = []
+    for seed in range(40):
+        changed = redeveloped(clip, np.random.default_rng(seed), settings)
+        again = torch.from_numpy(compressed(changed.ldr[0].numpy(), 50))
+        off.append(bool((changed.ldr != clip.ldr).any()))
+        assert torch.equal(changed.hdr, clip.hdr) and changed.ldr.dtype == torch.float32
+        if off[-1]:
+            assert (again - changed.ldr[0]).abs().mean() < 0.3 * (changed.ldr[0] - clip.ldr[0]).abs().mean()
+            assert (changed.ldr - clip.ldr).abs().mean() < 0.2
+    assert 3 <= sum(off) <= 20
 
 
 def test_a_batch_comes_again_by_its_number_in_any_process(shards):

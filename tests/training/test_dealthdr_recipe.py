@@ -20,7 +20,9 @@ def batches(tmp_path_factory):
     with one_thread():
         write_small_shards(folder)
         write_base_flows(folder)
-        made = Batches(folder, dealthdr.recipe().windows, (48, 48), 2, augmentation=Augmentation(gain=1.0, dark=0))
+        made = Batches(
+            folder, dealthdr.recipe().windows, (48, 48), 2, augmentation=Augmentation(gain=1.0, dark=0, quality=None)
+        )
         with pytest.raises(OSError, match="a.periodflow does not exist: run .* --period`"):
             made[0]
         for path in ShardFolder(folder).paths:
@@ -86,7 +88,7 @@ def test_every_mode_can_be_learned_from(batches, monkeypatch, s):
 def test_a_few_steps_lower_the_loss(batches, tmp_path, monkeypatch):
     """On the same batches, noisier than they were made, before and after."""
     monkeypatch.setattr(dealthdr, "drawn_sensitivity", lambda: 15.0)
-    batches.augmentation = Augmentation(gain=1.0, dark=0, noise=(0.01, 0.01))
+    batches.augmentation = Augmentation(gain=1.0, dark=0, quality=None, noise=(0.01, 0.01))
 
     def error(network):
         with torch.no_grad():

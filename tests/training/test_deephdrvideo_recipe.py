@@ -29,7 +29,7 @@ def shards(tmp_path_factory):
 
 
 def batches(shards, recipe, **augmentation):
-    given = {"gain": 1.0, "dark": 0.0, **augmentation}
+    given = {"gain": 1.0, "dark": 0.0, "quality": None, **augmentation}
     return Batches(shards, recipe.windows, (64, 64), 2, augmentation=Augmentation(**given))
 
 

@@ -14,7 +14,9 @@ from hdrweave.training.trainer import Trainer
 
 @pytest.fixture(scope="module")
 def batches(shards):
-    return Batches(shards, fgma.recipe().windows, (64, 64), 2, augmentation=Augmentation(gain=1.0, dark=0))
+    return Batches(
+        shards, fgma.recipe().windows, (64, 64), 2, augmentation=Augmentation(gain=1.0, dark=0, quality=None)
+    )
 
 
 def small() -> FlowGuidedAligner:

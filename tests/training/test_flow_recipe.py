@@ -45,7 +45,7 @@ def test_the_loss_wants_the_exact_motion():
 
 def test_training_lowers_the_loss(shards):
     windows = recipe_named("base_flow").windows
-    plain = Augmentation(gain=1.0, dark=0)
+    plain = Augmentation(gain=1.0, dark=0, quality=None)
     batches = Batches(shards, windows, crop=(64, 64), size=2, augmentation=plain)
     torch.manual_seed(0)
     network = MotionSearch(MotionSearchConfig(radius=3, features=(12, 16, 16)))

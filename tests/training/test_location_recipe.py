@@ -29,7 +29,7 @@ def folder(tmp_path_factory):
 @pytest.fixture
 def batches(folder):
     return location.AnchoredBatches(
-        folder, location.recipe().windows, (48, 48), 2, augmentation=Augmentation(gain=1.0, dark=0)
+        folder, location.recipe().windows, (48, 48), 2, augmentation=Augmentation(gain=1.0, dark=0, quality=None)
     )
 
 

@@ -16,7 +16,7 @@ RECIPES = {"interpolate": lrhdr.interpolate, "accr": lrhdr.accr, "sparse_fusion"
 
 @pytest.fixture(scope="module")
 def batches(shards):
-    return read(shards, Augmentation(gain=1.0, dark=0))
+    return read(shards, Augmentation(gain=1.0, dark=0, quality=None))
 
 
 def read(folder, augmentation):
@@ -154,7 +154,7 @@ def test_dense_vote_and_no_vote_loss(batches):
     "name, steps, less", [("accr", 12, 0.1), ("sparse_fusion", 20, 0.2), ("interpolate", 20, 0.02)]
 )
 def test_a_few_steps_help(batches, name, steps, less):
-    recipe, noisy = RECIPES[name](), read(batches.folder, Augmentation(noise=(0.005, 0.01)))
+    recipe, noisy = RECIPES[name](), read(batches.folder, Augmentation(noise=(0.005, 0.01), quality=None))
     batch = of_period(noisy, 2)
     torch.manual_seed(0)
     network = recipe.build()

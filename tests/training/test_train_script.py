@@ -48,9 +48,8 @@ def run(checkout, *words, **variables) -> tuple[int, list[list[str]]]:
 def test_clips_then_their_flow_then_training(checkout):
     status, (fetched, *calls) = run(checkout, "f2hdr", "106", HDRWEAVE_CLIPS="12")
     assert status == 0 and fetched == ["fetched"]
-    names = ("synthesize", "base_flow", "base_flow", "train")
+    names = ("synthesize", "base_flow", "train")
     assert [call[1] for call in calls] == [f"hdrweave.training.{name}" for name in names]
-    assert "--search" in calls[2] and "--search" not in calls[1]
     shards = [call[call.index("--shards" if "--shards" in call else "--out") + 1] for call in calls]
     assert len(set(shards)) == 1
     assert calls[0][calls[0].index("--count") + 1] == "12"
@@ -59,8 +58,10 @@ def test_clips_then_their_flow_then_training(checkout):
 @pytest.mark.parametrize(
     "recipe, frames, before",
     [
-        ("dealthdr", "5", ["base_flow", "base_flow --period"]),
-        ("deephdrvideo", "7", ["base_flow"]),
+        ("f2hdr", "5", ["base_flow --search"]),
+        ("base_flow", "5", ["base_flow"]),
+        ("dealthdr", "5", ["base_flow --search", "base_flow --period"]),
+        ("deephdrvideo", "7", ["base_flow --search"]),
         ("sequence_refinement", "7", ["first_pass --method classical", "first_pass --method f2hdr"]),
     ],
 )
