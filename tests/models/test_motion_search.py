@@ -8,16 +8,15 @@ from hdrweave.models import registry
 from hdrweave.models.flow.correlation import expected_shift, local_correlation, shifts
 from hdrweave.models.flow.search import MotionSearch, MotionSearchConfig, likeliest, planes, stride
 from hdrweave.training.flow import search_loss
+from small_shards import one_thread
 
 SMALL = MotionSearchConfig(radius=4, features=(12, 16, 16))
 
 
 @pytest.fixture(autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+def alone():
+    with one_thread():
+        yield
 
 
 def panned(shift, batch=1, size=64, seed=0, ratio=4.0, steps=(1, -1)):

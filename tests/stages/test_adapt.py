@@ -20,6 +20,7 @@ from hdrweave.stages.adaptable import WithSparseFusion, load_adaptable, reconstr
 from hdrweave.stages.flow import estimate_flow
 from hdrweave.stages.footage import Footage
 from moving_texture import captured, radiance, sequence
+from small_shards import one_thread
 
 CYCLES = {2: (1.0, 8.0), 3: (1.0, 4.0, 16.0)}
 FEW = AdaptSettings(seconds=math.inf, steps=24, rate=1e-4, crop=32)
@@ -27,11 +28,9 @@ CPU = torch.device("cpu")
 
 
 @pytest.fixture(autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+def alone():
+    with one_thread():
+        yield
 
 
 def alternating(period: int = 2, count: int = 8, size=(40, 56)):
