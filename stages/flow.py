@@ -31,11 +31,13 @@ from .run import Progress, quiet, windows
 PRESETS = ("ultrafast", "fast", "medium", "fine")  # the last is ours, the others OpenCV's
 SWITCH = 0.01  # difference of mean code values over which the choice between direct flow and bridge turns
 ADVANTAGE = 0.005  # by which a bridge must be better: it guesses at the motion in between, and is coarser in texture
-LEAP = 6.0  # pixels by which a leap must differ somewhere to be looked into
+LEAP = 6.0  # pixels from what was found: less is no leap
 LEAP_ADVANTAGE = 0.01  # mean code values by which it must explain the frames better; which it does or does not
+MARGIN = 32  # pixels around what leaps explain better, in which DIS goes on from them
 SPREAD = 16  # pixels by which leaps reach beyond the cells that they were found in
 LEAST_CONFIDENCE = 0.05  # in what fails the round trip: noise makes it fail too, and a merge can still reject the rest
 Flows = Sequence[torch.Tensor]  # to two neighbours
+Box = tuple[slice, slice]  # rows and columns
 Pair = tuple[tuple[torch.Tensor, torch.Tensor], ...]  # flow and confidence to each of them
 LONG_SIDE = 1280  # flow is estimated on frames no longer than this and stored at half of that
 
@@ -140,22 +142,40 @@ def _mismatch(pairs: PairFlow, t: int, n: int, other: int, to_n: torch.Tensor, t
     return box_mean(cost, 9)
 
 
-def _landed(pairs: PairFlow, t: int, n: int, leap: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Flow t -> n by a leap (1,2,h,w) and DIS from there, and its confidence by a quick flow back."""
+def _landed(pairs: PairFlow, t: int, n: int, leap: torch.Tensor, box: Box) -> tuple[torch.Tensor, torch.Tensor]:
+    """Flow t -> n in a box by a leap (1,2,h,w) and DIS from there, and its confidence by a quick flow back."""
     reference, neighbour = pairs.matched_pair(t, n)
     fetched = warp(torch.from_numpy(neighbour)[None, None].float(), leap)[0, 0].round().to(torch.uint8).numpy()
-    forth, back = as_flow(pairs.dis.calc(reference, fetched, None)), as_flow(pairs.quick.calc(fetched, reference, None))
-    return forth + warp(leap, forth, mode="nearest"), forward_backward_consistency(forth, back)
+    pair = [np.ascontiguousarray(frame[box]) for frame in (reference, fetched)]
+    forth, back = as_flow(pairs.dis.calc(*pair, None)), as_flow(pairs.quick.calc(*reversed(pair), None))
+    return forth + warp(leap[(..., *box)], forth, mode="nearest"), forward_backward_consistency(forth, back)
 
 
 def _leapt(pairs: PairFlow, t: int, others: tuple[int, int], found: Pair, leaps: Flows) -> Pair:
-    """`found`, and where leaps explain the frames better, what DIS makes of them."""
-    landed = [_landed(pairs, t, k, leap) for k, leap in zip(others, leaps, strict=True)]
-    costs = [_mismatch(pairs, t, *others, x[0][0], x[1][0]) for x in (found, landed)]
-    better = costs[0] - costs[1] > LEAP_ADVANTAGE
+    """`found`, and where leaps explain the frames better, what DIS makes of them; looked at around such places only."""
+    flows = [flow for flow, _ in found]
+    cost = _mismatch(pairs, t, *others, *flows)
+    promising = cost - _mismatch(pairs, t, *others, *leaps) > LEAP_ADVANTAGE
+    far = [(flow - leap).norm(dim=1, keepdim=True) > LEAP for flow, leap in zip(flows, leaps, strict=True)]
+    box = box_around(promising & (far[0] | far[1]), MARGIN)
+    if box is None:
+        return found
+    landed = [tuple(x.clone() for x in pair) for pair in found]
+    for pair, k, leap in zip(landed, others, leaps, strict=True):
+        for whole, part in zip(pair, _landed(pairs, t, k, leap, box), strict=True):
+            whole[(..., *box)] = part
+    better = cost - _mismatch(pairs, t, *others, *(flow for flow, _ in landed)) > LEAP_ADVANTAGE
     return tuple(
         tuple(torch.where(better, b, a) for a, b in zip(f, g, strict=True)) for f, g in zip(found, landed, strict=True)
     )
+
+
+def box_around(there: torch.Tensor, margin: int) -> Box | None:
+    """The smallest box that holds all that is true in (1,1,h,w), and what lies within `margin` of it; None = nothing is."""
+    if not there.any():
+        return None
+    ranges = (there[0, 0].any(dim).nonzero() for dim in (1, 0))
+    return tuple(slice(max(int(k.min()) - margin, 0), int(k.max()) + 1 + margin) for k in ranges)
 
 
 def _spread(flow: torch.Tensor, start: torch.Tensor) -> torch.Tensor:
@@ -174,19 +194,13 @@ def flow_pair(pairs: PairFlow, t: int, n: int, other: int, leaps: Flows | None =
     Leaps that do so spread once to what lies around them, since cells are coarser than outlines.
     """
     found = _direct_or_bridge(pairs, t, n, other)
-    start = [flow for flow, _ in found]
-    if leaps is None or _apart(leaps, start) < LEAP:
+    if leaps is None:
         return found
-    found = _leapt(pairs, t, (n, other), found, leaps)
-    flows = [flow for flow, _ in found]
-    if _apart(flows, start) < LEAP:
+    leapt = _leapt(pairs, t, (n, other), found, leaps)
+    if leapt is found:
         return found
-    return _leapt(pairs, t, (n, other), found, tuple(map(_spread, flows, start)))
-
-
-def _apart(flows: Flows, others: Flows) -> float:
-    """The most by which two pairs of flows differ."""
-    return max(float((a - b).abs().max()) for a, b in zip(flows, others, strict=True))
+    spread = tuple(_spread(flow, start) for (flow, _), (start, _) in zip(leapt, found, strict=True))
+    return _leapt(pairs, t, (n, other), leapt, spread)
 
 
 def _direct_or_bridge(pairs: PairFlow, t: int, n: int, other: int) -> Pair:

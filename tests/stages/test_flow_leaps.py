@@ -89,6 +89,33 @@ def test_what_is_small_and_fast_is_found_from_a_leap():
     assert float(leaping.read(1, [2])[1][0, 0][inside].median()) > 0.5
 
 
+def test_dis_goes_on_from_leaps_only_around_what_they_explain_better(monkeypatch):
+    boxes = []
+
+    def recorded(*given, land=flow_module._landed):
+        boxes.append(given[-1])
+        return land(*given)
+
+    monkeypatch.setattr(flow_module, "_landed", recorded)
+    estimate_flow(alternating(5, (1, 4)), network=Certain((3, 3)))  # explains nothing better
+    assert not boxes
+    clip, inside = small_and_fast((96, 256))
+    estimate_flow(clip, network=Certain((3, 0)))
+    rows, columns = inside.any(1).nonzero(), inside.any(0).nonzero()
+    assert boxes and any(
+        r.start <= rows.min() and r.stop > rows.max() and c.start <= columns.min() and c.stop > columns.max()
+        for r, c in boxes
+    )
+    assert min(c.stop - c.start for _, c in boxes) < 160
+
+
+def test_a_box_holds_all_there_is_and_its_margin():
+    there = torch.zeros(1, 1, 20, 30, dtype=torch.bool)
+    assert flow_module.box_around(there, 4) is None
+    there[..., 9, 2] = there[..., 11, 20] = True
+    assert flow_module.box_around(there, 4) == (slice(5, 16), slice(0, 25))
+
+
 def test_large_frames_leap_at_the_working_size(monkeypatch):
     monkeypatch.setattr(flow_module, "LONG_SIDE", 48)
     clip, network = alternating(3, (1, 8)), Certain((0, 0))
