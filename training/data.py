@@ -10,6 +10,7 @@ from itertools import count, permutations
 import numpy as np
 import torch
 
+from ..hdr.boxes import box_mean
 from ..hdr.exposure import GAMMA
 from .base_flow import PERIOD_SUFFIX, SEARCHED_SUFFIX, BaseFlows
 from .sensor import compressed
@@ -50,7 +51,9 @@ class Augmentation:
     typical error of code values near black in two clips of three, the same for all their frames: by black level and by
     the coding of colour, real video has its blacks 1 to 10 steps of 8 bits off, and short exposures live there;
     `stages.darks` leaves some of it. quality: of the JPEG round trip that one clip of four gets: video codecs leave flat
-    blocks of the wrong colour where short exposures are dark."""
+    blocks of the wrong colour where short exposures are dark. sharpening: the most of an unsharp mask that every second
+    clip gets, light and frames alike: cameras and small frames are sharper than panoramas, and what has only seen soft
+    ones takes fine texture for noise."""
 
     gain: float = 2.0
     noise: tuple[float, float] | None = None
@@ -58,6 +61,7 @@ class Augmentation:
     colours: bool = True
     dark: float = 1 / 255
     quality: tuple[int, int] | None = (30, 90)
+    sharpening: float = 3.0
 
 
 class Batches:
@@ -245,6 +249,9 @@ def redeveloped(clip: SyntheticClip, rng, augmentation: Augmentation) -> Synthet
     if augmentation.gain > 1:
         gain = augmentation.gain ** rng.random()
         hdr, ldr = (hdr * gain).clamp(max=1), (ldr * gain ** (1 / GAMMA)).clamp(max=1)
+    if augmentation.sharpening and rng.random() < 1 / 2:
+        amount = rng.uniform(0, augmentation.sharpening)
+        hdr, ldr = sharpened(hdr.pow(1 / GAMMA), amount).pow(GAMMA), sharpened(ldr, amount)
     if augmentation.dark and rng.random() < 2 / 3:
         error = augmentation.dark * rng.lognormal(0, 1) * (rng.normal() + rng.normal(0, 0.7, 3))
         reach = rng.uniform(0.04, 0.12)
@@ -258,3 +265,10 @@ def redeveloped(clip: SyntheticClip, rng, augmentation: Augmentation) -> Synthet
         quality = int(rng.integers(*augmentation.quality))
         ldr = torch.stack([torch.from_numpy(compressed(frame, quality)) for frame in ldr.numpy()])
     return replace(clip, hdr=hdr, ldr=ldr)
+
+
+def sharpened(code: torch.Tensor, amount: float) -> torch.Tensor:
+    """Code values (T,H,W,3) in [0,1] by an unsharp mask of 3x3 pixels. It is the same at all exposures, as the code values
+    of one radiance at two exposures differ by a factor."""
+    planes = code.movedim(-1, 1)
+    return (planes + amount * (planes - box_mean(planes, 3))).clamp(0, 1).movedim(1, -1)

@@ -23,9 +23,7 @@ from .sensor import Sensor, capture
 from .synthesis import CLEAN, DEGRADED, SyntheticClip, draw_sensor
 
 NAME = "collaborative_fusion"  # recipe, weights and architecture
-ESTIMATED = (
-    0.5  # share of the batches in which the middle frame of the backbone is an estimate, as in alternating clips
-)
+ESTIMATED = 0.5  # share of the batches with an estimate in the middle of the backbone, as in alternating clips
 ONE_PAIR = 0.5  # share with one anchor of each exposure, as in the paper; else 2 or 3
 MERGED_SHARE = 0.5  # of the error before the network's correction
 TEMPORAL_SHARE = 0.2  # of the temporal loss
@@ -42,10 +40,10 @@ class AnchoredBatches(Batches):
         found = super().sample(index, rng)
         levels, truth = found["exposures"].unique(), found["hdr"].movedim(1, -1)
         sensor = draw_sensor(rng, len(levels), DEGRADED if rng.random() < 0.5 else CLEAN)
-        streams = torch.stack([filmed(truth, float(e), sensor, k, rng) for k, e in enumerate(levels)])
+        streams = torch.cat([filmed(truth, float(e), sensor, k, rng) for k, e in enumerate(levels)])
         clip = SyntheticClip(truth, streams, levels, len(levels), None, None)
-        streams = redeveloped(clip, rng, replace(self.augmentation, gain=1.0, colours=False)).ldr
-        return {**found, "streams": streams.movedim(-1, 2), "levels": levels}
+        streams = redeveloped(clip, rng, replace(self.augmentation, gain=1.0, colours=False, sharpening=0)).ldr
+        return {**found, "streams": streams.unflatten(0, (len(levels), -1)).movedim(-1, 2), "levels": levels}
 
 
 def filmed(truth: torch.Tensor, exposure: float, sensor: Sensor, phase: int, rng: np.random.Generator) -> torch.Tensor:

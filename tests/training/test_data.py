@@ -1,17 +1,20 @@
 """Batches: whatever is drawn for them, the flow still leads to the right place, and they come again by number."""
 
+from dataclasses import replace
 from itertools import islice
 
 import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from hdrweave.hdr.boxes import box_mean
 from hdrweave.hdr.exposure import to_ldr
 from hdrweave.hdr.tonemap import mu_law
 from hdrweave.hdr.warp import warp
-from hdrweave.training.data import Augmentation, Batches, Window, redeveloped, turned_clip
+from hdrweave.training.data import Batches, Window, redeveloped, turned_clip
 from hdrweave.training.sensor import compressed
 from hdrweave.training.shards import ShardFolder
+from small_shards import PLAIN
 
 WINDOWS = {2: Window(3, ((1, 0), (1, 2))), 3: Window(5, ((2, 0), (2, 1), (2, 3)))}
 
@@ -84,17 +87,17 @@ def test_batches_hold_what_they_say(shards):
 
 def test_code_values_follow_from_radiance_after_gain_and_colour_changes(shards):
     """Wherever the mid-exposure is all there is to see: the shards here have no blur and next to no noise."""
-    batch = Batches(shards, {2: Window(3)}, (48, 48), 4, augmentation=Augmentation(gain=4.0, dark=0, quality=None))[0]
+    batch = Batches(shards, {2: Window(3)}, (48, 48), 4, augmentation=replace(PLAIN, gain=4.0))[0]
     expected = to_ldr(batch["hdr"], batch["exposures"][:, :, None, None, None])
     assert (batch["ldr"] - expected).abs().max() < 2e-3
-    plain = Batches(shards, {2: Window(3)}, (48, 48), 4, augmentation=Augmentation(gain=1.0, dark=0, quality=None))[0]
+    plain = Batches(shards, {2: Window(3)}, (48, 48), 4, augmentation=PLAIN)[0]
     ratio = batch["hdr"].flatten(1).mean(1) / plain["hdr"].flatten(1).mean(1)
     assert (batch["ldr"] == 1).sum() > (plain["ldr"] == 1).sum() and ratio.max() > 1.1
 
 
 def test_added_noise_has_its_deviation_and_leaves_clipped_pixels(shards):
     clip = ShardFolder(shards)[0]
-    settings = Augmentation(gain=1, noise=(0.01, 0.010001), colours=False, dark=0, quality=None)
+    settings = replace(PLAIN, noise=(0.01, 0.010001), colours=False)
     noisy = redeveloped(clip, np.random.default_rng(0), settings)
     middle = (clip.ldr > 0.5) & (clip.ldr < 0.9)
     difference = (noisy.ldr.pow(2.2) - clip.ldr.pow(2.2))[middle]
@@ -103,7 +106,7 @@ def test_added_noise_has_its_deviation_and_leaves_clipped_pixels(shards):
 
 
 def test_blacks_are_off_in_most_clips_and_the_rest_stays(shards):
-    clip, settings = ShardFolder(shards)[0], Augmentation(gain=1, colours=False, dark=2 / 255, quality=None)
+    clip, settings = ShardFolder(shards)[0], replace(PLAIN, colours=False, dark=2 / 255)
     black, bright, off = clip.ldr < 0.1, clip.ldr > 0.8, []
     for seed in range(20):
         changed = redeveloped(clip, np.random.default_rng(seed), settings)
@@ -112,9 +115,27 @@ def test_blacks_are_off_in_most_clips_and_the_rest_stays(shards):
     assert 0.5 < np.mean(np.array(off) > 0) < 0.9 and 0.5 < np.mean(off) < 4
 
 
+def test_sharpening_is_the_same_for_light_and_frames(shards):
+    """What is not clipped, nor beside it, still follows from radiance; texture is stronger."""
+    clip, settings = ShardFolder(shards)[0], replace(PLAIN, colours=False, sharpening=3.0)
+    drawn = [redeveloped(clip, np.random.default_rng(seed), settings) for seed in range(20)]
+    changed = [c for c in drawn if not torch.equal(c.hdr, clip.hdr)]
+    assert 4 <= len(changed) <= 16
+
+    def texture(hdr):
+        g = hdr.movedim(-1, 1).pow(1 / 2.2)
+        return float((g - box_mean(g, 3)).abs().mean())
+
+    inside = F.max_pool2d((clip.ldr.movedim(-1, 1) > 0.99).float(), 3, 1, 1).movedim(1, -1) == 0
+    for c in changed:
+        assert texture(c.hdr) > texture(clip.hdr)
+        expected = to_ldr(c.hdr, c.exposures[:, None, None, None])
+        assert (c.ldr - expected).abs()[inside & (expected > 0.01)].max() < 0.02
+
+
 def test_one_clip_of_four_is_compressed_in_blocks(shards):
     """The same round trip again changes far less; light is what it was."""
-    clip, settings = ShardFolder(shards)[0], Augmentation(gain=1, colours=False, dark=0, quality=(50, 51))
+    clip, settings = ShardFolder(shards)[0], replace(PLAIN, colours=False, quality=(50, 51))
     off = []
     for seed in range(40):
         changed = redeveloped(clip, np.random.default_rng(seed), settings)

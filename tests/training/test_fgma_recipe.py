@@ -8,15 +8,14 @@ import torch
 from hdrweave.hdr.exposure import to_ldr
 from hdrweave.models.dealthdr.aligner import AlignerConfig, FlowGuidedAligner
 from hdrweave.training import fgma
-from hdrweave.training.data import Augmentation, Batches
+from hdrweave.training.data import Batches
 from hdrweave.training.trainer import Trainer
+from small_shards import PLAIN
 
 
 @pytest.fixture(scope="module")
 def batches(shards):
-    return Batches(
-        shards, fgma.recipe().windows, (64, 64), 2, augmentation=Augmentation(gain=1.0, dark=0, quality=None)
-    )
+    return Batches(shards, fgma.recipe().windows, (64, 64), 2, augmentation=PLAIN)
 
 
 def small() -> FlowGuidedAligner:

@@ -10,9 +10,8 @@ from hdrweave.hdr.tonemap import mu_law
 from hdrweave.models import registry
 from hdrweave.models.location.collaborative import CollaborativeFusion, CollaborativeFusionConfig
 from hdrweave.training import location, lrhdr
-from hdrweave.training.data import Augmentation
 from hdrweave.training.sensor import Sensor
-from small_shards import one_thread, write_base_flows, write_small_shards
+from small_shards import PLAIN, one_thread, write_base_flows, write_small_shards
 
 PERFECT = Sensor(0.0, 0.0, 16, 2.2, 0.0, np.ones((3, 3)), None)
 
@@ -28,9 +27,7 @@ def folder(tmp_path_factory):
 
 @pytest.fixture
 def batches(folder):
-    return location.AnchoredBatches(
-        folder, location.recipe().windows, (48, 48), 2, augmentation=Augmentation(gain=1.0, dark=0, quality=None)
-    )
+    return location.AnchoredBatches(folder, location.recipe().windows, (48, 48), 2, augmentation=PLAIN)
 
 
 @pytest.fixture(autouse=True)

@@ -1,5 +1,7 @@
 """LRHDR's recipes: what they feed their networks, their losses, and that a few steps help."""
 
+from dataclasses import replace
+
 import pytest
 import small_f2hdr
 import torch
@@ -8,15 +10,16 @@ from hdrweave.models import registry
 from hdrweave.models.lrhdr.accr import ACCR, ACCRConfig
 from hdrweave.models.lrhdr.vote import SparseFusion
 from hdrweave.training import lrhdr
-from hdrweave.training.data import Augmentation, Batches
+from hdrweave.training.data import Batches
 from hdrweave.training.losses import gradient_loss, mu_l1, psnr_loss
+from small_shards import PLAIN
 
 RECIPES = {"interpolate": lrhdr.interpolate, "accr": lrhdr.accr, "sparse_fusion": lrhdr.sparse_fusion}
 
 
 @pytest.fixture(scope="module")
 def batches(shards):
-    return read(shards, Augmentation(gain=1.0, dark=0, quality=None))
+    return read(shards, PLAIN)
 
 
 def read(folder, augmentation):
@@ -154,7 +157,7 @@ def test_dense_vote_and_no_vote_loss(batches):
     "name, steps, less", [("accr", 12, 0.1), ("sparse_fusion", 20, 0.2), ("interpolate", 20, 0.02)]
 )
 def test_a_few_steps_help(batches, name, steps, less):
-    recipe, noisy = RECIPES[name](), read(batches.folder, Augmentation(noise=(0.005, 0.01), quality=None))
+    recipe, noisy = RECIPES[name](), read(batches.folder, replace(PLAIN, noise=(0.005, 0.01)))
     batch = of_period(noisy, 2)
     torch.manual_seed(0)
     network = recipe.build()
