@@ -251,7 +251,7 @@ def redeveloped(clip: SyntheticClip, rng, augmentation: Augmentation) -> Synthet
         hdr, ldr = (hdr * gain).clamp(max=1), (ldr * gain ** (1 / GAMMA)).clamp(max=1)
     if augmentation.sharpening and rng.random() < 1 / 2:
         amount = rng.uniform(0, augmentation.sharpening)
-        hdr, ldr = sharpened(hdr.pow(1 / GAMMA), amount).pow(GAMMA), sharpened(ldr, amount)
+        hdr, ldr = sharpened_light(hdr, amount), sharpened(ldr, amount)
     if augmentation.dark and rng.random() < 2 / 3:
         error = augmentation.dark * rng.lognormal(0, 1) * (rng.normal() + rng.normal(0, 0.7, 3))
         reach = rng.uniform(0.04, 0.12)
@@ -272,3 +272,8 @@ def sharpened(code: torch.Tensor, amount: float) -> torch.Tensor:
     of one radiance at two exposures differ by a factor."""
     planes = code.movedim(-1, 1)
     return (planes + amount * (planes - box_mean(planes, 3))).clamp(0, 1).movedim(1, -1)
+
+
+def sharpened_light(radiance: torch.Tensor, amount: float) -> torch.Tensor:
+    """Radiance (T,H,W,3) in [0,1] of which `sharpened` code values were taken."""
+    return sharpened(radiance.pow(1 / GAMMA), amount).pow(GAMMA)

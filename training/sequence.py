@@ -11,7 +11,7 @@ from ..hdr.sequence import ExposureSequence
 from ..models.location.refinement import SequenceRefinement, SequenceRefinementConfig
 from ..stages.f2hdr import f2hdr
 from ..stages.sequence_refinement import sequence_refinement
-from .data import COLOURS, Batches, Window, draw_view, turned_clip, turned_flow
+from .data import COLOURS, Batches, Window, draw_view, sharpened_light, turned_clip, turned_flow
 from .first_pass import FirstPasses, methods_beside
 from .losses import psnr_loss, temporal_loss
 from .recipe import Kept, Recipe
@@ -52,6 +52,9 @@ class SequenceBatches(Batches):
         view = draw_view(rng, size, self.crop, self.augmentation.turns)
         first = self._first[method].read(index, chosen, *view[:2])
         clip = replace(self._clips.part(index, chosen, *view[:2]), ldr=first["given"])
+        if self.augmentation.sharpening and rng.random() < 1 / 2:
+            amount = rng.uniform(0, self.augmentation.sharpening)
+            clip = replace(clip, **{name: sharpened_light(getattr(clip, name), amount) for name in ("hdr", "ldr")})
         clip = turned_clip(clip, size, backwards, *view)
         ways = [turned_flow(first[w], first[f"sure_{w}"], size, backwards, *view) for w in ("ahead", "back")]
         ahead, back = ways[::-1] if backwards else ways

@@ -1,15 +1,17 @@
 """First passes beside the shards, batches of them, and a few steps of sequence refinement's recipe."""
 
+from dataclasses import replace
+
 import pytest
 import torch
+from hdrweave.hdr.boxes import box_mean
 from hdrweave.hdr.tonemap import mu_law
 from hdrweave.models.location.refinement import SequenceRefinement, SequenceRefinementConfig
 from hdrweave.training import sequence
-from hdrweave.training.data import Augmentation
 from hdrweave.training.first_pass import SUFFIX, FirstPasses, add_to_shard, first_pass, methods_beside
 from hdrweave.training.losses import temporal_loss
 from hdrweave.training.shards import ShardFolder
-from small_shards import one_thread, write_clips_of_seven
+from small_shards import PLAIN, one_thread, write_clips_of_seven
 
 FLOWS = ("ahead", "back", "sure_ahead", "sure_back")
 
@@ -25,9 +27,8 @@ def shards(tmp_path_factory):
 
 
 def batches(shards, size=2, **augmentation):
-    return sequence.SequenceBatches(
-        shards, sequence.recipe().windows, (48, 48), size, augmentation=Augmentation(**augmentation)
-    )
+    settings = replace(PLAIN, **augmentation)
+    return sequence.SequenceBatches(shards, sequence.recipe().windows, (48, 48), size, augmentation=settings)
 
 
 def test_first_passes_are_the_methods_own(shards):
@@ -78,6 +79,16 @@ def test_radiance_above_one_occurs_and_batches_repeat(shards):
         highest.append(float(first["hdr"].max()))
     assert max(highest) > 1.5 and min(highest) < 0.5
     assert next(drawn.from_step(3, workers=0))["given"].equal(drawn[3]["given"])
+
+
+def test_half_of_the_sequences_are_sharper_with_their_truth(shards):
+    def texture(batch, name):
+        g = batch[name].flatten(0, 1).pow(1 / 2.2)
+        return float((g - box_mean(g, 3)).abs().mean())
+
+    plain, drawn = batches(shards, 1), batches(shards, 1, sharpening=3.0)
+    sharper = [[texture(drawn[k], n) > 1.2 * texture(plain[k], n) for n in ("hdr", "given")] for k in range(12)]
+    assert all(a == b for a, b in sharper) and 2 <= sum(a for a, _ in sharper) <= 10
 
 
 def test_exact_flow_is_what_the_temporal_loss_wants(shards):
