@@ -61,7 +61,7 @@ class Augmentation:
     colours: bool = True
     dark: float = 1 / 255
     quality: tuple[int, int] | None = (30, 90)
-    sharpening: float = 3.0
+    sharpening: float = 6.0
 
 
 class Batches:
