@@ -9,7 +9,8 @@ from collections import defaultdict
 import torch
 import torch.nn.functional as F
 
-from .exposure import luma
+from .boxes import box_mean
+from .exposure import luma, to_ldr
 from .tonemap import mu_law
 from .warp import inside, warp
 
@@ -208,3 +209,20 @@ def compare(estimate: torch.Tensor, truth: torch.Tensor) -> dict[str, float]:
 def _mean(values: list[float]) -> float:
     defined = [v for v in values if not math.isnan(v)]
     return sum(defined) / len(defined) if defined else math.nan
+
+
+def texture_kept(estimate: torch.Tensor, frame: torch.Tensor, exposure: float) -> float:
+    """The share of a captured frame's own fine texture that its reconstruction still shows: 1 = all, less = softer, more =
+    sharper. Needs no truth, but takes the frame's noise for texture, so it says most about bright footage.
+
+    estimate (H,W,3) radiance; frame (H,W,3) its code values, gamma 2.2; exposure: the frame's. Texture is what a mean of 3x3
+    pixels takes away; the estimate's is projected on the frame's, at its exposure, where the frame is well exposed. nan where
+    it has none.
+    """
+    fine = []
+    for code in (frame, to_ldr(estimate, exposure)):
+        planes = code.movedim(-1, 0)[None].float()
+        fine.append((planes - box_mean(planes, 3))[0].movedim(0, -1))
+    own, kept = (x * ((frame > 0.2) & (frame < 0.9)) for x in fine)
+    energy = float(own.square().sum())
+    return float((own * kept).sum()) / energy if energy else math.nan

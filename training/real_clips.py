@@ -1,4 +1,5 @@
-"""Methods on real alternating clips: contact sheets to look at, side by side, and flicker and recovery in figures.
+"""Methods on real alternating clips: contact sheets to look at, side by side, and in figures flicker, recovery, and how much
+of the frames' own texture is kept.
 
 python -m hdrweave.training.real_clips --data DIR --out DIR     (DIR/alternating_*/*.mp4, one pattern a folder)
 """
@@ -10,6 +11,8 @@ import torch
 
 from ..hdr.cv import cv2
 from ..hdr.draw import text
+from ..hdr.metrics import texture_kept
+from ..hdr.sequence import CandidateSet, ExposureSequence
 from ..stages.candidates import warp_neighbours
 from ..stages.darks import match_darks
 from ..stages.flow import estimate_flow
@@ -17,11 +20,28 @@ from ..stages.load import load_clip
 from ..stages.normalize import normalize
 from ..stages.recovery import recovery
 from ..stages.strip import exposure_strip
+from .judge import mean
 from .methods import chosen_methods
+
+FIGURES = {"flicker": "flicker %", "texture": "texture %", "clipped": "filled %: clipped", "buried": "buried"}
+
+
+def line(clip: str, exposures: str, method: str, figures) -> str:
+    values = "".join(f"{value:>{len(head) + 1}}" for head, value in zip(FIGURES.values(), figures, strict=True))
+    return f"{clip:24} {exposures:>15} {method:>12} {values}"
+
+
+def judge(sequence: ExposureSequence, hdr: torch.Tensor, candidates: CandidateSet) -> dict[str, float]:
+    """FIGURES of a result, in %. texture: see `metrics.texture_kept`; the others: see `stages.recovery`."""
+    judged = recovery(sequence, hdr, candidates)
+    clipped, buried = (100 * float(kind[0] / kind.sum().clamp(min=1e-9)) for kind in judged.shares.mean(0))
+    frames = range(len(sequence))
+    kept = mean(texture_kept(hdr[t], sequence.frames[t], float(sequence.exposures[t])) for t in frames)
+    return {"flicker": 100 * judged.flicker, "texture": 100 * kept, "clipped": clipped, "buried": buried}
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, help="folder whose alternating_* folders hold the clips")
     parser.add_argument("--out", type=Path, required=True, help="folder for the contact sheets")
     parser.add_argument("--methods", default="reference,classical,f2hdr", help="names with commas between, or all")
@@ -29,7 +49,8 @@ def main() -> None:
     args = parser.parse_args()
     methods = chosen_methods(args.methods)
     args.out.mkdir(parents=True, exist_ok=True)
-    print(f"{'clip':24} {'exposures':>14} {'method':>12} {'flicker %':>9} {'filled %: clipped':>17} {'buried':>7}")
+    print(line("clip", "exposures", "method", FIGURES.values()))
+    every = {method: [] for method in methods}
     for path in sorted(args.data.glob("alternating_*/*.mp4")):
         sequence = match_darks(normalize(load_clip(path, count=args.frames)))
         candidates = warp_neighbours(sequence, estimate_flow(sequence))
@@ -38,17 +59,14 @@ def main() -> None:
         sheets = []
         for method, how in methods.items():
             hdr = how.run(sequence)
-            judged = recovery(sequence, hdr, candidates)
-            fates = judged.shares.mean(0)  # (kind, fate)
-            filled = [100 * float(kind[0] / kind.sum().clamp(min=1e-9)) for kind in fates]
-            print(
-                f"{name:24} {exposures:>14} {method:>12} {100 * judged.flicker:9.2f} {filled[0]:17.1f} {filled[1]:7.1f}",
-                flush=True,
-            )
+            every[method].append(judge(sequence, hdr, candidates))
+            print(line(name, exposures, method, (f"{x:.2f}" for x in every[method][-1].values())), flush=True)
             sheets.append(exposure_strip(hdr, (-4, -2, 0, 2), sequence, rows=3)[0])
             text(sheets[-1], method, 12, 30, shadow=True)
         picture = torch.cat(sheets).mul(255).byte().numpy()
         cv2().imwrite(str(args.out / f"{name}.png"), picture[..., ::-1])
+    for method, figures in every.items():
+        print(line("mean", "-", method, (f"{mean(f[name] for f in figures):.2f}" for name in FIGURES)))
 
 
 if __name__ == "__main__":

@@ -152,3 +152,19 @@ def test_bad_frames_are_told():
         measured.update(torch.zeros(12, 12, 3), torch.zeros(12, 13, 3))
     with pytest.raises(ValueError, match="frame 0 holds NaN"):
         measured.update(torch.full((12, 12, 3), math.nan))
+
+
+def test_texture_is_kept_halved_or_doubled():
+    """A checkerboard of one pixel, whose texture scales with its contrast; at any exposure, and without what clips."""
+    sign = (-1.0) ** (torch.arange(24)[:, None] + torch.arange(32))[..., None].expand(-1, -1, 3)
+
+    def frame(contrast):
+        return 0.5 + contrast * sign
+
+    for factor in (0, 0.5, 1, 2):
+        light = frame(0.05 * factor) ** 2.2 / 4
+        assert metrics.texture_kept(light, frame(0.05), 4.0) == pytest.approx(factor, abs=1e-4)
+    assert math.isnan(metrics.texture_kept(torch.ones(8, 8, 3), torch.ones(8, 8, 3), 1.0))  # clipped: nothing to see
+    half = frame(0.05)
+    half[:, 16:] = 0.0
+    assert metrics.texture_kept(half**2.2, half, 1.0) == pytest.approx(1, abs=0.01)

@@ -26,12 +26,16 @@ def test_every_alternating_clip_gets_its_figures_and_a_sheet(folder, tmp_path, m
     monkeypatch.setattr(sys, "argv", ["real_clips", *map(str, words)])
     real_clips.main()
     heads, *lines = (line.split() for line in capsys.readouterr().out.splitlines() if "WARN" not in line)
-    assert heads[0] == "clip" and len(lines) == 4
-    for reference, classical in (lines[:2], lines[2:]):
+    assert heads[0] == "clip" and len(lines) == 6
+    for reference, classical in (lines[:2], lines[2:4]):
         assert reference[3] == "reference" and classical[3] == "classical"
         assert float(reference[1]) == 1 and float(reference[2]) == pytest.approx(8, rel=0.15)
-        assert float(reference[5]) == float(reference[6]) == 0  # a frame alone fills nothing
-        assert float(classical[5]) > 50 and float(classical[4]) < float(reference[4])
+        assert float(reference[5]) == pytest.approx(100, abs=0.1)  # it is the frame itself
+        assert float(reference[6]) == float(reference[7]) == 0  # a frame alone fills nothing
+        assert float(classical[6]) > 50 and float(classical[4]) < float(reference[4])
+    for k, last in enumerate(lines[4:]):
+        assert last[:3] == ["mean", "-", ("reference", "classical")[k]]
+        assert float(last[3]) == pytest.approx((float(lines[k][4]) + float(lines[k + 2][4])) / 2, abs=0.01)
     assert sorted(p.name for p in out.iterdir()) == ["alternating_a_one.png", "alternating_a_two.png"]
     sheet = read_image(out / "alternating_a_one.png")[0]
     height, width = len(sheet) // 2, sheet.shape[1]
