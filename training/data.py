@@ -60,7 +60,7 @@ class Augmentation:
     turns: bool = True
     colours: bool = True
     dark: float = 1 / 255
-    quality: tuple[int, int] | None = (30, 90)
+    quality: tuple[int, int] | None = (30, 98)
     sharpening: float = 6.0
 
 
@@ -251,7 +251,9 @@ def redeveloped(clip: SyntheticClip, rng, augmentation: Augmentation) -> Synthet
         hdr, ldr = (hdr * gain).clamp(max=1), (ldr * gain ** (1 / GAMMA)).clamp(max=1)
     if augmentation.sharpening and rng.random() < 1 / 2:
         amount = rng.uniform(0, augmentation.sharpening)
-        hdr, ldr = sharpened_light(hdr, amount), sharpened(ldr, amount)
+        # as before clipping: what a frame lacks there is in the light
+        whole = torch.where(ldr < 1, ldr, (hdr * clip.exposures.view(-1, 1, 1, 1)).pow(1 / GAMMA).clamp(min=1))
+        hdr, ldr = sharpened_light(hdr, amount), sharpened(whole, amount)
     if augmentation.dark and rng.random() < 2 / 3:
         error = augmentation.dark * rng.lognormal(0, 1) * (rng.normal() + rng.normal(0, 0.7, 3))
         reach = rng.uniform(0.04, 0.12)
@@ -268,8 +270,8 @@ def redeveloped(clip: SyntheticClip, rng, augmentation: Augmentation) -> Synthet
 
 
 def sharpened(code: torch.Tensor, amount: float) -> torch.Tensor:
-    """Code values (T,H,W,3) in [0,1] by an unsharp mask of 3x3 pixels. It is the same at all exposures, as the code values
-    of one radiance at two exposures differ by a factor."""
+    """Code values (T,H,W,3), clipped to [0,1] after an unsharp mask of 3x3 pixels. It is the same at all exposures, as the
+    code values of one radiance at two exposures differ by a factor."""
     planes = code.movedim(-1, 1)
     return (planes + amount * (planes - box_mean(planes, 3))).clamp(0, 1).movedim(1, -1)
 

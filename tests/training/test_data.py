@@ -116,7 +116,7 @@ def test_blacks_are_off_in_most_clips_and_the_rest_stays(shards):
 
 
 def test_sharpening_is_the_same_for_light_and_frames(shards):
-    """What is not clipped, nor beside it, still follows from radiance; texture is stronger."""
+    """Frames still follow from radiance, beside what clips as well; texture is stronger."""
     clip, settings = ShardFolder(shards)[0], replace(PLAIN, colours=False, sharpening=6.0)
     drawn = [redeveloped(clip, np.random.default_rng(seed), settings) for seed in range(20)]
     changed = [c for c in drawn if not torch.equal(c.hdr, clip.hdr)]
@@ -126,11 +126,10 @@ def test_sharpening_is_the_same_for_light_and_frames(shards):
         g = hdr.movedim(-1, 1).pow(1 / 2.2)
         return float((g - box_mean(g, 3)).abs().mean())
 
-    inside = F.max_pool2d((clip.ldr.movedim(-1, 1) > 0.99).float(), 3, 1, 1).movedim(1, -1) == 0
     for c in changed:
         assert texture(c.hdr) > texture(clip.hdr)
         expected = to_ldr(c.hdr, c.exposures[:, None, None, None])
-        assert (c.ldr - expected).abs()[inside & (expected > 0.01)].max() < 0.02
+        assert (c.ldr - expected).abs()[expected > 0.01].max() < 0.02
 
 
 def test_one_clip_of_four_is_compressed_in_blocks(shards):
