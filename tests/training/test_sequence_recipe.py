@@ -86,7 +86,7 @@ def test_half_of_the_sequences_are_sharper_with_their_truth(shards):
         g = batch[name].flatten(0, 1).pow(1 / 2.2)
         return float((g - box_mean(g, 3)).abs().mean())
 
-    plain, drawn = batches(shards, 1), batches(shards, 1, sharpening=6.0)
+    plain, drawn = batches(shards, 1), batches(shards, 1, sharpening=8.0)
     sharper = [[texture(drawn[k], n) > 1.01 * texture(plain[k], n) for n in ("hdr", "given")] for k in range(12)]
     assert all(a == b for a, b in sharper) and 2 <= sum(a for a, _ in sharper) <= 10
 
