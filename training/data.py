@@ -241,7 +241,8 @@ def turned(stack: torch.Tensor, quarters: int, mirror: bool) -> torch.Tensor:
 
 
 def redeveloped(clip: SyntheticClip, rng, augmentation: Augmentation) -> SyntheticClip:
-    """The same clip with its channels exchanged, at a higher gain, and noisier. What is clipped stays clipped."""
+    """The same clip with its channels exchanged, at a higher gain, sharper, noisier, with other blacks and compressed.
+    What is clipped stays clipped, but for what sharpening and compression do beside it."""
     hdr, ldr = clip.hdr, clip.ldr
     if augmentation.colours:
         order = list(COLOURS[rng.integers(len(COLOURS))])
@@ -249,8 +250,7 @@ def redeveloped(clip: SyntheticClip, rng, augmentation: Augmentation) -> Synthet
     if augmentation.gain > 1:
         gain = augmentation.gain ** rng.random()
         hdr, ldr = (hdr * gain).clamp(max=1), (ldr * gain ** (1 / GAMMA)).clamp(max=1)
-    if augmentation.sharpening and rng.random() < 1 / 2:
-        amount = rng.uniform(0, augmentation.sharpening)
+    if amount := drawn_sharpening(rng, augmentation):
         # as before clipping: what a frame lacks there is in the light
         whole = torch.where(ldr < 1, ldr, (hdr * clip.exposures.view(-1, 1, 1, 1)).pow(1 / GAMMA).clamp(min=1))
         hdr, ldr = sharpened_light(hdr, amount), sharpened(whole, amount)
@@ -267,6 +267,11 @@ def redeveloped(clip: SyntheticClip, rng, augmentation: Augmentation) -> Synthet
         quality = int(rng.integers(*augmentation.quality))
         ldr = torch.stack([torch.from_numpy(compressed(frame, quality)) for frame in ldr.numpy()])
     return replace(clip, hdr=hdr, ldr=ldr)
+
+
+def drawn_sharpening(rng: np.random.Generator, augmentation: Augmentation) -> float:
+    """The amount for `sharpened`; 0 in every second clip."""
+    return rng.uniform(0, augmentation.sharpening) if augmentation.sharpening and rng.random() < 1 / 2 else 0.0
 
 
 def sharpened(code: torch.Tensor, amount: float) -> torch.Tensor:

@@ -11,7 +11,7 @@ from ..hdr.sequence import ExposureSequence
 from ..models.location.refinement import SequenceRefinement, SequenceRefinementConfig
 from ..stages.f2hdr import f2hdr
 from ..stages.sequence_refinement import sequence_refinement
-from .data import COLOURS, Batches, Window, draw_view, sharpened_light, turned_clip, turned_flow
+from .data import COLOURS, Batches, Window, draw_view, drawn_sharpening, sharpened_light, turned_clip, turned_flow
 from .first_pass import FirstPasses, methods_beside
 from .losses import psnr_loss, temporal_loss
 from .recipe import Kept, Recipe
@@ -52,8 +52,7 @@ class SequenceBatches(Batches):
         view = draw_view(rng, size, self.crop, self.augmentation.turns)
         first = self._first[method].read(index, chosen, *view[:2])
         clip = replace(self._clips.part(index, chosen, *view[:2]), ldr=first["given"])
-        if self.augmentation.sharpening and rng.random() < 1 / 2:
-            amount = rng.uniform(0, self.augmentation.sharpening)
+        if amount := drawn_sharpening(rng, self.augmentation):
             clip = replace(clip, **{name: sharpened_light(getattr(clip, name), amount) for name in ("hdr", "ldr")})
         clip = turned_clip(clip, size, backwards, *view)
         ways = [turned_flow(first[w], first[f"sure_{w}"], size, backwards, *view) for w in ("ahead", "back")]
