@@ -5,6 +5,7 @@ All pictures are radiance, scene-linear with 1.0 where the shortest exposure cli
 
 import math
 from collections import defaultdict
+from collections.abc import Iterable
 
 import torch
 import torch.nn.functional as F
@@ -179,10 +180,10 @@ class SequenceMetrics:
         for figures in self._frames.values():
             for name, values in figures.items():
                 merged[name] += values
-        result = {name: _mean(values) for name, values in merged.items()}
+        result = {name: defined_mean(values) for name, values in merged.items()}
         if merged:
             result["psnr_mu_std"] = torch.tensor(merged["psnr_mu"], dtype=torch.float64).std(correction=0).item()
-        result |= {name: _mean(values) for name, values in self._steps.items()}
+        result |= {name: defined_mean(values) for name, values in self._steps.items()}
         if len(self._brightness) > 1:
             result |= {"madb": madb(self._brightness), "lsd": lsd(self._brightness)}
             result["flicker"] = flicker(self._brightness, self.period)
@@ -191,7 +192,7 @@ class SequenceMetrics:
     def by_exposure(self) -> dict[float, dict[str, float]]:
         """The figures against the reference, by the exposure at which the frames were captured, lowest first."""
         return {
-            exposure: {name: _mean(values) for name, values in self._frames[exposure].items()}
+            exposure: {name: defined_mean(values) for name, values in self._frames[exposure].items()}
             for exposure in sorted(e for e in self._frames if e is not None)
         }
 
@@ -206,7 +207,8 @@ def compare(estimate: torch.Tensor, truth: torch.Tensor) -> dict[str, float]:
     return result
 
 
-def _mean(values: list[float]) -> float:
+def defined_mean(values: Iterable[float]) -> float:
+    """Of the values that are defined; nan where none is."""
     defined = [v for v in values if not math.isnan(v)]
     return sum(defined) / len(defined) if defined else math.nan
 

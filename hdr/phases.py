@@ -80,7 +80,8 @@ def find_period(quantiles: np.ndarray, periods) -> tuple[int, float]:
     residual = {lag: _residual(exposure_steps(quantiles, lag)[0]) for lag in range(1, min(_LONGEST, count - 1) + 1)}
     found = {}
     for period in periods:
-        if period in residual:
+        seen_twice = period < 4 or count >= 2 * period  # by chance, a few frames of a shorter cycle fit a long one
+        if period in residual and (seen_twice or len(periods) == 1):
             amplitude = float(np.mean([residual[lag] for lag in range(1, period)]))
             clear = 1 - residual[period] / amplitude if np.isfinite(amplitude) and amplitude > 0 else 0.0
             if len(periods) == 1:
@@ -89,8 +90,9 @@ def find_period(quantiles: np.ndarray, periods) -> tuple[int, float]:
                 found[period] = clear
     if not found:
         return 1, 0.0
-    best = min(residual[p] for p in found)
-    period = min(p for p in found if residual[p] <= 2 * best + 0.02)  # a multiple of the period fits as well
+    # a multiple of the period fits as well, and better where lamps flicker
+    enough = max(2 * min(residual[p] for p in found) + 0.02, 0.06 * residual[1])
+    period = min(p for p in found if residual[p] <= enough)
     return period, found[period]
 
 

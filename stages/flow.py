@@ -73,6 +73,7 @@ class PairFlow:
         self.size = working_size(sequence.size)
         self.dis, self.quick = dis(preset), dis("medium")
         self.frames: dict[int, torch.Tensor] = {}
+        self.lumas: dict[tuple[int, float], torch.Tensor] = {}
         self.flows: dict[tuple[int, int], torch.Tensor] = {}
 
     def frame(self, t: int) -> torch.Tensor:
@@ -86,7 +87,10 @@ class PairFlow:
 
     def matched(self, t: int, exposure: float) -> torch.Tensor:
         """Luma (h,w) of frame t as it would look at `exposure`, clipped alike."""
-        return luma(match_exposure(self.frame(t), float(self.sequence.exposures[t]), exposure))
+        if (t, exposure) not in self.lumas:
+            own = float(self.sequence.exposures[t])
+            self.lumas[t, exposure] = luma(match_exposure(self.frame(t), own, exposure))
+        return self.lumas[t, exposure]
 
     def matched_pair(self, a: int, b: int) -> list[np.ndarray]:
         """Frames a and b as 8-bit luma (h,w) at the longer of their exposures: what is dark in both can be seen."""
@@ -102,6 +106,7 @@ class PairFlow:
     def forget(self, before: int) -> None:
         """Drop what frames before `before` needed."""
         self.frames = {t: v for t, v in self.frames.items() if t >= before}
+        self.lumas = {k: v for k, v in self.lumas.items() if k[0] >= before}
         self.flows = {k: v for k, v in self.flows.items() if min(k) >= before}
 
 
@@ -131,13 +136,14 @@ def _mismatch(pairs: PairFlow, t: int, n: int, other: int, to_n: torch.Tensor, t
     """How badly a pair of flows explains reference t (1,1,h,w): both neighbours against t at the longer exposure, where
     clipping is alike and so costs nothing, and against each other at their own, where t has nothing to say.
     """
-    exposure = float(pairs.sequence.exposures[[t, n]].max())
+    own, theirs = pairs.sequence.exposures[[t, n]].tolist()
+    exposure = max(own, theirs)
     at_t = pairs.matched(t, exposure)[None, None]
     cost = torch.zeros_like(at_t)
     warped = []
     for frame, flow in ((n, to_n), (other, to_other)):
         cost += (warp(pairs.matched(frame, exposure)[None, None], flow) - at_t).abs()
-        warped.append(warp(luma(pairs.frame(frame))[None, None], flow))
+        warped.append(warp(pairs.matched(frame, theirs)[None, None], flow))
     cost += (warped[0] - warped[1]).abs()
     return box_mean(cost, 9)
 

@@ -250,7 +250,8 @@ def redeveloped(clip: SyntheticClip, rng, augmentation: Augmentation) -> Synthet
     if augmentation.gain > 1:
         gain = augmentation.gain ** rng.random()
         hdr, ldr = (hdr * gain).clamp(max=1), (ldr * gain ** (1 / GAMMA)).clamp(max=1)
-    if amount := drawn_sharpening(rng, augmentation):
+    if augmentation.sharpening and rng.random() < 1 / 2:
+        amount = rng.uniform(0, augmentation.sharpening)
         # as before clipping: what a frame lacks there is in the light
         whole = torch.where(ldr < 1, ldr, (hdr * clip.exposures.view(-1, 1, 1, 1)).pow(1 / GAMMA).clamp(min=1))
         hdr, ldr = sharpened_light(hdr, amount), sharpened(whole, amount)
@@ -267,11 +268,6 @@ def redeveloped(clip: SyntheticClip, rng, augmentation: Augmentation) -> Synthet
         quality = int(rng.integers(*augmentation.quality))
         ldr = torch.stack([torch.from_numpy(compressed(frame, quality)) for frame in ldr.numpy()])
     return replace(clip, hdr=hdr, ldr=ldr)
-
-
-def drawn_sharpening(rng: np.random.Generator, augmentation: Augmentation) -> float:
-    """The amount for `sharpened`; 0 in every second clip."""
-    return rng.uniform(0, augmentation.sharpening) if augmentation.sharpening and rng.random() < 1 / 2 else 0.0
 
 
 def sharpened(code: torch.Tensor, amount: float) -> torch.Tensor:

@@ -23,12 +23,13 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from ..hdr.atomic import atomic_path
 from ..hdr.cv import cv2
+from ..hdr.metrics import defined_mean
 from ..hdr.sequence import ExposureSequence
 from ..stages.normalize import normalize
 from ..stages.run import best_device
 from .clips import EvaluationClip, find_clips, read_clip
 from .evaluate_view import WorstCrop, crops_picture, tables, worst_crop
-from .judge import ClipFigures, inner_frames, judge, mean, summary
+from .judge import ClipFigures, inner_frames, judge, summary
 from .make_validation import make_validation
 from .methods import METHODS, Method, chosen_methods
 
@@ -45,7 +46,7 @@ def method_report(method: Method, splits: dict[str, list[ClipFigures]]) -> dict:
             "all": summary(clips, False),
             "seconds_per_frame": sum(c.seconds for c in clips) / sum(len(c.frames) for c in clips),
             "seconds_per_megapixel": sum(c.seconds for c in clips) / sum(c.megapixels for c in clips),
-            "gflop_per_megapixel": mean(c.gflop / c.megapixels for c in clips),
+            "gflop_per_megapixel": defined_mean(c.gflop / c.megapixels for c in clips),
         }
 
     clips = [clip for figures in splits.values() for clip in figures]

@@ -13,7 +13,7 @@ from time import perf_counter
 import torch
 
 from ..hdr.cv import cv2
-from ..hdr.metrics import psnr_mu
+from ..hdr.metrics import defined_mean, psnr_mu
 from ..hdr.sequence import CandidateSet, ExposureSequence
 from ..hdr.tonemap import mu_law, mu_law_inverse
 from ..stages.candidates import warp_neighbours
@@ -30,7 +30,7 @@ from ..stages.sparse_fusion import sparse_fusion, unaligned
 from .clips import read_clip
 from .evaluate import clip_folders, write_report
 from .evaluate_view import aligned
-from .judge import inner_frames, mean
+from .judge import inner_frames
 
 VOTERS = (2, 4, 6, 8, 12)  # the frames themselves are one of them
 FIGURES = {"psnr_mu": "PSNR mu, dB", "zeros": "zeros %", "time": "time", "difference": "difference"}
@@ -75,7 +75,7 @@ def judge(clip) -> dict[str, dict[str, float]]:
         first, results[name] = first or taken, hdr
         inner = inner_frames(len(hdr), clip.period)
         figures[name] = {
-            "psnr_mu": mean(psnr_mu(hdr[t], clip.hdr[t]) for t in inner),
+            "psnr_mu": defined_mean(psnr_mu(hdr[t], clip.hdr[t]) for t in inner),
             "zeros": 100 * float((votes == 0).float().mean()),
             "time": taken / first,
         }
@@ -115,7 +115,9 @@ def main() -> None:
             raise ValueError(f"{arguments.clips} has no clip of two exposures with gt.npy")
     except (ValueError, OSError) as error:
         parser.error(str(error))
-    report = {name: {f: max(v) if f == "difference" else mean(v) for f, v in fs.items()} for name, fs in found.items()}
+    report = {
+        name: {f: max(v) if f == "difference" else defined_mean(v) for f, v in fs.items()} for name, fs in found.items()
+    }
     print("\n" + table(report))
     if arguments.json:
         write_report(arguments.json, report)

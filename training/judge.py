@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from ..hdr.masks import composite, exposure_ranks
-from ..hdr.metrics import brightness, compare, flicker, psnr, psnr_mu, warping_error
+from ..hdr.metrics import brightness, compare, defined_mean, flicker, psnr, psnr_mu, warping_error
 from ..hdr.tonemap import mu_law
 from ..stages.normalize import normalize
 from .clips import EvaluationClip
@@ -81,16 +81,10 @@ def _step(clip: EvaluationClip, radiance: torch.Tensor, t: int) -> dict[str, flo
     return step
 
 
-def mean(values) -> float:
-    """Of the values that are defined; NaN where none is."""
-    defined = [v for v in values if not math.isnan(v)]
-    return sum(defined) / len(defined) if defined else math.nan
-
-
 def means(figures: list[dict[str, float]]) -> dict[str, float]:
     """Name by name, over the dictionaries that have it."""
     names = dict.fromkeys(name for frame in figures for name in frame)
-    return {name: mean(frame[name] for frame in figures if name in frame) for name in names}
+    return {name: defined_mean(frame[name] for frame in figures if name in frame) for name in names}
 
 
 def summary(clips: list[ClipFigures], only_inner: bool) -> dict:
@@ -98,10 +92,10 @@ def summary(clips: list[ClipFigures], only_inner: bool) -> dict:
     chosen = [[f for f in clip.frames if f.inner or not only_inner] for clip in clips]
     frames = [f for clip in chosen for f in clip]
     temporal = means([f.step for clip in chosen for f in clip[1:]])
-    temporal["psnr_mu_std"] = mean(
+    temporal["psnr_mu_std"] = defined_mean(
         float(np.std([f.raw["psnr_mu"] for f in clip])) for clip in chosen if clip and clip[0].raw
     )
-    temporal["flicker"] = mean(
+    temporal["flicker"] = defined_mean(
         flicker([f.brightness for f in frames], clip.period) for clip, frames in zip(clips, chosen, strict=True)
     )
     ranks = [rank for rank in ("low", "mid", "high") if any(f.rank == rank for f in frames)]

@@ -11,7 +11,7 @@ import torch
 
 from ..hdr.cv import cv2
 from ..hdr.draw import text
-from ..hdr.metrics import texture_kept
+from ..hdr.metrics import defined_mean, texture_kept
 from ..hdr.sequence import CandidateSet, ExposureSequence
 from ..stages.candidates import warp_neighbours
 from ..stages.darks import match_darks
@@ -20,7 +20,6 @@ from ..stages.load import load_clip
 from ..stages.normalize import normalize
 from ..stages.recovery import recovery
 from ..stages.strip import exposure_strip
-from .judge import mean
 from .methods import chosen_methods
 
 FIGURES = {"flicker": "flicker %", "texture": "texture %", "clipped": "filled %: clipped", "buried": "buried"}
@@ -36,7 +35,7 @@ def judge(sequence: ExposureSequence, hdr: torch.Tensor, candidates: CandidateSe
     judged = recovery(sequence, hdr, candidates)
     clipped, buried = (100 * float(kind[0] / kind.sum().clamp(min=1e-9)) for kind in judged.shares.mean(0))
     frames = range(len(sequence))
-    kept = mean(texture_kept(hdr[t], sequence.frames[t], float(sequence.exposures[t])) for t in frames)
+    kept = defined_mean(texture_kept(hdr[t], sequence.frames[t], float(sequence.exposures[t])) for t in frames)
     return {"flicker": 100 * judged.flicker, "texture": 100 * kept, "clipped": clipped, "buried": buried}
 
 
@@ -66,7 +65,7 @@ def main() -> None:
         picture = torch.cat(sheets).mul(255).byte().numpy()
         cv2().imwrite(str(args.out / f"{name}.png"), picture[..., ::-1])
     for method, figures in every.items():
-        print(line("mean", "-", method, (f"{mean(f[name] for f in figures):.2f}" for name in FIGURES)))
+        print(line("mean", "-", method, (f"{defined_mean(f[name] for f in figures):.2f}" for name in FIGURES)))
 
 
 if __name__ == "__main__":

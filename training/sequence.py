@@ -11,7 +11,7 @@ from ..hdr.sequence import ExposureSequence
 from ..models.location.refinement import SequenceRefinement, SequenceRefinementConfig
 from ..stages.f2hdr import f2hdr
 from ..stages.sequence_refinement import sequence_refinement
-from .data import COLOURS, Batches, Window, draw_view, drawn_sharpening, sharpened_light, turned_clip, turned_flow
+from .data import COLOURS, Batches, Window, draw_view, turned_clip, turned_flow
 from .first_pass import FirstPasses, methods_beside
 from .losses import psnr_loss, temporal_loss
 from .recipe import Kept, Recipe
@@ -30,8 +30,8 @@ class SequenceBatches(Batches):
     sure_ahead, sure_back (B,T-1,1,H,W), confidence in it, as `SequenceRefinement` takes them; flows (B,T-1,2,H,W) exact,
     from frame t to t+1, and occluded (B,T-1,1,H,W) bool; period.
 
-    Of the augmentation, noise is not used: noise of a result is its method's. The gain, drawn from 1/gain to gain,
-    multiplies radiance without clipping, so that values above 1 occur.
+    Of the augmentation, turns, colours and gain are used: the rest is in the method's result already. The gain, drawn from
+    1/gain to gain, multiplies radiance without clipping, so that values above 1 occur.
     """
 
     def __init__(self, folder, windows: dict[int, Window], *others, **named):
@@ -51,9 +51,7 @@ class SequenceBatches(Batches):
         backwards = bool(self.augmentation.turns and rng.random() < 0.5)
         view = draw_view(rng, size, self.crop, self.augmentation.turns)
         first = self._first[method].read(index, chosen, *view[:2])
-        clip = replace(self._clips.part(index, chosen, *view[:2]), ldr=first["given"])
-        if amount := drawn_sharpening(rng, self.augmentation):
-            clip = replace(clip, **{name: sharpened_light(getattr(clip, name), amount) for name in ("hdr", "ldr")})
+        clip = replace(self._clips.part(index, chosen, *view[:2]), hdr=first["truth"], ldr=first["given"])
         clip = turned_clip(clip, size, backwards, *view)
         ways = [turned_flow(first[w], first[f"sure_{w}"], size, backwards, *view) for w in ("ahead", "back")]
         ahead, back = ways[::-1] if backwards else ways

@@ -194,3 +194,19 @@ def test_real_clips(real_clips):
             assert (found.period, found.phase, found.dropped, found.repeated) == (period, start, (), ())
             if max(clip["mean_8bit_per_exposure"]) > 60:
                 assert found.ratios == pytest.approx([clip["stops"]] * (period - 1), abs=0.2), clip["file"]
+
+
+def test_lamps_that_beat_with_the_frame_rate_do_not_double_the_period():
+    light = radiance(16, speed=0.0)
+    beat = 1.1 ** (torch.arange(16) // 2 % 2)[:, None, None, None]
+    assert detect_pattern(sequence(captured(light * beat, alternating((1, 8), 16), 0.1))).period == 2
+
+
+def test_beginnings_of_real_clips(real_clips):
+    for period, folder in ((2, "alternating_2exp"), (3, "alternating_3exp")):
+        for path in sorted((real_clips / folder).glob("*.mp4")):
+            frames = decoded(path, 16)
+            found = [
+                (a, b, detect_pattern(sequence(frames[a:b])).period) for a, b in ((0, 6), (0, 7), (2, 14), (7, 15))
+            ]
+            assert [p for _, _, p in found] == [period] * 4, (path.name, found)

@@ -4,9 +4,11 @@ from dataclasses import replace
 
 import pytest
 import torch
-from hdrweave.hdr.boxes import box_mean
 from hdrweave.hdr.tonemap import mu_law
 from hdrweave.models.location.refinement import SequenceRefinement, SequenceRefinementConfig
+from hdrweave.stages.darks import match_darks
+from hdrweave.stages.normalize import normalize
+from hdrweave.stages.reconstruct import METHODS
 from hdrweave.training import sequence
 from hdrweave.training.first_pass import SUFFIX, FirstPasses, add_to_shard, first_pass, methods_beside
 from hdrweave.training.losses import temporal_loss
@@ -31,15 +33,24 @@ def batches(shards, size=2, **augmentation):
     return sequence.SequenceBatches(shards, sequence.recipe().windows, (48, 48), size, augmentation=settings)
 
 
-def test_first_passes_are_the_methods_own(shards):
+def test_first_passes_are_the_methods_own_of_redeveloped_clips(shards):
     clips = ShardFolder(shards)
     assert methods_beside(clips) == ["classical"]
     everything = slice(0, 7), slice(0, 64), slice(0, 72)
-    stored, expected = FirstPasses(clips, "classical").read(2, *everything), first_pass(clips[2], "classical")
-    assert stored.keys() == expected.keys() and all(torch.equal(stored[k], expected[k].float()) for k in stored)
+    passes = [FirstPasses(clips, "classical").read(k, *everything) for k in range(4)]
+    far = [float((stored["truth"] - clips[k].hdr).abs().mean()) for k, stored in enumerate(passes)]
+    assert max(far) > 0.01
+    assert all(0.001 < float((mu_law(p["given"]) - mu_law(p["truth"])).abs().mean()) < 0.06 for p in passes)
     part = FirstPasses(clips, "classical").read(2, slice(1, 4), slice(5, 40), slice(8, 50))
-    assert torch.equal(part["given"], stored["given"][1:4, 5:40, 8:50])
-    assert all(torch.equal(part[k], stored[k][1:3, :, 5:40, 8:50]) for k in FLOWS)
+    assert all(torch.equal(part[k], passes[2][k][1:4, 5:40, 8:50]) for k in ("truth", "given"))
+    assert all(torch.equal(part[k], passes[2][k][1:3, :, 5:40, 8:50]) for k in FLOWS)
+
+
+def test_a_first_pass_is_the_pipelines_result(shards):
+    clip = ShardFolder(shards)[1]
+    found = first_pass(clip, "classical")
+    assert torch.equal(found["given"], METHODS["classical"](match_darks(normalize(clip.sequence()))).half())
+    assert torch.equal(found["truth"], clip.hdr.half())
 
 
 def test_written_passes_are_kept(shards):
@@ -67,7 +78,7 @@ def test_flow_truth_and_result_belong_together(shards):
         opposed += float(((batch["ahead"] + batch["back"]).norm(dim=2, keepdim=True) * seen).sum())
         moved += float((batch["flows"].norm(dim=2, keepdim=True) * seen).sum())
         apart = max(apart, float((mu_law(batch["given"]) - mu_law(batch["hdr"])).abs().mean()))
-    assert error < 0.4 * moved and opposed < 0.6 * moved and 0.001 < apart < 0.06
+    assert error < 0.45 * moved and opposed < 0.6 * moved and 0.001 < apart < 0.06
 
 
 def test_radiance_above_one_occurs_and_batches_repeat(shards):
@@ -79,16 +90,6 @@ def test_radiance_above_one_occurs_and_batches_repeat(shards):
         highest.append(float(first["hdr"].max()))
     assert max(highest) > 1.5 and min(highest) < 0.5
     assert next(drawn.from_step(3, workers=0))["given"].equal(drawn[3]["given"])
-
-
-def test_half_of_the_sequences_are_sharper_with_their_truth(shards):
-    def texture(batch, name):
-        g = batch[name].flatten(0, 1).pow(1 / 2.2)
-        return float((g - box_mean(g, 3)).abs().mean())
-
-    plain, drawn = batches(shards, 1), batches(shards, 1, sharpening=8.0)
-    sharper = [[texture(drawn[k], n) > 1.01 * texture(plain[k], n) for n in ("hdr", "given")] for k in range(12)]
-    assert all(a == b for a, b in sharper) and 2 <= sum(a for a, _ in sharper) <= 10
 
 
 def test_exact_flow_is_what_the_temporal_loss_wants(shards):
