@@ -24,6 +24,6 @@ case $recipe in
   base_flow | collaborative_fusion) run base_flow --shards "$shards" ;;
   *) run base_flow --shards "$shards" --search ;;
 esac
-[ "$recipe" = dealthdr ] && run base_flow --shards "$shards" --period
+[[ "$recipe" = dealthdr || "$recipe" = sparse_fusion ]] && run base_flow --shards "$shards" --period
 [ -f "$work/$recipe/checkpoint.pt" ] && resume=--resume || resume=
 run train "$recipe" --shards "$shards" --out "$work/$recipe" --minutes "$minutes" --licence CC0 --install $resume

@@ -27,13 +27,14 @@ from ..stages.adaptable import View, WithSparseFusion
 from ..stages.flow import base_flow
 from ..stages.lrhdr import lrhdr_with
 from ..stages.networks import load_network
+from . import dealthdr
 from .base_flow import SEARCHED_SUFFIX
 from .data import Window
 from .losses import gradient_loss, mu_l1, psnr_loss, vote_loss, vote_oracle
 from .recipe import Kept, Recipe
 
 INTERPOLATE, MAP, VOTE = "interpolate", "accr", "sparse_fusion"  # recipes, weights and architectures
-F2HDR, FGMA = "f2hdr", "fgma"  # weights whose results are candidates too
+F2HDR, DEALTHDR, FGMA = "f2hdr", "dealthdr", "fgma"  # weights whose results are candidates too
 ETA = 0.7  # weight of streams that are not the reference: L_ACCR
 GRADIENT = 0.01  # of L_grad in it
 VOTE_SHARE = 0.5  # of L_vote
@@ -105,7 +106,18 @@ def window(period: int) -> Window:
     return Window(frames, tuple((k, middle) for k in range(frames) if k != middle), base=SEARCHED_SUFFIX)
 
 
-def _recipe(name: str, build: Callable, config, loss: Callable) -> Recipe:
+def nearest(batch: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Of a batch with DeAltHDR's window: the part that `window` describes."""
+    period, count = int(batch["period"]), batch["ldr"].shape[1]
+    first, last = count // 2 - period + 1, count // 2 + period  # the last one is left out
+    frames, neighbours = slice(first, last), slice(first, last - 1)
+    inner = {name: batch[name][:, frames] for name in ("ldr", "hdr", "exposures")}
+    inner |= {name: batch[name][:, neighbours] for name in ("base", "confidence")}
+    back = batch["flows"].unflatten(1, (-1, count - 1))[:, -1]
+    return {**batch, **inner, "flows": back[:, neighbours]}
+
+
+def _recipe(name: str, build: Callable, config, loss: Callable, window=window) -> Recipe:
     return Recipe(
         name=name,
         build=partial(build, config),
@@ -190,15 +202,25 @@ def useless(like: Estimates) -> Estimates:
     return Estimates(torch.minimum(picture[:, None], limit), torch.ones_like(like.validity[:, :1]), exposure)
 
 
-def flagships(view: View, *parts: nn.Module | None) -> Estimates:
+def aligned(view: View, *parts: nn.Module | None) -> Estimates:
     """The reference, its neighbours by flow or by an aligner, and the result of a fusion: see `WithSparseFusion`."""
     return Estimates(*WithSparseFusion(*parts).candidates(view))
+
+
+def flagships(batch, view: View, aligner, f2hdr, whole) -> Estimates:
+    """The reference, its neighbours by FGMA, and the results of F2HDR and of DeAltHDR, `whole`, which sees all of the
+    batch; without what has no weights yet."""
+    near = aligned(view, aligner, f2hdr)
+    if whole is None:
+        return near
+    frames = (batch[name] for name in ("ldr", "exposures", "base", "confidence"))
+    return joined(near, result(whole(*frames, dealthdr.cells_of(batch, 15.0))["hdr"]))
 
 
 def any_others(batch, view: View, aligner, mapper, f2hdr) -> Estimates:
     """The reference and its neighbours, by flow or by FGMA; the missing exposures; all of these mapped; the neighbours as
     they are, the merge, and F2HDR's result."""
-    near = flagships(view, aligner if torch.rand(()) < 0.5 else None)
+    near = aligned(view, aligner if torch.rand(()) < 0.5 else None)
     streams, (_, _, plain) = joined(near, interpolated(batch)), captured(batch)
     sets = [streams, plain, merged(near, (near.radiance[:, 0], near.exposures[:, 0]))]
     if f2hdr is not None:
@@ -211,17 +233,21 @@ def any_others(batch, view: View, aligner, mapper, f2hdr) -> Estimates:
 
 @torch.no_grad()
 def candidates(batch: dict[str, torch.Tensor]) -> tuple[Estimates, tuple[torch.Tensor, torch.Tensor] | None]:
-    """The flagship's candidates, or 2 to MOST drawn from all that there are, in any order, and the reference or, now and
-    then, none; where there is a reference it is one of them, as in the stage."""
-    aligner, mapper, f2hdr = (earlier(name, batch["ldr"].device) for name in (FGMA, MAP, F2HDR))
-    view = View(*(batch[name] for name in ("ldr", "exposures", "base", "confidence", "flows")))
-    whole = bool(torch.rand(()) < FLAGSHIP)
-    every = flagships(view, aligner, f2hdr) if whole else any_others(batch, view, aligner, mapper, f2hdr)
+    """Of a batch with DeAltHDR's window: the flagship's candidates, or 2 to MOST drawn from all that there are, in any
+    order, and the reference or, now and then, none; where there is a reference it is one of them, as in the stage."""
+    aligner, mapper, f2hdr, whole = (earlier(name, batch["ldr"].device) for name in (FGMA, MAP, F2HDR, DEALTHDR))
+    near = nearest(batch)
+    view = View(*(near[name] for name in ("ldr", "exposures", "base", "confidence", "flows")))
+    flagship = bool(torch.rand(()) < FLAGSHIP)
+    if flagship:
+        every = flagships(batch, view, aligner, f2hdr, whole)
+    else:
+        every = any_others(near, view, aligner, mapper, f2hdr)
     given, total = (every.radiance[:, 0], every.exposures[:, 0]), every.exposures.shape[1]
     if torch.rand(()) < USELESS:
         every = joined(every, useless(every))
     known = bool(torch.rand(()) >= WITHOUT_REFERENCE)
-    wanted = min(MOST, total) if whole else int(torch.randint(2, min(MOST, total) + 1, ()))
+    wanted = min(MOST, total) if flagship else int(torch.randint(2, min(MOST, total) + 1, ()))
     chosen = [0] * known + (1 + torch.randperm(total - 1))[: wanted - known].tolist()
     if every.exposures.shape[1] > total:
         chosen[-1] = total
@@ -248,7 +274,7 @@ def fusion_loss(alpha: float, share: float, network: nn.Module, batch: dict[str,
 
 def sparse_fusion(alpha: float = ALPHA, share: float = VOTE_SHARE) -> Recipe:
     """alpha: 1 for the dense vote. share: of the vote loss, 0 for none."""
-    return _recipe(VOTE, SparseFusion, SparseFusionConfig(), partial(fusion_loss, alpha, share))
+    return _recipe(VOTE, SparseFusion, SparseFusionConfig(), partial(fusion_loss, alpha, share), dealthdr.window)
 
 
 class MapperAndVote(nn.Module):

@@ -10,20 +10,33 @@ from hdrweave.models import registry
 from hdrweave.models.lrhdr.accr import ACCR, ACCRConfig
 from hdrweave.models.lrhdr.vote import SparseFusion
 from hdrweave.training import lrhdr
+from hdrweave.training.base_flow import PERIOD_SUFFIX, add_to_shard
 from hdrweave.training.data import Batches
 from hdrweave.training.losses import gradient_loss, mu_l1, psnr_loss
-from small_shards import PLAIN
+from hdrweave.training.shards import ShardFolder
+from small_shards import PLAIN, write_base_flows, write_small_shards
 
 RECIPES = {"interpolate": lrhdr.interpolate, "accr": lrhdr.accr, "sparse_fusion": lrhdr.sparse_fusion}
 
 
 @pytest.fixture(scope="module")
 def batches(shards):
-    return read(shards, PLAIN)
+    return read(shards, PLAIN, lrhdr.interpolate().windows)
 
 
-def read(folder, augmentation):
-    return Batches(folder, lrhdr.interpolate().windows, (64, 64), 2, augmentation=augmentation)
+def read(folder, augmentation, windows):
+    return Batches(folder, windows, (64, 64), 2, augmentation=augmentation)
+
+
+@pytest.fixture(scope="module")
+def wide(tmp_path_factory):
+    """Batches as the vote takes them."""
+    folder = tmp_path_factory.mktemp("shards")
+    write_small_shards(folder)
+    write_base_flows(folder)
+    for path in ShardFolder(folder).paths:
+        add_to_shard(str(path), PERIOD_SUFFIX)
+    return read(folder, PLAIN, lrhdr.sparse_fusion().windows)
 
 
 @pytest.fixture(autouse=True)
@@ -41,12 +54,12 @@ def of_period(batches, period):
 
 @pytest.mark.parametrize("name", RECIPES)
 @pytest.mark.parametrize("period", [2, 3])
-def test_loss_is_finite_and_logs_plain_numbers(batches, name, period):
+def test_loss_is_finite_and_logs_plain_numbers(batches, wide, name, period):
     recipe = RECIPES[name]()
     assert recipe.name == name and recipe.kept[0].name == recipe.kept[0].architecture == name
     torch.manual_seed(0)
     network = recipe.build()
-    total, figures = recipe.loss(network, of_period(batches, period))
+    total, figures = recipe.loss(network, of_period(wide if name == "sparse_fusion" else batches, period))
     total.backward()
     assert torch.isfinite(total) and not any(x.requires_grad for x in figures.values())
     assert any(p.grad is not None and p.grad.abs().sum() > 0 for p in network.parameters())
@@ -91,8 +104,8 @@ def test_accr_loss_is_the_published_one():
     torch.testing.assert_close(lrhdr.accr_loss(mapped[:, :1], truth), alone)
 
 
-def test_candidates_come_in_any_number_and_order(batches):
-    batch = of_period(batches, 3)
+def test_candidates_come_in_any_number_and_order(wide):
+    batch = of_period(wide, 3)
     truth, counts, places, known = lrhdr.truth_of(batch), set(), set(), 0
     for seed in range(60):
         torch.manual_seed(seed)
@@ -109,8 +122,22 @@ def test_candidates_come_in_any_number_and_order(batches):
     assert min(counts) == 2 and max(counts) == 12 and len(counts) > 7
     assert 45 <= known < 60 and len({place / (count - 1) for place, count in places}) > 8
     torch.manual_seed(1)
-    merged = lrhdr.merged(*[lrhdr.captured(batch)[k] for k in (1,)], None)
+    merged = lrhdr.merged(lrhdr.captured(lrhdr.nearest(batch))[1], None)
     assert (merged.exposures == 0).all() and psnr_loss(merged.radiance[:, 0], truth) < -3
+
+
+@pytest.mark.parametrize("period", [2, 3])
+def test_what_is_nearest_in_a_wide_window(wide, period):
+    batch = of_period(wide, period)
+    near = lrhdr.nearest(batch)
+    assert near["ldr"].shape[1] == 2 * period - 1 and torch.equal(lrhdr.truth_of(near), lrhdr.truth_of(batch))
+    assert near["base"].shape[1] == near["confidence"].shape[1] == near["flows"].shape[1] == 2 * period - 2
+    theirs = torch.cat((near["exposures"][:, : period - 1], near["exposures"][:, period:]), 1)
+    assert (theirs != near["exposures"][:, period - 1 : period]).all()
+    _, warped, _ = lrhdr.captured(near)
+    torch.testing.assert_close(warped.exposures, theirs)
+    # there and back again, on the whole
+    assert (near["base"] + near["flows"]).norm(dim=2).median() < 0.5 * near["flows"].norm(dim=2).median()
 
 
 def test_useless_candidates_have_nothing_to_do_with_the_scene(batches):
@@ -125,8 +152,8 @@ def test_useless_candidates_have_nothing_to_do_with_the_scene(batches):
         assert not exposed or (noise.radiance <= 1 / noise.exposures[:, :, None, None, None] + 1e-6).all()
 
 
-def test_trained_weights_of_earlier_recipes_are_found(batches, tmp_path):
-    batch = of_period(batches, 2)
+def test_trained_weights_of_earlier_recipes_are_found(wide, tmp_path):
+    batch = of_period(wide, 2)
     torch.manual_seed(3)
     most = max(lrhdr.candidates(batch)[0].exposures.shape[1] for _ in range(40))
     assert most <= 8  # reference, two warped, two plain, one between, the merge, a useless one
@@ -142,8 +169,8 @@ def test_trained_weights_of_earlier_recipes_are_found(batches, tmp_path):
         assert max(lrhdr.candidates(batch)[0].exposures.shape[1] for _ in range(40)) == 12
 
 
-def test_dense_vote_and_no_vote_loss(batches):
-    batch = of_period(batches, 2)
+def test_dense_vote_and_no_vote_loss(wide):
+    batch = of_period(wide, 2)
     torch.manual_seed(0)
     network = SparseFusion()
     for recipe in (lrhdr.sparse_fusion(alpha=1), lrhdr.sparse_fusion(share=0)):
@@ -156,8 +183,9 @@ def test_dense_vote_and_no_vote_loss(batches):
 @pytest.mark.parametrize(
     "name, steps, less", [("accr", 12, 0.1), ("sparse_fusion", 20, 0.2), ("interpolate", 20, 0.02)]
 )
-def test_a_few_steps_help(batches, name, steps, less):
-    recipe, noisy = RECIPES[name](), read(batches.folder, replace(PLAIN, noise=(0.005, 0.01)))
+def test_a_few_steps_help(batches, wide, name, steps, less):
+    recipe, folder = RECIPES[name](), (wide if name == "sparse_fusion" else batches).folder
+    noisy = read(folder, replace(PLAIN, noise=(0.005, 0.01)), recipe.windows)
     batch = of_period(noisy, 2)
     torch.manual_seed(0)
     network = recipe.build()
