@@ -14,7 +14,7 @@ scripts/setup_engine.sh
 [ -d "$scenes" ] || scripts/fetch_scenes.sh
 run() { .engine/venv/bin/python -m "hdrweave.training.$@"; }
 case $recipe in
-  sequence_refinement | deephdrvideo) frames=7 clips=${HDRWEAVE_CLIPS:-576} ;;
+  sequence_refinement | deephdrvideo | flagship) frames=7 clips=${HDRWEAVE_CLIPS:-576} ;;
   *) frames=5 clips=${HDRWEAVE_CLIPS:-2400} ;;
 esac
 shards=$work/clips_of_$frames
@@ -24,6 +24,6 @@ case $recipe in
   base_flow | collaborative_fusion) run base_flow --shards "$shards" ;;
   *) run base_flow --shards "$shards" --search ;;
 esac
-[[ "$recipe" = dealthdr || "$recipe" = sparse_fusion ]] && run base_flow --shards "$shards" --period
+[[ $recipe =~ ^(dealthdr|sparse_fusion|flagship)$ ]] && run base_flow --shards "$shards" --period
 [ -f "$work/$recipe/checkpoint.pt" ] && resume=--resume || resume=
 run train "$recipe" --shards "$shards" --out "$work/$recipe" --minutes "$minutes" --licence CC0 --install $resume

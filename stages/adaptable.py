@@ -60,12 +60,12 @@ class WithSparseFusion:
     s: float = 15.0
 
     def __call__(self, network: SparseFusion, view: View) -> torch.Tensor:
-        radiance, validity, exposures = self.candidates(view)
+        with torch.no_grad():
+            radiance, validity, exposures = self.candidates(view)
         return network(radiance, validity, exposures, (radiance[:, 0], view.exposures[:, view.frames.shape[1] // 2]))[
             "hdr"
         ]
 
-    @torch.no_grad()
     def candidates(self, view: View) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """radiance (B,M,3,H,W), the reference first; validity (B,M,1,H,W); exposures (B,M), 0 where fused."""
         reference, others = split_reference(view.frames)

@@ -145,12 +145,14 @@ class Batches:
         if window.base:
             middle = start + window.frames // 2
             first = middle - period + 1 - window.beside
-            read = [self._flows[window.base].read(index, first + k, *view[:2]) for k in range(2 * window.beside + 1)]
-            estimated = list(map(torch.cat, zip(*read, strict=True)))
-            if window.far:
-                away = self._flows[PERIOD_SUFFIX].read(index, middle - period, *view[:2])
-                estimated = [torch.cat((x[:1], y, x[1:])) for x, y in zip(away, estimated, strict=True)]
-            base = turned_flow(*estimated, size, backwards, *view)
+            read = []
+            for k in range(first, first + 2 * window.beside + 1):
+                found = self._flows[window.base].read(index, k, *view[:2])
+                if window.far:
+                    away = self._flows[PERIOD_SUFFIX].read(index, k - 1, *view[:2])
+                    found = [torch.cat((x[:1], y, x[1:])) for x, y in zip(away, found, strict=True)]
+                read.append(found)
+            base = turned_flow(*map(torch.cat, zip(*read, strict=True)), size, backwards, *view)
         return {
             **base,
             "ldr": clip.ldr.movedim(-1, 1),

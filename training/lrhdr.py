@@ -256,7 +256,7 @@ def candidates(batch: dict[str, torch.Tensor]) -> tuple[Estimates, tuple[torch.T
 
 
 def vote_and_picture(network: nn.Module, alpha: float, share: float, given: Estimates, reference, truth: torch.Tensor):
-    """PSNR of the fused result, and L_vote: cross-entropy, where the vote is a softmax."""
+    """The fused result (B,3,H,W); its PSNR and L_vote, which is cross-entropy where the vote is a softmax; figures."""
     out = network(*given, reference, alpha)
     recon = psnr_loss(out["hdr"], truth)
     if alpha == 1:
@@ -264,12 +264,12 @@ def vote_and_picture(network: nn.Module, alpha: float, share: float, given: Esti
     else:
         vote = vote_loss(out["logits"], given.radiance, truth, alpha)
     zeros = (out["votes"] == 0).float().mean()
-    return recon + share * vote, {"recon": recon.detach(), "vote": vote.detach(), "zeros": zeros}
+    return out["hdr"], recon + share * vote, {"recon": recon.detach(), "vote": vote.detach(), "zeros": zeros}
 
 
 def fusion_loss(alpha: float, share: float, network: nn.Module, batch: dict[str, torch.Tensor]):
     """See `vote_and_picture`."""
-    return vote_and_picture(network, alpha, share, *candidates(batch), truth_of(batch))
+    return vote_and_picture(network, alpha, share, *candidates(batch), truth_of(batch))[1:]
 
 
 def sparse_fusion(alpha: float = ALPHA, share: float = VOTE_SHARE) -> Recipe:
@@ -297,7 +297,7 @@ def whole_loss(accr_share: float, vote_share: float, network: MapperAndVote, bat
     of_no_exposure = streams._replace(radiance=mapped, exposures=torch.zeros_like(streams.exposures))
     given = joined(reference, plain, between, of_no_exposure)
     known = reference.radiance[:, 0], reference.exposures[:, 0]
-    total, figures = vote_and_picture(network.vote, network.alpha, vote_share, given, known, truth)
+    _, total, figures = vote_and_picture(network.vote, network.alpha, vote_share, given, known, truth)
     accr = accr_loss(mapped, truth)
     return total + accr_share * accr, {**figures, "accr": accr.detach()}
 

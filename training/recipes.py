@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from . import dealthdr, deephdrvideo, f2hdr, fgma, flow, location, lrhdr, sequence
+from . import dealthdr, deephdrvideo, f2hdr, fgma, flagship, flow, location, lrhdr, sequence
 from .recipe import Recipe
 
 RECIPES: dict[str, Callable[[], Recipe]] = {
@@ -17,6 +17,7 @@ RECIPES: dict[str, Callable[[], Recipe]] = {
     "deephdrvideo": deephdrvideo.recipe,
     "dealthdr": dealthdr.recipe,
     "collaborative_fusion": location.recipe,
+    "flagship": flagship.recipe,
 }
 
 

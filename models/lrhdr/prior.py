@@ -25,6 +25,7 @@ def captured_at(radiance: torch.Tensor, exposure: torch.Tensor) -> Measurement:
     return measured(radiance, to_ldr(radiance, e), e)
 
 
+@torch.no_grad()
 def clipped_in(reference: Reference) -> torch.Tensor:
     """Where the reference clips, bool (B,3,H,W)."""
     return clips(clipping_code(to_ldr(reference[0], column(reference[1]))))

@@ -62,6 +62,7 @@ def test_clips_then_their_flow_then_training(checkout):
         ("base_flow", "5", ["base_flow"]),
         ("dealthdr", "5", ["base_flow --search", "base_flow --period"]),
         ("sparse_fusion", "5", ["base_flow --search", "base_flow --period"]),
+        ("flagship", "7", ["base_flow --search", "base_flow --period"]),
         ("deephdrvideo", "7", ["base_flow --search"]),
         ("sequence_refinement", "7", ["first_pass --method classical", "first_pass --method f2hdr"]),
     ],

@@ -1,0 +1,126 @@
+"""The flagship's recipe: its stages, each trained before, go on together.
+
+Of clips of seven frames the three in the middle are aligned (FGMA), put to the vote beside what F2HDR and DeAltHDR make of
+them, which stay as they are, and refined as a sequence, so that every stage learns on what the ones before it really give.
+ACCR mapping learns in LRHDR's own chain, with the same vote. Needs `training.base_flow` with --search and with --period.
+"""
+
+from dataclasses import asdict
+
+import torch
+from torch import nn
+
+from ..models import registry
+from ..models.dealthdr.aligner import FlowGuidedAligner
+from ..models.location.refinement import SequenceRefinement
+from ..models.lrhdr.accr import ACCR
+from ..models.lrhdr.vote import ALPHA, SparseFusion
+from ..stages.adaptable import View
+from ..stages.sequence_refinement import consecutive_flow
+from . import dealthdr, fgma, lrhdr, sequence
+from .data import Window
+from .recipe import Kept, Recipe
+
+REFERENCES = 3  # in a row, in the middle of a clip
+OWN_SHARE = 0.5  # of the losses that a stage was trained with alone
+STAGES = {
+    "aligner": ("fgma", FlowGuidedAligner),
+    "mapper": ("accr", ACCR),
+    "vote": ("sparse_fusion", SparseFusion),
+    "refinement": ("sequence_refinement", SequenceRefinement),
+}
+
+
+class Chain(nn.Module):
+    """The stages that go on learning, from their packaged weights where there are any."""
+
+    alpha = ALPHA
+
+    def __init__(self):
+        super().__init__()
+        for part, (name, build) in STAGES.items():
+            packaged = registry.load(name, architecture=name) if name in registry.names() else build()
+            self.add_module(part, packaged.requires_grad_())
+
+
+def window(period: int) -> Window:
+    """DeAltHDR's for each of the REFERENCES, and exact flow from each of these to the next."""
+    one, last = dealthdr.window(period), REFERENCES - 1
+    pairs = [(a + k, b + k) for k in range(REFERENCES) for a, b in one.pairs]
+    first = one.frames // 2
+    steps = [(first + k, first + k + 1) for k in range(last)]
+    return Window(one.frames + last, (*pairs, *steps), one.base, beside=last // 2, far=one.far)
+
+
+def around(batch: dict[str, torch.Tensor], k: int) -> dict[str, torch.Tensor]:
+    """The part of a batch that belongs to reference number k, as with DeAltHDR's window."""
+    frames = batch["ldr"].shape[1] - REFERENCES + 1
+    ways = frames - 1
+    part = {name: batch[name][:, k : k + frames] for name in ("ldr", "hdr", "exposures")}
+    part |= {name: batch[name][:, k * ways : (k + 1) * ways] for name in ("base", "confidence")}
+    part |= {name: batch[name][:, 2 * k * ways : 2 * (k + 1) * ways] for name in ("flows", "occluded")}
+    return {**batch, **part}
+
+
+def voted(network: Chain, batch: dict[str, torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
+    """What the vote makes of a reference, (B,3,H,W), and its losses."""
+    near = lrhdr.nearest(batch)
+    device = batch["ldr"].device
+    f2hdr, whole = (lrhdr.earlier(name, device) for name in (lrhdr.F2HDR, lrhdr.DEALTHDR))
+    view = View(*(near[name] for name in ("ldr", "exposures", "base", "confidence", "flows")))
+    candidates = lrhdr.flagships(batch, view, network.aligner, f2hdr, whole)
+    reference = candidates.radiance[:, 0], candidates.exposures[:, 0]
+    truth = lrhdr.truth_of(batch)
+    hdr, loss, _ = lrhdr.vote_and_picture(network.vote, ALPHA, lrhdr.VOTE_SHARE, candidates, reference, truth)
+    return hdr, loss
+
+
+def consecutive(hdr: torch.Tensor) -> list[torch.Tensor]:
+    """The flow of inference between the frames of (B,T,3,H,W), as `SequenceRefinement` takes it."""
+    found = []
+    for clip in hdr.detach().movedim(2, -1).cpu():
+        flow, last = consecutive_flow(clip), len(clip) - 1
+        ways = flow.read(1, range(last)), flow.read(-1, range(1, last + 1))
+        found.append([way[k] for k in (0, 1) for way in ways])
+    return [torch.stack(parts).to(hdr) for parts in zip(*found, strict=True)]
+
+
+def loss(network: Chain, batch: dict[str, torch.Tensor]) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+    """Refined and steady pictures; beside them, what the stages were trained with alone: the vote and its picture, L_ACCR
+    and LRHDR's picture, FGMA's alignment."""
+    references = [around(batch, k) for k in range(REFERENCES)]
+    middle = REFERENCES // 2
+    pictures, votes = zip(*(voted(network, part) for part in references), strict=True)
+    given = torch.stack(pictures, 1)
+    truth = torch.stack([lrhdr.truth_of(part) for part in references], 1)
+    steps = {name: batch[name][:, 1 - REFERENCES :] for name in ("flows", "occluded")}
+    ways = dict(zip(("ahead", "back", "sure_ahead", "sure_back"), consecutive(given), strict=True))
+    refined, figures = sequence.loss(network.refinement, {"hdr": truth, "given": given, **steps, **ways})
+    near = lrhdr.nearest(references[middle])
+    published, _ = lrhdr.whole_loss(1.0, lrhdr.VOTE_SHARE, network, near)
+    alignment, _ = fgma.loss(network.aligner, {**near, **both_ways(references[middle])})
+    own = {"vote": sum(votes) / REFERENCES, "lrhdr": published, "fgma": alignment}
+    total = refined + OWN_SHARE * sum(own.values())
+    return total, {**figures, **{name: x.detach() for name, x in own.items()}}
+
+
+def both_ways(batch: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Exact flow between a reference and its nearest neighbours, there and back, as FGMA's recipe has it."""
+    period, ways = int(batch["period"]), batch["base"].shape[1]
+    chosen = torch.arange(ways // 2 - period + 1, ways // 2 + period - 1)
+    return {name: batch[name][:, torch.cat((chosen, chosen + ways))] for name in ("flows", "occluded")}
+
+
+def recipe() -> Recipe:
+    """Of FGMA, ACCR mapping, the vote and sequence refinement at once."""
+    kept = tuple(Kept(name, name, asdict(build().config), part) for part, (name, build) in STAGES.items())
+    return Recipe(
+        name="flagship",
+        build=Chain,
+        loss=loss,
+        windows={period: window(period) for period in (2, 3)},
+        kept=kept,
+        batch=2,
+        rate=1e-4,
+        warm_up=50,
+    )
