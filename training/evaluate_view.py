@@ -86,7 +86,7 @@ def tables(report: dict) -> str:
     parts.append(
         "PSNR mu by split, raw / comp, and what it costs: seconds and GFLOP a megapixel of frames, and parameters"
     )
-    parts.append(_overview(methods, list(report["splits"])))
+    parts.append(overview(methods, list(report["splits"])))
     return "\n\n".join(parts)
 
 
@@ -122,7 +122,9 @@ def _steadiness(figures: dict[str, dict], truth: dict | None) -> str:
     return aligned(rows)
 
 
-def _overview(methods: dict[str, dict], splits: list[str]) -> str:
+def overview(methods: dict[str, dict], splits: list[str]) -> str:
+    """PSNR mu by split, raw / composited, seconds and GFLOP a megapixel of frames, and parameters: the reports of methods as
+    text."""
     rows = [["method", *splits, "mean", "s/MP", "GFLOP/MP", "parameters"]]
     for name, method in methods.items():
         pairs = [
