@@ -53,7 +53,8 @@ class Augmentation:
     `stages.darks` leaves some of it. quality: of the JPEG round trip that one clip of four gets: video codecs leave flat
     blocks of the wrong colour where short exposures are dark. sharpening: the most that every second
     clip is `sharpened`, light and frames alike: small frames are sharper than panoramas, and what has only seen soft ones
-    takes fine texture for noise."""
+    takes fine texture for noise. gratings: the most contrast, in stops, of the regular texture that one clip of four wears
+    (`gratings`): flow that is off by a fraction of a pixel turns it around, and panoramas have little of it."""
 
     gain: float = 2.0
     noise: tuple[float, float] | None = None
@@ -62,6 +63,7 @@ class Augmentation:
     dark: float = 1 / 255
     quality: tuple[int, int] | None = (30, 98)
     sharpening: float = 8.0
+    gratings: float = 1.5
 
 
 class Batches:
@@ -243,8 +245,8 @@ def turned(stack: torch.Tensor, quarters: int, mirror: bool) -> torch.Tensor:
 
 
 def redeveloped(clip: SyntheticClip, rng, augmentation: Augmentation) -> SyntheticClip:
-    """The same clip with its channels exchanged, at a higher gain, sharper, noisier, with other blacks and compressed.
-    What is clipped stays clipped, but for what sharpening and compression do beside it."""
+    """The same clip with its channels exchanged, at a higher gain, with gratings, sharper, noisier, with other blacks and
+    compressed. What is clipped stays clipped, but for what gratings, sharpening and compression do to it."""
     hdr, ldr = clip.hdr, clip.ldr
     if augmentation.colours:
         order = list(COLOURS[rng.integers(len(COLOURS))])
@@ -252,10 +254,14 @@ def redeveloped(clip: SyntheticClip, rng, augmentation: Augmentation) -> Synthet
     if augmentation.gain > 1:
         gain = augmentation.gain ** rng.random()
         hdr, ldr = (hdr * gain).clamp(max=1), (ldr * gain ** (1 / GAMMA)).clamp(max=1)
+    # as before clipping: what a frame lacks there is in the light
+    whole = torch.where(ldr < 1, ldr, (hdr * clip.exposures.view(-1, 1, 1, 1)).pow(1 / GAMMA).clamp(min=1))
+    if augmentation.gratings and rng.random() < 1 / 4:
+        worn = gratings(clip, rng, rng.uniform(0, augmentation.gratings))
+        hdr, whole = (hdr * worn).clamp(max=1), whole * worn.pow(1 / GAMMA)
+        ldr = whole.clamp(max=1)
     if augmentation.sharpening and rng.random() < 1 / 2:
         amount = rng.uniform(0, augmentation.sharpening)
-        # as before clipping: what a frame lacks there is in the light
-        whole = torch.where(ldr < 1, ldr, (hdr * clip.exposures.view(-1, 1, 1, 1)).pow(1 / GAMMA).clamp(min=1))
         hdr, ldr = sharpened_light(hdr, amount), sharpened(whole, amount)
     if augmentation.dark and rng.random() < 2 / 3:
         error = augmentation.dark * rng.lognormal(0, 1) * (rng.normal() + rng.normal(0, 0.7, 3))
@@ -270,6 +276,29 @@ def redeveloped(clip: SyntheticClip, rng, augmentation: Augmentation) -> Synthet
         quality = int(rng.integers(*augmentation.quality))
         ldr = torch.stack([torch.from_numpy(compressed(frame, quality)) for frame in ldr.numpy()])
     return replace(clip, hdr=hdr, ldr=ldr)
+
+
+def gratings(clip: SyntheticClip, rng: np.random.Generator, contrast: float) -> torch.Tensor:
+    """Factors (T,H,W,1) on the light of a clip, from 2^(-contrast/2) to 2^(contrast/2): a grating, or two across each other,
+    as rows of windows, fences and cloth have them; in patches, and worn by whatever is seen, wherever it moves."""
+    angle, across = rng.uniform(0, np.pi), rng.uniform(np.pi / 4, np.pi / 2)
+    periods, phases, crossed = rng.uniform(2.2, 9, 2), rng.uniform(0, 2 * np.pi, 4), rng.random() < 0.5
+    patches = rng.uniform(25, 90, 2)
+    height, width = clip.labels.shape[1:]
+    pixels = torch.stack(torch.meshgrid(torch.arange(width), torch.arange(height), indexing="xy")).float()
+    factors = []
+    for t in range(len(clip.labels)):
+        x, y = pixels + clip.flow(t, len(clip.labels) // 2)  # where it is seen in the middle frame
+
+        def wave(direction: float, period: float, phase: float, x=x, y=y) -> torch.Tensor:
+            return torch.sin(2 * np.pi / period * (x * np.cos(direction) + y * np.sin(direction)) + phase)
+
+        first, second = (wave(angle + k * across, periods[k], phases[k]) for k in range(2))
+        if periods[0] > 6:  # hard edges, where pixels can show them
+            first = torch.tanh(3 * first)
+        patch = torch.sigmoid(3 * (wave(angle + 1, patches[0], phases[2]) + wave(angle + 2.5, patches[1], phases[3])))
+        factors.append(torch.exp2(contrast / 2 * patch * (first * second if crossed else first)))
+    return torch.stack(factors)[..., None]
 
 
 def sharpened(code: torch.Tensor, amount: float) -> torch.Tensor:

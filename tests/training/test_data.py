@@ -11,7 +11,7 @@ from hdrweave.hdr.boxes import box_mean
 from hdrweave.hdr.exposure import to_ldr
 from hdrweave.hdr.tonemap import mu_law
 from hdrweave.hdr.warp import warp
-from hdrweave.training.data import Batches, Window, redeveloped, turned_clip
+from hdrweave.training.data import Batches, Window, gratings, redeveloped, turned_clip
 from hdrweave.training.sensor import compressed
 from hdrweave.training.shards import ShardFolder
 from small_shards import PLAIN
@@ -130,6 +130,30 @@ def test_sharpening_is_the_same_for_light_and_frames(shards):
         assert texture(c.hdr) > texture(clip.hdr)
         expected = to_ldr(c.hdr, c.exposures[:, None, None, None])
         assert (c.ldr - expected).abs()[expected > 0.01].max() < 0.02
+
+
+def test_one_clip_of_four_wears_gratings_in_light_and_frames(shards):
+    clip, settings = ShardFolder(shards)[0], replace(PLAIN, colours=False, gratings=1.5)
+    drawn = [redeveloped(clip, np.random.default_rng(seed), settings) for seed in range(40)]
+    changed = [c for c in drawn if not torch.equal(c.hdr, clip.hdr)]
+    assert 3 <= len(changed) <= 20
+    for c in changed:
+        expected = to_ldr(c.hdr, c.exposures[:, None, None, None])
+        assert (c.ldr - expected).abs()[expected > 0.01].max() < 0.02
+
+
+def test_gratings_move_with_what_wears_them(shards):
+    """As far as fetching between pixels can show it; with the flow reversed they are somewhere else."""
+    clip = ShardFolder(shards)[0]
+    for seed in range(4):
+        worn = gratings(clip, np.random.default_rng(seed), 1.0).movedim(-1, 1)
+        assert 2**-0.5 <= float(worn.min()) < 0.95 and 1.05 < float(worn.max()) <= 2**0.5
+        seen = ~clip.occluded(1, 3)
+        off = [
+            ((warp(worn[3][None], f[None]) - worn[1]).abs()[0, 0][seen]).mean()
+            for f in (clip.flow(1, 3), -clip.flow(1, 3))
+        ]
+        assert off[0] < 0.5 * off[1]
 
 
 def test_one_clip_of_four_is_compressed_in_blocks(shards):
