@@ -43,6 +43,15 @@ def from_the_middle(period: int, base: str = SEARCHED_SUFFIX) -> Window:
     return Window(frames, tuple((middle, k) for k in range(frames) if k != middle), base)
 
 
+def there_and_back(frames: int, far: bool = False) -> Window:
+    """`frames` in a row, exact flow from the middle one to each of the others and then from each to it, and the estimated one
+    to its neighbours, see `Window`."""
+    middle = frames // 2
+    others = [k for k in range(frames) if k != middle]
+    pairs = tuple((middle, k) for k in others) + tuple((k, middle) for k in others)
+    return Window(frames, pairs, SEARCHED_SUFFIX, far=far)
+
+
 @dataclass(frozen=True)
 class Augmentation:
     """gain: the most that code values and radiance are pushed, with new clipping, as if the ISO were raised; drawn

@@ -15,8 +15,7 @@ from ..models.dealthdr.fgma import trust_mask
 from ..models.dealthdr.system import DeAltHDR, DeAltHDRConfig
 from ..stages.dealthdr import dealthdr
 from ..stages.flow import base_flow
-from .base_flow import SEARCHED_SUFFIX
-from .data import Window
+from .data import Window, there_and_back
 from .fgma import drawn_sensitivity
 from .losses import flow_loss, flow_weight, mu_l1, psnr_loss
 from .recipe import Kept, Recipe
@@ -28,10 +27,7 @@ MERGED_SHARE = 0.5  # of the error before the residual
 
 def window(period: int) -> Window:
     """Two frames on either side of the middle one, exact flow to and from each, and the estimated flow to it."""
-    middle = FRAMES // 2
-    others = [k for k in range(FRAMES) if k != middle]
-    pairs = tuple((middle, k) for k in others) + tuple((k, middle) for k in others)
-    return Window(FRAMES, pairs, base=SEARCHED_SUFFIX, far=period == 2)
+    return there_and_back(FRAMES, far=period == 2)
 
 
 def cells_of(batch: dict[str, torch.Tensor], s: float) -> torch.Tensor:

@@ -12,8 +12,7 @@ from ..hdr.exposure import to_ldr, to_radiance
 from ..models.blocks import split_reference
 from ..models.dealthdr.aligner import AlignerConfig, FlowGuidedAligner, distrust, full_size
 from ..models.dealthdr.fgma import trust_mask
-from .base_flow import SEARCHED_SUFFIX
-from .data import Window
+from .data import Window, there_and_back
 from .losses import flow_loss, flow_weight, psnr_loss
 from .recipe import Kept, Recipe
 
@@ -27,10 +26,7 @@ VALIDITY_SHARE = 0.2
 
 def window(period: int) -> Window:
     """All frames of other exposure around the middle one, exact flow to and from each, and the estimated flow to it."""
-    frames = 2 * period - 1
-    middle = frames // 2
-    others = [k for k in range(frames) if k != middle]
-    return Window(frames, tuple((middle, k) for k in others) + tuple((k, middle) for k in others), base=SEARCHED_SUFFIX)
+    return there_and_back(2 * period - 1)
 
 
 def drawn_sensitivity() -> float:
