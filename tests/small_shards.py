@@ -12,7 +12,7 @@ from hdrweave.training.shards import ShardFolder, write_shard
 from hdrweave.training.synthesis import CLEAN, DEGRADED, make_clip
 
 SETTINGS = replace(CLEAN, width=72, height=64, frames=5, read_noise=(1e-9, 2e-9), bits=(16,), max_object_speed=8.0)
-PLAIN = Augmentation(gain=1.0, dark=0, quality=None, sharpening=0, gratings=0)
+PLAIN = Augmentation(gain=1.0, dark=0, quality=None, sharpening=0, gratings=0, untouched=0)
 """Batches show frames as they were taken, but for turns and the order of the channels."""
 
 

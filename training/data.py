@@ -63,7 +63,8 @@ class Augmentation:
     blocks of the wrong colour where short exposures are dark. sharpening: the most that every second
     clip is `sharpened`, light and frames alike: small frames are sharper than panoramas, and what has only seen soft ones
     takes fine texture for noise. gratings: the most contrast, in stops, of the regular texture that one clip of four wears
-    (`gratings`): flow that is off by a fraction of a pixel turns it around, and panoramas have little of it."""
+    (`gratings`): flow that is off by a fraction of a pixel turns it around, and panoramas have little of it. untouched: the
+    share of the clips that keep their light as it is, for clean footage must stay as clean."""
 
     gain: float = 2.0
     noise: tuple[float, float] | None = None
@@ -73,6 +74,7 @@ class Augmentation:
     quality: tuple[int, int] | None = (30, 98)
     sharpening: float = 8.0
     gratings: float = 1.5
+    untouched: float = 0.3
 
 
 class Batches:
@@ -260,6 +262,8 @@ def redeveloped(clip: SyntheticClip, rng, augmentation: Augmentation) -> Synthet
     if augmentation.colours:
         order = list(COLOURS[rng.integers(len(COLOURS))])
         hdr, ldr = hdr[..., order], ldr[..., order]
+    if augmentation.untouched and rng.random() < augmentation.untouched:
+        return replace(clip, hdr=hdr, ldr=ldr)
     if augmentation.gain > 1:
         gain = augmentation.gain ** rng.random()
         hdr, ldr = (hdr * gain).clamp(max=1), (ldr * gain ** (1 / GAMMA)).clamp(max=1)

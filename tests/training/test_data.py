@@ -11,7 +11,7 @@ from hdrweave.hdr.boxes import box_mean
 from hdrweave.hdr.exposure import to_ldr
 from hdrweave.hdr.tonemap import mu_law
 from hdrweave.hdr.warp import warp
-from hdrweave.training.data import Batches, Window, gratings, redeveloped, turned_clip
+from hdrweave.training.data import Augmentation, Batches, Window, gratings, redeveloped, turned_clip
 from hdrweave.training.sensor import compressed
 from hdrweave.training.shards import ShardFolder
 from small_shards import PLAIN
@@ -154,6 +154,12 @@ def test_gratings_move_with_what_wears_them(shards):
             for f in (clip.flow(1, 3), -clip.flow(1, 3))
         ]
         assert off[0] < 0.5 * off[1]
+
+
+def test_some_clips_are_left_as_they_are(shards):
+    clip, settings = ShardFolder(shards)[0], replace(Augmentation(), colours=False)
+    same = [torch.equal(redeveloped(clip, np.random.default_rng(k), settings).ldr, clip.ldr) for k in range(40)]
+    assert 5 <= sum(same) <= 20
 
 
 def test_one_clip_of_four_is_compressed_in_blocks(shards):
