@@ -1,7 +1,8 @@
 """Time and memory of methods on this machine, on a clip that is computed as it is read.
 
 python -m hdrweave.training.benchmark --time            seconds a frame by frame size, beside plain DIS flow of one pair
-python -m hdrweave.training.benchmark --memory 100 1000 peak memory at 1920x1080 by the number of frames, one process each
+python -m hdrweave.training.benchmark --stages          the flagship at 640x360, stage by stage: seconds a frame, operations
+python -m hdrweave.training.benchmark --memory 100 1000 peak memory by the number of frames, one process each; at --size
 """
 
 import argparse
@@ -9,18 +10,24 @@ import resource
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from unittest.mock import patch
 
 import torch
 import torch.nn.functional as F
+from torch.utils.flop_counter import FlopCounterMode
 
 from ..hdr.cv import cv2
 from ..hdr.exposure import to_ldr
 from ..hdr.response import response_named
 from ..hdr.sequence import ExposureSequence, LazyFrames
+from ..stages import flagship
 from .methods import Method, chosen_methods
 
 SIZES = ((360, 640), (720, 1280), (1080, 1920))
+STAGES = ("base_flow", "fgma_alignment", "fuse_and_refine", "dealthdr", "sparse_fusion", "sequence_refinement")
 
 
 def panning_clip(count: int, height: int, width: int, period: int = 2) -> ExposureSequence:
@@ -63,10 +70,52 @@ def time_sizes(methods: dict[str, Method], frames: int) -> None:
                 print(f"{name:>12} {size:>10} {period:9d} {taken:8.3f} {taken / one:6.1f}", flush=True)
 
 
+@contextmanager
+def watched(around: Callable) -> Iterator[None]:
+    """The flagship's stages are called as around(name, stage, arguments, options) in place of stage(*arguments, **options)."""
+
+    def stand_in(name: str, stage: Callable):
+        return lambda *arguments, **options: around(name, stage, arguments, options)
+
+    with patch.multiple(flagship, **{name: stand_in(name, getattr(flagship, name)) for name in STAGES}):
+        yield
+
+
+def time_stages(frames: int) -> None:
+    """The first run counts operations, which warms up; the second is timed."""
+    clip, pixels = panning_clip(frames, *SIZES[0]), frames * SIZES[0][0] * SIZES[0][1] / 1e6
+    gflop, taken = Counter(), Counter()
+
+    def count(name, stage, arguments, options):
+        with FlopCounterMode(display=False) as counter:
+            found = stage(*arguments, **options)
+        gflop[name] += counter.get_total_flops() / 1e9
+        return found
+
+    def clock(name, stage, arguments, options):
+        begin = time.perf_counter()
+        found = stage(*arguments, **options)
+        taken[name] += time.perf_counter() - begin
+        return found
+
+    for around in (count, clock):
+        with watched(around):
+            flagship.flagship(clip)
+    whole = sum(taken.values())
+    print(f"flagship, {frames} frames of 640x360, {torch.get_num_threads()} threads")
+    print(f"{'stage':>20} {'s/frame':>8} {'share %':>8} {'GFLOP/MP':>9}")
+    for name in STAGES:
+        share = 100 * taken[name] / whole
+        print(f"{name:>20} {taken[name] / frames:8.3f} {share:8.1f} {gflop[name] / pixels:9.1f}")
+    print(f"{'whole':>20} {whole / frames:8.3f} {100:8.1f} {sum(gflop.values()) / pixels:9.1f}")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--methods", default="classical,f2hdr", help="names with commas between, or all")
     parser.add_argument("--time", action="store_true", help="print seconds a frame")
+    parser.add_argument("--stages", action="store_true", help="print seconds a frame of the flagship's stages")
+    parser.add_argument("--size", default="1920x1080", help="of the frames that memory is measured with")
     parser.add_argument("--frames", type=int, default=8, help="frames of the timed clips")
     parser.add_argument(
         "--memory", type=int, nargs="*", default=[], help="numbers of frames to measure peak memory for"
@@ -76,15 +125,18 @@ def main() -> None:
     methods = chosen_methods(args.methods)
     if args.one:
         (name,) = methods
-        methods[name].run(panning_clip(args.one, 1080, 1920))
+        width, height = map(int, args.size.split("x"))
+        methods[name].run(panning_clip(args.one, height, width))
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-        print(f"{name:>12} {args.one:6d} frames of 1920x1080: peak {peak:.2f} GiB")
+        print(f"{name:>12} {args.one:6d} frames of {args.size}: peak {peak:.2f} GiB")
     if args.time:
         time_sizes(methods, args.frames)
+    if args.stages:
+        time_stages(args.frames)
     for name in methods:
         for count in args.memory:
-            command = [sys.executable, "-m", "hdrweave.training.benchmark", "--methods", name, "--one", str(count)]
-            subprocess.run(command, check=True)
+            command = [sys.executable, "-m", "hdrweave.training.benchmark", "--methods", name, "--size", args.size]
+            subprocess.run([*command, "--one", str(count)], check=True)
 
 
 if __name__ == "__main__":

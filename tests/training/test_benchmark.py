@@ -1,0 +1,33 @@
+"""The benchmark's commands, on frames so small that they take no time."""
+
+import sys
+
+import pytest
+from hdrweave.stages import flagship
+from hdrweave.training import benchmark
+
+
+def run(monkeypatch, capsys, *words) -> str:
+    monkeypatch.setattr(benchmark, "SIZES", ((48, 64),))
+    monkeypatch.setattr(sys, "argv", ["benchmark", *words])
+    benchmark.main()
+    return capsys.readouterr().out
+
+
+def test_stages_are_timed_and_add_up(monkeypatch, capsys):
+    before = [getattr(flagship, name) for name in benchmark.STAGES]
+    rows = [line.split() for line in run(monkeypatch, capsys, "--stages", "--frames", "3").splitlines()[2:]]
+    assert [row[0] for row in rows] == [*benchmark.STAGES, "whole"]
+    assert sum(float(row[1]) for row in rows[:-1]) == pytest.approx(float(rows[-1][1]), abs=0.01)
+    assert all(float(row[3]) > 0 for row in rows)
+    assert before == [getattr(flagship, name) for name in benchmark.STAGES]
+
+
+def test_sizes_are_timed_beside_one_flow(monkeypatch, capsys):
+    rows = run(monkeypatch, capsys, "--time", "--methods", "classical", "--frames", "4").splitlines()[2:]
+    assert [line.split()[:3] for line in rows] == [["classical", "64x48", "2"], ["classical", "64x48", "3"]]
+
+
+def test_memory_is_that_of_one_process(monkeypatch, capsys):
+    printed = run(monkeypatch, capsys, "--methods", "classical", "--size", "64x48", "--one", "4")
+    assert "4 frames of 64x48: peak" in printed
