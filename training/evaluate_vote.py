@@ -26,14 +26,20 @@ from ..stages.flow import base_flow, estimate_flow
 from ..stages.merge import MergeSettings, weighted_merge
 from ..stages.networks import DEALTHDR, FGMA, SPARSE_FUSION, load_f2hdr, load_network
 from ..stages.normalize import normalize
-from ..stages.sparse_fusion import sparse_fusion, unaligned
+from ..stages.sparse_fusion import sparse_fusion, unaligned, voters
 from .clips import read_clip
 from .evaluate import clip_folders, write_report
 from .evaluate_view import aligned
 from .judge import inner_frames
 
 VOTERS = (2, 4, 6, 8, 12)  # the frames themselves are one of them
-FIGURES = {"psnr_mu": "PSNR mu, dB", "zeros": "zeros %", "time": "time", "difference": "difference"}
+FIGURES = {
+    "psnr_mu": "PSNR mu, dB",
+    "bound": "best of each pixel",
+    "zeros": "zeros %",
+    "time": "time",
+    "difference": "difference",
+}
 
 
 def every_candidate(sequence: ExposureSequence) -> CandidateSet:
@@ -62,9 +68,16 @@ def choices(sequence: ExposureSequence, every: CandidateSet) -> dict[str, Candid
     return found
 
 
+def best_of_each_pixel(candidates: CandidateSet, t: int, truth: torch.Tensor) -> torch.Tensor:
+    """Frame t (H,W,3) if every pixel chose the candidate that is nearest to the truth: what no choice can surpass."""
+    every = torch.stack([c.radiance[t].float() for c in candidates])
+    error = (mu_law(every) - mu_law(truth)).square().sum(-1, keepdim=True)
+    return every.gather(0, error.argmin(0, keepdim=True).expand(1, *truth.shape))[0]
+
+
 def judge(clip) -> dict[str, dict[str, float]]:
-    """Figures of every choice on a clip with truth. time: a frame's vote, in that of "2"; difference: largest of the result
-    in the mu-law domain, to the same candidates in another order."""
+    """Figures of every choice on a clip with truth. bound: see `best_of_each_pixel`. time: a frame's vote, in that of "2";
+    difference: largest of the result in the mu-law domain, to the same candidates in another order."""
     sequence = match_darks(normalize(clip.sequence()))
     network = load_network(SPARSE_FUSION)
     figures, results, first = {}, {}, None
@@ -73,9 +86,10 @@ def judge(clip) -> dict[str, dict[str, float]]:
         hdr, votes = sparse_fusion(candidates, network, sequence=sequence)
         taken = perf_counter() - begin
         first, results[name] = first or taken, hdr
-        inner = inner_frames(len(hdr), clip.period)
+        inner, given = inner_frames(len(hdr), clip.period), voters(candidates, sequence)
         figures[name] = {
             "psnr_mu": defined_mean(psnr_mu(hdr[t], clip.hdr[t]) for t in inner),
+            "bound": defined_mean(psnr_mu(best_of_each_pixel(given, t, clip.hdr[t]), clip.hdr[t]) for t in inner),
             "zeros": 100 * float((votes == 0).float().mean()),
             "time": taken / first,
         }
@@ -87,7 +101,9 @@ def judge(clip) -> dict[str, dict[str, float]]:
 def table(report: dict[str, dict[str, float]]) -> str:
     rows = [["candidates", *FIGURES.values()]]
     for name, figures in report.items():
-        rows.append([name, *(f"{figures[f]:.3g}" if f != "psnr_mu" else f"{figures[f]:.2f}" for f in figures)])
+        rows.append(
+            [name, *(f"{figures[f]:.2f}" if f in ("psnr_mu", "bound") else f"{figures[f]:.3g}" for f in figures)]
+        )
         rows[-1] += ["-"] * (len(rows[0]) - len(rows[-1]))
     return aligned(rows)
 

@@ -62,6 +62,8 @@ def test_candidates_are_counted_turned_round_and_spoiled(folder, tmp_path, monke
     assert found["12, turned round"]["difference"] < 1e-3
     assert found["4 and noise"]["psnr_mu"] > found["4"]["psnr_mu"] - 2
     assert found["12"]["zeros"] > found["2"]["zeros"]
+    bounds = [found[str(k)]["bound"] for k in evaluate_vote.VOTERS]
+    assert bounds == sorted(bounds) and bounds[-1] > bounds[0] and found["12"]["psnr_mu"] < bounds[-1]
 
 
 def test_the_vote_needs_clips_of_two_exposures(folder, tmp_path, monkeypatch, capsys):
