@@ -6,8 +6,8 @@
 # frames for those that look at more.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-recipe=${1:?which recipe? for instance: scripts/train.sh f2hdr 249}
-minutes=${2:?how many minutes? for instance: scripts/train.sh f2hdr 249}
+recipe=${1:?which recipe? for instance: scripts/train.sh f2hdr 294}
+minutes=${2:?how many minutes? for instance: scripts/train.sh f2hdr 294}
 scenes=${3:-training/data/scenes/train}
 work=.engine/training
 scripts/setup_engine.sh

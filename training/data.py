@@ -267,15 +267,14 @@ def redeveloped(clip: SyntheticClip, rng, augmentation: Augmentation) -> Synthet
     if augmentation.gain > 1:
         gain = augmentation.gain ** rng.random()
         hdr, ldr = (hdr * gain).clamp(max=1), (ldr * gain ** (1 / GAMMA)).clamp(max=1)
-    # as before clipping: what a frame lacks there is in the light
-    whole = torch.where(ldr < 1, ldr, (hdr * clip.exposures.view(-1, 1, 1, 1)).pow(1 / GAMMA).clamp(min=1))
     if augmentation.gratings and rng.random() < 1 / 4:
         worn = gratings(clip, rng, rng.uniform(0, augmentation.gratings))
-        hdr, whole = (hdr * worn).clamp(max=1), whole * worn.pow(1 / GAMMA)
-        ldr = whole.clamp(max=1)
+        ldr = (before_clipping(hdr, ldr, clip.exposures) * worn.pow(1 / GAMMA)).clamp(max=1)
+        hdr = (hdr * worn).clamp(max=1)
     if augmentation.sharpening and rng.random() < 1 / 2:
         amount = rng.uniform(0, augmentation.sharpening)
-        hdr, ldr = sharpened_light(hdr, amount), sharpened(whole, amount)
+        ldr = sharpened(before_clipping(hdr, ldr, clip.exposures), amount)
+        hdr = sharpened_light(hdr, amount)
     if augmentation.dark and rng.random() < 2 / 3:
         error = augmentation.dark * rng.lognormal(0, 1) * (rng.normal() + rng.normal(0, 0.7, 3))
         reach = rng.uniform(0.04, 0.12)
@@ -289,6 +288,11 @@ def redeveloped(clip: SyntheticClip, rng, augmentation: Augmentation) -> Synthet
         quality = int(rng.integers(*augmentation.quality))
         ldr = torch.stack([torch.from_numpy(compressed(frame, quality)) for frame in ldr.numpy()])
     return replace(clip, hdr=hdr, ldr=ldr)
+
+
+def before_clipping(hdr: torch.Tensor, ldr: torch.Tensor, exposures: torch.Tensor) -> torch.Tensor:
+    """Code values (T,H,W,3) that go on above 1: what a frame lacks where it clips is in the light."""
+    return torch.where(ldr < 1, ldr, (hdr * exposures.view(-1, 1, 1, 1)).pow(1 / GAMMA).clamp(min=1))
 
 
 def gratings(clip: SyntheticClip, rng: np.random.Generator, contrast: float) -> torch.Tensor:

@@ -123,4 +123,5 @@ def recipe() -> Recipe:
         batch=2,
         rate=1e-4,
         warm_up=50,
+        average=0.99,  # few steps, from where all is well already
     )

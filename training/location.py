@@ -42,7 +42,10 @@ class AnchoredBatches(Batches):
         sensor = draw_sensor(rng, len(levels), DEGRADED if rng.random() < 0.5 else CLEAN)
         streams = torch.cat([filmed(truth, float(e), sensor, k, rng) for k, e in enumerate(levels)])
         clip = SyntheticClip(truth, streams, levels, len(levels), None, None)
-        streams = redeveloped(clip, rng, replace(self.augmentation, gain=1.0, colours=False, sharpening=0)).ldr
+        rest = replace(
+            self.augmentation, gain=1.0, colours=False, sharpening=0, gratings=0
+        )  # the truth has these already
+        streams = redeveloped(clip, rng, rest).ldr
         return {**found, "streams": streams.unflatten(0, (len(levels), -1)).movedim(-1, 2), "levels": levels}
 
 

@@ -57,6 +57,12 @@ def test_streams_show_the_truth_at_every_exposure(batches, period):
     assert all(torch.equal(again[key], x) for key, x in batches[3].items())
 
 
+def test_all_augmentation_of_the_recipe_can_be_had(batches):
+    recipe = location.recipe()
+    drawn = location.AnchoredBatches(batches.folder, recipe.windows, (48, 48), 2, augmentation=recipe.augmentation)
+    assert all(torch.isfinite(drawn[k]["streams"]).all() for k in range(8))
+
+
 @pytest.mark.parametrize("period", [2, 3])
 def test_the_middle_frame_is_estimated_where_the_backbone_is_missing(batches, period):
     """Near what the backbone's exposure would have seen, nearer than its neighbours are, and all else as it was."""
