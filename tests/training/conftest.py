@@ -1,6 +1,8 @@
 """What the tests of training share: one folder of clips, and one thread."""
 
 import pytest
+from hdrweave.models import registry
+from hdrweave.training.lrhdr import earlier
 from small_shards import one_thread, write_base_flows, write_small_shards
 
 
@@ -18,3 +20,12 @@ def shards(tmp_path_factory):
 def alone():
     with one_thread():
         yield
+
+
+@pytest.fixture
+def no_weights(tmp_path, monkeypatch):
+    """Whatever the package has trained by now."""
+    monkeypatch.setattr(registry, "PACKAGED", tmp_path)
+    earlier.cache_clear()
+    yield
+    earlier.cache_clear()

@@ -8,6 +8,8 @@ from hdrweave.training.base_flow import PERIOD_SUFFIX, SEARCHED_SUFFIX, add_to_s
 from hdrweave.training.data import Batches
 from small_shards import PLAIN, one_thread, write_clips_of_seven
 
+pytestmark = pytest.mark.usefixtures("no_weights")
+
 
 @pytest.fixture(scope="module")
 def batches(tmp_path_factory):
@@ -18,14 +20,6 @@ def batches(tmp_path_factory):
             add_to_shard(str(folder / "a.safetensors"), suffix)
         drawn = Batches(folder, flagship.recipe().windows, (48, 48), 2, augmentation=PLAIN)
         yield [next(b for b in map(drawn.__getitem__, range(20)) if b["period"] == period) for period in (2, 3)]
-
-
-@pytest.fixture(autouse=True)
-def no_weights(tmp_path, monkeypatch):
-    monkeypatch.setattr(registry, "PACKAGED", tmp_path)
-    lrhdr.earlier.cache_clear()
-    yield
-    lrhdr.earlier.cache_clear()
 
 
 def test_what_belongs_to_each_reference(batches):

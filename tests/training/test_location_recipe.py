@@ -7,11 +7,12 @@ from hdrweave.hdr.exposure import to_ldr, to_radiance
 from hdrweave.hdr.response import response_named
 from hdrweave.hdr.sequence import ExposureSequence
 from hdrweave.hdr.tonemap import mu_law
-from hdrweave.models import registry
 from hdrweave.models.location.collaborative import CollaborativeFusion, CollaborativeFusionConfig
-from hdrweave.training import location, lrhdr
+from hdrweave.training import location
 from hdrweave.training.sensor import Sensor
 from small_shards import PLAIN, one_thread, write_base_flows, write_small_shards
+
+pytestmark = pytest.mark.usefixtures("no_weights")
 
 PERFECT = Sensor(0.0, 0.0, 16, 2.2, 0.0, np.ones((3, 3)), None)
 
@@ -28,15 +29,6 @@ def folder(tmp_path_factory):
 @pytest.fixture
 def batches(folder):
     return location.AnchoredBatches(folder, location.recipe().windows, (48, 48), 2, augmentation=PLAIN)
-
-
-@pytest.fixture(autouse=True)
-def no_weights(tmp_path, monkeypatch):
-    """Whatever the package has trained by now."""
-    monkeypatch.setattr(registry, "PACKAGED", tmp_path)
-    lrhdr.earlier.cache_clear()
-    yield
-    lrhdr.earlier.cache_clear()
 
 
 def of_period(batches, period):

@@ -16,6 +16,8 @@ from hdrweave.training.losses import gradient_loss, mu_l1, psnr_loss
 from hdrweave.training.shards import ShardFolder
 from small_shards import PLAIN, write_base_flows, write_small_shards
 
+pytestmark = pytest.mark.usefixtures("no_weights")
+
 RECIPES = {"interpolate": lrhdr.interpolate, "accr": lrhdr.accr, "sparse_fusion": lrhdr.sparse_fusion}
 
 
@@ -37,15 +39,6 @@ def wide(tmp_path_factory):
     for path in ShardFolder(folder).paths:
         add_to_shard(str(path), PERIOD_SUFFIX)
     return read(folder, PLAIN, lrhdr.sparse_fusion().windows)
-
-
-@pytest.fixture(autouse=True)
-def no_weights(tmp_path, monkeypatch):
-    """Whatever the package has trained by now."""
-    monkeypatch.setattr(registry, "PACKAGED", tmp_path)
-    lrhdr.earlier.cache_clear()
-    yield
-    lrhdr.earlier.cache_clear()
 
 
 def of_period(batches, period):
