@@ -1,6 +1,6 @@
 """The flagship: neighbours by the pack's own flow and DeAltHDR's alignment, and what F2HDR and DeAltHDR make of them, are put to
-LRHDR's vote, and LoCAtion refines what it decides. LRHDR's ACCR mapping has no part: as trained so far, its candidates
-cost the vote 0.3 dB."""
+LRHDR's vote, and LoCAtion refines what it decides. LRHDR's ACCR mapping has no part: with the weights that it was tried
+with, its candidates cost the vote 0.3 dB."""
 
 import torch
 

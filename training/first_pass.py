@@ -26,21 +26,19 @@ SUFFIX = ".first_"  # and the method's name
 
 
 def first_pass(clip: SyntheticClip, method: str) -> dict[str, torch.Tensor]:
-    """truth, given (T,H,W,3): true radiance, and that by `method`; ahead, back (T-1,2,H,W): flow from its frame t to t+1
-    and from t+1 to t, in pixels; sure_ahead, sure_back (T-1,1,H,W): confidence. All in half precision."""
+    """truth, given (T,H,W,3): true radiance, and that by `method`; and `consecutive` of the latter. All in half precision."""
     given = METHODS[method](match_darks(normalize(clip.sequence())))
-    flow, last = consecutive_flow(given), len(given) - 1
+    found = {"truth": clip.hdr, "given": given, **consecutive(given)}
+    return {name: x.half() for name, x in found.items()}
+
+
+def consecutive(hdr: torch.Tensor) -> dict[str, torch.Tensor]:
+    """Flow of inference within radiance (T,H,W,3): ahead, back (T-1,2,H,W), from frame t to t+1 and from t+1 to t, in pixels;
+    sure_ahead, sure_back (T-1,1,H,W): confidence."""
+    flow, last = consecutive_flow(hdr), len(hdr) - 1
     ahead, sure_ahead = flow.read(1, range(last))
     back, sure_back = flow.read(-1, range(1, last + 1))
-    found = {
-        "truth": clip.hdr,
-        "given": given,
-        "ahead": ahead,
-        "back": back,
-        "sure_ahead": sure_ahead,
-        "sure_back": sure_back,
-    }
-    return {name: x.half() for name, x in found.items()}
+    return {"ahead": ahead, "back": back, "sure_ahead": sure_ahead, "sure_back": sure_back}
 
 
 def methods_beside(clips: ShardFolder) -> list[str]:

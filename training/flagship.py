@@ -15,10 +15,9 @@ from ..models.dealthdr.aligner import FlowGuidedAligner
 from ..models.location.refinement import SequenceRefinement
 from ..models.lrhdr.accr import ACCR
 from ..models.lrhdr.vote import ALPHA, SparseFusion
-from ..stages.adaptable import View
-from ..stages.sequence_refinement import consecutive_flow
 from . import dealthdr, fgma, lrhdr, sequence
 from .data import Window
+from .first_pass import consecutive
 from .recipe import Kept, Recipe
 
 REFERENCES = 3  # in a row, in the middle of a clip
@@ -64,25 +63,13 @@ def around(batch: dict[str, torch.Tensor], k: int) -> dict[str, torch.Tensor]:
 
 def voted(network: Chain, batch: dict[str, torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
     """What the vote makes of a reference, (B,3,H,W), and its losses."""
-    near = lrhdr.nearest(batch)
     device = batch["ldr"].device
     f2hdr, whole = (lrhdr.earlier(name, device) for name in (lrhdr.F2HDR, lrhdr.DEALTHDR))
-    view = View(*(near[name] for name in ("ldr", "exposures", "base", "confidence", "flows")))
-    candidates = lrhdr.flagships(batch, view, network.aligner, f2hdr, whole)
+    candidates = lrhdr.flagships(batch, lrhdr.view_of(lrhdr.nearest(batch)), network.aligner, f2hdr, whole)
     reference = candidates.radiance[:, 0], candidates.exposures[:, 0]
     truth = lrhdr.truth_of(batch)
     hdr, loss, _ = lrhdr.vote_and_picture(network.vote, ALPHA, lrhdr.VOTE_SHARE, candidates, reference, truth)
     return hdr, loss
-
-
-def consecutive(hdr: torch.Tensor) -> list[torch.Tensor]:
-    """The flow of inference between the frames of (B,T,3,H,W), as `SequenceRefinement` takes it."""
-    found = []
-    for clip in hdr.detach().movedim(2, -1).cpu():
-        flow, last = consecutive_flow(clip), len(clip) - 1
-        ways = flow.read(1, range(last)), flow.read(-1, range(1, last + 1))
-        found.append([way[k] for k in (0, 1) for way in ways])
-    return [torch.stack(parts).to(hdr) for parts in zip(*found, strict=True)]
 
 
 def loss(network: Chain, batch: dict[str, torch.Tensor]) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
@@ -94,7 +81,8 @@ def loss(network: Chain, batch: dict[str, torch.Tensor]) -> tuple[torch.Tensor, 
     given = torch.stack(pictures, 1)
     truth = torch.stack([lrhdr.truth_of(part) for part in references], 1)
     steps = {name: batch[name][:, 1 - REFERENCES :] for name in ("flows", "occluded")}
-    ways = dict(zip(("ahead", "back", "sure_ahead", "sure_back"), consecutive(given), strict=True))
+    clips = [consecutive(clip) for clip in given.detach().movedim(2, -1).cpu()]
+    ways = {name: torch.stack([clip[name] for clip in clips]).to(given) for name in clips[0]}
     refined, figures = sequence.loss(network.refinement, {"hdr": truth, "given": given, **steps, **ways})
     near = lrhdr.nearest(references[middle])
     published, _ = lrhdr.whole_loss(1.0, lrhdr.VOTE_SHARE, network, near)

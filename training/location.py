@@ -42,9 +42,8 @@ class AnchoredBatches(Batches):
         sensor = draw_sensor(rng, len(levels), DEGRADED if rng.random() < 0.5 else CLEAN)
         streams = torch.cat([filmed(truth, float(e), sensor, k, rng) for k, e in enumerate(levels)])
         clip = SyntheticClip(truth, streams, levels, len(levels), None, None)
-        rest = replace(
-            self.augmentation, gain=1.0, colours=False, sharpening=0, gratings=0
-        )  # the truth has these already
+        # the truth has the others already
+        rest = replace(self.augmentation, gain=1.0, colours=False, sharpening=0, gratings=0)
         streams = redeveloped(clip, rng, rest).ldr
         return {**found, "streams": streams.unflatten(0, (len(levels), -1)).movedim(-1, 2), "levels": levels}
 

@@ -117,6 +117,11 @@ def nearest(batch: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     return {**batch, **inner, "flows": back[:, neighbours]}
 
 
+def view_of(near: dict[str, torch.Tensor]) -> View:
+    """The same as networks that make one frame take it."""
+    return View(*(near[name] for name in ("ldr", "exposures", "base", "confidence", "flows")))
+
+
 def _recipe(name: str, build: Callable, config, loss: Callable, window=window) -> Recipe:
     return Recipe(
         name=name,
@@ -237,7 +242,7 @@ def candidates(batch: dict[str, torch.Tensor]) -> tuple[Estimates, tuple[torch.T
     order, and the reference or, now and then, none; where there is a reference it is one of them, as in the stage."""
     aligner, mapper, f2hdr, whole = (earlier(name, batch["ldr"].device) for name in (FGMA, MAP, F2HDR, DEALTHDR))
     near = nearest(batch)
-    view = View(*(near[name] for name in ("ldr", "exposures", "base", "confidence", "flows")))
+    view = view_of(near)
     flagship = bool(torch.rand(()) < FLAGSHIP)
     if flagship:
         every = flagships(batch, view, aligner, f2hdr, whole)
