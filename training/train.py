@@ -1,31 +1,54 @@
 """Train a network: `python -m hdrweave.training.train RECIPE --shards DIR --minutes M --out DIR`.
 
 Writes checkpoints, log.jsonl and curve.png into --out, and at the end the weights with a manifest of their own; they go
-into the package too with --install. Ctrl-C stops after the running step; --resume goes on from there.
+into the package too with --install. Ctrl-C stops after the running step; --resume goes on from there. --further starts
+from the package's weights in place of random ones; a --rate lower than the recipe's suits it.
 """
 
 import argparse
 import json
 import math
 import signal
+from dataclasses import replace
 from operator import attrgetter
 from pathlib import Path
 
 from torch import nn
 
 from ..models import registry
-from .recipe import Recipe
+from .recipe import Kept, Recipe
 from .recipes import RECIPES, recipe_named
 from .shards import ShardFolder
 from .trainer import PRECISIONS, Trainer
 
 
-def keep(recipe: Recipe, network: nn.Module, folders: list, facts: dict) -> None:
-    """Register every network that the recipe keeps in each folder; facts: as `registry.register` takes them."""
+def part_of(network: nn.Module, kept: Kept) -> nn.Module:
+    return attrgetter(kept.part)(network) if kept.part else network
+
+
+def take_packaged(recipe: Recipe, network: nn.Module) -> None:
+    """Put the package's weights into every network that the recipe keeps. Raises OSError when the package lacks one."""
     for kept in recipe.kept:
-        part = attrgetter(kept.part)(network) if kept.part else network
+        packaged = registry.load(kept.name, architecture=kept.architecture)
+        part_of(network, kept).load_state_dict(packaged.state_dict())
+
+
+def since(earlier: dict, facts: dict) -> dict:
+    """Facts of weights that went on from others: both commands, the minutes of both."""
+    minutes = earlier["figures"].get("minutes", 0) + facts["figures"]["minutes"]
+    command = f"{earlier['command']}, then {facts['command']}"
+    return {**facts, "command": command, "figures": {**facts["figures"], "minutes": round(minutes, 1)}}
+
+
+def keep(recipe: Recipe, network: nn.Module, folders: list, facts: dict, further: bool = False) -> None:
+    """Register every network that the recipe keeps in each folder; facts: as `registry.register` takes them, `further`
+    tells that they come on top of the package's."""
+    packaged = {entry["name"]: entry for entry in registry.manifest(registry.PACKAGED)} if further else {}
+    for kept in recipe.kept:
+        about = since(packaged[kept.name], facts) if further else facts
+        part = part_of(network, kept)
         for folder in folders:
-            entry = registry.register(kept.name, part, kept.architecture, kept.parameters, folder, **facts)
+            entry = registry.register(kept.name, part, kept.architecture, kept.parameters, folder, **about)
             print(f"{Path(folder) / entry['file']}: {entry['bytes'] / 1e6:.2f} MB, {entry['count']:,} parameters")
 
 
@@ -44,6 +67,8 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--minutes", type=float, default=math.inf, help="time budget")
     parser.add_argument("--steps", type=int, default=math.inf, help="budget in steps, which repeats exactly on the CPU")
     parser.add_argument("--resume", action="store_true", help="go on from the checkpoint in --out")
+    parser.add_argument("--further", action="store_true", help="begin with the package's weights, not random ones")
+    parser.add_argument("--rate", type=float, help="peak learning rate, instead of the recipe's")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--device", default="cpu", help="cpu, cuda or mps")
     parser.add_argument("--precision", choices=("auto", *PRECISIONS), help="instead of the recipe's")
@@ -57,12 +82,16 @@ def command_of(arguments: argparse.Namespace) -> str:
     """The command without the folders of this machine."""
     budget = f"--minutes {arguments.minutes:g}" if math.isfinite(arguments.minutes) else f"--steps {arguments.steps}"
     task = f"{arguments.recipe} --shards SHARDS --out OUT"
-    return f"python -m hdrweave.training.train {task} {budget} --seed {arguments.seed}"
+    rate = "" if arguments.rate is None else f" --rate {arguments.rate:g}"
+    start = " --further" * arguments.further + rate
+    return f"python -m hdrweave.training.train {task} {budget} --seed {arguments.seed}{start}"
 
 
 def main() -> None:
     arguments = parse()
     recipe = recipe_named(arguments.recipe)
+    if arguments.rate is not None:
+        recipe = replace(recipe, rate=arguments.rate)
     drawn = recipe.windows, recipe.crop, recipe.batch, arguments.seed, recipe.augmentation
     batches = recipe.batches(arguments.shards, *drawn)
     trainer = Trainer(
@@ -76,6 +105,9 @@ def main() -> None:
         precision=arguments.precision,
         workers=arguments.workers,
     )
+    if arguments.further:
+        for network in (trainer.network, trainer.average):
+            take_packaged(recipe, network)
     if arguments.resume:
         trainer.resume()
     signal.signal(signal.SIGINT, lambda *_: setattr(trainer, "stopped", True))
@@ -89,7 +121,7 @@ def main() -> None:
         print(json.dumps(figures))
     folders = [arguments.out] + [registry.PACKAGED] * arguments.install
     facts = {"data": describe_shards(arguments.shards), "licence": arguments.licence, "figures": figures}
-    keep(recipe, network, folders, {**facts, "command": command_of(arguments)})
+    keep(recipe, network, folders, {**facts, "command": command_of(arguments)}, arguments.further)
 
 
 if __name__ == "__main__":

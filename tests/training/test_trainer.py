@@ -223,6 +223,14 @@ def test_the_command_trains_and_registers(tmp_path, monkeypatch, capsys):
     loaded = registry.load("toy_head", [out])
     assert torch.allclose(loaded.weight, saved["body.3.weight"], rtol=1e-3)
     assert torch.equal(registry.load("toy_merge", [out]).body[0].bias, saved["body.0.bias"])
+    monkeypatch.setattr(registry, "PACKAGED", out)
+    again = f"{words} --further --rate 1e-9".replace(str(out), str(tmp_path / "again"))
+    monkeypatch.setattr(sys, "argv", again.split())
+    train.main()
+    entry = registry.manifest(tmp_path / "again")[0]
+    assert torch.allclose(registry.load("toy_head", [tmp_path / "again"]).weight, loaded.weight, atol=1e-6)
+    assert entry["command"].startswith(f"{head['command']}, then ")
+    assert entry["command"].endswith("--further --rate 1e-09")
     monkeypatch.setattr(sys, "argv", ["train", "unknown", *words.split()[2:]])
     with pytest.raises(ValueError, match="recipe 'unknown' is unknown: choose from .*toy"):
         train.main()
