@@ -14,7 +14,7 @@ from ..models.dealthdr.aligner import distrust_each, full_size
 from ..models.dealthdr.fgma import trust_mask
 from ..models.dealthdr.system import DeAltHDR
 from ..models.lrhdr.vote import SparseFusion
-from .networks import FGMA, PACKAGED, SPARSE_FUSION, load_f2hdr, load_network
+from .networks import DEALTHDR, FGMA, PACKAGED, SPARSE_FUSION, load_f2hdr, load_network
 
 
 class View(NamedTuple):
@@ -52,11 +52,13 @@ class WithDeAltHDR:
 
 @dataclass(frozen=True)
 class WithSparseFusion:
-    """The flagship: neighbours brought to the reference by flow, or by `aligner` (FGMA), and the result of `fusion` (F2HDR),
-    where these are given; the reference and they are what the network votes on. The others stay as they are."""
+    """The flagship: neighbours brought to the reference by flow, or by `aligner` (FGMA), and the results of `fusion` (F2HDR)
+    and of `whole` (DeAltHDR), where these are given; the reference and they are what the network votes on. The others stay
+    as they are."""
 
     aligner: nn.Module | None = None
     fusion: nn.Module | None = None
+    whole: nn.Module | None = None
     s: float = 15.0
 
     def __call__(self, network: SparseFusion, view: View) -> torch.Tensor:
@@ -73,14 +75,16 @@ class WithSparseFusion:
         warped, valid = self.aligned(reference, others, exposures, view) if self.aligner else by_flow(others, view)
         codes, validity = torch.cat((reference, warped), 1), torch.cat((torch.ones_like(valid[:, :1]), valid), 1)
         radiance = to_radiance(codes, exposures.to(codes)[:, :, None, None, None])
-        if self.fusion is None:
-            return radiance, validity, exposures
-        fused = (
-            self.fusion(*view[:4])["refined"][:, None],
-            torch.ones_like(valid[:, :1]),
-            torch.zeros_like(exposures[:, :1]),
-        )
-        return tuple(torch.cat(both, 1) for both in zip((radiance, validity, exposures), fused, strict=True))
+        results = []
+        if self.fusion is not None:
+            results.append(self.fusion(*view[:4])["refined"])
+        if self.whole is not None:
+            results.append(self.whole(*view[:4], view.cells(self.s))["hdr"])
+        for result in results:
+            radiance = torch.cat((radiance, result[:, None]), 1)
+            validity = torch.cat((validity, torch.ones_like(valid[:, :1])), 1)
+            exposures = torch.cat((exposures, torch.zeros_like(exposures[:, :1])), 1)
+        return radiance, validity, exposures
 
     def aligned(self, reference, others, exposures, view: View) -> tuple[torch.Tensor, torch.Tensor]:
         """Neighbours (B,K,3,H,W) by FGMA, and their validity (B,K,1,H,W)."""
@@ -100,12 +104,12 @@ def by_flow(others: torch.Tensor, view: View) -> tuple[torch.Tensor, torch.Tenso
 def load_adaptable(name: str, weights: str = PACKAGED, folders: Sequence = ()) -> nn.ModuleList:
     """The network to adapt, and after it those that it works with, which stay as they are: those of the flagship for
     sparse fusion. See `load_network`."""
-    others = [load_network(FGMA), load_f2hdr()] if name == SPARSE_FUSION else []
+    others = [load_network(FGMA), load_f2hdr(), load_network(DEALTHDR)] if name == SPARSE_FUSION else []
     return nn.ModuleList([load_network(name, weights, folders), *others])
 
 
 def reconstruct_with(network: nn.Module, *others: nn.Module, s: float = 15.0) -> Reconstruct:
-    """How to use a network of the pack. others: for sparse fusion, aligner and fusion. Raises ValueError when it is
+    """How to use a network of the pack. others: for sparse fusion, FGMA, F2HDR and DeAltHDR. Raises ValueError when it is
     of a kind that cannot be adapted."""
     if isinstance(network, DeAltHDR):
         return WithDeAltHDR(s)
