@@ -86,17 +86,10 @@ def loss(network: Chain, batch: dict[str, torch.Tensor]) -> tuple[torch.Tensor, 
     refined, figures = sequence.loss(network.refinement, {"hdr": truth, "given": given, **steps, **ways})
     near = lrhdr.nearest(references[middle])
     published, _ = lrhdr.whole_loss(1.0, lrhdr.VOTE_SHARE, network, near)
-    alignment, _ = fgma.loss(network.aligner, {**near, **both_ways(references[middle])})
+    alignment, _ = fgma.loss(network.aligner, near)
     own = {"vote": sum(votes) / REFERENCES, "lrhdr": published, "fgma": alignment}
     total = refined + OWN_SHARE * sum(own.values())
     return total, {**figures, **{name: x.detach() for name, x in own.items()}}
-
-
-def both_ways(batch: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """Exact flow between a reference and its nearest neighbours, there and back, as FGMA's recipe has it."""
-    period, ways = int(batch["period"]), batch["base"].shape[1]
-    chosen = torch.arange(ways // 2 - period + 1, ways // 2 + period - 1)
-    return {name: batch[name][:, torch.cat((chosen, chosen + ways))] for name in ("flows", "occluded")}
 
 
 def recipe() -> Recipe:

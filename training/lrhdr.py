@@ -107,19 +107,20 @@ def window(period: int) -> Window:
 
 
 def nearest(batch: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """Of a batch with DeAltHDR's window: the part that `window` describes."""
+    """Of a batch with DeAltHDR's window: the part that FGMA's describes."""
     period, count = int(batch["period"]), batch["ldr"].shape[1]
     first, last = count // 2 - period + 1, count // 2 + period  # the last one is left out
     frames, neighbours = slice(first, last), slice(first, last - 1)
     inner = {name: batch[name][:, frames] for name in ("ldr", "hdr", "exposures")}
     inner |= {name: batch[name][:, neighbours] for name in ("base", "confidence")}
-    back = batch["flows"].unflatten(1, (-1, count - 1))[:, -1]
-    return {**batch, **inner, "flows": back[:, neighbours]}
+    ways = {name: batch[name].unflatten(1, (2, -1))[:, :, neighbours].flatten(1, 2) for name in ("flows", "occluded")}
+    return {**batch, **inner, **ways}
 
 
 def view_of(near: dict[str, torch.Tensor]) -> View:
     """The same as networks that make one frame take it."""
-    return View(*(near[name] for name in ("ldr", "exposures", "base", "confidence", "flows")))
+    back = near["flows"].unflatten(1, (2, -1))[:, 1]
+    return View(*(near[name] for name in ("ldr", "exposures", "base", "confidence")), back)
 
 
 def _recipe(name: str, build: Callable, config, loss: Callable, window=window) -> Recipe:
