@@ -4,7 +4,7 @@ from comfy_api.latest import io
 
 from ..hdr.pattern import parse_pattern
 from ..stages.check import check_exposures
-from ..stages.detect import apply_detection, detect_pattern, overridden
+from ..stages.detect import LONGEST, PERIODS, apply_detection, as_declared, detect_pattern, overridden
 from .compat import known, progress_bar
 from .preview import shown
 from .wires import CATEGORY, DISPLAY, Exposures
@@ -84,9 +84,11 @@ class DetectExposurePattern(io.ComfyNode):
                 f"the pattern has {len(cycle)} exposures and period is {period}: make them agree, or set period to 0"
             )
         period = len(cycle) if cycle else period
-        if period == 1 or period > 5:
-            raise ValueError(f"the period is {period}, expected 2 to 5 frames, or 0 to detect it")
-        found = detect_pattern(exposures, progress_bar(), (period,) if period else (2, 3, 4, 5))
+        if period == 1 or period > LONGEST:
+            raise ValueError(f"the period is {period}, expected 2 to {LONGEST} frames, or 0 to detect it")
+        found = detect_pattern(exposures, progress_bar(), (period,) if period else PERIODS)
+        if not cycle and exposures.period > 1 and (exposures.period > LONGEST or not found.alternates):
+            found = as_declared(exposures, found)
         if cycle or phase >= 0:
             found = overridden(found, cycle, phase if phase >= 0 else None)
         corrected = apply_detection(exposures, found)

@@ -9,7 +9,7 @@ from ..hdr.overlap import DARK, Overlap, by_code, ratio, trusted
 from ..hdr.response import RESPONSES, response_named
 from ..hdr.sequence import ExposureSequence
 from .check_view import check_picture
-from .detect import Detection, analyse, listed
+from .detect import LONGEST, Detection, analyse, listed
 from .run import Progress, quiet
 from .survey import Survey, survey
 
@@ -17,6 +17,7 @@ OFF = 0.1  # declared and measured stops may differ by this share
 DARK_OFF = 0.2  # the same for clips so dark that the black level bends the ratio
 FIT = 0.06  # another response must come this close to the declared stops to be named
 SLOPE = 0.15  # a ratio that changes with the code value by this share of its stops speaks against the response
+BLACK = 0.9  # share of near black pixels in the mean of all frames, above which nothing can be measured
 POWERS = ("gamma2.2", "sRGB", "BT.709")
 
 
@@ -63,22 +64,31 @@ def check_exposures(sequence: ExposureSequence, progress: Progress = quiet) -> E
     found, overlaps = analyse(clip, sequence)
     levels = torch.unique(sequence.exposures.float()).log2()
     declared = tuple(levels.diff().tolist())
-    warnings = list(pattern_warnings(sequence, found))
-    if found.period > 1:
+    why = unmeasurable(sequence, clip) if found.period == 1 or sequence.period > LONGEST else ""
+    warnings = [] if why else list(pattern_warnings(sequence, found))
+    if found.period > 1 and not why:
         warnings += response_warnings(sequence.response, declared, overlaps)
-    text = "\n".join([*_facts(sequence, clip, found, declared), *(f"WARNING: {w}" for w in warnings)])
-    if not warnings:
+    text = "\n".join([*_facts(sequence, clip, found, declared, why), *(f"WARNING: {w}" for w in warnings)])
+    if not warnings and not why:
         text += "\nDeclared and measured exposures agree."
     picture = check_picture(sequence, clip, found, overlaps, declared, text)
     return ExposureReport(text, picture, tuple(warnings), declared, found.ratios)
 
 
-def _facts(sequence: ExposureSequence, clip: Survey, found: Detection, declared) -> list[str]:
+def unmeasurable(sequence: ExposureSequence, clip: Survey) -> str:
+    """Why the pixels of a clip cannot show the exposures that it declares; empty where they could."""
+    if len(sequence) <= sequence.period:
+        return f"{len(sequence)} frames are too few for a period of {sequence.period}"
+    if sequence.period > LONGEST:
+        return f"periods of more than {LONGEST} frames are not looked for"
+    return "nearly everything is black" if clip.buried.mean() > BLACK else ""
+
+
+def _facts(sequence: ExposureSequence, clip: Survey, found: Detection, declared, why: str) -> list[str]:
+    measured = f"period {found.period}, steps of {_figures(found.ratios)} EV, confidence {found.confidence:.2f}"
     lines = [
         f"Declared: period {sequence.period}, steps of {_figures(declared)} EV, read as {sequence.response.name}.",
-        f"Measured: period {found.period}, steps of {_figures(found.ratios)} EV, confidence {found.confidence:.2f}."
-        if found.period > 1
-        else "Measured: no alternating exposure.",
+        f"Measured: {f'nothing, as {why}' if why else measured if found.period > 1 else 'no alternating exposure'}.",
     ]
     exposures = found.pattern_of_frames if found.period > 1 else sequence.exposures
     levels = torch.unique(exposures)

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass, replace
+from fractions import Fraction
 
 import numpy as np
 import torch
@@ -9,9 +10,12 @@ import torch
 from ..hdr import overlap
 from ..hdr.phases import find_period, follow_pattern, likely_repeats, true_repeats
 from ..hdr.sequence import ExposureSequence, LazyFrames
+from ..hdr.video_files import frame_rate
 from .run import Progress, quiet
 from .survey import Survey, survey
 
+LONGEST = 5  # frames of a period that is looked for
+PERIODS = tuple(range(2, LONGEST + 1))
 SNAP = 0.085  # stops (6 %): a measured step this close to a third of a stop is taken to be that
 
 
@@ -39,8 +43,12 @@ class Detection:
     phase_of_frames: torch.Tensor
     report: str = ""
 
+    @property
+    def alternates(self) -> bool:
+        return self.period > 1 and max(self.exposures) >= 1.05
 
-def detect_pattern(sequence: ExposureSequence, progress: Progress = quiet, periods=(2, 3, 4, 5)) -> Detection:
+
+def detect_pattern(sequence: ExposureSequence, progress: Progress = quiet, periods=PERIODS) -> Detection:
     """Measure period, phase, ratio and missing or repeated frames of a clip, whatever pattern it declares.
 
     A single candidate in `periods` is taken as given. Raises ValueError for a clip of fewer than two frames.
@@ -48,7 +56,7 @@ def detect_pattern(sequence: ExposureSequence, progress: Progress = quiet, perio
     return analyse(survey(sequence, progress), sequence, periods)[0]
 
 
-def analyse(clip: Survey, sequence: ExposureSequence, periods=(2, 3, 4, 5)) -> tuple[Detection, list[overlap.Overlap]]:
+def analyse(clip: Survey, sequence: ExposureSequence, periods=PERIODS) -> tuple[Detection, list[overlap.Overlap]]:
     """The detection, and the points on which each step between neighbouring exposures was measured (darkest first)."""
     count = len(clip.quantiles)
     kept = np.flatnonzero(~likely_repeats(clip.differences))
@@ -209,12 +217,36 @@ def overridden(detection: Detection, pattern: list[float] | None = None, phase: 
     return replace(changed, report=describe(changed) + (f"\nGiven by hand, not measured: {given}." if given else ""))
 
 
+def as_declared(sequence: ExposureSequence, detection: Detection) -> Detection:
+    """What a clip declares, of two exposures or more, where the pixels show no pattern, or its period is too long to be
+    looked for: with confidence 0."""
+    why = f"Periods of more than {LONGEST} frames are not looked for." if detection.alternates else detection.report
+    period, exposures = sequence.period, sequence.exposures.float()
+    start = int(exposures[:period].argmin())
+    phases = (torch.arange(len(sequence)) - start) % period
+    steps = tuple(torch.unique(exposures).log2().diff().tolist())
+    return replace(
+        detection,
+        period=period,
+        phase=int(phases[0]),
+        exposures=tuple(exposures[:period].tolist()),
+        ratios=steps,
+        steps=steps,
+        confidence=0.0,
+        dropped=(),
+        repeated=(),
+        pattern_of_frames=exposures,
+        phase_of_frames=phases,
+        report=f"{why}\nThe exposures that the clip declares are kept.",
+    )
+
+
 def apply_detection(sequence: ExposureSequence, detection: Detection) -> ExposureSequence:
     """The clip with the detected exposure on every frame and without repeated frames.
 
     Raises ValueError where nothing alternates, or when the detection belongs to a clip of another length.
     """
-    if detection.period < 2 or max(detection.exposures) < 1.05:
+    if not detection.alternates:
         raise ValueError(_constant(1).report)
     if len(detection.pattern_of_frames) != len(sequence):
         raise ValueError(
@@ -222,16 +254,28 @@ def apply_detection(sequence: ExposureSequence, detection: Detection) -> Exposur
             "detect again"
         )
     kept = [t for t in range(len(sequence)) if t not in set(detection.repeated)]
-    frames, warnings = sequence.frames, list(sequence.warnings)
+    frames, warnings, fps = sequence.frames, list(sequence.warnings), sequence.fps
     if detection.repeated:
         source = sequence.frames
         frames = LazyFrames((len(kept), *source.shape[1:]), lambda wanted: _gather(source, [kept[i] for i in wanted]))
-        warnings.append(f"{len(detection.repeated)} repeated frames were left out: {listed(detection.repeated)}")
+        fps = rate_without(detection.repeated, fps)
+        rate = f"; at {float(fps):.6g} fps, as they come regularly" if fps != sequence.fps else ""
+        warnings.append(f"{len(detection.repeated)} repeated frames were left out: {listed(detection.repeated)}{rate}")
     if detection.dropped:
         warnings.append(f"frames are missing before frame {listed(detection.dropped)} (numbered as loaded)")
     exposures = detection.pattern_of_frames[kept]
     exposures = exposures / exposures.min()
-    return sequence.with_(frames=frames, exposures=exposures, period=detection.period, warnings=tuple(warnings))
+    return sequence.with_(
+        frames=frames, exposures=exposures, period=detection.period, fps=fps, warnings=tuple(warnings)
+    )
+
+
+def rate_without(repeated: tuple[int, ...], fps: Fraction) -> Fraction:
+    """Frame rate of a clip whose `repeated` frames are left out: lower where a conversion repeated them regularly."""
+    gaps = np.diff(repeated)
+    if len(gaps) < 2 or gaps.max() - gaps.min() > 1:
+        return fps
+    return frame_rate(fps * (1 - Fraction(len(gaps), int(gaps.sum()))))
 
 
 def _gather(source, indices: list[int]) -> torch.Tensor:

@@ -106,6 +106,18 @@ def test_a_constant_exposure_declared_as_alternating(light):
     assert report.measured == ()
 
 
+@pytest.mark.parametrize(
+    ("cycle", "count", "gain", "words"),
+    [((1, 8), 2, 1, "too few"), ((4, 4, 1, 4, 4, 16), COUNT, 1, "not looked for"), ((1, 8), COUNT, 1e-5, "black")],
+)
+def test_what_cannot_be_measured_is_no_accusation(light, cycle, count, gain, words):
+    exposures = (cycled(*cycle) * 2)[:count]
+    frames = captured(light[:count] * gain, exposures)
+    report = check_exposures(sequence(frames, exposures, period=len(cycle)))
+    assert "Measured: nothing, as" in report.text and words in report.text
+    assert not report.warnings and "agree" not in report.text
+
+
 def test_clipped_shares_are_those_of_the_pixels(two):
     report = check_exposures(sequence(two, cycled(1, 8), period=2))
     share = (two[1::2].amax(-1) >= 0.98).float().mean()

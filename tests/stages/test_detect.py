@@ -1,9 +1,10 @@
 import json
+from fractions import Fraction
 
 import pytest
 import torch
 from hdrweave.hdr.sequence import LazyFrames
-from hdrweave.stages.detect import apply_detection, detect_pattern, overridden
+from hdrweave.stages.detect import apply_detection, as_declared, detect_pattern, overridden, rate_without
 from hdrweave.training.detect_real import decoded
 from moving_texture import captured, radiance, sequence
 
@@ -210,3 +211,29 @@ def test_beginnings_of_real_clips(real_clips):
                 (a, b, detect_pattern(sequence(frames[a:b])).period) for a, b in ((0, 6), (0, 7), (2, 14), (7, 15))
             ]
             assert [p for _, _, p in found] == [period] * 4, (path.name, found)
+
+
+@pytest.mark.parametrize(("cycle", "count"), [((1, 4, 16), 3), ((8, 1), 2), ((8, 8, 2, 8, 8, 32), 24)])
+def test_declared_exposures_stand_in_where_nothing_can_be_measured(cycle, count):
+    exposures = alternating(cycle, count)
+    clip = sequence(captured(radiance(count), exposures), exposures, period=len(cycle))
+    found = detect_pattern(clip)
+    assert not found.alternates or len(cycle) > 5
+    kept = as_declared(clip, found)
+    assert (kept.period, kept.confidence, kept.phase) == (
+        len(cycle),
+        found.confidence,
+        (-cycle.index(min(cycle))) % len(cycle),
+    )
+    assert apply_detection(clip, kept).exposures.tolist() == [e / min(cycle) for e in exposures]
+    assert "declares are kept" in kept.report
+
+
+def test_frames_that_a_conversion_repeats_slow_the_clip_down(light):
+    order = [t - t // 5 for t in range(len(light))]  # 24 to 30 frames a second
+    clip = sequence(captured(light, alternating((1, 8), len(light)))[order]).with_(fps=Fraction(30))
+    kept = apply_detection(clip, detect_pattern(clip))
+    assert kept.fps == 24 and "at 24 fps" in kept.warnings[0]
+    assert abs(len(kept) / 24 - len(clip) / 30) < 0.05
+    assert rate_without((7,), Fraction(30)) == 30 == rate_without((3, 4, 20), Fraction(30))
+    assert rate_without((4, 9, 14), Fraction(30000, 1001)) == Fraction(24000, 1001)
