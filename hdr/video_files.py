@@ -20,10 +20,13 @@ FULL_RANGE = 2
 
 @dataclass(frozen=True)
 class VideoInfo:
-    """fps as tagged; frames: how many the container announces, 0 = unknown."""
+    """fps as tagged; frames: how many the container announces, 0 = unknown; gamut, transfer: colour primaries and transfer
+    characteristics as tagged, numbers of ITU-T H.273."""
 
     fps: Fraction
     frames: int
+    gamut: int
+    transfer: int
 
 
 def frame_rate(fps) -> Fraction:
@@ -36,7 +39,9 @@ def video_info(source) -> VideoInfo:
     """Frame rate and announced length of a video (path or binary stream). Raises OSError when it cannot be opened."""
     with _open(source) as container:
         stream = container.streams.video[0]
-        return VideoInfo(Fraction(stream.average_rate or stream.guessed_rate or 24), stream.frames or 0)
+        fps = Fraction(stream.average_rate or stream.guessed_rate or 24)
+        tags = stream.codec_context
+        return VideoInfo(fps, stream.frames or 0, int(tags.color_primaries), int(tags.color_trc))
 
 
 def video_frames(source) -> Iterator:

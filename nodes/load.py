@@ -169,10 +169,12 @@ def _first_clip(path, video, images, start, count, fps, progress) -> load.Clip:
         return load.read_clip(path, start, count, fps, progress)
     if images is not None:
         return load.image_clip(images, start, count, fps, progress=progress)
-    if isinstance(video, InputImpl.VideoFromComponents):  # as a stream it would be compressed once more
+    edited = getattr(video, "has_pending_frame_edits", bool)()  # ComfyUI has edits since 0.4, trimming among them
+    if edited or isinstance(video, InputImpl.VideoFromComponents):  # as a stream it would be compressed once more
         parts = video.get_components()
         return load.image_clip(parts.images, start, count, fps or parts.frame_rate, "video", progress)
-    return load.read_clip(video.get_stream_source(), start, count, fps, progress)
+    part = getattr(video, "get_active_trim_window", lambda: (0.0, 0.0))()
+    return load.read_clip(video.get_stream_source(), start, count, fps, progress, part)
 
 
 class LoadHDRSequence(io.ComfyNode):

@@ -13,13 +13,15 @@ from ..hdr.image_sequence import find_sequence, is_sequence_path
 from ..hdr.pattern import parse_pattern
 from ..hdr.response import ResponseCurve, response_named
 from ..hdr.sequence import ExposureSequence, LazyFrames
-from ..hdr.video_files import frame_rate, to_rgb, video_frames, video_info
+from ..hdr.video_files import VideoInfo, frame_rate, to_rgb, video_frames, video_info
 from .run import Progress, quiet, windows
 
 ESTIMATE = "estimate"
 LUT_SUFFIXES = (".npy", ".csv", ".txt", ".cube")
 DEFAULT_FPS = Fraction(24)  # of sources that carry no frame rate
 WINDOW = 8
+WIDE = {9: "BT.2020", 11: "DCI-P3", 12: "Display P3"}  # keys of both: ITU-T H.273
+DELIVERY = {16: "PQ", 18: "HLG"}
 
 
 @dataclass(frozen=True)
@@ -55,11 +57,19 @@ def from_streams(
     return expose(interleave(clips), pattern, response, progress, period=len(clips))
 
 
-def read_clip(source, start: int = 0, count: int = 0, fps=None, progress: Progress = quiet) -> Clip:
+def read_clip(
+    source,
+    start: int = 0,
+    count: int = 0,
+    fps=None,
+    progress: Progress = quiet,
+    trim_to: tuple[float, float] = (0.0, 0.0),
+) -> Clip:
     """Frames of a video file (path or binary stream) or of an image sequence, in the bit depth they have.
 
     source: for a sequence a folder, a name with `####` or `%04d`, or any one of its frames. start: frames to skip.
-    count: frames to read, 0 = all. fps: None or 0 = the file's own, 24 for images. Raises OSError or ValueError for
+    count: frames to read, 0 = all. fps: None or 0 = the file's own, 24 for images. trim_to: the part of a video that
+    counts, its beginning and length in seconds, 0 = to the end. Raises OSError or ValueError for
     files that are missing, unreadable, damaged or of different sizes, and for float values outside [0,1].
     """
     if not hasattr(source, "read"):
@@ -70,7 +80,7 @@ def read_clip(source, start: int = 0, count: int = 0, fps=None, progress: Progre
     name = "video" if hasattr(source, "read") else Path(source).name
     info = video_info(source)
     store = FrameStore()
-    for index, frame in enumerate(video_frames(source)):
+    for index, frame in enumerate(_within(video_frames(source), *trim_to)):
         if index >= start:
             store.append(to_rgb(frame))
             if len(store) % WINDOW == 0:
@@ -78,7 +88,28 @@ def read_clip(source, start: int = 0, count: int = 0, fps=None, progress: Progre
         progress(index + 1, max(start + count if count else info.frames, index + 1))
         if count and len(store) == count:
             break
-    return Clip(_stored(store, name, start), frame_rate(fps or info.fps), name)
+    return Clip(_stored(store, name, start), frame_rate(fps or info.fps), name, tuple(_colour_warnings(info)))
+
+
+def _within(frames, begin: float, length: float):
+    """Of decoded frames, those from `begin` on for `length` seconds, 0 = to the end; rounded as ComfyUI's own trimming."""
+    for frame in frames:
+        if frame.pts is not None:
+            if length and frame.pts >= int((begin + length) / frame.time_base):
+                return
+            if frame.pts < int(begin / frame.time_base):
+                continue
+        yield frame
+
+
+def _colour_warnings(info: VideoInfo):
+    if info.gamut in WIDE:
+        yield f"the video is tagged {WIDE[info.gamut]}: colours are not converted, and saved files say Rec.709"
+    if info.transfer in DELIVERY:
+        yield (
+            f"the video is tagged {DELIVERY[info.transfer]}, which none of the responses is: give its curve as a LUT, or "
+            "export it with another one"
+        )
 
 
 def image_clip(

@@ -66,6 +66,32 @@ def test_frame_range_and_frame_rate(video):
         read_clip(video, start=12)
 
 
+def test_the_part_that_a_video_was_trimmed_to(video):
+    rate = Fraction(30000, 1001)
+    whole = scene()
+    for begin, length, expected in ((0, 0, range(12)), (3 / rate, 0, range(3, 12)), (3 / rate, 5 / rate, range(3, 8))):
+        clip = read_clip(video, trim_to=(float(begin), float(length)))
+        assert len(clip.frames) == len(expected)
+        assert (clip.frames[:] - whole[list(expected)]).abs().max() < 1e-5
+    assert len(read_clip(video, start=1, count=2, trim_to=(float(3 / rate), 0.0)).frames) == 2
+    with pytest.raises(ValueError, match="gives no frame"):
+        read_clip(video, trim_to=(60.0, 0.0))
+
+
+@pytest.mark.parametrize("gamut, transfer, words", [(9, 18, ["BT.2020", "HLG"]), (12, 1, ["Display P3"]), (1, 1, [])])
+def test_colours_that_are_not_converted_are_told(tmp_path, gamut, transfer, words):
+    with av.open(tmp_path / "a.mp4", "w") as container:
+        stream = container.add_stream("libx264", rate=24)
+        stream.width, stream.height, stream.pix_fmt = 32, 32, "yuv420p"
+        stream.codec_context.color_primaries, stream.codec_context.color_trc = gamut, transfer
+        for _ in range(2):
+            frame = av.VideoFrame.from_ndarray(np.zeros((32, 32, 3), np.uint8), format="rgb24")
+            container.mux(stream.encode(frame.reformat(format="yuv420p")))
+        container.mux(stream.encode(None))
+    warnings = read_clip(tmp_path / "a.mp4").warnings
+    assert len(warnings) == len(words) and all(word in text for word, text in zip(words, warnings, strict=True))
+
+
 def test_a_video_in_memory(video):
     stream = io.BytesIO(video.read_bytes())
     for _ in range(2):
