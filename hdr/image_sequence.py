@@ -5,24 +5,40 @@ from pathlib import Path
 
 from .image_files import SUFFIXES
 
+# Stills that a video reader would open, too: one frame each, and a hole ends their sequence without a word.
+OTHER_STILLS = ".dng .cr2 .cr3 .nef .arw .dpx .tga .bmp .jp2 .jxl .webp .heic .heif .avif".split()
+MARKER = re.compile(r"#+|%0?\d*d")
+
 
 def is_sequence_path(path) -> bool:
-    """Whether `path` means an image sequence (folder, numbered pattern, image file) and not a video file."""
-    return Path(path).is_dir() or Path(path).suffix.lower() in SUFFIXES
+    """Whether `path` means an image sequence (folder, numbered pattern, image file) and not a video file.
+
+    Raises ValueError for images of another format than those that are read.
+    """
+    path = Path(path)
+    suffix = path.suffix.lower()
+    if path.is_dir() or suffix in SUFFIXES:
+        return True
+    if suffix in OTHER_STILLS or ("##" in path.name and not path.is_file()):
+        raise ValueError(
+            f"{path}: images are read from {', '.join(SUFFIXES)} files only: convert them, or correct the name"
+        )
+    return False
 
 
 def find_sequence(path) -> list[Path]:
     """The files of a sequence in the order of their numbers.
 
-    `path`: a folder with one sequence in it, a name with `####` or `%04d`, or any one frame. Raises FileNotFoundError
-    when nothing matches, ValueError for missing numbers, equal numbers, or several sequences in one folder.
+    `path`: a folder with one sequence in it, a name with `####` or `%04d` (the last of several counts), or any one
+    frame, whatever its name. Raises FileNotFoundError when nothing matches, ValueError for missing numbers, equal
+    numbers, or several sequences in one folder.
     """
     path = Path(path)
     if path.is_dir():
         return _in_folder(path)
-    marker = re.search(r"#+|%0?\d*d", path.name)
-    if marker:
-        files = _matching(path.parent, path.name[: marker.start()], path.name[marker.end() :])
+    markers = [] if path.is_file() else list(MARKER.finditer(path.name))
+    if markers:
+        files = _matching(path.parent, path.name[: markers[-1].start()], path.name[markers[-1].end() :])
         if not files:
             raise FileNotFoundError(f"no file matches {path}: check the folder, the name and the extension")
         return _without_holes(files)

@@ -1,6 +1,7 @@
 """Save HDR Sequence."""
 
 import json
+from pathlib import Path
 
 import folder_paths
 from comfy.cli_args import args
@@ -11,7 +12,7 @@ from ..hdr.tonemap import mu_law
 from ..stages.save import FORMATS, SCALES, save_sequence
 from .compat import known, progress_bar
 from .preview import shown
-from .wires import CATEGORY, HDR, Exposures
+from .wires import CATEGORY, HDR, Exposures, rgb
 
 
 def _inputs() -> list:
@@ -91,6 +92,7 @@ class SaveHDRSequence(io.ComfyNode):
 
     @classmethod
     def execute(cls, hdr, prefix, format, compression, scale, start, padding, fps, exposures=None) -> io.NodeOutput:
+        hdr = rgb(hdr, "hdr")
         report = save_sequence(
             hdr,
             folder_paths.get_output_directory(),
@@ -106,7 +108,18 @@ class SaveHDRSequence(io.ComfyNode):
             progress_bar(),
         )
         middle = mu_law(hdr[len(hdr) // 2 :][:1].float().cpu().nan_to_num(0))
-        return io.NodeOutput(str(report.paths[0]), str(report), ui=shown(cls, middle, str(report)))
+        ui = shown(cls, middle, str(report)) | {"exr": _reported(report.paths)}
+        return io.NodeOutput(str(report.paths[0]), str(report), ui=ui)
+
+
+def _reported(paths) -> list[dict[str, str]]:
+    """Those files that lie in ComfyUI's output folder, as its server names them, so that a client can fetch them."""
+    root = Path(folder_paths.get_output_directory()).resolve()
+    return [
+        {"filename": path.name, "subfolder": path.parent.relative_to(root).as_posix(), "type": "output"}
+        for path in paths
+        if path.is_relative_to(root)
+    ]
 
 
 def _metadata(cls) -> dict[str, str]:

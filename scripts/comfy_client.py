@@ -2,8 +2,10 @@
 
 import base64
 import contextlib
+import http.client
 import json
 import os
+import re
 import socket
 import ssl
 import struct
@@ -26,12 +28,29 @@ class RunFailed(Exception):
 
 
 def call(base: str, path: str, body=None, timeout: float = 60):
-    """The JSON answer to a GET of `path`, or to a POST of `body` where one is given; None for an empty answer."""
+    """The JSON answer to a GET of `path`, or to a POST of `body` where one is given; None for an empty answer.
+
+    Raises ConnectionError when the server cannot be reached, HTTPError when it refuses.
+    """
     data = None if body is None else json.dumps(body).encode()
     request = urllib.request.Request(base + path, data, {"Content-Type": "application/json"})
-    with urllib.request.urlopen(request, timeout=timeout) as reply:
+    with _reaching(base), urllib.request.urlopen(request, timeout=timeout) as reply:
         text = reply.read()
     return json.loads(text) if text else None
+
+
+@contextlib.contextmanager
+def _reaching(base: str):
+    """Whatever fails on the way to the server becomes one ConnectionError that says so; its own refusals stay."""
+    try:
+        yield
+    except urllib.error.HTTPError:
+        raise
+    except (OSError, http.client.HTTPException) as error:
+        raise ConnectionError(
+            f"ComfyUI cannot be reached at {base}, or no longer ({getattr(error, 'reason', error)}): "
+            "see whether it runs there and how its log ends, then start again"
+        ) from error
 
 
 @contextlib.contextmanager
@@ -39,7 +58,8 @@ def engine(output: Path, folder: Path = ENGINE, inputs: Path | None = None, log:
     """Run the engine that setup_engine.sh made, as a context: gives the server's address, stops it at the end.
 
     output: folder for results, made when missing. inputs: ComfyUI's input folder (default: the engine's own). log: name
-    of the log file in the engine's folder. Raises RuntimeError with the end of it when the server does not start.
+    of the log file in the engine's folder. Raises RuntimeError with the end of it when the server does not start, and
+    another that names it when the server stops before the context ends.
     """
     output, inputs = Path(output).resolve(), Path(inputs or folder / "in").resolve()
     for needed in (output, inputs):
@@ -74,6 +94,12 @@ def _serve(output, inputs, temp, folder, log, flags):
         base = f"http://127.0.0.1:{port}"
         _wait_until_ready(base, process, log)
         yield base
+    except ConnectionError as error:
+        if not _ended(process):
+            raise
+        raise RuntimeError(
+            f"ComfyUI stopped during the run, probably out of memory: its log is {log}; try fewer frames"
+        ) from error
     finally:
         process.terminate()
         try:
@@ -81,6 +107,13 @@ def _serve(output, inputs, temp, folder, log, flags):
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+
+
+def _ended(process) -> bool:
+    """Whether the server is gone; its connections close a moment before the process ends."""
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(5)
+    return process.returncode is not None
 
 
 def _free_port() -> int:
@@ -104,7 +137,8 @@ def run(base: str, prompt: dict, report=lambda title, done, total: None) -> dict
     """Execute `prompt` and wait for its end: the entry that the server's history then holds ("outputs", "status" …).
 
     report(title, done, total) is called with every step of progress of the node `title`. Raises RunFailed with one
-    sentence for each node that is wrong, or when the run failed or was interrupted.
+    sentence for each node that is wrong, or when the run failed or was interrupted; ConnectionError when the server
+    cannot be reached any more.
     """
     events = _Events(base)
     try:
@@ -178,13 +212,15 @@ def files_of(entry: dict) -> list[dict]:
 
 
 def fetch(base: str, file: dict, folder: Path) -> Path:
-    """Download one of `files_of` into `folder`, under its own name; the path it got."""
+    """Download one of `files_of` into `folder`, under its own subfolder and name; the path it got."""
     query = urllib.parse.urlencode({k: file.get(k, "") for k in ("filename", "subfolder", "type")})
-    target = Path(folder) / Path(file.get("subfolder", "")).name / Path(file["filename"]).name
+    subfolder = [p for p in re.split(r"[/\\]", file.get("subfolder", "")) if p not in ("", ".", "..")]
+    target = Path(folder, *subfolder, Path(file["filename"]).name)
     target.parent.mkdir(parents=True, exist_ok=True)
-    with urllib.request.urlopen(f"{base}/view?{query}", timeout=600) as reply:
-        part = target.with_name(target.name + ".part")
-        part.write_bytes(reply.read())
+    with _reaching(base), urllib.request.urlopen(f"{base}/view?{query}", timeout=600) as reply:
+        content = reply.read()
+    part = target.with_name(target.name + ".part")
+    part.write_bytes(content)
     os.replace(part, target)
     return target
 
@@ -195,7 +231,9 @@ class _Events:
     def __init__(self, base: str):
         self.client, self.buffer = uuid.uuid4().hex, bytearray()
         url = urllib.parse.urlparse(base)
-        self.socket = socket.create_connection((url.hostname, url.port or (443 if url.scheme == "https" else 80)), 10)
+        port = url.port or (443 if url.scheme == "https" else 80)
+        with _reaching(base):
+            self.socket = socket.create_connection((url.hostname, port), 10)
         if url.scheme == "https":
             self.socket = ssl.create_default_context().wrap_socket(self.socket, server_hostname=url.hostname)
         self.socket.sendall(

@@ -1,4 +1,4 @@
-"""What scripts/demo.sh runs once the engine is there: workflows/f2hdr.json, headless, on one clip."""
+"""What scripts/demo.sh runs once the engine is there: one of workflows/, headless, on one clip."""
 
 import argparse
 import json
@@ -11,24 +11,20 @@ from pathlib import Path
 import comfy_client
 from render import Progress, render, summary
 
-SAMPLE = comfy_client.ROOT / "workflows" / "assets" / "sample_alternating.mp4"
-WORKFLOW = comfy_client.ROOT / "workflows" / "f2hdr.json"
+WORKFLOWS = {path.stem: path for path in sorted((comfy_client.ROOT / "workflows").glob("*.json"))}
 LOADER = "Load Alternating Exposures"
 
 
 def main() -> int:
-    options = _parse()
+    options = _parse(sys.argv[1:])
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that the engine is stopped, too
-    clip, out = Path(options.clip).expanduser().resolve(), Path(options.out).expanduser().resolve()
-    settings = [f"{LOADER}.path={clip}", f"{LOADER}.pattern={options.pattern}", f"{LOADER}.response={options.response}"]
-    settings += [f"{LOADER}.count={options.frames}"]
-    settings += ["Save HDR Sequence.prefix=hdr", "Save Video.filename_prefix=tonemapped"]
-    settings += ["Save Image.filename_prefix=contact_sheet"]
+    out = Path(options.out).expanduser().resolve()
+    workflow = json.loads(WORKFLOWS[options.workflow].read_text(encoding="utf-8"))
     begin = time.monotonic()
     try:
-        print(f"{clip.name} -> {out}\nstarting ComfyUI …", flush=True)
+        print(f"{options.clip or 'the sample'} -> {options.workflow} -> {out}\nstarting ComfyUI …", flush=True)
         with comfy_client.engine(out) as base:
-            files = render(base, json.loads(WORKFLOW.read_text(encoding="utf-8")), settings, out, Progress())
+            files = render(base, workflow, settings(options), out, Progress())
     except KeyboardInterrupt:
         print("\nstopped", file=sys.stderr)
         return 130
@@ -41,18 +37,34 @@ def main() -> int:
     return 0
 
 
-def _parse():
+def settings(options) -> list[str]:
+    """What the workflow is told, as `render` takes it. Without a clip its own sample and pattern stay."""
+    told = [f"{LOADER}.response={options.response}", f"{LOADER}.count={options.frames}"]
+    told += ["Save HDR Sequence.prefix=hdr", "Save Video.filename_prefix=tonemapped"]
+    told += ["Save Image.filename_prefix=contact_sheet"]
+    if options.clip:
+        told += [f"{LOADER}.path={Path(options.clip).expanduser().resolve()}"]
+    if options.clip or options.pattern:
+        told += [f"{LOADER}.pattern={options.pattern or 'auto'}"]
+    return told
+
+
+def _parse(arguments):
     parser = argparse.ArgumentParser(
         prog="demo.sh", description="An alternating-exposure clip in, scene-linear HDR out."
     )
-    parser.add_argument("clip", nargs="?", default=SAMPLE, help="video file or image sequence (default: the sample)")
-    parser.add_argument("--pattern", default="auto", help='exposures of one period, as "-3,0" or "1/500,1/60" (auto)')
+    parser.add_argument("clip", nargs="?", help="video file or image sequence (default: the workflow's sample)")
+    parser.add_argument(
+        "--workflow", metavar="NAME", choices=WORKFLOWS, default="f2hdr",
+        help=f"method to run: {', '.join(WORKFLOWS)} (f2hdr)",
+    )  # fmt: skip
+    parser.add_argument("--pattern", help='exposures of one period, as "-3,0" or "1/500,1/60" (auto)')
     parser.add_argument(
         "--response", default="gamma2.2", help="how code values became: gamma2.2, linear, S-Log3 … (gamma2.2)"
     )
     parser.add_argument("--frames", type=int, default=0, help="frames to take from the start; 0 = all (0)")
     parser.add_argument("--out", default="out", help="folder for the results (out)")
-    joined = re.sub("--pattern\0", "--pattern=", "\0".join(sys.argv[1:]))  # "-3,0" would be taken for an option
+    joined = re.sub("--pattern\0", "--pattern=", "\0".join(arguments))  # "-3,0" would be taken for an option
     return parser.parse_args(joined.split("\0") if joined else [])
 
 

@@ -58,13 +58,22 @@ def test_a_running_server_is_used_and_its_files_are_fetched(server, tmp_path):
     graph = {
         "1": {"class_type": "EmptyImage", "inputs": {"width": 64, "height": 64, "batch_size": 2, "color": 255}},
         "2": {"class_type": "SaveImage", "inputs": {"images": ["1", 0], "filename_prefix": "fetched"}},
-    }
+        "3": {
+            "class_type": "HDRWeave_SaveHDRSequence",
+            "inputs": {"hdr": ["1", 0], "prefix": "films/fetched", "format": "exr half", "compression": "ZIP",
+                       "scale": "research", "start": 1001, "padding": 4, "fps": 0.0},
+        },
+    }  # fmt: skip
     (tmp_path / "graph.json").write_text(json.dumps(graph))
     out = tmp_path / "results"
     done = command(tmp_path / "graph.json", "--server", server.base, "--out", out, "--set", "EmptyImage.width=96")
     assert done.returncode == 0, done.stderr
-    assert sorted(p.name for p in out.iterdir()) == ["fetched_00001_.png", "fetched_00002_.png"]
+    assert sorted(p.name for p in out.iterdir()) == ["fetched_00001_.png", "fetched_00002_.png", "films"]
     assert "fetched_[00001-00002]_.png, 2 files" in done.stdout
+    assert "films/fetched_v001/fetched.[1001-1002].exr, 2 files" in done.stdout
+    for name in ("fetched.1001.exr", "fetched.1002.exr"):
+        written = server.output / "films/fetched_v001" / name
+        assert (out / "films/fetched_v001" / name).read_bytes() == written.read_bytes()
     wrong = command(tmp_path / "graph.json", "--server", server.base, "--out", out, "--set", "EmptyImage.width=-4")
     assert wrong.returncode == 1 and wrong.stderr.strip().startswith("EmptyImage: Value -4 smaller than min")
 

@@ -5,7 +5,7 @@ import pytest
 from hdrweave.hdr.cv import cv2
 from hdrweave.hdr.exr import write_exr
 from hdrweave.hdr.image_files import read_image
-from hdrweave.hdr.image_sequence import find_sequence
+from hdrweave.hdr.image_sequence import find_sequence, is_sequence_path
 
 
 def touch(folder, *names):
@@ -33,6 +33,24 @@ def test_the_changing_number_is_found_when_a_later_one_stays(tmp_path):
     shot = [f"clip.{n:03d}.1080p.png" for n in range(3)]
     touch(tmp_path, *shot)
     assert names(find_sequence(tmp_path / shot[1])) == shot
+
+
+def test_a_marker_in_the_name_of_a_shot_is_no_pattern(tmp_path):
+    for name in ("take#2", "50%done"):
+        shot = [f"{name}_{n:04d}.png" for n in range(1, 4)]
+        touch(tmp_path, *shot)
+        for form in (shot[0], f"{name}_####.png", f"{name}_%04d.png"):
+            assert names(find_sequence(tmp_path / form)) == shot
+
+
+def test_images_of_other_formats_are_refused_with_those_that_are_read(tmp_path):
+    touch(tmp_path, "a.0001.dng", "take##2.mov", "loop.gif")
+    for name in ("a.0001.dng", "a.####.dng", "A.WEBP", "a.####.xyz", "a.####"):
+        with pytest.raises(ValueError, match=rf"{name}: images are read from .png, .*, .hdr files only: convert them"):
+            is_sequence_path(tmp_path / name)
+    for name in ("take##2.mov", "loop.gif", "take#3.mov", "a.mp4"):
+        assert not is_sequence_path(tmp_path / name)
+    assert is_sequence_path(tmp_path) and is_sequence_path(tmp_path / "a.####.EXR")
 
 
 def test_one_image_alone(tmp_path):
