@@ -6,14 +6,22 @@ from dataclasses import replace
 import numpy as np
 import torch
 from hdrweave.training.base_flow import SEARCHED_SUFFIX, SUFFIX, add_to_shard
-from hdrweave.training.data import Augmentation
+from hdrweave.training.data import Batches
 from hdrweave.training.scenes import scene_from_radiance
 from hdrweave.training.shards import ShardFolder, write_shard
 from hdrweave.training.synthesis import CLEAN, DEGRADED, make_clip
 
 SETTINGS = replace(CLEAN, width=72, height=64, frames=5, read_noise=(1e-9, 2e-9), bits=(16,), max_object_speed=8.0)
-PLAIN = Augmentation(gain=1.0, dark=0, quality=None, sharpening=0, gratings=0, untouched=0)
-"""Batches show frames as they were taken, but for turns and the order of the channels."""
+
+
+class NoisyBatches(Batches):
+    """Batches with read noise of one hundredth, where frames do not clip."""
+
+    def __getitem__(self, number: int) -> dict[str, torch.Tensor]:
+        batch = super().__getitem__(number)
+        ldr = batch["ldr"]
+        noise = 0.01 * torch.randn(ldr.shape, generator=torch.Generator().manual_seed(number))
+        return {**batch, "ldr": torch.where(ldr < 1, (ldr**2.2 + noise).clamp(0, 1) ** (1 / 2.2), ldr)}
 
 
 def world(seed: int) -> np.ndarray:

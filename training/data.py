@@ -1,4 +1,4 @@
-"""Batches from shards: crops, flips, turns, colours and gains are drawn anew for every batch, flow stays exact.
+"""Batches from shards: crops, flips, turns and colours are drawn anew for every batch, flow stays exact.
 
 A batch depends on the seed and its number alone, so that training can stop and go on anywhere.
 """
@@ -9,11 +9,8 @@ from itertools import count, permutations
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 
-from ..hdr.exposure import GAMMA
 from .base_flow import PERIOD_SUFFIX, SEARCHED_SUFFIX, BaseFlows
-from .sensor import compressed
 from .shards import ShardFolder
 from .synthesis import SyntheticClip, exact_occlusion
 
@@ -54,27 +51,11 @@ def there_and_back(frames: int, far: bool = False) -> Window:
 
 @dataclass(frozen=True)
 class Augmentation:
-    """gain: the most that code values and radiance are pushed, with new clipping, as if the ISO were raised; drawn
-    log-uniformly from 1. noise: standard deviations in linear light of read noise that is added, drawn log-uniformly,
-    None = none. turns: flips, turns by 90 degrees and the clip backwards. colours: the RGB channels change places. dark:
-    typical error of code values near black in two clips of three, the same for all their frames: by black level and by
-    the coding of colour, real video has its blacks 1 to 10 steps of 8 bits off, and short exposures live there;
-    `stages.darks` leaves some of it. quality: of the JPEG round trip that one clip of four gets: video codecs leave flat
-    blocks of the wrong colour where short exposures are dark. sharpening: the most that every second
-    clip is `sharpened`, light and frames alike: small frames are sharper than panoramas, and what has only seen soft ones
-    takes fine texture for noise. gratings: the most contrast, in stops, of the regular texture that one clip of four wears
-    (`gratings`): flow that is off by a fraction of a pixel turns it around, and panoramas have little of it. untouched: the
-    share of the clips that keep their light as it is, for clean footage must stay as clean."""
+    """turns: flips, turns by 90 degrees and the clip backwards. colours: the RGB channels change places. Nothing else: the flow
+    beside the clips was estimated on the frames as they are."""
 
-    gain: float = 2.0
-    noise: tuple[float, float] | None = None
     turns: bool = True
     colours: bool = True
-    dark: float = 1 / 255
-    quality: tuple[int, int] | None = (30, 98)
-    sharpening: float = 8.0
-    gratings: float = 1.5
-    untouched: float = 0.3
 
 
 class Batches:
@@ -147,7 +128,7 @@ class Batches:
         backwards = bool(self.augmentation.turns and rng.random() < 0.5)
         view = draw_view(rng, size, self.crop, self.augmentation.turns)
         clip = turned_clip(self._clips.part(index, chosen, *view[:2]), size, backwards, *view)
-        clip = redeveloped(clip, rng, self.augmentation)
+        order = list(COLOURS[rng.integers(len(COLOURS))]) if self.augmentation.colours else [0, 1, 2]
         flows = [clip.flow(a, b) for a, b in window.pairs]
         hidden = [
             exact_occlusion(clip.labels[a], clip.labels[b], flow)[None]
@@ -168,8 +149,8 @@ class Batches:
             base = turned_flow(*map(torch.cat, zip(*read, strict=True)), size, backwards, *view)
         return {
             **base,
-            "ldr": clip.ldr.movedim(-1, 1),
-            "hdr": clip.hdr.movedim(-1, 1),
+            "ldr": clip.ldr.movedim(-1, 1)[:, order],
+            "hdr": clip.hdr.movedim(-1, 1)[:, order],
             "exposures": clip.exposures,
             "flows": torch.stack(flows) if flows else torch.zeros(0, 2, height, width),
             "occluded": torch.stack(hidden) if hidden else torch.zeros(0, 1, height, width, dtype=torch.bool),
@@ -253,91 +234,3 @@ def turned(stack: torch.Tensor, quarters: int, mirror: bool) -> torch.Tensor:
     """(T,H,W,…) turned anticlockwise by quarters, then mirrored left to right."""
     stack = torch.rot90(stack, quarters, (1, 2))
     return stack.flip(2) if mirror else stack
-
-
-def redeveloped(clip: SyntheticClip, rng, augmentation: Augmentation) -> SyntheticClip:
-    """The same clip with its channels exchanged, at a higher gain, with gratings, sharper, noisier, with other blacks and
-    compressed. What is clipped stays clipped, but for what gratings, sharpening and compression do to it."""
-    hdr, ldr = clip.hdr, clip.ldr
-    if augmentation.colours:
-        order = list(COLOURS[rng.integers(len(COLOURS))])
-        hdr, ldr = hdr[..., order], ldr[..., order]
-    if augmentation.untouched and rng.random() < augmentation.untouched:
-        return replace(clip, hdr=hdr, ldr=ldr)
-    if augmentation.gain > 1:
-        gain = augmentation.gain ** rng.random()
-        hdr, ldr = (hdr * gain).clamp(max=1), (ldr * gain ** (1 / GAMMA)).clamp(max=1)
-    if augmentation.gratings and rng.random() < 1 / 4:
-        worn = gratings(clip, rng, rng.uniform(0, augmentation.gratings))
-        ldr = (before_clipping(hdr, ldr, clip.exposures) * worn.pow(1 / GAMMA)).clamp(max=1)
-        hdr = (hdr * worn).clamp(max=1)
-    if augmentation.sharpening and rng.random() < 1 / 2:
-        amount = rng.uniform(0, augmentation.sharpening)
-        ldr = sharpened(before_clipping(hdr, ldr, clip.exposures), amount)
-        hdr = sharpened_light(hdr, amount)
-    if augmentation.dark and rng.random() < 2 / 3:
-        error = augmentation.dark * rng.lognormal(0, 1) * (rng.normal() + rng.normal(0, 0.7, 3))
-        reach = rng.uniform(0.04, 0.12)
-        ldr = (ldr + torch.from_numpy(error).float() * torch.exp(-ldr / reach)).clamp(0, 1)
-    if augmentation.noise:
-        low, high = np.log(augmentation.noise)
-        noise = torch.randn(ldr.shape, generator=torch.Generator().manual_seed(int(rng.integers(2**63))))
-        noisy = (ldr.pow(GAMMA) + noise * float(np.exp(rng.uniform(low, high)))).clamp(0, 1).pow(1 / GAMMA)
-        ldr = torch.where(ldr < 1, noisy, ldr)
-    if augmentation.quality and rng.random() < 1 / 4:
-        quality = int(rng.integers(*augmentation.quality))
-        ldr = torch.stack([torch.from_numpy(compressed(frame, quality)) for frame in ldr.numpy()])
-    return replace(clip, hdr=hdr, ldr=ldr)
-
-
-def before_clipping(hdr: torch.Tensor, ldr: torch.Tensor, exposures: torch.Tensor) -> torch.Tensor:
-    """Code values (T,H,W,3) that go on above 1: what a frame lacks where it clips is in the light."""
-    return torch.where(ldr < 1, ldr, (hdr * exposures.view(-1, 1, 1, 1)).pow(1 / GAMMA).clamp(min=1))
-
-
-def gratings(clip: SyntheticClip, rng: np.random.Generator, contrast: float) -> torch.Tensor:
-    """Factors (T,H,W,1) on the light of a clip, from 2^(-contrast/2) to 2^(contrast/2): a grating, or two across each other,
-    as rows of windows, fences and cloth have them; in patches, and worn by whatever is seen, wherever it moves."""
-    angle, across = rng.uniform(0, np.pi), rng.uniform(np.pi / 4, np.pi / 2)
-    periods, phases, crossed = rng.uniform(2.2, 9, 2), rng.uniform(0, 2 * np.pi, 4), rng.random() < 0.5
-    patches = rng.uniform(25, 90, 2)
-    height, width = clip.labels.shape[1:]
-    pixels = torch.stack(torch.meshgrid(torch.arange(width), torch.arange(height), indexing="xy")).float()
-    factors = []
-    for t in range(len(clip.labels)):
-        x, y = pixels + clip.flow(t, len(clip.labels) // 2)  # where it is seen in the middle frame
-
-        def wave(direction: float, period: float, phase: float, x=x, y=y) -> torch.Tensor:
-            return torch.sin(2 * np.pi / period * (x * np.cos(direction) + y * np.sin(direction)) + phase)
-
-        first, second = (wave(angle + k * across, periods[k], phases[k]) for k in range(2))
-        if periods[0] > 6:  # hard edges, where pixels can show them
-            first = torch.tanh(3 * first)
-        patch = torch.sigmoid(3 * (wave(angle + 1, patches[0], phases[2]) + wave(angle + 2.5, patches[1], phases[3])))
-        factors.append(torch.exp2(contrast / 2 * patch * (first * second if crossed else first)))
-    return torch.stack(factors)[..., None]
-
-
-def sharpened(code: torch.Tensor, amount: float) -> torch.Tensor:
-    """Code values (T,H,W,3), clipped to [0,1] after the finest detail, the cube of an unsharp mask, is added `amount` times.
-
-    Frames that were made small without much care have it: the 24 real clips lie where amount is 5. It is the same at all
-    exposures, as the code values of one radiance at two exposures differ by a factor.
-    """
-    fine = planes = code.movedim(-1, 1)
-    for _ in range(3):
-        fine = fine - binomial(fine)
-    return (planes + amount * fine).clamp(0, 1).movedim(1, -1)
-
-
-def binomial(x: torch.Tensor) -> torch.Tensor:
-    """Mean of (N,C,H,W) over 3x3 pixels, those at the corners counted once, beside them twice, the middle four times."""
-    for shape in ((1, 2), (2, 1)):
-        once = F.avg_pool2d(F.pad(x, [shape[1] // 2] * 2 + [shape[0] // 2] * 2, mode="replicate"), shape, 1)
-        x = F.avg_pool2d(once, shape, 1)
-    return x
-
-
-def sharpened_light(radiance: torch.Tensor, amount: float) -> torch.Tensor:
-    """Radiance (T,H,W,3) in [0,1] of which `sharpened` code values were taken."""
-    return sharpened(radiance.pow(1 / GAMMA), amount).pow(GAMMA)

@@ -1,23 +1,18 @@
 """First passes, for training what refines them: `python -m hdrweave.training.first_pass --shards DIR --method classical`.
 
 What a method makes of every clip, and the flow between its consecutive frames, as inference will see them. It takes longer
-than a training step, so it is computed once and kept beside the shard, in half precision. The clip is `redeveloped` before,
-once and for all, for a result shows what its method makes of sharp, compressed frames, or of wrong blacks. Clips should have
-as many frames as the recipe (`training.sequence`) looks at, 7, and may be larger than its crops.
+than a training step, so it is computed once and kept beside the shard, in half precision. Clips should have as many frames as
+the recipe (`training.sequence`) looks at, 7, and may be larger than its crops.
 """
 
 import argparse
-import zlib
-from pathlib import Path
 
-import numpy as np
 import torch
 
 from ..stages.darks import match_darks
 from ..stages.normalize import normalize
 from ..stages.reconstruct import METHODS
 from ..stages.sequence_refinement import consecutive_flow
-from .data import Augmentation, redeveloped
 from .shards import ShardFolder
 from .sidecars import add_sidecar, for_each_shard
 from .synthesis import SyntheticClip
@@ -26,10 +21,9 @@ SUFFIX = ".first_"  # and the method's name
 
 
 def first_pass(clip: SyntheticClip, method: str) -> dict[str, torch.Tensor]:
-    """truth, given (T,H,W,3): true radiance, and that by `method`; and `consecutive` of the latter. All in half precision."""
+    """given (T,H,W,3): radiance by `method`; and `consecutive` of it. All in half precision."""
     given = METHODS[method](match_darks(normalize(clip.sequence())))
-    found = {"truth": clip.hdr, "given": given, **consecutive(given)}
-    return {name: x.half() for name, x in found.items()}
+    return {name: x.half() for name, x in {"given": given, **consecutive(given)}.items()}
 
 
 def consecutive(hdr: torch.Tensor) -> dict[str, torch.Tensor]:
@@ -66,15 +60,14 @@ class FirstPasses:
         start to stop, both given."""
         number, row = self.clips.locate(index)
         steps = slice(frames.start, frames.stop - 1)
-        where = dict.fromkeys(("truth", "given"), (frames, rows, columns))
+        where = {"given": (frames, rows, columns)}
         where |= {name: (steps, slice(None), rows, columns) for name in ("ahead", "back", "sure_ahead", "sure_back")}
         return {name: self.files[number].get_slice(f"{name}_{row}")[cut].float() for name, cut in where.items()}
 
 
 def add_to_shard(path: str, method: str) -> int:
     """Write the first pass of a shard beside it, unless it is there; the number of clips."""
-    rng = np.random.default_rng(zlib.crc32((Path(path).name + method).encode()))
-    return add_sidecar(path, SUFFIX + method, lambda clip: first_pass(redeveloped(clip, rng, Augmentation()), method))
+    return add_sidecar(path, SUFFIX + method, lambda clip: first_pass(clip, method))
 
 
 def main() -> None:

@@ -15,13 +15,15 @@ from ..models.location.collaborative import CollaborativeFusion, CollaborativeFu
 from ..models.lrhdr.interpolate import ExposureInterpolation
 from ..stages.location import WINDOW, location_of_alternating
 from .base_flow import SUFFIX
-from .data import Batches, Window, redeveloped
+from .data import Batches, Window
+from .development import Development, developed
 from .losses import gradient_loss, psnr_loss
 from .lrhdr import INTERPOLATE, earlier
 from .recipe import Kept, Recipe
 from .sensor import Sensor, capture
 from .synthesis import CLEAN, DEGRADED, SyntheticClip, draw_sensor
 
+REST = Development(gain=1.0, sharpening=0, gratings=0)  # the truth of the shards has the others already
 NAME = "collaborative_fusion"  # recipe, weights and architecture
 ESTIMATED = 0.5  # share of the batches with an estimate in the middle of the backbone, as in alternating clips
 ONE_PAIR = 0.5  # share with one anchor of each exposure, as in the paper; else 2 or 3
@@ -42,9 +44,7 @@ class AnchoredBatches(Batches):
         sensor = draw_sensor(rng, len(levels), DEGRADED if rng.random() < 0.5 else CLEAN)
         streams = torch.cat([filmed(truth, float(e), sensor, k, rng) for k, e in enumerate(levels)])
         clip = SyntheticClip(truth, streams, levels, len(levels), None, None)
-        # the truth has the others already
-        rest = replace(self.augmentation, gain=1.0, colours=False, sharpening=0, gratings=0)
-        streams = redeveloped(clip, rng, rest).ldr
+        streams = developed(clip, rng, REST).ldr
         return {**found, "streams": streams.unflatten(0, (len(levels), -1)).movedim(-1, 2), "levels": levels}
 
 

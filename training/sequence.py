@@ -18,6 +18,7 @@ from .recipe import Kept, Recipe
 from .shards import ShardFolder
 from .synthesis import exact_occlusion
 
+GAIN = 2.0
 FRAMES = 7  # where LoCAtion's quality peaks
 TEMPORAL_SHARE = 0.2  # of the temporal loss; at 0.5 steadiness was bought with errors that lag behind
 STEADY = 1e-4  # change from frame to frame, in the mu-law domain, below which there is nothing to gain
@@ -30,8 +31,7 @@ class SequenceBatches(Batches):
     sure_ahead, sure_back (B,T-1,1,H,W), confidence in it, as `SequenceRefinement` takes them; flows (B,T-1,2,H,W) exact,
     from frame t to t+1, and occluded (B,T-1,1,H,W) bool; period.
 
-    Of the augmentation, turns, colours and gain are used: the rest is in the method's result already. The gain, drawn from
-    1/gain to gain, multiplies radiance without clipping, so that values above 1 occur.
+    Radiance is multiplied by 1/GAIN to GAIN without clipping, so that values above 1 occur.
     """
 
     def __init__(self, folder, windows: dict[int, Window], *others, **named):
@@ -51,14 +51,14 @@ class SequenceBatches(Batches):
         backwards = bool(self.augmentation.turns and rng.random() < 0.5)
         view = draw_view(rng, size, self.crop, self.augmentation.turns)
         first = self._first[method].read(index, chosen, *view[:2])
-        clip = replace(self._clips.part(index, chosen, *view[:2]), hdr=first["truth"], ldr=first["given"])
+        clip = replace(self._clips.part(index, chosen, *view[:2]), ldr=first["given"])
         clip = turned_clip(clip, size, backwards, *view)
         ways = [turned_flow(first[w], first[f"sure_{w}"], size, backwards, *view) for w in ("ahead", "back")]
         ahead, back = ways[::-1] if backwards else ways
         flows = [clip.flow(t, t + 1) for t in range(count - 1)]
         hidden = [exact_occlusion(clip.labels[t], clip.labels[t + 1], flow)[None] for t, flow in enumerate(flows)]
         colours = list(COLOURS[rng.integers(len(COLOURS))]) if self.augmentation.colours else [0, 1, 2]
-        gain = self.augmentation.gain ** rng.uniform(-1, 1)
+        gain = GAIN ** rng.uniform(-1, 1)
         return {
             "hdr": gain * clip.hdr.movedim(-1, 1)[:, colours],
             "given": gain * clip.ldr.movedim(-1, 1)[:, colours],

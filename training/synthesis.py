@@ -5,7 +5,7 @@ homography a frame; so the flow between any two frames is known exactly, object 
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -30,8 +30,11 @@ class SynthesisSettings:
     objects: fewest and most. camera: strength of its motion, 0 = tripod. max_camera_speed, max_object_speed: pixels a
     frame. lens_blur: sigma in pixels, drawn uniformly. clipped: share of pixels that the longest exposure clips, drawn
     uniformly. read_noise, shot_noise: see `Sensor`. shutter: share of the frame time that the longest exposure is open,
-    drawn uniformly (0: no motion blur). bits: to choose from. response_error, balance_error: standard deviations, in
-    nats. quality: of the JPEG round trip that half of the clips get, None = none does.
+    drawn uniformly (0: no motion blur). bits: to choose from. response_error, balance_error, exposure_error: standard
+    deviations, in nats. quality: of the JPEG round trip that half of the clips get, None = none does. by_iso: share of the
+    clips whose exposures differ by amplification, not by the time that the shutter is open. anchor: what the shutters have
+    in common, drawn uniformly: 0 = the middle, 0.5 = they open together, -0.5 = they close together. grain: most smoothings
+    of the noise.
     """
 
     width: int = 192
@@ -55,6 +58,10 @@ class SynthesisSettings:
     response_error: float = 0.0
     balance_error: float = 0.0
     quality: tuple[int, int] | None = None
+    exposure_error: float = 0.0
+    by_iso: float = 0.0
+    anchor: tuple[float, float] = (0.0, 0.0)
+    grain: int = 0
 
 
 CLEAN = SynthesisSettings()
@@ -67,7 +74,19 @@ DEGRADED = SynthesisSettings(
     balance_error=0.02,
     quality=(85, 98),
 )
-PRESETS = {"clean": CLEAN, "degraded": DEGRADED}
+# Cameras that are not the one that was declared: other curves, exposures, timing and noise.
+WILD = replace(
+    DEGRADED,
+    lens_blur=(0.3, 1.3),
+    response_error=0.06,
+    balance_error=0.03,
+    exposure_error=0.05,
+    by_iso=0.25,
+    anchor=(-0.5, 0.5),
+    grain=3,
+)
+PRESETS = {"clean": CLEAN, "degraded": DEGRADED, "wild": WILD}
+MOST_SHOT_NOISE = 0.02  # variance at full scale, however much a frame is amplified
 
 
 @dataclass(frozen=True)
@@ -130,28 +149,31 @@ def make_clip(
 
     backdrop: which scene is the background, None = random.
 
-    Content, exposures and sensor have random streams of their own: the same seed shows the same scene and motion in
-    clean and degraded form, and at other exposures.
+    Content, exposures, sensor and what is odd about the camera have random streams of their own: the same seed shows the
+    same scene and motion in clean and degraded form, and at other exposures.
     """
-    content, metering, noise = (np.random.default_rng([seed, stream]) for stream in range(3))
+    content, metering, noise, odd = (np.random.default_rng([seed, stream]) for stream in range(4))
     exposures = _draw_exposures(metering, settings)
     phase = int(metering.integers(len(exposures))) if settings.phase is None else settings.phase
     layers, times = _compose(scenes, content, settings, backdrop)
     size = settings.height, settings.width
     blur = content.uniform(*settings.lens_blur)
+    sensor = draw_sensor(noise, len(exposures), settings)
+    open_for = noise.uniform(*settings.shutter) / exposures[-1] * np.array(exposures)  # share of the frame time
+    if odd.random() < settings.by_iso:
+        sensor, open_for = _amplified(sensor, exposures), np.full(len(exposures), open_for[-1])
+    sensor = _odd(sensor, odd, settings)
+    places = (np.arange(len(times)) + phase) % len(exposures)
+    times = times + odd.uniform(*settings.anchor) * open_for[places]
     rendered = [render(layers, t, size, blur) for t in times]
     light = np.stack([frame for frame, _ in rendered])
     white = _meter(light, exposures[-1], metering, settings)
-    sensor = draw_sensor(noise, len(exposures), settings)
-    shutter = noise.uniform(*settings.shutter) / exposures[-1]
     ldr, used = [], []
-    for index, t in enumerate(times):
-        place = (index + phase) % len(exposures)
+    for seen, t, place in zip(light, times, places, strict=True):
         exposure = exposures[place]
-        seen = light[index]
-        samples = _shutter_samples(layers, t, shutter * exposure, settings)
+        samples = _shutter_samples(layers, t, open_for[place], settings)
         if samples > 1:
-            seen = render_shutter(layers, t, size, blur, shutter * exposure, samples)
+            seen = render_shutter(layers, t, size, blur, open_for[place], samples)
         ldr.append(capture(seen * np.float32(exposure / white), sensor, place, noise))
         used.append(exposure)
     centred = centre(settings.width, settings.height)
@@ -169,7 +191,8 @@ def _compose(scenes, rng, settings: SynthesisSettings, backdrop: int | None) -> 
     """The layers of a clip, far to near, and the times of its frames."""
     size = settings.height, settings.width
     times = np.arange(settings.frames) - (settings.frames - 1) / 2
-    reach = np.linspace(times[0] - 0.5, times[-1] + 0.5, 2 * len(times) + 1)
+    beyond = 1.0 if any(settings.anchor) else 0.5  # a shutter may be open before the first time and after the last
+    reach = np.linspace(times[0] - beyond, times[-1] + beyond, 2 * len(times) + 1)
     focal = settings.width / (2 * np.tan(np.radians(rng.uniform(45, 85)) / 2))
     camera = random_camera(rng, settings.width, focal, settings.camera, settings.max_camera_speed)
     camera = tame(camera, reach, settings.width, settings.height)
@@ -210,6 +233,18 @@ def draw_sensor(rng, period: int, settings: SynthesisSettings) -> Sensor:
         balance=np.exp(rng.normal(0, settings.balance_error, (period, 3))),
         quality=int(rng.integers(settings.quality[0], settings.quality[1] + 1)) if compressed else None,
     )
+
+
+def _amplified(sensor: Sensor, exposures: tuple[float, ...]) -> Sensor:
+    """The sensor at one shutter time for all exposures: what is brighter is noisier."""
+    most = MOST_SHOT_NOISE / max(sensor.shot_noise, 1e-9)
+    return replace(sensor, iso=np.minimum(exposures, max(most, 1)))
+
+
+def _odd(sensor: Sensor, rng, settings: SynthesisSettings) -> Sensor:
+    """The sensor with exposures that are not what the camera says, and with smoothed noise."""
+    error = np.exp(rng.normal(0, settings.exposure_error, (len(sensor.balance), 1)))
+    return replace(sensor, balance=sensor.balance * error, grain=int(rng.integers(settings.grain + 1)))
 
 
 def _shutter_samples(layers, t: float, open_for: float, settings: SynthesisSettings) -> int:

@@ -18,24 +18,32 @@ import torch
 from ..hdr.cv import cv2
 from ..hdr.tonemap import mu_law
 from ..stages.flow_view import flow_colours
+from .development import Development, developed_by
 from .scenes import SceneFolder
 from .shards import shard_metadata, write_shard
 from .synthesis import PRESETS, SynthesisSettings, SyntheticClip, make_clip
 
 SHARD = 64  # clips a file
+DEVELOPMENT = Development()
 open_scenes = lru_cache(maxsize=1)(SceneFolder)
 
 
 def settings_of(preset: str, seed: int, **changes) -> SynthesisSettings:
-    """A preset with changes; "mixed" gives every other seed to clean and to degraded."""
-    name = ("clean", "degraded")[seed % 2] if preset == "mixed" else preset
+    """A preset with changes; "mixed" gives each to every third seed."""
+    name = list(PRESETS)[seed % len(PRESETS)] if preset == "mixed" else preset
     return replace(PRESETS[name], **changes)
+
+
+def training_clip(scenes, preset: str, seed: int, changes: dict) -> SyntheticClip:
+    """A clip of a preset; of "mixed" and "wild" ones, as files have it: `developed`."""
+    clip = make_clip(scenes, seed, settings_of(preset, seed, **changes))
+    return developed_by(seed, clip, DEVELOPMENT) if preset in ("mixed", "wild") else clip
 
 
 def describe(preset: str, seed: int, count: int, scenes: str, changes: dict) -> dict[str, str]:
     """Metadata of a shard: enough to know whether it would come out the same again."""
     names = [path.name for path in open_scenes(scenes).paths]
-    settings = [asdict(settings_of(preset, seed + k, **changes)) for k in range(2)]
+    settings = [asdict(settings_of(preset, seed + k, **changes)) for k in range(len(PRESETS))] + [asdict(DEVELOPMENT)]
     return {"seed": str(seed), "count": str(count), "scenes": json.dumps(names), "settings": json.dumps(settings)}
 
 
@@ -47,7 +55,7 @@ def make_shard(path: str, scenes: str, preset: str, seed: int, count: int, chang
     torch.set_num_threads(1)
     cv2().setNumThreads(1)
     folder = open_scenes(scenes)
-    clips = [make_clip(folder, k, settings_of(preset, k, **changes)) for k in range(seed, seed + count)]
+    clips = [training_clip(folder, preset, k, changes) for k in range(seed, seed + count)]
     write_shard(path, clips, metadata)
     return count
 
@@ -102,7 +110,7 @@ def main() -> None:
     if arguments.sheet:
         folder = SceneFolder(arguments.scenes)
         seeds = range(arguments.seed, arguments.seed + min(arguments.count, 12))
-        draw_sheet(arguments.sheet, [make_clip(folder, k, settings_of(arguments.preset, k, **changes)) for k in seeds])
+        draw_sheet(arguments.sheet, [training_clip(folder, arguments.preset, k, changes) for k in seeds])
     if arguments.out:
         make_shards(
             arguments.scenes,

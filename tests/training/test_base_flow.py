@@ -7,9 +7,9 @@ import pytest
 import torch
 from hdrweave.training import base_flow as base_flow_module
 from hdrweave.training.base_flow import SEARCHED_SUFFIX, SUFFIX, BaseFlows, add_to_shard, base_flow, searched_flow
-from hdrweave.training.data import Batches, Window, turned_clip, turned_flow
+from hdrweave.training.data import Augmentation, Batches, Window, turned_clip, turned_flow
 from hdrweave.training.shards import ShardFolder
-from small_shards import PLAIN, write_small_shards
+from small_shards import write_small_shards
 
 WINDOWS = {
     2: Window(3, ((1, 0), (1, 2)), base=SUFFIX),
@@ -40,7 +40,7 @@ def test_a_window_says_which_flow_its_batches_bring(shards):
     expected = searched_flow(clips[0])
     for got, made in zip(BaseFlows(clips, SEARCHED_SUFFIX).read(0, 0), expected, strict=True):
         assert torch.equal(got, made[0].float())
-    still = replace(PLAIN, turns=False)
+    still = Augmentation(turns=False)
     for suffix in (SUFFIX, SEARCHED_SUFFIX):
         windows = {period: replace(w, base=suffix) for period, w in WINDOWS.items()}
         batch = Batches(shards, windows, (64, 72), 1, augmentation=still)[0]
@@ -76,7 +76,7 @@ def test_arrows_turn_with_the_picture(shards, quarters, mirror):
 
 def test_batches_bring_the_flow_of_their_own_pictures(shards):
     """On average the estimate is far nearer to the exact flow than standing still, whatever was turned or reversed."""
-    batches = Batches(shards, WINDOWS, crop=(48, 48), size=2, augmentation=PLAIN)
+    batches = Batches(shards, WINDOWS, crop=(48, 48), size=2)
     error = still = 0.0
     for number in range(12):
         batch = batches[number]

@@ -11,7 +11,7 @@ from hdrweave.training.base_flow import PERIOD_SUFFIX, add_to_shard
 from hdrweave.training.data import Batches
 from hdrweave.training.shards import ShardFolder
 from hdrweave.training.trainer import Trainer
-from small_shards import PLAIN, one_thread, write_base_flows, write_small_shards
+from small_shards import NoisyBatches, one_thread, write_base_flows, write_small_shards
 
 
 @pytest.fixture(scope="module")
@@ -20,7 +20,7 @@ def batches(tmp_path_factory):
     with one_thread():
         write_small_shards(folder)
         write_base_flows(folder)
-        made = Batches(folder, dealthdr.recipe().windows, (48, 48), 2, augmentation=PLAIN)
+        made = Batches(folder, dealthdr.recipe().windows, (48, 48), 2)
         with pytest.raises(OSError, match="a.periodflow does not exist: run .* --period`"):
             made[0]
         for path in ShardFolder(folder).paths:
@@ -86,7 +86,7 @@ def test_every_mode_can_be_learned_from(batches, monkeypatch, s):
 def test_a_few_steps_lower_the_loss(batches, tmp_path, monkeypatch):
     """On the same batches, noisier than they were made, before and after."""
     monkeypatch.setattr(dealthdr, "drawn_sensitivity", lambda: 15.0)
-    batches.augmentation = replace(PLAIN, noise=(0.01, 0.01))
+    batches = NoisyBatches(batches.folder, dealthdr.recipe().windows, (48, 48), 2)
 
     def error(network):
         with torch.no_grad():

@@ -9,10 +9,10 @@ import torch
 from hdrweave.models import registry
 from hdrweave.models.deephdrvideo.system import DeepHDRVideo, DeepHDRVideoConfig
 from hdrweave.training import deephdrvideo
-from hdrweave.training.data import Batches
+from hdrweave.training.data import Augmentation, Batches
 from hdrweave.training.shards import ShardFolder
 from hdrweave.training.trainer import Trainer
-from small_shards import PLAIN, one_thread, write_base_flows, write_clips_of_seven
+from small_shards import one_thread, write_base_flows, write_clips_of_seven
 
 LIGHT = DeepHDRVideoConfig(16, 16, (16, 16, 16))
 ABOUT = dict(data="none", licence="CC0", command="none", figures={})
@@ -29,7 +29,7 @@ def shards(tmp_path_factory):
 
 
 def batches(shards, recipe, **augmentation):
-    return Batches(shards, recipe.windows, (64, 64), 2, augmentation=replace(PLAIN, **augmentation))
+    return Batches(shards, recipe.windows, (64, 64), 2, augmentation=Augmentation(**augmentation))
 
 
 def test_windows_hold_what_three_coarse_results_are_made_of():

@@ -10,12 +10,11 @@ from hdrweave.models.dealthdr.aligner import AlignerConfig, FlowGuidedAligner
 from hdrweave.training import fgma
 from hdrweave.training.data import Batches
 from hdrweave.training.trainer import Trainer
-from small_shards import PLAIN
 
 
 @pytest.fixture(scope="module")
 def batches(shards):
-    return Batches(shards, fgma.recipe().windows, (64, 64), 2, augmentation=PLAIN)
+    return Batches(shards, fgma.recipe().windows, (64, 64), 2)
 
 
 def small() -> FlowGuidedAligner:

@@ -6,7 +6,7 @@ from hdrweave.models import registry
 from hdrweave.training import flagship, lrhdr
 from hdrweave.training.base_flow import PERIOD_SUFFIX, SEARCHED_SUFFIX, add_to_shard
 from hdrweave.training.data import Batches
-from small_shards import PLAIN, one_thread, write_clips_of_seven
+from small_shards import one_thread, write_clips_of_seven
 
 pytestmark = pytest.mark.usefixtures("no_weights")
 
@@ -18,7 +18,7 @@ def batches(tmp_path_factory):
         write_clips_of_seven(folder)
         for suffix in (SEARCHED_SUFFIX, PERIOD_SUFFIX):
             add_to_shard(str(folder / "a.safetensors"), suffix)
-        drawn = Batches(folder, flagship.recipe().windows, (48, 48), 2, augmentation=PLAIN)
+        drawn = Batches(folder, flagship.recipe().windows, (48, 48), 2)
         yield [next(b for b in map(drawn.__getitem__, range(20)) if b["period"] == period) for period in (2, 3)]
 
 

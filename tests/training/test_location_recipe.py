@@ -10,7 +10,7 @@ from hdrweave.hdr.tonemap import mu_law
 from hdrweave.models.location.collaborative import CollaborativeFusion, CollaborativeFusionConfig
 from hdrweave.training import location
 from hdrweave.training.sensor import Sensor
-from small_shards import PLAIN, one_thread, write_base_flows, write_small_shards
+from small_shards import one_thread, write_base_flows, write_small_shards
 
 pytestmark = pytest.mark.usefixtures("no_weights")
 
@@ -28,7 +28,7 @@ def folder(tmp_path_factory):
 
 @pytest.fixture
 def batches(folder):
-    return location.AnchoredBatches(folder, location.recipe().windows, (48, 48), 2, augmentation=PLAIN)
+    return location.AnchoredBatches(folder, location.recipe().windows, (48, 48), 2)
 
 
 def of_period(batches, period):
@@ -124,7 +124,7 @@ def test_what_the_recipe_keeps():
 
 
 def test_training_lowers_the_loss(folder):
-    small = location.AnchoredBatches(folder, location.recipe().windows, (32, 32), 1, augmentation=PLAIN)
+    small = location.AnchoredBatches(folder, location.recipe().windows, (32, 32), 1)
     drawn = [small[k] for k in range(2)]
     with one_thread():
         torch.manual_seed(0)

@@ -1,7 +1,5 @@
 """LRHDR's recipes: what they feed their networks, their losses, and that a few steps help."""
 
-from dataclasses import replace
-
 import pytest
 import small_f2hdr
 import torch
@@ -14,7 +12,7 @@ from hdrweave.training.base_flow import PERIOD_SUFFIX, add_to_shard
 from hdrweave.training.data import Batches
 from hdrweave.training.losses import gradient_loss, mu_l1, psnr_loss
 from hdrweave.training.shards import ShardFolder
-from small_shards import PLAIN, write_base_flows, write_small_shards
+from small_shards import NoisyBatches, write_base_flows, write_small_shards
 
 pytestmark = pytest.mark.usefixtures("no_weights")
 
@@ -23,11 +21,11 @@ RECIPES = {"interpolate": lrhdr.interpolate, "accr": lrhdr.accr, "sparse_fusion"
 
 @pytest.fixture(scope="module")
 def batches(shards):
-    return read(shards, PLAIN, lrhdr.interpolate().windows)
+    return read(shards, lrhdr.interpolate().windows)
 
 
-def read(folder, augmentation, windows):
-    return Batches(folder, windows, (64, 64), 2, augmentation=augmentation)
+def read(folder, windows, kind=Batches):
+    return kind(folder, windows, (64, 64), 2)
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +36,7 @@ def wide(tmp_path_factory):
     write_base_flows(folder)
     for path in ShardFolder(folder).paths:
         add_to_shard(str(path), PERIOD_SUFFIX)
-    return read(folder, PLAIN, lrhdr.sparse_fusion().windows)
+    return read(folder, lrhdr.sparse_fusion().windows)
 
 
 def of_period(batches, period):
@@ -181,7 +179,7 @@ def test_dense_vote_and_no_vote_loss(wide):
 )
 def test_a_few_steps_help(batches, wide, name, steps, less):
     recipe, folder = RECIPES[name](), (wide if name == "sparse_fusion" else batches).folder
-    noisy = read(folder, replace(PLAIN, noise=(0.005, 0.01)), recipe.windows)
+    noisy = read(folder, recipe.windows, NoisyBatches)
     batch = of_period(noisy, 2)
     torch.manual_seed(0)
     network = recipe.build()

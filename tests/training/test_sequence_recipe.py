@@ -1,7 +1,5 @@
 """First passes beside the shards, batches of them, and a few steps of sequence refinement's recipe."""
 
-from dataclasses import replace
-
 import pytest
 import torch
 from hdrweave.hdr.tonemap import mu_law
@@ -13,7 +11,7 @@ from hdrweave.training import sequence
 from hdrweave.training.first_pass import SUFFIX, FirstPasses, add_to_shard, first_pass, methods_beside
 from hdrweave.training.losses import temporal_loss
 from hdrweave.training.shards import ShardFolder
-from small_shards import PLAIN, one_thread, write_clips_of_seven
+from small_shards import one_thread, write_clips_of_seven
 
 FLOWS = ("ahead", "back", "sure_ahead", "sure_back")
 
@@ -28,21 +26,19 @@ def shards(tmp_path_factory):
         yield folder
 
 
-def batches(shards, size=2, **augmentation):
-    settings = replace(PLAIN, **augmentation)
-    return sequence.SequenceBatches(shards, sequence.recipe().windows, (48, 48), size, augmentation=settings)
+def batches(shards, size=2):
+    return sequence.SequenceBatches(shards, sequence.recipe().windows, (48, 48), size)
 
 
-def test_first_passes_are_the_methods_own_of_redeveloped_clips(shards):
+def test_first_passes_are_the_methods_own(shards):
     clips = ShardFolder(shards)
     assert methods_beside(clips) == ["classical"]
     everything = slice(0, 7), slice(0, 64), slice(0, 72)
     passes = [FirstPasses(clips, "classical").read(k, *everything) for k in range(4)]
-    far = [float((stored["truth"] - clips[k].hdr).abs().mean()) for k, stored in enumerate(passes)]
-    assert max(far) > 0.01
-    assert all(0.001 < float((mu_law(p["given"]) - mu_law(p["truth"])).abs().mean()) < 0.06 for p in passes)
+    far = [float((mu_law(p["given"]) - mu_law(clips[k].hdr)).abs().mean()) for k, p in enumerate(passes)]
+    assert 0.001 < min(far) and max(far) < 0.06
     part = FirstPasses(clips, "classical").read(2, slice(1, 4), slice(5, 40), slice(8, 50))
-    assert all(torch.equal(part[k], passes[2][k][1:4, 5:40, 8:50]) for k in ("truth", "given"))
+    assert torch.equal(part["given"], passes[2]["given"][1:4, 5:40, 8:50])
     assert all(torch.equal(part[k], passes[2][k][1:3, :, 5:40, 8:50]) for k in FLOWS)
 
 
@@ -50,7 +46,6 @@ def test_a_first_pass_is_the_pipelines_result(shards):
     clip = ShardFolder(shards)[1]
     found = first_pass(clip, "classical")
     assert torch.equal(found["given"], METHODS["classical"](match_darks(normalize(clip.sequence()))).half())
-    assert torch.equal(found["truth"], clip.hdr.half())
 
 
 def test_written_passes_are_kept(shards):
@@ -82,18 +77,18 @@ def test_flow_truth_and_result_belong_together(shards):
 
 
 def test_radiance_above_one_occurs_and_batches_repeat(shards):
-    drawn, again = batches(shards, 1, gain=8.0), batches(shards, 1, gain=8.0)
+    drawn, again = batches(shards, 1), batches(shards, 1)
     highest = []
     for number in range(8):
         first, second = drawn[number], again[number]
         assert all(torch.equal(first[k], second[k]) for k in first)
         highest.append(float(first["hdr"].max()))
-    assert max(highest) > 1.5 and min(highest) < 0.5
+    assert max(highest) > 1.2 and min(highest) < 0.8
     assert next(drawn.from_step(3, workers=0))["given"].equal(drawn[3]["given"])
 
 
 def test_exact_flow_is_what_the_temporal_loss_wants(shards):
-    batch = batches(shards, turns=True)[1]
+    batch = batches(shards)[1]
     hdr, flows, occluded = batch["hdr"], batch["flows"], batch["occluded"]
     assert temporal_loss(hdr, hdr, flows, occluded) == 0
     steady = temporal_loss(0.9 * hdr, hdr, flows, occluded)

@@ -10,7 +10,7 @@ from hdrweave.hdr.tonemap import mu_law
 from hdrweave.hdr.warp import pixel_grid, warp
 from hdrweave.training.scenes import SceneFolder, fill_negatives, scene_from_radiance
 from hdrweave.training.sensor import Sensor, capture
-from hdrweave.training.synthesis import CLEAN, DEGRADED, make_clip
+from hdrweave.training.synthesis import CLEAN, DEGRADED, WILD, make_clip
 
 QUIET = replace(CLEAN, read_noise=(1e-9, 2e-9), bits=(16,))
 SMALL = replace(QUIET, width=128, height=96, frames=3)
@@ -172,6 +172,39 @@ def test_sensor_noise_has_the_stated_size():
     for level in (0.1, 0.6):
         noise = capture(np.full((200, 200, 3), level, np.float32), sensor, 0, rng) - level
         assert noise.std() == pytest.approx(np.sqrt(0.002**2 + 0.001 * level), rel=0.02)
+
+
+def test_amplified_frames_are_noisier_and_smoothed_noise_keeps_its_size():
+    rng, flat = np.random.default_rng(0), np.full((200, 200, 3), 0.3, np.float32)
+    sensor = Sensor(0.002, 0.0, 16, 1.0, 0.0, np.ones((2, 3)), None, iso=np.array([1.0, 9.0]))
+    low, high = (capture(flat, sensor, phase, rng) - 0.3 for phase in (0, 1))
+    assert high.std() == pytest.approx(3 * low.std(), rel=0.02)
+    smooth = capture(flat, replace(sensor, grain=2), 0, rng) - 0.3
+    assert smooth.std() == pytest.approx(low.std(), rel=0.02)
+    beside = [float((x[1:] * x[:-1]).mean() / x.var()) for x in (low, smooth)]
+    assert abs(beside[0]) < 0.02 and beside[1] > 0.5
+
+
+def test_shutters_that_open_together_shift_the_long_exposure(scenes):
+    """The truth and its flow are those of the middle of every exposure."""
+    settings = replace(SMALL, exposures=(1.0, 8.0), phase=0, shutter=(0.8, 0.8), frames=5, objects=(0, 0))
+    centred, together = (make_clip(scenes, 3, replace(settings, anchor=(a, a))) for a in (0.0, 0.5))
+    assert torch.allclose(centred.hdr[0], together.hdr[0], atol=0.02)  # the short one moves by 0.05 frames
+    step, longer = (clip.flow(0, 1).norm(dim=0).mean() for clip in (centred, together))
+    assert float(longer / step) == pytest.approx(1 + 0.5 * (0.8 - 0.1), rel=0.15)
+    fetched = warp(together.hdr[1].movedim(-1, 0)[None], together.flow(0, 1)[None])[0].movedim(0, -1)
+    seen = ~together.occluded(0, 1)
+    assert (mu_law(fetched) - mu_law(together.hdr[0])).abs()[seen].mean() < 0.005
+
+
+def test_what_is_odd_about_a_camera_leaves_scene_and_motion_as_they_are(scenes):
+    small = dict(width=64, height=48, frames=3, phase=0, exposures=(1.0, 8.0), anchor=(0.0, 0.0), lens_blur=(0.3, 0.65))
+    plain, odd = (make_clip(scenes, 5, replace(settings, **small)) for settings in (DEGRADED, WILD))
+    assert torch.equal(plain.flow(0, 1), odd.flow(0, 1)) and not torch.equal(plain.ldr, odd.ldr)
+    amplified = [make_clip(scenes, 5, replace(WILD, **small, by_iso=share)) for share in (0.0, 1.0)]
+    blurred = [(clip.ldr[1] - odd.ldr[1]).abs().mean() for clip in amplified]
+    assert min(blurred) == 0 < max(blurred)  # it is one of both
+    assert make_clip(scenes, 5, replace(WILD, **{**small, "anchor": (-0.5, 0.5)})).ldr.isfinite().all()
 
 
 def test_code_values_keep_to_their_bits():
