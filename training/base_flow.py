@@ -86,7 +86,10 @@ class BaseFlows:
 def add_to_shard(path: str, suffix: str = SUFFIX) -> int:
     """Write the flows of a shard beside it, unless they are there; the number of clips."""
     compute = {SUFFIX: base_flow, PERIOD_SUFFIX: period_flow, SEARCHED_SUFFIX: searched_flow}[suffix]
-    return add_sidecar(path, suffix, lambda clip: dict(zip(("flow", "confidence"), compute(clip), strict=True)))
+    networks = [BASE_FLOW] if suffix == SEARCHED_SUFFIX else []
+    return add_sidecar(
+        path, suffix, lambda clip: dict(zip(("flow", "confidence"), compute(clip), strict=True)), networks
+    )
 
 
 def main() -> None:

@@ -23,9 +23,9 @@ class Development:
     exposures live there; `stages.darks` leaves some of it. quality: of the JPEG round trip that one clip of four gets: video
     codecs leave flat blocks of the wrong colour where short exposures are dark. sharpening: the most that every second clip
     is `sharpened`, light and frames alike and before clipping, else they contradict each other beside highlights and what
-    learns on them smooths: small frames are sharper than panoramas. gratings: the most contrast, in stops, of the regular texture that one clip of four wears (`gratings`): flow that is off by a
-    fraction of a pixel turns it around. untouched: the share of the clips that stay as they are, for clean footage must
-    stay as clean."""
+    learns on them smooths: small frames are sharper than panoramas. gratings: the most contrast, in stops, of the regular
+    texture that one clip of four wears (`gratings`): flow that is off by a fraction of a pixel turns it around. untouched:
+    the share of the clips that stay as they are, for clean footage must stay as clean."""
 
     gain: float = 2.0
     dark: float = 1 / 255

@@ -9,6 +9,7 @@ import argparse
 
 import torch
 
+from ..models import registry
 from ..stages.darks import match_darks
 from ..stages.normalize import normalize
 from ..stages.reconstruct import METHODS
@@ -67,7 +68,8 @@ class FirstPasses:
 
 def add_to_shard(path: str, method: str) -> int:
     """Write the first pass of a shard beside it, unless it is there; the number of clips."""
-    return add_sidecar(path, SUFFIX + method, lambda clip: first_pass(clip, method))
+    networks = registry.names() if method != "classical" else []
+    return add_sidecar(path, SUFFIX + method, lambda clip: first_pass(clip, method), networks)
 
 
 def main() -> None:

@@ -10,16 +10,23 @@ import torch
 
 from ..hdr.atomic import atomic_path
 from ..hdr.cv import cv2
-from .shards import ShardFolder
+from ..models import registry
+from .shards import ShardFolder, shard_metadata
 from .synthesis import SyntheticClip
 
 
-def add_sidecar(path: str, suffix: str, compute: Callable[[SyntheticClip], dict[str, torch.Tensor]]) -> int:
-    """Write `compute` of every clip of a shard beside it, as NAME_ROW, unless it is there; the number of clips."""
+def add_sidecar(
+    path: str, suffix: str, compute: Callable[[SyntheticClip], dict[str, torch.Tensor]], networks=()
+) -> int:
+    """Write `compute` of every clip of a shard beside it, as NAME_ROW, unless it is there; the number of clips. networks:
+    names of the packaged ones that it uses: after these have changed, it is worked out anew."""
     from safetensors.torch import save_file
 
     out, clips = Path(path).with_suffix(suffix), ShardFolder(path)
-    if out.exists() and out.stat().st_mtime > Path(path).stat().st_mtime:
+    used = {
+        entry["name"]: entry["sha256"] for entry in registry.manifest(registry.PACKAGED) if entry["name"] in networks
+    }
+    if out.exists() and out.stat().st_mtime > Path(path).stat().st_mtime and (shard_metadata(out) or {}) == used:
         return len(clips)
     torch.set_num_threads(1)
     cv2().setNumThreads(1)
@@ -27,7 +34,7 @@ def add_sidecar(path: str, suffix: str, compute: Callable[[SyntheticClip], dict[
     for index in range(len(clips)):
         tensors |= {f"{name}_{index}": tensor for name, tensor in compute(clips[index]).items()}
     with atomic_path(out) as temporary:
-        save_file(tensors, str(temporary))
+        save_file(tensors, str(temporary), metadata=used)
     return len(clips)
 
 

@@ -1,10 +1,13 @@
 """Estimated flow beside the shards: it belongs to its clip, its frames and its cut."""
 
 import sys
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import pytest
 import torch
+import untrained
+from hdrweave.models import registry
+from hdrweave.models.flow.search import MotionSearch, MotionSearchConfig
 from hdrweave.training import base_flow as base_flow_module
 from hdrweave.training.base_flow import SEARCHED_SUFFIX, SUFFIX, BaseFlows, add_to_shard, base_flow, searched_flow
 from hdrweave.training.data import Augmentation, Batches, Window, turned_clip, turned_flow
@@ -47,6 +50,23 @@ def test_a_window_says_which_flow_its_batches_bring(shards):
         flows = BaseFlows(clips, suffix)
         written = [flows.read(i, r)[0] for i, clip in enumerate(clips) for r in range({2: 3, 3: 1}[clip.period])]
         assert any(torch.equal(batch["base"][0], flow) for flow in written)
+
+
+def test_flow_of_another_network_is_worked_out_anew(tmp_path, monkeypatch):
+    write_small_shards(tmp_path, 2)
+    path, weights = tmp_path / "a.safetensors", tmp_path / "weights"
+    monkeypatch.setattr(registry, "PACKAGED", weights)
+    base_flow_module.packaged.cache_clear()
+    written = []
+    for seed in (0, None, 1):
+        if seed is not None:
+            torch.manual_seed(seed)
+            network = MotionSearch(MotionSearchConfig(3, (8, 8, 8)))
+            registry.register("base_flow", network, "base_flow", asdict(network.config), weights, **untrained.ABOUT)
+        add_to_shard(str(path), SEARCHED_SUFFIX)
+        written.append(path.with_suffix(SEARCHED_SUFFIX).stat().st_mtime_ns)
+    base_flow_module.packaged.cache_clear()
+    assert written[0] == written[1] != written[2]
 
 
 @pytest.mark.parametrize(
