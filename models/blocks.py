@@ -1,6 +1,8 @@
 """What the networks share: layers, a block and a U-Net of them; padding to a multiple, exposures as input planes, warping,
 kernels of each pixel's own."""
 
+from contextlib import nullcontext
+
 import torch
 import torch.nn.functional as F
 from torch import nn
@@ -12,6 +14,11 @@ GAIN = 0.05  # of residual branches that start at 0, see `zero_conv`
 # Of the kernels, in pixels.
 TAPS = [(s * y, s * x) for s in (1, 2, 4) for y in (-1, 0, 1) for x in (-1, 0, 1) if x or y]
 REACH = 4  # pixels, of the farthest tap
+
+
+def in_float32(device: torch.device):
+    """A context without autocast; where a backend has none, even to turn it off is an error."""
+    return torch.autocast(device.type, enabled=False) if device.type in ("cpu", "cuda") else nullcontext()
 
 
 def conv(inputs: int, outputs: int, size: int = 3, dilation: int = 1, groups: int = 1) -> nn.Sequential:

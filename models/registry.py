@@ -6,6 +6,7 @@ given. A file outside of any manifest can be loaded by its file name, as it carr
 
 import hashlib
 import json
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -268,7 +269,8 @@ def _checked(stored: dict[str, torch.Tensor], expected: dict[str, torch.Tensor],
 
 
 def _inside(folder: Path, file: str) -> Path:
+    """The path of a file as written, so that links to files elsewhere are followed but names that lead out are not."""
     path = folder / file
-    if not path.resolve().is_relative_to(folder.resolve()):
+    if not Path(os.path.normpath(path)).is_relative_to(os.path.normpath(folder)):
         raise ValueError(f"{file} lies outside of {folder}: put the file into that folder")
     return path

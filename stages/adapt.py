@@ -12,6 +12,7 @@ says which state is returned. It is never worse there than the start, which is r
 
 import math
 import re
+from contextlib import nullcontext
 from copy import deepcopy
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -98,7 +99,8 @@ class Adaptation:
 
     def tone(self, network: nn.Module, view: View) -> torch.Tensor:
         """What the network makes of a view, in the mu-law domain. float16 is too narrow for gradients, bfloat16 is not."""
-        with torch.autocast(self.footage.device.type, torch.bfloat16, enabled=self.half):
+        half = torch.autocast(self.footage.device.type, torch.bfloat16) if self.half else nullcontext()
+        with half:
             return mu_law(self.reconstruct(network, view).float())
 
     def visit(self, t: int, subsets: int, steps: int, crops: int = CROPS) -> list[list[View]]:

@@ -5,12 +5,14 @@ Every frame is encoded once, and its features are carried along as long as anoth
 frames by rounding only, as long as nothing moves by more than 100 pixels.
 """
 
+import math
+
 import torch
 from torch import nn
 
 from ..hdr.frames import allocate
 from ..hdr.sequence import ExposureSequence, FlowField
-from ..models.dealthdr.aligner import CELL, distrust_each
+from ..models.dealthdr.aligner import CELL, blank_cells, distrust_each
 from ..models.dealthdr.fgma import sensitivity_for, trust_mask
 from ..models.dealthdr.router import together
 from .any_flow import AnyFlow
@@ -97,10 +99,12 @@ def dealthdr(
     history = FrameHistory(sequence, flow, network)
     count = len(sequence)
     at_once = 1 if share is None else 2 * sequence.period
+    by_distrust = share is not None or 0 < s < math.inf
+    blank = blank_cells(len(history.others(0)), sequence.size, history.device)
     out = allocate(sequence.frames.shape)
     for (t,) in windows(count, 1, progress):
         if t % at_once == 0:
-            seen = {i: history.distrust(i) for i in range(t, min(t + at_once, count))}
+            seen = {i: history.distrust(i) if by_distrust else blank for i in range(t, min(t + at_once, count))}
             if share is not None:
                 s = sensitivity_for(torch.cat(list(seen.values())).cpu(), share)
         _reconstruct(history, t, trust_mask(seen[t], s), out[t].movedim(-1, 0))

@@ -63,7 +63,7 @@ class Neighbourhood:
 def adapt_flow(
     sequence: ExposureSequence, flow: FlowField, network: nn.Module, progress: Progress = quiet
 ) -> FlowField:
-    """The base flow with the adapter's residual added, limited to +-100 pixels; the confidence is passed through.
+    """The base flow with the adapter's residual added, which is at most 100 pixels; the confidence is passed through.
 
     sequence: normalized. Stored in half precision on the grid of what is added, half the frame's.
     """
@@ -79,7 +79,7 @@ def adapt_flow(
                 residual[tile.place(GRID)] = tile.kept(found, GRID)
         for k, (o, stored) in enumerate(out.items()):
             base = F.interpolate(flow.flow[o][[t]].float(), size=grid, mode="bilinear", align_corners=False)
-            stored[t] = (base[0] + residual[0, k].cpu()).clamp(-LIMIT, LIMIT)
+            stored[t] = base[0] + residual[0, k].cpu().clamp(-LIMIT, LIMIT)
     return FlowField(flow.size, out, {o: flow.confidence[o] for o in out})
 
 

@@ -4,6 +4,7 @@ Frames larger than `tiles.CORE` go through in tiles and differ from whole frames
 further than 100 pixels.
 """
 
+import math
 from typing import NamedTuple
 
 import torch
@@ -12,7 +13,7 @@ from torch import nn
 from ..hdr.frames import allocate
 from ..hdr.sequence import Candidate, CandidateSet, ExposureSequence, FlowField
 from ..models.blocks import split_reference
-from ..models.dealthdr.aligner import distrust, full_size
+from ..models.dealthdr.aligner import blank_cells, distrust_each, full_size
 from ..models.dealthdr.fgma import sensitivity_for, trust_mask
 from .f2hdr import Neighbourhood
 from .networks import running
@@ -49,13 +50,16 @@ def fgma_alignment(
     near = Neighbourhood(sequence, flow, network)
     count, offsets = len(sequence), sequence.offsets
     together = 1 if share is None else 2 * sequence.period
+    by_distrust, blank = share is not None or 0 < s < math.inf, blank_cells(len(offsets), sequence.size, near.device)
     radiance = {o: allocate((count, *sequence.size, 3)) for o in offsets}
     validity = {o: allocate((count, *sequence.size, 1)) for o in offsets}
     mask = allocate((count, *sequence.size))
     used = torch.full((count,), s, dtype=torch.float64)
     for (t,) in windows(count, 1, progress):
         if t % together == 0:
-            seen = {i: neighbour_distrust(near, i) for i in range(t, min(t + together, count))}
+            seen = {
+                i: neighbour_distrust(near, i) if by_distrust else blank for i in range(t, min(t + together, count))
+            }
             if share is not None:
                 used[t : t + together] = sensitivity_for(torch.cat(list(seen.values())).cpu(), share)
         attended = full_size(trust_mask(seen[t], used[t].item()), sequence.size)  # (K,1,H,W)
@@ -104,10 +108,9 @@ def way_back(flow: FlowField, n: int, t: int) -> torch.Tensor:
 def neighbour_distrust(near: Neighbourhood, t: int) -> torch.Tensor:
     """D of frame t towards each neighbour, on cells: (K,1,h,w)."""
     sequence, field = near.sequence, near.flow
-    back = torch.cat([way_back(field, sequence.neighbour(t, o), t) for o in sequence.offsets]).to(near.device)
-    reference, others = split_reference(near.frames(t))
+    back = torch.cat([way_back(field, sequence.neighbour(t, o), t) for o in sequence.offsets])[None].to(near.device)
     with torch.inference_mode():
-        return distrust(reference.expand_as(others)[0], _pairs(near, t), back, near.flows(t)[0][0])
+        return distrust_each(near.frames(t), near.exposures(t), back, near.flows(t)[0])[0]
 
 
 def _align(near: Neighbourhood, network: nn.Module, t: int, attended: torch.Tensor):

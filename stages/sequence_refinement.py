@@ -28,12 +28,12 @@ OVERLAP = 3  # frames beyond them, on both sides, that they are told of; at leas
 HIGHEST = 16.0  # radiance that flow distinguishes from more: four stops above clipping of the shortest exposure
 
 
-def brightest(hdr) -> float:
+def brightest(hdr, progress: Progress = quiet) -> float:
     """The largest value of a clip (T,H,W,3). Raises ValueError where it is no clip of finite radiance."""
     if len(hdr.shape) != 4 or hdr.shape[-1] != 3 or not len(hdr):
         raise ValueError(f"the HDR sequence has the shape {tuple(hdr.shape)}, expected frames (T,H,W,3)")
     highest = 0.0
-    for (t,) in windows(len(hdr), 1):
+    for (t,) in windows(len(hdr), 1, progress):
         frame = hdr[t]
         if not torch.isfinite(frame).all():
             raise ValueError(f"frame {t} of the HDR sequence holds NaN or infinite values: repair it before refinement")
@@ -48,7 +48,7 @@ def consecutive_flow(hdr, preset: str = "fine", progress: Progress = quiet) -> F
     t+1, offset -1 that to t-1; where there is no such frame, flow and confidence are 0. On a grid of half the working size
     in half precision, as of `stages.flow.estimate_flow`.
     """
-    count, scale = len(hdr), mu_law(torch.tensor(min(max(brightest(hdr), 1.0), HIGHEST)))
+    count, scale = len(hdr), mu_law(torch.tensor(min(max(brightest(hdr, progress), 1.0), HIGHEST)))
     tone = LazyFrames(hdr.shape, lambda indices: mu_law(hdr[indices].float()) / scale)
     pairs = PairFlow(ExposureSequence(tone, torch.ones(count), response_named("linear"), 1), preset)
     size = tuple(tone.shape[1:3])
@@ -150,11 +150,12 @@ def sequence_refinement(hdr, network: nn.Module, window: int = WINDOW, progress:
     clip, count = Clip(hdr, flow, network), len(hdr)
     height, width = flow.size
     out = allocate(hdr.shape)
-    for chosen in windows(count, window, progress):
+    for chosen in windows(count, window):
         frames = range(max(chosen[0] - OVERLAP, 0), min(chosen[-1] + 1 + OVERLAP, count))
         with running(clip.device):
             clip.encode(frames)
             contexts = clip.contexts(frames)
             for t in chosen:
                 out[t] = _correct(clip, t, frames, contexts)[0, :, :height, :width].movedim(0, -1).cpu()
+                progress(t + 1, count)
     return out

@@ -50,6 +50,11 @@ def distrust_each(
     return distrust(*(x.flatten(0, 1) for x in planes)).unflatten(0, others.shape[:2])
 
 
+def blank_cells(count: int, size: tuple[int, int], device) -> torch.Tensor:
+    """D of `count` neighbours of a frame of `size` where the mask does not depend on it: zeros (count,1,h,w)."""
+    return torch.zeros(count, 1, *(-(-side // CELL) for side in size), device=device)
+
+
 def full_size(cells: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
     """A mask of cells (N,1,h,w) on pixels: (N,1,*size)."""
     return F.interpolate(cells, scale_factor=CELL, mode="nearest")[..., : size[0], : size[1]]

@@ -12,6 +12,7 @@ from torch import nn
 
 from ...hdr.boxes import box_mean
 from ...hdr.warp import pixel_grid, warp
+from ..blocks import in_float32
 
 LEAST_DISTANCE = 1e-4  # of D: what differs by less is the same, or rounding
 PAIRS = 1 << 22  # of query and key that are worked out at once; bounds the memory
@@ -98,7 +99,7 @@ class FGMA(nn.Module):
         of it, so that its windows are the whole map's.
         """
         warped = warp(neighbour.float(), flow)
-        with torch.autocast(features.device.type, enabled=False):
+        with in_float32(features.device):
             found = self.attend(features.float(), neighbour.float(), flow.float(), mask.float(), carried, origin)
         return torch.cat((warped, mask.float(), found), 1)
 

@@ -10,6 +10,8 @@ from typing import NamedTuple
 import torch
 from torch import nn
 
+from ..blocks import in_float32
+
 SHARPNESS = 4.0  # of the scores before training
 
 
@@ -69,13 +71,13 @@ class FrameHistoryRouter(nn.Module):
 
     def sums(self, q: torch.Tensor, k: torch.Tensor) -> Sums:
         """Of queries (B,C,H,W) and keys (B,(n+1)C,H,W), which may be a part of the frame."""
-        with torch.autocast(q.device.type, enabled=False):
+        with in_float32(q.device):
             q, k = self._by_head(q), self._by_head(k)
             return Sums(q @ k.mT, q.square().sum(-1), k.square().sum(-1))
 
     def mix(self, x: torch.Tensor, v: torch.Tensor, sums: Sums) -> torch.Tensor:
         """x (B,C,H,W) and what it takes from the values (B,(n+1)C,H,W). sums: over the whole frame."""
-        with torch.autocast(v.device.type, enabled=False):
+        with in_float32(v.device):
             lengths = sums.queries.clamp(min=1e-12).sqrt()[..., None] * sums.keys.clamp(min=1e-12).sqrt()[:, :, None]
             scores = self.sharpness.exp()[:, None, None] * sums.products / lengths
             found = scores.softmax(-1) @ self._by_head(v)

@@ -10,7 +10,7 @@ from ..detail import amplified
 from ..f2hdr.fusion import CoarseFusion
 
 SCALES = (8, 4)  # grids of the flow network's levels, coarse to fine, in pixels of the frame
-LIMIT = 100.0  # pixels: the flow that comes out is clamped to +-LIMIT
+LIMIT = 100.0  # pixels: the correction is clamped to +-LIMIT
 
 
 class FlowNetwork(nn.Module):
@@ -23,7 +23,7 @@ class FlowNetwork(nn.Module):
     - One neighbour at a time, so that the same weights serve any number of them; its exposure and the reference's are
       told.
     - Faint differences are amplified (`models.detail`).
-    - +-100 pixels for +-200: as far as tiles see.
+    - It corrects by at most 100 pixels; the paper's flow, from 0, is at most 200.
     """
 
     def __init__(self, width: int = 32):
@@ -54,7 +54,7 @@ class FlowNetwork(nn.Module):
             found = F.interpolate(found, seen.shape[-2:], mode="bilinear", align_corners=False)
             found = found + level(torch.cat((seen, exposure_planes(pairs, seen)), 1)).float()
         change = F.interpolate(found, scale_factor=SCALES[-1], mode="bilinear", align_corners=False)
-        return (flows + change[..., :h, :w].unflatten(0, (b, k))).clamp(-LIMIT, LIMIT)
+        return flows + change[..., :h, :w].unflatten(0, (b, k)).clamp(-LIMIT, LIMIT)
 
 
 class WeightNetwork(CoarseFusion):

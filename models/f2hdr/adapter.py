@@ -9,16 +9,17 @@ from ..blocks import GAIN, DilatedBlock, conv, exposure_planes, pad_to_multiple,
 from ..detail import amplified
 
 LAMBDA = 20.0  # pixels: equation 3
-LIMIT = 100.0  # pixels: the flow that comes out is clamped to +-LIMIT
+LIMIT = 100.0  # pixels: the correction is clamped to +-LIMIT
 DILATIONS = (1, 1, 2, 4, 2, 1)
 SCALE = 4  # the network's grid
 GRID = 2  # the grid of the residual that it returns
 
 
 class FlowAdapter(nn.Module):
-    """Equations 3 to 6: refined flow = clamp(base flow + 20 A(frames, base flow / 20), +-100 px); A starts at 0.
+    """Equations 3 to 6: refined flow = base flow + clamp(20 A(frames, base flow / 20), +-100 px); A starts at 0.
 
-    Changed against the paper: A looks at one neighbour at a time, so that the same weights serve any number of them; it
+    Changed against the paper: it clamps the sum, which would cut large motion in large frames that the base flow has
+    found; A looks at one neighbour at a time, so that the same weights serve any number of them; it
     works on quarter-size grids (pixel-unshuffled frames; dilations 1 to 4 for the paper's 1 to 8) and is half as wide;
     beside the neighbour warped by the base flow, as in the authors' code (their text says unwarped), and the reference
     it sees the reference matched to the neighbour's exposure (equation 2, which the authors use for the base flow only),
@@ -55,4 +56,4 @@ class FlowAdapter(nn.Module):
         h, w = frames.shape[-2:]
         residual = self.residual(frames, exposures, flows).flatten(1, 2)
         residual = F.interpolate(residual, scale_factor=GRID, mode="bilinear", align_corners=False)
-        return (flows + residual[..., :h, :w].unflatten(1, (-1, 2))).clamp(-LIMIT, LIMIT)
+        return flows + residual[..., :h, :w].unflatten(1, (-1, 2)).clamp(-LIMIT, LIMIT)

@@ -7,6 +7,7 @@ import torch
 from hdrweave.hdr.exposure import match_exposure, to_ldr
 from hdrweave.hdr.tonemap import mu_law
 from hdrweave.hdr.warp import warp
+from hdrweave.models.blocks import in_float32
 from hdrweave.models.dealthdr.aligner import AlignerConfig, FlowGuidedAligner, distrust, full_size
 from hdrweave.models.dealthdr.fgma import FGMA, WindowGrid, consistency, sensitivity_for, trust_mask
 from torch.nn import functional as F
@@ -367,3 +368,11 @@ def test_a_few_steps_bring_the_result_nearer():
         optimiser.step()
         losses.append(loss.item())
     assert losses[-1] < 0.7 * losses[0]
+
+
+def test_a_backend_without_autocast_is_left_alone():
+    """To turn autocast off is an error there, so it must not be asked for."""
+    with in_float32(torch.device("privateuseone")):
+        assert True
+    with torch.autocast("cpu", torch.bfloat16), in_float32(torch.device("cpu")):
+        assert (torch.ones(2, 2) @ torch.ones(2, 2)).dtype == torch.float32

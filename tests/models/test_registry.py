@@ -104,6 +104,9 @@ def test_unknown_names_and_paths_outside_are_refused(folder):
     (folder / "inner").mkdir()
     with pytest.raises(ValueError, match="lies outside"):
         registry.load("../net.safetensors", [folder / "inner"])
+    (folder / "linked").mkdir()
+    (folder / "linked" / "mine.safetensors").symlink_to(folder / "net.safetensors")
+    assert registry.load("mine.safetensors", [folder / "linked"]).head.in_channels == 6
     (folder / "net.safetensors").unlink()
     with pytest.raises(OSError, match="missing"):
         registry.load("net", [folder])

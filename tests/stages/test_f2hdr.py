@@ -70,11 +70,12 @@ def test_the_steps_give_what_the_network_gives_at_once(float32, period, size, fl
         assert (mu_law(at_once["refined"]) - mu_law(at_once["coarse"])).abs().mean() > 0.01
 
 
-def test_adapted_flow_is_limited_to_100_pixels():
-    clip = alternating(2, 2, (16, 24))
+def test_the_adapters_correction_is_limited_to_100_pixels(monkeypatch):
+    clip, network = alternating(2, 2, (16, 24)), small_f2hdr.network()
     far, sure = torch.full((2, 2, 8, 12), 300.0), torch.ones(2, 1, 8, 12)
-    flow = adapt_flow(clip, FlowField((16, 24), {-1: far, 1: -far}, {-1: sure, 1: sure}), small_f2hdr.network())
-    assert (flow.flow[-1] == 100).all() and (flow.flow[1] == -100).all()
+    monkeypatch.setattr(network.adapter, "residual", lambda f, e, flows: torch.full((1, 2, 2, 8, 12), 130.0))
+    flow = adapt_flow(clip, FlowField((16, 24), {-1: far, 1: -far}, {-1: sure, 1: sure}), network)
+    assert (flow.flow[-1] == 400).all() and (flow.flow[1] == -200).all()
 
 
 @PERIODS

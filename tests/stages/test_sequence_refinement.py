@@ -112,7 +112,7 @@ def test_highlights_stay_highlights(network):
 def test_progress_counts_frames(network):
     seen = []
     refine(panning(5), network, window=2, progress=lambda done, total: seen.append((done, total)))
-    assert seen == [(k, 5) for k in range(1, 6)] + [(2, 5), (4, 5), (5, 5)]
+    assert seen == 3 * [(k, 5) for k in range(1, 6)]  # values are looked at, flow is estimated, frames are corrected
 
 
 def test_what_is_refused(network):
