@@ -85,6 +85,13 @@ class ExposureNormalization(io.ComfyNode):
                     "values are compared with what the longest exposure shows there, once a clip. Clean footage stays as "
                     "it is.",
                 ),
+                io.Boolean.Input(
+                    "pictures",
+                    default=True,
+                    optional=True,
+                    tooltip="linear and gamma for all frames, which takes room on disk for long clips; off = of the "
+                    "first frame only. The stages that follow do not need them.",
+                ),
             ],
             outputs=[
                 Exposures.Output(
@@ -100,11 +107,12 @@ class ExposureNormalization(io.ComfyNode):
         )
 
     @classmethod
-    def execute(cls, exposures, darks=MATCHED) -> io.NodeOutput:
+    def execute(cls, exposures, darks=MATCHED, pictures=True) -> io.NodeOutput:
         normalized = normalize(exposures)
         if darks == MATCHED:
             normalized = match_darks(normalized, progress_bar())
-        return io.NodeOutput(normalized, *linear_and_gamma(normalized, progress_bar()))
+        count = len(normalized) if pictures else 1
+        return io.NodeOutput(normalized, *linear_and_gamma(normalized, progress_bar(), count))
 
 
 class OpticalFlow(io.ComfyNode):

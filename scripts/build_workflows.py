@@ -50,6 +50,9 @@ def group(title, x, y, width, height, color=LINEAR):
     return {"title": title, "bounding": [x, y, width, height], "color": color}
 
 
+NORMALIZE = node("normalize", ".ExposureNormalization", 1320, 60, 340, 110, pictures=False)
+
+
 def pipeline(pattern: str, path: str, intro: str, look: str, hdr: str, width: int, method: dict) -> dict:
     """What every reconstruction is surrounded by: load and check the clip, normalize it, save and judge the result.
 
@@ -65,7 +68,7 @@ def pipeline(pattern: str, path: str, intro: str, look: str, hdr: str, width: in
         node("found", "PreviewAny", 920, 60, 340, 240, "What was detected"),
         node("check", ".ExposureCheck", 480, 340, 780, 540),
         node("checked", "PreviewAny", 480, 920, 780, 180, "Do pattern and pixels agree?"),
-        node("normalize", ".ExposureNormalization", 1320, 60, 340, 100),
+        NORMALIZE,
         *method["nodes"],
         node("save", ".SaveHDRSequence", x + 20, 60, 400, 520),
         note("look", x + 460, 60, 340, 520, "What to look at", look),
@@ -301,16 +304,18 @@ def mix_methods(pattern: str, path: str, intro: str) -> dict:
 
 def folded_flagship() -> dict:
     """The flagship between a clip and its preview, and what of it becomes one node."""
+    folded = [NORMALIZE, *flagship_nodes()]
     nodes = [
         node("load", ".LoadAlternatingExposures", 880, 60, 400, 600),
-        *flagship_nodes(),
+        *folded,
         node("hdr", "PreviewImage", 2600, 60, 300, 300),
         node("map", "PreviewImage", 2600, 400, 300, 300),
     ]
-    exposures = [f"load.exposures -> {key}.exposures" for key in ("flow", *FLAGSHIP_TAKES)]
+    exposures = [f"normalize.exposures -> {key}.exposures" for key in ("flow", *FLAGSHIP_TAKES)]
+    links = ["load.exposures -> normalize.exposures", *exposures, *FLAGSHIP_LINKS]
     shown = ["refine.hdr -> hdr.images", "fuse.vote map -> map.images"]
-    fold = [item["key"] for item in reversed(flagship_nodes())]  # outputs get the order of their nodes: hdr first
-    return {"nodes": nodes, "links": [*exposures, *FLAGSHIP_LINKS, *shown], "fold": {"nodes": fold, "title": BLUEPRINT}}
+    fold = [item["key"] for item in reversed(folded)]  # outputs get the order of their nodes: hdr first
+    return {"nodes": nodes, "links": [*links, *shown], "fold": {"nodes": fold, "title": BLUEPRINT}}
 
 
 def blueprint(workflow: dict) -> dict:

@@ -5,10 +5,14 @@ set -euo pipefail
 root=$(cd "$(dirname "$0")/.." && pwd)
 "$root/scripts/setup_engine.sh"
 
-if ! command -v chromium >/dev/null || ! command -v node >/dev/null; then
+missing=() # only what is: Debian's npm and another source's node cannot be installed together
+command -v chromium >/dev/null || missing+=(chromium fonts-dejavu)
+command -v node >/dev/null || missing+=(nodejs)
+command -v npm >/dev/null || missing+=(npm)
+if [ ${#missing[@]} -gt 0 ]; then
   if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
-    echo "[setup] chromium and node"
-    { apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install -y chromium fonts-dejavu nodejs npm; } \
+    echo "[setup] ${missing[*]}"
+    { apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install -y "${missing[@]}"; } \
       >"$root/.engine/setup-browser.log" 2>&1 || echo "[setup] no browser could be installed: its tests are skipped" >&2
   else
     echo "[setup] the browser tests need chromium and node; they are skipped" >&2

@@ -22,12 +22,15 @@ def normalize(sequence: ExposureSequence) -> ExposureSequence:
     return sequence.with_(frames=frames, response=gamma, exposures=exposures)
 
 
-def linear_and_gamma(sequence: ExposureSequence, progress: Progress = quiet) -> tuple[torch.Tensor, torch.Tensor]:
+def linear_and_gamma(
+    sequence: ExposureSequence, progress: Progress = quiet, count: int | None = None
+) -> tuple[torch.Tensor, torch.Tensor]:
     """The normalized pair as pictures (T,H,W,3): radiance in [0,1], 1 = clipping of the shortest exposure, and the same
-    raised to 1/2.2. Frames of all exposures look equally bright, apart from what clipped.
+    raised to 1/2.2. Frames of all exposures look equally bright, apart from what clipped. count: of the first frames only.
     """
-    linear, gamma = allocate(sequence.frames.shape), allocate(sequence.frames.shape)
-    for window in windows(len(sequence), progress=progress):
+    count = len(sequence) if count is None else count
+    linear, gamma = (allocate((count, *sequence.frames.shape[1:])) for _ in range(2))
+    for window in windows(count, progress=progress):
         linear[window] = sequence.radiance(window)
         gamma[window] = linear[window].pow(1 / GAMMA)
     return linear, gamma

@@ -77,6 +77,12 @@ def test_the_pair_shows_all_exposures_equally_bright(light, response):
     assert torch.allclose(gamma, still ** (1 / 2.2), atol=1e-3)
 
 
+def test_only_the_first_frames_are_shown_where_so_many_are_wanted(light):
+    normalized = normalize(coded(light, [1.0, 8.0, 1.0, 8.0], "sRGB"))
+    whole, first = linear_and_gamma(normalized), linear_and_gamma(normalized, count=1)
+    assert all(len(b) == 1 and torch.allclose(a[:1], b) for a, b in zip(whole, first, strict=True))
+
+
 def test_clipping_shows_at_the_exposures_own_level():
     """What clips in frame k reads 1/exposure there, on the linear picture."""
     sequence = coded(torch.full((3, 2, 2, 3), 0.9), [1.0, 4.0, 16.0], "sRGB", 3)
