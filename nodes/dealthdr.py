@@ -33,9 +33,9 @@ def _attention_inputs() -> list:
             min=0.0,
             max=10000.0,
             step=0.1,
-            tooltip="Sensitivity, for by s: attention where the difference is above 127.5 / s code values of 255. Higher "
-            "attends to more and takes longer; 0 = flow alone, 15 = the paper's balance, 100 nearly all that differs by "
-            "more than noise.",
+            tooltip="Sensitivity, for by s: attention where the difference, a mean over 4x4 pixels, is above 127.5 / s code "
+            "values of 255. Higher attends to more and takes longer; 0 = flow alone, 15 = the paper's balance, 100 nearly all "
+            "that differs by more than noise.",
         ),
         io.Float.Input(
             "share",

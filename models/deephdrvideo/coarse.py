@@ -60,8 +60,8 @@ class FlowNetwork(nn.Module):
 class WeightNetwork(CoarseFusion):
     """H = sum w I / (sum w + 1e-8) over reference, warped neighbours and neighbours as they are; a weight for each colour.
 
-    This is where F2HDR has its coarse fusion from, with one weight for all colours. Changed against the paper: all that
-    is said there, above all that one encoder serves any number of candidates, and that the weights start as those of the
+    This is where F2HDR has its coarse fusion from, with one learned weight for all colours. Changed against the paper: all
+    that is said there, above all that one encoder serves any number of candidates, and that the weights start as those of the
     sensor model.
     """
 

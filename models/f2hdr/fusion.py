@@ -44,14 +44,16 @@ def sensor_prior(candidates: torch.Tensor, radiance: torch.Tensor, exposures: to
 
 
 def speeds(flows: torch.Tensor) -> torch.Tensor:
-    """How far things move from a frame to the next: flows (B,K,2,H,W) to the frames before and after -> (B,K,1,H,W)."""
+    """How far things move from a frame to the next: flows (B,K,2,H,W) to the frames before and after -> (B,K,1,H,W). Frames
+    are taken to be one apart: at the ends of a clip, where neighbours are mirrored, it is an approximation."""
     half = flows.shape[1] // 2
     steps = torch.tensor([*range(half, 0, -1), *range(1, half + 1)], device=flows.device)
     return (flows.float().square().sum(2, keepdim=True) + 1e-6).sqrt() / steps[:, None, None, None]
 
 
 def lifted(prior: torch.Tensor, learned: torch.Tensor) -> torch.Tensor:
-    """The weights `prior`, in [0,1], with `learned` added to their logits."""
+    """The weights `prior`, in [0,1], with `learned` added to their logits. The paper has one map of weights for all colours; what
+    is learned is one for all too, but the prior is not, as colours clip apart."""
     return torch.sigmoid(torch.logit(prior, 1e-6) + learned)
 
 
