@@ -4,10 +4,13 @@ Exposures are relative: the shortest of a clip is 1, one stop more is 2. Radianc
 exposure, so 1.0 is where the shortest exposure clips and a frame of exposure e clips at 1/e.
 """
 
+import math
+
 import torch
 
 GAMMA = 2.2
 LUMA = (0.299, 0.587, 0.114)  # weights of the field's luma, on gamma-encoded values
+ONE_LEVEL = 1.02  # measured exposures up to this factor from the middle of a level belong to it
 
 
 def to_radiance(ldr: torch.Tensor, exposure) -> torch.Tensor:
@@ -39,6 +42,29 @@ def relative_from_evs(evs) -> list[float]:
 def relative_from_values(values) -> list[float]:
     """Exposure times in seconds, or ISO speeds, to exposures relative to the smallest."""
     return [v / min(values) for v in values]
+
+
+def as_levels(exposures) -> torch.Tensor:
+    """Exposures (T,) as measured, each replaced by the geometric mean of its level: those within 2 % of one value."""
+    logs = torch.as_tensor(exposures, dtype=torch.float64).log()
+    levels, top = logs.clone(), -math.inf
+    for low in logs.unique().tolist():
+        if low > top:
+            top = low + 2 * math.log(ONE_LEVEL)
+            level = (logs >= low) & (logs <= top)
+            levels[level] = logs[level].mean()
+    return levels.exp().float()
+
+
+def period_of(exposures) -> int:
+    """Frames after which exposures (T,) as measured repeat: the fewest that explain all of them.
+
+    Where frames were dropped or repeated, so that nothing up to half of the clip does, it is the number of levels: with a
+    longer period, neighbours would be sought far away, and many of them.
+    """
+    levels = as_levels(exposures)
+    repeats = (p for p in range(1, len(levels) // 2 + 1) if torch.equal(levels[p:], levels[:-p]))
+    return next(repeats, len(levels.unique()))
 
 
 def mirrored_index(index: int, count: int, period: int) -> int:

@@ -3,7 +3,7 @@
 # SCENES: folder of CC0 panoramas (.exr, .hdr); without it scripts/fetch_scenes.sh gets some. Clips, checkpoints and curves
 # lie in .engine/training; what is there already is used again, so an interrupted run goes on where it was.
 # HDRWEAVE_CLIPS: how many clips to make, default 2400 (7 GB, about an hour on two cores with their flow), or 576 of seven
-# frames for those that look at more.
+# frames for those that look at more. HDRWEAVE_DEVICE: where to train, cpu (default), cuda or mps.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 recipe=${1:?which recipe? for instance: scripts/train.sh f2hdr 294}
@@ -26,4 +26,5 @@ case $recipe in
 esac
 [[ $recipe =~ ^(dealthdr|sparse_fusion|flagship)$ ]] && run base_flow --shards "$shards" --period
 [ -f "$work/$recipe/checkpoint.pt" ] && resume=--resume || resume=
-run train "$recipe" --shards "$shards" --out "$work/$recipe" --minutes "$minutes" --licence CC0 --install $resume
+run train "$recipe" --shards "$shards" --out "$work/$recipe" --minutes "$minutes" --licence CC0 --install $resume \
+  --device "${HDRWEAVE_DEVICE:-cpu}"

@@ -3,6 +3,7 @@
 import numpy as np
 import torch
 
+from ..hdr.exposure import as_levels, period_of
 from ..hdr.sequence import ExposureSequence
 from .candidates import warp_neighbours
 from .darks import match_darks
@@ -62,10 +63,10 @@ def reconstruct(
     """Scene-linear HDR frames from a clip of alternating exposures.
 
     frames: (T,H,W,3), a tensor, a numpy array or a list of arrays, float in [0,1] or uint8 / uint16, as captured.
-    exposures: one period (`[1, 8]`) or all T relative exposures, in any unit that is proportional to time. method:
-    `classical`, or one that has networks: `deephdrvideo`, `f2hdr`, `dealthdr`, `lrhdr`, `location`, `flagship`.
-    response: a name of `hdr.response.RESPONSES` or the path of a LUT. device: torch device, default the best there is. darks:
-    match the blacks of shorter exposures to those of the longest.
+    exposures: one period (`[1, 8]`) or all T relative exposures, in any unit that is proportional to time; measured ones
+    count as one where they lie within 2 %. method: `classical`, or one that has networks: `deephdrvideo`, `f2hdr`,
+    `dealthdr`, `lrhdr`, `location`, `flagship`. response: a name of `hdr.response.RESPONSES` or the path of a LUT. device:
+    torch device, default the best there is. darks: match the blacks of shorter exposures to those of the longest.
     Returns radiance (T,H,W,3) float32, a tensor for a tensor, else a numpy array; 1.0 is the shortest exposure's clip.
     Raises ValueError with a sentence that says what to change.
     """
@@ -91,10 +92,9 @@ def exposure_sequence(frames, exposures, response: str = "gamma2.2") -> Exposure
             f"{len(values)} exposures are given for {count} frames: "
             "give one period (at least two) or one for every frame"
         )
-    if not bool((values > 0).all() and values.isfinite().all()) or len(values.unique()) < 2:
+    levels = as_levels(values)
+    if not bool((values > 0).all() and values.isfinite().all()) or len(levels.unique()) < 2:
         raise ValueError(f"the exposures are {values.tolist()}: they must be finite, above 0 and not all the same")
-    once = len(values) if len(values) < count else len(values.unique())  # where nothing repeats: frames are missing
-    repeats = (p for p in range(2, len(values) // 2 + 1) if torch.allclose(values[p:], values[:-p]))
-    period = next(repeats, once)
-    values = values if len(values) == count else values[torch.arange(count) % len(values)]
-    return ExposureSequence(clip.frames, values / values.min(), named_response(response), period, source="frames")
+    period = period_of(values if len(values) == count else values.repeat(2))  # a pattern is said to repeat
+    levels = levels[torch.arange(count) % len(levels)]
+    return ExposureSequence(clip.frames, levels / levels.min(), named_response(response), period, source="frames")

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 
 from ..hdr.cv import cv2
+from ..hdr.exposure import as_levels, period_of
 from ..hdr.image_files import read_image
 from ..hdr.response import response_named
 from ..hdr.sequence import ExposureSequence
@@ -68,12 +69,13 @@ def read_clip(folder) -> EvaluationClip:
         )
     frames = [read_image(path)[0] for path in paths]
     ldr = np.stack(frames).astype(np.float32) / np.iinfo(frames[0].dtype).max
+    levels = as_levels(exposures)
     layers = np.load(folder / "flow.npz") if (folder / "flow.npz").exists() else None
     return EvaluationClip(
         name=f"{folder.parent.name}/{folder.name}",
         ldr=torch.from_numpy(ldr),
-        exposures=exposures / exposures.min(),
-        period=_period(exposures.tolist()),
+        exposures=levels / levels.min(),
+        period=period_of(exposures),
         hdr=torch.from_numpy(np.load(folder / "gt.npy").astype(np.float32)) if (folder / "gt.npy").exists() else None,
         labels=torch.from_numpy(layers["labels"]) if layers else None,
         placements=torch.from_numpy(layers["placements"]) if layers else None,
@@ -86,10 +88,3 @@ def find_clips(folder) -> dict[str, list[Path]]:
     for path in sorted(Path(folder).glob("*/*/exposures.txt")):
         splits.setdefault(path.parent.parent.name, []).append(path.parent)
     return splits
-
-
-def _period(exposures: list[float]) -> int:
-    """The shortest period with which the exposures repeat."""
-    return next(
-        p for p in range(1, len(exposures) + 1) if all(a == b for a, b in zip(exposures, exposures[p:], strict=False))
-    )

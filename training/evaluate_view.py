@@ -73,7 +73,7 @@ def tables(report: dict) -> str:
         "raw: the method's output; comp: the captured frame pasted in where it is well exposed (luma 0.2 to 0.8), as\n"
         "published test scripts do. Means over the inner frames, whose neighbours on both sides are in the clip (the\n"
         "first and last period - 1 frames are left out); the figures of all frames are in the JSON.\n"
-        f"{report['device']}, {report['threads']} CPU threads."
+        f"Networks on {report['device']}, {report['threads']} CPU threads."
     ]
     for split, about in report["splits"].items():
         figures = {name: method["splits"][split] for name, method in methods.items()}
@@ -87,6 +87,8 @@ def tables(report: dict) -> str:
         "PSNR mu by split, raw / comp, and what it costs: seconds and GFLOP a megapixel of frames, and parameters"
     )
     parts.append(overview(methods, list(report["splits"])))
+    if report["failed"]:
+        parts.append("\n".join(["Not judged:", *(f"{clip}: {why}" for clip, why in report["failed"].items())]))
     return "\n\n".join(parts)
 
 

@@ -3,11 +3,12 @@
 python -m hdrweave.training.ladder f2hdr --shards DIR --out DIR --minutes 10 [--clips DIR]
 
 A budget in --steps does not depend on what else the machine does, but hides what a rung costs. Rungs that --out holds already
-are not trained again. The last rung is trained twice, with another seed: the difference is
-what chance does at this budget.
+are not trained again; those of other shards or settings, or of a longer budget, are refused. The last rung is trained twice,
+with another seed: the difference is what chance does at this budget.
 """
 
 import argparse
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -20,7 +21,7 @@ from ..hdr.cv import cv2
 from ..hdr.sequence import ExposureSequence
 from ..models import registry
 from . import dealthdr, deephdrvideo, f2hdr, location, lrhdr, sequence
-from .evaluate import clip_folders, evaluate, validation_set, write_report
+from .evaluate import clip_folders, device_named, evaluate, validation_set, write_report
 from .evaluate_view import tables
 from .methods import Method
 from .recipe import Recipe
@@ -123,22 +124,32 @@ LADDERS = {
 }
 
 
-def train(recipe: Recipe, shards, out: Path, budget: dict[str, float], seed: int) -> nn.Module:
-    """The averaged network after a budget of `seconds` or `steps`; taken up again where an interruption left it."""
+def train(recipe: Recipe, shards, out: Path, budget: dict[str, float], seed: int, device: str) -> nn.Module:
+    """The averaged network after a budget of `seconds` or `steps`; taken up again where an interruption left it.
+
+    Raises ValueError when `out` holds another training, or more of this one.
+    """
     batches = recipe.batches(shards, recipe.windows, recipe.crop, recipe.batch, seed, recipe.augmentation)
-    trainer = Trainer(recipe, batches, out, seed=seed, **budget)
+    trainer = Trainer(recipe, batches, out, seed=seed, device=device, **budget)
     if (out / "checkpoint.pt").exists():
         trainer.resume()
+        if trainer.spent() > 1.1:  # a budget in seconds ends with the step that passes it
+            raise ValueError(f"{out} was trained on more than this budget: give another --out")
     return trainer.run()
 
 
-def climb(rungs: list[Rung], shards, out: Path, budget: dict[str, float]) -> dict[str, Method]:
+def folder_name(rung: str) -> str:
+    """A rung's name in small letters, digits and dashes: "+ stage II" is stage-ii."""
+    return "-".join(re.findall("[a-z0-9]+", rung.lower()))
+
+
+def climb(rungs: list[Rung], shards, out: Path, budget: dict[str, float], device: str = "cpu") -> dict[str, Method]:
     """Train every rung on the same budget, see `train`: a method for each, and one more for the last one's twin."""
     seeds = [(rung.name, rung, 0) for rung in rungs] + [(f"{rungs[-1].name} (again)", rungs[-1], 1)]
     methods = {}
-    for number, (name, rung, seed) in enumerate(seeds):
+    for name, rung, seed in seeds:
         print(name, flush=True)
-        network = train(rung.recipe, shards, out / str(number), budget, seed)
+        network = train(rung.recipe, shards, out / folder_name(name), budget, seed, device)
         methods[name] = Method(partial(rung.run, network), lambda network=network: [network])
     return methods
 
@@ -153,6 +164,7 @@ def main() -> None:
     parser.add_argument("--clips", help="folder of clips to judge on, in place of the validation set")
     parser.add_argument("--limit", type=int, help="clips of each split, default all")
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--device", type=device_named, default="cpu", help="of the rungs: cpu, cuda or mps")
     arguments = parser.parse_args()
     budget = {"steps": arguments.steps} if arguments.steps else {"seconds": 60 * arguments.minutes}
     torch.set_num_threads(arguments.threads)
@@ -160,12 +172,14 @@ def main() -> None:
     try:
         rungs = LADDERS[arguments.ladder].rungs()
         folders = clip_folders(arguments.clips or validation_set(None), None, arguments.limit)
-        methods = climb(rungs, arguments.shards, arguments.out, budget)
+        methods = climb(rungs, arguments.shards, arguments.out, budget, arguments.device)
+        report, _ = evaluate(folders, methods, device=arguments.device)
     except (ValueError, OSError) as error:
         parser.error(str(error))
-    report, _ = evaluate(folders, methods)
     print("\n" + tables(report))
     write_report(arguments.out / "result.json", report)
+    if report["failed"]:
+        parser.exit(1, f"{len(report['failed'])} clips are not judged, see above\n")
 
 
 if __name__ == "__main__":

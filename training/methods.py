@@ -1,4 +1,4 @@
-"""The methods that the evaluator judges, by name. A new one is a line in `METHODS`."""
+"""The methods that the evaluator judges, by name. A new one is a line in `methods_on`."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -39,9 +39,9 @@ class Method:
         return sum(p.numel() for network in self.networks() for p in network.parameters())
 
 
-def pipeline(name: str, sequence: ExposureSequence) -> torch.Tensor:
-    """One of the pack's own, on the CPU, as its workflow has it."""
-    return PIPELINES[name](match_darks(sequence), "cpu")
+def pipeline(device: str, name: str, sequence: ExposureSequence) -> torch.Tensor:
+    """One of the pack's own, as its workflow has it."""
+    return PIPELINES[name](match_darks(sequence), device)
 
 
 def packaged(*names: str) -> list[nn.Module]:
@@ -52,27 +52,34 @@ def flagship_networks() -> list[nn.Module]:
     return [load_f2hdr(), *packaged(BASE_FLOW, FGMA, DEALTHDR, SPARSE_FUSION, SEQUENCE_REFINEMENT)]
 
 
-METHODS = {
-    "reference": Method(baselines.reference),
-    "unaligned": Method(baselines.unaligned),
-    "debevec": Method(baselines.debevec),
-    "debevec+mtb": Method(partial(baselines.debevec, align=True)),
-    "classical": Method(partial(pipeline, "classical")),
-    "deephdrvideo": Method(partial(pipeline, "deephdrvideo"), partial(packaged, BASE_FLOW, DEEPHDRVIDEO)),
-    "f2hdr": Method(partial(pipeline, "f2hdr"), lambda: [load_f2hdr(), *packaged(BASE_FLOW)]),
-    "dealthdr": Method(partial(pipeline, "dealthdr"), partial(packaged, BASE_FLOW, DEALTHDR)),
-    "lrhdr": Method(partial(pipeline, "lrhdr"), partial(packaged, BASE_FLOW, INTERPOLATE, ACCR, SPARSE_FUSION)),
-    "location": Method(
-        partial(pipeline, "location"), partial(packaged, INTERPOLATE, COLLABORATIVE_FUSION, SEQUENCE_REFINEMENT)
-    ),
-    "flagship": Method(partial(pipeline, "flagship"), flagship_networks),
-}
+def methods_on(device: str) -> dict[str, Method]:
+    """All of them, with their networks on `device`."""
+    own = partial(pipeline, device)
+    return {
+        "reference": Method(baselines.reference),
+        "unaligned": Method(baselines.unaligned),
+        "debevec": Method(baselines.debevec),
+        "debevec+mtb": Method(partial(baselines.debevec, align=True)),
+        "classical": Method(partial(own, "classical")),
+        "deephdrvideo": Method(partial(own, "deephdrvideo"), partial(packaged, BASE_FLOW, DEEPHDRVIDEO)),
+        "f2hdr": Method(partial(own, "f2hdr"), lambda: [load_f2hdr(), *packaged(BASE_FLOW)]),
+        "dealthdr": Method(partial(own, "dealthdr"), partial(packaged, BASE_FLOW, DEALTHDR)),
+        "lrhdr": Method(partial(own, "lrhdr"), partial(packaged, BASE_FLOW, INTERPOLATE, ACCR, SPARSE_FUSION)),
+        "location": Method(
+            partial(own, "location"), partial(packaged, INTERPOLATE, COLLABORATIVE_FUSION, SEQUENCE_REFINEMENT)
+        ),
+        "flagship": Method(partial(own, "flagship"), flagship_networks),
+    }
 
 
-def chosen_methods(names: str) -> dict[str, Method]:
+METHODS = methods_on("cpu")
+
+
+def chosen_methods(names: str, device: str = "cpu") -> dict[str, Method]:
     """`all`, or names with commas between. Raises ValueError for an unknown one."""
     wanted = list(METHODS) if names == "all" else [name.strip() for name in names.split(",")]
     unknown = [name for name in wanted if name not in METHODS]
     if unknown:
         raise ValueError(f"method {unknown[0]!r} is unknown: choose all, or from {', '.join(METHODS)}")
-    return {name: METHODS[name] for name in wanted}
+    methods = methods_on(device)
+    return {name: methods[name] for name in wanted}

@@ -3,6 +3,7 @@
 import json
 import math
 import time
+import zlib
 from copy import deepcopy
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from ..hdr.atomic import atomic_path
 from .curve import draw_curves
 from .data import Batches
 from .recipe import Recipe
+from .shards import ShardFolder
 
 PRECISIONS = {"float32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 LOWEST_RATE = 0.01  # of the peak, where the cosine ends
@@ -29,6 +31,14 @@ def precision_of(name: str, device: torch.device) -> torch.dtype:
         return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
     fast = device.type == "cpu" and torch.ops.mkldnn._is_mkldnn_bf16_supported()
     return torch.bfloat16 if fast else torch.float32
+
+
+def fingerprint(recipe: Recipe, shards, seed: int) -> dict:
+    """What has to be as it was when training goes on; the budget and the machine need not be."""
+    clips = ShardFolder(shards)
+    made_of = zlib.crc32(json.dumps([shard.metadata() for shard in clips.shards], sort_keys=True).encode())
+    told = {name: repr(getattr(recipe, name)) for name in ("crop", "batch", "windows", "augmentation", "rate")}
+    return {"recipe": recipe.name, "seed": seed, "shards": f"{len(clips)} clips, {made_of:08x}", **told}
 
 
 class Trainer:
@@ -56,6 +66,7 @@ class Trainer:
         if math.isinf(seconds) and math.isinf(steps):
             raise ValueError("training has no end: give a budget in minutes or in steps")
         self.recipe, self.batches, self.out = recipe, batches, Path(out)
+        self.fingerprint = fingerprint(recipe, batches.folder, seed)
         self.seconds, self.steps, self.workers = seconds, steps, workers
         self.checkpoint_every, self.log_every = checkpoint_every, log_every
         self.device = torch.device(device)
@@ -77,16 +88,19 @@ class Trainer:
     def resume(self) -> None:
         """Go on from the checkpoint in `out`: with the same budget in steps, on the CPU, the same to the bit.
 
-        Raises OSError when there is none, ValueError when it is another recipe's.
+        Raises OSError when there is none, ValueError when it is another recipe's, or of another seed, of other shards or
+        settings.
         """
         path = self.out / "checkpoint.pt"
         if not path.is_file():
             raise OSError(f"{path} does not exist: train without --resume first")
         saved = torch.load(path, map_location=self.device, weights_only=True)
-        if saved["recipe"] != self.recipe.name:
-            raise ValueError(
-                f"{path} is of the recipe {saved['recipe']!r}, not {self.recipe.name!r}: give another --out"
-            )
+        began = saved.get("fingerprint") or {"recipe": saved["recipe"]}  # older checkpoints tell no more
+        for name, value in began.items():
+            if value != self.fingerprint[name]:
+                raise ValueError(
+                    f"{path} is of the {name} {value!r}, not {self.fingerprint[name]!r}: give another --out"
+                )
         for key in ("network", "average", "optimizer", "scaler"):
             getattr(self, key).load_state_dict(saved[key])
         for key in ("step", "elapsed", "skipped", "bad", "sums"):
@@ -102,7 +116,7 @@ class Trainer:
         """Write the checkpoint, and the curves of what is logged so far."""
         state = {key: getattr(self, key).state_dict() for key in ("network", "average", "optimizer", "scaler")}
         state.update({key: getattr(self, key) for key in ("step", "elapsed", "skipped", "bad", "sums")})
-        state.update(recipe=self.recipe.name, random=torch.get_rng_state())
+        state.update(fingerprint=self.fingerprint, random=torch.get_rng_state())
         if self.device.type == "cuda":
             state["random_cuda"] = torch.cuda.get_rng_state(self.device)
         with atomic_path(self.out / "checkpoint.pt") as temporary:

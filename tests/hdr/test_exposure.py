@@ -3,9 +3,11 @@
 import pytest
 import torch
 from hdrweave.hdr.exposure import (
+    as_levels,
     luma,
     match_exposure,
     mirrored_index,
+    period_of,
     relative_from_evs,
     relative_from_values,
     to_ldr,
@@ -43,6 +45,34 @@ def test_luma_of_white_is_one_along_any_axis():
     torch.testing.assert_close(luma(picture, 1), luma(picture.movedim(1, -1)))
     assert luma(torch.ones(3)).item() == pytest.approx(1)
     assert luma(torch.tensor([0.0, 1.0, 0.0])).item() == pytest.approx(0.587)
+
+
+@pytest.mark.parametrize(
+    "exposures, period",
+    [
+        ([1] * 5, 1),
+        ([7], 1),
+        ([1, 8], 2),
+        ([1, 8, 1], 2),
+        ([1, 4, 16, 1, 4], 3),
+        ([1, 4, 16, 4] * 2 + [1], 4),
+        ([1, 8, 1, 8, 8, 1, 8], 2),  # a frame is missing
+        ([1, 4, 16, 16, 1, 4, 16, 1, 4], 3),  # a frame is there twice
+    ],
+)
+def test_period_is_the_shortest_that_explains_the_clip_measured_or_declared(exposures, period):
+    assert period_of(exposures) == period
+    measured = [e / 700 * (1 + 0.015 * (-1) ** (t // 2)) for t, e in enumerate(exposures)]
+    assert period_of(measured) == period
+    assert len(set(as_levels(measured).tolist())) == len(set(exposures))
+
+
+def test_levels_are_the_mean_of_what_was_measured_and_exact_where_nothing_differs():
+    levels = as_levels([1, 8, 1.02, 8.08]).tolist()
+    assert levels == pytest.approx([1.02**0.5, 8 * 1.01**0.5] * 2, rel=1e-6) and levels[:2] == levels[2:]
+    exact = torch.tensor([1 / 800, 1 / 3, 1 / 800, 1 / 100, 1 / 3])
+    assert torch.equal(as_levels(exact), exact)
+    assert len(as_levels([1, 1.26, 1.59]).unique()) == 3  # thirds of a stop
 
 
 def test_mirrored_index_keeps_the_phase():

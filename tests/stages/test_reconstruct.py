@@ -86,6 +86,14 @@ def test_period_of_the_exposures(exposures, period):
     assert sequence.exposures.tolist() == [exposures[t % len(exposures)] for t in range(10)]
 
 
+def test_measured_exposures_are_as_good_as_exact_ones():
+    measured = [e * (1 + 0.001 * (t % 3)) for t, e in enumerate([2, 16] * 6)]
+    sequence = exposure_sequence(np.zeros((12, 4, 4, 3), np.float32), measured)
+    assert sequence.period == 2 and len(sequence.offsets) == 2
+    assert len(sequence.exposures.unique()) == 2
+    assert sequence.exposures[1].item() == pytest.approx(8, rel=1e-3)
+
+
 def test_response_is_respected(frames):
     """Linear frames read as linear give what the same frames, gamma-encoded, give as gamma."""
     linear = (frames / np.float32(255)) ** np.float32(2.2)
@@ -136,6 +144,7 @@ GOOD = np.zeros((6, 4, 4, 3), np.float32)
         (GOOD, 8, "1 exposures are given for 6 frames"),
         (GOOD, [1, 8] * 5, "10 exposures are given for 6 frames"),
         (GOOD, [4, 4], "must be finite, above 0 and not all the same"),
+        (GOOD, [4, 4.01], "must be finite, above 0 and not all the same"),
         (GOOD, [0, 1], "must be finite, above 0"),
         (GOOD, [-1, 1], "must be finite, above 0"),
         (GOOD, [1, float("nan")], "must be finite, above 0"),

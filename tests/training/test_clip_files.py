@@ -11,7 +11,7 @@ from hdrweave.training.make_validation import clip_settings, make_validation
 from hdrweave.training.scenes import SceneFolder
 from hdrweave.training.shards import ShardFolder
 from hdrweave.training.synthesis import CLEAN, DEGRADED, make_clip
-from hdrweave.training.synthesize import draw_sheet, make_shard, settings_of
+from hdrweave.training.synthesize import draw_sheet, make_shard, training_clip
 
 SMALL = {"width": 64, "height": 48, "frames": 3}
 
@@ -51,6 +51,16 @@ def test_a_folder_from_elsewhere_needs_only_frames_and_exposures(folder, tmp_pat
         read_clip(tmp_path)
 
 
+@pytest.mark.parametrize("exposures", [[1, 8, 1, 8, 8, 1, 8], [1, 8.01, 1.002, 8, 0.998, 7.99, 1]])
+def test_dropped_frames_and_measured_exposures_leave_the_period(folder, tmp_path, exposures):
+    settings = replace(CLEAN, exposures=(1.0, 8.0), phase=0, **{**SMALL, "frames": 7})
+    write_clip(tmp_path, make_clip(SceneFolder(folder), 5, settings))
+    (tmp_path / "exposures.txt").write_text("\n".join(map(str, exposures)))
+    clip = read_clip(tmp_path)
+    assert clip.period == 2 and len(clip.exposures.unique()) == 2
+    assert torch.allclose(clip.exposures, torch.tensor(exposures).float().round(), rtol=2e-3)
+
+
 def test_shards_hold_the_clips_that_their_seeds_make(folder, tmp_path):
     for number in range(2):
         path = str(tmp_path / f"mixed_{number}.safetensors")
@@ -59,7 +69,7 @@ def test_shards_hold_the_clips_that_their_seeds_make(folder, tmp_path):
     shards = ShardFolder(tmp_path)
     assert len(shards) == 6
     for index in (0, 4):
-        expected = make_clip(SceneFolder(folder), 10 + index, settings_of("mixed", 10 + index, **SMALL))
+        expected = training_clip(SceneFolder(folder), "mixed", 10 + index, SMALL)
         clip = shards[index]
         assert (clip.ldr - expected.ldr).abs().max() <= 0.5 / 65535 + 1e-7
         assert torch.allclose(clip.hdr, expected.hdr, rtol=1e-3, atol=1e-6)
@@ -99,3 +109,10 @@ def test_a_validation_set_of_one_size(folder, tmp_path):
     assert list(found) == ["clean_2exp", "clean_3exp", "degraded_2exp", "degraded_3exp"]
     clips = [read_clip(path) for paths in found.values() for path in paths]
     assert [tuple(clip.ldr.shape[1:3]) for clip in clips] == [(64, 96)] * 4
+
+
+def test_the_wild_splits_stand_apart(folder, tmp_path):
+    make_validation(folder, tmp_path, count=2, size=(96, 64), presets=("wild",))
+    found = find_clips(tmp_path)
+    assert list(found) == ["wild_2exp", "wild_3exp"]
+    assert [float(read_clip(path).exposures.max()) for path in found["wild_2exp"]] == [2, 4]

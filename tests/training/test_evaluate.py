@@ -11,6 +11,7 @@ import pytest
 import torch
 from hdrweave.hdr.image_files import read_image
 from hdrweave.hdr.metrics import SequenceMetrics, psnr_mu
+from hdrweave.stages import reconstruct as pipelines
 from hdrweave.stages.reconstruct import reconstruct
 from hdrweave.training import evaluate, methods
 from hdrweave.training.clips import EvaluationClip, read_clip, write_clip
@@ -169,7 +170,8 @@ def test_networks_are_counted(folder, monkeypatch, capsys):
             return network(sequence.frames[range(len(sequence))].movedim(-1, 1)).movedim(1, -1)
 
     method = Method(run, lambda: [network])
-    report, _ = evaluate.evaluate({"two": [folder / "two" / "a"]}, {"net": method})
+    paths = [folder / "two" / "missing", folder / "two" / "a"]  # on the first clip that can be judged
+    report, _ = evaluate.evaluate({"two": paths}, {"net": method})
     net = report["methods"]["net"]
     assert net["parameters"] == 84
     assert net["splits"]["two"]["gflop_per_megapixel"] == pytest.approx(
@@ -184,12 +186,61 @@ def test_a_method_that_fails_is_named(folder):
         evaluate.evaluate({"two": [folder / "two" / "a"]}, {"broken": broken})
 
 
+def test_clips_that_cannot_be_judged_do_not_cost_the_others(folder, tmp_path, monkeypatch, capsys):
+    """One of one exposure, the first of its split; and one without exposures, alone in its split."""
+    write_clip(folder / "two" / "0", synthetic((1.0,)))
+    write_clip(folder / "bare" / "a", synthetic())
+    (folder / "bare" / "a" / "exposures.txt").write_text("")
+    words = ("--clips", folder, "--methods", "reference,classical", "--json", tmp_path / "f.json")
+    with pytest.raises(SystemExit) as stopped:
+        command(monkeypatch, *words, "--sheet", tmp_path / "f.png")
+    assert stopped.value.code == 1
+    report = json.loads((tmp_path / "f.json").read_text())
+    assert {name: split["clips"] for name, split in report["splits"].items()} == {"three": 1, "two": 2}
+    assert list(report["failed"]) == ["bare/a", "two/0"] and "7 .png frames and 0" in report["failed"]["bare/a"]
+    for method in report["methods"].values():
+        assert set(method["clips"]) == {"three/a", "two/a", "two/b"}
+        assert method["splits"]["two"]["inner"]["raw"]["psnr_mu"] > 10
+    told = capsys.readouterr()
+    assert "two: 2 clips" in told.out
+    assert told.out.count("the clip has one exposure only") == 2  # as it fails, and at the end
+    assert "2 clips are not judged" in told.err and (tmp_path / "f.png").exists()
+
+
+def test_nothing_to_judge_is_an_error(folder, monkeypatch, capsys):
+    write_clip(folder / "one" / "a", synthetic((1.0,)))
+    with pytest.raises(SystemExit) as stopped:
+        command(monkeypatch, "--clips", folder, "--splits", "one", "--methods", "classical")
+    assert stopped.value.code == 2 and "one exposure only" in capsys.readouterr().err
+
+
+def test_the_device_that_is_asked_for_is_used_told_and_waited_for(folder, tmp_path, monkeypatch):
+    seen = []
+
+    def classical(sequence, device):
+        seen.append(device)
+        return sequence.radiance(range(len(sequence)))
+
+    monkeypatch.setitem(pipelines.METHODS, "classical", classical)
+    words = ("--clips", folder, "--splits", "two", "--methods", "reference,classical", "--json", tmp_path / "f.json")
+    for given, device in (((), "cpu"), (("--device", "meta"), "meta")):
+        command(monkeypatch, *words, *given)
+        assert json.loads((tmp_path / "f.json").read_text())["device"] == device
+    assert seen == ["cpu"] * 2 + ["meta"] * 2
+    monkeypatch.setattr(torch.cuda, "synchronize", seen.append)
+    monkeypatch.setattr(evaluate, "perf_counter", lambda: len(seen))
+    clip = read_clip(folder / "two" / "a")
+    _, figures = evaluate.run(methods.methods_on("cuda:1")["classical"], "classical", clip, False, "cuda:1")
+    assert seen[4:] == ["cuda:1"] * 3 and figures.seconds == 2  # the second of them is the method's own
+
+
 @pytest.mark.parametrize(
     "words, message",
     [
         (["--methods", "classical,magic"], "method 'magic' is unknown"),
         (["--splits", "four"], "has no four.*two"),
         (["--sheet", "crops.exr"], "ends in .png"),
+        (["--device", "nowhere"], "'nowhere' cannot be used here"),
         (["--clips", "nowhere"], "nowhere has no clips"),
     ],
 )

@@ -60,7 +60,8 @@ def test_candidates_are_counted_turned_round_and_spoiled(folder, tmp_path, monke
     assert "three/a" not in printed and "two/a" in printed
     assert list(found)[:5] == ["2", "4", "6", "8", "12"]
     assert found["12, turned round"]["difference"] < 1e-3
-    assert found["4 and noise"]["psnr_mu"] > found["4"]["psnr_mu"] - 2
+    # Noise costs 0.90 dB of 60.5 here, where next to nothing else is wrong.
+    assert found["4 and noise"]["psnr_mu"] > found["4"]["psnr_mu"] - 1
     assert found["12"]["zeros"] > found["2"]["zeros"]
     bounds = [found[str(k)]["bound"] for k in evaluate_vote.VOTERS]
     assert bounds == sorted(bounds) and bounds[-1] > bounds[0] and found["12"]["psnr_mu"] < bounds[-1]

@@ -82,7 +82,13 @@ def test_an_interrupted_run_goes_on(checkout, monkeypatch):
         monkeypatch.setattr(sys, "argv", ["train", *calls[-1][2:]])
         given = train.parse()
         assert given.recipe == recipe and given.minutes == 30 and given.install and given.licence == "CC0"
-        assert given.resume == resumed
+        assert given.resume == resumed and given.device == "cpu"
+
+
+def test_the_device_can_be_chosen(checkout, monkeypatch):
+    status, calls = run(checkout, "f2hdr", "30", HDRWEAVE_DEVICE="cuda")
+    monkeypatch.setattr(sys, "argv", ["train", *calls[-1][2:]])
+    assert status == 0 and train.parse().device == "cuda"
 
 
 def test_what_fails_ends_the_run(checkout):

@@ -2,6 +2,7 @@
 
 import json
 import math
+import shutil
 import sys
 from dataclasses import replace
 from itertools import count
@@ -12,10 +13,11 @@ from hdrweave.hdr.exposure import to_radiance
 from hdrweave.hdr.image_files import read_image
 from hdrweave.models import registry
 from hdrweave.training import train, trainer
-from hdrweave.training.data import Window
+from hdrweave.training.data import Augmentation, Window
 from hdrweave.training.losses import mu_l1
 from hdrweave.training.recipe import Kept, Recipe
 from hdrweave.training.recipes import RECIPES
+from hdrweave.training.shards import ShardFolder, write_shard
 from hdrweave.training.trainer import Trainer, precision_of
 from small_shards import write_small_shards
 from torch import nn
@@ -55,13 +57,21 @@ RECIPE = Recipe(
 
 
 class Fixed:
-    """Batches made of nothing, fast: number k depends on k alone."""
+    """Batches made of nothing, fast: number k depends on k alone. folder: of the shards that they are said to come from."""
+
+    folder = None
 
     def __getitem__(self, k):
         return {"ldr": torch.rand(2, 3, 3, 16, 16, generator=torch.Generator().manual_seed(k))}
 
     def from_step(self, step, workers, pin):
         return (self[k] for k in count(step))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def few_shards(tmp_path_factory):
+    Fixed.folder = tmp_path_factory.mktemp("few")
+    write_small_shards(Fixed.folder, 2)
 
 
 def trained(out, steps, recipe=RECIPE, resume=False, **options):
@@ -203,6 +213,50 @@ def test_another_recipes_checkpoint_is_refused(tmp_path):
         Trainer(replace(RECIPE, name="new"), Fixed(), tmp_path, steps=1).resume()
 
 
+OTHERS = {
+    "seed": {"seed": 1},
+    "crop": {"crop": (16, 32)},
+    "batch": {"batch": 5},
+    "windows": {"windows": {2: Window(5)}},
+    "augmentation": {"augmentation": Augmentation(turns=False)},
+    "rate": {"rate": 2e-2},
+}
+
+
+@pytest.mark.parametrize("what", [*OTHERS, "shards"])
+def test_a_checkpoint_of_other_settings_is_refused(tmp_path, what):
+    trained(tmp_path / "out", 1)
+    batches, changes = Fixed(), dict(OTHERS.get(what, {}))
+    if what == "shards":  # as many clips, of other scenes
+        batches.folder = tmp_path / "shards"
+        batches.folder.mkdir()
+        write_small_shards(batches.folder, 2)
+        for path in batches.folder.iterdir():
+            write_shard(path, list(ShardFolder(path)), {"scenes": '["2"]'})
+    seed = changes.pop("seed", 0)
+    made = Trainer(replace(RECIPE, **changes), batches, tmp_path / "out", steps=2, seed=seed)
+    with pytest.raises(ValueError, match=f"is of the {what} .* not .*: give another --out"):
+        made.resume()
+
+
+def test_a_longer_budget_and_a_copy_of_the_shards_go_on(tmp_path):
+    trained(tmp_path / "out", 1)
+    batches = Fixed()
+    batches.folder = shutil.copytree(Fixed.folder, tmp_path / "copy")
+    made = Trainer(RECIPE, batches, tmp_path / "out", steps=3)
+    made.resume()
+    made.run()
+    assert made.step == 3
+
+
+def test_checkpoints_that_tell_only_their_recipe_go_on(tmp_path):
+    trained(tmp_path, 1)
+    saved = torch.load(tmp_path / "checkpoint.pt", weights_only=True)
+    del saved["fingerprint"]
+    torch.save({**saved, "recipe": "toy"}, tmp_path / "checkpoint.pt")
+    assert trained(tmp_path, 2, resume=True).step == 2
+
+
 def test_the_command_trains_and_registers(tmp_path, monkeypatch, capsys):
     monkeypatch.setitem(RECIPES, "toy", lambda: replace(RECIPE, evaluate=lambda network: {"judged": 1.5}))
     monkeypatch.setitem(registry.ARCHITECTURES, "merge", Merge)
@@ -231,6 +285,13 @@ def test_the_command_trains_and_registers(tmp_path, monkeypatch, capsys):
     assert torch.allclose(registry.load("toy_head", [tmp_path / "again"]).weight, loaded.weight, atol=1e-6)
     assert entry["command"].startswith(f"{head['command']}, then ")
     assert entry["command"].endswith("--further --rate 1e-09")
+    longer = again.replace("--steps 4", "--steps 6")
+    monkeypatch.setattr(sys, "argv", [*longer.split(), "--resume"])
+    train.main()
+    assert torch.load(tmp_path / "again" / "checkpoint.pt", weights_only=True)["step"] == 6
+    monkeypatch.setattr(sys, "argv", [*longer.split(), "--resume", "--seed", "1"])
+    with pytest.raises(ValueError, match="is of the seed 0, not 1"):
+        train.main()
     monkeypatch.setattr(sys, "argv", ["train", "unknown", *words.split()[2:]])
     with pytest.raises(ValueError, match="recipe 'unknown' is unknown: choose from .*toy"):
         train.main()
