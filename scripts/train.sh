@@ -14,7 +14,7 @@ scripts/setup_engine.sh
 [ -d "$scenes" ] || scripts/fetch_scenes.sh
 run() { .engine/venv/bin/python -m "hdrweave.training.$@"; }
 case $recipe in
-  sequence_refinement | deephdrvideo | flagship) frames=7 clips=${HDRWEAVE_CLIPS:-576} ;;
+  sequence_refinement | deephdrvideo | flagship | collaborative_fusion) frames=7 clips=${HDRWEAVE_CLIPS:-576} ;;
   *) frames=5 clips=${HDRWEAVE_CLIPS:-2400} ;;
 esac
 shards=$work/clips_of_$frames

@@ -1,4 +1,5 @@
-"""The recipe of collaborative fusion, LoCAtion's first stage: backbones and anchors filmed anew from true radiance."""
+"""The recipe of collaborative fusion, LoCAtion's first stage: backbones and anchors filmed anew from true radiance, and those
+of alternating clips as they are."""
 
 from dataclasses import asdict, replace
 from functools import partial
@@ -25,7 +26,9 @@ from .synthesis import CLEAN, DEGRADED, SyntheticClip, draw_sensor
 
 REST = Development(gain=1.0, sharpening=0, gratings=0)  # the truth of the shards has the others already
 NAME = "collaborative_fusion"  # recipe, weights and architecture
-ESTIMATED = 0.5  # share of the batches with an estimate in the middle of the backbone, as in alternating clips
+FRAMES = 7  # of a clip, so that frames of three exposures have all their neighbours
+ALTERNATING = 0.5  # share of the batches whose backbone and anchors are those of an alternating clip
+LOOSE = 3.0  # frames, for the second draw of anchors of such clips
 ONE_PAIR = 0.5  # share with one anchor of each exposure, as in the paper; else 2 or 3
 MERGED_SHARE = 0.5  # of the error before the network's correction
 TEMPORAL_SHARE = 0.2  # of the temporal loss
@@ -34,9 +37,10 @@ STEADY = 1e-4  # change in the mu-law domain, below which there is nothing to ga
 
 
 class AnchoredBatches(Batches):
-    """`Batches`, and with them streams (B,P,T,3,H,W): code values of every frame at every exposure of the clip, shortest
-    first, as a camera with noise, quantisation and errors of its own would have filmed them; levels (B,P), the exposures.
-    Half of the clips are clean, half degraded, but for motion blur: what is filmed anew is sharp."""
+    """`Batches`, with the estimated flow of all inner frames, and with them streams (B,P,T,3,H,W): code values of every frame
+    at every exposure of the clip, shortest first, as a camera with noise, quantisation and errors of its own would have
+    filmed them; levels (B,P), the exposures. Half of the clips are clean, half degraded, but for motion blur: what is filmed
+    anew is sharp."""
 
     def sample(self, index: int, rng: np.random.Generator) -> dict[str, torch.Tensor]:
         found = super().sample(index, rng)
@@ -63,30 +67,52 @@ def filmed_clip(truth: torch.Tensor, exposures: tuple[float, float, float], ever
     return AnchoredSequence(mid, exposures[1] / scale, anchors, source="synthetic")
 
 
-def with_estimate(backbone: torch.Tensor, batch: dict[str, torch.Tensor], place: int) -> torch.Tensor:
-    """The backbone (B,T,3,H,W), number `place` of the levels, with its middle frame estimated as `stages.anchors` does it
-    for an alternating clip, where the clip has another exposure there."""
-    exposures, levels, (b, t) = batch["exposures"], batch["levels"], backbone.shape[:2]
-    period, middle, rows = levels.shape[1], t // 2, torch.arange(b, device=backbone.device)
-    own, wanted = exposures[:, middle], levels[:, place]
-    after = (exposures[:, middle + 1 : middle + period] == wanted[:, None]).int().argmax(1) + 1
+def inner_frames(batch: dict[str, torch.Tensor]) -> range:
+    """Of an alternating clip, the frames all of whose neighbours are in it."""
+    period = batch["levels"].shape[1]
+    return range(period - 1, batch["ldr"].shape[1] - period + 1)
+
+
+def alternating_backbone(batch: dict[str, torch.Tensor], place: int) -> torch.Tensor:
+    """What `stages.anchors` makes of the clip itself, which alternates: its inner frames (B,T,3,H,W) at number `place` of the
+    levels, estimated where it has another exposure."""
+    return torch.stack([backbone_at(batch, place, k, t) for k, t in enumerate(inner_frames(batch))], 1)
+
+
+def alternating_anchors(batch: dict[str, torch.Tensor], place: int, loose: float = 0.0):
+    """The frames of an alternating clip at all levels but number `place`, as `drawn_anchors` gives them: those nearest to its
+    middle, or up to `loose` frames farther away, as many of each as there surely are."""
+    (b, frames), period = batch["ldr"].shape[:2], batch["levels"].shape[1]
+    others = [k for k in range(period) if k != place]
+    away = (torch.arange(frames) - frames // 2).abs() + loose * torch.rand(frames)
+    wrong = batch["exposures"][:, None] != batch["levels"][:, others, None]  # (B,levels,frames)
+    away = away.to(batch["exposures"]) + 1e6 * wrong
+    chosen = away.topk(frames // period, largest=False).indices.sort(-1).values.flatten(1)  # (B,A)
+    rows = torch.arange(b, device=chosen.device)[:, None]
+    return batch["ldr"][rows, chosen], batch["exposures"][rows, chosen], (chosen - inner_frames(batch)[0]).float()
+
+
+def backbone_at(batch: dict[str, torch.Tensor], place: int, k: int, t: int) -> torch.Tensor:
+    """The backbone (B,3,H,W) at frame t, inner frame number k, as captured where the clip has its exposure there, else
+    estimated."""
+    exposures, wanted, period = batch["exposures"], batch["levels"][:, place], batch["levels"].shape[1]
+    own, reference = exposures[:, t], batch["ldr"][:, t]
+    rows = torch.arange(len(own), device=own.device)
+    after = (exposures[:, t + 1 : t + period] == wanted[:, None]).int().argmax(1) + 1
     pair = torch.stack((after - period, after), 1)  # (B,2), offsets
-    neighbour = pair + period - 1 - (pair > 0).long()  # among those in order of time, without the middle frame
-    flows, confidence = (batch[name][rows[:, None], neighbour] for name in ("base", "confidence"))
-    reference = batch["streams"][rows, (levels == own[:, None]).int().argmax(1), middle]
+    neighbour = pair + period - 1 - (pair > 0).long()  # among those in order of time, without the frame itself
+    first = k * 2 * (period - 1)
+    flows, confidence = (batch[name][rows[:, None], first + neighbour] for name in ("base", "confidence"))
     share = (period - after).to(reference)[:, None, None, None] / period
-    network = earlier(INTERPOLATE, backbone.device, ExposureInterpolation)
-    around = backbone[rows[:, None], middle + pair]
+    network = earlier(INTERPOLATE, reference.device, ExposureInterpolation)
+    around = batch["ldr"][rows[:, None], t + pair]
     found = estimated(network, reference, around, torch.stack((own, wanted), 1), flows, confidence, share)
-    out = backbone.clone()
-    out[:, middle] = torch.where((own == wanted)[:, None, None, None], backbone[:, middle], found)
-    return out
+    return torch.where((own == wanted)[:, None, None, None], reference, found)
 
 
-def drawn_anchors(batch: dict[str, torch.Tensor], place: int, count: int):
+def drawn_anchors(streams: torch.Tensor, levels: torch.Tensor, place: int, count: int):
     """`count` anchors of each exposure but number `place`, at random frames: code values (B,A,3,H,W), exposures (B,A),
     times (B,A)."""
-    streams, levels = batch["streams"], batch["levels"]
     others = [k for k in range(levels.shape[1]) if k != place]
     drawn = [(k, t) for k in others for t in torch.randperm(streams.shape[2])[:count].tolist()]
     kinds, times = (list(x) for x in zip(*drawn, strict=True))
@@ -106,17 +132,22 @@ def loss(network: nn.Module, batch: dict[str, torch.Tensor]) -> tuple[torch.Tens
     Changed against the paper: PSNR for L1, and the logarithms of the others, so that clean clips count as much as noisy
     ones. Two exposures have one kind of anchor, darker or brighter.
     """
-    truth, levels = batch["hdr"], batch["levels"]
+    levels = batch["levels"]
     with torch.no_grad():
         place = 1 if levels.shape[1] == 3 else int(torch.randint(2, ()))
-        backbone = batch["streams"][:, place]
-        if torch.rand(()) < ESTIMATED:
-            backbone = with_estimate(backbone, batch, place)
-        count = 1 if torch.rand(()) < ONE_PAIR else int(torch.randint(2, 4, ()))
-        codes, exposures, times = (
-            torch.cat(x) for x in zip(*(drawn_anchors(batch, place, count) for _ in range(2)), strict=True)
-        )
+        if torch.rand(()) < ALTERNATING:
+            inner = inner_frames(batch)
+            backbone = alternating_backbone(batch, place)
+            draws = [alternating_anchors(batch, place, loose) for loose in (0.0, LOOSE)]
+        else:
+            inner = range(1, 1 + WINDOW)
+            count = 1 if torch.rand(()) < ONE_PAIR else int(torch.randint(2, 4, ()))
+            streams = batch["streams"][:, :, inner]
+            backbone = streams[:, place]
+            draws = [drawn_anchors(streams, levels, place, count) for _ in range(2)]
+        codes, exposures, times = (torch.cat(x) for x in zip(*draws, strict=True))
         exposures = torch.cat((levels[:, place : place + 1].repeat(2, 1), exposures), 1)
+    truth = batch["hdr"][:, inner]
     out = network(torch.cat((backbone, backbone)), codes, exposures, times)
     hdr, both = out["hdr"], torch.cat((truth, truth))
     picture, merged = (psnr_loss(out[name].flatten(0, 1), both.flatten(0, 1)) for name in ("hdr", "merged"))
@@ -136,7 +167,7 @@ def recipe(**parts) -> Recipe:
         name=NAME,
         build=partial(CollaborativeFusion, config),
         loss=loss,
-        windows={period: Window(WINDOW, base=SUFFIX) for period in (2, 3)},
+        windows={period: Window(FRAMES, base=SUFFIX, beside=FRAMES // 2 - period + 1) for period in (2, 3)},
         kept=(Kept(NAME, NAME, asdict(config)),),
         batches=AnchoredBatches,
         batch=2,
