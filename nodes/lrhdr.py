@@ -23,7 +23,7 @@ class InterpolateExposure(io.ComfyNode):
             category=CATEGORY,
             description="What the exposures that a frame lacks would have seen at its time, from the frames before and "
             "after that have them.",
-            search_aliases=["LRHDR", "frame interpolation", "missing exposure", "in-between frame", "FILM", "RIFE"],
+            search_aliases=["LRHDR", "frame interpolation", "missing exposure", "in-between frame"],
             inputs=[
                 Exposures.Input("exposures", tooltip=NORMALIZED),
                 Flow.Input("flow", tooltip="Flow that was made from this clip, with or without adapter."),

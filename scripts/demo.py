@@ -55,8 +55,8 @@ def _parse(arguments):
     )
     parser.add_argument("clip", nargs="?", help="video file or image sequence (default: the workflow's sample)")
     parser.add_argument(
-        "--workflow", metavar="NAME", choices=WORKFLOWS, default="f2hdr",
-        help=f"method to run: {', '.join(WORKFLOWS)} (f2hdr)",
+        "--workflow", metavar="NAME", choices=WORKFLOWS, default="flagship",
+        help=f"method to run: {', '.join(WORKFLOWS)} (flagship)",
     )  # fmt: skip
     parser.add_argument("--pattern", help='exposures of one period, as "-3,0" or "1/500,1/60" (auto)')
     parser.add_argument(
