@@ -63,6 +63,7 @@ def recipe(**changes) -> Recipe:
         loss=loss,
         windows={period: window(period) for period in (2, 3)},
         kept=(Kept("dealthdr", "dealthdr", asdict(config)),),
+        run=run,
     )
 
 

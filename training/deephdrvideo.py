@@ -83,6 +83,7 @@ def _recipe(name: str, make, config: DeepHDRVideoConfig, objective, view) -> Rec
         loss=objective,
         windows={period: view(period) for period in (2, 3)},
         kept=(Kept(DEEPHDRVIDEO, DEEPHDRVIDEO, asdict(config)),),
+        run=run,
     )
 
 

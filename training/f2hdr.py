@@ -41,6 +41,7 @@ def recipe(**parts: bool) -> Recipe:
         loss=loss,
         windows={period: from_the_middle(period) for period in (2, 3)},
         kept=(Kept("f2hdr", "f2hdr", asdict(config)),),
+        run=run,
     )
 
 

@@ -18,7 +18,6 @@ import torch
 from torch import nn
 
 from ..hdr.cv import cv2
-from ..hdr.sequence import ExposureSequence
 from ..models import registry
 from . import dealthdr, deephdrvideo, f2hdr, location, lrhdr, sequence
 from .evaluate import clip_folders, device_named, evaluate, validation_set, write_report
@@ -27,15 +26,11 @@ from .methods import Method
 from .recipe import Recipe
 from .trainer import Trainer
 
-Run = Callable[[nn.Module, ExposureSequence], torch.Tensor]
-"""A trained network on a normalized clip, to radiance (T,H,W,3)."""
-
 
 @dataclass(frozen=True)
 class Rung:
     name: str
     recipe: Recipe
-    run: Run
 
 
 @dataclass(frozen=True)
@@ -43,7 +38,6 @@ class Ladder:
     """steps: of each rung its name, and what `recipe` is told. needs: packaged weights that training or judging uses."""
 
     recipe: Callable[..., Recipe]
-    run: Run
     steps: dict[str, dict]
     needs: tuple[str, ...] = ()
 
@@ -52,14 +46,13 @@ class Ladder:
         missing = [name for name in self.needs if name not in registry.names()]
         if missing:
             raise ValueError(f"this ladder needs the weights {' and '.join(missing)}: train and install them first")
-        return [Rung(name, self.recipe(**told), self.run) for name, told in self.steps.items()]
+        return [Rung(name, self.recipe(**told)) for name, told in self.steps.items()]
 
 
 LADDERS = {
     # table 5
     "deephdrvideo": Ladder(
         deephdrvideo.recipe,
-        deephdrvideo.run,
         {
             "CoarseNet": dict(refinement=False),
             "without deformable alignment": dict(deformable=False),
@@ -71,7 +64,6 @@ LADDERS = {
     # table 4
     "f2hdr": Ladder(
         f2hdr.recipe,
-        f2hdr.run,
         {
             "stage I": dict(adapter=False, refinement=False),
             "+ adapter": dict(refinement=False),
@@ -82,7 +74,6 @@ LADDERS = {
     # the ablation of its encoders
     "dealthdr": Ladder(
         dealthdr.recipe,
-        dealthdr.run,
         {
             "all levels shared": dict(shared=3),
             "levels 2 and 3 shared": dict(shared=2),
@@ -93,7 +84,6 @@ LADDERS = {
     # its ablation; the paper has no dense vote with a figure
     "lrhdr": Ladder(
         lrhdr.whole,
-        lrhdr.run,
         {
             "base": dict(fine=False, mapper=False, accr_share=0),
             "+ EIC": dict(mapper=False, accr_share=0),
@@ -107,14 +97,12 @@ LADDERS = {
     # table IV, the first stage
     "location": Ladder(
         location.recipe,
-        location.run,
         {"without TPA": dict(aggregator=False), "without LL domain": dict(wavelet=False), "whole": dict()},
         needs=("interpolate",),
     ),
     # table IV, the second stage
     "sequence_refinement": Ladder(
         sequence.recipe,
-        sequence.run,
         {
             "neither": dict(aggregation=False, long_range=0),
             "+ BCA": dict(long_range=0),
@@ -150,7 +138,7 @@ def climb(rungs: list[Rung], shards, out: Path, budget: dict[str, float], device
     for name, rung, seed in seeds:
         print(name, flush=True)
         network = train(rung.recipe, shards, out / folder_name(name), budget, seed, device)
-        methods[name] = Method(partial(rung.run, network), lambda network=network: [network])
+        methods[name] = Method(partial(rung.recipe.run, network), lambda network=network: [network])
     return methods
 
 

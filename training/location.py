@@ -171,6 +171,7 @@ def recipe(**parts) -> Recipe:
         kept=(Kept(NAME, NAME, asdict(config)),),
         batches=AnchoredBatches,
         batch=2,
+        run=run,
     )
 
 

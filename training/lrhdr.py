@@ -312,7 +312,7 @@ def whole(alpha: float = ALPHA, accr_share: float = 1.0, vote_share: float = VOT
     """Mapper and vote at once, from nothing, for the steps of the paper's table; nothing of them is kept. alpha: 1 for the
     dense vote. accr_share, vote_share: of the losses, 0 for none. changes: of ACCRConfig."""
     build, config = partial(MapperAndVote, alpha), replace(ACCRConfig(), **changes)
-    return replace(_recipe("lrhdr", build, config, partial(whole_loss, accr_share, vote_share)), kept=())
+    return replace(_recipe("lrhdr", build, config, partial(whole_loss, accr_share, vote_share)), kept=(), run=run)
 
 
 def run(network: MapperAndVote, sequence: ExposureSequence) -> torch.Tensor:

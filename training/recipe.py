@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import nn
 
+from ..hdr.sequence import ExposureSequence
 from .data import Augmentation, Batches, Window
 
 Loss = Callable[[nn.Module, dict[str, torch.Tensor]], tuple[torch.Tensor, dict[str, torch.Tensor]]]
@@ -32,8 +33,8 @@ class Recipe:
     windows: frames and flow pairs by period. crop: (height, width). batch: clips. rate: peak learning rate; it warms up
     over `warm_up` steps and falls along a cosine to 1 % of itself. decay: weight decay, on kernels only. clip: largest
     gradient norm. average: decay of the exponential moving average that is kept. precision: see `trainer.precision_of`.
-    batches: makes them, of what `data.Batches` is made of. evaluate: figures of the trained module (in eval mode), for
-    the registry and the screen.
+    batches: makes them, of what `data.Batches` is made of. run: the trained module on a normalized clip, to radiance
+    (T,H,W,3), where it makes pictures by itself.
     """
 
     name: str
@@ -51,4 +52,4 @@ class Recipe:
     precision: str = "auto"
     augmentation: Augmentation = Augmentation()
     batches: Callable[..., Batches] = Batches
-    evaluate: Callable[[nn.Module], dict] | None = None
+    run: Callable[[nn.Module, ExposureSequence], torch.Tensor] | None = None

@@ -100,6 +100,7 @@ def recipe(**parts) -> Recipe:
         kept=(Kept("sequence_refinement", "sequence_refinement", asdict(config)),),
         batches=SequenceBatches,
         batch=2,
+        run=run,
     )
 
 

@@ -11,9 +11,12 @@ import pytest
 import torch
 from hdrweave.hdr.exposure import to_radiance
 from hdrweave.hdr.image_files import read_image
+from hdrweave.hdr.metrics import psnr_mu
 from hdrweave.models import registry
 from hdrweave.training import train, trainer
+from hdrweave.training.clips import write_clip
 from hdrweave.training.data import Augmentation, Window
+from hdrweave.training.judge import inner_frames
 from hdrweave.training.losses import mu_l1
 from hdrweave.training.recipe import Kept, Recipe
 from hdrweave.training.recipes import RECIPES
@@ -258,7 +261,10 @@ def test_checkpoints_that_tell_only_their_recipe_go_on(tmp_path):
 
 
 def test_the_command_trains_and_registers(tmp_path, monkeypatch, capsys):
-    monkeypatch.setitem(RECIPES, "toy", lambda: replace(RECIPE, evaluate=lambda network: {"judged": 1.5}))
+    monkeypatch.setitem(
+        RECIPES, "toy", lambda: replace(RECIPE, run=lambda network, clip: clip.radiance(range(len(clip))))
+    )
+    monkeypatch.setattr(train, "VALIDATION", tmp_path / "validation")
     monkeypatch.setitem(registry.ARCHITECTURES, "merge", Merge)
     monkeypatch.setitem(registry.ARCHITECTURES, "head", lambda: nn.Conv2d(8, 3, 1))
     shards, out = tmp_path / "shards", tmp_path / "out"
@@ -266,11 +272,15 @@ def test_the_command_trains_and_registers(tmp_path, monkeypatch, capsys):
     write_small_shards(shards, 4)
     words = f"train toy --shards {shards} --out {out} --steps 4 --workers 0 --licence CC0-1.0"
     monkeypatch.setattr(sys, "argv", words.split())
+    clip = next(iter(ShardFolder(shards)))
+    write_clip(tmp_path / "validation" / "clean_2exp" / "scene_00", clip)
     train.main()
-    assert '"judged": 1.5' in capsys.readouterr().out
+    alone = [psnr_mu(to_radiance(clip.ldr[t], clip.exposures[t]), clip.hdr[t]) for t in inner_frames(5, clip.period)]
     head, merge = registry.manifest(out)
     assert (head["name"], merge["name"], merge["licence"]) == ("toy_head", "toy_merge", "CC0-1.0")
-    assert merge["figures"]["judged"] == 1.5 and merge["figures"]["steps"] == 4
+    assert f'"psnr_mu": {merge["figures"]["psnr_mu"]}' in capsys.readouterr().out
+    assert merge["figures"]["psnr_mu"] == pytest.approx(sum(alone) / len(alone), abs=0.02)
+    assert merge["figures"]["steps"] == 4
     assert merge["data"] == "4 synthetic clips from 2 HDR photographs"
     assert str(tmp_path) not in json.dumps(merge) and "train toy --shards SHARDS" in merge["command"]
     saved = torch.load(out / "checkpoint.pt", weights_only=True)["average"]
