@@ -17,6 +17,7 @@ from ..hdr.sequence import ExposureSequence
 from ..stages.any_flow import AnyFlow
 from ..stages.flow import estimate_flow
 from ..stages.networks import BASE_FLOW, load_network
+from .judge import inner_frames
 from .shards import ShardFolder
 from .sidecars import add_sidecar, for_each_shard
 from .synthesis import RESPONSE, SyntheticClip
@@ -32,7 +33,7 @@ def base_flow(clip: SyntheticClip, network=None) -> tuple[torch.Tensor, torch.Te
     (R,K,1,H,W), both in half precision; the first of them is frame period - 1. network: see `estimate_flow`."""
     sequence = ExposureSequence(clip.ldr, clip.exposures, response_named(RESPONSE), clip.period)
     field = estimate_flow(sequence, network=network)
-    inner = list(range(clip.period - 1, len(clip.ldr) - clip.period + 1))
+    inner = list(inner_frames(len(clip.ldr), clip.period))
     flows, confidences = zip(*(field.read(offset, inner) for offset in field.offsets), strict=True)
     return torch.stack(flows, 1).half(), torch.stack(confidences, 1).half()
 

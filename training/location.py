@@ -15,6 +15,7 @@ from ..models.location.backbone import estimated
 from ..models.location.collaborative import CollaborativeFusion, CollaborativeFusionConfig
 from ..models.lrhdr.interpolate import ExposureInterpolation
 from ..stages.location import WINDOW, location_of_alternating
+from . import judge
 from .base_flow import SUFFIX
 from .data import Batches, Window
 from .development import Development, developed
@@ -69,8 +70,7 @@ def filmed_clip(truth: torch.Tensor, exposures: tuple[float, float, float], ever
 
 def inner_frames(batch: dict[str, torch.Tensor]) -> range:
     """Of an alternating clip, the frames all of whose neighbours are in it."""
-    period = batch["levels"].shape[1]
-    return range(period - 1, batch["ldr"].shape[1] - period + 1)
+    return judge.inner_frames(batch["ldr"].shape[1], batch["levels"].shape[1])
 
 
 def alternating_backbone(batch: dict[str, torch.Tensor], place: int) -> torch.Tensor:
