@@ -18,11 +18,13 @@ from ..stages.flow import base_flow
 from .data import Window, there_and_back
 from .fgma import drawn_sensitivity
 from .losses import flow_loss, flow_weight, mu_l1, psnr_loss
+from .perceptual import PerceptualLoss
 from .recipe import Kept, Recipe
 
 FRAMES = 5
 FLOW_SHARE = 0.05  # of the flow loss, in pixels, beside natural logarithms of errors
 MERGED_SHARE = 0.5  # of the error before the residual
+PERCEPTUAL_SHARE = 0.5  # the paper's, section 4.1
 
 
 def window(period: int) -> Window:
@@ -36,11 +38,11 @@ def cells_of(batch: dict[str, torch.Tensor], s: float) -> torch.Tensor:
     return trust_mask(distrust_each(batch["ldr"], batch["exposures"], batch["flows"][:, k:], batch["base"]), s)
 
 
-def loss(network: nn.Module, batch: dict[str, torch.Tensor]) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+def loss(network: nn.Module, batch: dict[str, torch.Tensor], perceptual: nn.Module | None = None):
     """PSNR and the paper's L1 in the mu-law domain, PSNR before the residual, and exact flow where attention looks.
 
-    The paper has L1 and a perceptual loss on VGG, whose weights may not be shipped; L1 alone looks at noisy clips only,
-    see `losses.psnr_loss`. The paper's 30 % of batches by flow alone and 30 % by attention alone are those of `fgma`.
+    The paper has L1 and a perceptual loss on VGG, which is here when the user gives its weights; L1 alone looks at noisy clips
+    only, see `losses.psnr_loss`. The paper's 30 % of batches by flow alone and 30 % by attention alone are those of `fgma`.
     """
     truth = batch["hdr"][:, FRAMES // 2]
     cells = cells_of(batch, drawn_sensitivity())
@@ -51,16 +53,22 @@ def loss(network: nn.Module, batch: dict[str, torch.Tensor]) -> tuple[torch.Tens
     looked = flow_loss(out["motion"].flatten(0, 1), exact, flow_weight(exact, hidden) * attended)
     picture, merged, l1 = psnr_loss(out["hdr"], truth), psnr_loss(out["merged"], truth), mu_l1(out["hdr"], truth)
     total = picture + MERGED_SHARE * merged + l1 + FLOW_SHARE * looked
-    return total, {"picture": picture.detach(), "merged": merged.detach(), "flow": looked.detach()}
+    figures = {"picture": picture, "merged": merged, "flow": looked}
+    if perceptual is not None:
+        figures["perceptual"] = perceptual(out["hdr"], truth)
+        total = total + PERCEPTUAL_SHARE * figures["perceptual"]
+    return total, {name: x.detach() for name, x in figures.items()}
 
 
-def recipe(**changes) -> Recipe:
-    """changes: of DeAltHDRConfig; shared=1, 2, 3 are the steps of the paper's table of encoders."""
+def recipe(vgg: str | None = None, **changes) -> Recipe:
+    """vgg: as in `recipes.recipe_named`. changes: of DeAltHDRConfig; shared=1, 2, 3 are the steps of the paper's table of
+    encoders."""
     config = replace(DeAltHDRConfig(), **changes)
     return Recipe(
         name="dealthdr",
         build=partial(DeAltHDR, config),
-        loss=loss,
+        loss=partial(loss, perceptual=PerceptualLoss(vgg)) if vgg else loss,
+        perceptual=bool(vgg),
         windows={period: window(period) for period in (2, 3)},
         kept=(Kept("dealthdr", "dealthdr", asdict(config)),),
         run=run,

@@ -12,9 +12,10 @@ from ..models import registry
 from ..models.deephdrvideo.system import DeepHDRVideo, DeepHDRVideoConfig
 from ..stages.deephdrvideo import coarse_reconstruction, deformable_refinement
 from ..stages.flow import base_flow
-from ..stages.networks import DEEPHDRVIDEO
+from ..stages.networks import DEEPHDRVIDEO, F2HDR
 from .data import Window, from_the_middle
 from .losses import flow_loss, flow_weight, gradient_loss, mu_l1, psnr_loss
+from .perceptual import PerceptualLoss
 from .recipe import Kept, Recipe
 
 FLOW_SHARE = 0.05  # of the flow loss, in pixels, beside natural logarithms of errors
@@ -44,18 +45,18 @@ def coarse_loss(network: nn.Module, batch: dict[str, torch.Tensor]) -> tuple[tor
     return error + published + FLOW_SHARE * flow, {"coarse": error.detach(), "flow": flow.detach()}
 
 
-def loss(network: nn.Module, batch: dict[str, torch.Tensor]) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+def loss(network: nn.Module, batch: dict[str, torch.Tensor], details=gradient_loss):
     """L^r of what equation 4 gives, and L^c of the middle frame beside it.
 
-    Changed against the paper: PSNR in the mu-law domain beside L1; differences at three scales (`losses.gradient_loss`)
-    for VGG features, whose weights nobody has to fetch; and the offsets of the deformable alignment are told the exact
+    details: `perceptual.PerceptualLoss`, as in the paper, or in its place differences at three scales, which need no weights.
+    Changed against the paper: PSNR in the mu-law domain beside L1; and the offsets of the deformable alignment are told the exact
     flow to the frames before and after: what the picture gains teaches them too slowly.
     """
     truth = batch["hdr"][:, batch["hdr"].shape[1] // 2]
     out = network(batch["ldr"], batch["exposures"], batch["base"], batch["confidence"])
     coarse, refined = psnr_loss(out["coarse"], truth), psnr_loss(out["refined"], truth)
     published = mu_l1(out["refined"], truth) / (1 - out["share"]).mean().clamp(min=LEAST_SHARE)  # equation 6
-    published = published + gradient_loss(out["refined"], truth)
+    published = published + details(out["refined"], truth)
     flow = exact_flow_loss(out["flows"], batch)
     figures = {"coarse": coarse, "refined": refined, "flow": flow}
     total = refined + 0.5 * coarse + published + FLOW_SHARE * flow
@@ -76,6 +77,20 @@ def build(config: DeepHDRVideoConfig) -> DeepHDRVideo:
     return network
 
 
+def build_coarse(config: DeepHDRVideoConfig) -> DeepHDRVideo:
+    """Random weights, but the weight network's from F2HDR's coarse fusion, where the package has one of its shape: it is the
+    same network but for a weight for each colour, and F2HDR's has learned for longer."""
+    network = DeepHDRVideo(config)
+    if F2HDR in registry.names():
+        fusion = registry.load(F2HDR, architecture=F2HDR)
+        if fusion.config.fusion_width == config.weight_width:
+            vote = {name: torch.cat(3 * [x]) for name, x in fusion.fusion.vote.state_dict().items()}  # for each colour
+            network.coarse.weights.load_state_dict(
+                fusion.fusion.state_dict() | {f"vote.{name}": x for name, x in vote.items()}
+            )
+    return network
+
+
 def _recipe(name: str, make, config: DeepHDRVideoConfig, objective, view) -> Recipe:
     return Recipe(
         name=name,
@@ -88,15 +103,17 @@ def _recipe(name: str, make, config: DeepHDRVideoConfig, objective, view) -> Rec
 
 
 def coarse() -> Recipe:
-    """CoarseNet, from nothing, on clips of 5 frames."""
+    """CoarseNet, see `build_coarse`, on clips of 5 frames."""
     config = DeepHDRVideoConfig(refinement=False)
-    return _recipe("deephdrvideo_coarse", DeepHDRVideo, config, coarse_loss, from_the_middle)
+    return _recipe("deephdrvideo_coarse", build_coarse, config, coarse_loss, from_the_middle)
 
 
-def recipe(**parts: bool) -> Recipe:
+def recipe(vgg: str | None = None, **parts: bool) -> Recipe:
     """Both networks, RefineNet from nothing. Clips of 5 frames serve two exposures, three need 7; others are left out.
-    parts: refinement, deformable or attention left out."""
-    return _recipe(DEEPHDRVIDEO, build, replace(DeepHDRVideoConfig(), **parts), loss, window)
+    vgg: as in `recipes.recipe_named`. parts: refinement, deformable or attention left out."""
+    objective = partial(loss, details=PerceptualLoss(vgg)) if vgg else loss
+    made = _recipe(DEEPHDRVIDEO, build, replace(DeepHDRVideoConfig(), **parts), objective, window)
+    return replace(made, perceptual=bool(vgg))
 
 
 def run(network: nn.Module, sequence: ExposureSequence) -> torch.Tensor:

@@ -36,6 +36,7 @@ class PerceptualLoss(nn.Module):
         self.register_buffer("deviation", torch.tensor(DEVIATION)[:, None, None])
 
     def forward(self, prediction: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+        self.to(prediction.device)
         a, b = ((tone(x) - self.mean) / self.deviation for x in (prediction, target))
         total = a.new_zeros(())
         for k, block in enumerate(self.blocks):

@@ -28,13 +28,13 @@ class Kept:
 
 @dataclass(frozen=True)
 class Recipe:
-    """build: the module to train; what has requires_grad off is left as it is. loss: of (module, batch of
-    `data.Batches`), runs the module too; gives a scalar and the metrics to log, none of which may need a gradient.
-    windows: frames and flow pairs by period. crop: (height, width). batch: clips. rate: peak learning rate; it warms up
-    over `warm_up` steps and falls along a cosine to 1 % of itself. decay: weight decay, on kernels only. clip: largest
-    gradient norm. average: decay of the exponential moving average that is kept. precision: see `trainer.precision_of`.
-    batches: makes them, of what `data.Batches` is made of. run: the trained module on a normalized clip, to radiance
-    (T,H,W,3), where it makes pictures by itself.
+    """build: the module to train; what has requires_grad off is left as it is. loss: of (module, batch of `data.Batches`),
+    runs the module too; gives a scalar and the metrics to log, none of which may need a gradient. windows: frames and flow
+    pairs by period. crop: (height, width). batch: clips. rate: peak learning rate; it warms up over `warm_up` steps and falls
+    along a cosine to 1 % of itself. decay: weight decay, on kernels only. clip: largest gradient norm. average: decay of the
+    exponential moving average that is kept. precision: see `trainer.precision_of`. batches: makes them, of what `data.Batches`
+    is made of. perceptual: the loss has a term on VGG weights of the user's. run: the trained module on a normalized clip, to
+    radiance (T,H,W,3), where it makes pictures by itself.
     """
 
     name: str
@@ -52,4 +52,5 @@ class Recipe:
     precision: str = "auto"
     augmentation: Augmentation = Augmentation()
     batches: Callable[..., Batches] = Batches
+    perceptual: bool = False
     run: Callable[[nn.Module, ExposureSequence], torch.Tensor] | None = None

@@ -19,10 +19,17 @@ RECIPES: dict[str, Callable[[], Recipe]] = {
     "collaborative_fusion": location.recipe,
     "flagship": flagship.recipe,
 }
+PERCEPTUAL = ("deephdrvideo", "dealthdr")  # those whose papers have a loss on VGG features
 
 
-def recipe_named(name: str) -> Recipe:
-    """Raises ValueError when there is none of that name."""
+def recipe_named(name: str, vgg: str | None = None) -> Recipe:
+    """vgg: file of VGG-16 weights for the perceptual loss, see `perceptual.PerceptualLoss`.
+
+    Raises ValueError when there is none of that name, or it has no perceptual loss; ValueError or OSError when the file is not
+    what it should be.
+    """
     if name not in RECIPES:
         raise ValueError(f"recipe {name!r} is unknown: choose from {', '.join(RECIPES)}")
-    return RECIPES[name]()
+    if vgg and name not in PERCEPTUAL:
+        raise ValueError(f"recipe {name!r} has no perceptual loss, only {' and '.join(PERCEPTUAL)} do: leave --vgg out")
+    return RECIPES[name](vgg=vgg) if vgg else RECIPES[name]()

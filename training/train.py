@@ -82,6 +82,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--resume", action="store_true", help="go on from the checkpoint in --out")
     parser.add_argument("--further", action="store_true", help="begin with the package's weights, not random ones")
     parser.add_argument("--rate", type=float, help="peak learning rate, instead of the recipe's")
+    parser.add_argument("--vgg", help="VGG-16 weights (torchvision's, as safetensors) for the paper's perceptual loss")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--device", default="cpu", help="cpu, cuda or mps")
     parser.add_argument("--precision", choices=("auto", *PRECISIONS), help="instead of the recipe's")
@@ -96,13 +97,13 @@ def command_of(arguments: argparse.Namespace) -> str:
     budget = f"--minutes {arguments.minutes:g}" if math.isfinite(arguments.minutes) else f"--steps {arguments.steps}"
     task = f"{arguments.recipe} --shards SHARDS --out OUT"
     rate = "" if arguments.rate is None else f" --rate {arguments.rate:g}"
-    start = " --further" * arguments.further + rate
+    start = " --further" * arguments.further + rate + " --vgg VGG" * bool(arguments.vgg)
     return f"python -m hdrweave.training.train {task} {budget} --seed {arguments.seed}{start}"
 
 
 def main() -> None:
     arguments = parse()
-    recipe = recipe_named(arguments.recipe)
+    recipe = recipe_named(arguments.recipe, arguments.vgg)
     if arguments.rate is not None:
         recipe = replace(recipe, rate=arguments.rate)
     drawn = recipe.windows, recipe.crop, recipe.batch, arguments.seed, recipe.augmentation

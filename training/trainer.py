@@ -18,6 +18,7 @@ from .shards import ShardFolder
 
 PRECISIONS = {"float32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 LOWEST_RATE = 0.01  # of the peak, where the cosine ends
+TOLD = ("crop", "batch", "windows", "augmentation", "rate", "perceptual")  # of a recipe, in fingerprints
 BAD_STEPS = 50  # in a row, after which training stops
 
 
@@ -37,7 +38,7 @@ def fingerprint(recipe: Recipe, shards, seed: int) -> dict:
     """What has to be as it was when training goes on; the budget and the machine need not be."""
     clips = ShardFolder(shards)
     made_of = zlib.crc32(json.dumps([shard.metadata() for shard in clips.shards], sort_keys=True).encode())
-    told = {name: repr(getattr(recipe, name)) for name in ("crop", "batch", "windows", "augmentation", "rate")}
+    told = {name: repr(getattr(recipe, name)) for name in TOLD}
     return {"recipe": recipe.name, "seed": seed, "shards": f"{len(clips)} clips, {made_of:08x}", **told}
 
 

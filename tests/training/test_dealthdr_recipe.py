@@ -71,6 +71,20 @@ def test_truth_is_the_target(batches):
     )
 
 
+def test_features_of_vgg_come_on_top(batches, monkeypatch):
+    monkeypatch.setattr(dealthdr, "drawn_sensitivity", lambda: 0.0)
+    batch = batches[0]
+    truth = batch["hdr"][:, 2]
+
+    def network(*_):
+        return {"hdr": truth / 2, "merged": truth, "motion": batch["flows"][:, :4]}
+
+    plain, _ = dealthdr.loss(network, batch)
+    total, metrics = dealthdr.loss(network, batch, perceptual=lambda a, b: (a - b).abs().mean())
+    assert metrics["perceptual"] == pytest.approx(truth.mean().item() / 2)
+    assert (total - plain).item() == pytest.approx(dealthdr.PERCEPTUAL_SHARE * metrics["perceptual"].item(), rel=1e-3)
+
+
 @pytest.mark.parametrize("s", [0.0, 15.0, math.inf])
 def test_every_mode_can_be_learned_from(batches, monkeypatch, s):
     monkeypatch.setattr(dealthdr, "drawn_sensitivity", lambda: s)

@@ -8,6 +8,7 @@ import pytest
 import torch
 from hdrweave.models import registry
 from hdrweave.models.deephdrvideo.system import DeepHDRVideo, DeepHDRVideoConfig
+from hdrweave.stages.networks import load_f2hdr
 from hdrweave.training import deephdrvideo
 from hdrweave.training.data import Augmentation, Batches
 from hdrweave.training.shards import ShardFolder
@@ -116,6 +117,26 @@ def test_refinement_starts_from_packaged_coarse_weights(tmp_path, monkeypatch):
     assert all(torch.equal(found[key], value) for key, value in earlier.coarse.state_dict().items())
     wider = deephdrvideo.build(replace(LIGHT, weight_width=24))
     assert wider.config.weight_width == 24
+
+
+def test_the_weight_network_starts_as_f2hdrs_coarse_fusion(shards):
+    batch = batches(shards, deephdrvideo.coarse())[0]
+    given = batch["ldr"], batch["exposures"], batch["base"], batch["confidence"]
+    with torch.no_grad(), one_thread():
+        learned = load_f2hdr().fuse(*given)
+        coarse, _ = deephdrvideo.coarse().build().eval().coarse(*given)  # its flow network starts with what it is given
+        other = deephdrvideo.build_coarse(LIGHT).coarse(*given)[0]  # of another width: as the sensor model has it
+    assert (coarse - learned).abs().max() < 1e-5 < 1e-3 < (other - learned).abs().max()
+
+
+def test_details_may_be_features_of_vgg(shards):
+    recipe = deephdrvideo.recipe()
+    batch = batches(shards, recipe)[0]
+    network = Told(batch)
+    network.changes = {"refined": 1.1 * network.truth}
+    plain, _ = deephdrvideo.loss(network, batch, details=lambda a, b: 0)
+    told, _ = deephdrvideo.loss(network, batch, details=lambda a, b: (a / b).mean())
+    assert (told - plain).item() == pytest.approx(1.1, rel=1e-3)
 
 
 def judged(recipe, shards, out, config):

@@ -8,7 +8,8 @@ import torch.nn.functional as F
 from hdrweave.hdr.tonemap import mu_law, mu_law_inverse
 from hdrweave.models.entmax import entmax
 from hdrweave.training import losses
-from hdrweave.training.perceptual import INDICES, WIDTHS, PerceptualLoss
+from hdrweave.training.perceptual import PerceptualLoss
+from vgg_file import write_vgg
 
 T001 = math.log(6) / math.log(5001)  # the mu-law of 0.001
 
@@ -154,18 +155,6 @@ def test_losses_on_pictures_have_right_derivatives():
     torch.autograd.gradcheck(lambda a: losses.mu_l1(a, b, weight), (a,))
     torch.autograd.gradcheck(lambda a: losses.gradient_loss(a, b), (a,))
     torch.autograd.gradcheck(lambda f: losses.flow_loss([f], exact, weight, power=0.4), (flow,))
-
-
-def write_vgg(path, **changes):
-    from safetensors.torch import save_file
-
-    generator, channels, stored = torch.Generator().manual_seed(0), 3, {}
-    for widths, indices in zip(WIDTHS, INDICES, strict=True):
-        for width, index in zip(widths, indices, strict=True):
-            stored[f"features.{index}.weight"] = torch.randn(width, channels, 3, 3, generator=generator) * 0.05
-            stored[f"features.{index}.bias"] = torch.zeros(width)
-            channels = width
-    save_file({**stored, **changes}, str(path))
 
 
 def test_perceptual_loss_needs_the_users_weights(tmp_path):

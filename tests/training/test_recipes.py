@@ -4,9 +4,11 @@ import pytest
 from hdrweave.models import registry
 from hdrweave.training.data import Batches
 from hdrweave.training.location import AnchoredBatches
-from hdrweave.training.recipes import RECIPES, recipe_named
+from hdrweave.training.perceptual import PerceptualLoss
+from hdrweave.training.recipes import PERCEPTUAL, RECIPES, recipe_named
 from hdrweave.training.sequence import SequenceBatches
 from hdrweave.training.train import keep
+from vgg_file import write_vgg
 
 
 @pytest.mark.parametrize("name", RECIPES)
@@ -22,3 +24,17 @@ def test_what_a_recipe_keeps_is_loaded_by_its_name(name, tmp_path, capsys):
 def test_who_learns_on_more_than_windows_says_so():
     own = {name: made for name in RECIPES if (made := recipe_named(name).batches) is not Batches}
     assert own == {"sequence_refinement": SequenceBatches, "collaborative_fusion": AnchoredBatches}
+
+
+def test_only_those_with_a_perceptual_loss_take_vgg_weights(tmp_path):
+    write_vgg(tmp_path / "vgg.safetensors")
+    for name in RECIPES:
+        if name in PERCEPTUAL:
+            recipe = recipe_named(name, str(tmp_path / "vgg.safetensors"))
+            assert recipe.perceptual and not recipe_named(name).perceptual
+            assert any(isinstance(told, PerceptualLoss) for told in recipe.loss.keywords.values())
+        else:
+            with pytest.raises(ValueError, match=f"{name}.* has no perceptual loss, only deephdrvideo and dealthdr do"):
+                recipe_named(name, str(tmp_path / "vgg.safetensors"))
+    with pytest.raises(OSError, match="needs VGG-16 weights"):
+        recipe_named("dealthdr", "missing.safetensors")
