@@ -15,6 +15,7 @@ from ..models.dealthdr.fgma import trust_mask
 from ..models.dealthdr.system import DeAltHDR, DeAltHDRConfig
 from ..stages.dealthdr import dealthdr
 from ..stages.flow import base_flow
+from ..stages.networks import device_of
 from .data import Window, there_and_back
 from .fgma import drawn_sensitivity
 from .losses import flow_loss, flow_weight, mu_l1, psnr_loss
@@ -77,4 +78,4 @@ def recipe(vgg: str | None = None, **changes) -> Recipe:
 
 def run(network: nn.Module, sequence: ExposureSequence, s: float = 15.0) -> torch.Tensor:
     """DeAltHDR on a normalized clip, from the base flow: radiance (T,H,W,3)."""
-    return dealthdr(sequence, base_flow(sequence), network, s)
+    return dealthdr(sequence, base_flow(sequence, device_of(network)), network, s)

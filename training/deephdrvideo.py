@@ -12,7 +12,7 @@ from ..models import registry
 from ..models.deephdrvideo.system import DeepHDRVideo, DeepHDRVideoConfig
 from ..stages.deephdrvideo import coarse_reconstruction, deformable_refinement
 from ..stages.flow import base_flow
-from ..stages.networks import DEEPHDRVIDEO, F2HDR
+from ..stages.networks import DEEPHDRVIDEO, F2HDR, device_of
 from .data import Window, from_the_middle
 from .losses import flow_loss, flow_weight, gradient_loss, mu_l1, psnr_loss
 from .perceptual import PerceptualLoss
@@ -118,5 +118,5 @@ def recipe(vgg: str | None = None, **parts: bool) -> Recipe:
 
 def run(network: nn.Module, sequence: ExposureSequence) -> torch.Tensor:
     """Any part of DeepHDRVideo on a normalized clip, from the base flow: radiance (T,H,W,3)."""
-    hdr = coarse_reconstruction(sequence, base_flow(sequence), network)
+    hdr = coarse_reconstruction(sequence, base_flow(sequence, device_of(network)), network)
     return deformable_refinement(sequence, hdr, network) if network.config.refinement else hdr

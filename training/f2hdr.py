@@ -10,7 +10,7 @@ from ..hdr.sequence import ExposureSequence
 from ..models.f2hdr.system import F2HDR, F2HDRConfig
 from ..stages.f2hdr import Neighbourhood
 from ..stages.flow import base_flow
-from ..stages.networks import running
+from ..stages.networks import device_of, running
 from .data import from_the_middle
 from .losses import flow_loss, flow_weight, psnr_loss
 from .recipe import Kept, Recipe
@@ -47,7 +47,7 @@ def recipe(**parts: bool) -> Recipe:
 
 def run(network: nn.Module, sequence: ExposureSequence) -> torch.Tensor:
     """Any part of F2HDR on a normalized clip, from the base flow and in one piece: radiance (T,H,W,3)."""
-    near = Neighbourhood(sequence, base_flow(sequence), network)
+    near = Neighbourhood(sequence, base_flow(sequence, device_of(network)), network)
     with running(near.device):
         frames = [
             network(near.frames(t), near.exposures(t), *near.flows(t))["refined"][0].movedim(0, -1).cpu()

@@ -15,6 +15,7 @@ from ..models.location.backbone import estimated
 from ..models.location.collaborative import CollaborativeFusion, CollaborativeFusionConfig
 from ..models.lrhdr.interpolate import ExposureInterpolation
 from ..stages.location import WINDOW, location_of_alternating
+from ..stages.networks import device_of
 from . import judge
 from .base_flow import SUFFIX
 from .data import Batches, Window
@@ -177,5 +178,5 @@ def recipe(**parts) -> Recipe:
 
 def run(network: nn.Module, sequence: ExposureSequence, window: int = WINDOW) -> torch.Tensor:
     """The first stage on a normalized alternating clip: radiance (T,H,W,3)."""
-    interpolation = earlier(INTERPOLATE, torch.device("cpu"), ExposureInterpolation)
+    interpolation = earlier(INTERPOLATE, device_of(network), ExposureInterpolation)
     return location_of_alternating(sequence, interpolation, network, window=window)

@@ -26,7 +26,7 @@ from ..models.lrhdr.vote import ALPHA, SparseFusion, SparseFusionConfig
 from ..stages.adaptable import View, WithSparseFusion
 from ..stages.flow import base_flow
 from ..stages.lrhdr import lrhdr_with
-from ..stages.networks import load_network
+from ..stages.networks import device_of, load_network
 from . import dealthdr
 from .base_flow import SEARCHED_SUFFIX
 from .data import Window
@@ -317,6 +317,6 @@ def whole(alpha: float = ALPHA, accr_share: float = 1.0, vote_share: float = VOT
 
 def run(network: MapperAndVote, sequence: ExposureSequence) -> torch.Tensor:
     """LRHDR with these networks on a normalized clip: radiance (T,H,W,3)."""
-    return lrhdr_with(
-        sequence, base_flow(sequence), load_network(INTERPOLATE), network.mapper, network.vote, network.alpha
-    )
+    device = device_of(network)
+    interpolation = load_network(INTERPOLATE).to(device)
+    return lrhdr_with(sequence, base_flow(sequence, device), interpolation, network.mapper, network.vote, network.alpha)

@@ -10,6 +10,7 @@ from torch import nn
 from ..hdr.sequence import ExposureSequence
 from ..models.location.refinement import SequenceRefinement, SequenceRefinementConfig
 from ..stages.f2hdr import f2hdr
+from ..stages.networks import device_of
 from ..stages.sequence_refinement import sequence_refinement
 from .data import COLOURS, Batches, Window, draw_view, turned_clip, turned_flow
 from .first_pass import FirstPasses, methods_beside
@@ -106,4 +107,4 @@ def recipe(**parts) -> Recipe:
 
 def run(network: nn.Module, sequence: ExposureSequence) -> torch.Tensor:
     """What it makes of F2HDR's result on a normalized clip: radiance (T,H,W,3)."""
-    return sequence_refinement(f2hdr(sequence), network)
+    return sequence_refinement(f2hdr(sequence, device_of(network)), network)
