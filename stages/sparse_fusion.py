@@ -8,6 +8,7 @@ from torch import nn
 from ..hdr.draw import PAPER, text, text_size
 from ..hdr.frames import allocate
 from ..hdr.sequence import Candidate, CandidateSet, ExposureSequence, LazyFrames
+from ..models.lrhdr.prior import related
 from ..models.lrhdr.vote import ALPHA, COARSEST, SCALE, decide
 from .flow_view import colour_wheel
 from .networks import device_of, running
@@ -73,7 +74,8 @@ def sparse_fusion(
     """HDR (T,H,W,3) and the votes (T,K,H,W), half precision, of `voters(candidates, sequence)`; they sum to 1.
 
     alpha: 1 = softmax, every candidate has a part; 1.75 as trained; 2 = sparsemax, the fewest have. sequence: the
-    normalized clip, if there is one: its frames vote too, and tell which candidates contradict them. Raises ValueError for
+    normalized clip, if there is one: its frames vote too, and tell which candidates contradict them; one that does so nearly
+    everywhere in a frame, such as noise or another clip, has no vote there. Raises ValueError for
     fewer than two candidates, candidates of different clips, or another alpha.
     """
     chosen = voters(candidates, sequence)
@@ -91,14 +93,20 @@ def sparse_fusion(
         taken = torch.tensor([[0.0 if c.exposures is None else float(c.exposures[t]) for c in chosen]], device=device)
         reference = None if sequence is None else (radiance[:, 0], taken[:, 0])
         with running(device):
-            _vote(network, radiance, validity, taken, reference, alpha, hdr[t].movedim(-1, 0), votes[t])
+            every = torch.arange(len(chosen), device=device)
+            heard = every if reference is None else every[related(radiance, taken, reference)[0]]
+            given = radiance[:, heard], validity[:, heard], taken[:, heard]
+            hdr[t], cast = _vote(network, *given, reference, alpha)
+            votes[t] = 0
+            votes[t, heard.cpu()] = cast.to(votes.dtype)
     return hdr, votes
 
 
-def _vote(network, radiance, validity, taken, reference, alpha: float, hdr: torch.Tensor, votes: torch.Tensor) -> None:
-    """Vote on one frame into `hdr` (3,H,W) and `votes` (K,H,W). In tiles, the U-Net still sees the frame as a whole, because
+def _vote(network, radiance, validity, taken, reference, alpha: float) -> tuple[torch.Tensor, torch.Tensor]:
+    """The vote on one frame: (H,W,3) and (K,H,W), on the CPU. In tiles, the U-Net still sees the frame as a whole, because
     triplet attention goes by its rows and columns; every tile's candidates are looked at twice."""
-    size = hdr.shape[-2:]
+    size = radiance.shape[-2:]
+    hdr, votes = torch.empty(3, *size), torch.empty(radiance.shape[1], *size)
     pieces = tiles(size)
 
     def look(piece: Tile):
@@ -117,6 +125,7 @@ def _vote(network, radiance, validity, taken, reference, alpha: float, hdr: torc
         chosen = decide(network.logits(features, prior, around, alpha), alpha)
         hdr[piece.place()] = piece.kept((chosen[:, :, None] * piece.cut(radiance)).sum(1))[0].cpu()
         votes[piece.place()] = piece.kept(chosen)[0].cpu()
+    return hdr.movedim(0, -1), votes
 
 
 def _window(grid: torch.Tensor, piece: Tile, scale: int) -> torch.Tensor:

@@ -8,6 +8,7 @@ from ...hdr.exposure import to_ldr
 from ...hdr.sensor import LEAST_VALIDITY, Measurement, agreement, clipping_code, clips, measured
 
 MODEST = 0.5  # vote of all candidates without exposure together, beside 1 for those with one
+RELATED = 0.1  # least share of a frame in which a candidate agrees with it; of aligned ones it is 0.6 to 1, unaligned 0.4 to 0.9
 SMALLEST = 1e-9  # share of the vote that logits are taken of
 
 Reference = tuple[torch.Tensor, torch.Tensor]
@@ -31,6 +32,29 @@ def clipped_in(reference: Reference) -> torch.Tensor:
     return clips(clipping_code(to_ldr(reference[0], column(reference[1]))))
 
 
+def agreement_with(captured: Measurement, estimate: Measurement, known: torch.Tensor) -> torch.Tensor:
+    """g (B,1,H,W) of a candidate; one that is not `known` (B,) to belong to an exposure is allowed the frame's own variance."""
+    spread = torch.where(column(known), estimate.variance, captured.variance)
+    return agreement(replace(estimate, variance=spread), captured)
+
+
+@torch.no_grad()
+def related(radiance: torch.Tensor, exposures: torch.Tensor, reference: Reference) -> torch.Tensor:
+    """Which candidates (B,K) are estimates of the frame at all, bool: noise and frames of another clip contradict it nearly
+    everywhere. Where all but one do, nobody can tell, and all are.
+
+    Inputs as of `prior_votes`; every second row and column is looked at.
+    """
+    thinned = radiance[..., ::2, ::2]
+    captured = captured_at(reference[0][..., ::2, ::2], reference[1])
+    shares = []
+    for k, taken in enumerate(exposures.unbind(1)):
+        estimate = captured_at(thinned[:, k], torch.where(taken > 0, taken, 1))
+        shares.append((agreement_with(captured, estimate, taken > 0) > RELATED).float().mean((1, 2, 3)))
+    found = torch.stack(shares, 1) > RELATED
+    return found | (found.sum(1, keepdim=True) < 2)
+
+
 @torch.no_grad()
 def prior_votes(radiance, validity, exposures, reference: Reference | None = None) -> torch.Tensor:
     """The weighted merge's weights, (B,K,H,W), that sum to 1 over the candidates.
@@ -47,8 +71,7 @@ def prior_votes(radiance, validity, exposures, reference: Reference | None = Non
         estimate, belief = captured_at(radiance[:, k], taken[:, k]), validity[:, k].clamp(min=LEAST_VALIDITY)
         precise.append(estimate.precision)
         if captured is not None:
-            spread = torch.where(column(known[:, k]), estimate.variance, captured.variance)
-            belief = belief * agreement(replace(estimate, variance=spread), captured)
+            belief = belief * agreement_with(captured, estimate, known[:, k])
         believed.append(belief)
     believed, known = torch.stack(believed, 1), known[:, :, None, None, None]
     exposed = torch.stack(precise, 1) * believed * known

@@ -4,6 +4,7 @@ import pytest
 import torch
 from hdrweave.hdr.metrics import psnr_mu
 from hdrweave.hdr.sequence import Candidate, CandidateSet
+from hdrweave.models.lrhdr.prior import related
 from hdrweave.models.lrhdr.vote import SparseFusion, SparseFusionConfig
 from hdrweave.stages import networks, tiles
 from hdrweave.stages.candidates import warp_neighbours
@@ -41,7 +42,9 @@ def foreign(clip, name="other", seed=3):
 def test_it_gives_what_the_network_gives(float32, known):
     clip, _ = alternating()
     net = network(opinion=0.4)
-    given = CandidateSet((*warp_neighbours(clip, estimate_flow(clip)), foreign(clip)))
+    other = foreign(clip)
+    other.radiance[:, :, :28] = clip.radiance(range(4))[:, :, :28]  # what contradicts the frames everywhere has no vote
+    given = CandidateSet((*warp_neighbours(clip, estimate_flow(clip)), other))
     told = []
     hdr, votes = sparse_fusion(given, net, 1.5, clip if known else None, lambda done, total: told.append(done))
     chosen = voters(given, clip if known else None)
@@ -78,6 +81,25 @@ def test_untrained_it_is_about_as_good_as_the_weighted_merge(cycle, alpha):
     assert quality(fused) > quality(merged) - 0.3 and quality(crowd) > quality(merged) - 0.5
     assert quality(fused) > quality(clip.radiance(range(6))) + 1
     assert votes.float().amax(1).mean() < 0.9  # the noise of several is averaged
+
+
+@pytest.mark.parametrize("alpha", [1, 1.75])
+def test_noise_has_no_vote_and_no_influence(alpha):
+    clip, _ = alternating()
+    net, aligned = network(opinion=0.4), warp_neighbours(clip, estimate_flow(clip))
+    hdr, votes = sparse_fusion(aligned, net, alpha, clip)
+    same, among = sparse_fusion(CandidateSet((foreign(clip), *aligned)), net, alpha, clip)
+    assert torch.equal(hdr, same) and torch.equal(among[:, [0, 2, 3]], votes) and (among[:, 1] == 0).all()
+
+
+def test_where_all_contradict_the_frames_all_are_heard():
+    clip, _ = alternating()
+    own = clip.radiance([1]).movedim(-1, 1)
+    other = foreign(clip).radiance[[1]].movedim(-1, 1)
+    given = torch.stack((own, 0.97 * own, other), 1), torch.zeros(1, 3), (own, clip.exposures[[1]])
+    assert related(*given).tolist() == [[True, True, False]]
+    given[0][:, 1] = other / 2
+    assert related(*given).all()
 
 
 def test_unaligned_neighbours_are_the_frames_themselves():
