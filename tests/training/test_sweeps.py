@@ -1,12 +1,14 @@
-"""The commands that turn one thing over its range: FGMA's s, and the candidates of the vote."""
+"""The commands that turn one thing over its range: FGMA's s, the candidates of the vote, and LoCAtion's window."""
 
 import json
 import sys
+from dataclasses import replace
 
 import pytest
 import torch
 from hdrweave.hdr.image_files import read_image
-from hdrweave.training import evaluate_vote, sensitivity
+from hdrweave.hdr.rgbe import write_hdr
+from hdrweave.training import evaluate_location, evaluate_vote, sensitivity
 from hdrweave.training.clips import write_clip
 from hdrweave.training.fgma import POINTS
 from hdrweave.training.synthesis import SyntheticClip
@@ -60,8 +62,7 @@ def test_candidates_are_counted_turned_round_and_spoiled(folder, tmp_path, monke
     assert "three/a" not in printed and "two/a" in printed
     assert list(found)[:5] == ["2", "4", "6", "8", "12"]
     assert found["12, turned round"]["difference"] < 1e-3
-    # Noise costs 0.90 dB of 60.5 here, where next to nothing else is wrong.
-    assert found["4 and noise"]["psnr_mu"] > found["4"]["psnr_mu"] - 1
+    assert found["4 and noise"]["psnr_mu"] == pytest.approx(found["4"]["psnr_mu"], abs=1e-6)
     assert found["12"]["zeros"] > found["2"]["zeros"]
     bounds = [found[str(k)]["bound"] for k in evaluate_vote.VOTERS]
     assert bounds == sorted(bounds) and bounds[-1] > bounds[0] and found["12"]["psnr_mu"] < bounds[-1]
@@ -73,3 +74,25 @@ def test_the_vote_needs_clips_of_two_exposures(folder, tmp_path, monkeypatch, ca
     with pytest.raises(SystemExit):
         command(evaluate_vote, monkeypatch, "--clips", tmp_path / "only")
     assert "no clip of two exposures" in capsys.readouterr().err
+
+
+def test_windows_of_location_and_what_its_anchors_bring(tmp_path, monkeypatch, capsys):
+    rng = torch.Generator().manual_seed(0)
+    coarse = torch.randn(1, 3, 8, 16, generator=rng)
+    light = torch.nn.functional.interpolate(coarse, size=(128, 256), mode="bicubic").exp()[0].movedim(0, -1)
+    (tmp_path / "scenes").mkdir()
+    write_hdr(tmp_path / "scenes" / "a.hdr", light.numpy())
+    small = dict(width=SIZE[1], height=SIZE[0], frames=7, objects=(0, 1), max_camera_speed=1.0)
+    monkeypatch.setattr(evaluate_location, "SETTINGS", replace(evaluate_location.SETTINGS, **small))
+    monkeypatch.setattr(evaluate_location, "WINDOWS", (1, 7))
+    words = "--scenes", tmp_path / "scenes", "--clips", 1, "--json", tmp_path / "found.json"
+    command(evaluate_location, monkeypatch, *words)
+    assert "std, dB" in capsys.readouterr().out
+    found = json.loads((tmp_path / "found.json").read_text())
+    first = ["backbone alone", "T = 1, stage I", "T = 1", "T = 7, stage I", "T = 7"]
+    assert list(found) == [*first, "location, alternating", "classical, alternating"]
+    quality = {name: report["raw"]["psnr_mu"] for name, report in found.items()}
+    assert quality["T = 1"] > quality["backbone alone"] + 3 and quality["T = 7"] > quality["backbone alone"] + 3
+    with pytest.raises(SystemExit):
+        command(evaluate_location, monkeypatch, "--scenes", tmp_path)
+    assert "no .exr or .hdr" in capsys.readouterr().err

@@ -1,0 +1,116 @@
+"""LoCAtion on the footage that it is for, by its window T: `python -m hdrweave.training.evaluate_location --scenes DIR`.
+
+Clips of 20 frames with noise, at the middle one of the exposures 1, 4, 16, and with them a darker and a brighter frame in the
+middle of every T; the same clips for every T. Beside that the backbone alone, and the same clips filmed with the three
+exposures in turn, which LoCAtion was not made for. Figures of all frames; std is the paper's, of PSNR over a clip's frames.
+"""
+
+import argparse
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from ..hdr.anchors import AnchoredSequence
+from ..hdr.cv import cv2
+from ..hdr.exposure import to_radiance
+from ..stages.location import collaborative_fusion
+from ..stages.networks import COLLABORATIVE_FUSION, SEQUENCE_REFINEMENT, load_network
+from ..stages.normalize import normalize
+from ..stages.sequence_refinement import sequence_refinement
+from .clips import EvaluationClip
+from .evaluate import write_report
+from .evaluate_view import aligned
+from .judge import ClipFigures, judge, summary
+from .location import filmed_clip
+from .methods import pipeline
+from .scenes import SceneFolder
+from .synthesis import CLEAN, SyntheticClip, draw_sensor, make_clip
+
+FRAMES = 20
+EXPOSURES = (1.0, 4.0, 16.0)
+WINDOWS = (1, 5, 10, 20)
+FIRST_SEED = 7_500_000
+SETTINGS = replace(
+    CLEAN,
+    width=448,
+    height=256,
+    frames=FRAMES,
+    exposures=EXPOSURES,
+    phase=0,
+    clipped=(0.1, 0.5),
+    read_noise=(1e-3, 3e-3),
+    shot_noise=(1e-4, 1e-3),
+    bits=(10,),
+)
+FIGURES = {
+    "PSNR mu, dB": lambda report: report["raw"]["psnr_mu"],
+    "std, dB": lambda report: report["temporal"]["psnr_mu_std"],
+    "warping e-3": lambda report: 1000 * report["temporal"]["warping_error"],
+}
+
+
+def anchored(clip: SyntheticClip, seed: int, window: int) -> AnchoredSequence:
+    """What a second camera would have filmed of a clip, a pair of anchors for every window; the same noise for all windows."""
+    sensor = draw_sensor(np.random.default_rng(seed), len(EXPOSURES), SETTINGS)
+    return filmed_clip(clip.hdr, EXPOSURES, window, sensor, seed)
+
+
+def results(clip: SyntheticClip, seed: int) -> dict[str, torch.Tensor]:
+    """Radiance (T,H,W,3) of everything that is compared, by name."""
+    fusion, refinement = (load_network(name) for name in (COLLABORATIVE_FUSION, SEQUENCE_REFINEMENT))
+    found = {}
+    for window in WINDOWS:
+        given = anchored(clip, seed, window)
+        found.setdefault("backbone alone", to_radiance(given.frames, given.exposure))
+        first, _ = collaborative_fusion(given, fusion, window)
+        found[f"T = {window}, stage I"] = first
+        found[f"T = {window}"] = sequence_refinement(first, refinement)
+    alternating = normalize(clip.sequence())
+    for name in ("location", "classical"):
+        found[f"{name}, alternating"] = pipeline("cpu", name, alternating)
+    return found
+
+
+def figures(clip: SyntheticClip, radiance: torch.Tensor, name: str) -> ClipFigures:
+    """As the evaluator's, of every frame alike."""
+    backbone = EvaluationClip(
+        name, clip.ldr, torch.ones(len(clip.hdr)), 1, clip.hdr, labels=clip.labels, placements=clip.placements
+    )
+    return ClipFigures(name, 1, judge(backbone, radiance))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument(
+        "--scenes", required=True, help="folder of .exr or .hdr panoramas that no network was trained on"
+    )
+    parser.add_argument("--clips", type=int, default=4, help="how many")
+    parser.add_argument("--json", type=Path, help="file for all figures")
+    parser.add_argument("--threads", type=int, default=2)
+    arguments = parser.parse_args()
+    torch.set_num_threads(arguments.threads)
+    cv2().setNumThreads(arguments.threads)
+    judged: dict[str, list[ClipFigures]] = {}
+    try:
+        scenes = SceneFolder(arguments.scenes)
+        for seed in range(FIRST_SEED, FIRST_SEED + arguments.clips):
+            clip = make_clip(scenes, seed, SETTINGS, backdrop=seed % len(scenes))
+            for name, radiance in results(clip, seed).items():
+                judged.setdefault(name, []).append(figures(clip, radiance, f"{seed}"))
+            print(f"clip {seed - FIRST_SEED + 1} of {arguments.clips}", flush=True)
+    except (ValueError, OSError) as error:
+        parser.error(str(error))
+    report = {name: summary(clips, False) for name, clips in judged.items()}
+    rows = [
+        [name, *(f"{figure(found):.3g}" if k else f"{figure(found):.2f}" for k, figure in enumerate(FIGURES.values()))]
+        for name, found in report.items()
+    ]
+    print("\n" + aligned([["", *FIGURES], *rows]))
+    if arguments.json:
+        write_report(arguments.json, report)
+
+
+if __name__ == "__main__":
+    main()
