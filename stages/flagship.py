@@ -5,7 +5,7 @@ gained 0.004 dB."""
 
 import torch
 
-from ..hdr.sequence import ExposureSequence
+from ..hdr.sequence import CandidateSet, ExposureSequence, FlowField
 from .combine import combine
 from .dealthdr import dealthdr
 from .f2hdr import fuse_and_refine
@@ -18,16 +18,22 @@ from .sparse_fusion import sparse_fusion
 
 
 def flagship(sequence: ExposureSequence, device="cpu", progress: Progress = quiet) -> torch.Tensor:
-    """With packaged weights: radiance (T,H,W,3) of a normalized clip.
+    """With packaged weights: radiance (T,H,W,3) of a normalized clip."""
+    candidates = flagship_candidates(sequence, base_flow(sequence, device, progress), device, progress)
+    hdr, _ = sparse_fusion(candidates, load_network(SPARSE_FUSION).to(device), sequence=sequence, progress=progress)
+    return sequence_refinement(hdr, load_network(SEQUENCE_REFINEMENT).to(device), progress=progress)
+
+
+def flagship_candidates(
+    sequence: ExposureSequence, flow: FlowField, device="cpu", progress: Progress = quiet
+) -> CandidateSet:
+    """What the flagship votes on beside the frames themselves. flow: made from the normalized clip.
 
     The aligned neighbours vote as they are, too: they have exposures and validity, by which the vote tells noise, clipping
     and wrong alignment before it has learned anything.
     """
-    flow = base_flow(sequence, device, progress)
     fusion = load_f2hdr().to(device)
     aligned = fgma_alignment(sequence, flow, load_network(FGMA).to(device), progress=progress).candidates
     fused = fuse_and_refine(sequence, flow, fusion, progress)
     whole = dealthdr(sequence, flow, load_network(DEALTHDR).to(device), progress=progress)
-    candidates = combine([aligned, fused, whole], ["F2HDR", "DeAltHDR"])
-    hdr, _ = sparse_fusion(candidates, load_network(SPARSE_FUSION).to(device), sequence=sequence, progress=progress)
-    return sequence_refinement(hdr, load_network(SEQUENCE_REFINEMENT).to(device), progress=progress)
+    return combine([aligned, fused, whole], ["F2HDR", "DeAltHDR"])

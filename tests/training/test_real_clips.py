@@ -1,11 +1,13 @@
-"""The command for real clips, on ones that are made: a sheet and a line of figures for each method."""
+"""The commands for real clips, on ones that are made: a sheet and a line of figures for each method; what adaptation brings."""
 
+import json
 import sys
 
 import pytest
 from hdrweave.hdr.image_files import read_image
 from hdrweave.hdr.video_files import write_mp4
-from hdrweave.training import real_clips
+from hdrweave.stages.adapt import AdaptSettings
+from hdrweave.training import evaluate_adaptation, real_clips
 from moving_texture import captured, radiance
 
 
@@ -41,3 +43,22 @@ def test_every_alternating_clip_gets_its_figures_and_a_sheet(folder, tmp_path, m
     height, width = len(sheet) // 2, sheet.shape[1]
     assert sheet.shape == (2 * height, 1600, 3) and width > 2 * height  # one sheet a method, one below the other
     assert abs(sheet[:height].astype(float) - sheet[height:]).mean() > 0.5
+
+
+def test_adaptation_is_judged_before_and_after(folder, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(evaluate_adaptation, "AdaptSettings", lambda seconds: AdaptSettings(steps=2, crop=64))
+    words = ["--data", folder, "--out", tmp_path / "out", "--clips", 1, "--frames", 8, "--threads", 1]
+    monkeypatch.setattr(sys, "argv", ["evaluate_adaptation", *map(str, words)])
+    evaluate_adaptation.main()
+    (clip, found), *others = json.loads((tmp_path / "out" / "adaptation.json").read_text()).items()
+    assert clip == "alternating_a_one" and not others and list(found) == ["dealthdr", "sparse_fusion"]
+    for name, figures in found.items():
+        assert figures["after"] <= figures["before"] and figures["steps"] == 2
+        assert 50 < figures["result before"]["texture"] < 120
+        picture = read_image(tmp_path / "out" / f"{clip}_{name}.png")[0]
+        assert picture.shape[1] > 2 * picture.shape[0]
+    assert "loss before" in capsys.readouterr().out
+    with pytest.raises(SystemExit):
+        monkeypatch.setattr(sys, "argv", ["evaluate_adaptation", "--data", str(tmp_path), "--out", str(tmp_path)])
+        evaluate_adaptation.main()
+    assert "no alternating_" in capsys.readouterr().err
