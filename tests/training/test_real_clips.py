@@ -47,7 +47,7 @@ def test_every_alternating_clip_gets_its_figures_and_a_sheet(folder, tmp_path, m
 
 def test_adaptation_is_judged_before_and_after(folder, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(evaluate_adaptation, "AdaptSettings", lambda seconds: AdaptSettings(steps=2, crop=64))
-    words = ["--data", folder, "--out", tmp_path / "out", "--clips", 1, "--frames", 8, "--threads", 1]
+    words = ["--data", folder, "--out", tmp_path / "out", "--clips", 1, "--frames", 6, "--threads", 1]
     monkeypatch.setattr(sys, "argv", ["evaluate_adaptation", *map(str, words)])
     evaluate_adaptation.main()
     (clip, found), *others = json.loads((tmp_path / "out" / "adaptation.json").read_text()).items()
