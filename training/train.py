@@ -37,10 +37,10 @@ def take_packaged(recipe: Recipe, network: nn.Module) -> None:
 
 
 def since(earlier: dict, facts: dict) -> dict:
-    """Facts of weights that went on from others: both commands, the minutes of both."""
-    minutes = earlier["figures"].get("minutes", 0) + facts["figures"]["minutes"]
-    command = f"{earlier['command']}, then {facts['command']}"
-    return {**facts, "command": command, "figures": {**facts["figures"], "minutes": round(minutes, 1)}}
+    """Facts of weights that went on from others: commands and data of both, the minutes and steps of both together."""
+    both = {name: f"{earlier[name]}, then {facts[name]}" for name in ("command", "data")}
+    spent = {name: round(earlier["figures"].get(name, 0) + facts["figures"][name], 1) for name in ("minutes", "steps")}
+    return {**facts, **both, "figures": {**facts["figures"], **spent}}
 
 
 def keep(recipe: Recipe, network: nn.Module, folders: list, facts: dict, further: bool = False) -> None:

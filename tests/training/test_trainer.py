@@ -295,6 +295,7 @@ def test_the_command_trains_and_registers(tmp_path, monkeypatch, capsys):
     assert torch.allclose(registry.load("toy_head", [tmp_path / "again"]).weight, loaded.weight, atol=1e-6)
     assert entry["command"].startswith(f"{head['command']}, then ")
     assert entry["command"].endswith("--further --rate 1e-09")
+    assert entry["figures"]["steps"] == 8 and entry["data"] == f"{merge['data']}, then {merge['data']}"
     longer = again.replace("--steps 4", "--steps 6")
     monkeypatch.setattr(sys, "argv", [*longer.split(), "--resume"])
     train.main()
