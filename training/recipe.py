@@ -30,11 +30,12 @@ class Kept:
 class Recipe:
     """build: the module to train; what has requires_grad off is left as it is. loss: of (module, batch of `data.Batches`),
     runs the module too; gives a scalar and the metrics to log, none of which may need a gradient. windows: frames and flow
-    pairs by period. crop: (height, width). batch: clips. rate: peak learning rate; it warms up over `warm_up` steps and falls
-    along a cosine to 1 % of itself. decay: weight decay, on kernels only. clip: largest gradient norm. average: decay of the
-    exponential moving average that is kept. precision: see `trainer.precision_of`. batches: makes them, of what `data.Batches`
-    is made of. perceptual: the loss has a term on VGG weights of the user's. run: the trained module on a normalized clip, to
-    radiance (T,H,W,3), where it makes pictures by itself.
+    pairs by period. crop: (height, width). batch: clips. rate: peak learning rate; it warms up over `warm_up` steps, or a
+    tenth of the budget where that is less, and falls along a cosine to 1 % of itself. decay: weight decay, on kernels only.
+    clip: largest gradient norm. average: decay of the exponential moving average that is kept. precision: see
+    `trainer.precision_of`. batches: makes them, of what `data.Batches` is made of. perceptual: the loss has a term on VGG
+    weights of the user's. run: the trained module on a normalized clip, to radiance (T,H,W,3), where it makes pictures by
+    itself.
     """
 
     name: str

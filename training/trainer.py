@@ -19,6 +19,7 @@ from .shards import ShardFolder
 PRECISIONS = {"float32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 LOWEST_RATE = 0.01  # of the peak, where the cosine ends
 TOLD = ("crop", "batch", "windows", "augmentation", "rate", "perceptual")  # of a recipe, in fingerprints
+LONGEST_WARM_UP = 0.1  # of the budget, however many steps a recipe wants: ladders are short
 BAD_STEPS = 50  # in a row, after which training stops
 
 
@@ -139,7 +140,7 @@ class Trainer:
     def rate(self) -> float:
         """Learning rate of the coming step."""
         cosine = (1 + math.cos(math.pi * min(self.spent(), 1))) / 2
-        warm = min((self.step + 1) / max(self.recipe.warm_up, 1), 1)
+        warm = min(max((self.step + 1) / max(self.recipe.warm_up, 1), self.spent() / LONGEST_WARM_UP), 1)
         return self.recipe.rate * warm * (LOWEST_RATE + (1 - LOWEST_RATE) * cosine)
 
     def run(self) -> nn.Module:

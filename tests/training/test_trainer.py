@@ -143,6 +143,11 @@ def test_learning_rate_warms_up_and_falls_along_a_cosine(tmp_path):
     for made.step in (0, 4, 9, 500, 1000):
         rates.append(made.rate() / RECIPE.rate)
     assert rates == pytest.approx([0.1, 0.5, 1, 0.505, 0.01], abs=1e-3)
+    short = Trainer(replace(RECIPE, warm_up=200), Fixed(), tmp_path / "short", steps=100)  # after a tenth it is warm
+    rates = []
+    for short.step in (0, 5, 10, 50):
+        rates.append(short.rate() / RECIPE.rate)
+    assert rates == pytest.approx([0.005, 0.497, 0.976, 0.505], abs=1e-3)
 
 
 def test_time_budget_is_kept(tmp_path, monkeypatch):
