@@ -2,18 +2,22 @@
 
 Writes checkpoints, log.jsonl and curve.png into --out, and at the end the weights with a manifest of their own; they go
 into the package too with --install. Ctrl-C stops after the running step; --resume goes on from there. --further starts
-from the package's weights in place of random ones; a --rate lower than the recipe's suits it.
+from the package's weights in place of random ones; a --rate lower than the recipe's suits it. With --halfway what is kept
+lies halfway between where it started and where it ended (Wortsman et al. 2022): on new kinds of clips nearly as good as the
+latter, on the old ones as the former.
 """
 
 import argparse
 import json
 import math
 import signal
+from copy import deepcopy
 from dataclasses import replace
 from functools import partial
 from operator import attrgetter
 from pathlib import Path
 
+import torch
 from torch import nn
 
 from ..models import registry
@@ -34,6 +38,16 @@ def take_packaged(recipe: Recipe, network: nn.Module) -> None:
     for kept in recipe.kept:
         packaged = registry.load(kept.name, architecture=kept.architecture)
         part_of(network, kept).load_state_dict(packaged.state_dict())
+
+
+def halfway(recipe: Recipe, network: nn.Module) -> nn.Module:
+    """The mean of the package's weights and those of `network`, which is changed."""
+    start = deepcopy(network)
+    take_packaged(recipe, start)
+    with torch.no_grad():
+        for new, old in zip(network.parameters(), start.parameters(), strict=True):
+            new.lerp_(old, 0.5)
+    return network
 
 
 def since(earlier: dict, facts: dict) -> dict:
@@ -81,6 +95,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--steps", type=int, default=math.inf, help="budget in steps, which repeats exactly on the CPU")
     parser.add_argument("--resume", action="store_true", help="go on from the checkpoint in --out")
     parser.add_argument("--further", action="store_true", help="begin with the package's weights, not random ones")
+    parser.add_argument("--halfway", action="store_true", help="with --further: keep the mean of start and end")
     parser.add_argument("--rate", type=float, help="peak learning rate, instead of the recipe's")
     parser.add_argument("--vgg", help="VGG-16 weights (torchvision's, as safetensors) for the paper's perceptual loss")
     parser.add_argument("--seed", type=int, default=0)
@@ -89,7 +104,10 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--workers", type=int, default=1, help="processes that make batches")
     parser.add_argument("--install", action="store_true", help="put the weights into the package too")
     parser.add_argument("--licence", default="not stated", help="of the photographs, for the weights' metadata")
-    return parser.parse_args()
+    arguments = parser.parse_args()
+    if arguments.halfway and not arguments.further:
+        parser.error("--halfway is between the package's weights and new ones: give --further too")
+    return arguments
 
 
 def command_of(arguments: argparse.Namespace) -> str:
@@ -97,7 +115,9 @@ def command_of(arguments: argparse.Namespace) -> str:
     budget = f"--minutes {arguments.minutes:g}" if math.isfinite(arguments.minutes) else f"--steps {arguments.steps}"
     task = f"{arguments.recipe} --shards SHARDS --out OUT"
     rate = "" if arguments.rate is None else f" --rate {arguments.rate:g}"
-    start = " --further" * arguments.further + rate + " --vgg VGG" * bool(arguments.vgg)
+    start = (
+        " --further" * arguments.further + " --halfway" * arguments.halfway + rate + " --vgg VGG" * bool(arguments.vgg)
+    )
     return f"python -m hdrweave.training.train {task} {budget} --seed {arguments.seed}{start}"
 
 
@@ -129,6 +149,8 @@ def main() -> None:
     if trainer.spent() < 1:
         print(f"stopped at step {trainer.step}: go on with --resume")
         return
+    if arguments.halfway:
+        network = halfway(recipe, network)
     figures = {"steps": trainer.step, "minutes": round(trainer.elapsed / 60, 1)}
     figures.update(judged(recipe, network))
     print(json.dumps(figures))

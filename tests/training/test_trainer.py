@@ -301,6 +301,13 @@ def test_the_command_trains_and_registers(tmp_path, monkeypatch, capsys):
     assert entry["command"].startswith(f"{head['command']}, then ")
     assert entry["command"].endswith("--further --rate 1e-09")
     assert entry["figures"]["steps"] == 8 and entry["data"] == f"{merge['data']}, then {merge['data']}"
+    between = again.replace("again", "between").replace("1e-9", "1e-2 --halfway")
+    monkeypatch.setattr(sys, "argv", between.split())
+    train.main()
+    ended = torch.load(tmp_path / "between" / "checkpoint.pt", weights_only=True)["average"]["body.3.weight"]
+    kept = registry.load("toy_head", [tmp_path / "between"]).weight
+    assert (ended - loaded.weight).abs().max() > 1e-3
+    assert torch.allclose(kept, (ended + loaded.weight) / 2, rtol=1e-3, atol=1e-5)
     longer = again.replace("--steps 4", "--steps 6")
     monkeypatch.setattr(sys, "argv", [*longer.split(), "--resume"])
     train.main()
