@@ -363,8 +363,15 @@ def save(path: Path, workflow: dict) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--pictures", action="store_true", help="also run them, and make their thumbnails anew")
-    with_pictures = parser.parse_args().pictures
+    parser.add_argument(
+        "--pictures",
+        nargs="*",
+        choices=[*WORKFLOWS, []],
+        metavar="NAME",
+        help="also run these, or all where none is named, and make their thumbnails anew",
+    )
+    pictures = parser.parse_args().pictures
+    pictured = WORKFLOWS if pictures == [] else pictures or ()
     with tempfile.TemporaryDirectory() as folder, comfy_client.engine(Path(folder), log="build.log") as base:
         jobs = Path(folder) / "jobs.json"
         jobs.write_text(json.dumps([{"build": graph} for graph in (*WORKFLOWS.values(), folded_flagship())]))
@@ -373,7 +380,7 @@ def main() -> None:
         save(ROOT / "subgraphs" / f"{BLUEPRINT}.json", blueprint(folded["workflow"]))
         for name, result in zip(WORKFLOWS, results, strict=True):
             save(ROOT / "workflows" / f"{name}.json", result["workflow"])
-            if with_pictures:
+            if name in pictured:
                 settings = [f"Save Video.filename_prefix={name}/tonemapped"]
                 files = render(base, result["workflow"], settings, Path(folder), Progress())
                 video = next(f for f in files if f.suffix == ".mp4")
