@@ -75,8 +75,8 @@ def sparse_fusion(
 
     alpha: 1 = softmax, every candidate has a part; 1.75 as trained; 2 = sparsemax, the fewest have. sequence: the
     normalized clip, if there is one: its frames vote too, and tell which candidates contradict them; one that does so nearly
-    everywhere in a frame, such as noise or another clip, has no vote there. Raises ValueError for
-    fewer than two candidates, candidates of different clips, or another alpha.
+    everywhere in a frame, such as noise or another clip, has no vote there. Raises ValueError for fewer than two candidates,
+    candidates of different clips, or another alpha.
     """
     chosen = voters(candidates, sequence)
     if len(chosen) < 2:
