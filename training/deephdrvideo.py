@@ -82,12 +82,12 @@ def build_coarse(config: DeepHDRVideoConfig) -> DeepHDRVideo:
     same network but for a weight for each colour, and F2HDR's has learned for longer."""
     network = DeepHDRVideo(config)
     if F2HDR in registry.names():
-        fusion = registry.load(F2HDR, architecture=F2HDR)
-        if fusion.config.fusion_width == config.weight_width:
-            vote = {name: torch.cat(3 * [x]) for name, x in fusion.fusion.vote.state_dict().items()}  # for each colour
-            network.coarse.weights.load_state_dict(
-                fusion.fusion.state_dict() | {f"vote.{name}": x for name, x in vote.items()}
-            )
+        found = registry.load(F2HDR, architecture=F2HDR)
+        if found.config.fusion_width == config.weight_width:
+            learned = found.fusion.state_dict()
+            for name in ("vote.weight", "vote.bias"):
+                learned[name] = torch.cat(3 * [learned[name]])  # (4,...) to (12,...): as many for each colour
+            network.coarse.weights.load_state_dict(learned)
     return network
 
 
