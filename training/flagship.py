@@ -85,7 +85,7 @@ def loss(network: Chain, batch: dict[str, torch.Tensor]) -> tuple[torch.Tensor, 
     ways = {name: torch.stack([clip[name] for clip in clips]).to(given) for name in clips[0]}
     refined, figures = sequence.loss(network.refinement, {"hdr": truth, "given": given, **steps, **ways})
     near = lrhdr.nearest(references[middle])
-    published, _ = lrhdr.whole_loss(1.0, lrhdr.VOTE_SHARE, network, near)
+    published, _ = lrhdr.whole_loss(lrhdr.ACCR_SHARE, lrhdr.VOTE_SHARE, network, near)
     alignment, _ = fgma.loss(network.aligner, near)
     own = {"vote": sum(votes) / REFERENCES, "lrhdr": published, "fgma": alignment}
     total = refined + OWN_SHARE * sum(own.values())

@@ -37,7 +37,7 @@ INTERPOLATE, MAP, VOTE = "interpolate", "accr", "sparse_fusion"  # recipes, weig
 F2HDR, DEALTHDR, FGMA = "f2hdr", "dealthdr", "fgma"  # weights whose results are candidates too
 ETA = 0.7  # weight of streams that are not the reference: L_ACCR
 GRADIENT = 0.01  # of L_grad in it
-VOTE_SHARE = 0.5  # of L_vote
+ACCR_SHARE, VOTE_SHARE = 0.1, 0.5  # of L_ACCR and L_vote in the loss of the whole
 STREAMS = 2  # that are mapped beside the reference in a training step, to save time
 MOST = 12  # candidates
 WITHOUT_REFERENCE, USELESS, FLAGSHIP = 0.1, 0.3, 0.5  # shares of the batches
@@ -308,7 +308,7 @@ def whole_loss(accr_share: float, vote_share: float, network: MapperAndVote, bat
     return total + accr_share * accr, {**figures, "accr": accr.detach()}
 
 
-def whole(alpha: float = ALPHA, accr_share: float = 1.0, vote_share: float = VOTE_SHARE, **changes) -> Recipe:
+def whole(alpha: float = ALPHA, accr_share: float = ACCR_SHARE, vote_share: float = VOTE_SHARE, **changes) -> Recipe:
     """Mapper and vote at once, from nothing, for the steps of the paper's table; nothing of them is kept. alpha: 1 for the
     dense vote. accr_share, vote_share: of the losses, 0 for none. changes: of ACCRConfig."""
     build, config = partial(MapperAndVote, alpha), replace(ACCRConfig(), **changes)

@@ -11,7 +11,7 @@ from ...hdr.tonemap import mu_law
 from ..blocks import SLOPE, conv, down, exposure_planes, pad_to_multiple, start, twice, zero_conv
 from ..detail import amplified, bands, grain
 from ..entmax import entmax
-from .prior import Reference, clipped_in, prior_logits, prior_votes
+from .prior import Reference, clipped_in, prior_logits, prior_votes, reach
 
 ALPHA = 1.75
 SCALE = 2  # the features' grid
@@ -136,7 +136,10 @@ class SparseFusion(nn.Module):
     def logits(
         self, features: torch.Tensor, prior: torch.Tensor, context: list[torch.Tensor], alpha: float = ALPHA
     ) -> torch.Tensor:
-        """z_s = head_s + up2(z_(s+1)) from 1/8 of the frame to all of it, on top of the prior's: float32 (B,K,H,W)."""
+        """z_s = head_s + up2(z_(s+1)) from 1/8 of the frame to all of it, on top of the prior's: float32 (B,K,H,W).
+
+        What is learned counts as much beside the prior at every alpha: its unit is the prior's reach.
+        """
         b, k = features.shape[:2]
         own = pad_to_multiple(features.flatten(0, 1), COARSEST)
         z = 0
@@ -147,7 +150,8 @@ class SparseFusion(nn.Module):
             z = found[:, :1] + (twice(z) if factor < COARSEST else 0)
         z = twice(z) + F.pixel_shuffle(found[:, 1:], SCALE)
         h, w = prior.shape[-2:]
-        return prior_logits(prior, alpha) + z[..., :h, :w].unflatten(0, (b, k))[:, :, 0]
+        z = z[..., :h, :w].unflatten(0, (b, k))[:, :, 0]
+        return prior_logits(prior, alpha) + reach(alpha) / reach(ALPHA) * z
 
     def forward(
         self,

@@ -123,6 +123,28 @@ def test_higher_alpha_lets_fewer_vote():
     assert zeros[0] < 0.01 and zeros[1] < zeros[2] < zeros[3] and zeros[2] > 0.1
 
 
+class Lift(torch.nn.Module):
+    """A head that lifts the second of two candidates."""
+
+    def __init__(self, by: float):
+        super().__init__()
+        self.by = torch.tensor([0, by])[:, None, None, None]
+
+    def forward(self, x):
+        return torch.cat((self.by.expand(2, 1, *x.shape[-2:]), x.new_zeros(2, 4, *x.shape[-2:])), 1)
+
+
+@pytest.mark.parametrize("alpha", [1, 1.25, 1.5, 1.75, 2])
+@pytest.mark.parametrize(("reaches", "winner"), [(0.25, 0), (1.75, 1)])
+def test_what_is_learned_counts_as_much_beside_the_prior_at_any_alpha(alpha, reaches, winner):
+    network = SparseFusion(SMALL)
+    network.heads[2] = Lift(reaches * 4 / 3)
+    prior = torch.tensor([1.0, 0])[None, :, None, None].expand(1, 2, 24, 32)
+    features = torch.zeros(1, 2, 8, 12, 16)
+    logits = network.logits(features, prior, network.survey(network.pool(features, prior)), alpha)
+    assert (decide(logits, alpha)[:, winner] > 0.8).all()
+
+
 def test_heads_at_four_scales_add_up_from_coarse_to_fine():
     network = SparseFusion(SMALL).eval()
     radiance, validity, exposures, reference = given(3, 32, 32)
