@@ -62,7 +62,7 @@ class AdaptToFootage(io.ComfyNode):
                 io.Image.Output(
                     "picture",
                     display_name="picture",
-                    tooltip=f"Part of a frame that was not learned from, before and after. {DISPLAY}",
+                    tooltip=f"Part of a frame that was held out, before and after. {DISPLAY}",
                 ),
                 io.String.Output(
                     "report",
@@ -88,6 +88,9 @@ class AdaptToFootage(io.ComfyNode):
         adapted.network.cpu()  # where those wait that ComfyUI has not loaded
         words = str(adapted.report)
         if save_as:
-            words += f"\nsaved as {save_adapted(adapted, save_as, own_weights_folder(), exposures.source)}"
+            try:
+                words += f"\nsaved as {save_adapted(adapted, save_as, own_weights_folder(), exposures.source)}"
+            except (OSError, ValueError) as error:  # minutes of learning are in it
+                words += f"\nNOT saved ({error}): it works from the model output until ComfyUI is closed"
         picture = before_and_after(adapted.report)
         return io.NodeOutput(OwnNetwork(name, adapted.network), picture, words, ui=shown(cls, picture, words))

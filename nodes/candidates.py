@@ -83,4 +83,5 @@ class CombineCandidates(io.ComfyNode):
         wired = {"candidates_1": candidates_1, **more}
         ports = [name for number in range(1, SOCKETS + 1) if wired.get(name := f"candidates_{number}") is not None]
         sources = [wired[p] if isinstance(wired[p], CandidateSet) else rgb(wired[p], p) for p in ports]
-        return io.NodeOutput(combine(sources, [name.strip() for name in names.split(",") if name.strip()]))
+        names = names.rstrip(", ")
+        return io.NodeOutput(combine(sources, [name.strip() for name in names.split(",")] if names else []))

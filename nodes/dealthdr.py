@@ -43,7 +43,7 @@ def _attention_inputs() -> list:
             min=0.0,
             max=1.0,
             step=0.01,
-            tooltip="For share of pixels: how much of the picture may be attended, 0 to 1; the time follows it. Higher "
+            tooltip="For share of pixels: how much of the picture may be attended, 0 to 1; the time goes up with it. Higher "
             "brings more over where things hide each other.",
         ),
     ]

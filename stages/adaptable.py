@@ -52,9 +52,10 @@ class WithDeAltHDR:
 
 @dataclass(frozen=True)
 class WithSparseFusion:
-    """The flagship: neighbours brought to the reference by flow, or by `aligner` (FGMA), and the results of `fusion` (F2HDR)
-    and of `whole` (DeAltHDR), where these are given; the reference and they are what the network votes on. The others stay
-    as they are."""
+    """The flagship: neighbours brought to the reference by flow, or by `aligner` (FGMA), and the results of `fusion` (F2HDR,
+    without its adapter) and of `whole` (DeAltHDR), where these are given; the reference and they are what the network votes
+    on. The others stay as they are. They see all neighbours of the view, in a clip of two exposures two more than at run
+    time."""
 
     aligner: nn.Module | None = None
     fusion: nn.Module | None = None
@@ -77,7 +78,7 @@ class WithSparseFusion:
         radiance = to_radiance(codes, exposures.to(codes)[:, :, None, None, None])
         results = []
         if self.fusion is not None:
-            results.append(self.fusion(*view[:4])["refined"])
+            results.append(self.fusion.from_adapted(*view[:4])["refined"])
         if self.whole is not None:
             results.append(self.whole(*view[:4], view.cells(self.s))["hdr"])
         for result in results:

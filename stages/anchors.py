@@ -72,10 +72,11 @@ def backbone_and_stills(
 def backbone_exposure(sequence: ExposureSequence) -> float:
     """Which exposure of a clip is its backbone: the one that most frames of a period have. Where several are as frequent,
     the middle one; of two in the middle the one whose frames are better exposed. sequence: normalized."""
-    values, counts = sequence.exposures.unique(return_counts=True)
+    whole = max(len(sequence) // sequence.period, 1) * sequence.period
+    values, counts = sequence.exposures[:whole].unique(return_counts=True)
     if len(values) < 2:
         raise ValueError("all frames of this clip have the same exposure: declare which are anchors, or give stills")
-    often = (counts * sequence.period / len(sequence)).round()
+    often = (counts * sequence.period / whole).round()
     values = values[often == often.max()]
     middle = values[(len(values) - 1) // 2 : len(values) // 2 + 1].tolist()
     sample = spread(len(sequence), 12)

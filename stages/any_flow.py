@@ -41,5 +41,5 @@ class AnyFlow:
     def trim(self, most: int) -> None:
         """Drop everything once there is flow of more than `most` pairs."""
         if len(self.pairs.flows) > most:
-            self.pairs.flows.clear()
-            self.pairs.frames.clear()
+            for kept in (self.pairs.flows, self.pairs.frames, self.pairs.lumas):
+                kept.clear()

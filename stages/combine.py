@@ -11,7 +11,8 @@ from .sparse_fusion import check_sizes
 def combine(sources: Iterable, names: Sequence[str] = ()) -> CandidateSet:
     """All candidates of `sources`, in their order: candidate sets, and radiance (T,H,W,3) of other methods.
 
-    names: for the radiances, in their order; those without one are "image 1" and so on. A name that is taken gets a number.
+    names: for the radiances, in their order; those without one, or with an empty one, are "image 1" and so on. A name that is
+    taken gets a number.
     Raises ValueError for more names than radiances, and where sizes or lengths differ.
     """
     found, pictures = [], 0
@@ -19,8 +20,9 @@ def combine(sources: Iterable, names: Sequence[str] = ()) -> CandidateSet:
         if isinstance(source, CandidateSet):
             found += source
         else:
-            found.append(result(source, names[pictures] if pictures < len(names) else f"image {pictures + 1}"))
+            given = names[pictures] if pictures < len(names) else ""
             pictures += 1
+            found.append(result(source, given or f"image {pictures}"))
     if len(names) > pictures:
         raise ValueError(f"{len(names)} names are given for {pictures} images: give at most one for each image")
     check_sizes(found)

@@ -67,6 +67,8 @@ def deformable_refinement(
         kept = {i: pair for i, pair in kept.items() if i in around}
         if missing:
             frames, radiance = (x[missing].to(device, torch.float32).movedim(-1, 1) for x in (sequence.frames, coarse))
+            if not radiance.isfinite().all():
+                raise ValueError(f"the HDR sequence holds NaN or infinite values near frame {t}: repair it first")
             shares = well_exposed_shares(frames, ranks[missing], count)
             kept |= dict(zip(missing, zip(radiance, shares, strict=True), strict=True))
         given, shares = (torch.stack(x)[None] for x in zip(*(kept[i] for i in around), strict=True))

@@ -29,7 +29,8 @@ class Footage:
             )
         if len(flow) != len(sequence) or flow.size != sequence.size:
             raise ValueError("the flow is of another clip: wire the flow that was made from this one")
-        self.sequence, self.device, self.reach, self.crop = sequence, device, reach, crop
+        self.sequence, self.device, self.crop = sequence, device, crop
+        self.reach = max(reach, sequence.period)  # in fewer frames there may be one exposure only
         self.any_flow = AnyFlow(sequence, flow)
         self.rng = np.random.default_rng(seed)
         count = len(sequence)

@@ -45,10 +45,10 @@ class OwnNetwork(NamedTuple):
 def load_network(name: str, weights: str = PACKAGED, folders: Sequence = ()) -> nn.Module:
     """The network `name`, for any number of exposures, on the CPU, ready to run.
 
-    weights: "packaged", or the name of a file in one of `folders` (see `models.registry.load`). Raises ValueError when
+    weights: "packaged", or the name of weights in one of `folders` (see `models.registry.load`). Raises ValueError when
     the file holds another network, OSError when there is no such file.
     """
-    network = registry.load(name if weights == PACKAGED else weights, folders, name)
+    network = registry.load(name, (), name) if weights == PACKAGED else registry.load(weights, folders, name)
     return network.to(memory_format=torch.channels_last)
 
 

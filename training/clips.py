@@ -59,7 +59,8 @@ def write_clip(folder, clip: SyntheticClip) -> None:
 
 
 def read_clip(folder) -> EvaluationClip:
-    """Read a clip's folder. Raises OSError where frames and exposures do not match in number."""
+    """Read a clip's folder. Raises OSError where frames and exposures do not match in number, ValueError where what is known of
+    them is of another size or not finite."""
     folder = Path(folder)
     paths = sorted(folder.glob("*.png"))
     exposures = torch.tensor([float(line) for line in (folder / "exposures.txt").read_text().split()])
@@ -70,13 +71,21 @@ def read_clip(folder) -> EvaluationClip:
     frames = [read_image(path)[0] for path in paths]
     ldr = np.stack(frames).astype(np.float32) / np.iinfo(frames[0].dtype).max
     levels = as_levels(exposures)
+    truth = np.load(folder / "gt.npy").astype(np.float32) if (folder / "gt.npy").exists() else None
+    if truth is not None and (truth.shape != ldr.shape or not np.isfinite(truth).all()):
+        raise ValueError(
+            f"{folder / 'gt.npy'} has the shape {truth.shape}{'' if np.isfinite(truth).all() else ' and holds NaN or infinity'}: "
+            f"finite radiance of {ldr.shape}, as the frames, is expected"
+        )
     layers = np.load(folder / "flow.npz") if (folder / "flow.npz").exists() else None
+    if layers and (layers["labels"].shape != ldr.shape[:3] or len(layers["placements"]) != len(ldr)):
+        raise ValueError(f"{folder / 'flow.npz'} is not of these {len(ldr)} frames: delete it")
     return EvaluationClip(
         name=f"{folder.parent.name}/{folder.name}",
         ldr=torch.from_numpy(ldr),
         exposures=levels / levels.min(),
         period=period_of(exposures),
-        hdr=torch.from_numpy(np.load(folder / "gt.npy").astype(np.float32)) if (folder / "gt.npy").exists() else None,
+        hdr=None if truth is None else torch.from_numpy(truth),
         labels=torch.from_numpy(layers["labels"]) if layers else None,
         placements=torch.from_numpy(layers["placements"]) if layers else None,
     )

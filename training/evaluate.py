@@ -198,8 +198,8 @@ def validation_set(scenes) -> Path:
     if not VALIDATION.is_dir():
         if scenes is None:
             raise OSError(
-                "there is no validation set yet: give --scenes, a folder of .exr or .hdr panoramas that no network was "
-                "trained on, and it is made once; or give --clips"
+                "there is no validation set yet: give clips of your own with --clips, or have it made once by training.evaluate "
+                "--scenes FOLDER, with .exr or .hdr panoramas that no network was trained on"
             )
         partial = VALIDATION.with_name("validation.partial")
         make_validation(scenes, partial)

@@ -2,16 +2,16 @@
 
 python -m hdrweave.training.ladder f2hdr --shards DIR --out DIR --minutes 10 [--clips DIR]
 
-A budget in --steps does not depend on what else the machine does, but hides what a rung costs. Rungs that --out holds already
-are not trained again; those of other shards or settings, or of a longer budget, are refused. The last rung is trained twice,
-with another seed: the difference is what chance does at this budget.
+The table begins with the frame alone, an unaligned merge and the classical pipeline. A budget in --steps does not depend on
+what else the machine does, but hides what a rung costs. Rungs that --out holds already are not trained again; those of other
+shards or settings, or of a longer budget, are refused. The last rung is trained twice, with another seed: the difference is
+what chance does at this budget.
 """
 
 import argparse
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 import torch
@@ -22,9 +22,11 @@ from ..models import registry
 from . import dealthdr, deephdrvideo, f2hdr, location, lrhdr, sequence
 from .evaluate import clip_folders, device_named, evaluate, validation_set, write_report
 from .evaluate_view import tables
-from .methods import Method
+from .methods import Method, chosen_methods, trained
 from .recipe import Recipe
 from .trainer import Trainer
+
+BASELINES = ("reference", "unaligned", "classical")  # that a ladder stands on
 
 
 @dataclass(frozen=True)
@@ -138,7 +140,7 @@ def climb(rungs: list[Rung], shards, out: Path, budget: dict[str, float], device
     for name, rung, seed in seeds:
         print(name, flush=True)
         network = train(rung.recipe, shards, out / folder_name(name), budget, seed, device)
-        methods[name] = Method(partial(rung.recipe.run, network), lambda network=network: [network])
+        methods[name] = trained(rung.recipe.run, network)
     return methods
 
 
@@ -160,7 +162,8 @@ def main() -> None:
     try:
         rungs = LADDERS[arguments.ladder].rungs()
         folders = clip_folders(arguments.clips or validation_set(None), None, arguments.limit)
-        methods = climb(rungs, arguments.shards, arguments.out, budget, arguments.device)
+        methods = chosen_methods(",".join(BASELINES), arguments.device)
+        methods |= climb(rungs, arguments.shards, arguments.out, budget, arguments.device)
         report, _ = evaluate(folders, methods, device=arguments.device)
     except (ValueError, OSError) as error:
         parser.error(str(error))

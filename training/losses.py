@@ -31,7 +31,7 @@ def weighted_mean(error: torch.Tensor, weight: torch.Tensor | None = None) -> to
 
 
 def mu_l1(prediction: torch.Tensor, target: torch.Tensor, weight: torch.Tensor | None = None) -> torch.Tensor:
-    """|T(prediction) - T(target)| (F2HDR, equation 13; every method of the field has it)."""
+    """|T(prediction) - T(target)| (F2HDR, equation 20; every method of the field has it)."""
     return weighted_mean((tone(prediction) - tone(target)).abs(), weight)
 
 

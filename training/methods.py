@@ -44,6 +44,11 @@ def pipeline(device: str, name: str, sequence: ExposureSequence) -> torch.Tensor
     return PIPELINES[name](match_darks(sequence), device)
 
 
+def trained(run: Callable[[nn.Module, ExposureSequence], torch.Tensor], network: nn.Module) -> Method:
+    """A network that is not packaged, by `run` of its recipe, on the same clips as `pipeline`."""
+    return Method(lambda sequence: run(network, match_darks(sequence)), lambda: [network])
+
+
 def packaged(*names: str) -> list[nn.Module]:
     return [load_network(name) for name in names]
 

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import torch
 
+from ..hdr.atomic import atomic_path
 from ..hdr.cv import cv2
 from ..hdr.tonemap import mu_law
 from ..stages.flow_view import flow_colours
@@ -88,7 +89,9 @@ def draw_sheet(path, clips: list[SyntheticClip]) -> None:
         middle = len(clip.ldr) // 2
         rows.append(torch.cat((*clip.ldr, mu_law(clip.hdr[middle]), flow_picture(clip, middle, middle + 1)), dim=1))
     picture = (torch.cat(rows) * 255).round().byte().numpy()
-    cv2().imwrite(str(path), picture[..., ::-1])
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    with atomic_path(Path(path)) as temporary:
+        cv2().imwrite(str(temporary), picture[..., ::-1])
 
 
 def main() -> None:
@@ -105,6 +108,8 @@ def main() -> None:
     arguments = parser.parse_args()
     if not (arguments.out or arguments.sheet):
         parser.error("nothing to do: give --out for shards, or --sheet for a picture")
+    if arguments.sheet and not arguments.sheet.endswith(".png"):
+        parser.error(f"the picture is {arguments.sheet}: give a name that ends in .png")
     width, height = map(int, arguments.size.split("x"))
     changes = {"width": width, "height": height, "frames": arguments.frames}
     if arguments.sheet:

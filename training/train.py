@@ -13,7 +13,6 @@ import math
 import signal
 from copy import deepcopy
 from dataclasses import replace
-from functools import partial
 from operator import attrgetter
 from pathlib import Path
 
@@ -22,7 +21,7 @@ from torch import nn
 
 from ..models import registry
 from .evaluate import VALIDATION, clip_folders, evaluate
-from .methods import Method
+from .methods import trained
 from .recipe import Kept, Recipe
 from .recipes import RECIPES, recipe_named
 from .shards import ShardFolder
@@ -74,8 +73,7 @@ def judged(recipe: Recipe, network: nn.Module) -> dict[str, float]:
     not been made yet, or the network makes no pictures by itself."""
     if recipe.run is None or not VALIDATION.is_dir():
         return {}
-    method = Method(partial(recipe.run, network.cpu()))
-    report, _ = evaluate(clip_folders(VALIDATION, None, 1), {recipe.name: method})
+    report, _ = evaluate(clip_folders(VALIDATION, None, 1), {recipe.name: trained(recipe.run, network.cpu())})
     return {"psnr_mu": round(report["methods"][recipe.name]["mean"]["inner"]["raw"]["psnr_mu"], 2)}
 
 

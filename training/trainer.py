@@ -103,12 +103,14 @@ class Trainer:
                 raise ValueError(
                     f"{path} is of the {name} {value!r}, not {self.fingerprint[name]!r}: give another --out"
                 )
-        for key in ("network", "average", "optimizer", "scaler"):
+        for key in ("network", "average", "optimizer"):
             getattr(self, key).load_state_dict(saved[key])
+        if saved["scaler"]:  # empty where it was begun in another precision
+            self.scaler.load_state_dict(saved["scaler"])
         for key in ("step", "elapsed", "skipped", "bad", "sums"):
             setattr(self, key, saved[key])
         torch.set_rng_state(saved["random"].cpu())
-        if self.device.type == "cuda":
+        if self.device.type == "cuda" and "random_cuda" in saved:
             torch.cuda.set_rng_state(saved["random_cuda"].cpu(), self.device)
         rows = [row for row in self.rows() if row["step"] <= self.step]
         with atomic_path(self.out / "log.jsonl") as temporary:

@@ -84,7 +84,10 @@ class F2HDR(nn.Module):
                 f"frames {tuple(frames.shape)}, exposures {tuple(exposures.shape)} and flows {tuple(flows.shape)} do "
                 "not fit each other: give (B,N,3,H,W), (B,N) and (B,N-1,2,H,W), N an odd number from 3"
             )
-        flows = self.adapt(frames, exposures, flows)
+        return self.from_adapted(frames, exposures, self.adapt(frames, exposures, flows), confidence)
+
+    def from_adapted(self, frames, exposures, flows, confidence) -> dict[str, torch.Tensor]:
+        """`forward` with flow that needs no adapter."""
         coarse = self.fuse(frames, exposures, flows, confidence)
         masks = self.motion_masks(flows)
         refined = self.refinement(frames, exposures, flows, masks, coarse) if self.config.refinement else coarse

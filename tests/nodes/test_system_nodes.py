@@ -20,6 +20,10 @@ from moving_texture import captured, radiance, sequence
 torch.set_num_threads(1)
 untrained.write(folder / "weights")
 registry.PACKAGED = folder / "weights"  # what is packaged by now would differ from run to run
+def full_disk(*_):
+    raise OSError("no space left")
+
+
 adaptation.AdaptSettings = lambda seconds: Settings(seconds, steps=2, crop=32)
 Settings = type(adaptation.adapt.__defaults__[0])
 folder_paths.set_temp_directory(str(folder / "temp"))
@@ -75,6 +79,9 @@ with torch.inference_mode():
         state = models[architecture].network.state_dict()
         equal[system] &= all(torch.equal(state[k], v) for k, v in stored.state_dict().items())
         equal[system] &= models[architecture].architecture == architecture
+    adaptation.save_adapted = full_disk
+    model, _, words = adapt.AdaptToFootage.execute(clip, flow, "DeAltHDR", 1.0, save_as="lost").result
+    equal["full disk"] = model.architecture == "dealthdr" and "NOT saved (no space left)" in words
     changed = models["dealthdr"].network
     with torch.no_grad():
         [p.add_(0.02 * torch.randn_like(p)) for p in changed.parameters()]  # what starts as a merge must show

@@ -81,6 +81,16 @@ def test_subsets_hold_the_frame_and_two_other_exposures_from_near(period):
     assert min(seen) == -6 and max(seen) == 6
 
 
+def test_subsets_reach_far_enough_for_two_exposures():
+    exposures = [(4.0, 4, 4, 1, 4, 4, 4)[t % 7] for t in range(14)]
+    clip = sequence(captured(radiance(14, (16, 24), 1.0), exposures), exposures, period=7)
+    still = torch.zeros(14, 2, 16, 24)
+    footage = Footage(clip, FlowField((16, 24), {1: still}, {1: still}), CPU, 6, 32, 0)
+    for t in range(14):
+        one, _, other = footage.subset(t)
+        assert clip.exposures[one] != clip.exposures[other]
+
+
 @pytest.mark.parametrize("count, held", [(4, 1), (13, 2), (40, 4)])
 def test_some_frames_are_held_out(count, held):
     still = torch.zeros(count, 2, 16, 24)

@@ -56,4 +56,4 @@ def test_memory_is_given_back():
     any_flow.trim(2)
     assert len(any_flow.pairs.flows) == 2
     any_flow.trim(1)
-    assert not any_flow.pairs.flows and not any_flow.pairs.frames
+    assert not any_flow.pairs.flows and not any_flow.pairs.frames and not any_flow.pairs.lumas

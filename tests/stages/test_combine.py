@@ -22,6 +22,7 @@ def test_all_are_there_in_order_and_under_names_of_their_own():
         source = theirs.candidates[1 if ours.name.startswith("flow +1") else 0]
         assert ours.radiance is source.radiance and ours.validity is source.validity
         assert ours.exposures is source.exposures
+    assert combine([image, image, image], ["F2HDR", "", "mine"]).names == ("F2HDR", "image 2", "mine")
     # A name that looks numbered already keeps clear of those that get a number.
     assert combine([candidates("a", "a (2)"), candidates("a")]).names == ("a", "a (2)", "a (3)")
 

@@ -100,6 +100,7 @@ def test_which_exposure_is_the_backbone():
         return backbone_exposure(sequence(filmed(scale * light(frames), exposures), exposures, period=len(pattern)))
 
     assert of((1.0, 4, 16), 7) == 4 and of((4.0, 4, 1, 4, 4, 16), 12) == 4 and of((1.0, 1, 8), 7) == 1
+    assert of((1.0, 4, 16), 4) == 4 and of((1.0, 4, 2, 4, 1.5), 6) == 4  # a period that is cut off does not count
     assert of((1.0, 64), 6) == 1 and of((1.0, 4.0), 7, 0.005) == 4  # 64 clips, 1 is too dark
     with pytest.raises(ValueError, match="same exposure"):
         of((1.0,), 4)

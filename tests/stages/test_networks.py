@@ -45,6 +45,10 @@ def test_packaged_or_the_users_own(tmp_path, monkeypatch):
     assert type(load_network(ACCR, "accr.safetensors", folders)).__name__ == "ACCR"
     with pytest.raises(ValueError, match="holds the network 'accr', expected 'fgma'"):
         load_network(FGMA, "accr.safetensors", folders)
+    (tmp_path / "mine" / "manifest.json").rename(tmp_path / "packaged" / "old.json")
+    untrained.write(tmp_path / "mine", [FGMA])  # a training's folder, put there whole
+    (tmp_path / "mine" / "fgma.safetensors").write_bytes(b"damaged")
+    assert type(load_network(FGMA, folders=folders)).__name__ == "FlowGuidedAligner"
     with pytest.raises(OSError, match="no weights called 'sparse_fusion'"):
         load_network(SPARSE_FUSION)
 

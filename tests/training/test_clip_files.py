@@ -51,6 +51,22 @@ def test_a_folder_from_elsewhere_needs_only_frames_and_exposures(folder, tmp_pat
         read_clip(tmp_path)
 
 
+@pytest.mark.parametrize("what", ["narrow", "short", "long", "not finite"])
+def test_a_wrong_truth_is_named(folder, tmp_path, what):
+    clip = make_clip(SceneFolder(folder), 5, replace(CLEAN, **SMALL))
+    write_clip(tmp_path, clip)
+    truth = clip.hdr.numpy()
+    wrong = {
+        "narrow": truth[:, :, :9],
+        "short": truth[:2],
+        "long": truth.repeat(2, 0),
+        "not finite": np.full_like(truth, np.inf),
+    }
+    np.save(tmp_path / "gt.npy", wrong[what])
+    with pytest.raises(ValueError, match="gt.npy has the shape .* is expected"):
+        read_clip(tmp_path)
+
+
 @pytest.mark.parametrize("exposures", [[1, 8, 1, 8, 8, 1, 8], [1, 8.01, 1.002, 8, 0.998, 7.99, 1]])
 def test_dropped_frames_and_measured_exposures_leave_the_period(folder, tmp_path, exposures):
     settings = replace(CLEAN, exposures=(1.0, 8.0), phase=0, **{**SMALL, "frames": 7})

@@ -96,11 +96,13 @@ def test_the_device_reaches_trainer_and_report(shards, tmp_path, monkeypatch, ca
     monkeypatch.setattr(module, "Trainer", Recorder)
     climb([short(LADDERS["f2hdr"].rungs()[0])], shards, tmp_path, {"steps": 1}, "cuda")
     assert seen == ["cuda"] * 2
-    monkeypatch.setattr(module, "climb", lambda *told: seen.append(told[-1]) or {"reference": METHODS["reference"]})
+    monkeypatch.setattr(module, "climb", lambda *told: seen.append(told[-1]) or {"rung": METHODS["reference"]})
+    monkeypatch.setattr(module, "BASELINES", ("reference",))  # none that needs its device
     write_clip(tmp_path / "clips" / "split" / "scene", ShardFolder(shards)[0])
     words = ("ladder", "f2hdr", "--shards", shards, "--out", tmp_path, "--clips", tmp_path / "clips")
     for given, device in (((), "cpu"), (("--device", "meta"), "meta")):
         monkeypatch.setattr(sys, "argv", [*map(str, words), "--threads", "1", *given])
         module.main()
-        assert json.loads((tmp_path / "result.json").read_text())["device"] == seen[-1] == device
+        report = json.loads((tmp_path / "result.json").read_text())
+        assert report["device"] == seen[-1] == device and list(report["methods"]) == ["reference", "rung"]
     assert "Networks on meta" in capsys.readouterr().out
