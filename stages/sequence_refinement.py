@@ -1,10 +1,11 @@
 """LoCAtion's second stage after any method: every frame of an HDR sequence is corrected by the frames around it.
 
 The clip goes through in windows that overlap: what is propagated is computed anew for each, from features that are kept,
-and the frames in the middle of it are corrected: what travels fades by half each frame, so seams are below 1.5 % of what
-refinement changes (root mean square). Features are made, and frames corrected, in tiles where the frame is
-larger than `tiles.CORE`; that differs from whole frames by rounding only as long as nothing moves by more than 80 pixels a
-frame. Propagation always sees whole frames, at a quarter of their size, and the long-range blocks at 80 cells at most.
+and the frames in the middle of it are corrected. Beside a seam they differ from those of the whole clip at once by 0.0005 of
+white in the mu-law domain at most, an eighth of an 8 bit step, where refinement changes 0.002 to 0.004 (root mean square,
+packaged weights, two real clips of 30 frames); three frames on by a tenth of that. Features are made, and frames corrected,
+in tiles where the frame is larger than `tiles.CORE`; that differs from whole frames by rounding only as long as nothing
+moves by more than 80 pixels a frame. Propagation always sees whole frames, at a quarter of their size, and the long-range blocks at 80 cells at most.
 """
 
 import torch

@@ -79,8 +79,8 @@ def test_an_untrained_network_changes_nothing():
 
 
 def test_seams_between_windows_are_faint(float32, monkeypatch):
-    """Windows of 4 frames and 3 more on both sides, against the whole clip: no frame differs by more than 1.5 % of what
-    refinement changes; with 2 more it would be above."""
+    """Windows of 4 frames and 3 more on both sides, against the whole clip, with random weights: no frame differs by more than
+    1.5 % of what refinement changes; with 2 more it would be above."""
     torch.manual_seed(5)
     network = started(SequenceRefinement(), 0.02)
     hdr = panning(14, (32, 48))
