@@ -5,7 +5,8 @@ and the frames in the middle of it are corrected. Beside a seam they differ from
 white in the mu-law domain at most, an eighth of an 8 bit step, where refinement changes 0.002 to 0.004 (root mean square,
 packaged weights, two real clips of 30 frames); three frames on by a tenth of that. Features are made, and frames corrected,
 in tiles where the frame is larger than `tiles.CORE`; that differs from whole frames by rounding only as long as nothing
-moves by more than 80 pixels a frame. Propagation always sees whole frames, at a quarter of their size, and the long-range blocks at 80 cells at most.
+moves by more than 80 pixels a frame. Propagation always sees whole frames, at a quarter of their size, and the long-range
+blocks at 80 cells at most.
 """
 
 import torch
