@@ -68,7 +68,7 @@ def voted(network: Chain, batch: dict[str, torch.Tensor]) -> tuple[torch.Tensor,
     candidates = lrhdr.flagships(batch, lrhdr.view_of(lrhdr.nearest(batch)), network.aligner, f2hdr, whole)
     reference = candidates.radiance[:, 0], candidates.exposures[:, 0]
     truth = lrhdr.truth_of(batch)
-    hdr, loss, _ = lrhdr.vote_and_picture(network.vote, ALPHA, lrhdr.VOTE_SHARE, candidates, reference, truth)
+    hdr, loss, _ = lrhdr.vote_and_picture(network.vote, ALPHA, lrhdr.VOTE_HINT, candidates, reference, truth)
     return hdr, loss
 
 

@@ -64,9 +64,10 @@ class Context(nn.Module):
 
 @dataclass(frozen=True)
 class SparseFusionConfig:
-    """Shape of the network; plain values, so that it can be stored beside the weights."""
+    """Shape of the network; plain values, so that it can be stored beside the weights. alpha: at which it learns."""
 
     width: int = 24
+    alpha: float = ALPHA
 
 
 class SparseFusion(nn.Module):
@@ -138,7 +139,7 @@ class SparseFusion(nn.Module):
     ) -> torch.Tensor:
         """z_s = head_s + up2(z_(s+1)) from 1/8 of the frame to all of it, on top of the prior's: float32 (B,K,H,W).
 
-        What is learned counts as much beside the prior at every alpha: its unit is the prior's reach.
+        What was learned at one alpha counts as much beside the prior at any other: its unit is the prior's reach.
         """
         b, k = features.shape[:2]
         own = pad_to_multiple(features.flatten(0, 1), COARSEST)
@@ -151,7 +152,7 @@ class SparseFusion(nn.Module):
         z = twice(z) + F.pixel_shuffle(found[:, 1:], SCALE)
         h, w = prior.shape[-2:]
         z = z[..., :h, :w].unflatten(0, (b, k))[:, :, 0]
-        return prior_logits(prior, alpha) + reach(alpha) / reach(ALPHA) * z
+        return prior_logits(prior, alpha) + reach(alpha) / reach(self.config.alpha) * z
 
     def forward(
         self,
