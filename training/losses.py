@@ -44,6 +44,12 @@ def psnr_loss(prediction: torch.Tensor, target: torch.Tensor, floor: float = 1e-
     return (error + floor).log().mean()
 
 
+def linear_psnr_loss(prediction: torch.Tensor, target: torch.Tensor, floor: float = 1e-7) -> torch.Tensor:
+    """The same in linear light, where the mu-law is nearly blind: highlights that are 1 % off cost 0.001 there."""
+    error = (prediction.float() - target.float()).square().flatten(1).mean(1)
+    return (error + floor).log().mean()
+
+
 def gradient_loss(
     prediction: torch.Tensor, target: torch.Tensor, scales: Sequence[float] = (1, 0.5, 0.25)
 ) -> torch.Tensor:

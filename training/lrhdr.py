@@ -39,7 +39,7 @@ ETA = 0.7  # weight of streams that are not the reference: L_ACCR
 GRADIENT = 0.01  # of L_grad in it
 ACCR_SHARE, VOTE_SHARE = 0.1, 0.5  # of L_ACCR and L_vote in the loss of the whole
 STREAMS = 2  # that are mapped beside the reference in a training step, to save time
-VOTE_HINT = 0.05  # of L_vote, where the vote is trained for any candidates: more, and it chooses where it should average
+VOTE_HINT = 0.05  # of L_vote, where any candidates vote: more, and it chooses where it should average
 MOST = 12  # candidates
 WITHOUT_REFERENCE, USELESS, FLAGSHIP = 0.1, 0.3, 0.5  # shares of the batches
 
@@ -281,7 +281,9 @@ def fusion_loss(alpha: float, share: float, network: nn.Module, batch: dict[str,
 
 def sparse_fusion(alpha: float = ALPHA, share: float = VOTE_HINT) -> Recipe:
     """alpha: 1 for the dense vote. share: of the vote loss, 0 for none."""
-    return _recipe(VOTE, SparseFusion, SparseFusionConfig(alpha=alpha), partial(fusion_loss, alpha, share), dealthdr.window)
+    return _recipe(
+        VOTE, SparseFusion, SparseFusionConfig(alpha=alpha), partial(fusion_loss, alpha, share), dealthdr.window
+    )
 
 
 class MapperAndVote(nn.Module):
