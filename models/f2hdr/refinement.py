@@ -65,6 +65,7 @@ class MotionGuidedRefinement(nn.Module):
     - Half resolution (pixel-unshuffled frames in, pixel-shuffled residual out) and 32 channels for 48.
     - One encoder and one gate for all neighbours, whose gated features are averaged in place of summed, so that the same
       weights serve any number of them; their difference to the reference's enters too, as in the authors' code.
+    - The gate sees the flow's length in units of 20 pixels, as in the authors' code, not of the frame's largest.
     - The coarse result enters before the enhancement as well as after it, since it is what must be cleaned, and with its
       faint detail (`models.detail`); each frame's exposure is told.
     - The residual is what the decoder draws, weighed by GAIN, and what kernels that it predicts for each pixel (Mildenhall
