@@ -170,7 +170,7 @@ def test_dense_vote_and_no_vote_loss(wide):
     for recipe in (lrhdr.sparse_fusion(alpha=1), lrhdr.sparse_fusion(share=0)):
         torch.manual_seed(5)
         total, figures = recipe.loss(network, batch)
-        share = 0 if recipe.loss.args[1] == 0 else 0.5
+        share = 0 if recipe.loss.args[1] == 0 else lrhdr.VOTE_HINT
         torch.testing.assert_close(total, figures["recon"] + share * figures["vote"])
 
 
