@@ -171,13 +171,20 @@ class SequenceRefinement(io.ComfyNode):
                     "not grow with the clip.",
                 ),
                 weights_input("sequence refinement"),
+                Exposures.Input(
+                    "exposures",
+                    optional=True,
+                    tooltip="The clip that hdr was made from: what its shortest exposure clips stays as bright as that. Without "
+                    "it, such highlights become a little darker by what is averaged.",
+                ),
             ],
             outputs=[io.Image.Output("refined", display_name="hdr", tooltip=f"The refined sequence. {HDR}")],
         )
 
     @classmethod
-    def execute(cls, hdr, window, weights=PACKAGED) -> io.NodeOutput:
+    def execute(cls, hdr, window, weights=PACKAGED, exposures=None) -> io.NodeOutput:
         hdr = rgb(hdr, "hdr")
+        clip = None if exposures is None else normalize(exposures)
         seen = min(window + 2 * OVERLAP, len(hdr))
         with chosen_network(SEQUENCE_REFINEMENT, weights, tuple(hdr.shape[1:3]), seen) as network:
-            return io.NodeOutput(sequence_refinement(hdr, network, window, progress_bar()))
+            return io.NodeOutput(sequence_refinement(hdr, network, window, clip, progress_bar()))

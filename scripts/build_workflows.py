@@ -18,6 +18,7 @@ from workflow_notes import (
     DEEPHDRVIDEO_INTRO,
     F2HDR_INTRO,
     F2HDR_LOOK_NOTE,
+    F2HDR_REFINED_INTRO,
     FLAGSHIP_INTRO,
     LINEAR_NOTE,
     LOCATION_INTRO,
@@ -121,8 +122,10 @@ def classical(pattern: str, path: str, intro: str) -> dict:
     return pipeline(pattern, path, intro, LOOK_NOTE, "merge.hdr", 380, method)
 
 
-def f2hdr(pattern: str, path: str, intro: str) -> dict:
-    """Load -> normalize -> flow with adapter -> coarse fusion -> motion mask -> refinement -> save."""
+def f2hdr(pattern: str, path: str, intro: str, last: str = "refine.hdr", width: int = 780) -> dict:
+    """Load -> normalize -> flow with adapter -> coarse fusion -> motion mask -> refinement -> save.
+
+    last: the output that is the result; width: of what stands between normalization and saving."""
     exposures = [f"normalize.exposures -> {key}.exposures" for key in ("coarse", "refine", "warp")]
     flows = [f"flow.flow -> {key}.flow" for key in ("coarse", "mask", "refine", "warp")]
     linear = LINEAR_NOTE.format("Motion-Guided Refinement")
@@ -142,7 +145,18 @@ def f2hdr(pattern: str, path: str, intro: str) -> dict:
         ],
         "measured": "warp.candidates",
     }
-    return pipeline(pattern, path, intro, F2HDR_LOOK_NOTE, "refine.hdr", 780, method)
+    return pipeline(pattern, path, intro, F2HDR_LOOK_NOTE, last, width, method)
+
+
+def f2hdr_refined(pattern: str, path: str, intro: str) -> dict:
+    """F2HDR as it is published, then sequence refinement, which is told what the shortest exposure clips."""
+    graph = f2hdr(pattern, path, intro, last="sequence.hdr", width=1160)
+    linear = next(item for item in graph["nodes"] if item["key"] == "linear")
+    linear["text"] = LINEAR_NOTE.format("Sequence Refinement")
+    graph["nodes"].append(node("sequence", ".SequenceRefinement", 2120, 60, 320, 130))
+    graph["links"] += ["refine.hdr -> sequence.hdr", "normalize.exposures -> sequence.exposures"]
+    graph["groups"].append(group("4  Refine the sequence", 2100, -20, 360, 1140))
+    return graph
 
 
 def flagship(pattern: str, path: str, intro: str) -> dict:
@@ -175,7 +189,7 @@ def flagship_nodes() -> list[dict]:
     ]
 
 
-FLAGSHIP_TAKES = ("fgma", "coarse", "f2hdr", "dealthdr", "fuse")
+FLAGSHIP_TAKES = ("fgma", "coarse", "f2hdr", "dealthdr", "fuse", "refine")
 FLAGSHIP_LINKS = [
     *(f"flow.flow -> {key}.flow" for key in ("fgma", "coarse", "mask", "f2hdr", "dealthdr")),
     *("mask.mask -> f2hdr.mask", "coarse.hdr -> f2hdr.hdr"),
@@ -348,6 +362,7 @@ WORKFLOWS = {
     "dealthdr": dealthdr(),
     "deephdrvideo": deephdrvideo(),
     "f2hdr": f2hdr("auto", "sample_alternating.mp4", F2HDR_INTRO),
+    "f2hdr_refined": f2hdr_refined("auto", "sample_alternating.mp4", F2HDR_REFINED_INTRO),
     "flagship": flagship("auto", "sample_alternating.mp4", FLAGSHIP_INTRO),
     "location": location(),
     "lrhdr": lrhdr("auto", "sample_alternating.mp4", LRHDR_INTRO),

@@ -72,6 +72,12 @@ comes with the pack; put your own clip there, or connect *Load Video* and leave 
 `ISO 100,800`. Two exposures and three go through the same graph.
 """
 
+F2HDR_REFINED_INTRO = f"""**F2HDR, then Sequence Refinement**: the best result for its time, with weights that come with the
+pack. Alternating exposures become scene-linear HDR, one HDR frame for every frame.
+{FOOTAGE}
+Frames are fused and refined one by one (F2HDR), then **corrected by those around them** (LoCAtion's second stage): less noise,
+less flicker between exposures. Results lie in ComfyUI's output folder under *HDRWeave*."""
+
 FLAGSHIP_INTRO = f"""**The flagship**: what was best in four published systems, combined, with weights that come
 with the pack. Alternating exposures become scene-linear HDR, one HDR frame for every frame.
 {FOOTAGE}

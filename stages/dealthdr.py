@@ -88,7 +88,7 @@ def dealthdr(
     share: float | None = None,
     progress: Progress = quiet,
 ) -> torch.Tensor:
-    """Radiance (T,H,W,3) in [0,1], 1.0 = clipping of the shortest exposure.
+    """Radiance (T,H,W,3) in [0,1], 1.0 = clipping of the shortest exposure, and `keep_clipped`.
 
     sequence: normalized. flow: made from it; flow to frames farther away is estimated here. network: a
     `models.dealthdr.system.DeAltHDR`, on the device where it is. s: sensitivity, from 0 (flow alone; no attention is worked
@@ -108,6 +108,7 @@ def dealthdr(
             if share is not None:
                 s = sensitivity_for(torch.cat(list(seen.values())).cpu(), share)
         _reconstruct(history, t, trust_mask(seen[t], s), out[t].movedim(-1, 0))
+        out[t] = sequence.keep_clipped(out[t], t)
         history.any_flow.forget(t - 2 * len(history.others(t)))
     return out
 

@@ -122,7 +122,8 @@ def refine(
     network: nn.Module,
     progress: Progress = quiet,
 ) -> torch.Tensor:
-    """Coarse radiance `hdr` (T,H,W,3) corrected where `mask` (T,H,W) and flow say: radiance (T,H,W,3) in [0,1].
+    """Coarse radiance `hdr` (T,H,W,3) corrected where `mask` (T,H,W) and flow say: radiance (T,H,W,3) in [0,1], and
+    `keep_clipped`.
 
     sequence: normalized. Raises ValueError when mask or hdr are not of this clip.
     """
@@ -138,6 +139,7 @@ def refine(
         coarse = hdr[t].to(near.device, torch.float32).movedim(-1, 0)[None]
         with running(near.device):
             _refine_frame(network.refinement, frames, exposures, flows, masks, coarse, out[t].movedim(-1, 0))
+        out[t] = sequence.keep_clipped(out[t], t)
     return out
 
 

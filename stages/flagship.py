@@ -20,7 +20,8 @@ def flagship(sequence: ExposureSequence, device="cpu", progress: Progress = quie
     """With packaged weights: radiance (T,H,W,3) of a normalized clip."""
     candidates = flagship_candidates(sequence, base_flow(sequence, device, progress), device, progress)
     hdr, _ = sparse_fusion(candidates, load_network(SPARSE_FUSION).to(device), sequence=sequence, progress=progress)
-    return sequence_refinement(hdr, load_network(SEQUENCE_REFINEMENT).to(device), progress=progress)
+    refinement = load_network(SEQUENCE_REFINEMENT).to(device)
+    return sequence_refinement(hdr, refinement, sequence=sequence, progress=progress)
 
 
 def flagship_candidates(

@@ -19,12 +19,19 @@ from .merge import MergeSettings, weighted_merge
 from .networks import COLLABORATIVE_FUSION, DEALTHDR, INTERPOLATE, SEQUENCE_REFINEMENT, load_network
 from .normalize import normalize
 from .run import Progress, best_device, quiet
+from .sequence_refinement import sequence_refinement
 
 
 def classical(sequence: ExposureSequence, device="cpu", progress: Progress = quiet) -> torch.Tensor:
     """DIS flow, warped neighbours, weighted merge: radiance (T,H,W,3) of a normalized clip."""
     candidates = warp_neighbours(sequence, estimate_flow(sequence, progress=progress))
     return weighted_merge(sequence, candidates, MergeSettings(), device, progress)
+
+
+def f2hdr_refined(sequence: ExposureSequence, device="cpu", progress: Progress = quiet) -> torch.Tensor:
+    """F2HDR, then Sequence Refinement, with packaged weights: radiance (T,H,W,3) of a normalized clip."""
+    hdr, refinement = f2hdr(sequence, device, progress), load_network(SEQUENCE_REFINEMENT).to(device)
+    return sequence_refinement(hdr, refinement, sequence=sequence, progress=progress)
 
 
 def packaged_dealthdr(sequence: ExposureSequence, device="cpu", progress: Progress = quiet) -> torch.Tensor:
@@ -44,6 +51,7 @@ METHODS = {
     "classical": classical,
     "deephdrvideo": deephdrvideo,
     "f2hdr": f2hdr,
+    "f2hdr_refined": f2hdr_refined,
     "dealthdr": packaged_dealthdr,
     "lrhdr": lrhdr,
     "location": packaged_location,
@@ -65,8 +73,9 @@ def reconstruct(
     frames: (T,H,W,3), a tensor, a numpy array or a list of arrays, float in [0,1] or uint8 / uint16, as captured.
     exposures: one period (`[1, 8]`) or all T relative exposures, in any unit that is proportional to time; measured ones
     count as one where they lie within 2 %. method: `classical`, or one that has networks: `deephdrvideo`, `f2hdr`,
-    `dealthdr`, `lrhdr`, `location`, `flagship`. response: a name of `hdr.response.RESPONSES` or the path of a LUT. device:
-    torch device, default the best there is. darks: match the blacks of shorter exposures to those of the longest.
+    `f2hdr_refined`, `dealthdr`, `lrhdr`, `location`, `flagship`. response: a name of `hdr.response.RESPONSES` or the path
+    of a LUT. device: torch device, default the best there is. darks: match the blacks of shorter exposures to those of the
+    longest.
     Returns radiance (T,H,W,3) float32, a tensor for a tensor, else a numpy array; 1.0 is the shortest exposure's clip.
     Raises ValueError with a sentence that says what to change.
     """

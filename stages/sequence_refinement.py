@@ -138,16 +138,29 @@ def _correct(clip: Clip, t: int, frames: range, contexts: torch.Tensor) -> torch
     return out
 
 
-def sequence_refinement(hdr, network: nn.Module, window: int = WINDOW, progress: Progress = quiet) -> torch.Tensor:
+def sequence_refinement(
+    hdr,
+    network: nn.Module,
+    window: int = WINDOW,
+    sequence: ExposureSequence | None = None,
+    progress: Progress = quiet,
+) -> torch.Tensor:
     """Radiance (T,H,W,3) of any method, corrected by the frames around each: radiance (T,H,W,3).
 
     hdr: frame source, 1.0 = clipping of the shortest exposure; more is allowed and kept. network: a
     `models.location.refinement.SequenceRefinement`, on the device where it is. window: frames that are corrected at once;
     they are told of OVERLAP frames more on both sides, so a frame at a seam lacks what lies farther away. Memory grows
-    with the window, not with the clip. Raises ValueError for other shapes, or where radiance is not finite.
+    with the window, not with the clip. sequence: the normalized clip that `hdr` was made from, if there is one: what it
+    clips stays as bright as that (`keep_clipped`), where averaging with the neighbours would cost up to 1 dB in linear light.
+    Raises ValueError for other shapes, where radiance is not finite, or where clip and radiance do not belong together.
     """
     if window < 1:
         raise ValueError(f"the window is {window} frames: give 1 or more")
+    if sequence is not None and tuple(sequence.frames.shape) != tuple(hdr.shape):
+        raise ValueError(
+            f"the HDR sequence has the shape {tuple(hdr.shape)}, the clip {tuple(sequence.frames.shape)}: wire the clip "
+            "that it was made from, or none"
+        )
     flow = consecutive_flow(hdr, progress=progress)
     clip, count = Clip(hdr, flow, network), len(hdr)
     height, width = flow.size
@@ -158,6 +171,7 @@ def sequence_refinement(hdr, network: nn.Module, window: int = WINDOW, progress:
             clip.encode(frames)
             contexts = clip.contexts(frames)
             for t in chosen:
-                out[t] = _correct(clip, t, frames, contexts)[0, :, :height, :width].movedim(0, -1).cpu()
+                refined = _correct(clip, t, frames, contexts)[0, :, :height, :width].movedim(0, -1).cpu()
+                out[t] = refined if sequence is None else sequence.keep_clipped(refined, t)
                 progress(t + 1, count)
     return out

@@ -75,7 +75,8 @@ def sparse_fusion(
 
     alpha: 1 = softmax, every candidate has a part; 1.75 as trained; 2 = sparsemax, the fewest have. sequence: the
     normalized clip, if there is one: its frames vote too, and tell which candidates contradict them; one that does so nearly
-    everywhere in a frame, such as noise or another clip, has no vote there. Raises ValueError for fewer than two candidates,
+    everywhere in a frame, such as noise or another clip, has no vote there; and what they clip stays as bright as that
+    (`keep_clipped`). Raises ValueError for fewer than two candidates,
     candidates of different clips, or another alpha.
     """
     chosen = voters(candidates, sequence)
@@ -99,6 +100,8 @@ def sparse_fusion(
             hdr[t], cast = _vote(network, *given, reference, alpha)
             votes[t] = 0
             votes[t, heard.cpu()] = cast.to(votes.dtype)
+        if sequence is not None:
+            hdr[t] = sequence.keep_clipped(hdr[t], t)
     return hdr, votes
 
 

@@ -3,6 +3,9 @@
 Clips of 20 frames with noise, at the middle one of the exposures 1, 4, 16, and with them a darker and a brighter frame in the
 middle of every T; the same clips for every T. Beside that the backbone alone, and the same clips filmed with the three
 exposures in turn, which LoCAtion was not made for. Figures of all frames; std is the paper's, of PSNR over a clip's frames.
+
+--ladder DIR judges the first stages that `training.ladder location --out DIR` made, in place of the packaged weights, at the
+paper's T.
 """
 
 import argparse
@@ -11,11 +14,12 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from torch import nn
 
 from ..hdr.anchors import AnchoredSequence
 from ..hdr.cv import cv2
 from ..hdr.exposure import to_radiance
-from ..stages.location import collaborative_fusion
+from ..stages.location import WINDOW, collaborative_fusion
 from ..stages.networks import COLLABORATIVE_FUSION, SEQUENCE_REFINEMENT, load_network
 from ..stages.normalize import normalize
 from ..stages.sequence_refinement import sequence_refinement
@@ -23,10 +27,12 @@ from .clips import EvaluationClip
 from .evaluate import write_report
 from .evaluate_view import aligned
 from .judge import ClipFigures, judge, summary
+from .ladder import LADDERS, folder_name
 from .location import filmed_clip
 from .methods import pipeline
 from .scenes import SceneFolder
 from .synthesis import CLEAN, SyntheticClip, draw_sensor, make_clip
+from .trainer import CHECKPOINT, kept
 
 FRAMES = 20
 EXPOSURES = (1.0, 4.0, 16.0)
@@ -73,6 +79,23 @@ def results(clip: SyntheticClip, seed: int) -> dict[str, torch.Tensor]:
     return found
 
 
+def rungs(folder: Path) -> dict[str, nn.Module]:
+    """The first stages of the ladder's rungs that lie in `folder`, and the last one's twin. Raises ValueError where none is."""
+    ladder = LADDERS["location"].rungs()
+    names = {rung.name: rung.recipe for rung in ladder} | {f"{ladder[-1].name} (again)": ladder[-1].recipe}
+    there = {name: folder / folder_name(name) / CHECKPOINT for name in names}
+    found = {name: kept(names[name], path) for name, path in there.items() if path.is_file()}
+    if not found:
+        raise ValueError(f"{folder} holds no rungs: make them with training.ladder location --out {folder}")
+    return found
+
+
+def first_stages(clip: SyntheticClip, seed: int, networks: dict[str, nn.Module]) -> dict[str, torch.Tensor]:
+    """Radiance (T,H,W,3) of each of the networks."""
+    given = anchored(clip, seed, WINDOW)
+    return {name: collaborative_fusion(given, network, WINDOW)[0] for name, network in networks.items()}
+
+
 def figures(clip: SyntheticClip, radiance: torch.Tensor, name: str) -> ClipFigures:
     """As the evaluator's, of every frame alike."""
     backbone = EvaluationClip(
@@ -87,6 +110,7 @@ def main() -> None:
         "--scenes", required=True, help="folder of .exr or .hdr panoramas that no network was trained on"
     )
     parser.add_argument("--clips", type=int, default=4, help="how many")
+    parser.add_argument("--ladder", type=Path, help="folder of training.ladder location, whose rungs are judged instead")
     parser.add_argument("--json", type=Path, help="file for all figures")
     parser.add_argument("--threads", type=int, default=2)
     arguments = parser.parse_args()
@@ -95,9 +119,11 @@ def main() -> None:
     judged: dict[str, list[ClipFigures]] = {}
     try:
         scenes = SceneFolder(arguments.scenes)
+        networks = rungs(arguments.ladder) if arguments.ladder else None
         for seed in range(FIRST_SEED, FIRST_SEED + arguments.clips):
             clip = make_clip(scenes, seed, SETTINGS, backdrop=seed % len(scenes))
-            for name, radiance in results(clip, seed).items():
+            made = first_stages(clip, seed, networks) if networks else results(clip, seed)
+            for name, radiance in made.items():
                 judged.setdefault(name, []).append(figures(clip, radiance, f"{seed}"))
             print(f"clip {seed - FIRST_SEED + 1} of {arguments.clips}", flush=True)
     except (ValueError, OSError) as error:

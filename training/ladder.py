@@ -24,7 +24,7 @@ from .evaluate import clip_folders, device_named, evaluate, validation_set, writ
 from .evaluate_view import tables
 from .methods import Method, chosen_methods, trained
 from .recipe import Recipe
-from .trainer import Trainer
+from .trainer import CHECKPOINT, Trainer
 
 BASELINES = ("reference", "unaligned", "classical")  # that a ladder stands on
 
@@ -121,7 +121,7 @@ def train(recipe: Recipe, shards, out: Path, budget: dict[str, float], seed: int
     """
     batches = recipe.batches(shards, recipe.windows, recipe.crop, recipe.batch, seed, recipe.augmentation)
     trainer = Trainer(recipe, batches, out, seed=seed, device=device, **budget)
-    if (out / "checkpoint.pt").exists():
+    if (out / CHECKPOINT).exists():
         trainer.resume()
         if trainer.spent() > 1.1:  # a budget in seconds ends with the step that passes it
             raise ValueError(f"{out} was trained on more than this budget: give another --out")

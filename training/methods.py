@@ -68,6 +68,9 @@ def methods_on(device: str) -> dict[str, Method]:
         "classical": Method(partial(own, "classical")),
         "deephdrvideo": Method(partial(own, "deephdrvideo"), partial(packaged, BASE_FLOW, DEEPHDRVIDEO)),
         "f2hdr": Method(partial(own, "f2hdr"), lambda: [load_f2hdr(), *packaged(BASE_FLOW)]),
+        "f2hdr_refined": Method(
+            partial(own, "f2hdr_refined"), lambda: [load_f2hdr(), *packaged(BASE_FLOW, SEQUENCE_REFINEMENT)]
+        ),
         "dealthdr": Method(partial(own, "dealthdr"), partial(packaged, BASE_FLOW, DEALTHDR)),
         "lrhdr": Method(partial(own, "lrhdr"), partial(packaged, BASE_FLOW, INTERPOLATE, ACCR, SPARSE_FUSION)),
         "location": Method(

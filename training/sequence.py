@@ -114,4 +114,4 @@ def recipe(**parts) -> Recipe:
 
 def run(network: nn.Module, sequence: ExposureSequence) -> torch.Tensor:
     """What it makes of F2HDR's result on a normalized clip: radiance (T,H,W,3)."""
-    return sequence_refinement(f2hdr(sequence, device_of(network)), network)
+    return sequence_refinement(f2hdr(sequence, device_of(network)), network, sequence=sequence)

@@ -21,6 +21,7 @@ LOWEST_RATE = 0.01  # of the peak, where the cosine ends
 TOLD = ("crop", "batch", "windows", "augmentation", "rate", "perceptual")  # of a recipe, in fingerprints
 LONGEST_WARM_UP = 0.1  # of the budget, however many steps a recipe wants: ladders are short
 BAD_STEPS = 50  # in a row, after which training stops
+CHECKPOINT = "checkpoint.pt"  # in the folder of a training
 
 
 def precision_of(name: str, device: torch.device) -> torch.dtype:
@@ -33,6 +34,13 @@ def precision_of(name: str, device: torch.device) -> torch.dtype:
         return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
     fast = device.type == "cpu" and torch.ops.mkldnn._is_mkldnn_bf16_supported()
     return torch.bfloat16 if fast else torch.float32
+
+
+def kept(recipe: Recipe, checkpoint) -> nn.Module:
+    """The network that a training of `recipe` keeps, its moving average, from the checkpoint file."""
+    network = recipe.build()
+    network.load_state_dict(torch.load(checkpoint, map_location="cpu", weights_only=True)["average"])
+    return network.eval().requires_grad_(False)
 
 
 def fingerprint(recipe: Recipe, shards, seed: int) -> dict:
@@ -93,7 +101,7 @@ class Trainer:
         Raises OSError when there is none, ValueError when it is another recipe's, or of another seed, of other shards or
         settings.
         """
-        path = self.out / "checkpoint.pt"
+        path = self.out / CHECKPOINT
         if not path.is_file():
             raise OSError(f"{path} does not exist: train without --resume first")
         saved = torch.load(path, map_location=self.device, weights_only=True)
@@ -123,7 +131,7 @@ class Trainer:
         state.update(fingerprint=self.fingerprint, random=torch.get_rng_state())
         if self.device.type == "cuda":
             state["random_cuda"] = torch.cuda.get_rng_state(self.device)
-        with atomic_path(self.out / "checkpoint.pt") as temporary:
+        with atomic_path(self.out / CHECKPOINT) as temporary:
             torch.save(state, temporary)
         rows = self.rows()
         if len(rows) > 1:

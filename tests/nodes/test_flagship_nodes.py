@@ -65,6 +65,8 @@ with torch.inference_mode():
     equal["vote without clip"] = torch.equal(alone, sparse_fusion(joined, network("sparse_fusion"), 2.0)[0])
     refined = location.SequenceRefinement.execute(hdr.half(), 4, file("sequence_refinement"))[0]
     equal["refine"] = torch.equal(refined, sequence_refinement(hdr.half(), network("sequence_refinement"), 4))
+    told = location.SequenceRefinement.execute(hdr.half(), 4, file("sequence_refinement"), clip)[0]
+    equal["refine with clip"] = torch.equal(told, sequence_refinement(hdr.half(), network("sequence_refinement"), 4, clip))
 told = []
 for wrong in (
     lambda: lrhdr.ACCRMapping.execute(clip, aligned, file("fgma")),
@@ -87,7 +89,7 @@ def test_the_nodes_do_what_the_stages_do_with_the_users_weights(tmp_path):
     mapped = ["ACCR reference", "ACCR FGMA -1", "ACCR FGMA +1"]
     assert found["names"] == ["frame -1", "frame +1", "mine", *mapped]
     pixels = 48 * 64
-    assert found["room"] == [200 * pixels * n for n in (3, 3, 3, 3, 3, 7, 6, 6)]
+    assert found["room"] == [200 * pixels * n for n in (3, 3, 3, 3, 3, 7, 6, 6, 6)]
     assert "holds the network 'fgma', expected 'accr'" in found["told"][0]
     assert found["told"][1].startswith("candidates_1 has the shape (6, 48, 64)")
     assert "'image 1' has 6 frames of 64x24" in found["told"][2]

@@ -2,6 +2,8 @@
 
 import pytest
 import torch
+from hdrweave.hdr.response import response_named
+from hdrweave.hdr.sequence import ExposureSequence
 from hdrweave.hdr.tonemap import mu_law
 from hdrweave.models.location.refinement import REACH, SequenceRefinement, SequenceRefinementConfig
 from hdrweave.stages import networks, sequence_refinement, tiles
@@ -107,6 +109,18 @@ def test_highlights_stay_highlights(network):
     hdr = 100 * panning(3)
     found = refine(hdr, network)
     assert found.max() > 0.5 * hdr.max() > 20
+
+
+def test_what_the_clip_clips_stays_as_bright(network):
+    hdr = panning(4).clamp(max=1)
+    frames = hdr.clamp(max=1) ** (1 / 2.2)
+    frames[::2, :8], frames[1::2, :8] = 1.0, 0.5
+    clip = ExposureSequence(frames, torch.tensor([1.0, 8.0, 1.0, 8.0]), response_named("gamma2.2"), 2)
+    free, kept = refine(hdr, network), refine(hdr, network, sequence=clip)
+    assert (free[::2, :8] < 1).any() and (kept[::2, :8] >= 1).all()
+    assert torch.equal(kept[1::2], free[1::2])
+    with pytest.raises(ValueError, match="wire the clip that it was made from"):
+        refine(hdr[:3], network, sequence=clip)
 
 
 def test_progress_counts_frames(network):

@@ -8,6 +8,7 @@ import pytest
 import torch
 from hdrweave.hdr.image_files import read_image
 from hdrweave.hdr.rgbe import write_hdr
+from hdrweave.stages.networks import COLLABORATIVE_FUSION, load_network
 from hdrweave.training import evaluate_location, evaluate_vote, sensitivity
 from hdrweave.training.clips import write_clip
 from hdrweave.training.fgma import POINTS
@@ -93,6 +94,16 @@ def test_windows_of_location_and_what_its_anchors_bring(tmp_path, monkeypatch, c
     assert list(found) == [*first, "location, alternating", "classical, alternating"]
     quality = {name: report["raw"]["psnr_mu"] for name, report in found.items()}
     assert quality["T = 1"] > quality["backbone alone"] + 3 and quality["T = 7"] > quality["backbone alone"] + 3
-    with pytest.raises(SystemExit):
-        command(evaluate_location, monkeypatch, "--scenes", tmp_path)
-    assert "no .exr or .hdr" in capsys.readouterr().err
+    for folder, told in ((tmp_path, "no .exr or .hdr"), (tmp_path / "scenes", "holds no rungs")):
+        with pytest.raises(SystemExit):
+            command(evaluate_location, monkeypatch, "--scenes", folder, "--ladder", tmp_path)
+        assert told in capsys.readouterr().err
+    (tmp_path / "whole").mkdir()
+    whole = evaluate_location.LADDERS["location"].rungs()[-1].recipe.build()
+    whole.load_state_dict(load_network(COLLABORATIVE_FUSION).state_dict())
+    torch.save({"average": whole.state_dict()}, tmp_path / "whole" / "checkpoint.pt")
+    monkeypatch.setattr(evaluate_location, "WINDOW", 7)
+    command(evaluate_location, monkeypatch, *words, "--ladder", tmp_path)
+    rungs = json.loads((tmp_path / "found.json").read_text())
+    assert list(rungs) == ["whole"]
+    assert rungs["whole"]["raw"]["psnr_mu"] == pytest.approx(found["T = 7, stage I"]["raw"]["psnr_mu"], abs=0.05)
