@@ -4,6 +4,8 @@ Judges clips whose layers are known (`training.clips`), on the inner frames and 
 end-point error, in pixels: its mean, its quartile and its median; and what is fetched along the flow, the true neighbour
 against the true reference: PSNR in the mu-law domain, over the pixels that are to be seen in both. Figures are those of
 every frame and neighbour, averaged.
+
+--picture adds what F2HDR makes along each of the flows, and along the exact one: how much better flow could bring it.
 """
 
 import argparse
@@ -19,13 +21,15 @@ from ..hdr.boxes import box_mean
 from ..hdr.cv import cv2
 from ..hdr.exposure import luma
 from ..hdr.masks import clipped
-from ..hdr.metrics import psnr_mu
+from ..hdr.metrics import defined_mean, psnr_mu
 from ..hdr.sequence import ExposureSequence, FlowField
 from ..hdr.tonemap import mu_law
 from ..hdr.warp import inside, warp
 from ..models import registry
-from ..stages.flow import PRESETS, PairFlow, estimate_flow
-from ..stages.networks import BASE_FLOW
+from ..stages.darks import match_darks
+from ..stages.f2hdr import fuse_and_refine
+from ..stages.flow import LEAST_CONFIDENCE, PRESETS, PairFlow, estimate_flow
+from ..stages.networks import BASE_FLOW, load_f2hdr
 from ..stages.normalize import normalize
 from .clips import EvaluationClip, read_clip
 from .evaluate import clip_folders, write_report
@@ -39,6 +43,7 @@ REGIONS = {
     "occluded": "covered in the neighbour, or outside of it",
 }
 TEXTURE = 0.02  # standard deviation of mu-law luma in 7x7 pixels
+EXACT = "exact"
 RIGHT = 0.75  # pixels: an error up to which a flow counts as right
 FEWEST = 64  # pixels of a region in a frame, below which the frame says nothing about it
 FIGURES = {"epe": 2, "epe_25": 3, "epe_50": 3, "warping_psnr": 2, "brier": 3}  # digits shown
@@ -93,38 +98,78 @@ def judge_pair(clip: EvaluationClip, t: int, n: int, flow: torch.Tensor, sure: t
     return found
 
 
-def judge_clip(clip: EvaluationClip, estimator: Estimator) -> list[dict[str, dict]]:
-    """`judge_pair` for all inner frames and their neighbours. Raises ValueError for clips without truth."""
+def read_known(path) -> EvaluationClip:
+    """A clip whose motion is known. Raises ValueError for others."""
+    clip = read_clip(path)
     if clip.hdr is None or clip.labels is None:
         raise ValueError(f"{clip.name} has no gt.npy or no flow.npz: flow can be judged on synthetic clips only")
-    sequence = normalize(clip.sequence())
-    field = estimator(sequence)
+    return clip
+
+
+def judge_clip(clip: EvaluationClip, field: FlowField) -> list[dict[str, dict]]:
+    """`judge_pair` for all inner frames and their neighbours."""
     judged = []
-    for t in inner_frames(len(sequence), clip.period):
-        for offset in sequence.offsets:
+    for t in inner_frames(len(field), clip.period):
+        for offset in field.offsets:
             flow, sure = (x[0] for x in field.read(offset, [t]))
             judged.append(judge_pair(clip, t, t + offset, flow, sure))
     return judged
+
+
+def exact_field(clip: EvaluationClip) -> FlowField:
+    """Exact flow to all neighbours; no confidence in what is covered there."""
+    sequence = clip.sequence()
+    pairs = {o: [(t, sequence.neighbour(t, o)) for t in range(len(sequence))] for o in sequence.offsets}
+    flow = {o: torch.stack([clip.flow(*pair) for pair in ends]) for o, ends in pairs.items()}
+    seen = {o: torch.stack([~clip.occluded(*pair) for pair in ends])[:, None].float() for o, ends in pairs.items()}
+    return FlowField(sequence.size, flow, {o: x.clamp(min=LEAST_CONFIDENCE) for o, x in seen.items()})
+
+
+def judge_picture(clip: EvaluationClip, sequence: ExposureSequence, field: FlowField) -> dict[str, float]:
+    """PSNR in the mu-law domain of what F2HDR makes along a flow: of the inner frames, and of those of the longest exposure."""
+    hdr = fuse_and_refine(match_darks(sequence), field, load_f2hdr())
+    inner = inner_frames(len(sequence), clip.period)
+    quality = {t: psnr_mu(hdr[t], clip.hdr[t]) for t in inner}
+    longest = [quality[t] for t in inner if clip.exposures[t] == clip.exposures.max()]
+    return {"all": defined_mean(quality.values()), "longest": defined_mean(longest)}
 
 
 def by_region(judged: list[dict[str, dict]]) -> dict[str, dict[str, float]]:
     return {name: means([pair[name] for pair in judged if name in pair]) for name in REGIONS}
 
 
-def evaluate(folders: dict[str, list[Path]], methods: dict[str, Estimator]) -> dict:
-    """The report: for each method figures by split, by frame size, and over all clips."""
-    found = {name: defaultdict(list) for name in methods}
+def evaluate(folders: dict[str, list[Path]], methods: dict[str, Estimator], picture: bool = False) -> dict:
+    """The report: for each method figures by split, by frame size, and over all clips; and, if asked for, its `pictures`."""
+    found, pictures = {name: defaultdict(list) for name in methods}, defaultdict(lambda: defaultdict(list))
     for split, paths in folders.items():
         for path in paths:
-            clip = read_clip(path)
-            size = f"{clip.ldr.shape[2]}x{clip.ldr.shape[1]}"
-            for name, estimator in methods.items():
-                judged = judge_clip(clip, estimator)
-                for group in ("mean", split, size):
+            clip = read_known(path)
+            sequence, groups = normalize(clip.sequence()), ("mean", split, f"{clip.ldr.shape[2]}x{clip.ldr.shape[1]}")
+            fields = {name: estimator(sequence) for name, estimator in methods.items()}
+            for name, field in fields.items():
+                judged = judge_clip(clip, field)
+                for group in groups:
                     found[name][group] += judged
+            for name, field in {**fields, EXACT: exact_field(clip)}.items() if picture else ():
+                made = judge_picture(clip, sequence, field)
+                for group in groups:
+                    pictures[name][group].append(made)
             print(clip.name, flush=True)
     figures = {name: {group: by_region(judged) for group, judged in groups.items()} for name, groups in found.items()}
-    return {"regions": REGIONS, "methods": figures}
+    made = {name: {group: means(clips) for group, clips in groups.items()} for name, groups in pictures.items()}
+    return {"regions": REGIONS, "methods": figures, "pictures": made}
+
+
+def picture_table(report: dict) -> str:
+    """The `pictures` of a report as text."""
+    pictures = report["pictures"]
+    heads = [f"{group}{part}" for group in pictures[EXACT] for part in ("", ", longest")]
+    rows = [
+        [name, *(f"{made[part]:.2f}" for made in groups.values() for part in ("all", "longest"))]
+        for name, groups in pictures.items()
+    ]
+    about = "F2HDR without adapter along each flow, PSNR mu in dB: all references, those of the longest exposure"
+    return f"{about}\n{aligned([['', *heads], *rows])}"
 
 
 def table(report: dict) -> str:
@@ -177,6 +222,7 @@ def main() -> None:
         "--methods", default="plain,dis,network", help="plain (DIS alone), dis (with the bridge), network"
     )
     parser.add_argument("--weights", default=BASE_FLOW, help="of the network: a file, or a name in the package")
+    parser.add_argument("--picture", action="store_true", help="judge what F2HDR makes along the flows, too")
     parser.add_argument("--json", type=Path, help="file for all figures")
     parser.add_argument("--splits", type=lambda names: names.split(","), help="with commas between, default all")
     parser.add_argument("--limit", type=int, help="clips of each split, default all")
@@ -186,10 +232,12 @@ def main() -> None:
     cv2().setNumThreads(arguments.threads)
     try:
         methods = chosen(arguments.methods, arguments.weights)
-        report = evaluate(clip_folders(arguments.clips, arguments.splits, arguments.limit), methods)
+        report = evaluate(clip_folders(arguments.clips, arguments.splits, arguments.limit), methods, arguments.picture)
     except (ValueError, OSError) as error:
         parser.error(str(error))
     print("\n" + table(report))
+    if arguments.picture:
+        print("\n" + picture_table(report))
     if arguments.json:
         write_report(arguments.json, report)
 

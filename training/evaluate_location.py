@@ -110,7 +110,9 @@ def main() -> None:
         "--scenes", required=True, help="folder of .exr or .hdr panoramas that no network was trained on"
     )
     parser.add_argument("--clips", type=int, default=4, help="how many")
-    parser.add_argument("--ladder", type=Path, help="folder of training.ladder location, whose rungs are judged instead")
+    parser.add_argument(
+        "--ladder", type=Path, help="folder of training.ladder location, whose rungs are judged instead"
+    )
     parser.add_argument("--json", type=Path, help="file for all figures")
     parser.add_argument("--threads", type=int, default=2)
     arguments = parser.parse_args()

@@ -2,7 +2,7 @@
 
 import json
 import sys
-from dataclasses import asdict, replace
+from dataclasses import asdict
 
 import pytest
 import torch
@@ -10,10 +10,21 @@ from hdrweave.hdr.metrics import psnr_mu
 from hdrweave.hdr.sequence import FlowField
 from hdrweave.models import registry
 from hdrweave.models.flow.search import MotionSearch, MotionSearchConfig
+from hdrweave.stages.f2hdr import fuse_and_refine
 from hdrweave.stages.flow import estimate_flow
+from hdrweave.stages.networks import load_f2hdr
 from hdrweave.training import evaluate_flow
 from hdrweave.training.clips import EvaluationClip, write_clip
-from hdrweave.training.evaluate_flow import REGIONS, by_region, judge_clip, judge_pair, plain_dis, regions
+from hdrweave.training.evaluate_flow import (
+    REGIONS,
+    by_region,
+    exact_field,
+    judge_clip,
+    judge_pair,
+    plain_dis,
+    read_known,
+    regions,
+)
 from hdrweave.training.synthesis import SyntheticClip
 from moving_texture import captured, radiance
 
@@ -51,7 +62,9 @@ def field_of(clip, error=(0.0, 0.0), sure=1.0):
 
 def test_right_flow_has_no_error_and_a_wrong_one_the_error_that_it_has():
     clip = evaluation(pan())
-    right, wrong = (by_region(judge_clip(clip, field_of(clip, error))) for error in ((0, 0), (3.0, -4.0)))
+    right, wrong = (
+        by_region(judge_clip(clip, field_of(clip, error)(clip.sequence()))) for error in ((0, 0), (3.0, -4.0))
+    )
     assert right["all"]["epe"] == pytest.approx(0, abs=1e-4) and right["all"]["warping_psnr"] > 60
     for region in REGIONS:
         for figure in ("epe", "epe_25", "epe_50"):
@@ -62,9 +75,11 @@ def test_right_flow_has_no_error_and_a_wrong_one_the_error_that_it_has():
 
 def test_brier_tells_confidence_in_what_is_wrong():
     clip = evaluation(pan())
-    blind, doubting = (by_region(judge_clip(clip, field_of(clip, (3.0, 0), sure)))["all"] for sure in (1.0, 0.0))
+    blind, doubting = (
+        by_region(judge_clip(clip, field_of(clip, (3.0, 0), sure)(clip.sequence())))["all"] for sure in (1.0, 0.0)
+    )
     assert blind["brier"] > 0.9 and doubting["brier"] == 0
-    sound = by_region(judge_clip(clip, field_of(clip)))["all"]
+    sound = by_region(judge_clip(clip, field_of(clip)(clip.sequence())))["all"]
     assert sound["brier"] < 1e-3  # what leaves the frame counts as distrusted
 
 
@@ -150,6 +165,23 @@ def test_wrong_use_is_named(folder, monkeypatch, capsys, words, message):
     assert message in " ".join(capsys.readouterr().err.split())
 
 
-def test_clips_without_exact_flow_are_refused():
+def test_clips_without_exact_flow_are_refused(folder):
+    (folder / "two" / "a" / "flow.npz").unlink()
     with pytest.raises(ValueError, match="synthetic clips only"):
-        judge_clip(replace(evaluation(pan()), labels=None), estimate_flow)
+        read_known(folder / "two" / "a")
+
+
+def test_pictures_are_those_along_each_flow_and_the_exact_one(folder, tmp_path, monkeypatch, capsys):
+    command(monkeypatch, "--clips", folder, "--methods", "dis", "--picture", "--json", tmp_path / "flow.json")
+    pictures = json.loads((tmp_path / "flow.json").read_text())["pictures"]
+    assert list(pictures) == ["dis", "exact"] and set(pictures["dis"]) == {"mean", "two", "three", "64x48"}
+    assert "exact" in capsys.readouterr().out
+    clip = read_known(folder / "two" / "a")
+    sequence = clip.sequence()
+    exact = exact_field(clip)
+    assert by_region(judge_clip(clip, exact))["all"]["epe"] < 1e-4
+    hdr = fuse_and_refine(sequence, exact, load_f2hdr())
+    expected = {t: psnr_mu(hdr[t], clip.hdr[t]) for t in (1, 2, 3)}
+    found = pictures["exact"]["two"]
+    assert found["all"] == pytest.approx(sum(expected.values()) / 3, abs=0.2)
+    assert found["longest"] == pytest.approx((expected[1] + expected[3]) / 2, abs=0.2)
