@@ -6,15 +6,22 @@ smears a sun over its neighbours.
 
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from ..hdr.cv import cv2
 from ..hdr.image_files import read_image
+from ..hdr.response import response_named
+from ..hdr.video_files import to_rgb, video_frames, video_info
 
 FLOOR = 1e-4  # added before the logarithm; middle grey is 0.18
 RINGING = 0.15  # nats that cubic interpolation may leave the linear one by
+VIDEOS = (".mp4", ".mov", ".mkv", ".webm")
+VIDEO_FRAMES = 8  # of each video, spread over it
+VIDEO_RESPONSE = "BT.709"  # of ordinary video
 LARGEST = 2048  # pixels; wider photographs are made smaller on reading
 
 
@@ -56,23 +63,42 @@ def fill_negatives(radiance: np.ndarray) -> np.ndarray:
 
 
 class SceneFolder:
-    """All .exr and .hdr files of a folder, in the order of their names; read when first asked for."""
+    """All .exr and .hdr files of a folder, in the order of their names, then some frames of every video in it; read when
+    first asked for.
+
+    Videos are ordinary ones, of one exposure: their response is inverted, so what they clip stays flat. They add the texture
+    of what cameras really film; motion and objects are the synthesis's own, so flow is exact.
+    """
 
     def __init__(self, folder):
-        self.paths = sorted(p for p in Path(folder).iterdir() if p.suffix.lower() in (".exr", ".hdr"))
+        files = sorted(Path(folder).iterdir())
+        photographs = [p for p in files if p.suffix.lower() in (".exr", ".hdr")]
+        videos = [p for p in files if p.suffix.lower() in VIDEOS]
+        self.paths = photographs + [path for path in videos for _ in range(VIDEO_FRAMES)]
         if not self.paths:
-            raise OSError(f"{folder} holds no .exr or .hdr file: run scripts/fetch_scenes.sh, or name another folder")
+            raise OSError(
+                f"{folder} holds no .exr or .hdr file and no video: run scripts/fetch_scenes.sh, or name another folder"
+            )
+        self.first_frame = len(photographs)
         self._read = lru_cache(maxsize=64)(_read_scene)
 
     def __len__(self) -> int:
         return len(self.paths)
 
     def __getitem__(self, index: int) -> Scene:
-        return self._read(self.paths[index])
+        index = range(len(self))[index]
+        part = None if index < self.first_frame else (index - self.first_frame) % VIDEO_FRAMES
+        return self._read(self.paths[index], part)
 
 
-def _read_scene(path: Path) -> Scene:
-    return scene_from_radiance(read_image(path)[0], path.stem)
+def _read_scene(path: Path, part: int | None) -> Scene:
+    if part is None:
+        return scene_from_radiance(read_image(path)[0], path.stem)
+    count = video_info(path).frames or sum(1 for _ in video_frames(path))
+    frame = next(islice(video_frames(path), int(count * (part + 0.5) / VIDEO_FRAMES), None))
+    code = to_rgb(frame)
+    light = response_named(VIDEO_RESPONSE).decode(torch.from_numpy(code / np.float32(np.iinfo(code.dtype).max)))
+    return scene_from_radiance(light.numpy(), f"{path.stem} {part}")
 
 
 def sample(log: np.ndarray, x: np.ndarray, y: np.ndarray, wrap: bool) -> np.ndarray:

@@ -96,7 +96,7 @@ def draw_sheet(path, clips: list[SyntheticClip]) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--scenes", required=True, help="folder of .exr or .hdr files")
+    parser.add_argument("--scenes", required=True, help="folder of .exr or .hdr files, and ordinary video")
     parser.add_argument("--out", help="folder for the shards")
     parser.add_argument("--count", type=int, default=1600, help="clips in all")
     parser.add_argument("--seed", type=int, default=0, help="of the first clip; the next one has the next")

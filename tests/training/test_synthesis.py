@@ -6,7 +6,10 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from hdrweave.hdr.response import response_named
+from hdrweave.hdr.rgbe import write_hdr
 from hdrweave.hdr.tonemap import mu_law
+from hdrweave.hdr.video_files import write_mp4
 from hdrweave.hdr.warp import pixel_grid, warp
 from hdrweave.training.scenes import SceneFolder, fill_negatives, scene_from_radiance
 from hdrweave.training.sensor import Sensor, capture
@@ -40,6 +43,24 @@ def away_from_edges(labels: torch.Tensor, radius: int = 2) -> torch.Tensor:
     padded, size = labels.float()[None, None], 2 * radius + 1
     high, low = (s * F.max_pool2d(s * padded, size, 1, radius) for s in (1, -1))
     return (high == low)[0, 0]
+
+
+def test_ordinary_video_is_a_scene_through_its_inverted_response(tmp_path):
+    rng = torch.Generator().manual_seed(0)
+    light = 0.02 + 0.6 * F.interpolate(torch.rand(1, 1, 6, 8, generator=rng), (48, 80), mode="bicubic")
+    gains = torch.linspace(0.3, 1, 16)
+    linear = (gains[:, None, None, None] * light[0].movedim(0, -1)).clamp(0, 1).repeat(1, 1, 1, 3)
+    write_mp4(tmp_path / "b.mp4", response_named("BT.709").encode(linear), 24, crf=1)
+    write_hdr(tmp_path / "a.hdr", panorama(1))
+    found = SceneFolder(tmp_path)
+    assert len(found) == 1 + 8 and found[0].name == "a" and found[0].is_panorama
+    for part in (0, 7):
+        scene, frame = found[1 + part], linear[2 * part + 1].numpy()
+        expected = scene_from_radiance(frame)
+        assert scene.name == f"b {part}" and not scene.is_panorama
+        assert np.abs(scene.log - expected.log).mean() < 0.03
+    clip = make_clip(found, 3, SMALL, backdrop=5)
+    assert clip.hdr.isfinite().all() and clip.hdr.std() > 0.01
 
 
 def test_warping_by_the_flow_gives_the_other_frame(scenes):
