@@ -90,8 +90,8 @@ class ExposureSequence:
         """
         if self.exposures[index] > 1:
             return hdr
-        clips = self.frames[index].to(hdr) >= CLIPS
-        return torch.where(clips, torch.maximum(hdr, self.radiance([index])[0].to(hdr)), hdr)
+        code = self.frames[index].to(hdr)
+        return torch.where(code >= CLIPS, torch.maximum(hdr, self.response.decode(code)), hdr)
 
     def with_(self, **changes) -> "ExposureSequence":
         """A copy with some fields replaced."""
