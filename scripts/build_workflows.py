@@ -122,13 +122,12 @@ def classical(pattern: str, path: str, intro: str) -> dict:
     return pipeline(pattern, path, intro, LOOK_NOTE, "merge.hdr", 380, method)
 
 
-def f2hdr(pattern: str, path: str, intro: str, last: str = "refine.hdr", width: int = 780) -> dict:
-    """Load -> normalize -> flow with adapter -> coarse fusion -> motion mask -> refinement -> save.
-
-    last: the output that is the result; width: of what stands between normalization and saving."""
+def f2hdr(pattern: str, path: str, intro: str, last="Motion-Guided Refinement", hdr="refine.hdr", width=780) -> dict:
+    """Load -> normalize -> flow with adapter -> coarse fusion -> motion mask -> refinement -> save. last, hdr: the node and
+    its output that give the result."""
     exposures = [f"normalize.exposures -> {key}.exposures" for key in ("coarse", "refine", "warp")]
     flows = [f"flow.flow -> {key}.flow" for key in ("coarse", "mask", "refine", "warp")]
-    linear = LINEAR_NOTE.format("Motion-Guided Refinement")
+    linear = LINEAR_NOTE.format(last)
     method = {
         "nodes": [
             node("flow", ".Flow", 1320, 220, 340, 110, method=f"{SEARCHED} + F2HDR adapter"),
@@ -145,14 +144,12 @@ def f2hdr(pattern: str, path: str, intro: str, last: str = "refine.hdr", width: 
         ],
         "measured": "warp.candidates",
     }
-    return pipeline(pattern, path, intro, F2HDR_LOOK_NOTE, last, width, method)
+    return pipeline(pattern, path, intro, F2HDR_LOOK_NOTE, hdr, width, method)
 
 
 def f2hdr_refined(pattern: str, path: str, intro: str) -> dict:
     """F2HDR as it is published, then sequence refinement, which is told what the shortest exposure clips."""
-    graph = f2hdr(pattern, path, intro, last="sequence.hdr", width=1160)
-    linear = next(item for item in graph["nodes"] if item["key"] == "linear")
-    linear["text"] = LINEAR_NOTE.format("Sequence Refinement")
+    graph = f2hdr(pattern, path, intro, "Sequence Refinement", "sequence.hdr", 1160)
     graph["nodes"].append(node("sequence", ".SequenceRefinement", 2120, 60, 320, 130))
     graph["links"] += ["refine.hdr -> sequence.hdr", "normalize.exposures -> sequence.exposures"]
     graph["groups"].append(group("4  Refine the sequence", 2100, -20, 360, 1140))
@@ -296,10 +293,8 @@ def mix_methods(pattern: str, path: str, intro: str) -> dict:
         ],
         "links": [
             *(f"normalize.exposures -> {key}.exposures" for key in exposures),
-            *(
-                "flow.flow -> warp.flow",
-                *(f"adapted.flow -> {key}.flow" for key in ("fgma", "coarse", "mask", "refine")),
-            ),
+            *("flow.flow -> warp.flow", "adapted.flow -> fgma.flow", "adapted.flow -> coarse.flow"),
+            *("adapted.flow -> mask.flow", "adapted.flow -> refine.flow"),
             *("fgma.candidates -> accr.candidates", "mask.mask -> refine.mask", "coarse.hdr -> refine.hdr"),
             *("warp.candidates -> combine.candidates_1", "fgma.candidates -> combine.candidates_2"),
             *("accr.candidates -> combine.candidates_3", "refine.hdr -> combine.candidates_4"),
@@ -336,10 +331,8 @@ def blueprint(workflow: dict) -> dict:
     """The one node in `workflow` that stands for others, alone and unlinked: what ComfyUI lists among its blueprints."""
     subgraphs = workflow["definitions"]["subgraphs"]
     (folded,) = (n for n in workflow["nodes"] if n["type"] in {s["id"] for s in subgraphs})
-    for slot in folded["inputs"]:
-        slot["link"] = None
-    for slot in folded["outputs"]:
-        slot["links"] = []
+    folded["inputs"] = [{**slot, "link": None} for slot in folded["inputs"]]
+    folded["outputs"] = [{**slot, "links": []} for slot in folded["outputs"]]
     return {
         "revision": 0,
         "last_node_id": folded["id"],
