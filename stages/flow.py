@@ -31,6 +31,7 @@ from .run import Progress, quiet, windows
 PRESETS = ("ultrafast", "fast", "medium", "fine")  # the last is ours, the others OpenCV's
 SWITCH = 0.01  # difference of mean code values over which the choice between direct flow and bridge turns
 ADVANTAGE = 0.005  # by which a bridge must be better: it guesses at the motion in between, and is coarser in texture
+USUAL_SIDE = 448  # pixels of the long side up to which that holds; in larger frames it guesses by more pixels
 LEAP = 6.0  # pixels from what was found: less is no leap
 LEAP_ADVANTAGE = 0.01  # mean code values by which it must explain the frames better; which it does or does not
 MARGIN = 32  # pixels around what leaps explain better, in which DIS goes on from them
@@ -209,6 +210,11 @@ def flow_pair(pairs: PairFlow, t: int, n: int, other: int, leaps: Flows | None =
     return _leapt(pairs, t, (n, other), leapt, spread)
 
 
+def advantage(size: tuple[int, int]) -> float:
+    """By how much a bridge must explain frames of `size` (height, width) better than the direct flow."""
+    return ADVANTAGE * max(max(size) / USUAL_SIDE, 1.0) ** 2
+
+
 def _direct_or_bridge(pairs: PairFlow, t: int, n: int, other: int) -> Pair:
     """`flow_pair` without leaps."""
     straight = [direct(pairs, t, n), direct(pairs, t, other)]
@@ -216,7 +222,7 @@ def _direct_or_bridge(pairs: PairFlow, t: int, n: int, other: int) -> Pair:
     if None in bridge:
         return tuple(straight)
     costs = [_mismatch(pairs, t, n, other, x[0][0], x[1][0]) for x in (straight, bridge)]
-    share = torch.sigmoid((costs[0] - costs[1] - ADVANTAGE) / SWITCH)
+    share = torch.sigmoid((costs[0] - costs[1] - advantage(pairs.size)) / SWITCH)
     return tuple(
         tuple(torch.lerp(a, b, share) for a, b in zip(d, e, strict=True)) for d, e in zip(straight, bridge, strict=True)
     )

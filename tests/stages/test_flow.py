@@ -3,7 +3,7 @@
 import pytest
 import torch
 from hdrweave.stages import flow as flow_module
-from hdrweave.stages.flow import PRESETS, estimate_flow
+from hdrweave.stages.flow import ADVANTAGE, PRESETS, advantage, estimate_flow
 from known_motion import passing_object, window_scene
 from moving_texture import captured, radiance, sequence
 
@@ -166,3 +166,8 @@ def test_progress_and_interruption():
 
     with pytest.raises(KeyboardInterrupt):
         estimate_flow(clip, progress=cancel)
+
+
+def test_a_bridge_has_to_be_better_by_more_in_larger_frames():
+    assert advantage((136, 256)) == advantage((448, 252)) == ADVANTAGE
+    assert advantage((720, 1280)) > 8 * ADVANTAGE
