@@ -4,6 +4,7 @@ Textures are kept as the natural logarithm of radiance: interpolation there neit
 smears a sun over its neighbours.
 """
 
+from collections import deque
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import islice
@@ -94,11 +95,19 @@ class SceneFolder:
 def _read_scene(path: Path, part: int | None) -> Scene:
     if part is None:
         return scene_from_radiance(read_image(path)[0], path.stem)
-    count = video_info(path).frames or sum(1 for _ in video_frames(path))
-    frame = next(islice(video_frames(path), int(count * (part + 0.5) / VIDEO_FRAMES), None))
-    code = to_rgb(frame)
+    code = to_rgb(_video_frame(path, (part + 0.5) / VIDEO_FRAMES))
     light = response_named(VIDEO_RESPONSE).decode(torch.from_numpy(code / np.float32(np.iinfo(code.dtype).max)))
     return scene_from_radiance(light.numpy(), f"{path.stem} {part}")
+
+
+def _video_frame(path: Path, share: float):
+    """The frame at a share of a video's length, or the last one, as some hold fewer than they announce. Raises OSError
+    where there is none."""
+    announced = video_info(path).frames or sum(1 for _ in video_frames(path))
+    frames = deque(islice(video_frames(path), int(announced * share) + 1), maxlen=1)
+    if not frames:
+        raise OSError(f"{path} holds no frame: export it again, or take it out of the folder")
+    return frames.pop()
 
 
 def sample(log: np.ndarray, x: np.ndarray, y: np.ndarray, wrap: bool) -> np.ndarray:

@@ -103,6 +103,15 @@ def test_other_settings_make_the_shard_anew(folder, tmp_path):
     assert ShardFolder(tmp_path)[0].ldr.shape == (3, 48, 32, 3)
 
 
+def test_a_program_that_makes_other_clips_makes_the_shard_anew(folder, tmp_path, monkeypatch):
+    path = str(tmp_path / "mixed.safetensors")
+    assert make_shard(path, str(folder), "mixed", 0, 4, SMALL) == 4
+    monkeypatch.setattr("hdrweave.training.scenes.FLOOR", 0.05)
+    monkeypatch.setattr("hdrweave.training.synthesize.open_scenes", SceneFolder)
+    assert make_shard(path, str(folder), "mixed", 0, 4, SMALL) == 4
+    assert make_shard(path, str(folder), "mixed", 0, 4, SMALL) == 0
+
+
 def test_contact_sheet_shows_a_clip_a_row(folder, tmp_path):
     from hdrweave.hdr.image_files import read_image
 

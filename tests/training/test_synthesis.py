@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from hdrweave.hdr.response import response_named
 from hdrweave.hdr.rgbe import write_hdr
 from hdrweave.hdr.tonemap import mu_law
-from hdrweave.hdr.video_files import write_mp4
+from hdrweave.hdr.video_files import video_info, write_mp4
 from hdrweave.hdr.warp import pixel_grid, warp
 from hdrweave.training.scenes import SceneFolder, fill_negatives, scene_from_radiance
 from hdrweave.training.sensor import Sensor, capture
@@ -61,6 +61,17 @@ def test_ordinary_video_is_a_scene_through_its_inverted_response(tmp_path):
         assert np.abs(scene.log - expected.log).mean() < 0.03
     clip = make_clip(found, 3, SMALL, backdrop=5)
     assert clip.hdr.isfinite().all() and clip.hdr.std() > 0.01
+
+
+def test_a_video_shorter_than_it_announces_gives_its_last_frame(tmp_path, monkeypatch):
+    write_mp4(tmp_path / "a.mp4", torch.linspace(0.2, 0.8, 4)[:, None, None, None].expand(4, 32, 48, 3), 24)
+    truth = SceneFolder(tmp_path)[7]
+    info = replace(video_info(tmp_path / "a.mp4"), frames=40)
+    monkeypatch.setattr("hdrweave.training.scenes.video_info", lambda path: info)
+    assert np.array_equal(SceneFolder(tmp_path)[7].log, truth.log)
+    monkeypatch.setattr("hdrweave.training.scenes.video_frames", lambda path: iter(()))
+    with pytest.raises(OSError, match="holds no frame"):
+        SceneFolder(tmp_path)[7]
 
 
 def test_warping_by_the_flow_gives_the_other_frame(scenes):
