@@ -15,8 +15,6 @@ import torch
 from .exposure import mirrored_index
 from .response import ResponseCurve
 
-CLIPS = 0.98  # code value from which a frame of a normalized clip is clipped
-
 
 class LazyFrames:
     """Frames computed on demand, sliced like a tensor of `shape`.
@@ -81,17 +79,6 @@ class ExposureSequence:
         indices = list(indices)
         linear = self.response.decode(self.frames[indices])
         return linear / self.exposures[indices].to(linear)[:, None, None, None]
-
-    def keep_clipped(self, hdr: torch.Tensor, index: int) -> torch.Tensor:
-        """Radiance `hdr` (H,W,3) of frame `index`, not below the frame's own where the shortest exposure clips.
-
-        The scale is made by where it clips, and what averages frames makes that darker. A longer exposure's clipping says
-        as much, but only as exactly as its ratio is known, so frames of those leave `hdr` as it is. The clip is normalized.
-        """
-        if self.exposures[index] > 1:
-            return hdr
-        code = self.frames[index].to(hdr)
-        return torch.where(code >= CLIPS, torch.maximum(hdr, self.response.decode(code)), hdr)
 
     def with_(self, **changes) -> "ExposureSequence":
         """A copy with some fields replaced."""

@@ -174,8 +174,8 @@ class SequenceRefinement(io.ComfyNode):
                 Exposures.Input(
                     "exposures",
                     optional=True,
-                    tooltip="The clip that hdr was made from: what its shortest exposure clips stays as bright as that. Without "
-                    "it, such highlights become a little darker by what is averaged.",
+                    tooltip="The clip that hdr was made from: its frames keep their own light where that is more exact, in fine "
+                    "texture of bright parts and in highlights. Without it, averaging costs some of that.",
                 ),
             ],
             outputs=[io.Image.Output("refined", display_name="hdr", tooltip=f"The refined sequence. {HDR}")],

@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from ..hdr.frames import allocate
+from ..hdr.own_light import keep_own_light
 from ..hdr.sequence import ExposureSequence, FlowField
 from ..models.dealthdr.aligner import CELL, blank_cells, distrust_each
 from ..models.dealthdr.fgma import sensitivity_for, trust_mask
@@ -88,7 +89,8 @@ def dealthdr(
     share: float | None = None,
     progress: Progress = quiet,
 ) -> torch.Tensor:
-    """Radiance (T,H,W,3) in [0,1], 1.0 = clipping of the shortest exposure, and `keep_clipped`.
+    """Radiance (T,H,W,3) in [0,1], 1.0 = clipping of the shortest exposure, with the frames' own light where that is
+    more exact (`keep_own_light`).
 
     sequence: normalized. flow: made from it; flow to frames farther away is estimated here. network: a
     `models.dealthdr.system.DeAltHDR`, on the device where it is. s: sensitivity, from 0 (flow alone; no attention is worked
@@ -108,7 +110,7 @@ def dealthdr(
             if share is not None:
                 s = sensitivity_for(torch.cat(list(seen.values())).cpu(), share)
         _reconstruct(history, t, trust_mask(seen[t], s), out[t].movedim(-1, 0))
-        out[t] = sequence.keep_clipped(out[t], t)
+        out[t] = keep_own_light(out[t], sequence, t)
         history.any_flow.forget(t - 2 * len(history.others(t)))
     return out
 

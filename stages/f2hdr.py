@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from ..hdr.frames import allocate
+from ..hdr.own_light import keep_own_light
 from ..hdr.sequence import ExposureSequence, FlowField
 from ..models.f2hdr.adapter import GRID, LIMIT
 from ..models.f2hdr.refinement import SCALE
@@ -122,8 +123,8 @@ def refine(
     network: nn.Module,
     progress: Progress = quiet,
 ) -> torch.Tensor:
-    """Coarse radiance `hdr` (T,H,W,3) corrected where `mask` (T,H,W) and flow say: radiance (T,H,W,3) in [0,1], and
-    `keep_clipped`.
+    """Coarse radiance `hdr` (T,H,W,3) corrected where `mask` (T,H,W) and flow say: radiance (T,H,W,3) in [0,1], with the
+    frames' own light where that is more exact (`keep_own_light`).
 
     sequence: normalized. Raises ValueError when mask or hdr are not of this clip.
     """
@@ -139,7 +140,7 @@ def refine(
         coarse = hdr[t].to(near.device, torch.float32).movedim(-1, 0)[None]
         with running(near.device):
             _refine_frame(network.refinement, frames, exposures, flows, masks, coarse, out[t].movedim(-1, 0))
-        out[t] = sequence.keep_clipped(out[t], t)
+        out[t] = keep_own_light(out[t], sequence, t)
     return out
 
 

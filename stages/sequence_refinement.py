@@ -15,6 +15,7 @@ from torch import nn
 
 from ..hdr.frames import allocate
 from ..hdr.masks import forward_backward_consistency
+from ..hdr.own_light import keep_own_light
 from ..hdr.response import response_named
 from ..hdr.sequence import ExposureSequence, FlowField, LazyFrames
 from ..hdr.tonemap import mu_law
@@ -150,9 +151,9 @@ def sequence_refinement(
     hdr: frame source, 1.0 = clipping of the shortest exposure; more is allowed and kept. network: a
     `models.location.refinement.SequenceRefinement`, on the device where it is. window: frames that are corrected at once;
     they are told of OVERLAP frames more on both sides, so a frame at a seam lacks what lies farther away. Memory grows
-    with the window, not with the clip. sequence: the normalized clip that `hdr` was made from, if there is one: what it
-    clips stays as bright as that (`keep_clipped`), where averaging with the neighbours would cost up to 1 dB in linear light.
-    Raises ValueError for other shapes, where radiance is not finite, or where clip and radiance do not belong together.
+    with the window, not with the clip. sequence: the normalized clip that `hdr` was made from, if there is one: the
+    result has its frames' own light where that is more exact (`keep_own_light`). Raises ValueError for other
+    shapes, where radiance is not finite, or where clip and radiance do not belong together.
     """
     if window < 1:
         raise ValueError(f"the window is {window} frames: give 1 or more")
@@ -172,6 +173,6 @@ def sequence_refinement(
             contexts = clip.contexts(frames)
             for t in chosen:
                 refined = _correct(clip, t, frames, contexts)[0, :, :height, :width].movedim(0, -1).cpu()
-                out[t] = refined if sequence is None else sequence.keep_clipped(refined, t)
+                out[t] = refined if sequence is None else keep_own_light(refined, sequence, t)
                 progress(t + 1, count)
     return out

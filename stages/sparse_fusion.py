@@ -7,6 +7,7 @@ from torch import nn
 
 from ..hdr.draw import PAPER, text, text_size
 from ..hdr.frames import allocate
+from ..hdr.own_light import keep_own_light
 from ..hdr.sequence import Candidate, CandidateSet, ExposureSequence, LazyFrames
 from ..models.lrhdr.prior import related
 from ..models.lrhdr.vote import ALPHA, COARSEST, SCALE, decide
@@ -75,9 +76,9 @@ def sparse_fusion(
 
     alpha: 1 = softmax, every candidate has a part; 1.75 as trained; 2 = sparsemax, the fewest have. sequence: the
     normalized clip, if there is one: its frames vote too, and tell which candidates contradict them; one that does so nearly
-    everywhere in a frame, such as noise or another clip, has no vote there; and what they clip stays as bright as that
-    (`keep_clipped`). Raises ValueError for fewer than two candidates,
-    candidates of different clips, or another alpha.
+    everywhere in a frame, such as noise or another clip, has no vote there; and the result has their own light where that is
+    more exact (`keep_own_light`). Raises ValueError for fewer than two candidates, candidates of different clips, or another
+    alpha.
     """
     chosen = voters(candidates, sequence)
     if len(chosen) < 2:
@@ -101,7 +102,7 @@ def sparse_fusion(
             votes[t] = 0
             votes[t, heard.cpu()] = cast.to(votes.dtype)
         if sequence is not None:
-            hdr[t] = sequence.keep_clipped(hdr[t], t)
+            hdr[t] = keep_own_light(hdr[t], sequence, t)
     return hdr, votes
 
 

@@ -15,19 +15,6 @@ def clip(count: int, cycle=(1.0, 8.0), size=(4, 6)) -> ExposureSequence:
     return ExposureSequence(frames, exposures, response_named("gamma2.2"), len(cycle))
 
 
-def test_what_the_shortest_exposure_clips_stays_as_bright_as_that():
-    sequence = clip(4)
-    sequence.frames[0, 0, 0] = torch.tensor([1.0, 0.99, 0.9])
-    sequence.frames[1, 0, 0] = 1.0
-    hdr = torch.full((4, 6, 3), 0.9)
-    kept = sequence.keep_clipped(hdr, 0)
-    torch.testing.assert_close(kept[0, 0], torch.tensor([1.0, 0.99**2.2, 0.9]))
-    below = sequence.frames[0] < 0.98
-    assert torch.equal(kept[below], hdr[below])
-    assert torch.equal(sequence.keep_clipped(2 * hdr, 0), 2 * hdr)  # brighter is never made darker
-    assert torch.equal(sequence.keep_clipped(hdr / 100, 1), hdr / 100)  # a longer exposure knows less
-
-
 @pytest.mark.parametrize(
     "key",
     [

@@ -1,0 +1,72 @@
+"""A frame's own light comes back where it is exact, and only there."""
+
+import pytest
+import torch
+from hdrweave.hdr.boxes import box_mean
+from hdrweave.hdr.own_light import keep_own_light
+from hdrweave.hdr.response import response_named
+from hdrweave.hdr.sequence import ExposureSequence
+
+SIZE = (96, 128)
+
+
+def bright_scene() -> torch.Tensor:
+    """Code values (H,W,3) of a smooth bright frame with fine texture in its right quarter."""
+    rng = torch.Generator().manual_seed(0)
+    code = torch.linspace(0.62, 0.8, SIZE[0])[:, None, None].expand(*SIZE, 3).clone()
+    code[:, 96:] += 0.015 * torch.randn(SIZE[0], 32, 3, generator=rng).clamp(-2, 2)
+    return code
+
+
+def clip(code: torch.Tensor, exposure: float = 1.0, noise: float = 0.0) -> ExposureSequence:
+    rng = torch.Generator().manual_seed(1)
+    frame = (code + noise * torch.randn(code.shape, generator=rng)).clamp(0, 1)
+    exposures = torch.tensor([exposure, 1.0 if exposure > 1 else 8.0])
+    return ExposureSequence(torch.stack((frame, frame)), exposures, response_named("gamma2.2"), 2)
+
+
+def blurred(code: torch.Tensor) -> torch.Tensor:
+    return box_mean(code.movedim(-1, 0)[None], 5)[0].movedim(0, -1)
+
+
+def error(a: torch.Tensor, b: torch.Tensor, columns: slice) -> float:
+    return float((a[4:-4, columns] - b[4:-4, columns]).square().mean().sqrt())
+
+
+@pytest.mark.parametrize("exposure", [1.0, 4.0])
+def test_fine_texture_comes_back_and_noise_does_not(exposure):
+    code = bright_scene()
+    truth, estimate = (x**2.2 / exposure for x in (code, blurred(code)))
+    sequence = clip(code, exposure, noise=0.003)
+    own = sequence.radiance([0])[0]
+    kept = keep_own_light(estimate, sequence, 0)
+    assert error(kept, truth, slice(100, 124)) < 0.5 * error(estimate, truth, slice(100, 124))
+    assert error(kept, truth, slice(8, 88)) < 0.3 * error(own, truth, slice(8, 88))
+
+
+def test_where_a_frame_is_dark_or_about_to_clip_the_estimate_stays():
+    for exposure, code in ((1.0, bright_scene() - 0.5), (4.0, 0.25 + bright_scene())):
+        sequence = clip(code.clamp(0, 1), exposure)
+        estimate = blurred(code).clamp(min=0) ** 2.2 / exposure
+        kept = keep_own_light(estimate, sequence, 0)
+        judged = slice(8, 88) if exposure > 1 else slice(None)
+        assert torch.equal(kept[60:, judged], estimate[60:, judged])
+
+
+def test_what_an_estimate_changed_by_much_stays_changed():
+    code = bright_scene()
+    estimate = code.clone()
+    estimate[20:50, 20:60] -= 0.1
+    kept = keep_own_light(estimate**2.2, clip(code, noise=0.002), 0)
+    assert torch.equal(kept[24:46, 24:56], estimate[24:46, 24:56] ** 2.2)
+
+
+def test_what_the_shortest_exposure_clips_stays_as_bright_as_that():
+    code = torch.full((*SIZE, 3), 0.2)
+    code[0, 0] = torch.tensor([1.0, 0.99, 0.9])
+    hdr = torch.full((*SIZE, 3), 0.02)
+    kept = keep_own_light(hdr, clip(code), 0)
+    torch.testing.assert_close(kept[0, 0], torch.tensor([1.0, 0.99**2.2, 0.02]))
+    assert torch.equal(kept[1:], hdr[1:])
+    assert torch.equal(keep_own_light(100 * hdr, clip(code), 0), 100 * hdr)  # brighter is never made darker
+    assert torch.equal(keep_own_light(hdr / 4, clip(code, exposure=4.0), 0), hdr / 4)  # a longer exposure knows less
