@@ -2,7 +2,7 @@
 
 import re
 
-from .exposure import relative_from_evs, relative_from_values
+from .exposure import period_of, relative_from_evs, relative_from_values
 
 MAX_STOPS = 16
 HELP = "write EVs such as -3,0, times such as 1/500,1/60 or 2ms,16ms, ISO speeds such as ISO 100,800, or auto"
@@ -29,21 +29,24 @@ def parse_pattern(text: str) -> list[float] | None:
     if any(timed) or word == "iso" or (word is None and min(values) >= 25):
         if min(values) <= 0:
             raise ValueError(f"the pattern {text!r} has an exposure of 0 or less: times and ISO speeds are above 0")
-        return check_exposures(relative_from_values(values))
+        return one_period(relative_from_values(values))
     if max(values) - min(values) > MAX_STOPS:
         raise ValueError(f"the pattern {text!r} spans more than {MAX_STOPS} stops: {HELP}")
-    return check_exposures(relative_from_evs(values))
+    return one_period(relative_from_evs(values))
 
 
-def check_exposures(exposures: list[float]) -> list[float]:
-    """The exposures of one period, unchanged. Raises ValueError when they are all alike or too far apart."""
+def one_period(exposures: list[float]) -> list[float]:
+    """The fewest of these exposures that repeat: of a period that was written several times, one.
+
+    Raises ValueError when they are all alike or too far apart.
+    """
     if max(exposures) < 1.01:
         raise ValueError(
             f"all {len(exposures)} exposures of the pattern are the same: HDR needs at least two that differ"
         )
     if max(exposures) > 2**MAX_STOPS:
         raise ValueError(f"the exposures of the pattern lie more than {MAX_STOPS} stops apart: {HELP}")
-    return exposures
+    return exposures[: period_of(2 * exposures)]
 
 
 def _numbers(cleaned: str, text: str) -> tuple[list[float], list[bool]]:

@@ -19,6 +19,8 @@ from hdrweave.hdr.pattern import parse_pattern
         ("iso800 iso100", [8, 1]),
         ("100,400,1600", [1, 4, 16]),
         ("-2,0,2,0", [1, 4, 16, 4]),
+        ("-3,0,-3,0", [1, 8]),
+        ("1/60 1/500 1/60 1/500 1/60 1/500", [500 / 60, 1]),
     ],
 )
 def test_every_way_of_writing_a_pattern(text, expected):
