@@ -12,6 +12,7 @@ from .sequence import ExposureSequence
 CLIPS = 0.98  # code value from which the shortest exposure is clipped
 DARK = (0.35, 0.6)  # code values over which own light begins to count
 CLIPPING = (0.85, 0.95)  # and ceases to, in all but the shortest exposure
+BRIGHTEST = 1.25  # radiance from which an estimate knows of more than the shortest exposure can hold
 BOX = 7  # pixels over which a difference is judged
 USUAL = 0.6  # of all places where own light counts, the share whose difference is taken for noise
 MEANT = (0.01, 0.03)  # differences of code values over which own light ceases to count: smears, ghosts of the own frame
@@ -33,13 +34,15 @@ def keep_own_light(hdr: torch.Tensor, sequence: ExposureSequence, index: int) ->
     counts = _ramp(estimated.amax(-1), *DARK)  # (H,W)
     if exposure > 1:
         counts = counts * (1 - _ramp(torch.maximum(estimated, code).amax(-1), *CLIPPING))
+    else:
+        counts = counts * (hdr.amax(-1) < BRIGHTEST)
     squared = box_mean((code - estimated).square().mean(-1)[None, None], BOX)[0, 0]
     judged = squared[counts > 0.1]
     if len(judged) >= FEWEST:
         noise = judged[:: 1 + len(judged) // 100_000].quantile(USUAL)
         weight = (1 - noise / squared.clamp(min=1e-12)).clamp(min=0)
         hdr = torch.lerp(hdr, light, (weight * counts * (1 - _ramp(squared.sqrt(), *MEANT)))[..., None])
-    return torch.where(code >= CLIPS, torch.maximum(hdr, light), hdr) if exposure == 1 else hdr
+    return hdr if exposure > 1 else torch.where(code >= CLIPS, torch.maximum(hdr, light), hdr)
 
 
 def _ramp(x: torch.Tensor, low: float, high: float) -> torch.Tensor:

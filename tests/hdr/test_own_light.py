@@ -69,4 +69,6 @@ def test_what_the_shortest_exposure_clips_stays_as_bright_as_that():
     torch.testing.assert_close(kept[0, 0], torch.tensor([1.0, 0.99**2.2, 0.02]))
     assert torch.equal(kept[1:], hdr[1:])
     assert torch.equal(keep_own_light(100 * hdr, clip(code), 0), 100 * hdr)  # brighter is never made darker
+    white, above = torch.ones_like(code), torch.full_like(hdr, 1.5)
+    assert torch.equal(keep_own_light(above, clip(white), 0), above)
     assert torch.equal(keep_own_light(hdr / 4, clip(code, exposure=4.0), 0), hdr / 4)  # a longer exposure knows less
