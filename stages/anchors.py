@@ -19,10 +19,11 @@ from ..hdr.frames import allocate
 from ..hdr.masks import well_exposed
 from ..hdr.sequence import ExposureSequence, LazyFrames
 from ..models.location.backbone import estimated
-from .flow import PairFlow, flow_pair
+from .flow import flow_pair
 from .load import DEFAULT_FPS, image_clip, named_response
 from .networks import device_of, running
 from .normalize import normalize
+from .pair_flow import PairFlow
 from .run import Progress, quiet, spread, windows
 from .tiles import tiles
 

@@ -5,7 +5,8 @@ import torch.nn.functional as F
 
 from ..hdr.masks import forward_backward_consistency
 from ..hdr.sequence import ExposureSequence, FlowField
-from .flow import LEAST_CONFIDENCE, PairFlow
+from .flow import LEAST_CONFIDENCE
+from .pair_flow import PairFlow
 
 
 class AnyFlow:

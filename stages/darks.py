@@ -8,7 +8,7 @@ from ..hdr.exposure import luma, match_exposure, to_ldr, to_radiance
 from ..hdr.masks import exposure_ranks, forward_backward_consistency
 from ..hdr.sequence import ExposureSequence, LazyFrames
 from ..hdr.warp import warp
-from .flow import PairFlow
+from .pair_flow import PairFlow
 from .run import Progress, quiet, windows
 
 LONG_SIDE = 512  # of the frames that are compared

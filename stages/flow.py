@@ -8,27 +8,25 @@ which see those areas alike (the idea of Kang et al. 2003 and Kalantari et al. 2
 Where something small is fast, DIS loses it between its coarse pictures. There a network's *leap* helps: motion on a coarse
 grid, found by comparing every place with all places within reach (`models.flow.search`); DIS finds what is left of the
 motion from there.
-"""
 
-from collections.abc import Sequence
+Last, motion spreads to outlines (`propagate`), which DIS's patches straddle.
+"""
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import nn
 
-from ..hdr.boxes import box_mean
-from ..hdr.cv import cv2
-from ..hdr.exposure import luma, match_exposure
 from ..hdr.frames import allocate
 from ..hdr.masks import forward_backward_consistency
 from ..hdr.sequence import ExposureSequence, FlowField
 from ..hdr.warp import warp
 from ..models.flow.search import CELL, likeliest
 from .networks import BASE_FLOW, device_of, load_network, running
+from .pair_flow import PRESETS, Flows, Pair, PairFlow, as_flow, half_size, mismatch
+from .propagate import propagate
 from .run import Progress, quiet, windows
 
-PRESETS = ("ultrafast", "fast", "medium", "fine")  # the last is ours, the others OpenCV's
 SWITCH = 0.01  # difference of mean code values over which the choice between direct flow and bridge turns
 ADVANTAGE = 0.005  # by which a bridge must be better: it guesses at the motion in between, and is coarser in texture
 USUAL_SIDE = 448  # pixels of the long side up to which that holds; in larger frames it guesses by more pixels
@@ -37,78 +35,7 @@ LEAP_ADVANTAGE = 0.01  # mean code values by which it must explain the frames be
 MARGIN = 32  # pixels around what leaps explain better, in which DIS goes on from them
 SPREAD = 16  # pixels by which leaps reach beyond the cells that they were found in
 LEAST_CONFIDENCE = 0.05  # in what fails the round trip: noise makes it fail too, and a merge can still reject the rest
-Flows = Sequence[torch.Tensor]  # to two neighbours
 Box = tuple[slice, slice]  # rows and columns
-Pair = tuple[tuple[torch.Tensor, torch.Tensor], ...]  # flow and confidence to each of them
-LONG_SIDE = 1280  # flow is estimated on frames no longer than this and stored at half of that
-
-
-def dis(preset: str):
-    """OpenCV's dense inverse search. `fine` is its medium preset down to single pixels in place of pairs, with wider steps
-    between patches and fewer iterations, which cost nothing there: twice the time for half a decibel of the merge."""
-    if preset != "fine":
-        return cv2().DISOpticalFlow_create(PRESETS.index(preset))
-    found = cv2().DISOpticalFlow_create(PRESETS.index("medium"))
-    found.setFinestScale(0)
-    found.setPatchStride(4)
-    found.setGradientDescentIterations(12)
-    return found
-
-
-def as_flow(field: np.ndarray) -> torch.Tensor:
-    """OpenCV's (h,w,2) as (1,2,h,w)."""
-    return torch.from_numpy(np.ascontiguousarray(field.transpose(2, 0, 1)))[None]
-
-
-def working_size(size: tuple[int, int]) -> tuple[int, int]:
-    """What frames of `size` (height, width) are reduced to before flow is estimated."""
-    scale = min(1.0, LONG_SIDE / max(size))
-    return tuple(max(round(s * scale), 16) for s in size)
-
-
-class PairFlow:
-    """DIS flow and exposure-matched luma between any two frames of a normalized clip, remembered for a while."""
-
-    def __init__(self, sequence: ExposureSequence, preset: str):
-        self.sequence = sequence
-        self.size = working_size(sequence.size)
-        self.dis, self.quick = dis(preset), dis("medium")
-        self.frames: dict[int, torch.Tensor] = {}
-        self.lumas: dict[tuple[int, float], torch.Tensor] = {}
-        self.flows: dict[tuple[int, int], torch.Tensor] = {}
-
-    def frame(self, t: int) -> torch.Tensor:
-        """Gamma-encoded frame t at the working size, (h,w,3)."""
-        if t not in self.frames:
-            frame = self.sequence.frames[[t]].movedim(-1, 1)
-            if self.size != self.sequence.size:
-                frame = F.interpolate(frame, size=self.size, mode="area")
-            self.frames[t] = frame[0].movedim(0, -1)
-        return self.frames[t]
-
-    def matched(self, t: int, exposure: float) -> torch.Tensor:
-        """Luma (h,w) of frame t as it would look at `exposure`, clipped alike."""
-        if (t, exposure) not in self.lumas:
-            own = float(self.sequence.exposures[t])
-            self.lumas[t, exposure] = luma(match_exposure(self.frame(t), own, exposure))
-        return self.lumas[t, exposure]
-
-    def matched_pair(self, a: int, b: int) -> list[np.ndarray]:
-        """Frames a and b as 8-bit luma (h,w) at the longer of their exposures: what is dark in both can be seen."""
-        exposure = float(self.sequence.exposures[[a, b]].max())
-        return [(self.matched(t, exposure) * 255).round().to(torch.uint8).numpy() for t in (a, b)]
-
-    def flow(self, a: int, b: int) -> torch.Tensor:
-        """Backward flow (1,2,h,w) from frame a to frame b, in pixels of the working size."""
-        if (a, b) not in self.flows:
-            self.flows[a, b] = as_flow(self.dis.calc(*self.matched_pair(a, b), None))
-        return self.flows[a, b]
-
-    def forget(self, before: int) -> None:
-        """Drop what frames before `before` needed."""
-        self.frames = {t: v for t, v in self.frames.items() if t >= before}
-        self.lumas = {k: v for k, v in self.lumas.items() if k[0] >= before}
-        self.flows = {k: v for k, v in self.flows.items() if min(k) >= before}
 
 
 def direct(pairs: PairFlow, a: int, b: int) -> tuple[torch.Tensor, torch.Tensor]:
@@ -133,22 +60,6 @@ def _bridge(pairs: PairFlow, t: int, n: int, other: int) -> tuple[torch.Tensor, 
     return to_n, warp(confidence, to_n)
 
 
-def _mismatch(pairs: PairFlow, t: int, n: int, other: int, to_n: torch.Tensor, to_other: torch.Tensor) -> torch.Tensor:
-    """How badly a pair of flows explains reference t (1,1,h,w): both neighbours against t at the longer exposure, where
-    clipping is alike and so costs nothing, and against each other at their own, where t has nothing to say.
-    """
-    own, theirs = pairs.sequence.exposures[[t, n]].tolist()
-    exposure = max(own, theirs)
-    at_t = pairs.matched(t, exposure)[None, None]
-    cost = torch.zeros_like(at_t)
-    warped = []
-    for frame, flow in ((n, to_n), (other, to_other)):
-        cost += (warp(pairs.matched(frame, exposure)[None, None], flow) - at_t).abs()
-        warped.append(warp(pairs.matched(frame, theirs)[None, None], flow))
-    cost += (warped[0] - warped[1]).abs()
-    return box_mean(cost, 9)
-
-
 def _landed(pairs: PairFlow, t: int, n: int, leap: torch.Tensor, box: Box) -> tuple[torch.Tensor, torch.Tensor]:
     """Flow t -> n in a box by a leap (1,2,h,w) and DIS from there, and its confidence by a quick flow back."""
     reference, neighbour = pairs.matched_pair(t, n)
@@ -161,8 +72,8 @@ def _landed(pairs: PairFlow, t: int, n: int, leap: torch.Tensor, box: Box) -> tu
 def _leapt(pairs: PairFlow, t: int, others: tuple[int, int], found: Pair, leaps: Flows) -> Pair:
     """`found`, and where leaps explain the frames better, what DIS makes of them; looked at around such places only."""
     flows = [flow for flow, _ in found]
-    cost = _mismatch(pairs, t, *others, *flows)
-    promising = cost - _mismatch(pairs, t, *others, *leaps) > LEAP_ADVANTAGE
+    cost = mismatch(pairs, t, others, flows)
+    promising = cost - mismatch(pairs, t, others, leaps) > LEAP_ADVANTAGE
     far = [(flow - leap).norm(dim=1, keepdim=True) > LEAP for flow, leap in zip(flows, leaps, strict=True)]
     box = box_around(promising & (far[0] | far[1]), MARGIN)
     if box is None:
@@ -171,7 +82,7 @@ def _leapt(pairs: PairFlow, t: int, others: tuple[int, int], found: Pair, leaps:
     for pair, k, leap in zip(landed, others, leaps, strict=True):
         for whole, part in zip(pair, _landed(pairs, t, k, leap, box), strict=True):
             whole[(..., *box)] = part
-    better = cost - _mismatch(pairs, t, *others, *(flow for flow, _ in landed)) > LEAP_ADVANTAGE
+    better = cost - mismatch(pairs, t, others, [flow for flow, _ in landed]) > LEAP_ADVANTAGE
     return tuple(
         tuple(torch.where(better, b, a) for a, b in zip(f, g, strict=True)) for f, g in zip(found, landed, strict=True)
     )
@@ -194,20 +105,25 @@ def _spread(flow: torch.Tensor, start: torch.Tensor) -> torch.Tensor:
     return F.interpolate(spread, scale_factor=4, mode="nearest")[..., : flow.shape[-2], : flow.shape[-1]]
 
 
+def _with_leaps(pairs: PairFlow, t: int, others: tuple[int, int], found: Pair, leaps: Flows) -> Pair:
+    """`found` with `leaps`, which spread once to what lies around them, since cells are coarser than outlines."""
+    leapt = _leapt(pairs, t, others, found, leaps)
+    if leapt is found:
+        return found
+    spread = tuple(_spread(flow, start) for (flow, _), (start, _) in zip(leapt, found, strict=True))
+    return _leapt(pairs, t, others, leapt, spread)
+
+
 def flow_pair(pairs: PairFlow, t: int, n: int, other: int, leaps: Flows | None = None) -> Pair:
     """Flow (1,2,h,w) and confidence (1,1,h,w) from reference t to the neighbours n and other, one period apart.
 
     Direct flow, bridge and leaps (1,2,h,w), where they exist, compete: each pixel goes to what explains the frames better.
-    Leaps that do so spread once to what lies around them, since cells are coarser than outlines.
+    What was found then spreads to the outlines.
     """
     found = _direct_or_bridge(pairs, t, n, other)
-    if leaps is None:
-        return found
-    leapt = _leapt(pairs, t, (n, other), found, leaps)
-    if leapt is found:
-        return found
-    spread = tuple(_spread(flow, start) for (flow, _), (start, _) in zip(leapt, found, strict=True))
-    return _leapt(pairs, t, (n, other), leapt, spread)
+    if leaps is not None:
+        found = _with_leaps(pairs, t, (n, other), found, leaps)
+    return propagate(pairs, t, (n, other), found)
 
 
 def advantage(size: tuple[int, int]) -> float:
@@ -221,7 +137,7 @@ def _direct_or_bridge(pairs: PairFlow, t: int, n: int, other: int) -> Pair:
     bridge = [_bridge(pairs, t, n, other), _bridge(pairs, t, other, n)]
     if None in bridge:
         return tuple(straight)
-    costs = [_mismatch(pairs, t, n, other, x[0][0], x[1][0]) for x in (straight, bridge)]
+    costs = [mismatch(pairs, t, (n, other), [flow for flow, _ in x]) for x in (straight, bridge)]
     share = torch.sigmoid((costs[0] - costs[1] - advantage(pairs.size)) / SWITCH)
     return tuple(
         tuple(torch.lerp(a, b, share) for a, b in zip(d, e, strict=True)) for d, e in zip(straight, bridge, strict=True)
@@ -271,7 +187,7 @@ def estimate_flow(
         raise ValueError(f"flow preset {preset!r} is unknown: choose one of {', '.join(PRESETS)}")
     pairs = PairFlow(sequence, preset)
     search = Search(network, pairs) if network else None
-    h, w = ((s + 1) // 2 for s in pairs.size)
+    h, w = half_size(pairs.size)
     scale = torch.tensor([sequence.size[1] / pairs.size[1], sequence.size[0] / pairs.size[0]]).view(1, 2, 1, 1)
     flow = {o: allocate((len(sequence), 2, h, w), torch.float16) for o in sequence.offsets}
     confidence = {o: allocate((len(sequence), 1, h, w), torch.float16) for o in sequence.offsets}

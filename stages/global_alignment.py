@@ -8,8 +8,8 @@ import torch
 from ..hdr.cv import cv2
 from ..hdr.sequence import ExposureSequence, LazyFrames
 from ..hdr.warp import pixel_grid, warp
-from .flow import PairFlow
 from .normalize import normalize
+from .pair_flow import PairFlow
 from .run import Progress, quiet, windows
 
 CAMERAS = ("smooth", "locked")

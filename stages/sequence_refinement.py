@@ -21,8 +21,8 @@ from ..hdr.sequence import ExposureSequence, FlowField, LazyFrames
 from ..hdr.tonemap import mu_law
 from ..models.blocks import pad_to_multiple
 from ..models.location.refinement import MULTIPLE, quartered, routes, stacked
-from .flow import PairFlow
 from .networks import device_of, running
+from .pair_flow import PairFlow
 from .run import Progress, quiet, windows
 from .tiles import Tile, tiles
 

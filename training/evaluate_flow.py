@@ -28,9 +28,10 @@ from ..hdr.warp import inside, warp
 from ..models import registry
 from ..stages.darks import match_darks
 from ..stages.f2hdr import fuse_and_refine
-from ..stages.flow import LEAST_CONFIDENCE, PRESETS, PairFlow, estimate_flow
+from ..stages.flow import LEAST_CONFIDENCE, estimate_flow
 from ..stages.networks import BASE_FLOW, load_f2hdr
 from ..stages.normalize import normalize
+from ..stages.pair_flow import PRESETS, PairFlow
 from .clips import EvaluationClip, read_clip
 from .evaluate import clip_folders, write_report
 from .evaluate_view import aligned
@@ -51,7 +52,7 @@ Estimator = Callable[[ExposureSequence], FlowField]
 
 
 def plain_dis(sequence: ExposureSequence) -> FlowField:
-    """DIS without the bridge between frames of one exposure, stored as `estimate_flow` stores; confidence 1."""
+    """DIS without the bridge between frames of one exposure, nor propagation, stored as `estimate_flow` stores; confidence 1."""
     pairs = PairFlow(sequence, PRESETS[-1])
     if pairs.size != sequence.size:
         raise ValueError(f"{sequence.source} is larger than the flow's working size: judge smaller clips")
@@ -219,7 +220,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--clips", required=True, help="folder of clips, <split>/<scene>, with gt.npy and flow.npz")
     parser.add_argument(
-        "--methods", default="plain,dis,network", help="plain (DIS alone), dis (with the bridge), network"
+        "--methods", default="plain,dis,network", help="plain (DIS alone), dis (with bridge and propagation), network"
     )
     parser.add_argument("--weights", default=BASE_FLOW, help="of the network: a file, or a name in the package")
     parser.add_argument("--picture", action="store_true", help="judge what F2HDR makes along the flows, too")

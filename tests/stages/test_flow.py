@@ -117,7 +117,7 @@ def test_tiny_frames_do_not_fail(size):
 
 
 def test_large_frames_are_matched_smaller_and_keep_their_pixels(monkeypatch):
-    monkeypatch.setattr(flow_module, "LONG_SIDE", 100)
+    monkeypatch.setattr("hdrweave.stages.pair_flow.LONG_SIDE", 100)
     clip = alternating(radiance(4, size=(150, 260), speed=6.0), (1, 8), 0.1)
     field = estimate_flow(clip)
     assert tuple(field.flow[1].shape[-2:]) == (29, 50)

@@ -117,7 +117,7 @@ def test_a_box_holds_all_there_is_and_its_margin():
 
 
 def test_large_frames_leap_at_the_working_size(monkeypatch):
-    monkeypatch.setattr(flow_module, "LONG_SIDE", 48)
+    monkeypatch.setattr("hdrweave.stages.pair_flow.LONG_SIDE", 48)
     clip, network = alternating(3, (1, 8)), Certain((0, 0))
     estimate_flow(clip, network=network)
     assert network.encoded[0][0].shape[-2:] == (32, 48)

@@ -59,7 +59,7 @@ def test_the_path_of_the_camera_is_found(shaken):
 
 def test_large_frames_are_matched_smaller_and_keep_their_pixels(shaken, monkeypatch):
     cameras, clip = shaken
-    monkeypatch.setattr("hdrweave.stages.flow.LONG_SIDE", 80)
+    monkeypatch.setattr("hdrweave.stages.pair_flow.LONG_SIDE", 80)
     path = camera_path(clip)
     errors = [distance(path[t], np.linalg.inv(cameras[t]) @ cameras[0]) for t in range(4)]
     assert max(errors) < 0.4

@@ -111,10 +111,11 @@ def test_regions_are_what_they_say():
     assert torch.equal(found["clipped"], expected)
 
 
-def test_plain_dis_is_the_estimate_without_the_bridge(monkeypatch):
+def test_plain_dis_is_the_estimate_without_bridge_and_propagation(monkeypatch):
     sequence = evaluation(pan()).sequence()
     plain, bridged = plain_dis(sequence), estimate_flow(sequence)
     monkeypatch.setattr("hdrweave.stages.flow._bridge", lambda *pair: None)
+    monkeypatch.setattr("hdrweave.stages.flow.propagate", lambda pairs, t, others, found: found)
     direct = estimate_flow(sequence)
     for offset in sequence.offsets:
         assert torch.equal(plain.flow[offset], direct.flow[offset])
