@@ -23,7 +23,7 @@ from .flow import flow_pair
 from .load import DEFAULT_FPS, image_clip, named_response
 from .networks import device_of, running
 from .normalize import normalize
-from .pair_flow import PairFlow
+from .pair_flow import FINE, PairFlow, ratio
 from .run import Progress, quiet, spread, windows
 from .tiles import tiles
 
@@ -109,7 +109,7 @@ def from_exposures(
         )
     captured, missing = own.nonzero()[:, 0].tolist(), (~own).nonzero()[:, 0].tolist()
     made = allocate((len(missing), *sequence.frames.shape[1:]))
-    pairs = PairFlow(sequence, "fine")
+    pairs = PairFlow(sequence, FINE)
     for (k,) in windows(len(missing), 1, progress):
         t = missing[k]
         place = bisect(captured, t)
@@ -137,7 +137,7 @@ def from_exposures(
 def _estimate(sequence: ExposureSequence, pairs: PairFlow, network: nn.Module, t: int, before: int, after: int):
     """The backbone at frame t, from its frames before and after: code values (H,W,3)."""
     device, size = device_of(network), sequence.size
-    scale = torch.tensor([size[1] / pairs.size[1], size[0] / pairs.size[0]]).view(1, 2, 1, 1)
+    scale = ratio(pairs.size, size)
     flows, sure = zip(*flow_pair(pairs, t, before, after), strict=True)
     flows, sure = (
         F.interpolate(torch.cat(x), size=size, mode="bilinear", align_corners=False)[None].to(device)

@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from ..hdr.masks import forward_backward_consistency
 from ..hdr.sequence import ExposureSequence, FlowField
 from .flow import LEAST_CONFIDENCE
-from .pair_flow import PairFlow
+from .pair_flow import PairFlow, ratio
 
 
 class AnyFlow:
@@ -30,9 +30,8 @@ class AnyFlow:
             return self.flow.read(n - t, [t])
         found = self.pairs.flow(t, n)
         sure = forward_backward_consistency(found, self.pairs.flow(n, t))
-        height, width = self.pairs.size
-        scale = torch.tensor([size[1] / width, size[0] / height]).view(1, 2, 1, 1)
-        found, sure = (F.interpolate(x, size=size, mode="bilinear", align_corners=False) for x in (found * scale, sure))
+        found = found * ratio(self.pairs.size, size)
+        found, sure = (F.interpolate(x, size=size, mode="bilinear", align_corners=False) for x in (found, sure))
         return found, sure.clamp(min=LEAST_CONFIDENCE)
 
     def forget(self, before: int) -> None:

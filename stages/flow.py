@@ -23,7 +23,7 @@ from ..hdr.sequence import ExposureSequence, FlowField
 from ..hdr.warp import warp
 from ..models.flow.search import CELL, likeliest
 from .networks import BASE_FLOW, device_of, load_network, running
-from .pair_flow import PRESETS, Flows, Pair, PairFlow, as_flow, half_size, mismatch
+from .pair_flow import FINE, PRESETS, Flows, Pair, PairFlow, as_flow, fine_size, half_size, mismatch, ratio
 from .propagate import propagate
 from .run import Progress, quiet, windows
 
@@ -138,7 +138,7 @@ def _direct_or_bridge(pairs: PairFlow, t: int, n: int, other: int) -> Pair:
     if None in bridge:
         return tuple(straight)
     costs = [mismatch(pairs, t, (n, other), [flow for flow, _ in x]) for x in (straight, bridge)]
-    share = torch.sigmoid((costs[0] - costs[1] - advantage(pairs.size)) / SWITCH)
+    share = torch.sigmoid((costs[0] - costs[1] - advantage(pairs.frame_size)) / SWITCH)
     return tuple(
         tuple(torch.lerp(a, b, share) for a, b in zip(d, e, strict=True)) for d, e in zip(straight, bridge, strict=True)
     )
@@ -159,36 +159,38 @@ class Search:
         return self.features[t, other]
 
     def leaps(self, t: int, others: tuple[int, int]) -> tuple[torch.Tensor, torch.Tensor]:
-        """The likeliest motion from reference t to the others, (1,2,h,w) in pixels of the working size, constant on cells."""
+        """The likeliest motion from reference t to the others, (1,2,h,w) in pixels of `pairs.size`, constant on cells."""
         own, theirs = self.pairs.sequence.exposures[[t, others[0]]].tolist()
         steps = tuple(k - t for k in others)
         with running(self.device):
             features = self._features(t, theirs), *(self._features(k, own) for k in others)
             cells = likeliest(self.network.compare(*features, steps), steps)[0].cpu()
-        h, w = self.pairs.size
-        return tuple(F.interpolate(CELL * cells, scale_factor=CELL, mode="nearest")[..., :h, :w].split(1))
+        (h, w), size = self.pairs.frame_size, self.pairs.size
+        motion = F.interpolate(CELL * cells, scale_factor=CELL, mode="nearest")[..., :h, :w]
+        motion = F.interpolate(motion * ratio((h, w), size), size=size, mode="nearest")
+        return tuple(motion.split(1))
 
     def forget(self, before: int) -> None:
         self.features = {k: v for k, v in self.features.items() if k[0] >= before}
 
 
 def estimate_flow(
-    sequence: ExposureSequence, preset: str = "fine", progress: Progress = quiet, network: nn.Module | None = None
+    sequence: ExposureSequence, preset: str = FINE, progress: Progress = quiet, network: nn.Module | None = None
 ) -> FlowField:
     """DIS flow from every frame to its neighbours on both sides (`sequence.offsets`) with forward-backward confidence.
 
     `sequence` is normalized (gamma 2.2). `preset` trades time for accuracy. network: a `models.flow.search.MotionSearch`
     that looks for large motion first, on the device where it is; frames are small enough to need no tiles. Returned on a
-    grid of half the working size in half precision: DIS itself ends at half resolution, so nothing is lost.
+    grid of half the size at which it was estimated, in half precision.
     """
     if sequence.period < 2:
         raise ValueError("the clip has one exposure only: give its exposure pattern, or let it be detected")
     if preset not in PRESETS:
         raise ValueError(f"flow preset {preset!r} is unknown: choose one of {', '.join(PRESETS)}")
-    pairs = PairFlow(sequence, preset)
+    pairs = PairFlow(sequence, preset, fine_size(sequence.size) if preset == FINE else None)
     search = Search(network, pairs) if network else None
     h, w = half_size(pairs.size)
-    scale = torch.tensor([sequence.size[1] / pairs.size[1], sequence.size[0] / pairs.size[0]]).view(1, 2, 1, 1)
+    scale = ratio(pairs.size, sequence.size)
     flow = {o: allocate((len(sequence), 2, h, w), torch.float16) for o in sequence.offsets}
     confidence = {o: allocate((len(sequence), 1, h, w), torch.float16) for o in sequence.offsets}
     for window in windows(len(sequence), 1, progress):

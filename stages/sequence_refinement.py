@@ -22,7 +22,7 @@ from ..hdr.tonemap import mu_law
 from ..models.blocks import pad_to_multiple
 from ..models.location.refinement import MULTIPLE, quartered, routes, stacked
 from .networks import device_of, running
-from .pair_flow import PairFlow
+from .pair_flow import PairFlow, half_size, ratio
 from .run import Progress, quiet, windows
 from .tiles import Tile, tiles
 
@@ -55,8 +55,7 @@ def consecutive_flow(hdr, preset: str = "fine", progress: Progress = quiet) -> F
     tone = LazyFrames(hdr.shape, lambda indices: mu_law(hdr[indices].float()) / scale)
     pairs = PairFlow(ExposureSequence(tone, torch.ones(count), response_named("linear"), 1), preset)
     size = tuple(tone.shape[1:3])
-    grid = tuple((s + 1) // 2 for s in pairs.size)
-    enlarge = torch.tensor([size[1] / pairs.size[1], size[0] / pairs.size[0]]).view(1, 2, 1, 1)
+    grid, enlarge = half_size(pairs.size), ratio(pairs.size, size)
     flow = {o: allocate((count, 2, *grid), torch.float16) for o in (-1, 1)}
     confidence = {o: allocate((count, 1, *grid), torch.float16) for o in (-1, 1)}
     for (t,) in windows(count, 1, progress):

@@ -31,7 +31,7 @@ from ..stages.f2hdr import fuse_and_refine
 from ..stages.flow import LEAST_CONFIDENCE, estimate_flow
 from ..stages.networks import BASE_FLOW, load_f2hdr
 from ..stages.normalize import normalize
-from ..stages.pair_flow import PRESETS, PairFlow
+from ..stages.pair_flow import FINE, PairFlow, half_size
 from .clips import EvaluationClip, read_clip
 from .evaluate import clip_folders, write_report
 from .evaluate_view import aligned
@@ -52,15 +52,14 @@ Estimator = Callable[[ExposureSequence], FlowField]
 
 
 def plain_dis(sequence: ExposureSequence) -> FlowField:
-    """DIS without the bridge between frames of one exposure, nor propagation, stored as `estimate_flow` stores; confidence 1."""
-    pairs = PairFlow(sequence, PRESETS[-1])
+    """OpenCV's DIS on the frames as they are, with nothing that this pack adds; stored at half size, confidence 1."""
+    pairs = PairFlow(sequence, FINE)
     if pairs.size != sequence.size:
         raise ValueError(f"{sequence.source} is larger than the flow's working size: judge smaller clips")
-    half = [(s + 1) // 2 for s in sequence.size]
     fields = {
         o: torch.cat([pairs.flow(t, sequence.neighbour(t, o)) for t in range(len(sequence))]) for o in sequence.offsets
     }
-    flow = {o: F.interpolate(field, half, mode="area").half() for o, field in fields.items()}
+    flow = {o: F.interpolate(field, half_size(sequence.size), mode="area").half() for o, field in fields.items()}
     return FlowField(sequence.size, flow, {o: torch.ones_like(field[:, :1]) for o, field in flow.items()})
 
 
@@ -220,7 +219,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--clips", required=True, help="folder of clips, <split>/<scene>, with gt.npy and flow.npz")
     parser.add_argument(
-        "--methods", default="plain,dis,network", help="plain (DIS alone), dis (with bridge and propagation), network"
+        "--methods", default="plain,dis,network", help="plain (DIS alone), dis (all but the network), network"
     )
     parser.add_argument("--weights", default=BASE_FLOW, help="of the network: a file, or a name in the package")
     parser.add_argument("--picture", action="store_true", help="judge what F2HDR makes along the flows, too")

@@ -4,6 +4,7 @@ import pytest
 import torch
 from hdrweave.stages import flow as flow_module
 from hdrweave.stages.flow import ADVANTAGE, PRESETS, advantage, estimate_flow
+from hdrweave.stages.pair_flow import fine_size
 from known_motion import passing_object, window_scene
 from moving_texture import captured, radiance, sequence
 
@@ -118,11 +119,20 @@ def test_tiny_frames_do_not_fail(size):
 
 def test_large_frames_are_matched_smaller_and_keep_their_pixels(monkeypatch):
     monkeypatch.setattr("hdrweave.stages.pair_flow.LONG_SIDE", 100)
+    monkeypatch.setattr("hdrweave.stages.pair_flow.FINE_SIDE", 100)
     clip = alternating(radiance(4, size=(150, 260), speed=6.0), (1, 8), 0.1)
     field = estimate_flow(clip)
     assert tuple(field.flow[1].shape[-2:]) == (29, 50)
     error = away_from_border(endpoint_error(clip, field, 1, 1, (-6.0, 0.0)), 30)
     assert error.mean() < 0.4 and error.quantile(0.95) < 1
+
+
+def test_small_frames_are_matched_larger_by_the_finest_preset_alone():
+    clip = alternating(radiance(3, size=(48, 70), speed=2.0), (1, 8), 0.1)
+    assert tuple(estimate_flow(clip).flow[1].shape[-2:]) == (36, 53)
+    assert tuple(estimate_flow(clip, "medium").flow[1].shape[-2:]) == (24, 35)
+    sizes = [(136, 256), (252, 448), (360, 640), (720, 1280), (2160, 3840)]
+    assert [fine_size(s) for s in sizes] == [(204, 384), (378, 672), (378, 672), (720, 1280), (720, 1280)]
 
 
 @pytest.mark.parametrize("preset", PRESETS)

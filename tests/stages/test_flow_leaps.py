@@ -97,6 +97,7 @@ def test_dis_goes_on_from_leaps_only_around_what_they_explain_better(monkeypatch
         return land(*given)
 
     monkeypatch.setattr(flow_module, "_landed", recorded)
+    monkeypatch.setattr("hdrweave.stages.pair_flow.FINE_SIDE", 1)  # boxes in pixels of the frame
     estimate_flow(alternating(5, (1, 4)), network=Certain((3, 3)))  # explains nothing better
     assert not boxes
     clip, inside = small_and_fast((96, 256))

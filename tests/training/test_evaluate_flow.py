@@ -13,6 +13,7 @@ from hdrweave.models.flow.search import MotionSearch, MotionSearchConfig
 from hdrweave.stages.f2hdr import fuse_and_refine
 from hdrweave.stages.flow import estimate_flow
 from hdrweave.stages.networks import load_f2hdr
+from hdrweave.stages.pair_flow import working_size
 from hdrweave.training import evaluate_flow
 from hdrweave.training.clips import EvaluationClip, write_clip
 from hdrweave.training.evaluate_flow import (
@@ -111,11 +112,12 @@ def test_regions_are_what_they_say():
     assert torch.equal(found["clipped"], expected)
 
 
-def test_plain_dis_is_the_estimate_without_bridge_and_propagation(monkeypatch):
+def test_plain_dis_is_the_estimate_without_what_this_pack_adds(monkeypatch):
     sequence = evaluation(pan()).sequence()
     plain, bridged = plain_dis(sequence), estimate_flow(sequence)
     monkeypatch.setattr("hdrweave.stages.flow._bridge", lambda *pair: None)
     monkeypatch.setattr("hdrweave.stages.flow.propagate", lambda pairs, t, others, found: found)
+    monkeypatch.setattr("hdrweave.stages.flow.fine_size", working_size)
     direct = estimate_flow(sequence)
     for offset in sequence.offsets:
         assert torch.equal(plain.flow[offset], direct.flow[offset])
@@ -146,7 +148,8 @@ def test_command_writes_figures(folder, tmp_path, monkeypatch, capsys):
     assert set(methods["dis"]) == {"mean", "two", "three", "64x48"}
     assert f"{methods['dis']['two']['all']['epe']:.2f}" in printed
     untrained, start = (methods[name]["mean"]["textured"] for name in ("network", "dis"))
-    assert untrained["epe"] == start["epe"] < 0.5  # not trained: it is the flow that it starts from
+    assert untrained["epe"] == pytest.approx(start["epe"], rel=0.05)  # not trained: the flow that it starts from
+    assert start["epe"] < 0.5
     pairs = {split: methods["dis"][split]["all"]["epe"] for split in ("two", "three")}
     mean = (3 * 2 * pairs["two"] + 1 * 4 * pairs["three"]) / 10
     assert methods["dis"]["mean"]["all"]["epe"] == pytest.approx(mean)
