@@ -9,7 +9,7 @@ from ..stages.sparse_fusion import unaligned
 from .compat import known
 from .wires import CATEGORY, HDR, NORMALIZED, Candidates, Exposures, rgb
 
-SOCKETS = 8  # two more nodes give fifteen: what comes out of one goes into another
+SOCKETS = 8  # a second node makes it fifteen: what comes out of one goes into the other
 
 
 class UnalignedNeighbours(io.ComfyNode):

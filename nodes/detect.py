@@ -44,7 +44,7 @@ class DetectExposurePattern(io.ComfyNode):
                     min=-1,
                     max=4,
                     tooltip="Which exposure of the period frame 0 has, counted from the shortest (0) in frame order. "
-                    " -1 = detect. Higher starts later in the period.",
+                    "-1 = detect. Higher starts later in the period.",
                 ),
             ],
             outputs=[

@@ -1,7 +1,7 @@
 """What the notes in workflows/*.json say; see build_workflows.py."""
 
-LINEAR_NOTE = """The wire from **{}** carries scene-linear light, never clamped: 1.0 is where the shortest
-exposure clips.
+LINEAR_NOTE = """The wire from **{}** carries scene-linear light: 1.0 is where the shortest exposure
+clips.
 
 *Save HDR Sequence* writes it as OpenEXR, by default with 1.0 at the white of the longest exposure, so that recovered
 highlights lie above 1. Everything after *Mu-Law Tonemap* and *Exposure Strip* is for the eye only."""
@@ -88,16 +88,16 @@ Results lie in ComfyUI's output folder under *HDRWeave*."""
 LRHDR_INTRO = f"""**LRHDR** (CVPR 2026), with weights that come with the pack. Alternating exposures become scene-linear
 HDR, one HDR frame for every frame.
 {FOOTAGE}
-The missing exposure is **interpolated**, it and the frame are **calibrated** to radiance without exposure, and six candidates
-**vote** at every pixel: the frame, its neighbours as they are, the interpolated one, and the two calibrated ones. Results
-lie in ComfyUI's output folder under *HDRWeave*."""
+The missing exposure is **interpolated**, it and the frame are **calibrated** to radiance without exposure, and candidates,
+six with two exposures, **vote** at every pixel: the frame, its neighbours as they are, the interpolated one, and the two
+calibrated ones. Results lie in ComfyUI's output folder under *HDRWeave*."""
 
-MIX_INTRO = f"""**Methods mixed**: neighbours by the classical flow, aligned by FGMA (DeAltHDR), calibrated by ACCR (LRHDR), and
-the finished result of F2HDR are candidates of one vote. Take any of them away, or wire others in: another pack's HDR
-frames are an IMAGE, too.
+MIX_INTRO = f"""**Methods mixed**: neighbours warped along the classical flow, neighbours aligned by FGMA (DeAltHDR), these
+calibrated by ACCR (LRHDR), and the finished result of F2HDR are candidates of one vote. Take any of them away, or wire
+others in: another pack's HDR frames are an IMAGE, too.
 {FOOTAGE}
-**Combine Candidates** takes any number of sets and IMAGEs. The vote map says who is right where. Results lie in ComfyUI's
-output folder under *HDRWeave*."""
+**Combine Candidates** takes eight sets and IMAGEs, and more through another one. The vote map says who is right where.
+Results lie in ComfyUI's output folder under *HDRWeave*."""
 
 DEALTHDR_INTRO = f"""**DeAltHDR** (ICLR 2026), with weights that come with the pack. Noisy and blurred frames of alternating
 exposure become scene-linear HDR, one HDR frame for every frame.

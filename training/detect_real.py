@@ -1,4 +1,4 @@
-"""Detection on the real clips of the developers: period, phase and measured ratio against the nominal one.
+"""Detection on real clips in two folders: period, phase and measured ratio against the nominal one.
 
 python -m hdrweave.training.detect_real --data DIR     (DIR holds alternating_2exp and alternating_3exp)
 """

@@ -1,6 +1,6 @@
 """Every method on the same clips: figures as text and JSON, and a picture of the worst crops side by side.
 
-python -m hdrweave.training.evaluate --methods all --json FILE [--sheet FILE.png] [--save DIR]
+python -m hdrweave.training.evaluate --methods all [--json FILE] [--sheet FILE.png] [--save DIR]
 
 Judges the pack's own validation set; the first time, `--scenes DIR` names the panoramas to make it from. `--clips DIR`
 judges any folder <split>/<scene>/{00000.png …, exposures.txt, gt.npy}; without gt.npy only steadiness and time can be

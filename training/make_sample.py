@@ -2,7 +2,7 @@
 
 Hot-air balloons and birds before a rising sun, 640x360, 24 fps, gamma 2.2, 8 bit, h264; short and long exposures in
 turn (EV -3, 0), or what `--exposures 1 4 16` names. The sky is the CC0 panorama `spruit_sunrise` of Poly Haven, which
-scripts/fetch_scenes.sh fetches.
+scripts/fetch_scenes.sh fetches as `blender_sunrise`.
 """
 
 import argparse
