@@ -60,11 +60,17 @@ def period_of(exposures) -> int:
     """Frames after which exposures (T,) as measured repeat: the fewest that explain all of them.
 
     Where frames were dropped or repeated, so that nothing up to half of the clip does, it is the number of levels: with a
-    longer period, neighbours would be sought far away, and many of them.
+    longer period, neighbours would be sought far away, and many of them. A clip of fewer than two such periods that this does
+    not explain is one period as a whole, such as 1, 8, 1, 64.
     """
     levels = as_levels(exposures)
-    repeats = (p for p in range(1, len(levels) // 2 + 1) if torch.equal(levels[p:], levels[:-p]))
-    return next(repeats, len(levels.unique()))
+
+    def explains(p: int) -> bool:
+        return torch.equal(levels[p:], levels[:-p])
+
+    count = len(levels.unique())
+    period = next(filter(explains, range(1, len(levels) // 2 + 1)), count)
+    return len(levels) if len(levels) < 2 * count and not explains(period) else period
 
 
 def mirrored_index(index: int, count: int, period: int) -> int:

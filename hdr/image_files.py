@@ -25,7 +25,10 @@ def read_image(path) -> tuple[np.ndarray, bool]:
     if path.suffix.lower() == ".hdr":
         return read_hdr(path), False
     data = np.frombuffer(path.read_bytes(), np.uint8)
-    pixels = cv2().imdecode(data, cv2().IMREAD_UNCHANGED) if data.size else None
+    # Photographs may lie on their side, with a note that says so.
+    upright = path.suffix.lower() in (".jpg", ".jpeg")
+    mode = cv2().IMREAD_COLOR if upright else cv2().IMREAD_UNCHANGED
+    pixels = cv2().imdecode(data, mode) if data.size else None
     if pixels is None or pixels.dtype not in (np.uint8, np.uint16, np.float32):
         raise OSError(f"{path} is not a readable 8-bit, 16-bit or float image: write it again as png, tiff, jpg or exr")
     if pixels.ndim == 2 or pixels.shape[2] < 3:  # gray, gray with alpha

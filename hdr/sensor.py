@@ -7,6 +7,7 @@ Every estimate of a pixel's radiance H, taken at exposure e, gets the weight  w 
   g    agreement: falls to 0 where it contradicts the reference beyond what both variances allow
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -21,6 +22,8 @@ MODEL_ERROR = 0.04  # relative error that response, white balance and sub-pixel 
 CLIP_ROLLOFF = 0.05  # code values over which well-exposedness falls from 1 to 0 below the threshold
 HIGHLIGHT_THRESHOLD = 0.97  # code value from which a frame counts as clipped
 LEAST_VALIDITY = 1e-3  # that every estimate keeps: where none is certain, they still differ in noise and clipping
+BELIEVED = 0.36  # validity from which a neighbour's clipping says something, e^-1: the border of the flow's own test
+BLIND, AROUND = 0.05, 5  # well-exposedness below which nobody has seen how bright a place is, and pixels around it
 FARTHEST = 60.0  # contradiction beyond which nothing is believed less: where all contradict, they still differ in noise
 
 
@@ -92,3 +95,17 @@ def agreement(estimate: Measurement, reference: Measurement, strictness: float =
     allowed = estimate.variance + reference.variance + (MODEL_ERROR * reference.radiance) ** 2
     far = box_mean((difference**2 / allowed).mean(1, keepdim=True), 3)
     return torch.exp(-0.5 * (strictness * far).clamp(max=FARTHEST))
+
+
+def least_radiance(reference: Measurement, others: Sequence[tuple[Measurement, torch.Tensor]]) -> torch.Tensor:
+    """What clipped pixels say, radiance (N,3,H,W): the truth is not darker. 0 where none has a say.
+
+    others: estimates that a camera took, each with its validity (N,1,H,W). Theirs counts only where all clip and all around:
+    at outlines something bright from a wrong place would shine. Without it a long exposure, which clips early, darkens lamps.
+    """
+    least = torch.where(reference.clipped, reference.radiance, 0)
+    seen = box_max(torch.stack([reference.sound, *(other.sound for other, _ in others)]).amax(0), AROUND)
+    for other, validity in others:
+        says = other.clipped & (seen < BLIND) & (validity > BELIEVED)
+        least = torch.where(says, torch.maximum(least, other.radiance), least)
+    return least

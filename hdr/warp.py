@@ -35,7 +35,8 @@ def warp(image: torch.Tensor, flow: torch.Tensor, mode: str = "bilinear") -> tor
 
 
 def inside(flow: torch.Tensor) -> torch.Tensor:
-    """1 where x + flow(x) lies inside the frame, else 0: (N,2,H,W) -> (N,1,H,W)."""
+    """How much of the pixel at x + flow(x) lies in the frame, 0 to 1: (N,2,H,W) -> (N,1,H,W)."""
     h, w = flow.shape[-2:]
     x, y = (pixel_grid(h, w, flow.device) + flow.float()).unbind(1)
-    return ((x >= 0) & (x <= w - 1) & (y >= 0) & (y <= h - 1)).float()[:, None]
+    across, down = (1 + torch.minimum(at, size - 1 - at).clamp(-1, 0) for at, size in ((x, w), (y, h)))
+    return (across * down)[:, None]

@@ -15,9 +15,10 @@ DISPLAY = "Display-encoded, in [0,1], for Preview and Save Image."
 
 
 def rgb(image, port: str):
-    """The colour channels of an IMAGE (T,H,W,3 or 4), as a view. Raises ValueError on anything else."""
+    """The colour channels of an IMAGE (T,H,W,3 or 4) in main memory, where all stages expect them (`--gpu-only` leaves images on
+    the GPU); a view if it lies there. Raises ValueError on anything else."""
     if image.ndim != 4 or image.shape[-1] not in (3, 4) or 0 in image.shape:
         raise ValueError(
             f"{port} has the shape {tuple(image.shape)}, colour frames (frames, height, width, 3) are expected"
         )
-    return image[..., :3]
+    return image[..., :3].cpu()

@@ -66,11 +66,13 @@ def adapt_flow(
 ) -> FlowField:
     """The base flow with the adapter's residual added, which is at most 100 pixels; the confidence is passed through.
 
-    sequence: normalized. Stored in half precision on the grid of what is added, half the frame's.
+    sequence: normalized. Stored in half precision on the grid of what is added, half the frame's, or the base flow's where that
+    is finer.
     """
     near = Neighbourhood(sequence, flow, network)
     grid = tuple(-(-s // GRID) for s in sequence.size)
-    out = {o: allocate((len(sequence), 2, *grid), torch.float16) for o in sequence.offsets}
+    finest = max(grid, tuple(flow.flow[sequence.offsets[0]].shape[-2:]))
+    out = {o: allocate((len(sequence), 2, *finest), torch.float16) for o in sequence.offsets}
     residual = torch.empty(1, len(out), 2, *grid, device=near.device)
     for (t,) in windows(len(sequence), 1, progress):
         frames, exposures, (flows, _) = near.frames(t), near.exposures(t), near.flows(t)
@@ -79,8 +81,9 @@ def adapt_flow(
                 found = network.adapter.residual(tile.cut(frames), exposures, tile.cut(flows))
                 residual[tile.place(GRID)] = tile.kept(found, GRID)
         for k, (o, stored) in enumerate(out.items()):
-            base = F.interpolate(flow.flow[o][[t]].float(), size=grid, mode="bilinear", align_corners=False)
-            stored[t] = base[0] + residual[0, k].cpu().clamp(-LIMIT, LIMIT)
+            added = residual[:, k].cpu().clamp(-LIMIT, LIMIT)
+            parts = (flow.flow[o][[t]].float(), added)
+            stored[t] = sum(F.interpolate(x, size=finest, mode="bilinear", align_corners=False) for x in parts)[0]
     return FlowField(flow.size, out, {o: flow.confidence[o] for o in out})
 
 
@@ -126,7 +129,7 @@ def refine(
     """Coarse radiance `hdr` (T,H,W,3) corrected where `mask` (T,H,W) and flow say: radiance (T,H,W,3) in [0,1], with the
     frames' own light where that is more exact (`keep_own_light`).
 
-    sequence: normalized. Raises ValueError when mask or hdr are not of this clip.
+    sequence: normalized. Raises ValueError when mask or hdr are not of this clip, or not finite.
     """
     near = Neighbourhood(sequence, flow, network)
     shape = tuple(sequence.frames.shape)
@@ -138,6 +141,9 @@ def refine(
         frames, exposures, (flows, _) = near.frames(t), near.exposures(t), near.flows(t)
         masks = mask[t].to(near.device, torch.float32).expand_as(flows[:, :, :1])
         coarse = hdr[t].to(near.device, torch.float32).movedim(-1, 0)[None]
+        for name, given in (("mask", masks), ("hdr", coarse)):
+            if not given.isfinite().all():
+                raise ValueError(f"{name} holds NaN or infinite values in frame {t}: repair it first")
         with running(near.device):
             _refine_frame(network.refinement, frames, exposures, flows, masks, coarse, out[t].movedim(-1, 0))
         out[t] = keep_own_light(out[t], sequence, t)

@@ -23,7 +23,7 @@ from ..hdr.sequence import ExposureSequence, FlowField
 from ..hdr.warp import warp
 from ..models.flow.search import CELL, likeliest
 from .networks import BASE_FLOW, device_of, load_network, running
-from .pair_flow import FINE, PRESETS, Flows, Pair, PairFlow, as_flow, fine_size, half_size, mismatch, ratio
+from .pair_flow import FINE, PRESETS, Flows, Pair, PairFlow, as_flow, dis, fine_size, half_size, mismatch, ratio
 from .propagate import propagate
 from .run import Progress, quiet, windows
 
@@ -65,7 +65,8 @@ def _landed(pairs: PairFlow, t: int, n: int, leap: torch.Tensor, box: Box) -> tu
     reference, neighbour = pairs.matched_pair(t, n)
     fetched = warp(torch.from_numpy(neighbour)[None, None].float(), leap)[0, 0].round().to(torch.uint8).numpy()
     pair = [np.ascontiguousarray(frame[box]) for frame in (reference, fetched)]
-    forth, back = as_flow(pairs.dis.calc(*pair, None)), as_flow(pairs.quick.calc(*reversed(pair), None))
+    # One for each box: having seen a small picture, they search more finely ever after.
+    forth, back = as_flow(dis(pairs.preset).calc(*pair, None)), as_flow(dis("medium").calc(*reversed(pair), None))
     return forth + warp(leap[(..., *box)], forth, mode="nearest"), forward_backward_consistency(forth, back)
 
 

@@ -85,6 +85,8 @@ def _draw_legend(picture: torch.Tensor, offset: int, max_speed: float) -> None:
     h, w = picture.shape[:2]
     side = max(min(h, w) // 5, 12)
     margin = max(side // 8, 2)
+    if min(h, w) < side + margin:
+        return
     grid = pixel_grid(4 * side, 4 * side)[None] / (2 * side) - 1
     inside = (grid.norm(dim=1) <= 1).float()[..., None]
     wheel, cover = resized(flow_colours(grid)[0], side, side), resized(inside[0].expand(-1, -1, 3), side, side)

@@ -12,12 +12,12 @@ import torch
 
 from ..hdr.exposure import to_ldr
 from ..hdr.frames import allocate
-from ..hdr.sensor import HIGHLIGHT_THRESHOLD, LEAST_VALIDITY, Measurement, agreement, measured
+from ..hdr.sensor import HIGHLIGHT_THRESHOLD, LEAST_VALIDITY, Measurement, agreement, least_radiance, measured
 from ..hdr.sequence import CandidateSet, ExposureSequence
 from .run import Progress, quiet, windows
 
 BAND = 64  # rows that are merged at once, so that all of it stays in the processor's cache
-MARGIN = 3  # rows around them that the filters of `hdr.sensor` look at
+MARGIN = 4  # rows around them that the filters of `hdr.sensor` look at
 
 
 @dataclass(frozen=True)
@@ -112,14 +112,15 @@ def _merge(captured: Estimate, others: list[Estimate], settings: MergeSettings) 
     reference = _measured(captured, settings.highlight_threshold)
     weight = reference.precision
     total, norm = weight * reference.radiance, weight
+    taken = []
     for other in others:
         if other.exposure is None:
             estimate = Measurement(other.radiance, reference.variance * 0.25)
         else:
             estimate = _measured(other, settings.highlight_threshold)
+            taken.append((estimate, other.validity))
         validity = other.validity.clamp(min=LEAST_VALIDITY)
         weight = estimate.precision * (validity * agreement(estimate, reference, settings.ghost_rejection))
         total, norm = total + weight * estimate.radiance, norm + weight
-    merged = total / norm
-    merged = torch.where(reference.clipped, torch.maximum(merged, reference.radiance), merged)
+    merged = torch.maximum(total / norm, least_radiance(reference, taken))
     return torch.lerp(reference.radiance, merged, settings.blend)

@@ -69,7 +69,7 @@ class PairFlow:
         self.sequence = sequence
         self.frame_size = working_size(sequence.size)
         self.size = size or self.frame_size
-        self.dis, self.quick = dis(preset), dis("medium")
+        self.preset, self.dis = preset, dis(preset)
         self.frames: dict[int, torch.Tensor] = {}
         self.lumas: dict[tuple[int, float, tuple[int, int]], torch.Tensor] = {}
         self.flows: dict[tuple[int, int], torch.Tensor] = {}

@@ -10,7 +10,7 @@ from ...hdr.tonemap import mu_law
 from ...hdr.warp import inside
 from ..blocks import exposure_planes, warp_each
 from ..detail import amplified, bands, grain
-from ..f2hdr.fusion import blended, lifted, sensor_prior
+from ..f2hdr.fusion import lifted, sensor_prior, weighted_mean
 from .encoder import FINEST
 
 FAR = 20.0  # pixels of motion that count as 1
@@ -20,24 +20,25 @@ SURVEYED = 3 * 3 * FINEST**2 + 6 + 1  # planes of `survey`
 
 class Pictures(NamedTuple):
     """Candidates (B,M,3,H,W) as radiance, the reference first, then K neighbours by flow, then K by attention; prior
-    (B,M,3,H,W), the weights that the sensor model gives them; clipped (B,3,H,W), where the reference clips; attended
-    (B,K,1,H,W) of 0 and 1: elsewhere the last K count for nothing."""
+    (B,M,3,H,W), the weights that the sensor model gives them; clipped (B,3,H,W), where the reference clips; least (B,3,H,W),
+    the radiance that what clips leaves possible; attended (B,K,1,H,W) of 0 and 1: elsewhere the last K count for nothing."""
 
     radiance: torch.Tensor
     prior: torch.Tensor
     clipped: torch.Tensor
+    least: torch.Tensor
     attended: torch.Tensor
 
     def merged(self, logits: torch.Tensor | None = None) -> torch.Tensor:
         """Radiance (B,3,H,W): the mean weighted by the prior, to whose logits `logits` (B,2K,H,W) are added, of all but the
-        reference. Nowhere darker than a reference that clips."""
+        reference. Nowhere darker than what clips leaves possible."""
         b, k = self.attended.shape[:2]
         weights = self.prior
         if logits is not None:
             learned = F.pad(logits, (0, 0, 0, 0, 1, 0))[:, :, None]
             weights = lifted(weights, learned)
         counts = torch.cat((torch.ones_like(self.attended[:, :1]).expand(b, 1 + k, 1, -1, -1), self.attended), 1)
-        return blended(self.radiance, weights * counts, self.clipped)
+        return torch.maximum(weighted_mean(self.radiance, weights * counts), self.least)
 
 
 def gather_pictures(frames, exposures, flows, confidence, attended, motion) -> Pictures:
@@ -55,8 +56,7 @@ def gather_pictures(frames, exposures, flows, confidence, attended, motion) -> P
     candidates, theirs = torch.cat((reference, warped, fetched), 1), exposures[:, 1:]
     taken = torch.cat((exposures, theirs), 1)
     radiance = to_radiance(candidates, taken.to(candidates)[:, :, None, None, None])
-    prior, clipped = sensor_prior(candidates, radiance, taken, validity)
-    return Pictures(radiance, prior, clipped, attended)
+    return Pictures(radiance, *sensor_prior(candidates, radiance, taken, validity), attended)
 
 
 def survey(pictures: Pictures, merged: torch.Tensor) -> torch.Tensor:

@@ -5,7 +5,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from ...hdr.exposure import to_radiance
-from ...hdr.sensor import LEAST_VALIDITY, agreement, measured
+from ...hdr.sensor import LEAST_VALIDITY, agreement, least_radiance, measured
 from ...hdr.tonemap import mu_law
 from ...hdr.warp import inside
 from ..blocks import (
@@ -34,13 +34,15 @@ def sensor_prior(candidates: torch.Tensor, radiance: torch.Tensor, exposures: to
     """What the sensor model makes of the candidates before anything is learned (see `hdr.sensor`).
 
     candidates, radiance (B,M,3,H,W), the reference first; exposures (B,M); validity (B,M,1,H,W) in [0,1]. Returns
-    weights (B,M,3,H,W) that sum to 1 over M but are LEAST_VALIDITY at least, and where the reference clips, bool (B,3,H,W).
+    weights (B,M,3,H,W) that sum to 1 over M but are LEAST_VALIDITY at least, where the reference clips, bool (B,3,H,W), and
+    the `least_radiance`.
     """
     taken = radiance, candidates, exposures.to(radiance)[:, :, None, None, None]
     estimates = [measured(*one) for one in zip(*(x.unbind(1) for x in taken), strict=True)]
     weights = torch.stack([one.precision for one in estimates], 1) * validity.clamp(min=LEAST_VALIDITY)
     weights[:, 1:] *= torch.stack([agreement(one, estimates[0]) for one in estimates[1:]], 1)
-    return (weights / weights.sum(1, keepdim=True)).clamp(min=LEAST_VALIDITY), estimates[0].clipped
+    least = least_radiance(estimates[0], list(zip(estimates[1:], validity[:, 1:].unbind(1), strict=True)))
+    return (weights / weights.sum(1, keepdim=True)).clamp(min=LEAST_VALIDITY), estimates[0].clipped, least
 
 
 def speeds(flows: torch.Tensor) -> torch.Tensor:
@@ -55,13 +57,6 @@ def lifted(prior: torch.Tensor, learned: torch.Tensor) -> torch.Tensor:
     """The weights `prior`, in [0,1], with `learned` added to their logits. The paper has one map of weights for all colours; what
     is learned is one for all too, but the prior is not, as colours clip apart."""
     return torch.sigmoid(torch.logit(prior, 1e-6) + learned)
-
-
-def blended(radiance: torch.Tensor, weights: torch.Tensor, clipped: torch.Tensor) -> torch.Tensor:
-    """`weighted_mean` of radiance (B,M,3,H,W), the reference first, and nowhere darker than a reference that clips, bool
-    (B,3,H,W): a clipped pixel still says that the truth is not darker."""
-    mean = weighted_mean(radiance, weights)
-    return torch.where(clipped, torch.maximum(mean, radiance[:, 0]), mean)
 
 
 class CoarseFusion(nn.Module):
@@ -92,9 +87,9 @@ class CoarseFusion(nn.Module):
         candidates."""
         h, w = candidates.shape[-2:]
         radiance = to_radiance(candidates, exposures.to(candidates)[:, :, None, None, None])
-        prior, clipped = sensor_prior(candidates, radiance, exposures, validity)
+        prior, _, least = sensor_prior(candidates, radiance, exposures, validity)
         learned = self.logits(candidates, radiance, exposures, validity, speed, prior)[..., :h, :w]
-        return blended(radiance, lifted(prior, learned), clipped)
+        return torch.maximum(weighted_mean(radiance, lifted(prior, learned)), least)
 
     def fuse(
         self, frames: torch.Tensor, exposures: torch.Tensor, flows: torch.Tensor, confidence: torch.Tensor

@@ -56,6 +56,7 @@ def test_luma_of_white_is_one_along_any_axis():
         ([1, 8, 1], 2),
         ([1, 4, 16, 1, 4], 3),
         ([1, 4, 16, 4] * 2 + [1], 4),
+        ([1, 8, 1, 64], 4),  # one whole period
         ([1, 8, 1, 8, 8, 1, 8], 2),  # a frame is missing
         ([1, 4, 16, 16, 1, 4, 16, 1, 4], 3),  # a frame is there twice
     ],

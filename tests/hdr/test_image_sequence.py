@@ -124,3 +124,22 @@ def test_exr_and_bad_images(tmp_path):
             read_image(tmp_path / name)
     with pytest.raises(FileNotFoundError, match="does not exist"):
         read_image(tmp_path / "no.jpg")
+
+
+def test_a_photograph_that_lies_on_its_side_is_put_upright(tmp_path):
+    """As its EXIF says: 6 = to be turned to the right."""
+    lying = np.zeros((16, 32, 3), np.uint8)
+    lying[:, :16] = 255
+    jpeg = cv2().imencode(".jpg", lying)[1].tobytes()
+    tiff = (
+        b"MM\0*"
+        + (8).to_bytes(4, "big")
+        + (1).to_bytes(2, "big")
+        + bytes((1, 0x12, 0, 3, 0, 0, 0, 1, 0, 6, 0, 0))
+        + bytes(4)
+    )
+    note = b"Exif\0\0" + tiff
+    path = tmp_path / "portrait.jpg"
+    path.write_bytes(jpeg[:2] + b"\xff\xe1" + (len(note) + 2).to_bytes(2, "big") + note + jpeg[2:])
+    pixels, _ = read_image(path)
+    assert pixels.shape == (32, 16, 3) and pixels[:12].min() > 200 and pixels[-12:].max() < 50

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 from hdrweave.hdr.exposure import to_ldr, to_radiance
-from hdrweave.hdr.sensor import FARTHEST, Measurement, agreement, measured
+from hdrweave.hdr.sensor import FARTHEST, Measurement, agreement, least_radiance, measured
 
 
 def taken(level: float, exposure: float, threshold: float = 0.97) -> Measurement:
@@ -36,3 +36,23 @@ def test_a_clipped_reference_contradicts_only_what_is_darker():
     reference = taken(0.3, 8)  # 1/8 is all that is known
     assert (agreement(taken(0.3, 1), reference) == 1).all()
     assert (agreement(taken(0.05, 1), reference) < 1e-3).all()
+
+
+def test_where_all_clip_the_shortest_exposure_says_how_bright_it_is_at_least():
+    sure, lost = torch.ones(1, 1, 12, 16), torch.zeros(1, 1, 12, 16)
+    long, short, middle = taken(5.0, 8), taken(5.0, 1), taken(5.0, 4)
+    assert (least_radiance(long, [(middle, sure), (short, sure)]) == 1).all()
+    assert (least_radiance(long, [(middle, sure), (short, lost)]) == 0.25).all()  # if it is known to be the same place
+    assert (least_radiance(long, []) == 1 / 8).all() and (
+        least_radiance(taken(0.1, 1), [(taken(0.1, 4), sure)]) == 0
+    ).all()
+
+
+def test_a_lamp_fetched_to_a_wrong_place_does_not_shine_there():
+    lamp, wall = taken(5.0, 1), taken(0.3, 1)
+    somewhere = torch.zeros(1, 3, 12, 16, dtype=torch.bool)
+    somewhere[..., 2:10, 4:12] = True
+    both = zip(vars(lamp).values(), vars(wall).values(), strict=True)
+    fetched = Measurement(*(torch.where(somewhere[:, : a.shape[1]], a, b) for a, b in both))
+    least = least_radiance(taken(0.3, 8), [(fetched, torch.ones(1, 1, 12, 16)), (wall, torch.ones(1, 1, 12, 16))])
+    assert (least == 1 / 8).all()

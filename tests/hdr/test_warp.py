@@ -44,6 +44,8 @@ def test_inside():
     assert got.shape == (1, 1, 4, 8)
     assert (got[..., :5] == 1).all() and (got[..., 5:] == 0).all()
     assert inside(uniform(0, -1, 4, 8))[0, 0, :, 0].tolist() == [0, 1, 1, 1]
+    cut = inside(uniform(-0.25, 0.5, 4, 8))[0, 0]
+    assert (cut[:3, 1:] == 1).all() and (cut[:3, 0] == 0.75).all() and cut[3, 0] == 0.375
 
 
 def test_pixel_grid_is_x_then_y():

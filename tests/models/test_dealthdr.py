@@ -5,7 +5,7 @@ import torch
 from hdrweave.hdr.exposure import to_ldr, to_radiance
 from hdrweave.hdr.metrics import psnr_mu
 from hdrweave.hdr.sensor import LEAST_VALIDITY
-from hdrweave.hdr.warp import warp
+from hdrweave.hdr.warp import inside, warp
 from hdrweave.models.dealthdr.encoder import DualEncoder, long_like, normalised_pair
 from hdrweave.models.dealthdr.merge import gather_pictures
 from hdrweave.models.dealthdr.system import DeAltHDR, DeAltHDRConfig
@@ -129,13 +129,10 @@ def test_it_starts_as_the_classical_merge(period):
     warped = torch.stack([warp(others[:, k], flows[:, k], mode="bicubic").clamp(0, 1) for k in range(4)], 1)
     candidates, taken = torch.cat((reference, warped), 1), exposures[:, [2, 0, 1, 3, 4]]
     radiance = to_radiance(candidates, taken[:, :, None, None, None])
-    y, x = torch.meshgrid(torch.arange(40.0), torch.arange(48.0), indexing="ij")
-    place = flows + torch.stack((x, y))
-    inside = ((place >= 0) & (place <= torch.tensor([47.0, 39.0])[:, None, None])).all(2, keepdim=True)
-    validity = torch.cat((torch.ones_like(confidence[:, :1]), confidence * inside), 1)
-    prior, clipped = sensor_prior(candidates, radiance, taken, validity)
-    expected = weighted_mean(radiance, prior)
-    expected = torch.where(clipped, torch.maximum(expected, radiance[:, 0]), expected)
+    seen = inside(flows.flatten(0, 1)).unflatten(0, flows.shape[:2])
+    validity = torch.cat((torch.ones_like(confidence[:, :1]), confidence * seen), 1)
+    prior, _, least = sensor_prior(candidates, radiance, taken, validity)
+    expected = torch.maximum(weighted_mean(radiance, prior), least)
     for mask in (torch.zeros_like(cells), cells, torch.ones_like(cells)):
         with torch.no_grad():
             out = network()(frames, exposures, flows, confidence, mask)

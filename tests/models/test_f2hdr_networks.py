@@ -102,7 +102,7 @@ def test_weights_start_as_the_prior_and_follow_the_vote():
     radiance, exposures = 0.05 + 0.05 * torch.rand(1, 5, 3, 16, 16), torch.tensor([[1.0, 8, 8, 8, 8]])
     codes = to_ldr(radiance, exposures[:, :, None, None, None])
     given = codes, exposures, torch.ones(1, 5, 1, 16, 16), torch.zeros(1, 5, 1, 16, 16)
-    prior, _ = sensor_prior(codes, to_radiance(codes, exposures[:, :, None, None, None]), *given[1:3])
+    prior, *_ = sensor_prior(codes, to_radiance(codes, exposures[:, :, None, None, None]), *given[1:3])
     torch.testing.assert_close(fusion(*given), weighted_mean(radiance, prior), atol=1e-4, rtol=1e-3)
     fusion.logits = lambda *_: torch.tensor([0.0, 0, 0, 40, 0])[None, :, None, None, None].expand(1, 5, 1, 16, 16)
     others = weighted_mean(radiance, prior * torch.tensor([1.0, 1, 1, 0, 1])[:, None, None, None])

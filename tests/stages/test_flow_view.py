@@ -55,6 +55,12 @@ def test_legend_stays_in_its_corner():
     assert torch.equal(plain[:, :80], drawn[:, :80]) and not torch.equal(plain[:, 90:], drawn[:, 90:])
 
 
+def test_a_picture_that_is_smaller_than_the_legend_has_none():
+    given = field((1.0, 0.0), size=(8, 40))
+    with_legend, without = (view_flow(given, 1, 4.0, False, legend)[0] for legend in (True, False))
+    assert torch.equal(with_legend, without)
+
+
 def test_missing_offset_is_named():
     with pytest.raises(ValueError, match=r"\+2 in this field: choose one of \+1, -1"):
         view_flow(field((1.0, 0.0)), 2)

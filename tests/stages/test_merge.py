@@ -71,6 +71,15 @@ def test_clipped_pixels_never_fall_below_what_they_are_known_to_exceed(still):
     assert merged[1::2][clipped].min() >= 1 / 8 - 1e-6
 
 
+@pytest.mark.parametrize("cycle", [(1, 2), (1, 2, 4)])
+def test_a_lamp_that_all_exposures_clip_does_not_flicker(cycle):
+    light = torch.full((6, 40, 60, 3), 0.2)
+    light[:, 10:30, 20:40] = 5.0
+    clip = taken(light, cycle)
+    lamp = weighted_merge(clip, unwarped(clip), MergeSettings())[:, 14:26, 24:36]
+    assert (lamp - 1).abs().max() < 0.01
+
+
 def test_ghost_rejection_beats_none_before_a_moving_object():
     light, where = passing_object()
     clip = taken(light, (1, 8))
