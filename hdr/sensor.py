@@ -22,7 +22,7 @@ MODEL_ERROR = 0.04  # relative error that response, white balance and sub-pixel 
 CLIP_ROLLOFF = 0.05  # code values over which well-exposedness falls from 1 to 0 below the threshold
 HIGHLIGHT_THRESHOLD = 0.97  # code value from which a frame counts as clipped
 LEAST_VALIDITY = 1e-3  # that every estimate keeps: where none is certain, they still differ in noise and clipping
-BELIEVED = 0.36  # validity from which a neighbour's clipping says something, e^-1: the border of the flow's own test
+BELIEVED = 0.36  # validity, just under 1/e, below which the forward-backward test of the flow calls a pixel occluded
 BLIND, AROUND = 0.05, 5  # well-exposedness below which nobody has seen how bright a place is, and pixels around it
 FARTHEST = 60.0  # contradiction beyond which nothing is believed less: where all contradict, they still differ in noise
 

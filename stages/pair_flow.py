@@ -126,6 +126,8 @@ def mismatch(pairs: PairFlow, t: int, others: tuple[int, int], flows: Flows, are
 
     own, theirs = pairs.sequence.exposures[[t, others[0]]].tolist()
     longer = max(own, theirs)
-    cost = sum((warp(seen(k, longer), flow) - seen(t, longer)).abs() for k, flow in zip(others, flows, strict=True))
-    first, second = (warp(seen(k, theirs), flow) for k, flow in zip(others, flows, strict=True))
-    return box_mean(cost + (first - second).abs(), area)
+    first, second = (  # (1,2,h,w)
+        warp(torch.cat((seen(k, longer), seen(k, theirs)), dim=1), flow) for k, flow in zip(others, flows, strict=True)
+    )
+    against_t = sum((neighbour[:, :1] - seen(t, longer)).abs() for neighbour in (first, second))
+    return box_mean(against_t + (first[:, 1:] - second[:, 1:]).abs(), area)

@@ -25,12 +25,12 @@ from ..hdr.exposure import luma, to_ldr
 from ..hdr.frames import allocate
 from ..hdr.masks import clipped, noise_buried, well_exposed
 from ..hdr.metrics import brightness, flicker
+from ..hdr.sensor import BELIEVED
 from ..hdr.sequence import CandidateSet, ExposureSequence
 from ..hdr.tonemap import mu_law
 from .run import Progress, quiet, spread, windows
 
 TOLERANCE = 0.01
-MIN_VALIDITY = 0.36  # just under 1/e, where the forward-backward test of the flow calls a pixel occluded
 KINDS = ("clipped", "buried in noise")
 FATES = ("filled", "confirmed", "unsupported", "left")
 
@@ -95,9 +95,7 @@ def judge(sequence: ExposureSequence, hdr, candidates: CandidateSet | None, wind
         radiance = candidate.radiance[window].float()
         c, seen = mu_law(radiance), to_ldr(radiance, e)
         wanted = (over & (e < exposures)) | (under & (e > exposures))
-        usable = (
-            wanted & (candidate.validity[window] >= MIN_VALIDITY) & (clipped(seen) == 0) & (noise_buried(seen) == 0)
-        )
+        usable = wanted & (candidate.validity[window] >= BELIEVED) & (clipped(seen) == 0) & (noise_buried(seen) == 0)
         below = (clipped(code[..., None]) > 0)[..., 0] & (c < r - TOLERANCE)
         usable = usable & ~below.any(-1, keepdim=True)
         to_reference = _distance(c, r)
