@@ -23,7 +23,7 @@ from ..hdr.sequence import ExposureSequence, FlowField
 from ..hdr.warp import warp
 from ..models.flow.search import CELL, likeliest
 from .networks import BASE_FLOW, device_of, load_network, running
-from .pair_flow import FINE, PRESETS, Flows, Pair, PairFlow, as_flow, dis, fine_size, half_size, mismatch, ratio
+from .pair_flow import FINE, PRESETS, Flows, Pair, PairFlow, as_flow, dis, half_size, mismatch, ratio
 from .propagate import propagate
 from .run import Progress, quiet, windows
 
@@ -188,7 +188,7 @@ def estimate_flow(
         raise ValueError("the clip has one exposure only: give its exposure pattern, or let it be detected")
     if preset not in PRESETS:
         raise ValueError(f"flow preset {preset!r} is unknown: choose one of {', '.join(PRESETS)}")
-    pairs = PairFlow(sequence, preset, fine_size(sequence.size) if preset == FINE else None)
+    pairs = PairFlow(sequence, preset)
     search = Search(network, pairs) if network else None
     h, w = half_size(pairs.size)
     scale = ratio(pairs.size, sequence.size)

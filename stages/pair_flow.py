@@ -62,13 +62,14 @@ def ratio(size: tuple[int, int], other: tuple[int, int]) -> torch.Tensor:
 class PairFlow:
     """DIS flow and exposure-matched luma between any two frames of a normalized clip, remembered for a while.
 
-    size (height, width): of lumas and flows, no smaller than the working size, which it is by default.
+    size (height, width): of lumas and flows, no smaller than the working size; by default that, or `fine_size` with the finest
+    preset.
     """
 
     def __init__(self, sequence: ExposureSequence, preset: str, size: tuple[int, int] | None = None):
         self.sequence = sequence
         self.frame_size = working_size(sequence.size)
-        self.size = size or self.frame_size
+        self.size = size or (fine_size(sequence.size) if preset == FINE else self.frame_size)
         self.preset, self.dis = preset, dis(preset)
         self.frames: dict[int, torch.Tensor] = {}
         self.lumas: dict[tuple[int, float, tuple[int, int]], torch.Tensor] = {}

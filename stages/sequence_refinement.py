@@ -22,7 +22,7 @@ from ..hdr.tonemap import mu_law
 from ..models.blocks import pad_to_multiple
 from ..models.location.refinement import MULTIPLE, quartered, routes, stacked
 from .networks import device_of, running
-from .pair_flow import PairFlow, half_size, ratio
+from .pair_flow import PairFlow, half_size, ratio, working_size
 from .run import Progress, quiet, windows
 from .tiles import Tile, tiles
 
@@ -53,8 +53,9 @@ def consecutive_flow(hdr, preset: str = "fine", progress: Progress = quiet) -> F
     """
     count, scale = len(hdr), mu_law(torch.tensor(min(max(brightest(hdr, progress), 1.0), HIGHEST)))
     tone = LazyFrames(hdr.shape, lambda indices: mu_law(hdr[indices].float()) / scale)
-    pairs = PairFlow(ExposureSequence(tone, torch.ones(count), response_named("linear"), 1), preset)
     size = tuple(tone.shape[1:3])
+    clip = ExposureSequence(tone, torch.ones(count), response_named("linear"), 1)
+    pairs = PairFlow(clip, preset, working_size(size))
     grid, enlarge = half_size(pairs.size), ratio(pairs.size, size)
     flow = {o: allocate((count, 2, *grid), torch.float16) for o in (-1, 1)}
     confidence = {o: allocate((count, 1, *grid), torch.float16) for o in (-1, 1)}

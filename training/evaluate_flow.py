@@ -31,7 +31,7 @@ from ..stages.f2hdr import fuse_and_refine
 from ..stages.flow import LEAST_CONFIDENCE, estimate_flow
 from ..stages.networks import BASE_FLOW, load_f2hdr
 from ..stages.normalize import normalize
-from ..stages.pair_flow import FINE, PairFlow, half_size
+from ..stages.pair_flow import FINE, PairFlow, half_size, working_size
 from .clips import EvaluationClip, read_clip
 from .evaluate import clip_folders, write_report
 from .evaluate_view import aligned
@@ -53,7 +53,7 @@ Estimator = Callable[[ExposureSequence], FlowField]
 
 def plain_dis(sequence: ExposureSequence) -> FlowField:
     """OpenCV's DIS on the frames as they are, with nothing that this pack adds; stored at half size, confidence 1."""
-    pairs = PairFlow(sequence, FINE)
+    pairs = PairFlow(sequence, FINE, working_size(sequence.size))
     if pairs.size != sequence.size:
         raise ValueError(f"{sequence.source} is larger than the flow's working size: judge smaller clips")
     fields = {
