@@ -9,7 +9,8 @@ Where something small is fast, DIS loses it between its coarse pictures. There a
 grid, found by comparing every place with all places within reach (`models.flow.search`); DIS finds what is left of the
 motion from there.
 
-Last, motion spreads to outlines (`propagate`), which DIS's patches straddle.
+Last, motion spreads to outlines (`propagate`), which DIS's patches straddle, and carries on at constant velocity where only
+the neighbour on one side shows it (`carried_on`).
 """
 
 import numpy as np
@@ -22,6 +23,7 @@ from ..hdr.masks import forward_backward_consistency
 from ..hdr.sequence import ExposureSequence, FlowField
 from ..hdr.warp import warp
 from ..models.flow.search import CELL, likeliest
+from .hidden import carried_on
 from .networks import BASE_FLOW, device_of, load_network, running
 from .pair_flow import FINE, PRESETS, Flows, Pair, PairFlow, as_flow, dis, half_size, mismatch, ratio
 from .propagate import propagate
@@ -119,12 +121,12 @@ def flow_pair(pairs: PairFlow, t: int, n: int, other: int, leaps: Flows | None =
     """Flow (1,2,h,w) and confidence (1,1,h,w) from reference t to the neighbours n and other, one period apart.
 
     Direct flow, bridge and leaps (1,2,h,w), where they exist, compete: each pixel goes to what explains the frames better.
-    What was found then spreads to the outlines.
+    What was found then spreads to the outlines, and carries on where only one neighbour shows it.
     """
     found = _direct_or_bridge(pairs, t, n, other)
     if leaps is not None:
         found = _with_leaps(pairs, t, (n, other), found, leaps)
-    return propagate(pairs, t, (n, other), found)
+    return carried_on(pairs, t, (n, other), propagate(pairs, t, (n, other), found))
 
 
 def advantage(size: tuple[int, int]) -> float:
