@@ -116,7 +116,8 @@ def test_plain_dis_is_the_estimate_without_what_this_pack_adds(monkeypatch):
     sequence = evaluation(pan()).sequence()
     plain, bridged = plain_dis(sequence), estimate_flow(sequence)
     monkeypatch.setattr("hdrweave.stages.flow._bridge", lambda *pair: None)
-    monkeypatch.setattr("hdrweave.stages.flow.propagate", lambda pairs, t, others, found: found)
+    for stage in ("propagate", "carried_on"):
+        monkeypatch.setattr(f"hdrweave.stages.flow.{stage}", lambda pairs, t, others, found: found)
     monkeypatch.setattr("hdrweave.stages.pair_flow.fine_size", working_size)
     direct = estimate_flow(sequence)
     for offset in sequence.offsets:
