@@ -68,13 +68,6 @@ class CombineCandidates(io.ComfyNode):
                     tooltip="What wired IMAGEs are called in the vote map, from the top, with commas between: F2HDR, "
                     "classical. Those without a name are image 1, image 2 …",
                 ),
-                io.String.Input(
-                    "leave_out",
-                    default="",
-                    optional=True,
-                    tooltip="Names of candidates that shall have no vote, with commas between, as they stand in the vote map: "
-                    "ACCR reference. Empty = all have one.",
-                ),
             ],
             outputs=[
                 Candidates.Output(
@@ -86,13 +79,9 @@ class CombineCandidates(io.ComfyNode):
         )
 
     @classmethod
-    def execute(cls, candidates_1, names="", leave_out="", **more) -> io.NodeOutput:
+    def execute(cls, candidates_1, names="", **more) -> io.NodeOutput:
         wired = {"candidates_1": candidates_1, **more}
         ports = [name for number in range(1, SOCKETS + 1) if wired.get(name := f"candidates_{number}") is not None]
         sources = [wired[p] if isinstance(wired[p], CandidateSet) else rgb(wired[p], p) for p in ports]
-        unwanted = [name for name in _listed(leave_out) if name]
-        return io.NodeOutput(combine(sources, _listed(names.rstrip(", ")), unwanted))
-
-
-def _listed(names: str) -> list[str]:
-    return [name.strip() for name in names.split(",")] if names else []
+        names = names.rstrip(", ")
+        return io.NodeOutput(combine(sources, [name.strip() for name in names.split(",")] if names else []))

@@ -157,13 +157,13 @@ def f2hdr_refined(pattern: str, path: str, intro: str) -> dict:
 
 
 def flagship(pattern: str, path: str, intro: str) -> dict:
-    """Load -> normalize -> flow -> FGMA, ACCR, F2HDR and DeAltHDR -> sparse fusion -> sequence refinement -> save."""
+    """Load -> normalize -> flow -> FGMA, F2HDR and DeAltHDR -> sparse fusion -> sequence refinement -> save."""
     linear = LINEAR_NOTE.format("Sequence Refinement")
     method = {
         "nodes": [*flagship_nodes(), note("linear", 2540, 60, 340, 460, "Where values are linear", linear)],
         "links": [f"normalize.exposures -> {key}.exposures" for key in FLAGSHIP_TAKES] + FLAGSHIP_LINKS,
         "groups": [
-            group("3  Align and calibrate the neighbours", 1300, -20, 380, 1330),
+            group("3  Align the neighbours", 1300, -20, 380, 1330),
             group("4  F2HDR and DeAltHDR", 1700, -20, 380, 1330),
             group("4  Vote, refine", 2100, -20, 800, 1330),
         ],
@@ -176,23 +176,22 @@ def flagship_nodes() -> list[dict]:
     return [
         node("flow", ".Flow", 1320, 220, 340, 110, method=SEARCHED),
         node("fgma", ".FGMAAlignment", 1320, 420, 340, 680),
-        node("accr", ".ACCRMapping", 1320, 1180, 340, 110),
         node("coarse", ".CoarseFusion", 1720, 60, 340, 110),
         node("mask", ".PhysicalMotionMask", 1720, 270, 340, 460),
         node("f2hdr", ".MotionGuidedRefinement", 1720, 830, 340, 160),
         node("dealthdr", ".DeAltHDRReconstruction", 1720, 1080, 340, 190),
-        node("combine", ".CombineCandidates", 2120, 60, 380, 260, names="F2HDR, DeAltHDR", leave_out="ACCR reference"),
+        node("combine", ".CombineCandidates", 2120, 60, 380, 240, names="F2HDR, DeAltHDR"),
         node("fuse", ".SparseFusion", 2120, 360, 380, 560),
         node("refine", ".SequenceRefinement", 2120, 1010, 380, 110),
     ]
 
 
-FLAGSHIP_TAKES = ("fgma", "accr", "coarse", "f2hdr", "dealthdr", "fuse", "refine")
+FLAGSHIP_TAKES = ("fgma", "coarse", "f2hdr", "dealthdr", "fuse", "refine")
 FLAGSHIP_LINKS = [
     *(f"flow.flow -> {key}.flow" for key in ("fgma", "coarse", "mask", "f2hdr", "dealthdr")),
     *("mask.mask -> f2hdr.mask", "coarse.hdr -> f2hdr.hdr"),
-    *("fgma.candidates -> accr.candidates", "accr.candidates -> combine.candidates_1"),
-    *("f2hdr.hdr -> combine.candidates_2", "dealthdr.hdr -> combine.candidates_3"),
+    *("fgma.candidates -> combine.candidates_1", "f2hdr.hdr -> combine.candidates_2"),
+    "dealthdr.hdr -> combine.candidates_3",
     *("combine.candidates -> fuse.candidates", "fuse.hdr -> refine.hdr"),
 ]
 

@@ -8,13 +8,12 @@ from ..hdr.sequence import Candidate, CandidateSet, LazyFrames
 from .sparse_fusion import check_sizes
 
 
-def combine(sources: Iterable, names: Sequence[str] = (), leave_out: Sequence[str] = ()) -> CandidateSet:
+def combine(sources: Iterable, names: Sequence[str] = ()) -> CandidateSet:
     """All candidates of `sources`, in their order: candidate sets, and radiance (T,H,W,3) of other methods.
 
     names: for the radiances, in their order; those without one, or with an empty one, are "image 1" and so on. A name that is
-    taken gets a number. leave_out: names of candidates that are not wanted.
-    Raises ValueError for more names than radiances, where sizes or lengths differ, for a name to leave out that nothing has,
-    and when nothing is left.
+    taken gets a number.
+    Raises ValueError for more names than radiances, and where sizes or lengths differ.
     """
     found, pictures = [], 0
     for source in sources:
@@ -33,13 +32,7 @@ def combine(sources: Iterable, names: Sequence[str] = (), leave_out: Sequence[st
         while name in taken:
             name, number = f"{candidate.name} ({number})", number + 1
         taken[name] = Candidate(name, candidate.radiance, candidate.validity, candidate.exposures)
-    unknown = [name for name in leave_out if name not in taken]
-    if unknown:
-        raise ValueError(f"no candidate {unknown[0]!r} is there to leave out; there are {', '.join(taken)}")
-    kept = tuple(c for name, c in taken.items() if name not in leave_out)
-    if not kept:
-        raise ValueError("all candidates are left out: leave at least one in")
-    return CandidateSet(kept)
+    return CandidateSet(tuple(taken.values()))
 
 
 def result(radiance, name: str) -> Candidate:

@@ -56,8 +56,8 @@ with torch.inference_mode():
     equal["unaligned"] = same(plain, unaligned(clip))
     picture = torch.rand(6, 48, 64, 4).half()
     given = dict(candidates_1=plain, candidates_3=picture, candidates_8=mapped, candidates_2=None)
-    joined = candidates.CombineCandidates.execute(**given, names=" mine, ", leave_out=" frame +1, ")[0]
-    equal["combine"] = same(joined, combine([plain, picture[..., :3], mapped], ["mine"], ["frame +1"]))
+    joined = candidates.CombineCandidates.execute(**given, names=" mine, ")[0]
+    equal["combine"] = same(joined, combine([plain, picture[..., :3], mapped], ["mine"]))
     hdr, votes = (found := lrhdr.SparseFusion.execute(joined, 1.5, clip, file("sparse_fusion"))).result
     equal["vote"] = torch.equal(hdr, sparse_fusion(joined, network("sparse_fusion"), 1.5, clip)[0])
     equal["vote"] &= votes.shape[0] == 6 and votes.shape[1] > 48 and shows_a_picture(found)
@@ -87,9 +87,9 @@ def test_the_nodes_do_what_the_stages_do_with_the_users_weights(tmp_path):
     assert all(found["equal"].values()), found["equal"]
     assert found["s"].startswith("frames 0 to 3: s = ") and "frames 4 to 5: s = " in found["s"]
     mapped = ["ACCR reference", "ACCR FGMA -1", "ACCR FGMA +1"]
-    assert found["names"] == ["frame -1", "mine", *mapped]
+    assert found["names"] == ["frame -1", "frame +1", "mine", *mapped]
     pixels = 48 * 64
-    assert found["room"] == [200 * pixels * n for n in (3, 3, 3, 3, 3, 6, 5, 6, 6)]
+    assert found["room"] == [200 * pixels * n for n in (3, 3, 3, 3, 3, 7, 6, 6, 6)]
     assert "holds the network 'fgma', expected 'accr'" in found["told"][0]
     assert found["told"][1].startswith("candidates_1 has the shape (6, 48, 64)")
     assert "'image 1' has 6 frames of 64x24" in found["told"][2]

@@ -27,17 +27,6 @@ def test_all_are_there_in_order_and_under_names_of_their_own():
     assert combine([candidates("a", "a (2)"), candidates("a")]).names == ("a", "a (2)", "a (3)")
 
 
-def test_what_is_not_wanted_is_left_out():
-    first, image = candidates("a", "b"), torch.rand(SHAPE)
-    joined = combine([first, image, first], ["F2HDR"], leave_out=["b", "a (2)"])
-    assert joined.names == ("a", "F2HDR", "b (2)")
-    assert joined.candidates[0].radiance is first.candidates[0].radiance
-    with pytest.raises(ValueError, match="no candidate 'c' is there to leave out; there are a, b"):
-        combine([first], leave_out=["a", "c"])
-    with pytest.raises(ValueError, match="all candidates are left out"):
-        combine([first], leave_out=["a", "b"])
-
-
 def test_an_image_is_valid_everywhere_and_of_no_exposure():
     image = 4 * torch.rand(SHAPE) - 1
     found = combine([image.half()]).candidates[0]
