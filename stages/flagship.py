@@ -1,6 +1,7 @@
 """The flagship: neighbours by the pack's own flow and DeAltHDR's alignment, and what F2HDR and DeAltHDR make of them, are put to
 LRHDR's vote, and LoCAtion refines what it decides. LRHDR's ACCR mapping has no part: what it maps belongs to no exposure, so
-the vote no longer knows where it was clipped, and clean clips of three exposures lose 0.5 dB. Nor has F2HDR's flow adapter: with it, for F2HDR alone or for all, the flagship gained 0.004 dB."""
+the vote no longer knows where it was clipped, and clean clips of three exposures lose 0.5 dB. Nor has F2HDR's flow adapter:
+with it, for F2HDR alone or for all, the flagship gained 0.004 dB."""
 
 import torch
 
