@@ -21,6 +21,7 @@ from ..hdr.sequence import ExposureSequence, FlowField, LazyFrames
 from ..hdr.tonemap import mu_law
 from ..models.blocks import pad_to_multiple
 from ..models.location.refinement import MULTIPLE, quartered, routes, stacked
+from ..models.location.witness import Captured
 from .networks import device_of, running
 from .pair_flow import PairFlow, half_size, ratio, working_size
 from .run import Progress, quiet, windows
@@ -71,16 +72,25 @@ def consecutive_flow(hdr, preset: str = "fine", progress: Progress = quiet) -> F
 
 class Clip:
     """Reads a clip of radiance, its flow and its features, as the network takes them: batch of 1, sides padded to
-    multiples of MULTIPLE."""
+    multiples of MULTIPLE. sequence: the normalized clip that it was made from, or None."""
 
-    def __init__(self, hdr, flow: FlowField, network: nn.Module):
-        self.hdr, self.flow, self.network = hdr, flow, network
+    def __init__(self, hdr, flow: FlowField, network: nn.Module, sequence: ExposureSequence | None = None):
+        self.hdr, self.flow, self.network, self.sequence = hdr, flow, network, sequence
         self.device = device_of(network)
         self.features: dict[int, tuple[torch.Tensor, torch.Tensor]] = {}
 
     def frame(self, t: int) -> torch.Tensor:
         """Radiance (1,3,H,W)."""
-        return pad_to_multiple(self.hdr[t].to(self.device, torch.float32).movedim(-1, 0)[None], MULTIPLE)
+        return self._padded(self.hdr[t])
+
+    def captured(self, t: int, piece: Tile) -> Captured | None:
+        """A tile of the frame as the camera gave it, where the clip is known."""
+        if self.sequence is None:
+            return None
+        return Captured(piece.cut(self._padded(self.sequence.frames[t])), self.sequence.exposures[[t]].to(self.device))
+
+    def _padded(self, picture: torch.Tensor) -> torch.Tensor:
+        return pad_to_multiple(picture.to(self.device, torch.float32).movedim(-1, 0)[None], MULTIPLE)
 
     def step(self, t: int, direction: int) -> tuple[torch.Tensor, torch.Tensor]:
         """Flow (1,2,H,W) from a frame to the one before or after, and its confidence (1,1,H,W)."""
@@ -93,7 +103,7 @@ class Clip:
     def _encoded(self, t: int) -> tuple[torch.Tensor, torch.Tensor]:
         frame = self.frame(t)
         pieces = tiles(frame.shape[-2:])
-        found = [self.network.encode(piece.cut(frame)) for piece in pieces]
+        found = [self.network.encode(piece.cut(frame), self.captured(t, piece)) for piece in pieces]
         return tuple(
             _whole(pieces, results, scale) for results, scale in zip(zip(*found, strict=True), (2, 4), strict=True)
         )
@@ -135,7 +145,8 @@ def _correct(clip: Clip, t: int, frames: range, contexts: torch.Tensor) -> torch
     for piece in tiles(frame.shape[-2:]):
         features = _cut(clip.features[t][0], piece, 2), _cut(own, piece, 4)
         around = piece.cut(others), _cut(theirs, piece, 4), piece.cut(flows), piece.cut(sure)
-        out[piece.place()] = piece.kept(clip.network.correct(piece.cut(frame), *features, *around))
+        corrected = clip.network.correct(piece.cut(frame), *features, *around, clip.captured(t, piece))
+        out[piece.place()] = piece.kept(corrected)
     return out
 
 
@@ -152,8 +163,9 @@ def sequence_refinement(
     `models.location.refinement.SequenceRefinement`, on the device where it is. window: frames that are corrected at once;
     they are told of OVERLAP frames more on both sides, so a frame at a seam lacks what lies farther away. Memory grows
     with the window, not with the clip. sequence: the normalized clip that `hdr` was made from, if there is one: the
-    result has its frames' own light where that is more exact (`keep_own_light`). Raises ValueError for other
-    shapes, where radiance is not finite, or where clip and radiance do not belong together.
+    network is told of it (`models.location.witness`), and the result has its frames' own light where that is more exact
+    (`keep_own_light`). Raises ValueError for other shapes, where radiance is not finite, or where clip and radiance do not
+    belong together.
     """
     if window < 1:
         raise ValueError(f"the window is {window} frames: give 1 or more")
@@ -163,7 +175,7 @@ def sequence_refinement(
             "that it was made from, or none"
         )
     flow = consecutive_flow(hdr, progress=progress)
-    clip, count = Clip(hdr, flow, network), len(hdr)
+    clip, count = Clip(hdr, flow, network, sequence), len(hdr)
     height, width = flow.size
     out = allocate(hdr.shape)
     for chosen in windows(count, window):

@@ -22,9 +22,11 @@ SUFFIX = ".first_"  # and the method's name
 
 
 def first_pass(clip: SyntheticClip, method: str) -> dict[str, torch.Tensor]:
-    """given (T,H,W,3): radiance by `method`; and `consecutive` of it. All in half precision."""
-    given = METHODS[method](match_darks(normalize(clip.sequence())))
-    return {name: x.half() for name, x in {"given": given, **consecutive(given)}.items()}
+    """given (T,H,W,3): radiance by `method`, of the code values (T,H,W,3), as they are after matching blacks; and `consecutive` of
+    it. All in half precision."""
+    sequence = match_darks(normalize(clip.sequence()))
+    given = METHODS[method](sequence)
+    return {name: x.half() for name, x in {"given": given, "codes": sequence.frames[:], **consecutive(given)}.items()}
 
 
 def consecutive(hdr: torch.Tensor) -> dict[str, torch.Tensor]:
@@ -61,7 +63,7 @@ class FirstPasses:
         start to stop, both given."""
         number, row = self.clips.locate(index)
         steps = slice(frames.start, frames.stop - 1)
-        where = {"given": (frames, rows, columns)}
+        where = {name: (frames, rows, columns) for name in ("given", "codes")}
         where |= {name: (steps, slice(None), rows, columns) for name in ("ahead", "back", "sure_ahead", "sure_back")}
         return {name: self.files[number].get_slice(f"{name}_{row}")[cut].float() for name, cut in where.items()}
 

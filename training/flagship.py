@@ -81,9 +81,12 @@ def loss(network: Chain, batch: dict[str, torch.Tensor]) -> tuple[torch.Tensor, 
     given = torch.stack(pictures, 1)
     truth = torch.stack([lrhdr.truth_of(part) for part in references], 1)
     steps = {name: batch[name][:, 1 - REFERENCES :] for name in ("flows", "occluded")}
+    before = (batch["ldr"].shape[1] - REFERENCES) // 2
+    inner = slice(before, before + REFERENCES)
     clips = [consecutive(clip) for clip in given.detach().movedim(2, -1).cpu()]
     ways = {name: torch.stack([clip[name] for clip in clips]).to(given) for name in clips[0]}
-    refined, figures = sequence.loss(network.refinement, {"hdr": truth, "given": given, **steps, **ways})
+    clip = {"codes": batch["ldr"][:, inner], "exposures": batch["exposures"][:, inner]}
+    refined, figures = sequence.loss(network.refinement, {"hdr": truth, "given": given, **clip, **steps, **ways})
     near = lrhdr.nearest(references[middle])
     published, _ = lrhdr.whole_loss(lrhdr.ACCR_SHARE, lrhdr.VOTE_SHARE, network, near)
     alignment, _ = fgma.loss(network.aligner, near)

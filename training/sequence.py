@@ -19,6 +19,7 @@ from .recipe import Kept, Recipe
 from .shards import ShardFolder
 from .synthesis import exact_occlusion
 
+ALONE = 0.2  # share of the batches in which there is no clip beside the sequence
 GAIN = 2.0
 FRAMES = 7  # where LoCAtion's quality peaks
 TEMPORAL_SHARE = 0.2  # of the temporal loss; at 0.5 steadiness was bought with errors that lag behind
@@ -30,10 +31,8 @@ class SequenceBatches(Batches):
     """Batch number k of sequences by any of the methods that lie beside the shards (`training.first_pass`):
 
     hdr (B,T,3,H,W) true radiance, given (B,T,3,H,W) a method's; ahead, back (B,T-1,2,H,W) flow between its frames and
-    sure_ahead, sure_back (B,T-1,1,H,W), confidence in it, as `SequenceRefinement` takes them; flows (B,T-1,2,H,W) exact,
-    from frame t to t+1, and occluded (B,T-1,1,H,W) bool; period.
-
-    Radiance is multiplied by 1/GAIN to GAIN without clipping, so that values above 1 occur.
+    sure_ahead, sure_back (B,T-1,1,H,W), confidence in it, codes (B,T,3,H,W) and exposures (B,T) of the clip, as
+    `SequenceRefinement` takes them; flows (B,T-1,2,H,W) exact, from frame t to t+1, and occluded (B,T-1,1,H,W) bool; period.
     """
 
     def __init__(self, folder, windows: dict[int, Window], *others, **named):
@@ -53,17 +52,20 @@ class SequenceBatches(Batches):
         backwards = bool(self.augmentation.turns and rng.random() < 0.5)
         view = draw_view(rng, size, self.crop, self.augmentation.turns)
         first = self._first[method].read(index, chosen, *view[:2])
-        clip = replace(self._clips.part(index, chosen, *view[:2]), ldr=first["given"])
+        clip = self._clips.part(index, chosen, *view[:2])
+        clip = replace(clip, ldr=torch.cat((first["given"], first["codes"]), -1))
         clip = turned_clip(clip, size, backwards, *view)
         ways = [turned_flow(first[w], first[f"sure_{w}"], size, backwards, *view) for w in ("ahead", "back")]
         ahead, back = ways[::-1] if backwards else ways
         flows = [clip.flow(t, t + 1) for t in range(count - 1)]
         hidden = [exact_occlusion(clip.labels[t], clip.labels[t + 1], flow)[None] for t, flow in enumerate(flows)]
         colours = list(COLOURS[rng.integers(len(COLOURS))]) if self.augmentation.colours else [0, 1, 2]
-        gain = GAIN ** rng.uniform(-1, 1)
+        given, codes = (x.movedim(-1, 1)[:, colours] for x in clip.ldr.split(3, -1))
         return {
-            "hdr": gain * clip.hdr.movedim(-1, 1)[:, colours],
-            "given": gain * clip.ldr.movedim(-1, 1)[:, colours],
+            "hdr": clip.hdr.movedim(-1, 1)[:, colours],
+            "given": given,
+            "codes": codes,
+            "exposures": clip.exposures,
             "ahead": ahead["base"],
             "back": back["base"],
             "sure_ahead": ahead["confidence"],
@@ -83,10 +85,15 @@ def loss(network: nn.Module, batch: dict[str, torch.Tensor]) -> tuple[torch.Tens
     2 to 6 dB of linear PSNR lost for up to 1 dB in the mu-law domain.
 
     The logarithm of the temporal loss is taken, as of the squared error: beside one, a plain L1 would count for less than
-    a hundredth.
+    a hundredth. Some batches lack the clip, as other methods' sequences do; their radiance is multiplied by 1/GAIN to GAIN
+    without clipping, so that values above 1 occur.
     """
     truth, given = batch["hdr"], batch["given"]
-    out = network(given, *(batch[name] for name in ("ahead", "back", "sure_ahead", "sure_back")))
+    clip = batch["codes"], batch["exposures"]
+    if torch.rand(()) < ALONE:
+        gain = GAIN ** (2 * torch.rand(len(given), 1, 1, 1, 1) - 1).to(given)
+        truth, given, clip = gain * truth, gain * given, ()
+    out = network(given, *(batch[name] for name in ("ahead", "back", "sure_ahead", "sure_back")), *clip)
     error, before = (psnr_loss(x.flatten(0, 1), truth.flatten(0, 1)) for x in (out, given))
     change, change_before = (temporal_loss(x, truth, batch["flows"], batch["occluded"]) for x in (out, given))
     light = linear_psnr_loss(out.flatten(0, 1), truth.flatten(0, 1))
@@ -99,7 +106,7 @@ def loss(network: nn.Module, batch: dict[str, torch.Tensor]) -> tuple[torch.Tens
 
 def recipe(**parts) -> Recipe:
     """Sequence refinement for any number of exposures; parts: changes of its config, such as long_range=0."""
-    config = replace(SequenceRefinementConfig(), **parts)
+    config = replace(SequenceRefinementConfig(depth=2, witness=True), **parts)
     return Recipe(
         name="sequence_refinement",
         build=partial(SequenceRefinement, config),

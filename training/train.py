@@ -33,10 +33,16 @@ def part_of(network: nn.Module, kept: Kept) -> nn.Module:
 
 
 def take_packaged(recipe: Recipe, network: nn.Module) -> None:
-    """Put the package's weights into every network that the recipe keeps. Raises OSError when the package lacks one."""
+    """Put the package's weights into every network that the recipe keeps; parts that these have not yet stay as they start.
+    Raises OSError when the package lacks one, ValueError when it has another shape."""
     for kept in recipe.kept:
         packaged = registry.load(kept.name, architecture=kept.architecture)
-        part_of(network, kept).load_state_dict(packaged.state_dict())
+        try:
+            strange = part_of(network, kept).load_state_dict(packaged.state_dict(), strict=False).unexpected_keys
+        except RuntimeError as error:
+            raise ValueError(f"the package's {kept.name} has another shape than this recipe's: {error}") from error
+        if strange:
+            raise ValueError(f"the package's {kept.name} has {strange[0]!r}, which this recipe's lacks: train from nothing")
 
 
 def halfway(recipe: Recipe, network: nn.Module) -> nn.Module:

@@ -30,6 +30,7 @@ from ..blocks import (
 from ..detail import FAINT, amplified, bands, grain
 from .bca import ContextAggregation
 from .rwkv import RWKVBlock
+from .witness import Captured, Witness
 
 MULTIPLE = 8  # of height and width, for the long-range grid
 REACH = 2  # frames on either side whose pixels are averaged
@@ -48,13 +49,16 @@ Step = Callable[[int, int], tuple[torch.Tensor, torch.Tensor]]
 class SequenceRefinementConfig:
     """Shape of the network: plain values, stored beside the weights. texture, width: features at a half and a quarter of
     the frame's size; long_range: RWKV blocks, 0 = none, of `tokens` features each; aggregation: False leaves BCA out, for
-    the paper's ablation."""
+    the paper's ablation; depth: blocks at half the frame's size before the correction; witness: whether it can be told of
+    the clip that the sequence was made from."""
 
     texture: int = 24
     width: int = 32
     long_range: int = 2
     tokens: int = 48
     aggregation: bool = True
+    depth: int = 0
+    witness: bool = False
 
 
 def routes(step: Step, frame: int, count: int) -> list[tuple[int, torch.Tensor, torch.Tensor]]:
@@ -111,7 +115,7 @@ class LongRange(nn.Module):
 
 
 class TemporalMean(nn.Module):
-    """What a weighted mean with the neighbours' pixels changes: weights for each neighbour and pixel, 0 before training.
+    """A weighted mean with the neighbours' pixels: weights for each neighbour and pixel, 0 before training.
 
     All neighbours go through the same layers, so any number of them will do, in any order. A weight is also divided by how
     far the neighbour is from the frame around the pixel, in units of FAINT, so that no wrong one can do much harm unless the
@@ -125,12 +129,13 @@ class TemporalMean(nn.Module):
         self.mix = conv(16, 16)
         self.vote = zero_conv(16 + 4, 4)
 
-    def forward(self, picture, others, told, flows, sure, x) -> torch.Tensor:
+    def forward(self, picture, others, told, flows, sure, x) -> tuple[torch.Tensor, torch.Tensor]:
         """picture (B,3,H,W), others (B,K,3,H,W): mu-law; told (B,K,TOLD,H/4,W/4) of the others; flows (B,K,2,H,W), pixels;
-        sure (B,K,1,H,W) in [0,1]; x (B,C,H/2,W/2): what is known of the frame. Returns (B,3,H,W)."""
+        sure (B,K,1,H,W) in [0,1]; x (B,C,H/2,W/2): what is known of the frame. Returns the differences to the others,
+        weighted and added up (B,3,H,W), and the weights' sum (B,1,H,W)."""
         b, k = others.shape[:2]
         if not k:
-            return torch.zeros_like(picture)
+            return torch.zeros_like(picture), torch.zeros_like(picture[:, :1])
         difference = warp_each(others, flows, "bicubic").clamp(min=0) - picture[:, None]
         apart = box_mean(difference.abs().mean(2, keepdim=True).flatten(0, 1), 3) / FAINT
         sure = sure.flatten(0, 1)
@@ -141,10 +146,13 @@ class TemporalMean(nn.Module):
         known = self.about_frame(x)[:, None] + self.about_pair(pair).unflatten(0, (b, k))
         known = self.mix(F.leaky_relu(known.flatten(0, 1), SLOPE))
         logit = F.pixel_shuffle(self.vote(torch.cat((known, agree.to(known)), 1)).float(), 2)
-        # Exactly 0 at logit 0, above it soon as steep as the logit, never below -RELUCTANCE.
-        weight = torch.log1p(RELUCTANCE * torch.expm1(logit.clamp(max=HIGHEST)))
-        weight = (prior * weight).unflatten(0, (b, k))
-        return (weight * difference).sum(1) / (1 + weight.sum(1))
+        weight = (prior * weight_of(logit)).unflatten(0, (b, k))
+        return (weight * difference).sum(1), weight.sum(1)
+
+
+def weight_of(logit: torch.Tensor) -> torch.Tensor:
+    """Exactly 0 at logit 0, above it soon as steep as the logit, never below -RELUCTANCE."""
+    return torch.log1p(RELUCTANCE * torch.expm1(logit.clamp(max=HIGHEST)))
 
 
 class SequenceRefinement(nn.Module):
@@ -170,17 +178,24 @@ class SequenceRefinement(nn.Module):
         self.long_range = LongRange(c.width, c.tokens, c.long_range) if c.long_range else nn.Identity()
         self.tell = nn.Conv2d(c.width, TOLD, 1)
         self.up = conv(c.width, 4 * c.texture, 1)
-        self.look = nn.Sequential(conv(2 * c.texture, c.texture), conv(c.texture, c.texture))
+        self.look = nn.Sequential(
+            conv(2 * c.texture, c.texture), conv(c.texture, c.texture), *(ResidualBlock(c.texture) for _ in range(c.depth))
+        )
         self.average = TemporalMean(c.texture)
+        if c.witness:
+            self.witness = Witness(c.texture)
         self.last = zero_conv(c.texture, 4 * (3 + len(TAPS)))
         start(self)
 
-    def encode(self, hdr: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Radiance (N,3,H,W), H and W multiples of MULTIPLE -> texture (N,C,H/2,W/2), features (N,C,H/4,W/4)."""
+    def encode(self, hdr: torch.Tensor, captured: Captured | None = None) -> tuple[torch.Tensor, torch.Tensor]:
+        """Radiance (N,3,H,W), H and W multiples of MULTIPLE, and the frames that it was made from, where they are known ->
+        texture (N,C,H/2,W/2), features (N,C,H/4,W/4)."""
         picture = mu_law(hdr)
         detail = bands(picture)
         seen = F.pixel_unshuffle(torch.cat((picture, *map(amplified, detail)), 1), 2)
         texture = self.texture(torch.cat((seen, grain(detail)), 1))
+        if captured is not None and self.config.witness:
+            texture = texture + self.witness.testimony(hdr, captured)
         return texture, self.down(texture)
 
     def propagate(self, features, ahead, back, sure_ahead, sure_back) -> torch.Tensor:
@@ -190,29 +205,38 @@ class SequenceRefinement(nn.Module):
             features = self.aggregate(features, ahead, back, sure_ahead, sure_back)
         return self.long_range(features)
 
-    def correct(self, frame, texture, context, others, contexts, flows, sure) -> torch.Tensor:
+    def correct(self, frame, texture, context, others, contexts, flows, sure, captured=None) -> torch.Tensor:
         """One frame, and K others to average with: frame (B,3,H,W) and others (B,K,3,H,W), radiance; texture as of
         `encode`; context (B,C,H/4,W/4) and contexts (B,K,C,H/4,W/4) as of `propagate`; flows (B,K,2,H,W) from the frame
-        to the others, sure (B,K,1,H,W). Returns radiance (B,3,H,W)."""
+        to the others, sure (B,K,1,H,W); captured: as of `encode`. Returns radiance (B,3,H,W)."""
         told = self.tell(contexts.flatten(0, 1)).unflatten(0, contexts.shape[:2])
         x = self.look(torch.cat((texture, F.pixel_shuffle(self.up(context), 2)), 1))
         picture = mu_law(frame)
-        change = self.average(picture, mu_law(others), told, flows, sure, x)
+        change, weight = self.average(picture, mu_law(others), told, flows, sure, x)
+        if captured is not None and self.config.witness:
+            difference, logit, prior = self.witness.own(picture, x, captured)
+            own = prior * weight_of(logit)
+            change, weight = change + own * difference, weight + own
+        change = change / (1 + weight)
         found = F.pixel_shuffle(self.last(x).float(), 2)
         change = change + tapped(picture + change, CALM * found[:, 3:]) + GAIN * found[:, :3]
         # The difference of two inverses is exactly 0 where nothing changes.
         return frame + (mu_law_inverse((picture + change).clamp(min=0)) - mu_law_inverse(picture))
 
-    def forward(self, hdr, ahead, back, sure_ahead, sure_back) -> torch.Tensor:
+    def forward(self, hdr, ahead, back, sure_ahead, sure_back, codes=None, exposures=None) -> torch.Tensor:
         """hdr (B,T,3,H,W): radiance of a clip, 1.0 = clipping of the shortest exposure, more is allowed; ahead, back
         (B,T-1,2,H,W): flow from frame t to t+1 and from t+1 to t, in pixels, channel 0 = x; sure_ahead, sure_back
-        (B,T-1,1,H,W) in [0,1], confidence in it. Any T from 1 and any size. Returns radiance (B,T,3,H,W)."""
+        (B,T-1,1,H,W) in [0,1], confidence in it; codes (B,T,3,H,W) and exposures (B,T): the frames that hdr was made from,
+        see `Captured`. Any T from 1 and any size. Returns radiance (B,T,3,H,W)."""
         (b, t), (h, w) = hdr.shape[:2], hdr.shape[-2:]
         hdr, ahead, back, sure_ahead, sure_back = (
             pad_to_multiple(x.float().flatten(0, 1), MULTIPLE).unflatten(0, (b, x.shape[1]))
             for x in (hdr, ahead, back, sure_ahead, sure_back)
         )
-        texture, features = (x.unflatten(0, (b, t)) for x in self.encode(hdr.flatten(0, 1)))
+        frames = None
+        if codes is not None:
+            frames = Captured(pad_to_multiple(codes.float().flatten(0, 1), MULTIPLE), exposures.flatten())
+        texture, features = (x.unflatten(0, (b, t)) for x in self.encode(hdr.flatten(0, 1), frames))
         steps = [quartered(*(x.flatten(0, 1) for x in way)) for way in ((ahead, sure_ahead), (back, sure_back))]
         flows = [way[k].unflatten(0, (b, t - 1)) for k in (0, 1) for way in steps]
         contexts = self.propagate(features, *flows)
@@ -228,5 +252,6 @@ class SequenceRefinement(nn.Module):
             others = [index for index, _, _ in near]
             flows, sure = stacked([f for _, f, _ in near], hdr[:, k, :2]), stacked([c for *_, c in near], hdr[:, k, :1])
             given = hdr[:, k], texture[:, k], contexts[:, k], hdr[:, others], contexts[:, others]
-            refined.append(self.correct(*given, flows, sure))
+            own = None if frames is None else Captured(*(x.unflatten(0, (b, t))[:, k] for x in frames))
+            refined.append(self.correct(*given, flows, sure, own))
         return torch.stack(refined, 1)[..., :h, :w]

@@ -1,7 +1,10 @@
 """Context aggregation and sequence refinement: what they do before any training, and what a little of it brings."""
 
+from dataclasses import replace
+
 import pytest
 import torch
+from hdrweave.hdr.exposure import to_ldr
 from hdrweave.hdr.tonemap import mu_law
 from hdrweave.models.location import refinement
 from hdrweave.models.location.bca import ContextAggregation
@@ -15,6 +18,7 @@ from hdrweave.models.location.refinement import (
 from torch.utils.flop_counter import FlopCounterMode
 
 LIGHT = SequenceRefinementConfig(texture=8, width=8, long_range=1, tokens=8)
+TOLD = replace(LIGHT, depth=1, witness=True)
 ANY_LENGTH = pytest.mark.parametrize("count", [1, 2, 7])
 
 
@@ -25,6 +29,14 @@ def inputs(count=4, h=32, w=48, batch=1, seed=0):
     ahead, back = (3 * torch.randn(batch, count - 1, 2, h, w, generator=generator) for _ in range(2))
     sure = [torch.rand(batch, count - 1, 1, h, w, generator=generator) for _ in range(2)]
     return hdr, ahead, back, *sure
+
+
+def clip_of(count=4, h=32, w=48, batch=1, hdr=None):
+    """Code values and exposures of the frames that a sequence was made from."""
+    exposures = torch.tensor([1.0, 8.0]).repeat(count)[:count].expand(batch, count)
+    hdr = inputs(count, h, w, batch)[0] if hdr is None else hdr
+    noise = 0.02 * torch.randn(hdr.shape, generator=torch.Generator().manual_seed(1))
+    return (to_ldr(hdr, exposures[:, :, None, None, None]) + noise).clamp(0, 1), exposures
 
 
 def still(hdr):
@@ -48,11 +60,11 @@ def shaken(network, std=0.05):
 
 
 def test_it_is_small():
-    network = SequenceRefinement()
+    network = SequenceRefinement(SequenceRefinementConfig(depth=2, witness=True))
     assert sum(p.numel() for p in network.parameters()) < 250_000
     with FlopCounterMode(display=False) as counter, torch.no_grad():
-        network(*inputs(7, 32, 32))
-    assert counter.get_total_flops() / 2 / (7 * 32 * 32) < 32_000  # multiply-adds a pixel
+        network(*inputs(7, 32, 32), *clip_of(7, 32, 32))
+    assert counter.get_total_flops() / 2 / (7 * 32 * 32) < 42_000  # multiply-adds a pixel
 
 
 @ANY_LENGTH
@@ -61,15 +73,37 @@ def test_it_starts_as_its_input_exactly(count, h, w):
     hdr, *flows = inputs(count, h, w)
     hdr[..., 0, 0], hdr[..., 0, 1] = 0, 40
     assert torch.equal(SequenceRefinement(LIGHT)(hdr, *flows), hdr)
+    assert torch.equal(SequenceRefinement(TOLD)(hdr, *flows, *clip_of(count, h, w)), hdr)
 
 
 @ANY_LENGTH
 @pytest.mark.parametrize("h, w", [(16, 16), (17, 31)])
 def test_any_length_and_any_size(count, h, w):
     given = inputs(count, h, w)
-    found = shaken(SequenceRefinement(LIGHT))(*given)
-    assert found.shape == given[0].shape and found.dtype == torch.float32 and torch.isfinite(found).all()
-    assert (mu_law(found) - mu_law(given[0])).abs().mean() > 1e-3
+    network = shaken(SequenceRefinement(TOLD))
+    alone, told = network(*given), network(*given, *clip_of(count, h, w))
+    for found in (alone, told):
+        assert found.shape == given[0].shape and found.dtype == torch.float32 and torch.isfinite(found).all()
+        assert (mu_law(found) - mu_law(given[0])).abs().mean() > 1e-3
+    assert (mu_law(told) - mu_law(alone)).abs().mean() > 1e-3
+
+
+def test_a_frame_is_one_more_to_average_with_but_where_it_clips():
+    """A heavy vote for the captured frames: what they show comes back, and what clips in them is only raised to that."""
+    torch.manual_seed(2)
+    network = SequenceRefinement(TOLD)
+    hdr = 0.02 + 0.4 * torch.rand(1, 2, 3, 16, 24)
+    codes, exposures = clip_of(2, hdr=hdr)
+    hdr = hdr * (1 + 0.01 * torch.randn(hdr.shape))
+    torch.nn.init.constant_(network.witness.vote.bias, 100.0)  # counts about 16 times as much as the picture
+    found, light = network(*still(hdr), codes, exposures), codes.pow(2.2) / exposures[:, :, None, None, None]
+    apart, before = ((mu_law(x) - mu_law(light)).abs() for x in (found, hdr))
+    near = (codes < 0.85) & (before < 0.01)
+    assert near.float().mean() > 0.1 and apart[near].mean() < 0.15 * before[near].mean()
+    clipped = codes > 0.99
+    darker, brighter = clipped & (light > 1.01 * hdr), clipped & (light < 0.99 * hdr)
+    assert darker.any() and brighter.any()
+    assert (found[darker] > hdr[darker]).all() and (found[brighter] > 0.999 * hdr[brighter]).all()
 
 
 class Sum(torch.nn.Module):
@@ -143,19 +177,23 @@ def test_the_mean_takes_neighbours_in_any_order_and_by_their_weights():
     picture, others = 0.1 + torch.rand(1, 3, 16, 24), torch.rand(1, 4, 3, 16, 24)
     told, flows, sure = torch.randn(1, 4, 8, 4, 6), torch.randn(1, 4, 2, 16, 24), torch.rand(1, 4, 1, 16, 24)
     x, order = torch.randn(1, 8, 8, 12), [2, 0, 3, 1]
-    found = mean(picture, others, told, flows, sure, x)
-    shuffled = mean(picture, *(y[:, order] for y in (others, told, flows, sure)), x)
+    def averaged(*given):
+        change, weight = mean(picture, *given, x)
+        return change / (1 + weight)
+
+    found = averaged(others, told, flows, sure)
+    shuffled = averaged(*(y[:, order] for y in (others, told, flows, sure)))
     torch.testing.assert_close(shuffled, found, atol=1e-5, rtol=0)
     torch.nn.init.zeros_(mean.vote.weight)
     torch.nn.init.constant_(mean.vote.bias, 100.0)  # each counts 16 times as much as the frame, or more
     alike, certain = picture[:, None] + 0.002 * torch.randn(1, 4, 3, 16, 24), torch.ones_like(sure)
-    found = mean(picture, alike, told, torch.zeros_like(flows), certain, x)
+    found = averaged(alike, told, torch.zeros_like(flows), certain)
     torch.testing.assert_close(picture + found, alike.mean(1), atol=3e-4, rtol=0)
     alike[:, 0] += 0.5  # one that is far off counts for a twentieth
-    found = mean(picture, alike, told, torch.zeros_like(flows), certain, x)
+    found = averaged(alike, told, torch.zeros_like(flows), certain)
     torch.testing.assert_close(picture + found, alike[:, 1:].mean(1), atol=0.02, rtol=0)
     torch.nn.init.constant_(mean.vote.bias, -100.0)
-    assert torch.isfinite(mean(picture, others, told, flows, sure, x)).all()
+    assert torch.isfinite(averaged(others, told, flows, sure)).all()
 
 
 def test_long_range_grid_is_limited(monkeypatch):
@@ -170,19 +208,19 @@ def test_long_range_grid_is_limited(monkeypatch):
 
 
 def test_gradients_reach_every_parameter():
-    network = shaken(SequenceRefinement(LIGHT)).train()
-    mu_law(network(*inputs(4, batch=2))).square().mean().backward()
+    network = shaken(SequenceRefinement(TOLD)).train()
+    mu_law(network(*inputs(4, batch=2), *clip_of(4, batch=2))).square().mean().backward()
     for name, p in network.named_parameters():
         assert p.grad is not None and torch.isfinite(p.grad).all() and p.grad.abs().sum() > 0, name
 
 
 def test_frames_of_a_batch_do_not_mix():
-    network, given = shaken(SequenceRefinement(LIGHT)), inputs(3, batch=2)
+    network, given = shaken(SequenceRefinement(TOLD)), (*inputs(3, batch=2), *clip_of(3, batch=2))
     torch.testing.assert_close(network(*given)[1:], network(*(x[1:] for x in given)), atol=1e-4, rtol=1e-4)
 
 
 def test_bfloat16_stays_close():
-    network, given = shaken(SequenceRefinement(LIGHT)).eval(), inputs(5)
+    network, given = shaken(SequenceRefinement(TOLD)).eval(), (*inputs(5), *clip_of(5))
     with torch.no_grad():
         exact = network(*given)
         with torch.autocast("cpu", torch.bfloat16):

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from hdrweave.hdr.exposure import to_ldr
 from hdrweave.hdr.response import response_named
 from hdrweave.hdr.sequence import ExposureSequence
 from hdrweave.hdr.tonemap import mu_law
@@ -30,7 +31,7 @@ def started(network, std):
 @pytest.fixture(scope="module")
 def network():
     torch.manual_seed(5)
-    return started(SequenceRefinement(SequenceRefinementConfig(8, 8, 1, 8)), 0.05)
+    return started(SequenceRefinement(SequenceRefinementConfig(8, 8, 1, 8, witness=True)), 0.05)
 
 
 def panning(count=6, size=(48, 80), speed=3.0):
@@ -38,6 +39,12 @@ def panning(count=6, size=(48, 80), speed=3.0):
     light = 0.1 * radiance(count, size, speed)
     noise = torch.randn(light.shape, generator=torch.Generator().manual_seed(0))
     return (light * (1 + 0.05 * noise)).clamp(min=0)
+
+
+def captured(hdr):
+    """The clip of two exposures that a sequence could have been made from."""
+    exposures = torch.tensor([1.0, 8.0]).repeat(len(hdr))[: len(hdr)]
+    return ExposureSequence(to_ldr(hdr, exposures[:, None, None, None]), exposures, response_named("gamma2.2"), 2)
 
 
 def changed(hdr, found):
@@ -75,6 +82,17 @@ def test_the_stage_gives_what_the_network_gives_at_once(float32, network, count,
     assert changed(hdr, found) > 1e-3
 
 
+def test_the_stage_tells_the_network_of_the_clip(float32, network, monkeypatch):
+    monkeypatch.setattr(sequence_refinement, "keep_own_light", lambda hdr, sequence, t: hdr)
+    hdr = panning(4, (45, 79))
+    clip, flow = captured(hdr), consecutive_flow(hdr)
+    ways = [flow.read(o, range(*span))[k][None] for k in (0, 1) for o, span in ((1, (3,)), (-1, (1, 4)))]
+    expected = network(hdr.movedim(-1, 1)[None], *ways, clip.frames.movedim(-1, 1)[None], clip.exposures[None])
+    found = refine(hdr, network, sequence=clip)
+    torch.testing.assert_close(found, expected[0].movedim(1, -1), atol=1e-5, rtol=1e-4)
+    assert changed(refine(hdr, network), found) > 1e-3
+
+
 def test_an_untrained_network_changes_nothing():
     hdr = panning(3)
     assert torch.equal(refine(hdr, SequenceRefinement().eval()), hdr)
@@ -99,10 +117,11 @@ def test_seams_between_windows_are_faint(float32, monkeypatch):
 
 def test_tiles_and_whole_frames_agree(float32, network, monkeypatch):
     hdr = panning(3, (268, 500), 9.0)
-    whole = refine(hdr, network)
+    clip = captured(hdr)
+    whole = refine(hdr, network, sequence=clip)
     monkeypatch.setattr(tiles, "CORE", (140, 260))
     assert len(tiles.tiles((272, 504))) == 4
-    torch.testing.assert_close(mu_law(refine(hdr, network)), mu_law(whole), atol=2e-5, rtol=0)
+    torch.testing.assert_close(mu_law(refine(hdr, network, sequence=clip)), mu_law(whole), atol=2e-5, rtol=0)
 
 
 def test_highlights_stay_highlights(network):
@@ -111,7 +130,9 @@ def test_highlights_stay_highlights(network):
     assert found.max() > 0.5 * hdr.max() > 20
 
 
-def test_what_the_clip_clips_stays_as_bright(network):
+def test_what_the_clip_clips_stays_as_bright():
+    torch.manual_seed(5)
+    network = started(SequenceRefinement(SequenceRefinementConfig(8, 8, 1, 8)), 0.05)  # is not told of the clip
     hdr = panning(4).clamp(max=1)
     frames = hdr.clamp(max=1) ** (1 / 2.2)
     frames[::2, :8], frames[1::2, :8] = 1.0, 0.5
