@@ -174,8 +174,8 @@ class SequenceRefinement(io.ComfyNode):
                 Exposures.Input(
                     "exposures",
                     optional=True,
-                    tooltip="The clip that hdr was made from: its frames keep their own light where that is more exact, in fine "
-                    "texture of bright parts and in highlights. Without it, averaging costs some of that.",
+                    tooltip="The clip that hdr was made from: it tells the network what was measured, and frames keep their own "
+                    "light where that is more exact, in fine texture of bright parts and in highlights. Better with it.",
                 ),
             ],
             outputs=[io.Image.Output("refined", display_name="hdr", tooltip=f"The refined sequence. {HDR}")],

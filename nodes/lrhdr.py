@@ -65,22 +65,28 @@ class ACCRMapping(io.ComfyNode):
                     "Exposure. Those without an exposure are passed on as they are.",
                 ),
                 weights_input("ACCR mapping"),
+                io.Boolean.Input(
+                    "keep_exposures",
+                    optional=True,
+                    default=False,
+                    tooltip="Off, what is mapped belongs to no exposure, as in LRHDR. On, it still belongs to its own: Sparse "
+                    "Fusion then knows where it was clipped or dark, which the flagship needs.",
+                ),
             ],
             outputs=[
                 Candidates.Output(
                     "mapped",
                     display_name="candidates",
-                    tooltip="The frame itself and every candidate, mapped: scene-linear radiance of no exposure, in [0,1], "
-                    "as valid as before.",
+                    tooltip="The frame itself and every candidate, mapped: scene-linear radiance, in [0,1], as valid as before.",
                 )
             ],
         )
 
     @classmethod
-    def execute(cls, exposures, candidates, weights=PACKAGED) -> io.NodeOutput:
+    def execute(cls, exposures, candidates, weights=PACKAGED, keep_exposures=False) -> io.NodeOutput:
         clip = normalize(exposures)
         with chosen_network(ACCR, weights, clip.size, len(candidates) + 1) as network:
-            return io.NodeOutput(accr_mapping(clip, candidates, network, progress_bar()))
+            return io.NodeOutput(accr_mapping(clip, candidates, network, keep_exposures, progress_bar()))
 
 
 class SparseFusion(io.ComfyNode):

@@ -148,7 +148,7 @@ def f2hdr(pattern: str, path: str, intro: str, last="Motion-Guided Refinement", 
 
 
 def f2hdr_refined(pattern: str, path: str, intro: str) -> dict:
-    """F2HDR as it is published, then sequence refinement, which is told what the shortest exposure clips."""
+    """F2HDR as it is published, then sequence refinement, which is told of the clip."""
     graph = f2hdr(pattern, path, intro, "Sequence Refinement", "sequence.hdr", 1160)
     graph["nodes"].append(node("sequence", ".SequenceRefinement", 2120, 60, 320, 130))
     graph["links"] += ["refine.hdr -> sequence.hdr", "normalize.exposures -> sequence.exposures"]
@@ -157,13 +157,13 @@ def f2hdr_refined(pattern: str, path: str, intro: str) -> dict:
 
 
 def flagship(pattern: str, path: str, intro: str) -> dict:
-    """Load -> normalize -> flow -> FGMA, F2HDR and DeAltHDR -> sparse fusion -> sequence refinement -> save."""
+    """Load -> normalize -> flow -> FGMA, ACCR; F2HDR; DeAltHDR -> sparse fusion -> sequence refinement -> save."""
     linear = LINEAR_NOTE.format("Sequence Refinement")
     method = {
         "nodes": [*flagship_nodes(), note("linear", 2540, 60, 340, 460, "Where values are linear", linear)],
         "links": [f"normalize.exposures -> {key}.exposures" for key in FLAGSHIP_TAKES] + FLAGSHIP_LINKS,
         "groups": [
-            group("3  Align the neighbours", 1300, -20, 380, 1330),
+            group("3  Align, calibrate the neighbours", 1300, -20, 380, 1330),
             group("4  F2HDR and DeAltHDR", 1700, -20, 380, 1330),
             group("4  Vote, refine", 2100, -20, 800, 1330),
         ],
@@ -175,7 +175,8 @@ def flagship(pattern: str, path: str, intro: str) -> dict:
 def flagship_nodes() -> list[dict]:
     return [
         node("flow", ".Flow", 1320, 220, 340, 110, method=SEARCHED),
-        node("fgma", ".FGMAAlignment", 1320, 420, 340, 680),
+        node("fgma", ".FGMAAlignment", 1320, 380, 340, 680),
+        node("accr", ".ACCRMapping", 1320, 1150, 340, 130, keep_exposures=True),
         node("coarse", ".CoarseFusion", 1720, 60, 340, 110),
         node("mask", ".PhysicalMotionMask", 1720, 270, 340, 460),
         node("f2hdr", ".MotionGuidedRefinement", 1720, 830, 340, 160),
@@ -186,12 +187,12 @@ def flagship_nodes() -> list[dict]:
     ]
 
 
-FLAGSHIP_TAKES = ("fgma", "coarse", "f2hdr", "dealthdr", "fuse", "refine")
+FLAGSHIP_TAKES = ("fgma", "accr", "coarse", "f2hdr", "dealthdr", "fuse", "refine")
 FLAGSHIP_LINKS = [
     *(f"flow.flow -> {key}.flow" for key in ("fgma", "coarse", "mask", "f2hdr", "dealthdr")),
-    *("mask.mask -> f2hdr.mask", "coarse.hdr -> f2hdr.hdr"),
-    *("fgma.candidates -> combine.candidates_1", "f2hdr.hdr -> combine.candidates_2"),
-    "dealthdr.hdr -> combine.candidates_3",
+    *("mask.mask -> f2hdr.mask", "coarse.hdr -> f2hdr.hdr", "fgma.candidates -> accr.candidates"),
+    "accr.candidates -> combine.candidates_1",
+    *("f2hdr.hdr -> combine.candidates_2", "dealthdr.hdr -> combine.candidates_3"),
     *("combine.candidates -> fuse.candidates", "fuse.hdr -> refine.hdr"),
 ]
 

@@ -81,8 +81,8 @@ less flicker between exposures. Results lie in ComfyUI's output folder under *HD
 FLAGSHIP_INTRO = f"""**The flagship**: what was best in four published systems, combined, with weights that come
 with the pack. Alternating exposures become scene-linear HDR, one HDR frame for every frame.
 {FOOTAGE}
-Neighbours are **aligned** by flow and by attention where flow fails (DeAltHDR), and two systems **fuse** them (F2HDR,
-DeAltHDR). All of these estimates are **voted** on pixel by pixel (LRHDR), and the sequence is **refined** (LoCAtion).
+Neighbours are **aligned** by flow and by attention where flow fails (DeAltHDR) and **calibrated** (LRHDR), and two systems
+**fuse** them (F2HDR, DeAltHDR). All of these are **voted** on pixel by pixel (LRHDR); the sequence is **refined** (LoCAtion).
 Results lie in ComfyUI's output folder under *HDRWeave*."""
 
 LRHDR_INTRO = f"""**LRHDR** (CVPR 2026), with weights that come with the pack. Alternating exposures become scene-linear

@@ -12,20 +12,28 @@ from .sparse_fusion import captured, check_sizes
 from .tiles import tiles
 
 
+PREFIX = "ACCR "
+
+
 def accr_mapping(
-    sequence: ExposureSequence, candidates: CandidateSet, network: nn.Module, progress: Progress = quiet
+    sequence: ExposureSequence,
+    candidates: CandidateSet,
+    network: nn.Module,
+    keep_exposures: bool = False,
+    progress: Progress = quiet,
 ) -> CandidateSet:
     """The reference and every candidate that has exposures, mapped: "ACCR reference", "ACCR <name>", in their order.
 
     sequence: normalized. Candidates must be aligned to the reference: flow-warped, interpolated and so on. What is mapped
-    belongs to no exposure any more; validity is passed through. Candidates without exposures pass through unchanged, after
-    the others. Raises ValueError for candidates of another clip's length or size, or that were mapped already.
+    belongs to no exposure any more, as in the paper, or, with keep_exposures, still to its own: a vote or merge then knows where
+    it was clipped or dark before. Validity is passed through. Candidates without exposures pass through unchanged, after the
+    others. Raises ValueError for candidates of another clip's length or size, or that were mapped already.
     """
     streams = [captured(sequence), *(c for c in candidates if c.exposures is not None)]
     others = [c for c in candidates if c.exposures is None]
     check_sizes([*streams, *others])
-    names = [f"ACCR {c.name}" for c in streams]
-    twice = sorted({c.name for c in others} & set(names))
+    names = [PREFIX + c.name for c in streams]
+    twice = sorted(c.name for c in candidates if c.name in names or c.exposures is not None and c.name.startswith(PREFIX))
     if twice:
         raise ValueError(f"there is a candidate {twice[0]!r} already: map the candidates only once")
     device = device_of(network)
@@ -42,5 +50,8 @@ def accr_mapping(
                 for k, stored in enumerate(out):
                     mapped = network.map(pictures[:, k], taken[:, k], told[k])
                     stored[t].movedim(-1, 0)[tile.place()] = tile.kept(mapped)[0].cpu()
-    mapped = (Candidate(n, r, c.validity) for n, r, c in zip(names, out, streams, strict=True))
+    mapped = (
+        Candidate(n, r, c.validity, c.exposures if keep_exposures else None)
+        for n, r, c in zip(names, out, streams, strict=True)
+    )
     return CandidateSet((*mapped, *others))

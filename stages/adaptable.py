@@ -14,7 +14,7 @@ from ..models.dealthdr.aligner import distrust_each, full_size
 from ..models.dealthdr.fgma import trust_mask
 from ..models.dealthdr.system import DeAltHDR
 from ..models.lrhdr.vote import SparseFusion
-from .networks import DEALTHDR, FGMA, PACKAGED, SPARSE_FUSION, load_f2hdr, load_network
+from .networks import ACCR, DEALTHDR, FGMA, PACKAGED, SPARSE_FUSION, load_f2hdr, load_network
 
 
 class View(NamedTuple):
@@ -52,12 +52,13 @@ class WithDeAltHDR:
 
 @dataclass(frozen=True)
 class WithSparseFusion:
-    """The flagship: neighbours brought to the reference by flow, or by `aligner` (FGMA), and the results of `fusion` (F2HDR,
-    without its adapter) and of `whole` (DeAltHDR), where these are given; the reference and they are what the network votes
-    on. The others stay as they are. They see all neighbours of the view, in a clip of two exposures two more than at run
-    time."""
+    """The flagship: neighbours brought to the reference by flow, or by `aligner` (FGMA), these and the reference calibrated by
+    `mapper` (ACCR), and the results of `fusion` (F2HDR, without its adapter) and of `whole` (DeAltHDR), where these are given;
+    the reference and they are what the network votes on. The others stay as they are. They see all neighbours of the view, in
+    a clip of two exposures two more than at run time."""
 
     aligner: nn.Module | None = None
+    mapper: nn.Module | None = None
     fusion: nn.Module | None = None
     whole: nn.Module | None = None
     s: float = 15.0
@@ -76,6 +77,12 @@ class WithSparseFusion:
         warped, valid = self.aligned(reference, others, exposures, view) if self.aligner else by_flow(others, view)
         codes, validity = torch.cat((reference, warped), 1), torch.cat((torch.ones_like(valid[:, :1]), valid), 1)
         radiance = to_radiance(codes, exposures.to(codes)[:, :, None, None, None])
+        if self.mapper is not None:
+            mapped = self.mapper(radiance, exposures.to(codes), validity)
+            radiance, validity, exposures = (
+                torch.cat((own[:, :1], every), 1)
+                for own, every in ((radiance, mapped), (validity, validity), (exposures, exposures))
+            )
         results = []
         if self.fusion is not None:
             results.append(self.fusion.from_adapted(*view[:4])["refined"])
@@ -105,13 +112,15 @@ def by_flow(others: torch.Tensor, view: View) -> tuple[torch.Tensor, torch.Tenso
 def load_adaptable(name: str, weights: str = PACKAGED, folders: Sequence = ()) -> nn.ModuleList:
     """The network to adapt, and after it those that it works with, which stay as they are: those of the flagship for
     sparse fusion. See `load_network`."""
-    others = [load_network(FGMA), load_f2hdr(), load_network(DEALTHDR)] if name == SPARSE_FUSION else []
-    return nn.ModuleList([load_network(name, weights, folders), *others])
+    network = load_network(name, weights, folders)
+    if name != SPARSE_FUSION:
+        return nn.ModuleList([network])
+    return nn.ModuleList([network, load_network(FGMA), load_network(ACCR), load_f2hdr(), load_network(DEALTHDR)])
 
 
 def reconstruct_with(network: nn.Module, *others: nn.Module, s: float = 15.0) -> Reconstruct:
-    """How to use a network of the pack. others: for sparse fusion, FGMA, F2HDR and DeAltHDR. Raises ValueError when it is
-    of a kind that cannot be adapted."""
+    """How to use a network of the pack. others: for sparse fusion, FGMA, ACCR, F2HDR and DeAltHDR. Raises ValueError when it
+    is of a kind that cannot be adapted."""
     if isinstance(network, DeAltHDR):
         return WithDeAltHDR(s)
     if isinstance(network, SparseFusion):

@@ -35,6 +35,6 @@ def lrhdr_with(
     of the frame and of the interpolated one.
     """
     between = interpolate_exposure(sequence, flow, interpolation, progress)
-    mapped = accr_mapping(sequence, between, mapper, progress)
+    mapped = accr_mapping(sequence, between, mapper, progress=progress)
     given = combine([unaligned(sequence), between, mapped])
     return sparse_fusion(given, vote, alpha, sequence, progress)[0]

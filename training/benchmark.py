@@ -27,7 +27,10 @@ from ..stages import flagship
 from .methods import Method, chosen_methods
 
 SIZES = ((360, 640), (720, 1280), (1080, 1920))
-STAGES = ("base_flow", "fgma_alignment", "fuse_and_refine", "dealthdr", "sparse_fusion", "sequence_refinement")
+STAGES = (
+    *("base_flow", "fgma_alignment", "accr_mapping", "fuse_and_refine", "dealthdr"),
+    *("sparse_fusion", "sequence_refinement"),
+)
 
 
 def panning_clip(count: int, height: int, width: int, period: int = 2) -> ExposureSequence:

@@ -12,6 +12,7 @@ import torch
 from ..models import registry
 from ..stages.darks import match_darks
 from ..stages.normalize import normalize
+from ..stages.flagship import flagship_vote
 from ..stages.reconstruct import METHODS
 from ..stages.sequence_refinement import consecutive_flow
 from .shards import ShardFolder
@@ -19,13 +20,14 @@ from .sidecars import add_sidecar, for_each_shard
 from .synthesis import SyntheticClip
 
 SUFFIX = ".first_"  # and the method's name
+FIRST = {**METHODS, "vote": flagship_vote}
 
 
 def first_pass(clip: SyntheticClip, method: str) -> dict[str, torch.Tensor]:
     """given (T,H,W,3): radiance by `method`, of the code values (T,H,W,3), as they are after matching blacks; and `consecutive` of
     it. All in half precision."""
     sequence = match_darks(normalize(clip.sequence()))
-    given = METHODS[method](sequence)
+    given = FIRST[method](sequence)
     return {name: x.half() for name, x in {"given": given, "codes": sequence.frames[:], **consecutive(given)}.items()}
 
 
@@ -38,25 +40,26 @@ def consecutive(hdr: torch.Tensor) -> dict[str, torch.Tensor]:
     return {"ahead": ahead, "back": back, "sure_ahead": sure_ahead, "sure_back": sure_back}
 
 
-def methods_beside(clips: ShardFolder) -> list[str]:
-    """The methods whose first pass lies beside every shard. Raises OSError where there is none."""
-    found = [m for m in METHODS if all(path.with_suffix(SUFFIX + m).exists() for path in clips.paths)]
-    if not found:
+def methods_beside(clips: ShardFolder) -> list[list[str]]:
+    """The methods whose first pass lies beside each shard. Raises OSError where there is none."""
+    found = [[m for m in FIRST if path.with_suffix(SUFFIX + m).exists()] for path in clips.paths]
+    if not all(found):
         raise OSError(
-            f"{clips.paths[0].parent} has no first pass beside all of its shards: "
-            "run `python -m hdrweave.training.first_pass --shards FOLDER --method classical` first"
+            f"{clips.paths[found.index([])]} has no first pass beside it: "
+            "run `python -m hdrweave.training.first_pass --shards FOLDER --method f2hdr` first"
         )
     return found
 
 
 class FirstPasses:
-    """What `main` wrote beside the shards of a folder for one method, clip by clip."""
+    """What `main` wrote beside shards of a folder for one method, clip by clip."""
 
     def __init__(self, clips: ShardFolder, method: str):
         from safetensors import safe_open
 
+        beside = [path.with_suffix(SUFFIX + method) for path in clips.paths]
         self.clips = clips
-        self.files = [safe_open(str(path.with_suffix(SUFFIX + method)), framework="pt") for path in clips.paths]
+        self.files = [safe_open(str(path), framework="pt") if path.exists() else None for path in beside]
 
     def read(self, index: int, frames: slice, rows: slice, columns: slice) -> dict[str, torch.Tensor]:
         """Some frames, the steps between them, and a cut of clip `index`, as of `first_pass` but float32. frames: from
@@ -77,7 +80,7 @@ def add_to_shard(path: str, method: str) -> int:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--shards", required=True, help="folder of training.synthesize, with --frames 7")
-    parser.add_argument("--method", required=True, choices=list(METHODS))
+    parser.add_argument("--method", required=True, choices=list(FIRST))
     parser.add_argument("--workers", type=int, default=2)
     arguments = parser.parse_args()
     for_each_shard(arguments.shards, arguments.workers, add_to_shard, arguments.method)

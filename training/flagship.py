@@ -1,8 +1,9 @@
 """The flagship's recipe: its stages, each trained before, go on together.
 
-Of clips of seven frames the three in the middle are aligned (FGMA), put to the vote beside what F2HDR and DeAltHDR make of
-them, which stay as they are, and refined as a sequence, so that every stage learns on what the ones before it really give.
-ACCR mapping learns in LRHDR's own chain, with the same vote. Needs `training.base_flow` with --search and with --period.
+Of clips of seven frames the three in the middle are aligned (FGMA), calibrated (ACCR), put to the vote beside what F2HDR and
+DeAltHDR make of them, which stay as they are, and refined as a sequence, so that every stage learns on what the ones before it
+really give. ACCR mapping learns in LRHDR's own chain, too, with the same vote. Needs `training.base_flow` with --search and
+with --period.
 """
 
 from dataclasses import asdict
@@ -65,7 +66,8 @@ def voted(network: Chain, batch: dict[str, torch.Tensor]) -> tuple[torch.Tensor,
     """What the vote makes of a reference, (B,3,H,W), and its losses."""
     device = batch["ldr"].device
     f2hdr, whole = (lrhdr.earlier(name, device) for name in (lrhdr.F2HDR, lrhdr.DEALTHDR))
-    candidates = lrhdr.flagships(batch, lrhdr.view_of(lrhdr.nearest(batch)), network.aligner, f2hdr, whole)
+    view = lrhdr.view_of(lrhdr.nearest(batch))
+    candidates = lrhdr.flagships(batch, view, network.aligner, network.mapper, f2hdr, whole)
     reference = candidates.radiance[:, 0], candidates.exposures[:, 0]
     truth = lrhdr.truth_of(batch)
     hdr, loss, _ = lrhdr.vote_and_picture(network.vote, ALPHA, lrhdr.VOTE_HINT, candidates, reference, truth)

@@ -210,14 +210,15 @@ def useless(like: Estimates) -> Estimates:
 
 
 def aligned(view: View, *parts: nn.Module | None) -> Estimates:
-    """The reference, its neighbours by flow or by an aligner, and the result of a fusion: see `WithSparseFusion`."""
+    """The reference, its neighbours by flow or by an aligner, these mapped, and the result of a fusion: see
+    `WithSparseFusion`."""
     return Estimates(*WithSparseFusion(*parts).candidates(view))
 
 
-def flagships(batch, view: View, aligner, f2hdr, whole) -> Estimates:
-    """The reference, its neighbours by FGMA, and the results of F2HDR and of DeAltHDR, `whole`, which sees all of the
-    batch; without what has no weights yet."""
-    near = aligned(view, aligner, f2hdr)
+def flagships(batch, view: View, aligner, mapper, f2hdr, whole) -> Estimates:
+    """The reference, it and its neighbours by FGMA and ACCR, and the results of F2HDR and of DeAltHDR, `whole`, which sees
+    all of the batch; without what has no weights yet."""
+    near = aligned(view, aligner, mapper, f2hdr)
     if whole is None:
         return near
     frames = (batch[name] for name in ("ldr", "exposures", "base", "confidence"))
@@ -247,7 +248,7 @@ def candidates(batch: dict[str, torch.Tensor]) -> tuple[Estimates, tuple[torch.T
     view = view_of(near)
     flagship = bool(torch.rand(()) < FLAGSHIP)
     if flagship:
-        every = flagships(batch, view, aligner, f2hdr, whole)
+        every = flagships(batch, view, aligner, mapper, f2hdr, whole)
     else:
         every = any_others(near, view, aligner, mapper, f2hdr)
     given, total = (every.radiance[:, 0], every.exposures[:, 0]), every.exposures.shape[1]

@@ -54,7 +54,7 @@ def packaged(*names: str) -> list[nn.Module]:
 
 
 def flagship_networks() -> list[nn.Module]:
-    return [load_f2hdr(), *packaged(BASE_FLOW, FGMA, DEALTHDR, SPARSE_FUSION, SEQUENCE_REFINEMENT)]
+    return [load_f2hdr(), *packaged(BASE_FLOW, FGMA, ACCR, DEALTHDR, SPARSE_FUSION, SEQUENCE_REFINEMENT)]
 
 
 def methods_on(device: str) -> dict[str, Method]:

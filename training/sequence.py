@@ -46,7 +46,8 @@ class SequenceBatches(Batches):
         count = self.windows[self._clips.period(index)].frames
         begin = int(rng.integers(frames - count + 1))
         chosen = slice(begin, begin + count)
-        method = self.methods[rng.integers(len(self.methods))]
+        methods = self.methods[self._clips.locate(index)[0]]
+        method = methods[rng.integers(len(methods))]
         if method not in self._first:
             self._first[method] = FirstPasses(self._clips, method)
         backwards = bool(self.augmentation.turns and rng.random() < 0.5)

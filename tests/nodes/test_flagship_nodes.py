@@ -52,6 +52,8 @@ with torch.inference_mode():
     equal["interpolate"] = same(between, interpolate_exposure(clip, flow, network("interpolate")))
     mapped = lrhdr.ACCRMapping.execute(clip, aligned, file("accr"))[0]
     equal["accr"] = same(mapped, accr_mapping(clip, aligned, network("accr")))
+    kept = lrhdr.ACCRMapping.execute(clip, aligned, file("accr"), True)[0]
+    equal["accr, exposures kept"] = same(kept, mapped) and [c.exposures is None for c in (*mapped, *kept)] == 3 * [True] + 3 * [False]
     plain = candidates.UnalignedNeighbours.execute(clip)[0]
     equal["unaligned"] = same(plain, unaligned(clip))
     picture = torch.rand(6, 48, 64, 4).half()
@@ -89,7 +91,7 @@ def test_the_nodes_do_what_the_stages_do_with_the_users_weights(tmp_path):
     mapped = ["ACCR reference", "ACCR FGMA -1", "ACCR FGMA +1"]
     assert found["names"] == ["frame -1", "frame +1", "mine", *mapped]
     pixels = 48 * 64
-    assert found["room"] == [200 * pixels * n for n in (3, 3, 3, 3, 3, 7, 6, 6, 6)]
+    assert found["room"] == [200 * pixels * n for n in (3, 3, 3, 3, 3, 3, 7, 6, 6, 6)]
     assert "holds the network 'fgma', expected 'accr'" in found["told"][0]
     assert found["told"][1].startswith("candidates_1 has the shape (6, 48, 64)")
     assert "'image 1' has 6 frames of 64x24" in found["told"][2]

@@ -53,6 +53,18 @@ def test_captured_streams_are_mapped_and_others_pass():
         assert (direct[0] - streams[0]).abs().max() > 1e-3
 
 
+def test_what_is_mapped_can_keep_its_exposure():
+    """Then it is told from what was mapped before by its name."""
+    clip, net = alternating(), network()
+    aligned = warp_neighbours(clip, estimate_flow(clip))
+    free, kept = (tuple(accr_mapping(clip, aligned, net, keep_exposures=keep)) for keep in (False, True))
+    assert all(torch.equal(a.radiance, b.radiance) for a, b in zip(free, kept, strict=True))
+    for candidate, expected in zip(kept, (clip.exposures, *(c.exposures for c in aligned)), strict=True):
+        assert torch.equal(candidate.exposures, expected)
+    with pytest.raises(ValueError, match="'ACCR flow \\+1' already: map the candidates only once"):
+        accr_mapping(clip, CandidateSet(kept[1:]), net)
+
+
 def test_an_untrained_network_changes_nothing():
     clip = alternating(3)
     torch.manual_seed(0)
@@ -83,4 +95,4 @@ def test_what_does_not_belong_together_is_named():
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        accr_mapping(clip, CandidateSet(), net, cancel)
+        accr_mapping(clip, CandidateSet(), net, progress=cancel)

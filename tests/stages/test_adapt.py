@@ -12,6 +12,7 @@ from hdrweave.models import registry
 from hdrweave.models.dealthdr.aligner import AlignerConfig, FlowGuidedAligner
 from hdrweave.models.dealthdr.system import DeAltHDR, DeAltHDRConfig
 from hdrweave.models.f2hdr.system import F2HDR
+from hdrweave.models.lrhdr.accr import ACCR
 from hdrweave.models.lrhdr.vote import SparseFusion, SparseFusionConfig
 from hdrweave.stages import adapt as stage
 from hdrweave.stages.adapt import Adapted, AdaptSettings, adapt, save_adapted
@@ -234,10 +235,10 @@ def test_any_network_can_be_adapted_that_says_how():
 
 
 def test_the_flagship_votes_on_what_its_other_networks_make():
-    """Aligner, F2HDR and DeAltHDR have a part in the candidates, and are not trained."""
+    """Aligner, ACCR, F2HDR and DeAltHDR have a part in the candidates, and are not trained."""
     torch.manual_seed(0)
     aligner = shaken(FlowGuidedAligner(AlignerConfig(8, 4)))
-    fused, whole = shaken(F2HDR()), shaken(dealthdr())
+    mapper, fused, whole = shaken(ACCR()), shaken(F2HDR()), shaken(dealthdr())
     clip = alternating(2, 8)
     footage = Footage(clip, estimate_flow(clip), CPU, 6, 32, 0)
     (view,) = footage.views([3, 4, 5], [footage.boxes(2)])
@@ -245,19 +246,22 @@ def test_the_flagship_votes_on_what_its_other_networks_make():
     for name, parts in {
         "flow": {},
         "fgma": {"aligner": aligner},
+        "with ACCR": {"aligner": aligner, "mapper": mapper},
         "with F2HDR": {"aligner": aligner, "fusion": fused},
-        "all": {"aligner": aligner, "fusion": fused, "whole": whole},
+        "all": {"aligner": aligner, "mapper": mapper, "fusion": fused, "whole": whole},
     }.items():
         reconstruct = WithSparseFusion(**parts)
         radiance_, validity, exposures = reconstruct.candidates(view)
         shapes[name] = radiance_.shape[1]
         assert validity.shape == (2, shapes[name], 1, 32, 32) and exposures.shape == (2, shapes[name])
-        assert torch.equal(exposures[0, :1], view.exposures[0, 1:2]) and (exposures[0, 3:] == 0).all()
+        captured = 4 if "mapper" in parts else 3
+        assert torch.equal(exposures[0, :1], view.exposures[0, 1:2])
+        assert (exposures[0, :captured] > 0).all() and (exposures[0, captured:] == 0).all()
         network = fusion().requires_grad_(True)
         reconstruct(network, view).mean().backward()
         assert network.heads[0].weight.grad.abs().sum() > 0
-    assert shapes == {"flow": 3, "fgma": 3, "with F2HDR": 4, "all": 5}
-    assert all(p.grad is None for net in (aligner, fused, whole) for p in net.parameters())
+    assert shapes == {"flow": 3, "fgma": 3, "with ACCR": 4, "with F2HDR": 4, "all": 6}
+    assert all(p.grad is None for net in (aligner, mapper, fused, whole) for p in net.parameters())
 
 
 def test_what_cannot_work_is_named():
@@ -306,11 +310,12 @@ def test_names_that_hide_or_escape_are_refused(known, tmp_path):
 def test_the_vote_is_adapted_among_the_flagships_networks(tmp_path, monkeypatch):
     untrained.write(tmp_path)
     monkeypatch.setattr(registry, "PACKAGED", tmp_path)
-    assert [type(n) for n in load_adaptable("sparse_fusion")] == [SparseFusion, FlowGuidedAligner, F2HDR, DeAltHDR]
+    kinds = [SparseFusion, FlowGuidedAligner, ACCR, F2HDR, DeAltHDR]
+    assert [type(n) for n in load_adaptable("sparse_fusion")] == kinds
     assert [type(n) for n in load_adaptable("dealthdr")] == [DeAltHDR]
     vote, *others = load_adaptable("sparse_fusion")
     how = reconstruct_with(vote, *others, s=3.0)
-    assert (how.aligner, how.fusion, how.whole, how.s) == (*others, 3.0)
+    assert (how.aligner, how.mapper, how.fusion, how.whole, how.s) == (*others, 3.0)
 
 
 def test_before_and_after_lie_side_by_side():

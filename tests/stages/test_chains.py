@@ -10,7 +10,7 @@ from hdrweave.stages.reconstruct import METHODS
 from moving_texture import captured, radiance, sequence
 
 SIX = ("frame -1", "frame +1", "interpolated +1", "ACCR reference", "ACCR interpolated +1")  # beside the reference
-ALIGNED = ("FGMA -1", "FGMA +1", "F2HDR", "DeAltHDR")
+ALIGNED = ("ACCR reference", "ACCR FGMA -1", "ACCR FGMA +1", "F2HDR", "DeAltHDR")
 CHAINS = pytest.mark.parametrize("chain, names", [(lrhdr, SIX), (flagship, ALIGNED)], ids=["lrhdr", "flagship"])
 
 

@@ -33,7 +33,7 @@ def batches(shards, size=2):
 
 def test_first_passes_are_the_methods_own(shards):
     clips = ShardFolder(shards)
-    assert methods_beside(clips) == ["classical"]
+    assert methods_beside(clips) == [["classical"]]
     everything = slice(0, 7), slice(0, 64), slice(0, 72)
     passes = [FirstPasses(clips, "classical").read(k, *everything) for k in range(4)]
     far = [float((mu_law(p["given"]) - mu_law(clips[k].hdr)).abs().mean()) for k, p in enumerate(passes)]
@@ -58,7 +58,7 @@ def test_written_passes_are_kept(shards):
 
 def test_missing_passes_are_named(shards, tmp_path):
     (tmp_path / "a.safetensors").write_bytes((shards / "a.safetensors").read_bytes())
-    with pytest.raises(OSError, match="no first pass beside all of its shards: run"):
+    with pytest.raises(OSError, match="a.safetensors has no first pass beside it: run"):
         batches(tmp_path)
 
 
