@@ -45,6 +45,10 @@ def loss(network, batch):
     return value, {"l1": value.detach()}
 
 
+def layers(count: int, size: int = 1) -> nn.Sequential:
+    return nn.Sequential(*(nn.Conv2d(size, size, 1) for _ in range(count)))
+
+
 RECIPE = Recipe(
     name="toy",
     build=Merge,
@@ -263,6 +267,24 @@ def test_checkpoints_that_tell_only_their_recipe_go_on(tmp_path):
     del saved["fingerprint"]
     torch.save({**saved, "recipe": "toy"}, tmp_path / "checkpoint.pt")
     assert trained(tmp_path, 2, resume=True).step == 2
+
+
+def test_a_network_that_has_grown_starts_from_the_packages_weights(tmp_path, monkeypatch):
+    """New parts as they start; other shapes, and parts that are no longer there, are named."""
+    monkeypatch.setattr(registry, "PACKAGED", tmp_path)
+    monkeypatch.setitem(registry.ARCHITECTURES, "layers", lambda count=1: layers(count))
+    facts = dict(data="none", licence="CC0", command="none", figures={})
+    registry.register("layers", layers(2), "layers", {"count": 2}, tmp_path, **facts)
+    packaged, recipe = registry.load("layers"), replace(RECIPE, kept=(Kept("layers", "layers"),))
+    grown = layers(3)
+    last = grown[2].weight.clone()
+    train.take_packaged(recipe, grown)
+    assert torch.equal(grown[0].weight, packaged[0].weight) and torch.equal(grown[1].weight, packaged[1].weight)
+    assert torch.equal(grown[2].weight, last)
+    with pytest.raises(ValueError, match="layers has '1.weight', which this recipe's lacks"):
+        train.take_packaged(recipe, layers(1))
+    with pytest.raises(ValueError, match="layers has another shape"):
+        train.take_packaged(recipe, layers(2, 3))
 
 
 def test_the_command_trains_and_registers(tmp_path, monkeypatch, capsys):
