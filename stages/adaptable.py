@@ -79,10 +79,8 @@ class WithSparseFusion:
         radiance = to_radiance(codes, exposures.to(codes)[:, :, None, None, None])
         if self.mapper is not None:
             mapped = self.mapper(radiance, exposures.to(codes), validity)
-            radiance, validity, exposures = (
-                torch.cat((own[:, :1], every), 1)
-                for own, every in ((radiance, mapped), (validity, validity), (exposures, exposures))
-            )
+            radiance = torch.cat((radiance[:, :1], mapped), 1)
+            validity, exposures = (torch.cat((x[:, :1], x), 1) for x in (validity, exposures))
         results = []
         if self.fusion is not None:
             results.append(self.fusion.from_adapted(*view[:4])["refined"])

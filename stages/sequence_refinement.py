@@ -83,11 +83,11 @@ class Clip:
         """Radiance (1,3,H,W)."""
         return self._padded(self.hdr[t])
 
-    def captured(self, t: int, piece: Tile) -> Captured | None:
-        """A tile of the frame as the camera gave it, where the clip is known."""
+    def captured(self, t: int) -> Captured | None:
+        """The frame as the camera gave it, where the clip is known."""
         if self.sequence is None:
             return None
-        return Captured(piece.cut(self._padded(self.sequence.frames[t])), self.sequence.exposures[[t]].to(self.device))
+        return Captured(self._padded(self.sequence.frames[t]), self.sequence.exposures[[t]].to(self.device))
 
     def _padded(self, picture: torch.Tensor) -> torch.Tensor:
         return pad_to_multiple(picture.to(self.device, torch.float32).movedim(-1, 0)[None], MULTIPLE)
@@ -101,9 +101,9 @@ class Clip:
         self.features = {t: self.features[t] if t in self.features else self._encoded(t) for t in frames}
 
     def _encoded(self, t: int) -> tuple[torch.Tensor, torch.Tensor]:
-        frame = self.frame(t)
+        frame, captured = self.frame(t), self.captured(t)
         pieces = tiles(frame.shape[-2:])
-        found = [self.network.encode(piece.cut(frame), self.captured(t, piece)) for piece in pieces]
+        found = [self.network.encode(piece.cut(frame), _part(captured, piece)) for piece in pieces]
         return tuple(
             _whole(pieces, results, scale) for results, scale in zip(zip(*found, strict=True), (2, 4), strict=True)
         )
@@ -128,6 +128,10 @@ def _whole(pieces: list[Tile], results, scale: int) -> torch.Tensor:
     return out
 
 
+def _part(captured: Captured | None, piece: Tile) -> Captured | None:
+    return None if captured is None else captured._replace(codes=piece.cut(captured.codes))
+
+
 def _cut(x: torch.Tensor, piece: Tile, scale: int) -> torch.Tensor:
     """The window of a tile from (...,H/scale,W/scale)."""
     rows, columns = (slice(side.start // scale, side.stop // scale) for side in piece.window)
@@ -136,7 +140,7 @@ def _cut(x: torch.Tensor, piece: Tile, scale: int) -> torch.Tensor:
 
 def _correct(clip: Clip, t: int, frames: range, contexts: torch.Tensor) -> torch.Tensor:
     """Frame t, corrected: (1,3,H,W). contexts: of `frames`."""
-    frame, near = clip.frame(t), routes(clip.step, t, len(clip.hdr))
+    frame, captured, near = clip.frame(t), clip.captured(t), routes(clip.step, t, len(clip.hdr))
     others = stacked([clip.frame(other) for other, _, _ in near], frame)
     flows, sure = stacked([f for _, f, _ in near], frame[:, :2]), stacked([c for *_, c in near], frame[:, :1])
     own = contexts[:, frames.index(t)]
@@ -145,7 +149,7 @@ def _correct(clip: Clip, t: int, frames: range, contexts: torch.Tensor) -> torch
     for piece in tiles(frame.shape[-2:]):
         features = _cut(clip.features[t][0], piece, 2), _cut(own, piece, 4)
         around = piece.cut(others), _cut(theirs, piece, 4), piece.cut(flows), piece.cut(sure)
-        corrected = clip.network.correct(piece.cut(frame), *features, *around, clip.captured(t, piece))
+        corrected = clip.network.correct(piece.cut(frame), *features, *around, _part(captured, piece))
         out[piece.place()] = piece.kept(corrected)
     return out
 
