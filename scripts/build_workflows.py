@@ -191,9 +191,8 @@ FLAGSHIP_TAKES = ("fgma", "accr", "coarse", "f2hdr", "dealthdr", "fuse", "refine
 FLAGSHIP_LINKS = [
     *(f"flow.flow -> {key}.flow" for key in ("fgma", "coarse", "mask", "f2hdr", "dealthdr")),
     *("mask.mask -> f2hdr.mask", "coarse.hdr -> f2hdr.hdr", "fgma.candidates -> accr.candidates"),
-    "accr.candidates -> combine.candidates_1",
-    *("f2hdr.hdr -> combine.candidates_2", "dealthdr.hdr -> combine.candidates_3"),
-    *("combine.candidates -> fuse.candidates", "fuse.hdr -> refine.hdr"),
+    *("accr.candidates -> combine.candidates_1", "f2hdr.hdr -> combine.candidates_2"),
+    *("dealthdr.hdr -> combine.candidates_3", "combine.candidates -> fuse.candidates", "fuse.hdr -> refine.hdr"),
 ]
 
 

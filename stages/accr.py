@@ -11,7 +11,6 @@ from .run import Progress, quiet, windows
 from .sparse_fusion import captured, check_sizes
 from .tiles import tiles
 
-
 PREFIX = "ACCR "
 
 
@@ -33,7 +32,8 @@ def accr_mapping(
     others = [c for c in candidates if c.exposures is None]
     check_sizes([*streams, *others])
     names = [PREFIX + c.name for c in streams]
-    twice = sorted(c.name for c in candidates if c.name in names or c.exposures is not None and c.name.startswith(PREFIX))
+    mapped_before = (c.name for c in candidates if c.exposures is not None and c.name.startswith(PREFIX))
+    twice = sorted({c.name for c in others} & set(names)) or sorted(mapped_before)
     if twice:
         raise ValueError(f"there is a candidate {twice[0]!r} already: map the candidates only once")
     device = device_of(network)

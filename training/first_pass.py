@@ -11,8 +11,8 @@ import torch
 
 from ..models import registry
 from ..stages.darks import match_darks
-from ..stages.normalize import normalize
 from ..stages.flagship import flagship_vote
+from ..stages.normalize import normalize
 from ..stages.reconstruct import METHODS
 from ..stages.sequence_refinement import consecutive_flow
 from .shards import ShardFolder
@@ -24,8 +24,8 @@ FIRST = {**METHODS, "vote": flagship_vote}
 
 
 def first_pass(clip: SyntheticClip, method: str) -> dict[str, torch.Tensor]:
-    """given (T,H,W,3): radiance by `method`, of the code values (T,H,W,3), as they are after matching blacks; and `consecutive` of
-    it. All in half precision."""
+    """codes (T,H,W,3): the frames with blacks matched; given (T,H,W,3): radiance by `method`; and `consecutive` of it. All in
+    half precision."""
     sequence = match_darks(normalize(clip.sequence()))
     given = FIRST[method](sequence)
     return {name: x.half() for name, x in {"given": given, "codes": sequence.frames[:], **consecutive(given)}.items()}

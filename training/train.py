@@ -42,7 +42,9 @@ def take_packaged(recipe: Recipe, network: nn.Module) -> None:
         except RuntimeError as error:
             raise ValueError(f"the package's {kept.name} has another shape than this recipe's: {error}") from error
         if strange:
-            raise ValueError(f"the package's {kept.name} has {strange[0]!r}, which this recipe's lacks: train from nothing")
+            raise ValueError(
+                f"the package's {kept.name} has {strange[0]!r}, which this recipe's lacks: train from nothing"
+            )
 
 
 def halfway(recipe: Recipe, network: nn.Module) -> nn.Module:

@@ -179,7 +179,9 @@ class SequenceRefinement(nn.Module):
         self.tell = nn.Conv2d(c.width, TOLD, 1)
         self.up = conv(c.width, 4 * c.texture, 1)
         self.look = nn.Sequential(
-            conv(2 * c.texture, c.texture), conv(c.texture, c.texture), *(ResidualBlock(c.texture) for _ in range(c.depth))
+            conv(2 * c.texture, c.texture),
+            conv(c.texture, c.texture),
+            *(ResidualBlock(c.texture) for _ in range(c.depth)),
         )
         self.average = TemporalMean(c.texture)
         if c.witness:

@@ -177,6 +177,7 @@ def test_the_mean_takes_neighbours_in_any_order_and_by_their_weights():
     picture, others = 0.1 + torch.rand(1, 3, 16, 24), torch.rand(1, 4, 3, 16, 24)
     told, flows, sure = torch.randn(1, 4, 8, 4, 6), torch.randn(1, 4, 2, 16, 24), torch.rand(1, 4, 1, 16, 24)
     x, order = torch.randn(1, 8, 8, 12), [2, 0, 3, 1]
+
     def averaged(*given):
         change, weight = mean(picture, *given, x)
         return change / (1 + weight)
