@@ -7,6 +7,7 @@ with --period.
 """
 
 from dataclasses import asdict
+from functools import partial
 
 import torch
 from torch import nn
@@ -27,7 +28,7 @@ STAGES = {
     "aligner": ("fgma", FlowGuidedAligner),
     "mapper": ("accr", ACCR),
     "vote": ("sparse_fusion", SparseFusion),
-    "refinement": ("sequence_refinement", SequenceRefinement),
+    "refinement": ("sequence_refinement", partial(SequenceRefinement, sequence.CONFIG)),
 }
 
 

@@ -19,6 +19,7 @@ from .recipe import Kept, Recipe
 from .shards import ShardFolder
 from .synthesis import exact_occlusion
 
+CONFIG = SequenceRefinementConfig(depth=2, witness=True)
 ALONE = 0.2  # share of the batches in which there is no clip beside the sequence
 GAIN = 2.0
 FRAMES = 7  # where LoCAtion's quality peaks
@@ -107,7 +108,7 @@ def loss(network: nn.Module, batch: dict[str, torch.Tensor]) -> tuple[torch.Tens
 
 def recipe(**parts) -> Recipe:
     """Sequence refinement for any number of exposures; parts: changes of its config, such as long_range=0."""
-    config = replace(SequenceRefinementConfig(depth=2, witness=True), **parts)
+    config = replace(CONFIG, **parts)
     return Recipe(
         name="sequence_refinement",
         build=partial(SequenceRefinement, config),
