@@ -19,7 +19,7 @@ from .shards import ShardFolder
 from .sidecars import add_sidecar, for_each_shard
 from .synthesis import SyntheticClip
 
-SUFFIX = ".first_"  # and the method's name
+SUFFIX = ".first_pass_"  # and the method's name
 FIRST = {**METHODS, "vote": flagship_vote}
 
 
