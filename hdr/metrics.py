@@ -10,7 +10,7 @@ from collections.abc import Iterable
 import torch
 import torch.nn.functional as F
 
-from .boxes import box_mean
+from .box_filter import box_mean
 from .exposure import luma, to_ldr
 from .tonemap import mu_law
 from .warp import inside, warp

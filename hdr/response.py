@@ -6,7 +6,7 @@ from functools import partial
 
 import torch
 
-from . import curves
+from . import transfer_functions as curves
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from ..hdr.atomic import atomic_path
+from ..hdr.io.atomic import atomic_path
 
 PACKAGED = Path(__file__).parent / "weights"
 MANIFEST = "manifest.json"
@@ -21,19 +21,19 @@ VERSION = "1"  # of the metadata
 
 
 def _f2hdr(**parameters) -> nn.Module:
-    from .f2hdr.system import F2HDR, F2HDRConfig
+    from .f2hdr.f2hdr import F2HDR, F2HDRConfig
 
     return F2HDR(F2HDRConfig(**parameters))
 
 
 def _base_flow(**parameters) -> nn.Module:
-    from .flow.search import MotionSearch, MotionSearchConfig
+    from .flow.base_flow import MotionSearch, MotionSearchConfig
 
     return MotionSearch(MotionSearchConfig(**parameters))
 
 
 def _fgma(**parameters) -> nn.Module:
-    from .dealthdr.aligner import AlignerConfig, FlowGuidedAligner
+    from .dealthdr.fgma import AlignerConfig, FlowGuidedAligner
 
     return FlowGuidedAligner(AlignerConfig(**parameters))
 
@@ -51,31 +51,31 @@ def _accr(**parameters) -> nn.Module:
 
 
 def _sparse_fusion(**parameters) -> nn.Module:
-    from .lrhdr.vote import SparseFusion, SparseFusionConfig
+    from .lrhdr.sparse_fusion import SparseFusion, SparseFusionConfig
 
     return SparseFusion(SparseFusionConfig(**parameters))
 
 
 def _sequence_refinement(**parameters) -> nn.Module:
-    from .location.refinement import SequenceRefinement, SequenceRefinementConfig
+    from .location.sequence_refinement import SequenceRefinement, SequenceRefinementConfig
 
     return SequenceRefinement(SequenceRefinementConfig(**parameters))
 
 
 def _deephdrvideo(**parameters) -> nn.Module:
-    from .deephdrvideo.system import DeepHDRVideo, DeepHDRVideoConfig
+    from .deephdrvideo.deephdrvideo import DeepHDRVideo, DeepHDRVideoConfig
 
     return DeepHDRVideo(DeepHDRVideoConfig(**parameters))
 
 
 def _dealthdr(**parameters) -> nn.Module:
-    from .dealthdr.system import DeAltHDR, DeAltHDRConfig
+    from .dealthdr.dealthdr import DeAltHDR, DeAltHDRConfig
 
     return DeAltHDR(DeAltHDRConfig(**parameters))
 
 
 def _collaborative_fusion(**parameters) -> nn.Module:
-    from .location.collaborative import CollaborativeFusion, CollaborativeFusionConfig
+    from .location.collaborative_fusion import CollaborativeFusion, CollaborativeFusionConfig
 
     return CollaborativeFusion(CollaborativeFusionConfig(**parameters))
 

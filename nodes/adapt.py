@@ -2,8 +2,8 @@
 
 from comfy_api.latest import io
 
-from ..stages.networks import DEALTHDR, PACKAGED, SPARSE_FUSION, OwnNetwork
-from ..stages.normalize import normalize
+from ..stages.clip.normalize import normalize
+from ..stages.runtime.networks import DEALTHDR, PACKAGED, SPARSE_FUSION, OwnNetwork
 from .compat import known, on_device, own_weights_folder, progress_bar, weights_folders
 from .preview import shown
 from .weights import weights_input
@@ -74,9 +74,9 @@ class AdaptToFootage(io.ComfyNode):
 
     @classmethod
     def execute(cls, exposures, flow, system, minutes, weights=PACKAGED, save_as="") -> io.NodeOutput:
-        from ..stages.adapt import AdaptSettings, adapt, check_name, room_to_adapt, save_adapted
-        from ..stages.adapt_view import before_and_after
-        from ..stages.adaptable import load_adaptable, reconstruct_with
+        from ..stages.adapt.adapt import AdaptSettings, adapt, check_name, room_to_adapt, save_adapted
+        from ..stages.adapt.adaptable import load_adaptable, reconstruct_with
+        from ..stages.adapt.view import before_and_after
 
         name, save_as = SYSTEMS[system], save_as.strip()
         if save_as:

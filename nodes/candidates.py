@@ -3,9 +3,9 @@
 from comfy_api.latest import io
 
 from ..hdr.sequence import CandidateSet
-from ..stages.combine import combine
-from ..stages.normalize import normalize
-from ..stages.sparse_fusion import unaligned
+from ..stages.candidates.combine import combine
+from ..stages.clip.normalize import normalize
+from ..stages.fusion.sparse_fusion import unaligned
 from .compat import known
 from .wires import CATEGORY, HDR, NORMALIZED, Candidates, Exposures, rgb
 

@@ -2,15 +2,15 @@
 
 from comfy_api.latest import io
 
-from ..stages.candidates import warp_neighbours
-from ..stages.darks import match_darks
-from ..stages.f2hdr import adapt_flow
-from ..stages.flow import estimate_flow
-from ..stages.global_alignment import CAMERAS, align_globally
-from ..stages.merge import MergeSettings, weighted_merge
-from ..stages.networks import BASE_FLOW, PACKAGED
-from ..stages.normalize import linear_and_gamma, normalize
-from ..stages.pair_flow import PRESETS, working_size
+from ..stages.candidates.warp import warp_neighbours
+from ..stages.clip.black_level import match_darks
+from ..stages.clip.global_alignment import CAMERAS, align_globally
+from ..stages.clip.normalize import linear_and_gamma, normalize
+from ..stages.flow.estimate import estimate_flow
+from ..stages.flow.pair_flow import PRESETS, working_size
+from ..stages.fusion.weighted_merge import MergeSettings, weighted_merge
+from ..stages.runtime.networks import BASE_FLOW, PACKAGED
+from ..stages.systems.f2hdr import adapt_flow
 from .compat import device, known, progress_bar
 from .f2hdr import f2hdr_network
 from .weights import chosen_network, weights_input

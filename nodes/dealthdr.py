@@ -4,9 +4,9 @@ import math
 
 from comfy_api.latest import io
 
-from ..stages.fgma import alignment_text, fgma_alignment
-from ..stages.networks import DEALTHDR, FGMA, PACKAGED
-from ..stages.normalize import normalize
+from ..stages.candidates.fgma import alignment_text, fgma_alignment
+from ..stages.clip.normalize import normalize
+from ..stages.runtime.networks import DEALTHDR, FGMA, PACKAGED
 from .compat import known, progress_bar
 from .preview import shown
 from .weights import chosen_network, model_input, weights_input
@@ -134,7 +134,7 @@ class DeAltHDRReconstruction(io.ComfyNode):
 
     @classmethod
     def execute(cls, exposures, flow, attention, s, share, weights=PACKAGED, model=None) -> io.NodeOutput:
-        from ..stages.dealthdr import dealthdr, surrounding
+        from ..stages.systems.dealthdr import dealthdr, surrounding
 
         clip = normalize(exposures)
         with chosen_network(DEALTHDR, weights, clip.size, len(surrounding(clip, 0)), model) as network:

@@ -2,8 +2,8 @@
 
 from comfy_api.latest import io
 
-from ..stages.networks import DEEPHDRVIDEO, PACKAGED
-from ..stages.normalize import normalize
+from ..stages.clip.normalize import normalize
+from ..stages.runtime.networks import DEEPHDRVIDEO, PACKAGED
 from .compat import known, progress_bar
 from .weights import chosen_network, weights_input
 from .wires import CATEGORY, HDR, NORMALIZED, Exposures, Flow, rgb
@@ -33,7 +33,7 @@ class CoarseReconstruction(io.ComfyNode):
 
     @classmethod
     def execute(cls, exposures, flow, weights=PACKAGED) -> io.NodeOutput:
-        from ..stages.deephdrvideo import coarse_reconstruction
+        from ..stages.systems.deephdrvideo import coarse_reconstruction
 
         clip = normalize(exposures)
         with chosen_network(DEEPHDRVIDEO, weights, clip.size, len(clip.offsets) + 1) as network:
@@ -73,7 +73,7 @@ class DeformableRefinement(io.ComfyNode):
 
     @classmethod
     def execute(cls, exposures, hdr, weights=PACKAGED) -> io.NodeOutput:
-        from ..stages.deephdrvideo import deformable_refinement
+        from ..stages.systems.deephdrvideo import deformable_refinement
 
         clip = normalize(exposures)
         with chosen_network(DEEPHDRVIDEO, weights, clip.size, SEEN) as network:

@@ -2,9 +2,9 @@
 
 from comfy_api.latest import io
 
-from ..hdr.pattern import parse_pattern
-from ..stages.check import check_exposures
-from ..stages.detect import LONGEST, PERIODS, apply_detection, as_declared, detect_pattern, overridden
+from ..hdr.exposure_pattern import parse_pattern
+from ..stages.clip.check import check_exposures
+from ..stages.clip.detect import LONGEST, PERIODS, apply_detection, as_declared, detect_pattern, overridden
 from .compat import known, progress_bar
 from .preview import shown
 from .wires import CATEGORY, DISPLAY, Exposures

@@ -3,7 +3,7 @@
 import folder_paths
 from comfy_api.latest import ComfyExtension, io
 
-from ..hdr.frames import set_scratch_folder
+from ..hdr.scratch import set_scratch_folder
 from .adapt import AdaptToFootage
 from .candidates import CombineCandidates, UnalignedNeighbours
 from .classical import ExposureNormalization, GlobalAlignment, OpticalFlow, WarpNeighbours, WeightedMerge

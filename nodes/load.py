@@ -5,9 +5,9 @@ from pathlib import Path
 import folder_paths
 from comfy_api.latest import InputImpl, io
 
-from ..hdr.pattern import parse_pattern
+from ..hdr.exposure_pattern import parse_pattern
 from ..hdr.response import RESPONSES
-from ..stages import load
+from ..stages.clip import load
 from .compat import known, progress_bar
 from .preview import shown
 from .wires import CATEGORY, Exposures

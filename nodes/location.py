@@ -3,9 +3,9 @@
 from comfy_api.latest import io
 
 from ..hdr.response import RESPONSES
-from ..stages.networks import COLLABORATIVE_FUSION, INTERPOLATE, PACKAGED, SEQUENCE_REFINEMENT
-from ..stages.normalize import normalize
-from ..stages.sequence_refinement import OVERLAP, WINDOW, sequence_refinement
+from ..stages.clip.normalize import normalize
+from ..stages.fusion.sequence_refinement import OVERLAP, WINDOW, sequence_refinement
+from ..stages.runtime.networks import COLLABORATIVE_FUSION, INTERPOLATE, PACKAGED, SEQUENCE_REFINEMENT
 from .compat import known, progress_bar
 from .preview import shown
 from .weights import chosen_network, weights_input
@@ -120,7 +120,7 @@ class CollaborativeFusion(io.ComfyNode):
         cls, window, pairs, exposures=None, backbone=None, low=None, high=None, low_ev=-2.0, high_ev=2.0,
         response="gamma2.2", weights=PACKAGED,
     ) -> io.NodeOutput:  # fmt: skip
-        from ..stages.location import collaborative_fusion, pairs_within
+        from ..stages.systems.location import collaborative_fusion, pairs_within
 
         stills = [(images, 2.0**ev) for images, ev in ((low, low_ev), (high, high_ev)) if images is not None]
         clip = _anchored(exposures, backbone, stills, response)
@@ -134,7 +134,7 @@ class CollaborativeFusion(io.ComfyNode):
 
 def _anchored(exposures, backbone, stills: list[tuple], response: str):
     """A backbone and its anchors, from whichever was connected."""
-    from ..stages.anchors import backbone_and_stills, from_exposures
+    from ..stages.systems.backbone import backbone_and_stills, from_exposures
 
     if (exposures is None) == (backbone is None):
         given = "none" if exposures is None else "both"

@@ -2,11 +2,11 @@
 
 from comfy_api.latest import io
 
-from ..stages.accr import accr_mapping
-from ..stages.interpolate import interpolate_exposure
-from ..stages.networks import ACCR, INTERPOLATE, PACKAGED, SPARSE_FUSION
-from ..stages.normalize import normalize
-from ..stages.sparse_fusion import sparse_fusion, vote_picture, voters
+from ..stages.candidates.accr import accr_mapping
+from ..stages.candidates.interpolate import interpolate_exposure
+from ..stages.clip.normalize import normalize
+from ..stages.fusion.sparse_fusion import sparse_fusion, vote_picture, voters
+from ..stages.runtime.networks import ACCR, INTERPOLATE, PACKAGED, SPARSE_FUSION
 from .compat import known, progress_bar
 from .preview import shown
 from .weights import chosen_network, model_input, weights_input

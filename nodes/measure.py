@@ -2,7 +2,7 @@
 
 from comfy_api.latest import io
 
-from ..stages.measure import SCALES, error_picture, measure, measure_text
+from ..stages.report.measure import SCALES, error_picture, measure, measure_text
 from .compat import known, progress_bar
 from .preview import shown
 from .wires import CATEGORY, DISPLAY, HDR, Exposures, rgb

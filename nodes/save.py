@@ -7,9 +7,9 @@ import folder_paths
 from comfy.cli_args import args
 from comfy_api.latest import io
 
-from ..hdr.exr import COMPRESSIONS
+from ..hdr.io.exr import COMPRESSIONS
 from ..hdr.tonemap import mu_law
-from ..stages.save import FORMATS, SCALES, save_sequence
+from ..stages.output.save import FORMATS, SCALES, save_sequence
 from .compat import known, progress_bar
 from .preview import shown
 from .wires import CATEGORY, HDR, Exposures, rgb

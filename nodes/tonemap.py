@@ -2,7 +2,7 @@
 
 from comfy_api.latest import io
 
-from ..stages.tonemap import automatic_peak, inverse_tonemap, tonemap
+from ..stages.output.tonemap import automatic_peak, inverse_tonemap, tonemap
 from .compat import known, progress_bar
 from .preview import shown
 from .wires import CATEGORY, rgb

@@ -2,10 +2,10 @@
 
 from comfy_api.latest import io
 
-from ..stages.flow_view import view_flow
-from ..stages.recovery import recovery
-from ..stages.recovery_view import recovery_picture, recovery_text
-from ..stages.strip import exposure_strip, parse_evs
+from ..stages.report.exposure_strip import exposure_strip, parse_evs
+from ..stages.report.flow import view_flow
+from ..stages.report.recovery import recovery
+from ..stages.report.recovery_view import recovery_picture, recovery_text
 from .compat import known, progress_bar
 from .preview import shown
 from .wires import CATEGORY, DISPLAY, HDR, Candidates, Exposures, Flow, rgb

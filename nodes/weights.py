@@ -4,7 +4,7 @@ from contextlib import contextmanager
 
 from comfy_api.latest import io
 
-from ..stages.networks import PACKAGED, load_chosen, work_memory
+from ..stages.runtime.networks import PACKAGED, load_chosen, work_memory
 from .compat import on_device, weights_files, weights_folders
 from .wires import Model
 

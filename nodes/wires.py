@@ -1,5 +1,5 @@
 """The pack's own wire types, and words that many tooltips share. What travels on them: see hdr/sequence.py; on a MODEL wire
-`OwnNetwork` of stages/networks.py."""
+`OwnNetwork` of stages/runtime/networks.py."""
 
 from comfy_api.latest import io
 

@@ -5,21 +5,21 @@ import torch
 
 from ..hdr.exposure import as_levels, period_of
 from ..hdr.sequence import ExposureSequence
-from .candidates import warp_neighbours
-from .darks import match_darks
-from .dealthdr import dealthdr
-from .deephdrvideo import deephdrvideo
-from .f2hdr import f2hdr
-from .flagship import flagship
-from .flow import base_flow, estimate_flow
-from .load import image_clip, named_response
-from .location import location_of_alternating
-from .lrhdr import lrhdr
-from .merge import MergeSettings, weighted_merge
-from .networks import COLLABORATIVE_FUSION, DEALTHDR, INTERPOLATE, SEQUENCE_REFINEMENT, load_network
-from .normalize import normalize
-from .run import Progress, best_device, quiet
-from .sequence_refinement import sequence_refinement
+from .candidates.warp import warp_neighbours
+from .clip.black_level import match_darks
+from .clip.load import image_clip, named_response
+from .clip.normalize import normalize
+from .flow.estimate import base_flow, estimate_flow
+from .fusion.sequence_refinement import sequence_refinement
+from .fusion.weighted_merge import MergeSettings, weighted_merge
+from .runtime.networks import COLLABORATIVE_FUSION, DEALTHDR, INTERPOLATE, SEQUENCE_REFINEMENT, load_network
+from .runtime.windows import Progress, best_device, quiet
+from .systems.dealthdr import dealthdr
+from .systems.deephdrvideo import deephdrvideo
+from .systems.f2hdr import f2hdr
+from .systems.flagship import flagship
+from .systems.location import location_of_alternating
+from .systems.lrhdr import lrhdr
 
 
 def classical(sequence: ExposureSequence, device="cpu", progress: Progress = quiet) -> torch.Tensor:

@@ -5,7 +5,7 @@ from dataclasses import asdict
 import torch
 from hdrweave.models import registry
 from hdrweave.models.blocks import GAIN
-from hdrweave.models.f2hdr.system import F2HDR, F2HDRConfig
+from hdrweave.models.f2hdr.f2hdr import F2HDR, F2HDRConfig
 
 ABOUT = dict(data="none", licence="CC0", command="none", figures={})
 

@@ -1,7 +1,7 @@
 """A file as users give it for the perceptual loss, with random weights in place of what ImageNet taught."""
 
 import torch
-from hdrweave.training.perceptual import INDICES, WIDTHS
+from hdrweave.training.recipes.perceptual import INDICES, WIDTHS
 from safetensors.torch import save_file
 
 

@@ -1,177 +1,162 @@
-"""Flow-guided masked attention (DeAltHDR, key design 1): the flow's warp where it can be trusted, attention elsewhere.
+"""A neighbour's picture aligned to the reference by flow-guided masked attention: the network behind FGMA Alignment."""
 
-For features of any resolution. Flow is in pixels of their grid; *to the neighbour* means on the reference's grid, pointing
-into the neighbour, *to the reference* the other way round.
-"""
-
-import math
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from torch import nn
 
-from ...hdr.boxes import box_mean
-from ...hdr.warp import pixel_grid, warp
-from ..blocks import in_float32
+from ...hdr.exposure import match_exposure
+from ...hdr.warp import inside, pixel_grid, warp
+from ..blocks import (
+    GAIN,
+    DilatedBlock,
+    conv,
+    exposure_planes,
+    pad_to_multiple,
+    split_reference,
+    start,
+    zero_conv,
+)
+from ..detail import amplified, bands, grain
+from .masked_attention import FGMA, consistency
 
-LEAST_DISTANCE = 1e-4  # of D: what differs by less is the same, or rounding
-PAIRS = 1 << 22  # of query and key that are worked out at once; bounds the memory
+CELL = 4  # pixels a side: the features' grid, and that of the mask
+PICTURE = 3 * CELL**2  # channels of a picture on it
+LIKELY = (0.01, 0.99)  # the flow's confidence is taken to lie in between
 
 
-def consistency(reference: torch.Tensor, to_reference: torch.Tensor, to_neighbour: torch.Tensor) -> torch.Tensor:
-    """D, how much the reference differs from itself after the journey to the neighbour's time and back.
+def distrust(
+    reference: torch.Tensor, exposures: torch.Tensor, to_reference: torch.Tensor, to_neighbour: torch.Tensor
+) -> torch.Tensor:
+    """D of each cell of CELL pixels, its mean: float32 (N,1,H/CELL,W/CELL), rounded up, in [0,1]. The paper masks pixel by
+    pixel: with the smoothing of `consistency`, at s = 15 a third to five sixths of what it would mask is, at 100 a
+    seventh to three eighths; what is left out is noise and resampling above all, but thin errors too.
 
-    reference (N,3,H,W): gamma-encoded code values in [0,1], matched to the neighbour's exposure; flows (N,2,H,W) in
-    pixels -> (N,1,H,W) in [0,1], the mean over channels.
-    At the neighbour's exposure it clips where the neighbour clips too, and where it clips itself it is flat: either way
-    the journey changes nothing, and D stays 0 where one of the two frames has nothing to compare.
-    Changed against the paper: the frame is smoothed over 3x3 pixels first, and sampled bicubically. D would be full of
-    noise and of the blur of two bilinear warps: so the mask for s = 100 is a third as large and misses 1 to 3 % more of
-    what is wrong.
+    reference (N,3,H,W): code values as captured; exposures (N,2) of reference and neighbour; flows as of `consistency`.
     """
-    smooth = box_mean(reference, 3)
-    there = warp(smooth, to_reference, mode="bicubic").clamp(0, 1)
-    back = warp(there, to_neighbour, mode="bicubic").clamp(0, 1)
-    return (back - smooth).abs().mean(1, keepdim=True)
+    own, theirs = exposures.to(reference)[..., None, None, None].unbind(1)
+    distance = consistency(match_exposure(reference, own, theirs), to_reference, to_neighbour)
+    return F.avg_pool2d(pad_to_multiple(distance, CELL), CELL)
 
 
-def trust_mask(distance: torch.Tensor, s: float) -> torch.Tensor:
-    """M of D: 1 where s D / 255 > 0.5, D in 8-bit units, which is D > 0.5 / s in [0,1]; same shape as `distance`.
+def distrust_each(
+    frames: torch.Tensor, exposures: torch.Tensor, to_reference: torch.Tensor, to_neighbours: torch.Tensor
+) -> torch.Tensor:
+    """`distrust` of the middle one of frames (B,N,3,H,W) towards each of the others: exposures (B,N), flows (B,N-1,2,H,W)
+    -> (B,N-1,1,H/CELL,W/CELL)."""
+    reference, others = split_reference(frames)
+    own, theirs = split_reference(exposures)
+    pairs = torch.stack((own.expand_as(theirs), theirs), 2)
+    planes = reference.expand_as(others), pairs, to_reference, to_neighbours
+    return distrust(*(x.flatten(0, 1) for x in planes)).unflatten(0, others.shape[:2])
 
-    s: sensitivity, from 0 (flow alone) to infinity (attention everywhere). Raises ValueError when it is negative or NaN.
+
+def blank_cells(count: int, size: tuple[int, int], device) -> torch.Tensor:
+    """D of `count` neighbours of a frame of `size` where the mask does not depend on it: zeros (count,1,h,w)."""
+    return torch.zeros(count, 1, *(-(-side // CELL) for side in size), device=device)
+
+
+def full_size(cells: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
+    """A mask of cells (N,1,h,w) on pixels: (N,1,*size)."""
+    return F.interpolate(cells, scale_factor=CELL, mode="nearest")[..., : size[0], : size[1]]
+
+
+@dataclass(frozen=True)
+class AlignerConfig:
+    """Shape of the network; plain values, so that it can be stored beside the weights. window: of FGMA, in cells."""
+
+    width: int = 32
+    window: int = 8
+
+
+class FlowGuidedAligner(nn.Module):
+    """What the neighbour's camera, at its exposure, would have seen at the reference's time. One neighbour at a time.
+
+    Both frames are seen at the neighbour's exposure, on a grid of CELL pixels, by one encoder; FGMA aligns the features.
+    Where the mask is 1, its weights also carry the neighbour's pixels, block by block, and their positions: the mean
+    position is a flow of its own, along which the neighbour is fetched once more, sharp and to a fraction of a pixel.
+    The result is the flow's bicubic warp, mixed where the mask is 1 with the pixels carried and the pixels fetched, in
+    learned shares, plus a drawn correction. Shares and correction start at 0, so that the network starts as the warp.
+    The validity starts as the flow's confidence and is learned with the rest: it rises where attention found a match,
+    and falls where the flow was wrong and nothing was found.
+
+    Changed against the paper, which has this in a U-Net for the whole reconstruction: one encoder that is told the
+    exposures in place of one for each of two; the decoder makes a picture for any later stage, not the HDR frame.
     """
-    if not s >= 0:
-        raise ValueError(f"the sensitivity s is {s:g}: give 0 (flow alone) or more, up to infinity (attention alone)")
-    if s == 0:
-        return torch.zeros_like(distance)
-    if math.isinf(s):
-        return torch.ones_like(distance)
-    return (distance > 0.5 / s).to(distance)
 
-
-def sensitivity_for(distance: torch.Tensor, share: float) -> float:
-    """The largest s for which `trust_mask` marks no more than `share` of the values of D; `share` 0 gives 0, 1 infinity.
-
-    This is what the paper leaves open: how to choose s. Raises ValueError when `share` is not in [0,1].
-    """
-    if not 0 <= share <= 1:
-        raise ValueError(f"the share of attended pixels is {share:g}: give a number from 0 to 1, such as 0.1")
-    allowed = int(share * distance.numel())
-    if allowed == 0 or allowed == distance.numel():
-        return math.inf if allowed else 0.0
-    highest = distance.float().flatten().kthvalue(distance.numel() - allowed).values.item()
-    return 0.5 / max(highest, LEAST_DISTANCE)
-
-
-class FGMA(nn.Module):
-    """F_out = concat(F_flow, M, F_att): F_flow = W(F_n, flow), F_att = attention with Q = P_q(F_in M), K = P_k(F_n),
-    V = P_v(F_n), 0 where M is 0.
-
-    The paper leaves the kind of attention open; its cost must follow M. Here it is worked out for windows of the map that
-    hold a masked pixel, and for no others. The pixels of a window look at one box of the neighbour: the window shifted by
-    its median flow, rounded, with a margin of one window on all sides, and moved inside of the frame. Queries and keys
-    are compared by direction only (features of noisy frames differ in length), sharpened by a learned factor; a learned
-    price on the distance from where the flow points says which of two alike is meant (as ALiBi, Press et al. 2022).
-    In single precision whatever autocast says: the same weights may carry pixels and positions, see `forward`.
-    """
-
-    def __init__(self, width: int, window: int = 8):
+    def __init__(self, config: AlignerConfig = AlignerConfig()):
         super().__init__()
-        self.window = window
-        self.query, self.key, self.value = (nn.Conv2d(width, width, 1) for _ in range(3))
-        self.sharpness = nn.Parameter(torch.tensor(math.log(20.0)))
-        self.price = nn.Parameter(torch.tensor(math.log(0.5)))  # of one pixel of distance
+        self.config, width = config, config.width
+        seen = 10 * CELL**2 + 6 + 2
+        self.encoder = nn.Sequential(conv(seen, width), DilatedBlock(width, 2))
+        self.attention = FGMA(width, config.window)
+        self.decoder = nn.Sequential(
+            conv(3 * width + 1 + 3 * PICTURE + 1, width),
+            DilatedBlock(width, 1),
+            DilatedBlock(width, 2),
+            zero_conv(width, 6 * CELL**2),
+        )
+        start(self)
+
+    def encode(self, codes: torch.Tensor, captured: torch.Tensor, exposures: torch.Tensor) -> torch.Tensor:
+        """Features (N,C,H/4,W/4). codes (N,3,H,W) at the neighbour's exposure; captured (N,1,H,W): brightest channel of
+        the frame as it was taken, which says where it clips; exposures (N,2): its own, the neighbour's."""
+        detail = bands(codes)
+        x = F.pixel_unshuffle(torch.cat((codes, captured, *map(amplified, detail)), 1), CELL)
+        noise = F.avg_pool2d(grain(detail), CELL // 2)
+        return self.encoder(torch.cat((x, noise, exposure_planes(exposures, x)), 1))
 
     def forward(
         self,
-        features: torch.Tensor,
+        reference: torch.Tensor,
         neighbour: torch.Tensor,
+        exposures: torch.Tensor,
         flow: torch.Tensor,
+        confidence: torch.Tensor,
         mask: torch.Tensor,
-        carried: torch.Tensor | None = None,
         origin: tuple[int, int] = (0, 0),
-    ) -> torch.Tensor:
-        """features, neighbour (B,C,H,W); flow (B,2,H,W) to the neighbour; mask (B,1,H,W) of 0 and 1 -> float32
-        (B,2C+1,H,W).
+    ) -> dict[str, torch.Tensor]:
+        """reference, neighbour (B,3,H,W): code values as captured, in [0,1]; exposures (B,2) of both, relative, shortest
+        of the clip = 1; flow (B,2,H,W) to the neighbour, pixels, and confidence (B,1,H,W) in it; mask (B,1,H,W) of 0 and
+        1, where to attend: a cell counts when it holds a masked pixel. origin: row and column of these frames in larger
+        ones, multiples of CELL, when they are a tile.
+        Returns, float32, aligned (B,3,H,W): code values in [0,1] at the neighbour's exposure; logit (B,1,H,W): of the
+        validity; motion (B,2,H,W), pixels: where attention looked, and the flow on the cells that it left out."""
+        h, w = reference.shape[-2:]
+        own, theirs = exposures.to(reference)[..., None, None, None].unbind(1)
+        warped = warp(neighbour, flow, mode="bicubic").clamp(0, 1)
+        believed = torch.logit((confidence * inside(flow)).clamp(*LIKELY))
+        captured = (x.amax(1, keepdim=True) for x in (reference, neighbour))
+        planes = match_exposure(reference, own, theirs), neighbour, warped, flow, believed, mask, *captured
+        matched, neighbour, warped, flow, believed, mask, *captured = (pad_to_multiple(x, CELL) for x in planes)
 
-        carried (B,P,H,W): planes of the neighbour that the attention carries along; they are appended to the result,
-        which then has 2C+1+P channels. origin: row and column of these features in a larger map, when they are a tile
-        of it, so that its windows are the whole map's.
-        """
-        warped = warp(neighbour.float(), flow)
-        with in_float32(features.device):
-            found = self.attend(features.float(), neighbour.float(), flow.float(), mask.float(), carried, origin)
-        return torch.cat((warped, mask.float(), found), 1)
+        pairs = torch.cat((exposures, exposures[:, 1:].expand_as(exposures)))
+        features = self.encode(torch.cat((matched, neighbour)), torch.cat(captured), pairs)
+        cells, motion = F.max_pool2d(mask, CELL), F.avg_pool2d(flow, CELL) / CELL
+        aligned, carried, fetched, motion = self.align(*features.chunk(2), neighbour, warped, motion, cells, origin)
+        misfits = [F.pixel_unshuffle(amplified(x - matched), CELL) for x in (warped, carried, fetched)]
+        seen = torch.cat((features.chunk(2)[0], aligned, *misfits, F.avg_pool2d(believed, CELL)), 1)
+        out = F.pixel_shuffle(self.decoder(seen).float(), CELL)
+        correction, shares, sure = out.split((3, 2, 1), 1)
+        shares = shares.tanh()  # carried and fetched are the warp itself where the mask is 0
+        mixed = warped + shares[:, :1] * (carried - warped) + shares[:, 1:] * (fetched - warped)
+        result = {"aligned": (mixed + GAIN * correction).clamp(0, 1), "logit": believed + sure, "motion": motion}
+        return {name: x[..., :h, :w] for name, x in result.items()}
 
-    def attend(self, features, neighbour, flow, mask, carried, origin) -> torch.Tensor:
-        """F_att and what is carried, (B,C+P,H,W)."""
-        h, w = features.shape[-2:]
-        grid = WindowGrid((h, w), self.window, origin)
-        active = grid.cut(mask, "constant").amax((3, 4)) > 0  # (B,rows,columns) of windows
-        planes = 0 if carried is None else carried.shape[1]
-        found = features.new_zeros(*active.shape, self.window**2, features.shape[1] + planes)
-        if active.any():
-            places = active.nonzero()
-            boxes = grid.boxes(places[:, 1:], grid.cut(flow)[active])
-            queries = grid.cut(F.normalize(self.query(features * mask), dim=1))[active]
-            keys = F.normalize(self.key(neighbour), dim=1)
-            values = self.value(neighbour)
-            values = values if carried is None else torch.cat((values, carried), 1)
-            found[active] = self.look_up(queries, rows_of(keys), rows_of(values), *boxes, places[:, 0] * h * w)
-        return grid.join(found) * mask
-
-    def look_up(self, queries, keys, values, expected, there, index, first) -> torch.Tensor:
-        """Attention of A windows: queries (A,Q,C); keys, values (B H W, ...), one row a pixel; expected (A,Q,2): where
-        the flow points; there (A,K,2): positions of the box; index (A,K): their rows, from row `first` (A,) on."""
-        found, together = [], max(1, PAIRS // (queries.shape[1] * there.shape[1]))
-        for k in range(0, len(queries), together):
-            few = slice(k, k + together)
-            rows = index[few] + first[few, None]
-            scores = self.sharpness.exp() * queries[few] @ keys[rows].mT
-            far = torch.cdist(expected[few], there[few], compute_mode="donot_use_mm_for_euclid_dist")
-            found.append((scores - self.price.exp() * far).softmax(-1) @ values[rows])
-        return torch.cat(found)
-
-
-def rows_of(x: torch.Tensor) -> torch.Tensor:
-    """(B,C,H,W) as one row a pixel, (B H W,C)."""
-    return x.permute(0, 2, 3, 1).flatten(0, 2)
-
-
-class WindowGrid:
-    """A map of `size` (height, width) cut into square windows of `side` pixels; see `FGMA.forward` for `origin`."""
-
-    def __init__(self, size: tuple[int, int], side: int, origin: tuple[int, int] = (0, 0)):
-        self.size, self.side = size, side
-        self.before = tuple(o % side for o in origin)
-        self.after = tuple(-(n + b) % side for n, b in zip(size, self.before, strict=True))
-
-    def cut(self, x: torch.Tensor, padding: str = "replicate") -> torch.Tensor:
-        """(B,C,H,W) -> (B,rows,columns,side^2,C), what sticks out padded."""
-        edges = (self.before[1], self.after[1], self.before[0], self.after[0])
-        x = F.pad(x, edges, mode=padding) if any(edges) else x
-        x = x.unflatten(2, (-1, self.side)).unflatten(4, (-1, self.side))  # (B,C,rows,side,columns,side)
-        return x.permute(0, 2, 4, 3, 5, 1).flatten(3, 4)
-
-    def join(self, windows: torch.Tensor) -> torch.Tensor:
-        """The inverse of `cut`, padding cropped."""
-        x = windows.unflatten(3, (self.side, self.side)).permute(0, 5, 1, 3, 2, 4).flatten(4, 5).flatten(2, 3)
-        (top, left), (height, width) = self.before, self.size
-        return x[..., top : top + height, left : left + width]
-
-    def boxes(self, places: torch.Tensor, flow: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Where the windows at `places` (A,2), row and column of the grid, look, their pixels having the flow (A,Q,2):
-        the position (A,Q,2) that the flow of the window gives each pixel, and those of the box (A,K,2), x first; and
-        the number of the box's pixels in the map, (A,K)."""
-        side, device = self.side, flow.device
-        corner = places * side - torch.tensor(self.before, device=device)
-        shift = flow.median(1).values.round().flip(-1)  # y first
-        axes = []
-        for axis, length in enumerate(self.size):
-            reach = min(3 * side, length)
-            first = (corner[:, axis] + shift[:, axis].long() - side).clamp(0, length - reach)
-            axes.append(first[:, None] + torch.arange(reach, device=device))
-        y, x = axes[0][:, :, None], axes[1][:, None, :]
-        there = torch.stack(torch.broadcast_tensors(x, y), -1).flatten(1, 2).float()
-        own = pixel_grid(side, side, device).flatten(1).T + corner.flip(-1)[:, None] + shift.flip(-1)[:, None]
-        return own, there, (y * self.size[1] + x).flatten(1)
+    def align(self, features, neighbours, neighbour, warped, motion, cells, origin):
+        """FGMA's output (B,2C+1,h,w), the pixels that attention carried and those fetched from where it looked, both
+        (B,3,H,W) and `warped` where `cells` is 0, and the motion that they were fetched along. motion: flow in cells."""
+        positions = pixel_grid(*motion.shape[-2:], motion.device).expand_as(motion)
+        luggage = torch.cat((F.pixel_unshuffle(neighbour, CELL), positions), 1)
+        origin = tuple(o // CELL for o in origin)
+        out = self.attention(features, neighbours, motion, cells, luggage, origin)
+        aligned, pixels, found = out.split((out.shape[1] - PICTURE - 2, PICTURE, 2), 1)
+        motion = CELL * torch.where(cells > 0, found - positions, motion)
+        motion = F.interpolate(motion, scale_factor=CELL, mode="bilinear", align_corners=False)
+        if not cells.any():
+            return aligned, warped, warped, motion
+        fetched = warp(neighbour, motion, mode="bicubic").clamp(0, 1)
+        masked = full_size(cells, warped.shape[-2:]) > 0
+        carried, fetched = (torch.where(masked, x, warped) for x in (F.pixel_shuffle(pixels, CELL), fetched))
+        return aligned, carried, fetched, motion

@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from ...hdr.boxes import box_mean
+from ...hdr.box_filter import box_mean
 from ...hdr.warp import pixel_grid, warp
 from ..blocks import conv
 from ..flow.correlation import expected_shift, local_correlation, shifts

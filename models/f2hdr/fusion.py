@@ -5,7 +5,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from ...hdr.exposure import to_radiance
-from ...hdr.sensor import LEAST_VALIDITY, agreement, least_radiance, measured
+from ...hdr.noise_model import LEAST_VALIDITY, agreement, least_radiance, measured
 from ...hdr.tonemap import mu_law
 from ...hdr.warp import inside
 from ..blocks import (
@@ -31,7 +31,7 @@ def weighted_mean(radiance: torch.Tensor, weights: torch.Tensor) -> torch.Tensor
 
 @torch.no_grad()
 def sensor_prior(candidates: torch.Tensor, radiance: torch.Tensor, exposures: torch.Tensor, validity: torch.Tensor):
-    """What the sensor model makes of the candidates before anything is learned (see `hdr.sensor`).
+    """What the sensor model makes of the candidates before anything is learned (see `hdr.noise_model`).
 
     candidates, radiance (B,M,3,H,W), the reference first; exposures (B,M); validity (B,M,1,H,W) in [0,1]. Returns
     weights (B,M,3,H,W) that sum to 1 over M but are LEAST_VALIDITY at least, where the reference clips, bool (B,3,H,W), and

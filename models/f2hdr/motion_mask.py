@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from ...hdr.boxes import box_mean
+from ...hdr.box_filter import box_mean
 
 SCALES = (1, 2, 4)
 BINS = 64

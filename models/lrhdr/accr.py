@@ -7,11 +7,11 @@ import torch.nn.functional as F
 from torch import nn
 
 from ...hdr.exposure import to_ldr
-from ...hdr.sensor import LEAST_VALIDITY
+from ...hdr.noise_model import LEAST_VALIDITY
 from ...hdr.tonemap import mu_law, mu_law_inverse
 from ..blocks import GAIN, DilatedBlock, conv, exposure_planes, pad_to_multiple, start, zero_conv
 from ..detail import amplified, bands, grain
-from .eic import EIC
+from .interleaved_context import EIC
 from .kernels import GAINS, softened
 from .prior import captured_at, column
 

@@ -1,11 +1,11 @@
-"""What the sensor model (`hdr.sensor`) votes before anything is learned, and in which logits entmax gives just that."""
+"""What the sensor model (`hdr.noise_model`) votes before anything is learned, and in which logits entmax gives just that."""
 
 from dataclasses import replace
 
 import torch
 
 from ...hdr.exposure import to_ldr
-from ...hdr.sensor import LEAST_VALIDITY, Measurement, agreement, clipping_code, clips, measured
+from ...hdr.noise_model import LEAST_VALIDITY, Measurement, agreement, clipping_code, clips, measured
 
 MODEST = 0.5  # vote of all candidates without exposure together, beside 1 for those with one
 RELATED = 0.1  # least share of a frame in which a candidate agrees with it; of aligned ones it is 0.6 to 1, unaligned 0.4 to 0.9

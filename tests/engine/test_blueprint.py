@@ -5,7 +5,7 @@ import json
 import comfy_client
 import pytest
 import torch
-from hdrweave.hdr.exr import read_exr
+from hdrweave.hdr.io.exr import read_exr
 from render import apply
 from ui_to_api import to_prompt
 

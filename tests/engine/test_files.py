@@ -3,7 +3,7 @@
 import comfy_client
 import numpy as np
 import pytest
-from hdrweave.hdr.exr import read_exr, write_exr
+from hdrweave.hdr.io.exr import read_exr, write_exr
 
 pytestmark = pytest.mark.engine
 

@@ -6,8 +6,8 @@ import comfy_client
 import numpy as np
 import pytest
 from hdrweave import reconstruct
-from hdrweave.hdr.exr import read_exr
-from hdrweave.stages.load import read_clip
+from hdrweave.hdr.io.exr import read_exr
+from hdrweave.stages.clip.load import read_clip
 from render import Progress, render
 
 pytestmark = pytest.mark.engine

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from hdrweave.hdr.exr import read_exr
+from hdrweave.hdr.io.exr import read_exr
 from real_engine import WORKFLOWS
 from render import Progress, apply, render
 from ui_to_api import to_prompt

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from hdrweave.hdr.darks import ENOUGH, LIMIT, PAIRS, STEPS, TOP, corrected, dark_table, shifts
+from hdrweave.hdr.black_level import ENOUGH, LIMIT, PAIRS, STEPS, TOP, corrected, dark_table, shifts
 from hdrweave.hdr.exposure import to_ldr, to_radiance
 
 BINS = shifts(torch.zeros(0, 3), torch.zeros(0, 3)).shape[0]

@@ -5,8 +5,8 @@ from fractions import Fraction
 import numpy as np
 import OpenEXR
 import pytest
-from hdrweave.hdr.exr import COMPRESSIONS, read_exr, write_exr
-from hdrweave.hdr.rgbe import read_hdr, write_hdr
+from hdrweave.hdr.io.exr import COMPRESSIONS, read_exr, write_exr
+from hdrweave.hdr.io.rgbe import read_hdr, write_hdr
 
 
 @pytest.fixture

@@ -5,15 +5,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from hdrweave.hdr import frames
-from hdrweave.hdr.frame_store import FrameStore
+from hdrweave.hdr import scratch as frames
+from hdrweave.hdr.io.frame_store import FrameStore
 
 
 @pytest.mark.parametrize("dtype, white", [(np.uint8, 255), (np.uint16, 65535), (np.float32, 1)])
 @pytest.mark.parametrize("ram_limit", [0, 1 << 30])
 def test_codes_come_back_exactly(dtype, white, ram_limit, monkeypatch, tmp_path):
     monkeypatch.setattr(frames, "RAM_LIMIT", ram_limit)
-    monkeypatch.setattr("hdrweave.hdr.frame_store.CHUNK_BYTES", 4 * 5 * 7 * 3 * dtype().itemsize)  # 4 frames
+    monkeypatch.setattr("hdrweave.hdr.io.frame_store.CHUNK_BYTES", 4 * 5 * 7 * 3 * dtype().itemsize)  # 4 frames
     frames.set_scratch_folder(tmp_path)
     rng = np.random.default_rng(0)
     codes = rng.random((11, 5, 7, 3), np.float32) if white == 1 else rng.integers(0, white + 1, (11, 5, 7, 3), dtype)
@@ -82,8 +82,8 @@ import numpy, torch
 root = {root!r}
 spec = importlib.util.spec_from_file_location("hdrweave", root + "/__init__.py", submodule_search_locations=[root])
 sys.modules["hdrweave"] = importlib.util.module_from_spec(spec)
-from hdrweave.hdr import frames
-from hdrweave.hdr.frame_store import FrameStore
+from hdrweave.hdr import scratch as frames
+from hdrweave.hdr.io.frame_store import FrameStore
 
 frames.set_scratch_folder({scratch!r})
 frames.RAM_LIMIT = 0

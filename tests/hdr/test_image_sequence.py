@@ -3,9 +3,9 @@ import re
 import numpy as np
 import pytest
 from hdrweave.hdr.cv import cv2
-from hdrweave.hdr.exr import write_exr
-from hdrweave.hdr.image_files import read_image
-from hdrweave.hdr.image_sequence import find_sequence, is_sequence_path
+from hdrweave.hdr.io.exr import write_exr
+from hdrweave.hdr.io.image_files import read_image
+from hdrweave.hdr.io.image_sequence import find_sequence, is_sequence_path
 
 
 def touch(folder, *names):

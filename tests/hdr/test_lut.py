@@ -6,7 +6,7 @@ import pickle
 import numpy as np
 import pytest
 import torch
-from hdrweave.hdr.lut import response_from_lut
+from hdrweave.hdr.io.lut import response_from_lut
 from hdrweave.hdr.response import response_named
 
 CODES = np.linspace(0, 1, 1025)

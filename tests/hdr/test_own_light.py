@@ -2,8 +2,8 @@
 
 import pytest
 import torch
-from hdrweave.hdr.boxes import box_mean
-from hdrweave.hdr.own_light import keep_own_light
+from hdrweave.hdr.box_filter import box_mean
+from hdrweave.hdr.detail_preservation import keep_own_light
 from hdrweave.hdr.response import response_named
 from hdrweave.hdr.sequence import ExposureSequence
 

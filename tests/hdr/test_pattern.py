@@ -1,5 +1,5 @@
 import pytest
-from hdrweave.hdr.pattern import parse_pattern
+from hdrweave.hdr.exposure_pattern import parse_pattern
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import pickle
 import numpy as np
 import pytest
 import torch
-from hdrweave.hdr import curves
+from hdrweave.hdr import transfer_functions as curves
 from hdrweave.hdr.response import RESPONSES, response_named
 
 # 10-bit code values of black, an 18 % grey and a 90 % white card. Sony's, Panasonic's and ARRI's LogC3 are the makers'

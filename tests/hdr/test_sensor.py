@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 from hdrweave.hdr.exposure import to_ldr, to_radiance
-from hdrweave.hdr.sensor import FARTHEST, Measurement, agreement, least_radiance, measured
+from hdrweave.hdr.noise_model import FARTHEST, Measurement, agreement, least_radiance, measured
 
 
 def taken(level: float, exposure: float, threshold: float = 0.97) -> Measurement:

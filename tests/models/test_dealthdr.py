@@ -4,11 +4,11 @@ import pytest
 import torch
 from hdrweave.hdr.exposure import to_ldr, to_radiance
 from hdrweave.hdr.metrics import psnr_mu
-from hdrweave.hdr.sensor import LEAST_VALIDITY
+from hdrweave.hdr.noise_model import LEAST_VALIDITY
 from hdrweave.hdr.warp import inside, warp
+from hdrweave.models.dealthdr.dealthdr import DeAltHDR, DeAltHDRConfig
 from hdrweave.models.dealthdr.encoder import DualEncoder, long_like, normalised_pair
 from hdrweave.models.dealthdr.merge import gather_pictures
-from hdrweave.models.dealthdr.system import DeAltHDR, DeAltHDRConfig
 from hdrweave.models.f2hdr.fusion import sensor_prior, weighted_mean
 from torch.nn import functional as F
 

@@ -6,8 +6,8 @@ from hdrweave.hdr.exposure import to_ldr, to_radiance
 from hdrweave.hdr.tonemap import mu_law
 from hdrweave.models.blocks import split_reference
 from hdrweave.models.deephdrvideo.coarse import FlowNetwork
+from hdrweave.models.deephdrvideo.deephdrvideo import DeepHDRVideo, DeepHDRVideoConfig
 from hdrweave.models.deephdrvideo.refine import RefineNet, TemporalAttentionFusion, blended, shares_around
-from hdrweave.models.deephdrvideo.system import DeepHDRVideo, DeepHDRVideoConfig
 from hdrweave.models.f2hdr.fusion import sensor_prior, weighted_mean
 
 LIGHT = DeepHDRVideoConfig(flow_width=8, weight_width=8, refine_widths=(8, 8, 8))

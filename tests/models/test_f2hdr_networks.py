@@ -8,10 +8,10 @@ from hdrweave.hdr.warp import warp
 from hdrweave.models.blocks import GAIN, TAPS, exposure_planes, pad_to_multiple, split_reference, tapped
 from hdrweave.models.detail import amplified, bands, grain
 from hdrweave.models.f2hdr.adapter import FlowAdapter
+from hdrweave.models.f2hdr.f2hdr import F2HDR, F2HDRConfig
 from hdrweave.models.f2hdr.fusion import CoarseFusion, sensor_prior, speeds, weighted_mean
 from hdrweave.models.f2hdr.motion_mask import PhysicalMotionMask
 from hdrweave.models.f2hdr.refinement import MotionGuidedRefinement
-from hdrweave.models.f2hdr.system import F2HDR, F2HDRConfig
 
 LIGHT = F2HDRConfig(adapter_width=16, fusion_width=16, refinement_width=16)
 TWO, THREE, FOUR = 2, 4, 6  # neighbours, by the number of exposures

@@ -8,8 +8,8 @@ from hdrweave.hdr.exposure import match_exposure, to_ldr
 from hdrweave.hdr.tonemap import mu_law
 from hdrweave.hdr.warp import warp
 from hdrweave.models.blocks import in_float32
-from hdrweave.models.dealthdr.aligner import AlignerConfig, FlowGuidedAligner, distrust, full_size
-from hdrweave.models.dealthdr.fgma import FGMA, WindowGrid, consistency, sensitivity_for, trust_mask
+from hdrweave.models.dealthdr.fgma import AlignerConfig, FlowGuidedAligner, distrust, full_size
+from hdrweave.models.dealthdr.masked_attention import FGMA, WindowGrid, consistency, sensitivity_for, trust_mask
 from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -180,7 +180,7 @@ def test_cost_follows_the_mask():
 def test_many_windows_are_worked_out_in_parts(monkeypatch):
     given = inputs(40, 52)
     whole = attention()(*given)
-    monkeypatch.setattr("hdrweave.models.dealthdr.fgma.PAIRS", 7 * 4**2 * 12**2)
+    monkeypatch.setattr("hdrweave.models.dealthdr.masked_attention.PAIRS", 7 * 4**2 * 12**2)
     torch.testing.assert_close(attention()(*given), whole)
 
 

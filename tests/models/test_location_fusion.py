@@ -4,10 +4,10 @@ import pytest
 import torch
 import torch.nn.functional as F
 from hdrweave.hdr.exposure import to_ldr, to_radiance
-from hdrweave.hdr.sensor import agreement, measured
+from hdrweave.hdr.noise_model import agreement, measured
 from hdrweave.hdr.tonemap import mu_law
-from hdrweave.models.location.collaborative import LEAST, CollaborativeFusion, CollaborativeFusionConfig
-from hdrweave.models.location.tpa import TemporalPriorAggregator
+from hdrweave.models.location.collaborative_fusion import LEAST, CollaborativeFusion, CollaborativeFusionConfig
+from hdrweave.models.location.temporal_prior import TemporalPriorAggregator
 from hdrweave.models.location.wavelet import haar, inverse_haar
 from torch.utils.flop_counter import FlopCounterMode
 

@@ -6,9 +6,9 @@ import pytest
 import torch
 from hdrweave.hdr.exposure import to_ldr
 from hdrweave.hdr.tonemap import mu_law
-from hdrweave.models.location import refinement
-from hdrweave.models.location.bca import ContextAggregation
-from hdrweave.models.location.refinement import (
+from hdrweave.models.location import sequence_refinement as refinement
+from hdrweave.models.location.context_aggregation import ContextAggregation
+from hdrweave.models.location.sequence_refinement import (
     LongRange,
     SequenceRefinement,
     SequenceRefinementConfig,

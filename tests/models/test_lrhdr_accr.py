@@ -9,7 +9,7 @@ from hdrweave.hdr.tonemap import mu_law
 from hdrweave.models.blocks import GAIN
 from hdrweave.models.detail import amplified, bands
 from hdrweave.models.lrhdr.accr import ACCR, ACCRConfig, RepresentationMapper, cues
-from hdrweave.models.lrhdr.eic import EIC, ExposureGate, Product
+from hdrweave.models.lrhdr.interleaved_context import EIC, ExposureGate, Product
 from hdrweave.models.lrhdr.kernels import GAINS, softened
 
 SMALL = ACCRConfig(width=8)

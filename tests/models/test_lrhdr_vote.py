@@ -5,8 +5,8 @@ import torch
 from hdrweave.hdr.exposure import to_ldr, to_radiance
 from hdrweave.models.entmax import entmax
 from hdrweave.models.lrhdr.prior import MODEST, prior_logits, prior_votes
-from hdrweave.models.lrhdr.vote import SparseFusion, SparseFusionConfig, TripletAttention, decide
-from hdrweave.training.losses import psnr_loss, vote_loss
+from hdrweave.models.lrhdr.sparse_fusion import SparseFusion, SparseFusionConfig, TripletAttention, decide
+from hdrweave.training.recipes.losses import psnr_loss, vote_loss
 
 SMALL = SparseFusionConfig(width=8)
 LADDER = (8.0, 1.0, 8.0, 0.0, 4.0, 16.0, 0.0, 1.0, 8.0, 2.0, 0.0, 1.0, 4.0)  # exposures; 0 = none

@@ -5,9 +5,9 @@ import torch
 import torch.nn.functional as F
 from hdrweave.hdr.exposure import to_ldr
 from hdrweave.models import registry
+from hdrweave.models.flow.base_flow import MotionSearch, MotionSearchConfig, likeliest, planes, stride
 from hdrweave.models.flow.correlation import expected_shift, local_correlation, shifts
-from hdrweave.models.flow.search import MotionSearch, MotionSearchConfig, likeliest, planes, stride
-from hdrweave.training.flow import search_loss
+from hdrweave.training.recipes.base_flow import search_loss
 from small_shards import one_thread
 
 SMALL = MotionSearchConfig(radius=4, features=(12, 16, 16))

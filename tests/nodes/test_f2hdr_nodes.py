@@ -5,9 +5,9 @@ from real_engine import run_in_engine
 
 IN_ENGINE = """
 from hdrweave.nodes import compat, f2hdr as nodes
-from hdrweave.stages import f2hdr as stages
-from hdrweave.stages.flow import estimate_flow
-from hdrweave.stages.networks import load_f2hdr
+from hdrweave.stages.systems import f2hdr as stages
+from hdrweave.stages.flow.estimate import estimate_flow
+from hdrweave.stages.runtime.networks import load_f2hdr
 import small_f2hdr
 from moving_texture import captured, radiance, sequence
 

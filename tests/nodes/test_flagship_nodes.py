@@ -5,14 +5,14 @@ from real_engine import run_in_engine
 
 IN_ENGINE = """
 from hdrweave.nodes import candidates, compat, dealthdr, location, lrhdr
-from hdrweave.stages.accr import accr_mapping
-from hdrweave.stages.combine import combine
-from hdrweave.stages.fgma import fgma_alignment
-from hdrweave.stages.flow import estimate_flow
-from hdrweave.stages.interpolate import interpolate_exposure
-from hdrweave.stages.networks import load_network
-from hdrweave.stages.sequence_refinement import sequence_refinement
-from hdrweave.stages.sparse_fusion import sparse_fusion, unaligned
+from hdrweave.stages.candidates.accr import accr_mapping
+from hdrweave.stages.candidates.combine import combine
+from hdrweave.stages.candidates.fgma import fgma_alignment
+from hdrweave.stages.flow.estimate import estimate_flow
+from hdrweave.stages.candidates.interpolate import interpolate_exposure
+from hdrweave.stages.runtime.networks import load_network
+from hdrweave.stages.fusion.sequence_refinement import sequence_refinement
+from hdrweave.stages.fusion.sparse_fusion import sparse_fusion, unaligned
 import untrained
 from moving_texture import captured, radiance, sequence
 

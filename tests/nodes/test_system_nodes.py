@@ -6,14 +6,14 @@ from real_engine import run_in_engine
 IN_ENGINE = """
 from hdrweave.models import registry
 from hdrweave.nodes import adapt, compat, dealthdr, deephdrvideo, location, lrhdr
-from hdrweave.stages import adapt as adaptation
-from hdrweave.stages.anchors import backbone_and_stills, from_exposures
-from hdrweave.stages.candidates import warp_neighbours
-from hdrweave.stages.flow import estimate_flow
-from hdrweave.stages.location import collaborative_fusion
-from hdrweave.stages.networks import OwnNetwork, load_network
-from hdrweave.stages.sparse_fusion import sparse_fusion
-import hdrweave.stages.dealthdr, hdrweave.stages.deephdrvideo as deep
+from hdrweave.stages.adapt import adapt as adaptation
+from hdrweave.stages.systems.backbone import backbone_and_stills, from_exposures
+from hdrweave.stages.candidates.warp import warp_neighbours
+from hdrweave.stages.flow.estimate import estimate_flow
+from hdrweave.stages.systems.location import collaborative_fusion
+from hdrweave.stages.runtime.networks import OwnNetwork, load_network
+from hdrweave.stages.fusion.sparse_fusion import sparse_fusion
+import hdrweave.stages.systems.dealthdr, hdrweave.stages.systems.deephdrvideo as deep
 import untrained
 from moving_texture import captured, radiance, sequence
 
@@ -46,7 +46,7 @@ def told(run, *given, **named):
 
 equal = {}
 with torch.inference_mode():
-    whole, stage = dealthdr.DeAltHDRReconstruction.execute, hdrweave.stages.dealthdr.dealthdr
+    whole, stage = dealthdr.DeAltHDRReconstruction.execute, hdrweave.stages.systems.dealthdr.dealthdr
     ways = {"by s": (15.0, None), "everywhere": (math.inf, None), "share of pixels": (15.0, 0.2)}
     for attention, asked in ways.items():
         hdr = whole(clip, flow, attention, 15.0, 0.2)[0]

@@ -4,10 +4,10 @@ import pytest
 import torch
 from hdrweave.hdr.sequence import Candidate, CandidateSet
 from hdrweave.models.lrhdr.accr import ACCR, ACCRConfig
-from hdrweave.stages import networks, tiles
-from hdrweave.stages.accr import accr_mapping
-from hdrweave.stages.candidates import warp_neighbours
-from hdrweave.stages.flow import estimate_flow
+from hdrweave.stages.candidates.accr import accr_mapping
+from hdrweave.stages.candidates.warp import warp_neighbours
+from hdrweave.stages.flow.estimate import estimate_flow
+from hdrweave.stages.runtime import networks, tiles
 from moving_texture import captured, radiance, sequence
 
 

@@ -9,17 +9,17 @@ import torch
 import untrained
 from hdrweave.hdr.sequence import FlowField, LazyFrames
 from hdrweave.models import registry
-from hdrweave.models.dealthdr.aligner import AlignerConfig, FlowGuidedAligner
-from hdrweave.models.dealthdr.system import DeAltHDR, DeAltHDRConfig
-from hdrweave.models.f2hdr.system import F2HDR
+from hdrweave.models.dealthdr.dealthdr import DeAltHDR, DeAltHDRConfig
+from hdrweave.models.dealthdr.fgma import AlignerConfig, FlowGuidedAligner
+from hdrweave.models.f2hdr.f2hdr import F2HDR
 from hdrweave.models.lrhdr.accr import ACCR
-from hdrweave.models.lrhdr.vote import SparseFusion, SparseFusionConfig
-from hdrweave.stages import adapt as stage
-from hdrweave.stages.adapt import Adapted, AdaptSettings, adapt, save_adapted
-from hdrweave.stages.adapt_view import before_and_after
-from hdrweave.stages.adaptable import WithSparseFusion, load_adaptable, reconstruct_with
-from hdrweave.stages.flow import estimate_flow
-from hdrweave.stages.footage import Footage
+from hdrweave.models.lrhdr.sparse_fusion import SparseFusion, SparseFusionConfig
+from hdrweave.stages.adapt import adapt as stage
+from hdrweave.stages.adapt.adapt import Adapted, AdaptSettings, adapt, save_adapted
+from hdrweave.stages.adapt.adaptable import WithSparseFusion, load_adaptable, reconstruct_with
+from hdrweave.stages.adapt.footage import Footage
+from hdrweave.stages.adapt.view import before_and_after
+from hdrweave.stages.flow.estimate import estimate_flow
 from moving_texture import captured, radiance, sequence
 from small_shards import one_thread
 

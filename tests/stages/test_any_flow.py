@@ -2,7 +2,7 @@
 
 import torch
 from hdrweave.hdr.sequence import FlowField
-from hdrweave.stages.any_flow import AnyFlow
+from hdrweave.stages.flow.long_range import AnyFlow
 from moving_texture import captured, radiance, sequence
 
 SPEED = 3.0
@@ -36,7 +36,7 @@ def test_frames_of_one_exposure_are_matched():
 
 
 def test_large_frames_are_matched_smaller(monkeypatch):
-    monkeypatch.setattr("hdrweave.stages.pair_flow.LONG_SIDE", 96)
+    monkeypatch.setattr("hdrweave.stages.flow.pair_flow.LONG_SIDE", 96)
     flow, sure = AnyFlow(clip()).read(1, 3)
     assert flow.shape[-2:] == sure.shape[-2:] == (72, 128)
     assert (flow[:, 0, 12:-12, 20:-20] + 2 * SPEED).abs().median() < 0.5

@@ -4,7 +4,7 @@ import pytest
 import torch
 from hdrweave.hdr.response import response_named
 from hdrweave.hdr.sequence import ExposureSequence, FlowField, LazyFrames
-from hdrweave.stages.candidates import warp_neighbours
+from hdrweave.stages.candidates.warp import warp_neighbours
 
 SHIFT = 4
 

@@ -5,8 +5,8 @@ import torch
 import untrained
 from hdrweave.hdr.metrics import psnr_mu
 from hdrweave.models import registry
-from hdrweave.stages import flagship, lrhdr
 from hdrweave.stages.reconstruct import METHODS
+from hdrweave.stages.systems import flagship, lrhdr
 from moving_texture import captured, radiance, sequence
 
 SIX = ("frame -1", "frame +1", "interpolated +1", "ACCR reference", "ACCR interpolated +1")  # beside the reference

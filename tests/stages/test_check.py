@@ -1,6 +1,6 @@
 import pytest
 import torch
-from hdrweave.stages.check import check_exposures
+from hdrweave.stages.clip.check import check_exposures
 from moving_texture import captured, radiance, sequence
 
 COUNT = 24

@@ -3,7 +3,7 @@
 import pytest
 import torch
 from hdrweave.hdr.sequence import Candidate, CandidateSet
-from hdrweave.stages.combine import combine
+from hdrweave.stages.candidates.combine import combine
 
 SHAPE = (3, 4, 6, 3)
 

@@ -3,7 +3,7 @@
 import pytest
 import torch
 from hdrweave.hdr.sequence import LazyFrames
-from hdrweave.stages.darks import FRAMES, match_darks
+from hdrweave.stages.clip.black_level import FRAMES, match_darks
 from moving_texture import captured, radiance, sequence
 
 TINT = torch.tensor([-2.0, -4.0, 9.0]) / 255

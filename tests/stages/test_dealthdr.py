@@ -6,9 +6,9 @@ import pytest
 import torch
 from hdrweave.hdr.metrics import psnr_mu
 from hdrweave.hdr.sequence import FlowField
-from hdrweave.models.dealthdr.system import DeAltHDR, DeAltHDRConfig
-from hdrweave.stages import networks, tiles
-from hdrweave.stages.dealthdr import FrameHistory, dealthdr, surrounding
+from hdrweave.models.dealthdr.dealthdr import DeAltHDR, DeAltHDRConfig
+from hdrweave.stages.runtime import networks, tiles
+from hdrweave.stages.systems.dealthdr import FrameHistory, dealthdr, surrounding
 from moving_texture import captured, radiance, sequence
 
 CYCLES = {2: (1.0, 8.0), 3: (1.0, 4.0, 16.0), 4: (1.0, 2.0, 4.0, 16.0)}

@@ -10,10 +10,11 @@ from hdrweave.hdr.metrics import psnr_mu
 from hdrweave.hdr.tonemap import mu_law
 from hdrweave.models import registry
 from hdrweave.models.blocks import GAIN
-from hdrweave.models.deephdrvideo.system import DeepHDRVideo, DeepHDRVideoConfig
-from hdrweave.stages import deephdrvideo, networks, tiles
-from hdrweave.stages.deephdrvideo import coarse_reconstruction, deformable_refinement
-from hdrweave.stages.flow import base_flow, estimate_flow
+from hdrweave.models.deephdrvideo.deephdrvideo import DeepHDRVideo, DeepHDRVideoConfig
+from hdrweave.stages.flow.estimate import base_flow, estimate_flow
+from hdrweave.stages.runtime import networks, tiles
+from hdrweave.stages.systems import deephdrvideo
+from hdrweave.stages.systems.deephdrvideo import coarse_reconstruction, deformable_refinement
 from moving_texture import captured, radiance, sequence
 
 CYCLES = {2: (1.0, 8.0), 3: (1.0, 4.0, 16.0), 4: (1.0, 2.0, 4.0, 16.0)}

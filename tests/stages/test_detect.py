@@ -4,8 +4,8 @@ from fractions import Fraction
 import pytest
 import torch
 from hdrweave.hdr.sequence import LazyFrames
-from hdrweave.stages.detect import apply_detection, as_declared, detect_pattern, overridden, rate_without
-from hdrweave.training.detect_real import decoded
+from hdrweave.stages.clip.detect import apply_detection, as_declared, detect_pattern, overridden, rate_without
+from hdrweave.training.evaluation.detect_real import decoded
 from moving_texture import captured, radiance, sequence
 
 LEVEL = {2: 0.25, 4: 0.15, 8: 0.1, 16: 0.05, 32: 0.03}

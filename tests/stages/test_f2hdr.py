@@ -4,14 +4,15 @@ import pytest
 import small_f2hdr
 import torch
 import untrained
+from hdrweave.hdr.detail_preservation import keep_own_light
 from hdrweave.hdr.metrics import psnr_mu
-from hdrweave.hdr.own_light import keep_own_light
 from hdrweave.hdr.sequence import FlowField
 from hdrweave.hdr.tonemap import mu_law
 from hdrweave.models import registry
-from hdrweave.stages import f2hdr, networks, tiles
-from hdrweave.stages.f2hdr import adapt_flow, coarse_fusion, motion_mask, refine
-from hdrweave.stages.flow import base_flow, estimate_flow
+from hdrweave.stages.flow.estimate import base_flow, estimate_flow
+from hdrweave.stages.runtime import networks, tiles
+from hdrweave.stages.systems import f2hdr
+from hdrweave.stages.systems.f2hdr import adapt_flow, coarse_fusion, motion_mask, refine
 from moving_texture import captured, radiance, sequence
 
 CYCLES = {2: (1.0, 8.0), 3: (1.0, 4.0, 16.0), 4: (1.0, 2.0, 4.0, 16.0)}
@@ -55,7 +56,7 @@ def steps(clip, base, net):
 def test_the_steps_give_what_the_network_gives_at_once(float32, period, size, flow_px, mask_mean, mu_rms, monkeypatch):
     """But for the flow between them: half precision, and half a pixel off at one edge where a frame's size is odd. The
     mask may turn at the next of its threshold's 64 steps."""
-    monkeypatch.setattr("hdrweave.stages.pair_flow.FINE_SIDE", 1)  # base flow on the grid of what is added to it
+    monkeypatch.setattr("hdrweave.stages.flow.pair_flow.FINE_SIDE", 1)  # base flow on the grid of what is added to it
     clip, net = alternating(period, size=size), small_f2hdr.network()
     base = estimate_flow(clip)
     flow, coarse, mask, refined = steps(clip, base, net)

@@ -6,11 +6,11 @@ import pytest
 import torch
 from hdrweave.hdr.metrics import psnr_mu
 from hdrweave.hdr.sequence import FlowField
-from hdrweave.models.dealthdr.aligner import AlignerConfig, FlowGuidedAligner
-from hdrweave.stages import networks, tiles
-from hdrweave.stages.candidates import warp_neighbours
-from hdrweave.stages.f2hdr import Neighbourhood
-from hdrweave.stages.fgma import Alignment, alignment_text, fgma_alignment, neighbour_distrust, way_back
+from hdrweave.models.dealthdr.fgma import AlignerConfig, FlowGuidedAligner
+from hdrweave.stages.candidates.fgma import Alignment, alignment_text, fgma_alignment, neighbour_distrust, way_back
+from hdrweave.stages.candidates.warp import warp_neighbours
+from hdrweave.stages.runtime import networks, tiles
+from hdrweave.stages.systems.f2hdr import Neighbourhood
 from moving_texture import captured, radiance, sequence
 
 CYCLES = {2: (1.0, 8.0), 3: (1.0, 4.0, 16.0), 4: (1.0, 2.0, 4.0, 16.0)}

@@ -2,9 +2,9 @@
 
 import pytest
 import torch
-from hdrweave.stages import flow as flow_module
-from hdrweave.stages.flow import ADVANTAGE, PRESETS, advantage, estimate_flow
-from hdrweave.stages.pair_flow import fine_size
+from hdrweave.stages.flow import estimate as flow_module
+from hdrweave.stages.flow.estimate import ADVANTAGE, PRESETS, advantage, estimate_flow
+from hdrweave.stages.flow.pair_flow import fine_size
 from known_motion import passing_object, window_scene
 from moving_texture import captured, radiance, sequence
 
@@ -118,8 +118,8 @@ def test_tiny_frames_do_not_fail(size):
 
 
 def test_large_frames_are_matched_smaller_and_keep_their_pixels(monkeypatch):
-    monkeypatch.setattr("hdrweave.stages.pair_flow.LONG_SIDE", 100)
-    monkeypatch.setattr("hdrweave.stages.pair_flow.FINE_SIDE", 100)
+    monkeypatch.setattr("hdrweave.stages.flow.pair_flow.LONG_SIDE", 100)
+    monkeypatch.setattr("hdrweave.stages.flow.pair_flow.FINE_SIDE", 100)
     clip = alternating(radiance(4, size=(150, 260), speed=6.0), (1, 8), 0.1)
     field = estimate_flow(clip)
     assert tuple(field.flow[1].shape[-2:]) == (29, 50)

@@ -3,8 +3,8 @@
 import pytest
 import torch
 from hdrweave.models.flow.correlation import shifts
-from hdrweave.stages import flow as flow_module
-from hdrweave.stages.flow import estimate_flow
+from hdrweave.stages.flow import estimate as flow_module
+from hdrweave.stages.flow.estimate import estimate_flow
 from moving_texture import captured, radiance, sequence
 
 RADIUS = 4
@@ -97,7 +97,7 @@ def test_dis_goes_on_from_leaps_only_around_what_they_explain_better(monkeypatch
         return land(*given)
 
     monkeypatch.setattr(flow_module, "_landed", recorded)
-    monkeypatch.setattr("hdrweave.stages.pair_flow.FINE_SIDE", 1)  # boxes in pixels of the frame
+    monkeypatch.setattr("hdrweave.stages.flow.pair_flow.FINE_SIDE", 1)  # boxes in pixels of the frame
     estimate_flow(alternating(5, (1, 4)), network=Certain((3, 3)))  # explains nothing better
     assert not boxes
     clip, inside = small_and_fast((96, 256))
@@ -118,7 +118,7 @@ def test_a_box_holds_all_there_is_and_its_margin():
 
 
 def test_large_frames_leap_at_the_working_size(monkeypatch):
-    monkeypatch.setattr("hdrweave.stages.pair_flow.LONG_SIDE", 48)
+    monkeypatch.setattr("hdrweave.stages.flow.pair_flow.LONG_SIDE", 48)
     clip, network = alternating(3, (1, 8)), Certain((0, 0))
     estimate_flow(clip, network=network)
     assert network.encoded[0][0].shape[-2:] == (32, 48)

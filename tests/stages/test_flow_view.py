@@ -1,7 +1,7 @@
 import pytest
 import torch
 from hdrweave.hdr.sequence import FlowField
-from hdrweave.stages.flow_view import colour_wheel, flow_colours, typical_speed, view_flow
+from hdrweave.stages.report.flow import colour_wheel, flow_colours, typical_speed, view_flow
 
 
 def field(motion, count=4, size=(40, 60), confidence=1.0):

@@ -5,7 +5,7 @@ import pytest
 import torch
 from hdrweave.hdr.sequence import LazyFrames
 from hdrweave.hdr.warp import warp
-from hdrweave.stages.global_alignment import affine_flow, align_globally, camera_path
+from hdrweave.stages.clip.global_alignment import affine_flow, align_globally, camera_path
 from moving_texture import captured, sequence, texture
 
 H, W, MARGIN, COUNT = 96, 128, 30, 16
@@ -59,7 +59,7 @@ def test_the_path_of_the_camera_is_found(shaken):
 
 def test_large_frames_are_matched_smaller_and_keep_their_pixels(shaken, monkeypatch):
     cameras, clip = shaken
-    monkeypatch.setattr("hdrweave.stages.pair_flow.LONG_SIDE", 80)
+    monkeypatch.setattr("hdrweave.stages.flow.pair_flow.LONG_SIDE", 80)
     path = camera_path(clip)
     errors = [distance(path[t], np.linalg.inv(cameras[t]) @ cameras[0]) for t in range(4)]
     assert max(errors) < 0.4

@@ -4,8 +4,8 @@ import pytest
 import torch
 from hdrweave.hdr.response import response_named
 from hdrweave.hdr.sequence import ExposureSequence
-from hdrweave.stages.hidden import carried_on
-from hdrweave.stages.pair_flow import PairFlow
+from hdrweave.stages.flow.occlusion import carried_on
+from hdrweave.stages.flow.pair_flow import PairFlow
 
 SIZE, REFERENCE = (40, 60), 2
 HIDDEN = torch.ones(1, 1, *SIZE)

@@ -4,9 +4,9 @@ import pytest
 import torch
 from hdrweave.hdr.sequence import FlowField
 from hdrweave.models.lrhdr.interpolate import ExposureInterpolation, InterpolationConfig
-from hdrweave.stages import networks, tiles
-from hdrweave.stages.flow import estimate_flow
-from hdrweave.stages.interpolate import interpolate_exposure
+from hdrweave.stages.candidates.interpolate import interpolate_exposure
+from hdrweave.stages.flow.estimate import estimate_flow
+from hdrweave.stages.runtime import networks, tiles
 from moving_texture import captured, radiance, sequence
 
 CYCLES = {2: (1.0, 8.0), 3: (1.0, 4.0, 16.0)}

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 from hdrweave.hdr.cv import cv2
-from hdrweave.hdr.exr import write_exr
-from hdrweave.stages.load import (
+from hdrweave.hdr.io.exr import write_exr
+from hdrweave.stages.clip.load import (
     describe,
     fingerprint,
     from_images,

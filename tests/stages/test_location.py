@@ -5,12 +5,12 @@ import torch
 from hdrweave.hdr.anchors import AnchoredSequence, Anchors
 from hdrweave.hdr.exposure import to_ldr
 from hdrweave.hdr.tonemap import mu_law
-from hdrweave.models.location.collaborative import CollaborativeFusion, CollaborativeFusionConfig
-from hdrweave.models.location.refinement import SequenceRefinement, SequenceRefinementConfig
+from hdrweave.models.location.collaborative_fusion import CollaborativeFusion, CollaborativeFusionConfig
+from hdrweave.models.location.sequence_refinement import SequenceRefinement, SequenceRefinementConfig
 from hdrweave.models.lrhdr.interpolate import ExposureInterpolation, InterpolationConfig
-from hdrweave.stages import networks, tiles
-from hdrweave.stages.anchors import backbone_and_stills, backbone_exposure, from_exposures
-from hdrweave.stages.location import collaborative_fusion, location, location_of_alternating, pairs_within
+from hdrweave.stages.runtime import networks, tiles
+from hdrweave.stages.systems.backbone import backbone_and_stills, backbone_exposure, from_exposures
+from hdrweave.stages.systems.location import collaborative_fusion, location, location_of_alternating, pairs_within
 from moving_texture import captured, radiance, sequence
 
 

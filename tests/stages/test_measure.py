@@ -6,7 +6,7 @@ from hdrweave.hdr.metrics import CEILING
 from hdrweave.hdr.response import response_named
 from hdrweave.hdr.sequence import ExposureSequence
 from hdrweave.hdr.tonemap import mu_law_inverse
-from hdrweave.stages.measure import error_picture, fit_gain, measure, measure_text
+from hdrweave.stages.report.measure import error_picture, fit_gain, measure, measure_text
 
 SHAPE = (6, 32, 40, 3)
 

@@ -4,10 +4,10 @@ import pytest
 import torch
 from hdrweave.hdr.metrics import psnr_mu
 from hdrweave.hdr.sequence import Candidate, CandidateSet
-from hdrweave.stages import merge as merge_module
-from hdrweave.stages.candidates import warp_neighbours
-from hdrweave.stages.flow import estimate_flow
-from hdrweave.stages.merge import MergeSettings, weighted_merge
+from hdrweave.stages.candidates.warp import warp_neighbours
+from hdrweave.stages.flow.estimate import estimate_flow
+from hdrweave.stages.fusion import weighted_merge as merge_module
+from hdrweave.stages.fusion.weighted_merge import MergeSettings, weighted_merge
 from known_motion import passing_object
 from moving_texture import captured, radiance, sequence
 

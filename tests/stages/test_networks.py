@@ -7,17 +7,16 @@ from hdrweave.hdr.metrics import psnr_mu
 from hdrweave.hdr.sequence import CandidateSet
 from hdrweave.models import registry
 from hdrweave.models.lrhdr.interpolate import ExposureInterpolation
-from hdrweave.stages import networks
-from hdrweave.stages.accr import accr_mapping
-from hdrweave.stages.candidates import warp_neighbours
-from hdrweave.stages.dealthdr import dealthdr
-from hdrweave.stages.deephdrvideo import coarse_reconstruction, deformable_refinement
-from hdrweave.stages.fgma import fgma_alignment
-from hdrweave.stages.flow import estimate_flow
-from hdrweave.stages.interpolate import interpolate_exposure
-from hdrweave.stages.location import location_of_alternating
-from hdrweave.stages.merge import weighted_merge
-from hdrweave.stages.networks import (
+from hdrweave.stages.candidates.accr import accr_mapping
+from hdrweave.stages.candidates.fgma import fgma_alignment
+from hdrweave.stages.candidates.interpolate import interpolate_exposure
+from hdrweave.stages.candidates.warp import warp_neighbours
+from hdrweave.stages.flow.estimate import estimate_flow
+from hdrweave.stages.fusion.sequence_refinement import sequence_refinement
+from hdrweave.stages.fusion.sparse_fusion import sparse_fusion
+from hdrweave.stages.fusion.weighted_merge import weighted_merge
+from hdrweave.stages.runtime import networks
+from hdrweave.stages.runtime.networks import (
     ACCR,
     BASE_FLOW,
     COLLABORATIVE_FUSION,
@@ -31,8 +30,9 @@ from hdrweave.stages.networks import (
     load_chosen,
     load_network,
 )
-from hdrweave.stages.sequence_refinement import sequence_refinement
-from hdrweave.stages.sparse_fusion import sparse_fusion
+from hdrweave.stages.systems.dealthdr import dealthdr
+from hdrweave.stages.systems.deephdrvideo import coarse_reconstruction, deformable_refinement
+from hdrweave.stages.systems.location import location_of_alternating
 from moving_texture import captured, radiance, sequence
 
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 from hdrweave.hdr.response import RESPONSES, response_named
 from hdrweave.hdr.sequence import ExposureSequence, LazyFrames
-from hdrweave.stages.normalize import linear_and_gamma, normalize
+from hdrweave.stages.clip.normalize import linear_and_gamma, normalize
 
 
 def coded(light: torch.Tensor, exposures, response: str, period: int = 2) -> ExposureSequence:

@@ -4,8 +4,8 @@ import pytest
 import torch
 from hdrweave.hdr.response import response_named
 from hdrweave.hdr.sequence import ExposureSequence
-from hdrweave.stages.pair_flow import PairFlow, mismatch
-from hdrweave.stages.propagate import GAIN, propagate
+from hdrweave.stages.flow.pair_flow import PairFlow, mismatch
+from hdrweave.stages.flow.propagation import GAIN, propagate
 
 SPEED = 6  # pixels a frame, of a textured square in front of a still texture
 

@@ -6,8 +6,8 @@ import pytest
 import torch
 from hdrweave.hdr.metrics import psnr_mu
 from hdrweave.stages.reconstruct import exposure_sequence, reconstruct
-from hdrweave.training.scenes import scene_from_radiance
-from hdrweave.training.synthesis import SynthesisSettings, make_clip
+from hdrweave.training.synthesis.clip import SynthesisSettings, make_clip
+from hdrweave.training.synthesis.scenes import scene_from_radiance
 from moving_texture import captured, radiance, texture
 
 

@@ -2,8 +2,8 @@ import pytest
 import torch
 from hdrweave.hdr.response import response_named
 from hdrweave.hdr.sequence import Candidate, CandidateSet, ExposureSequence
-from hdrweave.stages.recovery import FATES, KINDS, recovery
-from hdrweave.stages.recovery_view import recovery_picture, recovery_text
+from hdrweave.stages.report.recovery import FATES, KINDS, recovery
+from hdrweave.stages.report.recovery_view import recovery_picture, recovery_text
 
 COUNT, H, W = 8, 32, 48
 CLIPPED, BURIED = range(len(KINDS))

@@ -2,9 +2,9 @@
 
 import pytest
 import torch
-from hdrweave.hdr.frames import allocate
-from hdrweave.stages import run
-from hdrweave.stages.run import best_device, spread, windows
+from hdrweave.hdr.scratch import allocate
+from hdrweave.stages.runtime import windows as run
+from hdrweave.stages.runtime.windows import best_device, spread, windows
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,8 @@ import pytest
 import torch
 from hdrweave.hdr.response import response_named
 from hdrweave.hdr.sequence import ExposureSequence, LazyFrames
-from hdrweave.stages.load import load_hdr
-from hdrweave.stages.save import save_sequence
+from hdrweave.stages.clip.load import load_hdr
+from hdrweave.stages.output.save import save_sequence
 
 
 @pytest.fixture

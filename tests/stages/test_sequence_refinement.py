@@ -6,9 +6,10 @@ from hdrweave.hdr.exposure import to_ldr
 from hdrweave.hdr.response import response_named
 from hdrweave.hdr.sequence import ExposureSequence
 from hdrweave.hdr.tonemap import mu_law
-from hdrweave.models.location.refinement import REACH, SequenceRefinement, SequenceRefinementConfig
-from hdrweave.stages import networks, sequence_refinement, tiles
-from hdrweave.stages.sequence_refinement import consecutive_flow
+from hdrweave.models.location.sequence_refinement import REACH, SequenceRefinement, SequenceRefinementConfig
+from hdrweave.stages.fusion import sequence_refinement
+from hdrweave.stages.fusion.sequence_refinement import consecutive_flow
+from hdrweave.stages.runtime import networks, tiles
 from moving_texture import radiance
 
 refine = sequence_refinement.sequence_refinement

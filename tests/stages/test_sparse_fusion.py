@@ -2,16 +2,16 @@
 
 import pytest
 import torch
+from hdrweave.hdr.detail_preservation import keep_own_light
 from hdrweave.hdr.metrics import psnr_mu
-from hdrweave.hdr.own_light import keep_own_light
 from hdrweave.hdr.sequence import Candidate, CandidateSet
 from hdrweave.models.lrhdr.prior import related
-from hdrweave.models.lrhdr.vote import SparseFusion, SparseFusionConfig
-from hdrweave.stages import networks, tiles
-from hdrweave.stages.candidates import warp_neighbours
-from hdrweave.stages.flow import estimate_flow
-from hdrweave.stages.merge import weighted_merge
-from hdrweave.stages.sparse_fusion import candidate_colours, sparse_fusion, unaligned, vote_picture, voters
+from hdrweave.models.lrhdr.sparse_fusion import SparseFusion, SparseFusionConfig
+from hdrweave.stages.candidates.warp import warp_neighbours
+from hdrweave.stages.flow.estimate import estimate_flow
+from hdrweave.stages.fusion.sparse_fusion import candidate_colours, sparse_fusion, unaligned, vote_picture, voters
+from hdrweave.stages.fusion.weighted_merge import weighted_merge
+from hdrweave.stages.runtime import networks, tiles
 from moving_texture import captured, radiance, sequence
 
 

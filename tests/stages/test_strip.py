@@ -2,7 +2,7 @@ import pytest
 import torch
 from hdrweave.hdr.response import response_named
 from hdrweave.hdr.sequence import ExposureSequence
-from hdrweave.stages.strip import _contact_frames, exposure_strip, parse_evs
+from hdrweave.stages.report.exposure_strip import _contact_frames, exposure_strip, parse_evs
 
 
 def clip(count=8, size=(36, 64)):

@@ -2,7 +2,7 @@ import math
 
 import pytest
 import torch
-from hdrweave.stages.tonemap import automatic_peak, inverse_tonemap, tonemap
+from hdrweave.stages.output.tonemap import automatic_peak, inverse_tonemap, tonemap
 
 
 def test_published_formula_and_clamping():

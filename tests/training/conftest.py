@@ -2,7 +2,7 @@
 
 import pytest
 from hdrweave.models import registry
-from hdrweave.training.lrhdr import earlier
+from hdrweave.training.recipes.lrhdr import earlier
 from small_shards import one_thread, write_base_flows, write_small_shards
 
 

@@ -7,11 +7,11 @@ import pytest
 import torch
 import untrained
 from hdrweave.models import registry
-from hdrweave.models.flow.search import MotionSearch, MotionSearchConfig
-from hdrweave.training import base_flow as base_flow_module
-from hdrweave.training.base_flow import SEARCHED_SUFFIX, SUFFIX, BaseFlows, add_to_shard, base_flow, searched_flow
-from hdrweave.training.data import Augmentation, Batches, Window, turned_clip, turned_flow
-from hdrweave.training.shards import ShardFolder
+from hdrweave.models.flow.base_flow import MotionSearch, MotionSearchConfig
+from hdrweave.training.data import shard_flow as base_flow_module
+from hdrweave.training.data.batches import Augmentation, Batches, Window, turned_clip, turned_flow
+from hdrweave.training.data.shard_flow import SEARCHED_SUFFIX, SUFFIX, BaseFlows, add_to_shard, base_flow, searched_flow
+from hdrweave.training.data.shards import ShardFolder
 from small_shards import write_small_shards
 
 WINDOWS = {

@@ -5,7 +5,7 @@ import pytest
 import torch
 from hdrweave.hdr.response import response_named
 from hdrweave.hdr.sequence import ExposureSequence
-from hdrweave.training import baselines
+from hdrweave.training.evaluation import baselines
 from moving_texture import captured, radiance
 
 

@@ -3,8 +3,8 @@
 import sys
 
 import pytest
-from hdrweave.stages import flagship
-from hdrweave.training import benchmark
+from hdrweave.stages.systems import flagship
+from hdrweave.training.evaluation import benchmark
 
 
 def run(monkeypatch, capsys, *words) -> str:

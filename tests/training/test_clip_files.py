@@ -5,13 +5,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from hdrweave.hdr.exr import write_exr
-from hdrweave.training.clips import find_clips, read_clip, write_clip
-from hdrweave.training.make_validation import clip_settings, make_validation
-from hdrweave.training.scenes import SceneFolder
-from hdrweave.training.shards import ShardFolder
-from hdrweave.training.synthesis import CLEAN, DEGRADED, make_clip
-from hdrweave.training.synthesize import draw_sheet, make_shard, training_clip
+from hdrweave.hdr.io.exr import write_exr
+from hdrweave.training.data.shards import ShardFolder
+from hdrweave.training.synthesis.clip import CLEAN, DEGRADED, make_clip
+from hdrweave.training.synthesis.clips import find_clips, read_clip, write_clip
+from hdrweave.training.synthesis.make_validation import clip_settings, make_validation
+from hdrweave.training.synthesis.scenes import SceneFolder
+from hdrweave.training.synthesis.synthesize import draw_sheet, make_shard, training_clip
 
 SMALL = {"width": 64, "height": 48, "frames": 3}
 
@@ -106,14 +106,14 @@ def test_other_settings_make_the_shard_anew(folder, tmp_path):
 def test_a_program_that_makes_other_clips_makes_the_shard_anew(folder, tmp_path, monkeypatch):
     path = str(tmp_path / "mixed.safetensors")
     assert make_shard(path, str(folder), "mixed", 0, 4, SMALL) == 4
-    monkeypatch.setattr("hdrweave.training.scenes.FLOOR", 0.05)
-    monkeypatch.setattr("hdrweave.training.synthesize.open_scenes", SceneFolder)
+    monkeypatch.setattr("hdrweave.training.synthesis.scenes.FLOOR", 0.05)
+    monkeypatch.setattr("hdrweave.training.synthesis.synthesize.open_scenes", SceneFolder)
     assert make_shard(path, str(folder), "mixed", 0, 4, SMALL) == 4
     assert make_shard(path, str(folder), "mixed", 0, 4, SMALL) == 0
 
 
 def test_contact_sheet_shows_a_clip_a_row(folder, tmp_path):
-    from hdrweave.hdr.image_files import read_image
+    from hdrweave.hdr.io.image_files import read_image
 
     clips = [make_clip(SceneFolder(folder), k, replace(CLEAN, **SMALL)) for k in range(2)]
     draw_sheet(tmp_path / "sheet.png", clips)

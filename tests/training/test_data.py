@@ -9,8 +9,8 @@ import torch.nn.functional as F
 from hdrweave.hdr.exposure import to_ldr
 from hdrweave.hdr.tonemap import mu_law
 from hdrweave.hdr.warp import warp
-from hdrweave.training.data import Augmentation, Batches, Window, turned_clip
-from hdrweave.training.shards import ShardFolder
+from hdrweave.training.data.batches import Augmentation, Batches, Window, turned_clip
+from hdrweave.training.data.shards import ShardFolder
 
 WINDOWS = {2: Window(3, ((1, 0), (1, 2))), 3: Window(5, ((2, 0), (2, 1), (2, 3)))}
 

@@ -5,12 +5,12 @@ from dataclasses import replace
 
 import pytest
 import torch
-from hdrweave.models.dealthdr.system import DeAltHDR, DeAltHDRConfig
-from hdrweave.training import dealthdr
-from hdrweave.training.base_flow import PERIOD_SUFFIX, add_to_shard
-from hdrweave.training.data import Batches
-from hdrweave.training.shards import ShardFolder
-from hdrweave.training.trainer import Trainer
+from hdrweave.models.dealthdr.dealthdr import DeAltHDR, DeAltHDRConfig
+from hdrweave.training.data.batches import Batches
+from hdrweave.training.data.shard_flow import PERIOD_SUFFIX, add_to_shard
+from hdrweave.training.data.shards import ShardFolder
+from hdrweave.training.recipes import dealthdr
+from hdrweave.training.recipes.trainer import Trainer
 from small_shards import NoisyBatches, one_thread, write_base_flows, write_small_shards
 
 

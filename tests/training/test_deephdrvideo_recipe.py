@@ -7,12 +7,12 @@ from functools import partial
 import pytest
 import torch
 from hdrweave.models import registry
-from hdrweave.models.deephdrvideo.system import DeepHDRVideo, DeepHDRVideoConfig
-from hdrweave.stages.networks import load_f2hdr
-from hdrweave.training import deephdrvideo
-from hdrweave.training.data import Augmentation, Batches
-from hdrweave.training.shards import ShardFolder
-from hdrweave.training.trainer import Trainer
+from hdrweave.models.deephdrvideo.deephdrvideo import DeepHDRVideo, DeepHDRVideoConfig
+from hdrweave.stages.runtime.networks import load_f2hdr
+from hdrweave.training.data.batches import Augmentation, Batches
+from hdrweave.training.data.shards import ShardFolder
+from hdrweave.training.recipes import deephdrvideo
+from hdrweave.training.recipes.trainer import Trainer
 from small_shards import one_thread, write_base_flows, write_clips_of_seven
 
 LIGHT = DeepHDRVideoConfig(16, 16, (16, 16, 16))

@@ -4,12 +4,12 @@ from dataclasses import replace
 
 import numpy as np
 import torch
-from hdrweave.hdr.boxes import box_mean
+from hdrweave.hdr.box_filter import box_mean
 from hdrweave.hdr.exposure import to_ldr
 from hdrweave.hdr.warp import warp
-from hdrweave.training.development import Development, developed, developed_by, gratings
-from hdrweave.training.sensor import compressed
-from hdrweave.training.shards import ShardFolder
+from hdrweave.training.data.shards import ShardFolder
+from hdrweave.training.synthesis.camera_pipeline import Development, developed, developed_by, gratings
+from hdrweave.training.synthesis.sensor import compressed
 
 NOTHING = Development(gain=1.0, dark=0, quality=None, sharpening=0, gratings=0, untouched=0)
 

@@ -9,16 +9,16 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from hdrweave.hdr.image_files import read_image
+from hdrweave.hdr.io.image_files import read_image
 from hdrweave.hdr.metrics import SequenceMetrics, psnr_mu
 from hdrweave.stages import reconstruct as pipelines
 from hdrweave.stages.reconstruct import reconstruct
-from hdrweave.training import evaluate, methods
-from hdrweave.training.clips import EvaluationClip, read_clip, write_clip
-from hdrweave.training.evaluate_view import aligned, worst_crop
-from hdrweave.training.judge import ClipFigures, inner_frames, judge, summary
-from hdrweave.training.methods import Method
-from hdrweave.training.synthesis import SyntheticClip
+from hdrweave.training.evaluation import evaluate, methods
+from hdrweave.training.evaluation.methods import Method
+from hdrweave.training.evaluation.report import aligned, worst_crop
+from hdrweave.training.evaluation.scoring import ClipFigures, inner_frames, judge, summary
+from hdrweave.training.synthesis.clip import SyntheticClip
+from hdrweave.training.synthesis.clips import EvaluationClip, read_clip, write_clip
 from moving_texture import captured, radiance
 
 SIZE = (48, 64)

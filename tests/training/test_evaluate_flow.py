@@ -9,14 +9,13 @@ import torch
 from hdrweave.hdr.metrics import psnr_mu
 from hdrweave.hdr.sequence import FlowField
 from hdrweave.models import registry
-from hdrweave.models.flow.search import MotionSearch, MotionSearchConfig
-from hdrweave.stages.f2hdr import fuse_and_refine
-from hdrweave.stages.flow import estimate_flow
-from hdrweave.stages.networks import load_f2hdr
-from hdrweave.stages.pair_flow import working_size
-from hdrweave.training import evaluate_flow
-from hdrweave.training.clips import EvaluationClip, write_clip
-from hdrweave.training.evaluate_flow import (
+from hdrweave.models.flow.base_flow import MotionSearch, MotionSearchConfig
+from hdrweave.stages.flow.estimate import estimate_flow
+from hdrweave.stages.flow.pair_flow import working_size
+from hdrweave.stages.runtime.networks import load_f2hdr
+from hdrweave.stages.systems.f2hdr import fuse_and_refine
+from hdrweave.training.evaluation import evaluate_flow
+from hdrweave.training.evaluation.evaluate_flow import (
     REGIONS,
     by_region,
     exact_field,
@@ -26,7 +25,8 @@ from hdrweave.training.evaluate_flow import (
     read_known,
     regions,
 )
-from hdrweave.training.synthesis import SyntheticClip
+from hdrweave.training.synthesis.clip import SyntheticClip
+from hdrweave.training.synthesis.clips import EvaluationClip, write_clip
 from moving_texture import captured, radiance
 
 SIZE = (48, 64)
@@ -115,10 +115,10 @@ def test_regions_are_what_they_say():
 def test_plain_dis_is_the_estimate_without_what_this_pack_adds(monkeypatch):
     sequence = evaluation(pan()).sequence()
     plain, bridged = plain_dis(sequence), estimate_flow(sequence)
-    monkeypatch.setattr("hdrweave.stages.flow._bridge", lambda *pair: None)
+    monkeypatch.setattr("hdrweave.stages.flow.estimate._bridge", lambda *pair: None)
     for stage in ("propagate", "carried_on"):
         monkeypatch.setattr(f"hdrweave.stages.flow.{stage}", lambda pairs, t, others, found: found)
-    monkeypatch.setattr("hdrweave.stages.pair_flow.fine_size", working_size)
+    monkeypatch.setattr("hdrweave.stages.flow.pair_flow.fine_size", working_size)
     direct = estimate_flow(sequence)
     for offset in sequence.offsets:
         assert torch.equal(plain.flow[offset], direct.flow[offset])

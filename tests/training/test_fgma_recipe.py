@@ -6,10 +6,10 @@ from dataclasses import replace
 import pytest
 import torch
 from hdrweave.hdr.exposure import to_ldr
-from hdrweave.models.dealthdr.aligner import AlignerConfig, FlowGuidedAligner
-from hdrweave.training import fgma
-from hdrweave.training.data import Batches
-from hdrweave.training.trainer import Trainer
+from hdrweave.models.dealthdr.fgma import AlignerConfig, FlowGuidedAligner
+from hdrweave.training.data.batches import Batches
+from hdrweave.training.recipes import fgma
+from hdrweave.training.recipes.trainer import Trainer
 
 
 @pytest.fixture(scope="module")

@@ -3,9 +3,9 @@
 import pytest
 import torch
 from hdrweave.models import registry
-from hdrweave.training import flagship, lrhdr
-from hdrweave.training.base_flow import PERIOD_SUFFIX, SEARCHED_SUFFIX, add_to_shard
-from hdrweave.training.data import Batches
+from hdrweave.training.data.batches import Batches
+from hdrweave.training.data.shard_flow import PERIOD_SUFFIX, SEARCHED_SUFFIX, add_to_shard
+from hdrweave.training.recipes import flagship, lrhdr
 from small_shards import one_thread, write_clips_of_seven
 
 pytestmark = pytest.mark.usefixtures("no_weights")

@@ -4,11 +4,11 @@ import math
 
 import pytest
 import torch
+from hdrweave.models.flow.base_flow import MotionSearch, MotionSearchConfig
 from hdrweave.models.flow.correlation import shifts
-from hdrweave.models.flow.search import MotionSearch, MotionSearchConfig
-from hdrweave.training import flow as flow_recipe
-from hdrweave.training.data import Batches
-from hdrweave.training.recipes import recipe_named
+from hdrweave.training.data.batches import Batches
+from hdrweave.training.recipes import base_flow as flow_recipe
+from hdrweave.training.recipes.table import recipe_named
 
 SIZE = (48, 64)
 

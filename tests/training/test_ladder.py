@@ -8,12 +8,12 @@ import pytest
 import torch
 import untrained
 from hdrweave.models import registry
-from hdrweave.training import ladder as module
-from hdrweave.training.clips import write_clip
-from hdrweave.training.evaluate import clip_folders, evaluate
-from hdrweave.training.ladder import LADDERS, Rung, climb, folder_name
-from hdrweave.training.methods import METHODS
-from hdrweave.training.shards import ShardFolder
+from hdrweave.training.data.shards import ShardFolder
+from hdrweave.training.evaluation.evaluate import clip_folders, evaluate
+from hdrweave.training.evaluation.methods import METHODS
+from hdrweave.training.recipes import ablation as module
+from hdrweave.training.recipes.ablation import LADDERS, Rung, climb, folder_name
+from hdrweave.training.synthesis.clips import write_clip
 
 
 def short(rung: Rung) -> Rung:

@@ -7,9 +7,9 @@ from hdrweave.hdr.exposure import to_ldr, to_radiance
 from hdrweave.hdr.response import response_named
 from hdrweave.hdr.sequence import ExposureSequence
 from hdrweave.hdr.tonemap import mu_law
-from hdrweave.models.location.collaborative import CollaborativeFusion, CollaborativeFusionConfig
-from hdrweave.training import location
-from hdrweave.training.sensor import Sensor
+from hdrweave.models.location.collaborative_fusion import CollaborativeFusion, CollaborativeFusionConfig
+from hdrweave.training.recipes import collaborative_fusion as location
+from hdrweave.training.synthesis.sensor import Sensor
 from small_shards import one_thread, write_base_flows, write_clips_of_seven
 
 pytestmark = pytest.mark.usefixtures("no_weights")

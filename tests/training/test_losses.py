@@ -7,8 +7,8 @@ import torch
 import torch.nn.functional as F
 from hdrweave.hdr.tonemap import mu_law, mu_law_inverse
 from hdrweave.models.entmax import entmax
-from hdrweave.training import losses
-from hdrweave.training.perceptual import PerceptualLoss
+from hdrweave.training.recipes import losses
+from hdrweave.training.recipes.perceptual import PerceptualLoss
 from vgg_file import write_vgg
 
 T001 = math.log(6) / math.log(5001)  # the mu-law of 0.001

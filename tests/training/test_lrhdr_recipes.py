@@ -6,12 +6,12 @@ import torch
 from hdrweave.hdr.tonemap import mu_law
 from hdrweave.models import registry
 from hdrweave.models.lrhdr.accr import ACCR, ACCRConfig
-from hdrweave.models.lrhdr.vote import SparseFusion
-from hdrweave.training import lrhdr
-from hdrweave.training.base_flow import PERIOD_SUFFIX, add_to_shard
-from hdrweave.training.data import Batches
-from hdrweave.training.losses import gradient_loss, mu_l1, psnr_loss
-from hdrweave.training.shards import ShardFolder
+from hdrweave.models.lrhdr.sparse_fusion import SparseFusion
+from hdrweave.training.data.batches import Batches
+from hdrweave.training.data.shard_flow import PERIOD_SUFFIX, add_to_shard
+from hdrweave.training.data.shards import ShardFolder
+from hdrweave.training.recipes import lrhdr
+from hdrweave.training.recipes.losses import gradient_loss, mu_l1, psnr_loss
 from small_shards import NoisyBatches, write_base_flows, write_small_shards
 
 pytestmark = pytest.mark.usefixtures("no_weights")

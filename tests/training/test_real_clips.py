@@ -4,10 +4,10 @@ import json
 import sys
 
 import pytest
-from hdrweave.hdr.image_files import read_image
-from hdrweave.hdr.video_files import write_mp4
-from hdrweave.stages.adapt import AdaptSettings
-from hdrweave.training import evaluate_adaptation, real_clips
+from hdrweave.hdr.io.image_files import read_image
+from hdrweave.hdr.io.video_files import write_mp4
+from hdrweave.stages.adapt.adapt import AdaptSettings
+from hdrweave.training.evaluation import evaluate_adaptation, real_clips
 from moving_texture import captured, radiance
 
 

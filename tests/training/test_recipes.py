@@ -2,12 +2,12 @@
 
 import pytest
 from hdrweave.models import registry
-from hdrweave.training.data import Batches
-from hdrweave.training.location import AnchoredBatches
-from hdrweave.training.perceptual import PerceptualLoss
-from hdrweave.training.recipes import PERCEPTUAL, RECIPES, recipe_named
-from hdrweave.training.sequence import SequenceBatches
-from hdrweave.training.train import keep
+from hdrweave.training.data.batches import Batches
+from hdrweave.training.recipes.collaborative_fusion import AnchoredBatches
+from hdrweave.training.recipes.perceptual import PerceptualLoss
+from hdrweave.training.recipes.sequence_refinement import SequenceBatches
+from hdrweave.training.recipes.table import PERCEPTUAL, RECIPES, recipe_named
+from hdrweave.training.recipes.train import keep
 from vgg_file import write_vgg
 
 

@@ -4,14 +4,14 @@ import pytest
 import torch
 from hdrweave.hdr.exposure import to_ldr
 from hdrweave.hdr.tonemap import mu_law
-from hdrweave.models.location.refinement import SequenceRefinement, SequenceRefinementConfig
-from hdrweave.stages.darks import match_darks
-from hdrweave.stages.normalize import normalize
+from hdrweave.models.location.sequence_refinement import SequenceRefinement, SequenceRefinementConfig
+from hdrweave.stages.clip.black_level import match_darks
+from hdrweave.stages.clip.normalize import normalize
 from hdrweave.stages.reconstruct import METHODS
-from hdrweave.training import sequence
-from hdrweave.training.first_pass import SUFFIX, FirstPasses, add_to_shard, first_pass, methods_beside
-from hdrweave.training.losses import temporal_loss
-from hdrweave.training.shards import ShardFolder
+from hdrweave.training.data.first_pass import SUFFIX, FirstPasses, add_to_shard, first_pass, methods_beside
+from hdrweave.training.data.shards import ShardFolder
+from hdrweave.training.recipes import sequence_refinement as sequence
+from hdrweave.training.recipes.losses import temporal_loss
 from small_shards import one_thread, write_clips_of_seven
 
 FLOWS = ("ahead", "back", "sure_ahead", "sure_back")

@@ -6,13 +6,13 @@ from dataclasses import replace
 
 import pytest
 import torch
-from hdrweave.hdr.image_files import read_image
-from hdrweave.hdr.rgbe import write_hdr
-from hdrweave.stages.networks import COLLABORATIVE_FUSION, load_network
-from hdrweave.training import evaluate_location, evaluate_vote, sensitivity
-from hdrweave.training.clips import write_clip
-from hdrweave.training.fgma import POINTS
-from hdrweave.training.synthesis import SyntheticClip
+from hdrweave.hdr.io.image_files import read_image
+from hdrweave.hdr.io.rgbe import write_hdr
+from hdrweave.stages.runtime.networks import COLLABORATIVE_FUSION, load_network
+from hdrweave.training.evaluation import evaluate_location, evaluate_vote, sensitivity
+from hdrweave.training.recipes.fgma import POINTS
+from hdrweave.training.synthesis.clip import SyntheticClip
+from hdrweave.training.synthesis.clips import write_clip
 from moving_texture import captured, radiance
 
 SIZE = (48, 64)

@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from hdrweave.hdr.io.rgbe import write_hdr
+from hdrweave.hdr.io.video_files import video_info, write_mp4
 from hdrweave.hdr.response import response_named
-from hdrweave.hdr.rgbe import write_hdr
 from hdrweave.hdr.tonemap import mu_law
-from hdrweave.hdr.video_files import video_info, write_mp4
 from hdrweave.hdr.warp import pixel_grid, warp
-from hdrweave.training.scenes import SceneFolder, fill_negatives, scene_from_radiance
-from hdrweave.training.sensor import Sensor, capture
-from hdrweave.training.synthesis import CLEAN, DEGRADED, WILD, make_clip
+from hdrweave.training.synthesis.clip import CLEAN, DEGRADED, WILD, make_clip
+from hdrweave.training.synthesis.scenes import SceneFolder, fill_negatives, scene_from_radiance
+from hdrweave.training.synthesis.sensor import Sensor, capture
 
 QUIET = replace(CLEAN, read_noise=(1e-9, 2e-9), bits=(16,))
 SMALL = replace(QUIET, width=128, height=96, frames=3)
@@ -67,9 +67,9 @@ def test_a_video_shorter_than_it_announces_gives_its_last_frame(tmp_path, monkey
     write_mp4(tmp_path / "a.mp4", torch.linspace(0.2, 0.8, 4)[:, None, None, None].expand(4, 32, 48, 3), 24)
     truth = SceneFolder(tmp_path)[7]
     info = replace(video_info(tmp_path / "a.mp4"), frames=40)
-    monkeypatch.setattr("hdrweave.training.scenes.video_info", lambda path: info)
+    monkeypatch.setattr("hdrweave.training.synthesis.scenes.video_info", lambda path: info)
     assert np.array_equal(SceneFolder(tmp_path)[7].log, truth.log)
-    monkeypatch.setattr("hdrweave.training.scenes.video_frames", lambda path: iter(()))
+    monkeypatch.setattr("hdrweave.training.synthesis.scenes.video_frames", lambda path: iter(()))
     with pytest.raises(OSError, match="holds no frame"):
         SceneFolder(tmp_path)[7]
 

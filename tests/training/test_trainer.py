@@ -10,18 +10,18 @@ from itertools import count
 import pytest
 import torch
 from hdrweave.hdr.exposure import to_radiance
-from hdrweave.hdr.image_files import read_image
+from hdrweave.hdr.io.image_files import read_image
 from hdrweave.hdr.metrics import psnr_mu
 from hdrweave.models import registry
-from hdrweave.training import train, trainer
-from hdrweave.training.clips import write_clip
-from hdrweave.training.data import Augmentation, Window
-from hdrweave.training.judge import inner_frames
-from hdrweave.training.losses import mu_l1
-from hdrweave.training.recipe import Kept, Recipe
-from hdrweave.training.recipes import RECIPES
-from hdrweave.training.shards import ShardFolder, write_shard
-from hdrweave.training.trainer import Trainer, precision_of
+from hdrweave.training.data.batches import Augmentation, Window
+from hdrweave.training.data.shards import ShardFolder, write_shard
+from hdrweave.training.evaluation.scoring import inner_frames
+from hdrweave.training.recipes import train, trainer
+from hdrweave.training.recipes.losses import mu_l1
+from hdrweave.training.recipes.recipe import Kept, Recipe
+from hdrweave.training.recipes.table import RECIPES
+from hdrweave.training.recipes.trainer import Trainer, precision_of
+from hdrweave.training.synthesis.clips import write_clip
 from small_shards import write_small_shards
 from torch import nn
 

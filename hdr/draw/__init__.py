@@ -1,0 +1,1 @@
+"""Words, plots and panels drawn on pictures."""

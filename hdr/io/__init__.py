@@ -1,0 +1,1 @@
+"""File formats: images, sequences, video, EXR, Radiance .hdr, LUTs."""

@@ -1,0 +1,58 @@
+"""A clip's code values as they came, kept in their own width: 8-bit footage takes a quarter of the float32 space."""
+
+import numpy as np
+import torch
+
+from .. import scratch as frames
+from ..sequence import LazyFrames
+
+CHUNK_BYTES = 256 << 20  # frames are stored in chunks, because many containers do not know their length
+_CARRIER = {np.dtype(np.uint8): torch.uint8, np.dtype(np.uint16): torch.int16, np.dtype(np.float32): torch.float32}
+
+
+class FrameStore:
+    """Frames (H,W,3) of uint8, uint16 or float32, appended one by one; the first chunk in RAM, the rest on disk."""
+
+    def __init__(self):
+        self._chunks: list[np.ndarray] = []
+        self._count = 0
+
+    def __len__(self) -> int:
+        return self._count
+
+    def append(self, frame: np.ndarray) -> None:
+        """Add a frame. Raises ValueError when its size or depth differs from the first one's."""
+        if not self._chunks:
+            self._shape, self._dtype = frame.shape, frame.dtype
+            self._per_chunk = max(1, CHUNK_BYTES // frame.nbytes)
+        if frame.shape != self._shape:
+            raise ValueError(
+                f"frame {self._count} is {frame.shape[1]}x{frame.shape[0]}, the first is "
+                f"{self._shape[1]}x{self._shape[0]}: all frames of a clip must have one size"
+            )
+        if frame.dtype != self._dtype:
+            raise ValueError(
+                f"frame {self._count} is {frame.dtype}, the first is {self._dtype}: all frames must have one bit depth"
+            )
+        if self._count == len(self._chunks) * self._per_chunk:
+            self._chunks.append(self._new_chunk())
+        self._chunks[-1][self._count % self._per_chunk] = frame
+        self._count += 1
+
+    def frames(self) -> LazyFrames:
+        """The stored frames as a frame source: float32 (T,H,W,3), integers scaled so that the largest code is 1."""
+        white = np.float32(1 if self._dtype == np.float32 else np.iinfo(self._dtype).max)
+
+        def read(indices: list[int]) -> torch.Tensor:
+            out = torch.empty((len(indices), *self._shape), dtype=torch.float32)
+            for k, i in enumerate(indices):
+                chunk = self._chunks[i // self._per_chunk]
+                np.divide(chunk[i % self._per_chunk], white, out=out[k].numpy(), dtype=np.float32)
+            return out
+
+        return LazyFrames((self._count, *self._shape), read)
+
+    def _new_chunk(self) -> np.ndarray:
+        shape, dtype = (self._per_chunk, *self._shape), _CARRIER[self._dtype]
+        carrier = frames.allocate(shape, dtype, ram_limit=0 if self._chunks else None)
+        return carrier.numpy().view(self._dtype)  # the array keeps the tensor, and so the file, alive

@@ -1,0 +1,163 @@
+"""The base flow network: a search for motion that is larger than the thing that moves, at every shift within reach.
+
+Where a frame shows texture, classical flow is right to a tenth of a pixel and a small network is not; but coarse-to-fine
+flow loses what is small and fast, and where exposure clips it is blind. Here one cost volume on an eighth of the frame
+holds, for every motion from frame to frame, how alike the frame and either neighbour are, and how alike the neighbours
+are to each other: that comparison holds where the frame itself is clipped, dark or blurred, as motion over a few frames
+is nearly straight. From the likeliest motion the classical flow goes on (`stages.flow.estimate`).
+"""
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from ...hdr.exposure import match_exposure, to_radiance
+from ...hdr.masks import well_exposed
+from ...hdr.tonemap import mu_law
+from ..blocks import SLOPE, exposure_planes, pad_to_multiple
+from ..detail import amplified, bands
+from .correlation import FLAT, radius_of, shifts, standardised
+
+CELL = 8  # pixels of the frame
+SEEN = 4 * 16 + 2  # planes, see `planes`
+WIDTH = 8  # features of a motion at a cell, while its surroundings have a say
+SHARPNESS = 10.0  # logit of a cosine
+GAIN = 5.0  # of what is learned
+
+
+@dataclass(frozen=True)
+class MotionSearchConfig:
+    """Shape of the network; plain values, stored beside the weights. radius: motion that is looked for, in cells either way.
+    features: of the encoder at 1/2, 1/4 and 1/8 of the frame."""
+
+    radius: int = 8
+    features: tuple[int, ...] = (24, 40, 64)
+
+
+class MotionSearch(nn.Module):
+    """How likely each motion within `radius` is at each pixel. Before training, by the cosines alone.
+
+    What is learned is how far a motion's surroundings support it: convolutions over every motion's own map.
+    """
+
+    def __init__(self, config: MotionSearchConfig = MotionSearchConfig()):
+        super().__init__()
+        self.config, self.radius = config, config.radius
+        half, quarter, eighth = config.features
+        self.encoder = nn.Sequential(
+            *(bordered(SEEN, half), nn.LeakyReLU(SLOPE)),
+            # 2x2 kernels: an odd one would shift the features by half a pixel against the cells
+            *(
+                nn.Conv2d(half, quarter, 2, stride=2),
+                nn.LeakyReLU(SLOPE),
+                bordered(quarter, quarter),
+                nn.LeakyReLU(SLOPE),
+            ),
+            *(
+                nn.Conv2d(quarter, eighth, 2, stride=2),
+                nn.LeakyReLU(SLOPE),
+                bordered(eighth, eighth),
+                nn.LeakyReLU(SLOPE),
+            ),
+            bordered(eighth, eighth),
+        )
+        self.sharpness = nn.Parameter(torch.full((3,), SHARPNESS))
+        self.support = nn.Sequential(
+            *(bordered(5, WIDTH), nn.LeakyReLU(SLOPE)),
+            nn.Conv2d(WIDTH, WIDTH, 3, padding=2, dilation=2, padding_mode="replicate"),
+            *(nn.LeakyReLU(SLOPE), bordered(WIDTH, 1)),
+        )
+        nn.init.zeros_(self.support[-1].weight)
+        nn.init.zeros_(self.support[-1].bias)
+
+    def forward(
+        self, reference: torch.Tensor, neighbours: torch.Tensor, exposures: torch.Tensor, steps: tuple[int, int]
+    ) -> torch.Tensor:
+        """reference (B,3,H,W), neighbours (B,2,3,H,W): code values in [0,1], gamma 2.2; exposures (B,2): the reference's
+        and that of both neighbours, relative, shortest of the clip = 1; steps: frames to either neighbour, such as
+        (1, -1). Returns the logits of `compare`."""
+        frames = torch.cat((reference, neighbours[:, 0], neighbours[:, 1]))
+        own, other = torch.cat((exposures, exposures.flip(1), exposures.flip(1))).to(frames.dtype).unbind(1)
+        return self.compare(*self.encode(frames, own, other).chunk(3), steps)
+
+    def encode(self, frames: torch.Tensor, own: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
+        """Features (N,C,H/8,W/8), sides rounded up, of frames (N,3,H,W) taken at `own`, to be compared with such at `other`
+        (N,): of length 1, or 0 where there is nothing."""
+        features = standardised(self.encoder(planes(frames, own, other, CELL)))
+        return features * (features.square().sum(1, keepdim=True) + FLAT).rsqrt()
+
+    def compare(
+        self, reference: torch.Tensor, first: torch.Tensor, second: torch.Tensor, steps: tuple[int, int]
+    ) -> torch.Tensor:
+        """Features (B,C,h,w) of the reference and either neighbour -> logits (B,(2r+1)^2,h,w), ordered as `shifts`, of the
+        motion over `stride(steps)` frames, in cells of CELL pixels. A row of motions at a time, so that memory stays flat."""
+        size = reference.shape[-2:]
+        reach = [self.radius * abs(s) // stride(steps) for s in steps]
+        there = reference.new_ones(1, 1, *size)
+        shown = [F.pad(x, (r,) * 4) for x, r in zip((first, second, there, there), reach * 2, strict=True)]
+
+        def moved(k: int, shift) -> torch.Tensor:
+            y, x = (reach[k % 2] + int(s) * steps[k % 2] // stride(steps) for s in reversed(shift))
+            return shown[k][..., y : y + size[0], x : x + size[1]]
+
+        found = []
+        for row in shifts(self.radius).split(2 * self.radius + 1):
+            motions = []
+            for shift in row.tolist():
+                a, b, seen_a, seen_b = (moved(k, shift) for k in range(4))
+                alike = [(x * y).sum(1, keepdim=True) for x, y in ((reference, a), (reference, b), (a, b))]
+                motions.append(torch.cat((*alike, seen_a.expand_as(alike[0]), seen_b.expand_as(alike[0])), 1))
+            found.append(self._logits(torch.stack(motions, 1)))
+        return torch.cat(found, 1)
+
+    def _logits(self, motions: torch.Tensor) -> torch.Tensor:
+        """(B,k,5,h,w): three cosines, 0 out of the frame, and whether either neighbour is seen -> (B,k,h,w)."""
+        cosines, (a, b) = motions[:, :, :3], motions[:, :, 3:].unbind(2)
+        compared = (a + b + a * b).clamp(min=1)
+        plain = 3 * (cosines * self.sharpness.view(3, 1, 1)).sum(2) / compared
+        learned = self.support(motions.flatten(0, 1)).float().unflatten(0, motions.shape[:2])[:, :, 0]
+        return plain + GAIN * learned
+
+
+def planes(frames: torch.Tensor, own: torch.Tensor, other: torch.Tensor, multiple: int) -> torch.Tensor:
+    """Code values (N,3,H,W) of frames taken at the exposures `own` (N,), to be compared with frames taken at `other` (N,):
+    (N,SEEN,H/2,W/2), with the frames padded to a multiple first. They are the code values, these at the longer exposure and
+    their faint detail, radiance, and how well exposed a pixel is; and the exposures."""
+    frames = frames.float()
+    own_planes = own[:, None, None, None]
+    longer = torch.maximum(own, other)[:, None, None, None]
+    exposed = well_exposed(frames.movedim(1, -1)).movedim(-1, 1)
+    alike = match_exposure(frames, own_planes, longer)
+    detail = map(amplified, bands(alike))
+    seen = torch.cat((frames, alike, *detail, mu_law(to_radiance(frames, own_planes)), exposed), 1)
+    x = F.pixel_unshuffle(pad_to_multiple(seen, multiple), 2)
+    return torch.cat((x, exposure_planes(torch.stack((own, other), 1), x)), 1)
+
+
+def bordered(inputs: int, outputs: int) -> nn.Conv2d:
+    """A 3x3 convolution that sees the border repeated: zeros beyond it would look like a place of their own, the same in
+    both frames."""
+    return nn.Conv2d(inputs, outputs, 3, padding=1, padding_mode="replicate")
+
+
+def stride(steps: tuple[int, int]) -> int:
+    """Frames that the motion is counted over: to the nearer neighbour."""
+    return max(min(map(abs, steps)), 1)
+
+
+def likeliest(logits: torch.Tensor, steps: tuple[int, int]) -> torch.Tensor:
+    """Flow to either neighbour (B,2,2,h,w), in cells, by the motion that is likeliest together with those around it; from
+    logits (B,(2r+1)^2,h,w) as of `MotionSearch`."""
+    places = shifts(radius_of(logits)).to(logits.device, torch.float32)
+    side = 2 * radius_of(logits) + 1
+    shares = logits.float().softmax(1)
+    maps = shares.movedim(1, -1).flatten(0, 2).unflatten(-1, (side, side))[:, None]  # (Bhw,1,2r+1,2r+1)
+    best = F.avg_pool2d(maps, 3, 1, 1).flatten(1).argmax(1)
+    near = (places[best][:, None] - places).abs().amax(-1) <= 1  # (Bhw,(2r+1)^2)
+    weights = maps.flatten(1) * near
+    motion = (weights @ places) / weights.sum(1, keepdim=True).clamp(min=1e-6)
+    b, _, h, w = logits.shape
+    motion = motion.view(b, h, w, 2).movedim(-1, 1)
+    return torch.stack([motion * (s / stride(steps)) for s in steps], 1)

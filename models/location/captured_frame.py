@@ -1,0 +1,60 @@
+"""What the captured frames say of the pictures that were made from them: for sequence refinement, where it gets the clip."""
+
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from ...hdr.box_filter import box_mean
+from ...hdr.exposure import to_ldr, to_radiance
+from ...hdr.tonemap import mu_law
+from ..blocks import conv, exposure_planes, zero_conv
+from ..detail import FAINT, amplified
+
+CLIPPING = (0.9, 0.98)  # code values over which a frame ceases to say how bright something is
+
+
+class Captured(NamedTuple):
+    """Frames as the camera gave them: codes (N,3,H,W), gamma-encoded in [0,1]; exposures (N,), relative, shortest = 1."""
+
+    codes: torch.Tensor
+    exposures: torch.Tensor
+
+
+class Witness(nn.Module):
+    """Features of a captured frame, added to those of the picture, and the frame itself as one more to average with; both are
+    0 before training.
+
+    An HDR sequence does not say which of its frames was long and smeared, which short and noisy, nor what of a picture was
+    measured and what the others had to lend. This is no part of LoCAtion, whose second stage follows a first one that
+    hands on its features.
+    """
+
+    def __init__(self, texture: int):
+        super().__init__()
+        self.look = conv(9 * 4 + 1, texture)
+        self.tell = zero_conv(texture, texture)
+        self.compare = conv(texture + 4 * 4, 16)
+        self.vote = zero_conv(16, 4)
+
+    def testimony(self, radiance: torch.Tensor, captured: Captured) -> torch.Tensor:
+        """Of radiance (N,3,H,W), H and W even: (N,C,H/2,W/2)."""
+        codes, e = captured.codes, captured.exposures[:, None, None, None]
+        differs = amplified(mu_law(to_radiance(codes, e)) - mu_law(radiance))
+        unexplained = amplified(codes - to_ldr(radiance, e))  # 0 where both clip
+        seen = F.pixel_unshuffle(torch.cat((codes, differs, unexplained), 1), 2)
+        return self.tell(self.look(torch.cat((seen, exposure_planes(captured.exposures[:, None], seen)), 1)))
+
+    def own(self, picture: torch.Tensor, x: torch.Tensor, captured: Captured) -> tuple[torch.Tensor, torch.Tensor]:
+        """What the frame changes in `picture` (B,3,H,W), mu-law, and the logit of its weight (B,1,H,W) with its prior; x
+        (B,C,H/2,W/2): what is known of the picture. A clipped frame only says "not darker than this"."""
+        light = mu_law(to_radiance(captured.codes, captured.exposures[:, None, None, None]))
+        low, high = CLIPPING
+        clear = 1 - ((captured.codes - low) / (high - low)).clamp(0, 1)
+        difference = light - picture
+        difference = torch.where(difference < 0, clear * difference, difference)
+        apart = box_mean(difference.abs().mean(1, keepdim=True), 3) / FAINT
+        beside = F.pixel_unshuffle(torch.cat((amplified(difference), apart / (1 + apart)), 1), 2)
+        logit = F.pixel_shuffle(self.vote(self.compare(torch.cat((x, beside.to(x)), 1))).float(), 2)
+        return difference, logit, 1 / (1 + apart)

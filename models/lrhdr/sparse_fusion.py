@@ -1,0 +1,180 @@
+"""Sparse fusion (LRHDR, key design 3, APSWF): every pixel votes among any number of HDR candidates."""
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from ...hdr.noise_model import LEAST_VALIDITY
+from ...hdr.tonemap import mu_law
+from ..blocks import SLOPE, conv, down, exposure_planes, pad_to_multiple, start, twice, zero_conv
+from ..detail import amplified, bands, grain
+from ..entmax import entmax
+from .prior import Reference, clipped_in, prior_logits, prior_votes, reach
+
+ALPHA = 1.75
+SCALE = 2  # the features' grid
+COARSEST = 4  # their sides are multiples of it inside the U-Net
+
+
+class TripletAttention(nn.Module):
+    """Gates for (C,W), (C,H) and (H,W), each from the largest and the mean along the third axis (Misra et al. 2021):
+    (N,C,H,W) -> the same.
+
+    Changed: no batch norm, so that a frame does not depend on others; gates of 2 sigmoid, so that they start near 1 and
+    the signal keeps its size.
+    """
+
+    def __init__(self):
+        super().__init__()
+        self.gates = nn.ModuleList(nn.Conv2d(2, 1, 7, padding=3) for _ in range(3))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        total = 0
+        for axis, gate in zip((2, 3, 1), self.gates, strict=True):
+            turned = x.transpose(1, axis)
+            pooled = torch.cat((turned.amax(1, keepdim=True), turned.mean(1, keepdim=True)), 1)
+            total = total + (turned * torch.sigmoid(gate(pooled))).transpose(1, axis)
+        return total * (2 / 3)
+
+
+class Context(nn.Module):
+    """A U-Net with triplet attention: (B,inputs,H/2,W/2) -> at 1/8, 1/4 and 1/2 of the frame, 3, 2 and 1 times `width`
+    channels."""
+
+    def __init__(self, inputs: int, width: int):
+        super().__init__()
+        one, two, three = width, 2 * width, 3 * width
+        self.encode = nn.ModuleList((conv(inputs, one), down(one, two), down(two, three)))
+        self.attend = nn.ModuleList(TripletAttention() for _ in range(3))
+        self.reduce = nn.ModuleList((conv(three, two, 1), conv(two, one, 1)))
+        self.join = nn.ModuleList((conv(2 * two, two), conv(2 * one, one)))
+
+    def forward(self, x: torch.Tensor) -> list[torch.Tensor]:
+        levels = []
+        for encode, attend in zip(self.encode, self.attend, strict=True):
+            x = attend(encode(x))
+            levels.append(x)
+        found = [levels[-1]]
+        for level, reduce, join in zip((levels[1], levels[0]), self.reduce, self.join, strict=True):
+            found.append(join(torch.cat((twice(reduce(found[-1])), level), 1)))
+        return found
+
+
+@dataclass(frozen=True)
+class SparseFusionConfig:
+    """Shape of the network; plain values, so that it can be stored beside the weights. alpha: at which it learns."""
+
+    width: int = 24
+    alpha: float = ALPHA
+
+
+class SparseFusion(nn.Module):
+    """H = sum_i M_i H_i in linear light, M = entmax of logits, one a candidate and a pixel (alpha 1.75: most are exactly 0).
+
+    U-Net, triplet attention, logits at four scales fused from coarse to fine and the vote are the paper's. Changed:
+    - Its six input and output channels stand for six given candidates. Here one encoder serves all candidates, the U-Net
+      sees the means over them, plain and weighted by the prior, and every head sees the candidate's own features beside
+      the U-Net's: any number, any order.
+    - What is learned is added to the logits of the weighted merge (`prior`), so that it starts there.
+    - Half resolution; candidates enter in the mu-law domain, with what sets them apart from the prior's merge and from the
+      reference, and their grain (`models.detail`).
+    - The reference is context, given apart, and a candidate like the others if the caller adds it to them: so it needs no
+      place of its own in their order, and a set without it can be voted on too.
+    """
+
+    def __init__(self, config: SparseFusionConfig = SparseFusionConfig()):
+        super().__init__()
+        self.config, width = config, config.width
+        self.encoder = nn.Sequential(conv(3 * 3 * SCALE**2 + 6 + 3 + 4, width, 1), conv(width, width))
+        self.context = Context(2 * width, width)
+        self.tell = nn.ModuleList(nn.Conv2d(n * width, width, 1) for n in (3, 2, 1))
+        self.mix = nn.ModuleList((conv(width, width), conv(width, width), nn.Identity()))
+        self.heads = nn.ModuleList((zero_conv(width, 1), zero_conv(width, 1), zero_conv(width, 1 + SCALE**2)))
+        start(self)
+
+    def look(
+        self,
+        radiance: torch.Tensor,
+        validity: torch.Tensor,
+        exposures: torch.Tensor,
+        reference: Reference | None = None,
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Features of each candidate (B,K,C,H/2,W/2), sides rounded up, and the prior's votes (B,K,H,W). Inputs as of
+        `forward`."""
+        prior = prior_votes(radiance, validity, exposures, reference)
+        merged = mu_law((prior[:, :, None] * radiance).sum(1))
+        planes = torch.cat((validity[:, :, 0], (prior + LEAST_VALIDITY).log10() / 3 + 1), 1).unflatten(1, (2, -1))
+        if reference is None:
+            captured, clipped, own = None, torch.zeros_like(merged[:, :1]), torch.zeros_like(exposures[:, 0])
+        else:
+            captured, own = mu_law(reference[0]), reference[1]
+            clipped = clipped_in(reference).float().mean(1, keepdim=True)
+        features = []
+        for k in range(radiance.shape[1]):
+            tone = mu_law(radiance[:, k])
+            beside = torch.zeros_like(tone) if captured is None else tone - captured
+            images = pad_to_multiple(torch.cat((tone, amplified(tone - merged), amplified(beside)), 1), SCALE)
+            plane = pad_to_multiple(torch.cat((planes[:, :, k], clipped), 1), SCALE)
+            noise, plane = grain(bands(images[:, :3])), F.avg_pool2d(plane, SCALE)
+            taken = torch.stack((exposures[:, k], own), 1)  # 0: none
+            told = exposure_planes(torch.where(taken > 0, taken, 1), plane)
+            given = (taken > 0).to(plane)[:, :, None, None].expand_as(told)
+            seen = torch.cat((F.pixel_unshuffle(images, SCALE), noise, plane, told, given), 1)
+            features.append(self.encoder(seen))
+        return torch.stack(features, 1), prior
+
+    def pool(self, features: torch.Tensor, prior: torch.Tensor) -> torch.Tensor:
+        """Means over the candidates, plain and weighted by the prior: (B,2C,H/2,W/2)."""
+        share = F.avg_pool2d(pad_to_multiple(prior, SCALE), SCALE)[:, :, None]
+        return torch.cat((features.mean(1), (features * share.to(features)).sum(1)), 1)
+
+    def survey(self, pooled: torch.Tensor) -> list[torch.Tensor]:
+        """What the U-Net finds in `pool`'s means of a whole frame, at 1/8, 1/4 and 1/2: sides rounded up to multiples."""
+        return self.context(pad_to_multiple(pooled, COARSEST))
+
+    def logits(
+        self, features: torch.Tensor, prior: torch.Tensor, context: list[torch.Tensor], alpha: float = ALPHA
+    ) -> torch.Tensor:
+        """z_s = head_s + up2(z_(s+1)) from 1/8 of the frame to all of it, on top of the prior's: float32 (B,K,H,W).
+
+        What was learned at one alpha counts as much beside the prior at any other: its unit is the prior's reach.
+        """
+        b, k = features.shape[:2]
+        own = pad_to_multiple(features.flatten(0, 1), COARSEST)
+        z = 0
+        scales = zip((4, 2, 1), context, self.tell, self.mix, self.heads, strict=True)
+        for factor, around, tell, mix, head in scales:
+            seen = (F.avg_pool2d(own, factor) if factor > 1 else own).unflatten(0, (b, k)) + tell(around)[:, None]
+            found = head(mix(F.leaky_relu(seen.flatten(0, 1), SLOPE))).float()
+            z = found[:, :1] + (twice(z) if factor < COARSEST else 0)
+        z = twice(z) + F.pixel_shuffle(found[:, 1:], SCALE)
+        h, w = prior.shape[-2:]
+        z = z[..., :h, :w].unflatten(0, (b, k))[:, :, 0]
+        return prior_logits(prior, alpha) + reach(alpha) / reach(self.config.alpha) * z
+
+    def forward(
+        self,
+        radiance: torch.Tensor,
+        validity: torch.Tensor,
+        exposures: torch.Tensor,
+        reference: Reference | None = None,
+        alpha: float = ALPHA,
+    ) -> dict[str, torch.Tensor]:
+        """radiance (B,K,3,H,W) of the candidates, linear, 1.0 = clipping of the shortest exposure; validity (B,K,1,H,W) in
+        [0,1], how far each is believed to be aligned; exposures (B,K) that they were taken at, relative, shortest = 1, 0
+        where a candidate belongs to none; reference: see `prior.Reference`. alpha in [1,2]: see `decide`.
+
+        Returns hdr (B,3,H,W), votes and logits (B,K,H,W), float32.
+        """
+        features, prior = self.look(radiance, validity, exposures, reference)
+        logits = self.logits(features, prior, self.survey(self.pool(features, prior)), alpha)
+        votes = decide(logits, alpha)
+        return {"hdr": (votes[:, :, None] * radiance).sum(1), "votes": votes, "logits": logits}
+
+
+def decide(logits: torch.Tensor, alpha: float = ALPHA) -> torch.Tensor:
+    """Votes that sum to 1 over the candidates, from logits (B,K,H,W). alpha 1 is softmax, in which every candidate has a
+    part; up to 2, sparsemax, fewer and fewer have."""
+    return logits.softmax(1) if alpha == 1 else entmax(logits, alpha)

@@ -1,0 +1,1 @@
+"""Test-time adaptation of networks to a clip."""

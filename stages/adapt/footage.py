@@ -1,0 +1,78 @@
+"""A user's clip as something to learn from: frames with their neighbours, near and far, in pieces."""
+
+import numpy as np
+import torch
+
+from ...hdr.sequence import ExposureSequence, FlowField
+from ..flow.long_range import AnyFlow
+from .adaptable import View
+
+MOST_HELD_OUT = 4  # frames that are never learned from as references
+FLOWS = 40  # that are remembered
+
+Box = tuple[slice, slice]  # rows and columns
+
+
+class Footage:
+    """Views of a normalized clip in pieces: squares with sides of `crop` pixels, of frames in the middle of others.
+
+    Raises ValueError when the clip is too short, or the flow is of another one.
+    """
+
+    def __init__(
+        self, sequence: ExposureSequence, flow: FlowField, device: torch.device, reach: int, crop: int, seed: int
+    ):
+        least = 2 * sequence.period
+        if len(sequence) < least:
+            raise ValueError(
+                f"the clip has {len(sequence)} frames: give at least {least} to adapt to, better 20 and more"
+            )
+        if len(flow) != len(sequence) or flow.size != sequence.size:
+            raise ValueError("the flow is of another clip: wire the flow that was made from this one")
+        self.sequence, self.device, self.crop = sequence, device, crop
+        self.reach = max(reach, sequence.period)  # in fewer frames there may be one exposure only
+        self.any_flow = AnyFlow(sequence, flow)
+        self.rng = np.random.default_rng(seed)
+        count = len(sequence)
+        held = min(max(count // 6, 1), MOST_HELD_OUT)
+        self.held_out = sorted({(2 * k + 1) * count // (2 * held) for k in range(held)})
+        self.learned = [t for t in range(count) if t not in self.held_out]
+
+    def subset(self, t: int) -> list[int]:
+        """Frame t between two neighbours of different exposure, drawn at random."""
+        around = range(max(t - self.reach, 0), min(t + self.reach + 1, len(self.sequence)))
+        exposures = self.sequence.exposures
+        kinds = self.rng.permutation(sorted({float(exposures[n]) for n in around if n != t}))
+        one, other = (self.rng.choice([n for n in around if n != t and exposures[n] == kind]) for kind in kinds[:2])
+        return [int(one), t, int(other)]
+
+    def boxes(self, count: int) -> list[Box]:
+        """Rows and columns of random squares."""
+        sides = [min(self.crop, length) for length in self.sequence.size]
+        corners = self.rng.integers(
+            [length - side + 1 for length, side in zip(self.sequence.size, sides, strict=True)], size=(count, 2)
+        )
+        return [
+            tuple(slice(int(a), int(a) + side) for a, side in zip(corner, sides, strict=True)) for corner in corners
+        ]
+
+    def views(self, chosen: list[int], boxes: list[list[Box]]) -> list[View]:
+        """The middle one of the frames `chosen` among the others: a view for each list of boxes, a batch of its pieces."""
+        t = chosen[len(chosen) // 2]
+        others = chosen[: len(chosen) // 2] + chosen[len(chosen) // 2 + 1 :]
+        frames = self.sequence.frames[chosen].float().movedim(-1, 1)
+        there = [self.any_flow.read(t, n) for n in others]
+        planes = (
+            frames,
+            *(torch.cat(x) for x in zip(*there, strict=True)),
+            torch.cat([self.any_flow.read(n, t)[0] for n in others]),
+        )
+        self.any_flow.trim(FLOWS)
+
+        def batch(pieces) -> View:
+            cut = (torch.stack([x[..., rows, columns] for rows, columns in pieces]).to(self.device) for x in planes)
+            codes, flows, confidence, back = cut
+            exposures = self.sequence.exposures[chosen].repeat(len(pieces), 1).to(self.device)
+            return View(codes, exposures, flows, confidence, back)
+
+        return [batch(pieces) for pieces in boxes]

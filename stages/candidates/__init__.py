@@ -1,0 +1,1 @@
+"""HDR estimates of each frame from its neighbours."""

@@ -1,0 +1,57 @@
+"""ACCR Mapping: every measurement calibrated to one representation that knows no exposure (LRHDR)."""
+
+import torch
+from torch import nn
+
+from ...hdr.scratch import allocate
+from ...hdr.sequence import Candidate, CandidateSet, ExposureSequence
+from ...models.lrhdr.accr import cues
+from ..fusion.sparse_fusion import captured, check_sizes
+from ..runtime.networks import device_of, running
+from ..runtime.tiles import tiles
+from ..runtime.windows import Progress, quiet, windows
+
+PREFIX = "ACCR "
+
+
+def accr_mapping(
+    sequence: ExposureSequence,
+    candidates: CandidateSet,
+    network: nn.Module,
+    keep_exposures: bool = False,
+    progress: Progress = quiet,
+) -> CandidateSet:
+    """The reference and every candidate that has exposures, mapped: "ACCR reference", "ACCR <name>", in their order.
+
+    sequence: normalized. Candidates must be aligned to the reference: flow-warped, interpolated and so on. What is mapped
+    belongs to no exposure any more, as in the paper, or, with keep_exposures, still to its own: a vote or merge then knows where
+    it was clipped or dark before. Validity is passed through. Candidates without exposures pass through unchanged, after the
+    others. Raises ValueError for candidates of another clip's length or size, or that were mapped already.
+    """
+    streams = [captured(sequence), *(c for c in candidates if c.exposures is not None)]
+    others = [c for c in candidates if c.exposures is None]
+    check_sizes([*streams, *others])
+    names = [PREFIX + c.name for c in streams]
+    mapped_before = (c.name for c in candidates if c.exposures is not None and c.name.startswith(PREFIX))
+    twice = sorted({c.name for c in others} & set(names)) or sorted(mapped_before)
+    if twice:
+        raise ValueError(f"there is a candidate {twice[0]!r} already: map the candidates only once")
+    device = device_of(network)
+    out = [allocate(sequence.frames.shape) for _ in streams]
+    exposures = torch.stack([c.exposures for c in streams], 1).to(torch.float32)
+    for (t,) in windows(len(sequence), 1, progress):
+        radiance = torch.stack([c.radiance[t] for c in streams]).to(device, torch.float32).movedim(-1, 1)[None]
+        validity = torch.stack([c.validity[t] for c in streams]).to(device, torch.float32).movedim(-1, 1)[None]
+        taken = exposures[[t]].to(device)
+        with running(device):
+            for tile in tiles(sequence.size):
+                pictures = tile.cut(radiance)
+                told = cues(pictures, taken, tile.cut(validity))
+                for k, stored in enumerate(out):
+                    mapped = network.map(pictures[:, k], taken[:, k], told[k])
+                    stored[t].movedim(-1, 0)[tile.place()] = tile.kept(mapped)[0].cpu()
+    mapped = (
+        Candidate(n, r, c.validity, c.exposures if keep_exposures else None)
+        for n, r, c in zip(names, out, streams, strict=True)
+    )
+    return CandidateSet((*mapped, *others))

@@ -1,0 +1,50 @@
+"""Combine Candidates: sets of any nodes, and HDR results of any method, as one set for a merge or a vote."""
+
+from collections.abc import Iterable, Sequence
+
+import torch
+
+from ...hdr.sequence import Candidate, CandidateSet, LazyFrames
+from ..fusion.sparse_fusion import check_sizes
+
+
+def combine(sources: Iterable, names: Sequence[str] = ()) -> CandidateSet:
+    """All candidates of `sources`, in their order: candidate sets, and radiance (T,H,W,3) of other methods.
+
+    names: for the radiances, in their order; those without one, or with an empty one, are "image 1" and so on. A name that is
+    taken gets a number.
+    Raises ValueError for more names than radiances, and where sizes or lengths differ.
+    """
+    found, pictures = [], 0
+    for source in sources:
+        if isinstance(source, CandidateSet):
+            found += source
+        else:
+            given = names[pictures] if pictures < len(names) else ""
+            pictures += 1
+            found.append(result(source, given or f"image {pictures}"))
+    if len(names) > pictures:
+        raise ValueError(f"{len(names)} names are given for {pictures} images: give at most one for each image")
+    check_sizes(found)
+    taken: dict[str, Candidate] = {}
+    for candidate in found:
+        name, number = candidate.name, 2
+        while name in taken:
+            name, number = f"{candidate.name} ({number})", number + 1
+        taken[name] = Candidate(name, candidate.radiance, candidate.validity, candidate.exposures)
+    return CandidateSet(tuple(taken.values()))
+
+
+def result(radiance, name: str) -> Candidate:
+    """Radiance (T,H,W,3) of any method and precision as a candidate: valid everywhere, of no exposure."""
+
+    def read(indices: list[int]) -> torch.Tensor:
+        frames = radiance[indices].float()
+        if not frames.isfinite().all():
+            raise ValueError(f"candidate {name!r} holds NaN or infinite values: repair it first")
+        return frames.clamp(min=0)  # other packs and filters leave negative values, which are no light
+
+    shape = (*radiance.shape[:3], 1)
+    return Candidate(
+        name, LazyFrames(radiance.shape, read), LazyFrames(shape, lambda indices: torch.ones(len(indices), *shape[1:]))
+    )

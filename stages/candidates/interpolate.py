@@ -1,0 +1,49 @@
+"""Interpolate Exposure: what the other exposures would have seen at the time of each frame (LRHDR's first stage)."""
+
+import torch
+from torch import nn
+
+from ...hdr.scratch import allocate
+from ...hdr.sequence import Candidate, CandidateSet, ExposureSequence, FlowField
+from ...models.lrhdr.interpolate import missing, nearer
+from ..runtime.networks import running
+from ..runtime.tiles import tiles
+from ..runtime.windows import Progress, quiet, windows
+from ..systems.f2hdr import Neighbourhood
+
+
+def interpolate_exposure(
+    sequence: ExposureSequence, flow: FlowField, network: nn.Module, progress: Progress = quiet
+) -> CandidateSet:
+    """A candidate for every exposure that a frame lacks, from the nearest frames before and after that have it.
+
+    sequence: normalized. "interpolated +1" is the exposure of the next frame, "interpolated +2" that of the one after it:
+    named by place in the pattern, as which exposures are missing changes from frame to frame; `Candidate.exposures` has
+    their values. Validity is the confidence of the flows. Raises ValueError when all frames have the same exposure, or
+    the flow is not of this clip.
+    """
+    if sequence.period < 2:
+        raise ValueError(
+            "all frames of this clip have the same exposure, so none is missing: give alternating exposures"
+        )
+    near = Neighbourhood(sequence, flow, network)
+    pairs, shape = missing(sequence.period), (len(sequence), *sequence.size)
+    radiance, validity = ([allocate((*shape, c)) for _ in pairs] for c in (3, 1))
+    for (t,) in windows(len(sequence), 1, progress):
+        frames, exposures, (flows, confidence) = near.frames(t), near.exposures(t), near.flows(t)
+        with running(near.device):
+            for tile in tiles(sequence.size):
+                found = network(tile.cut(frames), exposures, tile.cut(flows), tile.cut(confidence))
+                for stored, result in ((radiance, found[0]), (validity, found[1])):
+                    for k, out in enumerate(stored):
+                        out[t].movedim(-1, 0)[tile.place()] = tile.kept(result)[0, k].cpu()
+    return CandidateSet(
+        tuple(
+            Candidate(f"interpolated {pair[1]:+d}", radiance[k], validity[k], _exposures(sequence, nearer(*pair)))
+            for k, pair in enumerate(pairs)
+        )
+    )
+
+
+def _exposures(sequence: ExposureSequence, offset: int) -> torch.Tensor:
+    return sequence.exposures[[sequence.neighbour(t, offset) for t in range(len(sequence))]]

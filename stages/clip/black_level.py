@@ -1,0 +1,96 @@
+"""The blacks of short exposures matched to those of the longest: one correction for a clip, estimated on a few frames."""
+
+import torch
+import torch.nn.functional as F
+
+from ...hdr.black_level import STEPS, corrected, dark_table, shifts
+from ...hdr.exposure import luma, match_exposure, to_ldr, to_radiance
+from ...hdr.masks import exposure_ranks, forward_backward_consistency
+from ...hdr.sequence import ExposureSequence, LazyFrames
+from ...hdr.warp import warp
+from ..flow.pair_flow import PairFlow
+from ..runtime.windows import Progress, quiet, windows
+
+LONG_SIDE = 512  # of the frames that are compared
+FRAMES = 6  # of each exposure, spread over the clip
+CONFIDENT = 0.8
+UNCLIPPED = 0.95  # largest code value of the longest exposure within 11x11 pixels
+FLAT = 0.05  # standard deviation of luma within 7x7 pixels of the longest exposure
+
+
+def match_darks(sequence: ExposureSequence, progress: Progress = quiet) -> ExposureSequence:
+    """A normalized clip whose darkest code values agree with those of its longest exposure, corrected when it is read.
+
+    Every shorter exposure gets one correction for the whole clip (`hdr.black_level`). What cannot be measured stays as captured.
+    """
+    tables = dark_tables(sequence, progress)
+    if not tables.any():
+        return sequence
+    ranks = exposure_ranks(sequence.exposures)[0].tolist()
+
+    def read(indices: list[int]) -> torch.Tensor:
+        frames = sequence.frames[indices]
+        return torch.stack([corrected(f, tables[ranks[t]]) for f, t in zip(frames, indices, strict=True)])
+
+    return sequence.with_(frames=LazyFrames(sequence.frames.shape, read))
+
+
+def dark_tables(sequence: ExposureSequence, progress: Progress = quiet) -> torch.Tensor:
+    """The correction of each exposure from the shortest on (ranks,STEPS,3), see `hdr.black_level.dark_table`; 0 for the longest.
+
+    sequence: normalized. A few frames of each exposure are compared, small, with the nearest of the longest exposure, so
+    that a long clip costs no more than a short one.
+    """
+    ranks, count = exposure_ranks(sequence.exposures)
+    tables = torch.zeros(count, STEPS, 3)
+    pairs = PairFlow(_small(sequence), "fast")
+    longest = (ranks == count - 1).nonzero()[:, 0]
+    chosen = [(rank, t) for rank in range(count - 1) for t in _spread((ranks == rank).nonzero()[:, 0])]
+    found = {rank: [] for rank in range(count - 1)}
+    for (k,) in windows(len(chosen), 1, progress):
+        rank, t = chosen[k]
+        near = longest[(longest - t).abs() < sequence.period]
+        after, before = near[near > t][:1], near[near < t][-1:]
+        found[rank] += [_compare(pairs, t, n) for n in (*before.tolist(), *after.tolist())]
+    for rank, seen in found.items():
+        if seen:
+            tables[rank] = dark_table(torch.stack(seen))
+    return tables
+
+
+def _compare(pairs: PairFlow, t: int, n: int) -> torch.Tensor:
+    """`hdr.black_level.shifts` of frame t against frame n of the longest exposure, brought to it."""
+    flow = pairs.flow(t, n)
+    sure = forward_backward_consistency(flow, pairs.flow(n, t)) > CONFIDENT
+    short, long = (pairs.frame(k).movedim(-1, 0)[None] for k in (t, n))
+    long = warp(long, flow)
+    grey = luma(long, 1)[:, None]
+    flat = F.avg_pool2d(grey.square(), 7, 1, 3) - F.avg_pool2d(grey, 7, 1, 3).square() < FLAT**2
+    unclipped = F.max_pool2d(long.amax(1, keepdim=True), 11, 1, 5) < UNCLIPPED
+    usable = (sure & flat & unclipped)[0, 0, ::2, ::2]  # neighbours say the same after the mean
+    # The mean is one of light and the short frame has none: noise would draw both means of its code values off.
+    seen = to_ldr(F.avg_pool2d(to_radiance(long, 1), 3, 1, 1), 1)
+    captured, seen = (x[0, :, ::2, ::2].movedim(0, -1)[usable] for x in (short, seen))
+    exposures = pairs.sequence.exposures
+    return shifts(captured, match_exposure(seen, float(exposures[n]), float(exposures[t])))
+
+
+def _spread(frames: torch.Tensor) -> list[int]:
+    """At most FRAMES of the frame indices (n,), from the first to the last."""
+    return (
+        sorted({int(frames[round(k * (len(frames) - 1) / (FRAMES - 1))]) for k in range(FRAMES)}) if len(frames) else []
+    )
+
+
+def _small(sequence: ExposureSequence) -> ExposureSequence:
+    """The clip with frames whose longer side is at most LONG_SIDE."""
+    scale = LONG_SIDE / max(sequence.size)
+    if scale >= 1:
+        return sequence
+    size = tuple(max(round(s * scale), 16) for s in sequence.size)
+
+    def read(indices: list[int]) -> torch.Tensor:
+        light = to_radiance(sequence.frames[indices].movedim(-1, 1), 1)
+        return to_ldr(F.interpolate(light, size=size, mode="area").movedim(1, -1), 1)
+
+    return sequence.with_(frames=LazyFrames((len(sequence), *size, 3), read))

@@ -1,0 +1,229 @@
+"""Exposure Check: what a clip declares about its exposures against what its pixels say, in words and as a picture."""
+
+import math
+from dataclasses import dataclass
+
+import torch
+
+from ...hdr.exposure_ratio import DARK, Overlap, by_code, ratio, trusted
+from ...hdr.response import RESPONSES, response_named
+from ...hdr.sequence import ExposureSequence
+from ..report.exposure_check import check_picture
+from ..runtime.windows import Progress, quiet
+from .detect import LONGEST, Detection, analyse, listed
+from .statistics import Survey, survey
+
+OFF = 0.1  # declared and measured stops may differ by this share
+DARK_OFF = 0.2  # the same for clips so dark that the black level bends the ratio
+FIT = 0.06  # another response must come this close to the declared stops to be named
+SLOPE = 0.15  # a ratio that changes with the code value by this share of its stops speaks against the response
+BLACK = 0.9  # share of near black pixels in the mean of all frames, above which nothing can be measured
+POWERS = ("gamma2.2", "sRGB", "BT.709")
+
+
+@dataclass(frozen=True)
+class ExposureReport:
+    """text: the whole diagnosis. picture (540,960,3), display-encoded, [0,1]. warnings: contradictions with figures.
+
+    declared, measured: stops between neighbouring exposures, darkest first; measured is empty where nothing alternates.
+    """
+
+    text: str
+    picture: torch.Tensor
+    warnings: tuple[str, ...]
+    declared: tuple[float, ...]
+    measured: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Fit:
+    """How a response curve explains a clip.
+
+    stops: between neighbouring exposures. slope: by which share they change from dark to bright codes, for the
+    steadiest step. dark: only codes near black could be compared, where a camera's black level bends the ratio.
+    """
+
+    name: str
+    stops: tuple[float, ...]
+    slope: float
+    dark: bool = False
+
+    def error(self, declared) -> float:
+        """Largest deviation from the declared stops, as a share of them."""
+        if len(declared) != len(self.stops) or not all(map(math.isfinite, self.stops)):
+            return math.inf
+        return max(abs(s - d) / d for s, d in zip(self.stops, declared, strict=True))
+
+
+def check_exposures(sequence: ExposureSequence, progress: Progress = quiet) -> ExposureReport:
+    """Compare a clip's declared exposures, order and response with its pixels; contradictions become warnings.
+
+    Raises ValueError for a clip of fewer than two frames.
+    """
+    clip = survey(sequence, progress)
+    found, overlaps = analyse(clip, sequence)
+    levels = torch.unique(sequence.exposures.float()).log2()
+    declared = tuple(levels.diff().tolist())
+    why = unmeasurable(sequence, clip) if found.period == 1 or sequence.period > LONGEST else ""
+    warnings = [] if why else list(pattern_warnings(sequence, found))
+    if found.period > 1 and not why:
+        warnings += response_warnings(sequence.response, declared, overlaps)
+    text = "\n".join([*_facts(sequence, clip, found, declared, why), *(f"WARNING: {w}" for w in warnings)])
+    if not warnings and not why:
+        text += "\nDeclared and measured exposures agree."
+    picture = check_picture(sequence, clip, found, overlaps, declared, text)
+    return ExposureReport(text, picture, tuple(warnings), declared, found.ratios)
+
+
+def unmeasurable(sequence: ExposureSequence, clip: Survey) -> str:
+    """Why the pixels of a clip cannot show the exposures that it declares; empty where they could."""
+    if len(sequence) <= sequence.period:
+        return f"{len(sequence)} frames are too few for a period of {sequence.period}"
+    if sequence.period > LONGEST:
+        return f"periods of more than {LONGEST} frames are not looked for"
+    return "nearly everything is black" if clip.buried.mean() > BLACK else ""
+
+
+def _facts(sequence: ExposureSequence, clip: Survey, found: Detection, declared, why: str) -> list[str]:
+    measured = f"period {found.period}, steps of {_figures(found.ratios)} EV, confidence {found.confidence:.2f}"
+    lines = [
+        f"Declared: period {sequence.period}, steps of {_figures(declared)} EV, read as {sequence.response.name}.",
+        f"Measured: {f'nothing, as {why}' if why else measured if found.period > 1 else 'no alternating exposure'}.",
+    ]
+    exposures = found.pattern_of_frames if found.period > 1 else sequence.exposures
+    levels = torch.unique(exposures)
+    for word, exposure in zip(_words(len(levels)), levels, strict=True):
+        chosen = (exposures == exposure).numpy()
+        lines.append(
+            f"Frames of the {word} exposure: {100 * clip.clipped[chosen].mean():.1f} % of the pixels clipped, "
+            f"{100 * clip.buried[chosen].mean():.1f} % near black."
+        )
+    return lines
+
+
+def _figures(stops) -> str:
+    return ", ".join(f"{s:.2f}" for s in stops) if stops else "no"
+
+
+def pattern_warnings(sequence: ExposureSequence, found: Detection):
+    """Sentences on period, phase, order, missing and repeated frames."""
+    if found.period == 1:
+        if sequence.period > 1:
+            yield (
+                f"an alternation over {sequence.period} frames is declared, but brightness does not step from frame to "
+                "frame: load the interleaved original, or check the frame rate conversion it went through"
+            )
+        return
+    if sequence.period != found.period:
+        yield (
+            f"the declared pattern repeats every {sequence.period} frames, the pixels every {found.period}: "
+            f"declare {found.period} exposures, or use auto"
+        )
+    else:
+        yield from _order_warnings(sequence, found)
+    if found.dropped:
+        yield (
+            f"frames are missing before frame {listed(found.dropped)}: Detect Exposure Pattern puts the later frames "
+            "back in step"
+        )
+    if found.repeated:
+        yield f"frame {listed(found.repeated)} repeats the frame before: Detect Exposure Pattern leaves it out"
+
+
+def _order_warnings(sequence: ExposureSequence, found: Detection):
+    """Is the declared cycle shifted or reversed, counted in the frames before the first irregularity?"""
+    period = found.period
+    end = min([len(sequence), *found.dropped, *found.repeated])
+    if end < period:
+        return
+    declared = _ranks(sequence.exposures[:period])
+    measured = _ranks(found.pattern_of_frames[:period])
+    if declared == measured:
+        return
+    words = _words(period)
+    for shift in range(1, period):
+        if declared[shift:] + declared[:shift] == measured:
+            least = min(shift, period - shift)
+            yield (
+                f"the pattern is shifted by {least} frame{'s' if least > 1 else ''}: frame 0 is declared "
+                f"{words[declared[0]]}, its pixels are {words[measured[0]]}"
+                + (" (the order of the two exposures is reversed)" if period == 2 else "")
+            )
+            return
+    turned = declared[::-1]
+    if any(turned[shift:] + turned[:shift] == measured for shift in range(period)):
+        yield (
+            f"the order is reversed: declared {', '.join(words[r] for r in declared)}, "
+            f"the pixels go {', '.join(words[r] for r in measured)}"
+        )
+        return
+    yield (
+        f"the order of the exposures differs: declared {', '.join(words[r] for r in declared)}, "
+        f"the pixels go {', '.join(words[r] for r in measured)}"
+    )
+
+
+def _ranks(exposures: torch.Tensor) -> list[int]:
+    return torch.unique(exposures, return_inverse=True)[1].tolist()
+
+
+def _words(period: int) -> list[str]:
+    return {2: ["short", "long"], 3: ["short", "middle", "long"]}.get(
+        period, [f"exposure {i + 1}" for i in range(period)]
+    )
+
+
+def fit(overlaps: list[Overlap], response) -> Fit:
+    """What a response makes of the points that neighbouring exposures both see well."""
+    stops, slopes, dark = [], [], False
+    for points in overlaps:
+        points = trusted(points.dark, points.bright, points.frame, response)
+        stops.append(ratio(points, response)[0])
+        dark |= points.floor <= DARK
+        _, medians = by_code(points, response)
+        if len(medians) >= 4:
+            third = max(1, len(medians) // 3)
+            slopes.append((medians[-third:].mean() - medians[:third].mean()) / max(abs(stops[-1]), 0.1))
+    return Fit(response.name, tuple(stops), min(slopes, key=abs, default=0.0), dark)
+
+
+def response_warnings(response, declared, overlaps):
+    """Sentences on the ratio: another response that explains it, or a declared EV that is off."""
+    own = fit(overlaps, response)
+    off = own.error(declared)
+    if len(declared) != len(own.stops) or not math.isfinite(off):
+        return
+    others = [fit(overlaps, response_named(name)) for name in RESPONSES if name != response.name]
+    if off > (DARK_OFF if own.dark else OFF):
+        fitting = [
+            f
+            for f in others
+            if f.error(declared) < (DARK_OFF if f.dark else FIT) and abs(f.slope) < max(SLOPE, abs(own.slope))
+        ]
+        fitting.sort(key=lambda f: f.error(declared) + abs(f.slope))
+        start = f"declared {_figures(declared)} EV, measured {_figures(own.stops)}: "
+        if fitting:
+            names = [f.name for f in fitting if kind(f.name) == kind(fitting[0].name)]
+            yield (
+                f"{start}the frames look {kind(names[0])} but were read as {response.name}; read as "
+                f"{' or '.join(names[:3])} they give {_figures(fitting[0].stops)} EV"
+            )
+        else:
+            yield f"{start}no known response explains it, so the declared EVs are off; use the measured ones (auto)"
+        return
+    if abs(own.slope) > SLOPE and not own.dark:
+        flatter = sorted(
+            (f for f in others if not f.dark and abs(f.slope) < 0.4 * abs(own.slope)), key=lambda f: abs(f.slope)
+        )
+        hint = f"; {flatter[0].name} would give a constant {_figures(flatter[0].stops)} EV" if flatter else ""
+        yield (
+            f"the measured ratio changes by {100 * abs(own.slope):.0f} % from dark to bright code values, so "
+            f"{response.name} may not be the response of this clip{hint}"
+        )
+
+
+def kind(name: str) -> str:
+    """A response in plain words."""
+    if name == "linear":
+        return "linear"
+    return "gamma-encoded" if name in POWERS or name.startswith("gamma") else "log-encoded"

@@ -1,0 +1,90 @@
+"""Global Alignment: a similarity transform a frame against camera shake (the preprocessing of Chen et al. 2021, 3.1)."""
+
+import math
+
+import numpy as np
+import torch
+
+from ...hdr.cv import cv2
+from ...hdr.sequence import ExposureSequence, LazyFrames
+from ...hdr.warp import pixel_grid, warp
+from ..flow.pair_flow import PairFlow
+from ..runtime.windows import Progress, quiet, windows
+from .normalize import normalize
+
+CAMERAS = ("smooth", "locked")
+CORNERS = 600
+IDENTITY = np.eye(3)
+
+
+def align_globally(
+    sequence: ExposureSequence, camera: str = "smooth", seconds: float = 0.5, progress: Progress = quiet
+) -> ExposureSequence:
+    """The clip with its camera steadied; frames are moved when they are read, edge pixels repeat.
+
+    camera: `smooth` keeps intended moves and takes out what is faster than `seconds`; `locked` holds the view of the
+    middle frame, for a hand-held shot that should stand still. The transforms come from neighbouring frames, matched in
+    exposure, once per clip.
+    """
+    if camera not in CAMERAS:
+        raise ValueError(f"camera {camera!r} is unknown: choose one of {', '.join(CAMERAS)}")
+    path = camera_path(sequence, progress)
+    if camera == "smooth":
+        target = _smoothed(path, seconds * float(sequence.fps))
+    else:
+        target = np.broadcast_to(path[len(path) // 2], path.shape)
+    # What frame t shows at p_t shows at path[t]^-1 p_t in frame 0, and is wanted at target[t] of that.
+    moves = np.stack([p @ np.linalg.inv(q) for p, q in zip(path, target, strict=True)])
+
+    def read(indices: list[int]) -> torch.Tensor:
+        frames = sequence.frames[indices].movedim(-1, 1)
+        return warp(frames, affine_flow(moves[indices], *sequence.size)).movedim(1, -1)
+
+    return sequence.with_(frames=LazyFrames(sequence.frames.shape, read))
+
+
+def camera_path(sequence: ExposureSequence, progress: Progress = quiet) -> np.ndarray:
+    """(T,3,3): the similarity that takes a background point from its pixel position in frame 0 to that in frame t."""
+    pairs = PairFlow(normalize(sequence), "fast")
+    scale = np.diag([sequence.size[1] / pairs.size[1], sequence.size[0] / pairs.size[0], 1.0])
+    path = [IDENTITY]
+    for window in windows(len(sequence) - 1, 1, progress):
+        t = window[0]
+        path.append(scale @ _similarity(*pairs.matched_pair(t, t + 1)) @ np.linalg.inv(scale) @ path[-1])
+        pairs.forget(t)
+    return np.stack(path)
+
+
+def affine_flow(transforms: np.ndarray, height: int, width: int) -> torch.Tensor:
+    """Backward flow (n,2,H,W) that fetches pixel p from transform @ p, for (n,3,3) transforms."""
+    grid = pixel_grid(height, width)
+    matrix = torch.from_numpy(np.ascontiguousarray(transforms[:, :2])).float()
+    return torch.einsum("nij,jhw->nihw", matrix[..., :2], grid) + matrix[..., 2, None, None] - grid
+
+
+def _similarity(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """The similarity (3,3) that most corners of image `a` (h,w) uint8 make on their way to `b`; identity where none does."""
+    corners = cv2().goodFeaturesToTrack(a, CORNERS, 0.01, 8)
+    if corners is None:
+        return IDENTITY
+    moved, found, _ = cv2().calcOpticalFlowPyrLK(a, b, corners, None)
+    kept = found.ravel() == 1
+    if kept.sum() < 8:
+        return IDENTITY
+    matrix, _ = cv2().estimateAffinePartial2D(
+        corners[kept], moved[kept], method=cv2().RANSAC, ransacReprojThreshold=0.7
+    )
+    return IDENTITY if matrix is None else np.vstack([matrix, [0, 0, 1]])
+
+
+def _smoothed(path: np.ndarray, sigma: float) -> np.ndarray:
+    """The path with a Gaussian of `sigma` frames over its shift, angle and log scale; its ends are mirrored as slopes."""
+    a, b = path[:, 0, 0], path[:, 1, 0]
+    motion = np.stack([path[:, 0, 2], path[:, 1, 2], np.unwrap(np.arctan2(b, a)), np.log(np.hypot(a, b))])
+    reach = math.ceil(3 * sigma)
+    kernel = np.exp(-0.5 * (np.arange(-reach, reach + 1) / max(sigma, 1e-6)) ** 2)
+    padded = np.pad(motion, ((0, 0), (reach, reach)), "reflect", reflect_type="odd")
+    x, y, angle, zoom = (np.convolve(m, kernel / kernel.sum(), "valid") for m in padded)
+    c, s = np.exp(zoom) * np.cos(angle), np.exp(zoom) * np.sin(angle)
+    zero, one = np.zeros_like(c), np.ones_like(c)
+    return np.stack([np.stack([c, -s, x], -1), np.stack([s, c, y], -1), np.stack([zero, zero, one], -1)], 1)

@@ -1,0 +1,1 @@
+"""Many estimates of a frame to one: merge, vote, refinement."""

@@ -1,0 +1,171 @@
+"""Sparse Fusion: every pixel votes among any number of candidates, from any method (LRHDR)."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import nn
+
+from ...hdr.detail_preservation import keep_own_light
+from ...hdr.draw.text import PAPER, text, text_size
+from ...hdr.scratch import allocate
+from ...hdr.sequence import Candidate, CandidateSet, ExposureSequence, LazyFrames
+from ...models.lrhdr.prior import related
+from ...models.lrhdr.sparse_fusion import ALPHA, COARSEST, SCALE, decide
+from ..report.flow import colour_wheel
+from ..runtime.networks import device_of, running
+from ..runtime.tiles import Tile, tiles
+from ..runtime.windows import Progress, quiet, windows
+
+PADDED = SCALE * COARSEST  # the network's grids cover multiples of it
+
+
+def captured(sequence: ExposureSequence) -> Candidate:
+    """The frames themselves as a candidate, computed when they are read."""
+    shape = (*sequence.frames.shape[:3], 1)
+    return Candidate(
+        "reference",
+        LazyFrames(sequence.frames.shape, sequence.radiance),
+        LazyFrames(shape, lambda indices: torch.ones(len(indices), *shape[1:])),
+        sequence.exposures,
+    )
+
+
+def unaligned(sequence: ExposureSequence) -> CandidateSet:
+    """The neighbours as they are, "frame -1" and so on, which LRHDR votes on too; of no validity, as nothing aligns them."""
+    shape = (*sequence.frames.shape[:3], 1)
+
+    def neighbour(offset: int) -> Candidate:
+        source = [sequence.neighbour(t, offset) for t in range(len(sequence))]
+        radiance = LazyFrames(sequence.frames.shape, lambda indices: sequence.radiance([source[t] for t in indices]))
+        validity = LazyFrames(shape, lambda indices: torch.zeros(len(indices), *shape[1:]))
+        return Candidate(f"frame {offset:+d}", radiance, validity, sequence.exposures[source])
+
+    return CandidateSet(tuple(neighbour(o) for o in sequence.offsets))
+
+
+def voters(candidates: CandidateSet, sequence: ExposureSequence | None = None) -> CandidateSet:
+    """Those that `sparse_fusion` lets vote, in the order of its votes: the candidates and, where the clip is given, its
+    frames as "reference": the one measurement that needs no alignment."""
+    own = () if sequence is None else (captured(sequence),)
+    return CandidateSet((*own, *candidates))
+
+
+def check_sizes(candidates: Sequence[Candidate]) -> None:
+    """Raises ValueError unless all have as many frames, of the same size, as the first."""
+    first = candidates[0]
+    for c in candidates:
+        if tuple(c.radiance.shape) != tuple(first.radiance.shape):
+            raise ValueError(
+                f"candidate {c.name!r} has {_size(c)}, {first.name!r} has {_size(first)}: wire candidates of one clip"
+            )
+
+
+def _size(candidate: Candidate) -> str:
+    frames, height, width = candidate.radiance.shape[:3]
+    return f"{frames} frames of {width}x{height}"
+
+
+def sparse_fusion(
+    candidates: CandidateSet,
+    network: nn.Module,
+    alpha: float = ALPHA,
+    sequence: ExposureSequence | None = None,
+    progress: Progress = quiet,
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """HDR (T,H,W,3) and the votes (T,K,H,W), half precision, of `voters(candidates, sequence)`; they sum to 1.
+
+    alpha: 1 = softmax, every candidate has a part; 1.75 as trained; 2 = sparsemax, the fewest have. sequence: the
+    normalized clip, if there is one: its frames vote too, and tell which candidates contradict them; one that does so nearly
+    everywhere in a frame, such as noise or another clip, has no vote there; and the result has their own light where that is
+    more exact (`keep_own_light`). Raises ValueError for fewer than two candidates, candidates of different clips, or another
+    alpha.
+    """
+    chosen = voters(candidates, sequence)
+    if len(chosen) < 2:
+        raise ValueError(f"{len(chosen)} candidate is no vote: wire at least two, or the exposures beside one")
+    if not 1 <= alpha <= 2:
+        raise ValueError(f"alpha is {alpha:g}, expected 1 (softmax) to 2 (sparsemax)")
+    check_sizes(chosen.candidates)
+    frames, height, width = chosen.candidates[0].radiance.shape[:3]
+    device = device_of(network)
+    hdr, votes = allocate((frames, height, width, 3)), allocate((frames, len(chosen), height, width), torch.float16)
+    for (t,) in windows(frames, 1, progress):
+        radiance = torch.stack([c.radiance[t] for c in chosen]).to(device, torch.float32).movedim(-1, 1)[None]
+        validity = torch.stack([c.validity[t] for c in chosen]).to(device, torch.float32).movedim(-1, 1)[None]
+        taken = torch.tensor([[0.0 if c.exposures is None else float(c.exposures[t]) for c in chosen]], device=device)
+        reference = None if sequence is None else (radiance[:, 0], taken[:, 0])
+        with running(device):
+            every = torch.arange(len(chosen), device=device)
+            heard = every if reference is None else every[related(radiance, taken, reference)[0]]
+            given = radiance[:, heard], validity[:, heard], taken[:, heard]
+            hdr[t], cast = _vote(network, *given, reference, alpha)
+            votes[t] = 0
+            votes[t, heard.cpu()] = cast.to(votes.dtype)
+        if sequence is not None:
+            hdr[t] = keep_own_light(hdr[t], sequence, t)
+    return hdr, votes
+
+
+def _vote(network, radiance, validity, taken, reference, alpha: float) -> tuple[torch.Tensor, torch.Tensor]:
+    """The vote on one frame: (H,W,3) and (K,H,W), on the CPU. In tiles, the U-Net still sees the frame as a whole, because
+    triplet attention goes by its rows and columns; every tile's candidates are looked at twice."""
+    size = radiance.shape[-2:]
+    hdr, votes = torch.empty(3, *size), torch.empty(radiance.shape[1], *size)
+    pieces = tiles(size)
+
+    def look(piece: Tile):
+        seen = None if reference is None else (piece.cut(reference[0]), reference[1])
+        return network.look(piece.cut(radiance), piece.cut(validity), taken, seen)
+
+    first = look(pieces[0])
+    pooled = [network.pool(*(first if piece is pieces[0] else look(piece))) for piece in pieces]
+    whole = pooled[0].new_empty(*pooled[0].shape[:2], *(-(-s // SCALE) for s in size))
+    for piece, part in zip(pieces, pooled, strict=True):
+        whole[piece.place(SCALE)] = piece.kept(part, SCALE)
+    context = network.survey(whole)
+    for piece in pieces:
+        features, prior = first if piece is pieces[0] else look(piece)
+        around = [_window(x, piece, scale) for x, scale in zip(context, (8, 4, 2), strict=True)]
+        chosen = decide(network.logits(features, prior, around, alpha), alpha)
+        hdr[piece.place()] = piece.kept((chosen[:, :, None] * piece.cut(radiance)).sum(1))[0].cpu()
+        votes[piece.place()] = piece.kept(chosen)[0].cpu()
+    return hdr.movedim(0, -1), votes
+
+
+def _window(grid: torch.Tensor, piece: Tile, scale: int) -> torch.Tensor:
+    """A tile's window of a grid `scale` times as coarse, with its padding."""
+    rows, columns = (slice(s.start // scale, -(-s.stop // PADDED) * PADDED // scale) for s in piece.window)
+    return grid[..., rows, columns]
+
+
+def candidate_colours(count: int) -> torch.Tensor:
+    """Colours (count,3) in [0,1] around the wheel, pale and dark ones in turn."""
+    wheel = colour_wheel()
+    colours = wheel[[round(k * len(wheel) / count) for k in range(count)]]
+    dark = torch.arange(count)[:, None] % 2 == 1
+    return torch.where(dark, 0.6 * colours, 0.25 + 0.75 * colours)
+
+
+def vote_picture(votes: torch.Tensor, names: Sequence[str], progress: Progress = quiet) -> torch.Tensor:
+    """Pictures (T,h,W,3) in [0,1] of votes (T,K,H,W): a colour for each candidate, mixed by votes, and below it which is
+    which, with its share of the frame. Raises ValueError when there are not K names."""
+    if len(names) != votes.shape[1]:
+        raise ValueError(f"there are {len(names)} names for votes on {votes.shape[1]} candidates: give one for each")
+    count, _, height, width = votes.shape
+    colours = candidate_colours(len(names))
+    letters = max(width // 70, 8)
+    line = letters * 2
+    entry = max(text_size(f"{name}: 100 %", letters)[0] for name in names) + 3 * letters
+    columns = max(min(width // entry, len(names)), 1)
+    rows = -(-len(names) // columns)
+    pictures = allocate((count, height + rows * line + letters, width, 3))
+    for (t,) in windows(count, 1, progress):
+        vote = votes[t].float()
+        pictures[t, :height] = torch.einsum("khw,kc->hwc", vote, colours)
+        legend = pictures[t, height:]
+        legend[:] = PAPER
+        for k, (name, share) in enumerate(zip(names, vote.mean((1, 2)).tolist(), strict=True)):
+            x, y = letters + k % columns * (width // columns), letters // 2 + k // columns * line
+            legend[y : y + letters, x : x + letters] = colours[k]
+            text(legend, f"{name}: {100 * share:.0f} %", x + 3 * letters // 2, y, letters)
+    return pictures

@@ -1,0 +1,126 @@
+"""Weighted Merge: noise-optimal merging of candidates with the reference, with ghost rejection. No learned weights.
+
+Every estimate of a pixel's radiance gets the weight that the sensor model gives it (`hdr.noise_model`); its validity is the
+confidence of the flow that brought it here. The reference itself is always in the sum, so nothing else is needed where
+everything was rejected.
+"""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+
+from ...hdr.exposure import to_ldr
+from ...hdr.noise_model import HIGHLIGHT_THRESHOLD, LEAST_VALIDITY, Measurement, agreement, least_radiance, measured
+from ...hdr.scratch import allocate
+from ...hdr.sequence import CandidateSet, ExposureSequence
+from ..runtime.windows import Progress, quiet, windows
+
+BAND = 64  # rows that are merged at once, so that all of it stays in the processor's cache
+MARGIN = 4  # rows around them that the filters of `hdr.noise_model` look at
+
+
+@dataclass(frozen=True)
+class MergeSettings:
+    """blend: opacity of the merge over the reference, 0 … 1. highlight_threshold: code value from which a frame clips.
+    exposure_offset: EV added to every step between exposures. ghost_rejection: 0 = off, 1 = by the sensor model, more =
+    stricter.
+    """
+
+    blend: float = 1.0
+    highlight_threshold: float = HIGHLIGHT_THRESHOLD
+    exposure_offset: float = 0.0
+    ghost_rejection: float = 1.0
+
+
+def weighted_merge(
+    sequence: ExposureSequence,
+    candidates: CandidateSet,
+    settings: MergeSettings = MergeSettings(),
+    device="cpu",
+    progress: Progress = quiet,
+) -> torch.Tensor:
+    """Merge the candidates into every frame of `sequence` (normalized): radiance (T,H,W,3), never clamped.
+
+    Raises ValueError for candidates of another clip's length or size.
+    """
+    for c in candidates:
+        if tuple(c.radiance.shape) != tuple(sequence.frames.shape):
+            raise ValueError(
+                f"candidate {c.name!r} has {len(c.radiance)} frames of {c.radiance.shape[2]}x{c.radiance.shape[1]}, "
+                f"the clip has {len(sequence)} of {sequence.size[1]}x{sequence.size[0]}: wire candidates of this clip"
+            )
+    levels = sequence.exposures.unique().log2()
+    out = allocate(sequence.frames.shape)
+    for window in windows(len(sequence), 2, progress):
+        out[window] = _merge_window(sequence, candidates, settings, levels, window, device).cpu()
+    return out
+
+
+def exposure_gain(exposures: torch.Tensor, levels: torch.Tensor, offset: float) -> torch.Tensor:
+    """Factor (n,) on radiance taken at `exposures`, for `offset` EV at every step above the lowest of `levels`.
+
+    levels: log2 of the exposures of the clip, rising. An exposure between two of them gets its share of the step.
+    """
+    steps = np.interp(exposures.log2().numpy(), levels.numpy(), np.arange(len(levels)))
+    return torch.from_numpy(np.exp2(-offset * steps))
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """Radiance (n,3,H,W) and validity (n,1,H,W) of the frames of a window; exposure and gain (n,1,1,1), or None: see
+    `Candidate` and `exposure_gain`."""
+
+    radiance: torch.Tensor
+    validity: torch.Tensor
+    exposure: torch.Tensor | None
+    gain: torch.Tensor | None
+
+    def rows(self, band: slice) -> "Estimate":
+        return replace(self, radiance=self.radiance[:, :, band], validity=self.validity[:, :, band])
+
+
+def _merge_window(sequence, candidates, settings, levels, window, device) -> torch.Tensor:
+    def estimate(radiance, validity, exposures):
+        radiance, validity = (x.to(device).movedim(-1, 1) for x in (radiance, validity))
+        if exposures is None:
+            return Estimate(radiance, validity, None, None)
+        taken = exposures[window]
+        columns = (taken, exposure_gain(taken, levels, settings.exposure_offset))
+        return Estimate(radiance, validity, *(x.to(device, torch.float32)[:, None, None, None] for x in columns))
+
+    captured = sequence.radiance(window)
+    reference = estimate(captured, captured[..., :1], sequence.exposures)
+    others = [estimate(c.radiance[window], c.validity[window], c.exposures) for c in candidates]
+    bands = []
+    for start in range(0, captured.shape[1], BAND):
+        above = min(start, MARGIN)
+        band = slice(start - above, start + BAND + MARGIN)
+        merged = _merge(reference.rows(band), [other.rows(band) for other in others], settings)
+        bands.append(merged[:, :, above : above + BAND])
+    return torch.cat(bands, 2).movedim(1, -1)
+
+
+def _measured(taken: Estimate, threshold: float) -> Measurement:
+    """By the exposure as it was declared, and then at the one that its gain makes of it."""
+    found = measured(taken.radiance, to_ldr(taken.radiance, taken.exposure), taken.exposure, threshold)
+    return replace(found, radiance=found.radiance * taken.gain, variance=found.variance * taken.gain**2)
+
+
+def _merge(captured: Estimate, others: list[Estimate], settings: MergeSettings) -> torch.Tensor:
+    """Merged radiance (n,3,h,w)."""
+    reference = _measured(captured, settings.highlight_threshold)
+    weight = reference.precision
+    total, norm = weight * reference.radiance, weight
+    taken = []
+    for other in others:
+        if other.exposure is None:
+            estimate = Measurement(other.radiance, reference.variance * 0.25)
+        else:
+            estimate = _measured(other, settings.highlight_threshold)
+            taken.append((estimate, other.validity))
+        validity = other.validity.clamp(min=LEAST_VALIDITY)
+        weight = estimate.precision * (validity * agreement(estimate, reference, settings.ghost_rejection))
+        total, norm = total + weight * estimate.radiance, norm + weight
+    merged = torch.maximum(total / norm, least_radiance(reference, taken))
+    return torch.lerp(reference.radiance, merged, settings.blend)

@@ -1,0 +1,1 @@
+"""Pictures, figures and words to judge a clip or a result by."""

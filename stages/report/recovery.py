@@ -1,0 +1,148 @@
+"""Recovery Report: how much of what a frame could not show another exposure filled, measured and not invented.
+
+A pixel is in question where the reference frame as captured clips, or lies buried in noise (`hdr.masks`). Its HDR
+value H is held against R, the radiance that the reference alone gives (in clipped areas its clipping level), and
+against C, the radiance that another exposure measured there: a candidate that is valid (at least 0.36, the border of
+the flow test), comes from a shorter exposure (clipped) or a longer one (noise), is itself neither clipped nor buried,
+and does not lie below the clipping level. Distances d are differences in the mu-law domain, largest channel, averaged
+over 3x3 pixels; less than TOLERANCE = 0.01, about what can be seen, counts as the same. Each pixel in question then
+has one of four fates:
+    filled       H departs from R, and has gone at least half of the way to C:  d(H,C) <= max(d(C,R) / 2, TOLERANCE)
+    confirmed    H stays at R, and C says the same: nothing had to be filled
+    unsupported  H departs from R, but no measurement agrees with it: invented, smoothed or ghosted
+    left         H stays at R though R is not to be trusted
+The reference alone scores 0 % filled, and so does any value made up above the clipping level where no exposure saw
+it. Without candidates nothing can be held against a measurement: whatever departs counts as `changed`, and the report
+says so.
+"""
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+
+from ...hdr.exposure import luma, to_ldr
+from ...hdr.masks import clipped, noise_buried, well_exposed
+from ...hdr.metrics import brightness, flicker
+from ...hdr.noise_model import BELIEVED
+from ...hdr.scratch import allocate
+from ...hdr.sequence import CandidateSet, ExposureSequence
+from ...hdr.tonemap import mu_law
+from ..runtime.windows import Progress, quiet, spread, windows
+
+TOLERANCE = 0.01
+KINDS = ("clipped", "buried in noise")
+FATES = ("filled", "confirmed", "unsupported", "left")
+
+
+@dataclass(frozen=True)
+class Recovery:
+    """shares: (T,2,4), the share of a frame's pixels by kind (`KINDS`) and fate (`FATES`). seen: (T,2), the share
+    that is in question and was measured by another exposure. filled: (T,H,W) mask. gain: how much brighter the HDR is
+    than the clip where that is well exposed (1 = on one scale). flicker: period-locked flicker
+    (`hdr.metrics.flicker`). verified: whether candidates were there to check against.
+    """
+
+    exposures: torch.Tensor
+    shares: torch.Tensor
+    seen: torch.Tensor
+    filled: torch.Tensor
+    gain: float
+    flicker: float
+    verified: bool
+
+
+def recovery(
+    sequence: ExposureSequence, hdr, candidates: CandidateSet | None = None, progress: Progress = quiet
+) -> Recovery:
+    """Judge every pixel of `hdr` (frame source (T,H,W,3), radiance, 1 = clipping of the shortest exposure).
+
+    `candidates`: other exposures brought to each frame, the ones that `hdr` was merged from. Raises ValueError when
+    sizes differ or when no candidate knows its exposure.
+    """
+    _check(sequence, hdr, candidates)
+    count, (height, width) = len(sequence), sequence.size
+    shares, seen = torch.zeros(count, len(KINDS), len(FATES)), torch.zeros(count, len(KINDS))
+    filled = allocate((count, height, width))
+    levels = []
+    for window in windows(count, 2, progress):
+        kind, fate, measured = judge(sequence, hdr, candidates, window)
+        filled[window] = (fate == 0).float()
+        levels += [brightness(hdr[t].float().nan_to_num()) for t in window]
+        for k in range(len(KINDS)):
+            seen[window, k] = (measured & (kind == k)).float().mean((1, 2))
+            for f in range(len(FATES)):
+                shares[window, k, f] = ((kind == k) & (fate == f)).float().mean((1, 2))
+    steady = flicker(levels, sequence.period)
+    return Recovery(sequence.exposures, shares, seen, filled, _gain(sequence, hdr), steady, candidates is not None)
+
+
+def judge(sequence: ExposureSequence, hdr, candidates: CandidateSet | None, window: list[int]):
+    """Kind and fate of every pixel of the frames `window` as indices into KINDS and FATES, -1 where the pixel is not in
+    question, and whether another exposure measured it: three tensors (n,H,W).
+    """
+    exposures = sequence.exposures[window].float()[:, None, None, None]
+    alone = sequence.radiance(window)  # R
+    code = to_ldr(alone, exposures)
+    over, under = clipped(code) > 0, noise_buried(code) > 0  # (n,H,W,1)
+    h, r = mu_law(hdr[window].float().nan_to_num()), mu_law(alone)
+    departed = _distance(h, r) > TOLERANCE
+    agrees = same = measured = torch.zeros_like(over)
+    for candidate in candidates or ():
+        if candidate.exposures is None:
+            continue
+        e = candidate.exposures[window].float()[:, None, None, None]
+        radiance = candidate.radiance[window].float()
+        c, seen = mu_law(radiance), to_ldr(radiance, e)
+        wanted = (over & (e < exposures)) | (under & (e > exposures))
+        usable = wanted & (candidate.validity[window] >= BELIEVED) & (clipped(seen) == 0) & (noise_buried(seen) == 0)
+        below = (clipped(code[..., None]) > 0)[..., 0] & (c < r - TOLERANCE)
+        usable = usable & ~below.any(-1, keepdim=True)
+        to_reference = _distance(c, r)
+        agrees = agrees | (usable & (_distance(h, c) <= (to_reference / 2).clamp(min=TOLERANCE)))
+        same = same | (usable & (to_reference <= TOLERANCE))
+        measured = measured | usable
+    if candidates is None:
+        agrees = departed
+    fate = torch.where(departed, torch.where(agrees, 0, 2), torch.where(same, 1, 3))
+    kind = torch.where(over, 0, torch.where(under, 1, -1))
+    return kind[..., 0], torch.where(kind >= 0, fate, -1)[..., 0], measured[..., 0]
+
+
+def _distance(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+    """Largest difference among the channels, mean over 3x3 pixels: (n,H,W,3) twice -> (n,H,W,1)."""
+    largest = (a - b).abs().amax(-1)[:, None]
+    return F.avg_pool2d(largest, 3, 1, 1, count_include_pad=False).movedim(1, -1)
+
+
+def _gain(sequence: ExposureSequence, hdr) -> float:
+    """Median of HDR over captured radiance on well-exposed pixels of frames spread through the clip; 1 without any."""
+    ratios = []
+    for t in spread(len(sequence)):
+        alone = sequence.radiance([t])[0]
+        sound = well_exposed(to_ldr(alone, sequence.exposures[t]))[..., 0] >= 1
+        ratios.append((luma(hdr[t].float()) / luma(alone).clamp(min=1e-6))[sound][::16])
+    ratios = torch.cat(ratios)
+    return float(ratios.median()) if len(ratios) else 1.0
+
+
+def _check(sequence: ExposureSequence, hdr, candidates: CandidateSet | None) -> None:
+    clip = f"{len(sequence)} frames of {sequence.size[1]}x{sequence.size[0]}"
+    if tuple(hdr.shape[:3]) != (len(sequence), *sequence.size):
+        raise ValueError(
+            f"the HDR has {hdr.shape[0]} frames of {hdr.shape[2]}x{hdr.shape[1]}, the exposures have {clip}: "
+            "wire the exposures that this HDR was made from"
+        )
+    if candidates is None:
+        return
+    if all(c.exposures is None for c in candidates):
+        raise ValueError(
+            "none of the candidates knows the exposure it was measured at, so nothing can be checked against them: "
+            "wire the flow-warped neighbours, or leave candidates unconnected"
+        )
+    for c in candidates:
+        if tuple(c.radiance.shape[:3]) != tuple(hdr.shape[:3]):
+            size = f"{c.radiance.shape[0]} frames of {c.radiance.shape[2]}x{c.radiance.shape[1]}"
+            raise ValueError(
+                f"candidate {c.name!r} has {size}, the exposures have {clip}: wire candidates of this clip"
+            )

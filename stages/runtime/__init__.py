@@ -1,0 +1,1 @@
+"""How stages run: windows of frames, tiles, device, precision, networks."""

@@ -1,0 +1,109 @@
+"""Where the stages get their networks, and how they run them: one policy of device, precision and memory for all."""
+
+from collections.abc import Sequence
+from contextlib import contextmanager
+from math import prod
+from typing import NamedTuple
+
+import torch
+from torch import nn
+
+from ...models import registry
+from .tiles import tiles
+
+PACKAGED = "packaged"
+# Architectures of the registry, and the names of their packaged weights.
+BASE_FLOW, F2HDR, FGMA, INTERPOLATE, ACCR = "base_flow", "f2hdr", "fgma", "interpolate", "accr"
+SPARSE_FUSION, SEQUENCE_REFINEMENT = "sparse_fusion", "sequence_refinement"
+DEALTHDR, DEEPHDRVIDEO, COLLABORATIVE_FUSION = "dealthdr", "deephdrvideo", "collaborative_fusion"
+
+# Of work memory, for each picture that a network sees at once, in float32: measured at 640x360. Most of F2HDR's is its
+# fusion's, of DeepHDRVideo's that of its blending weights, of DeAltHDR's its merge's; the others take 60 to 205.
+BYTES_PER_PIXEL = {
+    BASE_FLOW: 100,
+    F2HDR: 400,
+    FGMA: 200,
+    INTERPOLATE: 200,
+    ACCR: 200,
+    SPARSE_FUSION: 200,
+    SEQUENCE_REFINEMENT: 200,
+    DEALTHDR: 400,
+    DEEPHDRVIDEO: 450,
+    COLLABORATIVE_FUSION: 210,
+}
+WHOLE = (BASE_FLOW, SEQUENCE_REFINEMENT, DEALTHDR)  # keep the features, or the tiles, of whole frames
+
+
+class OwnNetwork(NamedTuple):
+    """What a MODEL wire carries: a network that the user has made, in place of stored weights. architecture: of the
+    registry."""
+
+    architecture: str
+    network: nn.Module
+
+
+def load_network(name: str, weights: str = PACKAGED, folders: Sequence = ()) -> nn.Module:
+    """The network `name`, for any number of exposures, on the CPU, ready to run.
+
+    weights: "packaged", or the name of weights in one of `folders` (see `models.registry.load`). Raises ValueError when
+    the file holds another network, OSError when there is no such file.
+    """
+    network = registry.load(name, (), name) if weights == PACKAGED else registry.load(weights, folders, name)
+    return network.to(memory_format=torch.channels_last)
+
+
+def load_chosen(
+    name: str, weights: str = PACKAGED, folders: Sequence = (), model: OwnNetwork | None = None
+) -> nn.Module:
+    """The network of `model`, where there is one, or else the stored one; see `load_network`. Raises ValueError when the
+    model is another network."""
+    if model is None:
+        return load_network(name, weights, folders)
+    if model.architecture != name:
+        raise ValueError(f"the model is {model.architecture!r}, this node needs {name!r}: adapt that one, or unlink it")
+    return model.network
+
+
+def load_f2hdr(weights: str = PACKAGED, folders: Sequence = ()) -> nn.Module:
+    """F2HDR, all of it; see `load_network`."""
+    network = load_network(F2HDR, weights, folders)
+    c = network.config
+    if not (c.adapter and c.mask and c.refinement):
+        raise ValueError(f"the weights {weights!r} hold only a part of F2HDR: choose whole ones")
+    return network
+
+
+def precision(device: torch.device) -> torch.dtype:
+    """What networks compute in: float16 on CUDA, bfloat16 on a CPU that multiplies it, float32 elsewhere.
+
+    Radiance, flow and warping stay in float32. The result must stay within 60 dB of float32 in mu-law PSNR; the tests
+    hold every packaged network to that.
+    """
+    if device.type == "cuda":
+        return torch.float16
+    if device.type == "cpu" and torch.backends.mkldnn.is_available() and torch.ops.mkldnn._is_mkldnn_bf16_supported():
+        return torch.bfloat16
+    return torch.float32
+
+
+@contextmanager
+def running(device: torch.device):
+    """Around every use of a network: no gradients, and the precision for `device`."""
+    dtype = precision(device)
+    with torch.inference_mode():
+        if dtype is torch.float32:
+            yield
+        else:
+            with torch.autocast(device.type, dtype):
+                yield
+
+
+def work_memory(name: str, size: tuple[int, int], pictures: int) -> int:
+    """Bytes that a network needs beside its weights for as many `pictures` of `size` at once. It works on one tile at a
+    time, but for those in WHOLE."""
+    pixels = prod(size) if name in WHOLE else max(tile.pixels for tile in tiles(size))
+    return BYTES_PER_PIXEL[name] * pictures * pixels
+
+
+def device_of(network: nn.Module) -> torch.device:
+    return next(network.parameters()).device

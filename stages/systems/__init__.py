@@ -1,0 +1,1 @@
+"""The published systems, and the pack's own, whole."""

@@ -1,0 +1,154 @@
+"""A backbone and anchors from what people have: two or three streams, a clip and stills, or alternating exposures.
+
+An alternating clip lacks the backbone at the times of its other exposures, and there it is estimated
+(`models.location.backbone`), along flow between frames of different exposure: what LoCAtion was made to avoid. It costs
+two DIS flows both ways for each estimated frame, half the frames of two exposures and two thirds of three; what the flow
+gets wrong is part of the backbone, against which anchors are then judged; and where the backbone clips, its motion is
+taken from the darker frames, or guessed. A clip that was shot with a backbone has none of this.
+"""
+
+from bisect import bisect
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from ...hdr.anchors import AnchoredSequence, Anchors
+from ...hdr.masks import well_exposed
+from ...hdr.scratch import allocate
+from ...hdr.sequence import ExposureSequence, LazyFrames
+from ...models.location.backbone import estimated
+from ..clip.load import DEFAULT_FPS, image_clip, named_response
+from ..clip.normalize import normalize
+from ..flow.estimate import flow_pair
+from ..flow.pair_flow import FINE, PairFlow, ratio
+from ..runtime.networks import device_of, running
+from ..runtime.tiles import tiles
+from ..runtime.windows import Progress, quiet, spread, windows
+
+
+def backbone_and_stills(
+    backbone,
+    exposure: float,
+    stills: Sequence[tuple],
+    response: str = "gamma2.2",
+    times: Sequence[Sequence[float]] | None = None,
+    fps=DEFAULT_FPS,
+) -> AnchoredSequence:
+    """A clip of one exposure and frames of others: a second camera, a second stream of the same one, or stills.
+
+    backbone: images (T,H,W,C), as `image_clip` takes them. stills: (images (K,H,W,C), exposure) for each other exposure;
+    exposures in any unit that is proportional to time. response: a name, or the path of a LUT; of all images. times: when
+    the stills of each were taken, in frames of the backbone; without them, K stills belong to the middles of K equal parts
+    of the clip: as many as the backbone has frames are taken with these. Raises ValueError where they do not fit together.
+    """
+    if not stills:
+        raise ValueError("no anchors are given: add stills of at least one other exposure")
+    clips = [image_clip(backbone, source="backbone")]
+    clips += [image_clip(images, source=f"anchors {k}") for k, (images, _) in enumerate(stills, 1)]
+    exposures = [float(exposure), *(float(e) for _, e in stills)]
+    if min(exposures) <= 0 or len(set(exposures)) < len(exposures):
+        raise ValueError(f"backbone and anchors have the exposures {exposures}: each must be above 0 and of its own")
+    for clip in clips[1:]:
+        if clip.frames.shape[1:] != clips[0].frames.shape[1:]:
+            sizes = [f"{c.frames.shape[2]}x{c.frames.shape[1]}" for c in (clips[0], clip)]
+            raise ValueError(f"the backbone is {sizes[0]}, the {clip.source} are {sizes[1]}: give frames of one size")
+    curve, count = named_response(response), len(clips[0].frames)
+    moments = times or [[(k + 0.5) * count / len(c.frames) - 0.5 for k in range(len(c.frames))] for c in clips[1:]]
+    if [len(m) for m in moments] != [len(c.frames) for c in clips[1:]]:
+        raise ValueError(f"{[len(m) for m in moments]} times are given for {[len(c.frames) for c in clips[1:]]} stills")
+
+    def developed(clip) -> torch.Tensor | LazyFrames:
+        return normalize(ExposureSequence(clip.frames, torch.ones(len(clip.frames)), curve, 1)).frames
+
+    anchors = tuple(
+        Anchors(developed(clip), torch.tensor(when, dtype=torch.float32), e / min(exposures))
+        for clip, e, when in zip(clips[1:], exposures[1:], moments, strict=True)
+    )
+    warnings = tuple(warning for clip in clips for warning in clip.warnings)
+    return AnchoredSequence(developed(clips[0]), exposures[0] / min(exposures), anchors, fps, "backbone", warnings)
+
+
+def backbone_exposure(sequence: ExposureSequence) -> float:
+    """Which exposure of a clip is its backbone: the one that most frames of a period have. Where several are as frequent,
+    the middle one; of two in the middle the one whose frames are better exposed. sequence: normalized."""
+    whole = max(len(sequence) // sequence.period, 1) * sequence.period
+    values, counts = sequence.exposures[:whole].unique(return_counts=True)
+    if len(values) < 2:
+        raise ValueError("all frames of this clip have the same exposure: declare which are anchors, or give stills")
+    often = (counts * sequence.period / whole).round()
+    values = values[often == often.max()]
+    middle = values[(len(values) - 1) // 2 : len(values) // 2 + 1].tolist()
+    sample = spread(len(sequence), 12)
+
+    def exposed(e: float) -> float:
+        chosen = [t for t in sample if sequence.exposures[t] == e] or (sequence.exposures == e).nonzero()[0].tolist()
+        return float(well_exposed(sequence.frames[chosen]).mean())
+
+    return max(middle, key=exposed) if len(middle) > 1 else middle[0]
+
+
+def from_exposures(
+    sequence: ExposureSequence, network: nn.Module, backbone: float | None = None, progress: Progress = quiet
+) -> AnchoredSequence:
+    """A clip in which some frames, or every second or third one, have another exposure: a backbone frame for each of its
+    frames, as captured or estimated, and the others as anchors at their own times.
+
+    sequence: any exposures, such as declared with a pattern of one period: 0,0,-2,0,0,+2. network: an
+    `ExposureInterpolation` on the device where it is. backbone: its exposure, as in `sequence.exposures`; None:
+    `backbone_exposure`. Raises ValueError where no frame has it.
+    """
+    sequence = normalize(sequence)
+    e = backbone_exposure(sequence) if backbone is None else float(backbone)
+    own = (sequence.exposures - e).abs() < 1e-3 * e
+    if not own.any() or own.all():
+        found = sorted(set(sequence.exposures.tolist()))
+        raise ValueError(
+            f"the backbone's exposure is {e:.4g}, the frames have {found}: choose one of these, of several"
+        )
+    captured, missing = own.nonzero()[:, 0].tolist(), (~own).nonzero()[:, 0].tolist()
+    made = allocate((len(missing), *sequence.frames.shape[1:]))
+    pairs = PairFlow(sequence, FINE)
+    for (k,) in windows(len(missing), 1, progress):
+        t = missing[k]
+        place = bisect(captured, t)
+        before, after = captured[max(place - 1, 0)], captured[min(place, len(captured) - 1)]  # at the ends one for both
+        made[k] = _estimate(sequence, pairs, network, t, before, after)
+        pairs.forget(before)
+    stored = {t: k for k, t in enumerate(missing)}
+
+    def read(indices: list[int]) -> torch.Tensor:
+        out = sequence.frames[indices].clone()
+        for n, t in enumerate(indices):
+            if t in stored:
+                out[n] = made[stored[t]]
+        return out
+
+    anchors = []
+    for value in sequence.exposures[missing].unique().tolist():
+        at = [t for t in missing if sequence.exposures[t] == value]
+        frames = LazyFrames((len(at), *sequence.frames.shape[1:]), lambda k, at=at: sequence.frames[[at[i] for i in k]])
+        anchors.append(Anchors(frames, torch.tensor(at, dtype=torch.float32), value))
+    given = sequence.fps, sequence.source, sequence.warnings
+    return AnchoredSequence(LazyFrames(sequence.frames.shape, read), e, tuple(anchors), *given)
+
+
+def _estimate(sequence: ExposureSequence, pairs: PairFlow, network: nn.Module, t: int, before: int, after: int):
+    """The backbone at frame t, from its frames before and after: code values (H,W,3)."""
+    device, size = device_of(network), sequence.size
+    scale = ratio(pairs.size, size)
+    flows, sure = zip(*flow_pair(pairs, t, before, after), strict=True)
+    flows, sure = (
+        F.interpolate(torch.cat(x), size=size, mode="bilinear", align_corners=False)[None].to(device)
+        for x in ([flow * scale for flow in flows], sure)
+    )
+    reference, *both = sequence.frames[[t, before, after]].to(device).movedim(-1, 1)
+    pair, exposures = torch.stack(both)[None], sequence.exposures[[t, before]][None].to(device)
+    share = (t - before) / (after - before) if after != before else 0.5
+    out = torch.empty(1, 3, *size)
+    with running(device):
+        for tile in tiles(size):
+            given = tile.cut(reference)[None], tile.cut(pair), exposures, tile.cut(flows), tile.cut(sure)
+            out[tile.place()] = tile.kept(estimated(network, *given, share)).cpu()
+    return out[0].movedim(0, -1)

@@ -1,0 +1,98 @@
+"""Collaborative Fusion, LoCAtion's first stage, on whole clips; and the whole system: that, then Sequence Refinement.
+
+The clip goes through in windows of T frames, one after the other, each with its own anchors, as in the paper. What windows
+see differently at their borders is left to Sequence Refinement. Frames larger than `tiles.CORE` go through in tiles:
+nothing is warped, so that these agree with whole frames by rounding only as long as T is 12 at most, and nearly beyond.
+"""
+
+import torch
+from torch import nn
+
+from ...hdr.anchors import AnchoredSequence
+from ...hdr.scratch import allocate
+from ...hdr.sequence import ExposureSequence
+from ..fusion.sequence_refinement import sequence_refinement
+from ..runtime.networks import device_of, running
+from ..runtime.tiles import tiles
+from ..runtime.windows import Progress, quiet, windows
+from .backbone import from_exposures
+
+WINDOW = 5  # frames, the paper's T
+
+
+def collaborative_fusion(
+    sequence: AnchoredSequence, network: nn.Module, window: int = WINDOW, pairs: int = 1, progress: Progress = quiet
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Radiance (T,H,W,3) of every backbone frame, and how much of it came from anchors, (T,H,W) in [0,1].
+
+    network: a `models.location.collaborative_fusion.CollaborativeFusion`, on the device where it is. window: frames of the
+    backbone that are looked at together. pairs: anchors of each exposure that such a window gets, those nearest to its
+    middle: one in the paper; more where the clip has more. Raises ValueError where there are no anchors.
+    """
+    if window < 1 or pairs < 1:
+        raise ValueError(f"the window is {window} frames with {pairs} anchors of each exposure: give 1 or more")
+    if not sequence.anchors or not all(map(len, sequence.anchors)):
+        raise ValueError("the clip has no anchors, or an exposure without any: give stills of other exposures")
+    device, shape = device_of(network), sequence.frames.shape
+    out, shares = allocate(shape), allocate(shape[:3])
+    for chosen in windows(len(sequence), window, progress):
+        backbone = _planes(sequence.frames[chosen], device)
+        anchors, exposures, times = _anchors(sequence, chosen, pairs, device)
+        with running(device):
+            for tile in tiles(sequence.size):
+                found = network(tile.cut(backbone), tile.cut(anchors), exposures, times)
+                for k, t in enumerate(chosen):
+                    out[t].movedim(-1, 0)[tile.place()] = tile.kept(found["hdr"])[0, k].cpu()
+                    shares[t][tile.place()] = tile.kept(found["share"])[0, k, 0].cpu()
+    return out, shares
+
+
+def _planes(frames: torch.Tensor, device: torch.device) -> torch.Tensor:
+    """Frames (T,H,W,3) as the network takes them: (1,T,3,H,W)."""
+    return frames.to(device, torch.float32).movedim(-1, 1)[None]
+
+
+def _anchors(sequence: AnchoredSequence, chosen: list[int], pairs: int, device: torch.device):
+    """The anchors of a window of frames: code values (1,A,3,H,W), exposures (1,1+A), the backbone's first, and times
+    (1,A), from the window's first frame."""
+    middle = (chosen[0] + chosen[-1]) / 2
+    frames, exposures, times = [], [sequence.exposure], []
+    for anchors in sequence.anchors:
+        nearest = anchors.nearest(middle, pairs)
+        frames.append(_planes(anchors.frames[nearest], device))
+        exposures += [anchors.exposure] * len(nearest)
+        times += (anchors.times[nearest] - chosen[0]).tolist()
+    told = (torch.tensor([x], dtype=torch.float32, device=device) for x in (exposures, times))
+    return torch.cat(frames, 1), *told
+
+
+def pairs_within(sequence: AnchoredSequence, window: int) -> int:
+    """How many anchors of each exposure were taken in the time of a window of frames, where they are spread evenly."""
+    return max(-(-window * len(anchors) // len(sequence)) for anchors in sequence.anchors)
+
+
+def location(
+    sequence: AnchoredSequence,
+    fusion: nn.Module,
+    refinement: nn.Module,
+    window: int = WINDOW,
+    progress: Progress = quiet,
+) -> torch.Tensor:
+    """Both stages: radiance (T,H,W,3) of a clip with anchors, one of each exposure for every window of frames."""
+    radiance, _ = collaborative_fusion(sequence, fusion, window, progress=progress)
+    return sequence_refinement(radiance, refinement, progress=progress)
+
+
+def location_of_alternating(
+    sequence: ExposureSequence,
+    interpolation: nn.Module,
+    fusion: nn.Module,
+    refinement: nn.Module | None = None,
+    window: int = WINDOW,
+    progress: Progress = quiet,
+) -> torch.Tensor:
+    """LoCAtion on an alternating clip, at the cost that `stages.systems.backbone` states; every anchor of a window is used, as
+    they are there. refinement: None leaves the second stage out."""
+    anchored = from_exposures(sequence, interpolation, progress=progress)
+    radiance, _ = collaborative_fusion(anchored, fusion, window, pairs_within(anchored, window), progress)
+    return radiance if refinement is None else sequence_refinement(radiance, refinement, progress=progress)

@@ -1,0 +1,40 @@
+"""LRHDR (CVPR 2026): the published six candidates, and as many more as there are exposures, in one vote."""
+
+import torch
+from torch import nn
+
+from ...hdr.sequence import ExposureSequence, FlowField
+from ...models.lrhdr.sparse_fusion import ALPHA
+from ..candidates.accr import accr_mapping
+from ..candidates.combine import combine
+from ..candidates.interpolate import interpolate_exposure
+from ..flow.estimate import base_flow
+from ..fusion.sparse_fusion import sparse_fusion, unaligned
+from ..runtime.networks import ACCR, INTERPOLATE, SPARSE_FUSION, load_network
+from ..runtime.windows import Progress, quiet
+
+
+def lrhdr(sequence: ExposureSequence, device="cpu", progress: Progress = quiet) -> torch.Tensor:
+    """With packaged weights: radiance (T,H,W,3) of a normalized clip."""
+    networks = (load_network(name).to(device) for name in (INTERPOLATE, ACCR, SPARSE_FUSION))
+    return lrhdr_with(sequence, base_flow(sequence, device, progress), *networks, progress=progress)
+
+
+def lrhdr_with(
+    sequence: ExposureSequence,
+    flow: FlowField,
+    interpolation: nn.Module,
+    mapper: nn.Module,
+    vote: nn.Module,
+    alpha: float = ALPHA,
+    progress: Progress = quiet,
+) -> torch.Tensor:
+    """With any flow and networks: radiance (T,H,W,3) of a normalized clip.
+
+    Who votes, with two exposures: the frame, its two neighbours as they are, the interpolated exposure, and ACCR's mapping
+    of the frame and of the interpolated one.
+    """
+    between = interpolate_exposure(sequence, flow, interpolation, progress)
+    mapped = accr_mapping(sequence, between, mapper, progress=progress)
+    given = combine([unaligned(sequence), between, mapped])
+    return sparse_fusion(given, vote, alpha, sequence, progress)[0]

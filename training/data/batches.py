@@ -1,0 +1,236 @@
+"""Batches from shards: crops, flips, turns and colours are drawn anew for every batch, flow stays exact.
+
+A batch depends on the seed and its number alone, so that training can stop and go on anywhere.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from itertools import count, permutations
+
+import numpy as np
+import torch
+
+from .shard_flow import PERIOD_SUFFIX, SEARCHED_SUFFIX, BaseFlows
+from .shards import ShardFolder
+from ..synthesis.clip import SyntheticClip, exact_occlusion
+
+COLOURS = list(permutations(range(3)))
+
+
+@dataclass(frozen=True)
+class Window:
+    """What a network sees of a clip. frames: in a row, the middle one is the reference. pairs: (a, b), frames of the
+    window between which exact flow is wanted, from a to b. base: suffix of the files beside the shards from which the
+    estimated flow from the reference to its neighbours, period - 1 on either side, is wanted too (`training.data.shard_flow`).
+    beside: frames on either side of the reference from which it is wanted as well. far: to the frames one period away as
+    well.
+    """
+
+    frames: int
+    pairs: tuple[tuple[int, int], ...] = ()
+    base: str | None = None
+    beside: int = 0
+    far: bool = False
+
+
+def from_the_middle(period: int, base: str = SEARCHED_SUFFIX) -> Window:
+    """All frames of other exposure around the middle one, exact flow to each, and the estimated one, see `Window`."""
+    frames = 2 * period - 1
+    middle = frames // 2
+    return Window(frames, tuple((middle, k) for k in range(frames) if k != middle), base)
+
+
+def there_and_back(frames: int, far: bool = False) -> Window:
+    """`frames` in a row, exact flow from the middle one to each of the others and then from each to it, and the estimated one
+    to its neighbours, see `Window`."""
+    middle = frames // 2
+    others = [k for k in range(frames) if k != middle]
+    pairs = tuple((middle, k) for k in others) + tuple((k, middle) for k in others)
+    return Window(frames, pairs, SEARCHED_SUFFIX, far=far)
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """turns: flips, turns by 90 degrees and the clip backwards. colours: the RGB channels change places. Nothing else: the flow
+    beside the clips was estimated on the frames as they are."""
+
+    turns: bool = True
+    colours: bool = True
+
+
+class Batches:
+    """Batch number k of clips in a folder of shards, as a dict of tensors with channels first:
+
+    ldr (B,T,3,H,W) code values, gamma 2.2; hdr (B,T,3,H,W) true radiance; exposures (B,T), relative, shortest 1; flows
+    (B,P,2,H,W) exact, in pixels, one for each pair of the window; occluded (B,P,1,H,W) bool, hidden in frame b or
+    outside of the crop; period, a number: clips of a batch have the same; with `Window.base` also base (B,K,2,H,W),
+    the estimated flow from the middle frame to its neighbours, with `Window.beside` from the frames around the middle,
+    one after the other, to theirs, and confidence (B,K,1,H,W) in it.
+
+    windows: by period, for instance {2: Window(3), 3: Window(5)}; clips of other periods are left out. The chance of a
+    period is its share of the clips. crop: (height, width). Raises ValueError when no clip is long and large enough.
+    """
+
+    def __init__(
+        self,
+        folder,
+        windows: dict[int, Window],
+        crop: tuple[int, int] = (128, 128),
+        size: int = 8,
+        seed: int = 0,
+        augmentation: Augmentation = Augmentation(),
+    ):
+        self.folder, self.windows, self.crop, self.size, self.seed = folder, windows, crop, size, seed
+        self.augmentation = augmentation
+        self._clips = self._flows = None
+        self.fitting = self._fitting(ShardFolder(folder))
+        if not any(map(len, self.fitting.values())):
+            raise ValueError(
+                f"{folder} has no clip of period {' or '.join(map(str, windows))} with {crop[1]}x{crop[0]} pixels and "
+                f"{max(w.frames for w in windows.values())} frames: make larger or longer ones with training.synthesize"
+            )
+
+    def _fitting(self, clips: ShardFolder) -> dict[int, np.ndarray]:
+        """Which clips can be used, by period."""
+        found = {period: [] for period in self.windows}
+        start = 0
+        for shard in clips.shards:
+            number, frames, height, width, _ = shard.get_slice("hdr").get_shape()
+            if height >= self.crop[0] and width >= self.crop[1]:
+                for index, period in enumerate(shard.get_tensor("period").tolist(), start):
+                    if period in found and frames >= self.windows[period].frames:
+                        found[period].append(index)
+            start += number
+        return {period: np.array(indices, np.int64) for period, indices in found.items()}
+
+    def __getitem__(self, number: int) -> dict[str, torch.Tensor]:
+        if self._clips is None:
+            clips = ShardFolder(self.folder)
+            wanted = {w.base for w in self.windows.values()} | {PERIOD_SUFFIX for w in self.windows.values() if w.far}
+            self._flows = {suffix: BaseFlows(clips, suffix) for suffix in wanted if suffix}
+            self._clips = clips
+        rng = np.random.default_rng([self.seed, number])
+        sizes = np.array([len(indices) for indices in self.fitting.values()], np.float64)
+        period = int(rng.choice(list(self.fitting), p=sizes / sizes.sum()))
+        indices = self.fitting[period]
+        drawn = rng.choice(indices, self.size, replace=len(indices) < self.size)
+        samples = [self.sample(int(index), rng) for index in drawn]
+        batch = {key: torch.stack([sample[key] for sample in samples]) for key in samples[0]}
+        return {**batch, "period": torch.tensor(period)}
+
+    def sample(self, index: int, rng: np.random.Generator) -> dict[str, torch.Tensor]:
+        """One clip of a batch, without the batch axis and the period."""
+        period = self._clips.period(index)
+        window = self.windows[period]
+        frames, *size = self._clips.size(index)
+        start = int(rng.integers(frames - window.frames + 1))
+        chosen = slice(start, start + window.frames)
+        backwards = bool(self.augmentation.turns and rng.random() < 0.5)
+        view = draw_view(rng, size, self.crop, self.augmentation.turns)
+        clip = turned_clip(self._clips.part(index, chosen, *view[:2]), size, backwards, *view)
+        order = list(COLOURS[rng.integers(len(COLOURS))]) if self.augmentation.colours else [0, 1, 2]
+        flows = [clip.flow(a, b) for a, b in window.pairs]
+        hidden = [
+            exact_occlusion(clip.labels[a], clip.labels[b], flow)[None]
+            for (a, b), flow in zip(window.pairs, flows, strict=True)
+        ]
+        height, width = self.crop
+        base = {}
+        if window.base:
+            middle = start + window.frames // 2
+            first = middle - period + 1 - window.beside
+            read = []
+            for k in range(first, first + 2 * window.beside + 1):
+                found = self._flows[window.base].read(index, k, *view[:2])
+                if window.far:
+                    away = self._flows[PERIOD_SUFFIX].read(index, k - 1, *view[:2])
+                    found = [torch.cat((x[:1], y, x[1:])) for x, y in zip(away, found, strict=True)]
+                read.append(found)
+            base = turned_flow(*map(torch.cat, zip(*read, strict=True)), size, backwards, *view)
+        return {
+            **base,
+            "ldr": clip.ldr.movedim(-1, 1)[:, order],
+            "hdr": clip.hdr.movedim(-1, 1)[:, order],
+            "exposures": clip.exposures,
+            "flows": torch.stack(flows) if flows else torch.zeros(0, 2, height, width),
+            "occluded": torch.stack(hidden) if hidden else torch.zeros(0, 1, height, width, dtype=torch.bool),
+        }
+
+    def from_step(self, step: int, workers: int = 1, pin: bool = False) -> Iterator[dict[str, torch.Tensor]]:
+        """Batches number `step`, `step` + 1, … without end, made in `workers` processes (0: in this one)."""
+        loader = torch.utils.data.DataLoader(
+            self,
+            batch_size=None,
+            sampler=count(step),
+            num_workers=workers,
+            pin_memory=pin,
+            generator=torch.Generator(),  # else starting the workers would draw from the global one
+        )
+        return iter(loader)
+
+    def __getstate__(self) -> dict:
+        # open files do not travel to a worker
+        return {**self.__dict__, "_clips": None, "_flows": None}
+
+
+def draw_view(rng, size: tuple[int, int], crop: tuple[int, int], turns: bool) -> tuple[slice, slice, int, bool]:
+    """A random cut of `crop` (height, width) from a frame of `size`: rows, columns, quarter turns and mirroring."""
+    quarters = int(rng.integers(4)) if turns else 0
+    if quarters % 2 and (crop[1] > size[0] or crop[0] > size[1]):
+        quarters -= 1
+    height, width = crop[::-1] if quarters % 2 else crop
+    top, left = int(rng.integers(size[0] - height + 1)), int(rng.integers(size[1] - width + 1))
+    return slice(top, top + height), slice(left, left + width), quarters, bool(turns and rng.random() < 0.5)
+
+
+def turned_clip(
+    clip: SyntheticClip, size, backwards: bool, rows: slice, columns: slice, quarters: int, mirror: bool
+) -> SyntheticClip:
+    """A clip of which rows and columns were read from frames of `size`: turned anticlockwise by quarters, then mirrored
+    left to right, and with its frames in reverse, if wanted.
+
+    With the cut's matrix on the placements, `flow` of the new clip is exact without any rule for signs.
+    """
+
+    def view(stack: torch.Tensor) -> torch.Tensor:
+        return turned(stack.flip(0) if backwards else stack, quarters, mirror)
+
+    exposures, placements = (x.flip(0) if backwards else x for x in (clip.exposures, clip.placements))
+    return replace(
+        clip,
+        hdr=view(clip.hdr),
+        ldr=view(clip.ldr),
+        exposures=exposures,
+        labels=view(clip.labels),
+        placements=placements @ placement(size, rows, columns, quarters, mirror),
+    )
+
+
+def turned_flow(flow, confidence, size, backwards: bool, rows: slice, columns: slice, quarters: int, mirror: bool):
+    """Flow (K,2,h,w) and confidence (K,1,h,w) of those rows and columns, like `turned_clip`: arrows turn with the
+    picture."""
+    if backwards:
+        flow, confidence = flow.flip(0), confidence.flip(0)
+    turn = placement(size, rows, columns, quarters, mirror)[:2, :2].float()  # orthogonal
+    flow, confidence = (turned(x.movedim(1, -1), quarters, mirror) for x in (flow, confidence))
+    return {"base": (flow @ turn).movedim(-1, 1), "confidence": confidence.movedim(-1, 1)}
+
+
+def placement(size: tuple[int, int], rows: slice, columns: slice, quarters: int, mirror: bool) -> torch.Tensor:
+    """The matrix (3,3) that takes a pixel (x, y, 1) of the cut to the frame of `size` that it was cut from."""
+    y, x = torch.meshgrid(*(torch.arange(n).double() for n in size), indexing="ij")
+    x, y = (turned(axis[None, rows, columns], quarters, mirror)[0] for axis in (x, y))
+    return torch.tensor(
+        [
+            [x[0, 1] - x[0, 0], x[1, 0] - x[0, 0], x[0, 0]],
+            [y[0, 1] - y[0, 0], y[1, 0] - y[0, 0], y[0, 0]],
+            [0, 0, 1],
+        ],
+        dtype=torch.float64,
+    )
+
+
+def turned(stack: torch.Tensor, quarters: int, mirror: bool) -> torch.Tensor:
+    """(T,H,W,…) turned anticlockwise by quarters, then mirrored left to right."""
+    stack = torch.rot90(stack, quarters, (1, 2))
+    return stack.flip(2) if mirror else stack

@@ -1,0 +1,86 @@
+"""First passes, for training what refines them: `python -m hdrweave.training first_pass --shards DIR --method classical`.
+
+What a method makes of every clip, and the flow between its consecutive frames, as inference will see them. It takes longer
+than a training step, so it is computed once and kept beside the shard, in half precision. Clips should have as many frames as
+the recipe (`training.recipes.sequence_refinement`) looks at, 7, and may be larger than its crops.
+"""
+
+import argparse
+
+import torch
+
+from ...models import registry
+from ...stages.clip.black_level import match_darks
+from ...stages.systems.flagship import flagship_vote
+from ...stages.clip.normalize import normalize
+from ...stages.reconstruct import METHODS
+from ...stages.fusion.sequence_refinement import consecutive_flow
+from .shards import ShardFolder
+from .precomputed import add_sidecar, for_each_shard
+from ..synthesis.clip import SyntheticClip
+
+SUFFIX = ".first_pass_"  # and the method's name
+FIRST = {**METHODS, "vote": flagship_vote}
+
+
+def first_pass(clip: SyntheticClip, method: str) -> dict[str, torch.Tensor]:
+    """codes (T,H,W,3): the frames with blacks matched; given (T,H,W,3): radiance by `method`; and `consecutive` of it. All in
+    half precision."""
+    sequence = match_darks(normalize(clip.sequence()))
+    given = FIRST[method](sequence)
+    return {name: x.half() for name, x in {"given": given, "codes": sequence.frames[:], **consecutive(given)}.items()}
+
+
+def consecutive(hdr: torch.Tensor) -> dict[str, torch.Tensor]:
+    """Flow of inference within radiance (T,H,W,3): ahead, back (T-1,2,H,W), from frame t to t+1 and from t+1 to t, in pixels;
+    sure_ahead, sure_back (T-1,1,H,W): confidence."""
+    flow, last = consecutive_flow(hdr), len(hdr) - 1
+    ahead, sure_ahead = flow.read(1, range(last))
+    back, sure_back = flow.read(-1, range(1, last + 1))
+    return {"ahead": ahead, "back": back, "sure_ahead": sure_ahead, "sure_back": sure_back}
+
+
+def methods_beside(clips: ShardFolder) -> list[list[str]]:
+    """The methods whose first pass lies beside each shard. Raises OSError where there is none."""
+    found = [[m for m in FIRST if path.with_suffix(SUFFIX + m).exists()] for path in clips.paths]
+    if not all(found):
+        raise OSError(
+            f"{clips.paths[found.index([])]} has no first pass beside it: "
+            "run `python -m hdrweave.training first_pass --shards FOLDER --method f2hdr` first"
+        )
+    return found
+
+
+class FirstPasses:
+    """What `main` wrote beside shards of a folder for one method, clip by clip."""
+
+    def __init__(self, clips: ShardFolder, method: str):
+        from safetensors import safe_open
+
+        beside = [path.with_suffix(SUFFIX + method) for path in clips.paths]
+        self.clips = clips
+        self.files = [safe_open(str(path), framework="pt") if path.exists() else None for path in beside]
+
+    def read(self, index: int, frames: slice, rows: slice, columns: slice) -> dict[str, torch.Tensor]:
+        """Some frames, the steps between them, and a cut of clip `index`, as of `first_pass` but float32. frames: from
+        start to stop, both given."""
+        number, row = self.clips.locate(index)
+        steps = slice(frames.start, frames.stop - 1)
+        where = {name: (frames, rows, columns) for name in ("given", "codes")}
+        where |= {name: (steps, slice(None), rows, columns) for name in ("ahead", "back", "sure_ahead", "sure_back")}
+        return {name: self.files[number].get_slice(f"{name}_{row}")[cut].float() for name, cut in where.items()}
+
+
+def add_to_shard(path: str, method: str) -> int:
+    """Write the first pass of a shard beside it, unless it is there; the number of clips."""
+    networks = registry.names() if method != "classical" else []
+    return add_sidecar(path, SUFFIX + method, lambda clip: first_pass(clip, method), networks)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--shards", required=True, help="folder of training.synthesize, with --frames 7")
+    parser.add_argument("--method", required=True, choices=list(FIRST))
+    parser.add_argument("--workers", type=int, default=2)
+    arguments = parser.parse_args()
+    for_each_shard(arguments.shards, arguments.workers, add_to_shard, arguments.method)

@@ -1,0 +1,1 @@
+"""Methods measured: PSNR, SSIM, stability, flow, time."""

@@ -1,0 +1,150 @@
+"""Time and memory of methods on this machine, on a clip that is computed as it is read.
+
+python -m hdrweave.training benchmark --time   seconds a frame by frame size, beside plain DIS flow of one pair
+python -m hdrweave.training benchmark --stages   the flagship at 640x360, stage by stage: seconds a frame, operations
+python -m hdrweave.training benchmark --memory 100 1000   peak memory by the number of frames, one process each; at --size
+"""
+
+import argparse
+import resource
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from unittest.mock import patch
+
+import torch
+import torch.nn.functional as F
+from torch.utils.flop_counter import FlopCounterMode
+
+from ...hdr.cv import cv2
+from ...hdr.exposure import to_ldr
+from ...hdr.response import response_named
+from ...hdr.sequence import ExposureSequence, LazyFrames
+from ...stages.systems import flagship
+from .methods import Method, chosen_methods
+
+SIZES = ((360, 640), (720, 1280), (1080, 1920))
+STAGES = (
+    *("base_flow", "fgma_alignment", "accr_mapping", "fuse_and_refine", "dealthdr"),
+    *("sparse_fusion", "sequence_refinement"),
+)
+
+
+def panning_clip(count: int, height: int, width: int, period: int = 2) -> ExposureSequence:
+    """A texture of wide range that pans by 3 pixels a frame, exposures 1, 8 or 1, 4, 16; nothing is stored but the texture."""
+    seed = torch.Generator().manual_seed(1)
+    reach = 256
+    coarse = [torch.randn(1, 3, height // s + 2, (width + reach) // s + 2, generator=seed) for s in (4, 16, 64)]
+    layers = [F.interpolate(c, size=(height, width + reach), mode="bicubic", align_corners=False) for c in coarse]
+    radiance = torch.exp2(sum(layers) - 3).clamp(0, 1)[0].permute(1, 2, 0)  # (H,W+reach,3)
+    step = 8.0 if period == 2 else 4.0
+    exposures = torch.tensor([step ** (t % period) for t in range(count)])
+
+    def read(indices: list[int]) -> torch.Tensor:
+        views = [radiance[:, x : x + width] for x in ((3 * t) % reach for t in indices)]
+        return torch.stack([to_ldr(v, float(exposures[t])) for v, t in zip(views, indices, strict=True)])
+
+    return ExposureSequence(LazyFrames((count, height, width, 3), read), exposures, response_named("gamma2.2"), period)
+
+
+def seconds(run: Callable[[], object], frames: int) -> float:
+    """Of the second of two calls, for each frame."""
+    run()
+    begin = time.perf_counter()
+    run()
+    return (time.perf_counter() - begin) / frames
+
+
+def time_sizes(methods: dict[str, Method], frames: int) -> None:
+    print(f"{torch.get_num_threads()} threads, {frames} frames a clip; ratio: to one plain DIS flow between two frames")
+    print(f"{'method':>12} {'size':>10} {'exposures':>9} {'s/frame':>8} {'ratio':>6}")
+    for height, width in SIZES:
+        for period in (2, 3):
+            clip = panning_clip(frames, height, width, period)
+            gray = [(clip.frames[t].mean(-1) * 255).byte().numpy() for t in (0, period)]
+            dis = cv2().DISOpticalFlow_create(2)
+            one = seconds(lambda dis=dis, gray=gray: [dis.calc(*gray, None) for _ in range(5)], 5)
+            for name, method in methods.items():
+                taken = seconds(lambda method=method, clip=clip: method.run(clip), frames)
+                size = f"{width}x{height}"
+                print(f"{name:>12} {size:>10} {period:9d} {taken:8.3f} {taken / one:6.1f}", flush=True)
+
+
+@contextmanager
+def watched(around: Callable) -> Iterator[None]:
+    """The flagship's stages are called as around(name, stage, arguments, options) in place of stage(*arguments, **options)."""
+
+    def stand_in(name: str, stage: Callable):
+        return lambda *arguments, **options: around(name, stage, arguments, options)
+
+    with patch.multiple(flagship, **{name: stand_in(name, getattr(flagship, name)) for name in STAGES}):
+        yield
+
+
+def time_stages(frames: int) -> None:
+    """The first run counts operations, which warms up; the second is timed."""
+    clip, pixels = panning_clip(frames, *SIZES[0]), frames * SIZES[0][0] * SIZES[0][1] / 1e6
+    gflop, taken = Counter(), Counter()
+
+    def count(name, stage, arguments, options):
+        with FlopCounterMode(display=False) as counter:
+            found = stage(*arguments, **options)
+        gflop[name] += counter.get_total_flops() / 1e9
+        return found
+
+    def clock(name, stage, arguments, options):
+        begin = time.perf_counter()
+        found = stage(*arguments, **options)
+        taken[name] += time.perf_counter() - begin
+        return found
+
+    for around in (count, clock):
+        with watched(around):
+            flagship.flagship(clip)
+    whole = sum(taken.values())
+    print(f"flagship, {frames} frames of 640x360, {torch.get_num_threads()} threads")
+    print(f"{'stage':>20} {'s/frame':>8} {'share %':>8} {'GFLOP/MP':>9}")
+    for name in STAGES:
+        share = 100 * taken[name] / whole
+        print(f"{name:>20} {taken[name] / frames:8.3f} {share:8.1f} {gflop[name] / pixels:9.1f}")
+    print(f"{'whole':>20} {whole / frames:8.3f} {100:8.1f} {sum(gflop.values()) / pixels:9.1f}")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--methods", default="classical,f2hdr", help="names with commas between, or all")
+    parser.add_argument("--time", action="store_true", help="print seconds a frame")
+    parser.add_argument("--stages", action="store_true", help="print seconds a frame of the flagship's stages")
+    parser.add_argument("--size", default="1920x1080", help="of the frames that memory is measured with")
+    parser.add_argument("--frames", type=int, default=8, help="frames of the timed clips")
+    parser.add_argument(
+        "--memory", type=int, nargs="*", default=[], help="numbers of frames to measure peak memory for"
+    )
+    parser.add_argument("--one", type=int, help=argparse.SUPPRESS)
+    args = parser.parse_args()
+    methods = chosen_methods(args.methods)
+    if args.one:
+        (name,) = methods
+        width, height = map(int, args.size.split("x"))
+        methods[name].run(panning_clip(args.one, height, width))
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+        print(f"{name:>12} {args.one:6d} frames of {args.size}: peak {peak:.2f} GiB")
+    if args.time:
+        time_sizes(methods, args.frames)
+    if args.stages:
+        time_stages(args.frames)
+    for name in methods:
+        for count in args.memory:
+            command = [
+                sys.executable,
+                "-m",
+                "hdrweave.training.evaluation.benchmark",
+                "--methods",
+                name,
+                "--size",
+                args.size,
+            ]
+            subprocess.run([*command, "--one", str(count)], check=True)

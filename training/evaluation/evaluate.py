@@ -1,0 +1,263 @@
+"""Every method on the same clips: figures as text and JSON, and a picture of the worst crops side by side.
+
+python -m hdrweave.training evaluate --methods all [--json FILE] [--sheet FILE.png] [--save DIR]
+
+Judges the pack's own validation set; the first time, `--scenes DIR` names the panoramas to make it from. `--clips DIR`
+judges any folder <split>/<scene>/{00000.png …, exposures.txt, gt.npy}; without gt.npy only steadiness and time can be
+told. `--save DIR` writes <method>/<split>/<scene>/frame_00000.npy: (H,W,3) float32 radiance, 1.0 = clipping of the
+shortest exposure. What cannot be judged is named and left out, and the command ends with status 1.
+"""
+
+import argparse
+import json
+import math
+import os
+from collections import Counter
+from dataclasses import dataclass, replace
+from pathlib import Path
+from time import perf_counter
+
+import numpy as np
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from ...hdr.cv import cv2
+from ...hdr.io.atomic import atomic_path
+from ...hdr.metrics import defined_mean
+from ...hdr.sequence import ExposureSequence
+from ...stages.clip.normalize import normalize
+from ..synthesis.clips import EvaluationClip, find_clips, read_clip
+from ..synthesis.make_validation import make_validation
+from .methods import METHODS, Method, chosen_methods
+from .report import WorstCrop, crops_picture, tables, worst_crop
+from .scoring import ClipFigures, inner_frames, judge, summary
+
+VALIDATION = Path(__file__).parent / "data" / "validation"
+CROPS = 3  # in the picture, of each split
+
+
+def method_report(method: Method, splits: dict[str, list[ClipFigures]]) -> dict:
+    """Everything about one method, by split and over all clips."""
+
+    def both(clips):
+        return {
+            "inner": summary(clips, True),
+            "all": summary(clips, False),
+            "seconds_per_frame": sum(c.seconds for c in clips) / sum(len(c.frames) for c in clips),
+            "seconds_per_megapixel": sum(c.seconds for c in clips) / sum(c.megapixels for c in clips),
+            "gflop_per_megapixel": defined_mean(c.gflop / c.megapixels for c in clips),
+        }
+
+    clips = [clip for figures in splits.values() for clip in figures]
+    return {
+        "parameters": method.parameters,
+        "splits": {split: both(figures) for split, figures in splits.items()},
+        "mean": both(clips),
+        "clips": {clip.scene: summary([clip], True) for clip in clips},
+    }
+
+
+def clock(device: str) -> float:
+    """Seconds, when all that was given to `device` is done."""
+    if torch.device(device).type == "cuda":
+        torch.cuda.synchronize(device)
+    return perf_counter()
+
+
+def run(
+    method: Method, name: str, clip: EvaluationClip, count: bool, device: str = "cpu"
+) -> tuple[torch.Tensor, ClipFigures]:
+    """A method's radiance (T,H,W,3) for a clip, and its figures. Raises ValueError where it is not finite.
+
+    count: also the operations of its networks, in a run of its own that warms them up. device: where it has them.
+    """
+    sequence = normalize(clip.sequence())
+    gflop = count_gflop(method, sequence) if count and method.parameters else math.nan
+    start = clock(device)
+    radiance = method.run(sequence)
+    seconds = clock(device) - start
+    if radiance.shape != clip.ldr.shape or not torch.isfinite(radiance).all():
+        raise ValueError(
+            f"{name} gives {tuple(radiance.shape)} for {clip.name} of {tuple(clip.ldr.shape)}, or NaN or infinite "
+            "values: finite radiance of the clip's shape is expected"
+        )
+    megapixels = clip.ldr[..., 0].numel() / 1e6
+    return radiance, ClipFigures(clip.name, clip.period, judge(clip, radiance), seconds, gflop, megapixels)
+
+
+def count_gflop(method: Method, sequence: ExposureSequence) -> float:
+    """10^9 operations of a method's networks on a clip; a multiply-add is two."""
+    with FlopCounterMode(display=False) as counter:
+        method.run(sequence)
+    return counter.get_total_flops() / 1e9
+
+
+@dataclass
+class JudgedClip:
+    """size: WIDTHxHEIGHT. figures: by method. truth: what the true radiance gets for steadiness, and worst: the crop; None
+    where the truth is not known."""
+
+    size: str
+    figures: dict[str, ClipFigures]
+    truth: ClipFigures | None = None
+    worst: WorstCrop | None = None
+
+
+def judge_clip(path: Path, methods: dict[str, Method], save, count: bool, device: str) -> JudgedClip:
+    """All methods on one clip; see `run` and `evaluate`."""
+    clip = read_clip(path)
+    outputs, figures = {}, {}
+    for name, method in methods.items():
+        outputs[name], figures[name] = run(method, name, clip, count, device)
+    judged = JudgedClip(f"{clip.ldr.shape[2]}x{clip.ldr.shape[1]}", figures)
+    if clip.hdr is not None:
+        alone = judge(replace(clip, hdr=None), clip.hdr)
+        judged.truth = ClipFigures(clip.name, clip.period, alone)
+        judged.worst = worst_crop(clip, outputs, inner_frames(len(clip.ldr), clip.period))
+    if save:
+        for name, radiance in outputs.items():
+            save_frames(Path(save) / name / clip.name, radiance)
+    return judged
+
+
+def evaluate(
+    folders: dict[str, list[Path]], methods: dict[str, Method], save=None, device: str = "cpu"
+) -> tuple[dict, list[WorstCrop]]:
+    """Judge `methods` on the clip folders of every split: the report, and the worst crops of every split.
+
+    A clip that one of the methods cannot do is left out for all of them, and the report says why. Raises ValueError where
+    no clip is left. save: folder for every method's frames. device: where the methods have their networks.
+    """
+    judged, failed = {split: [] for split in folders}, {}
+    for split, paths in folders.items():
+        for path in paths:
+            name = f"{split}/{path.name}"
+            try:
+                judged[split].append(judge_clip(path, methods, save, not judged[split], device))
+                print(name, flush=True)
+            except (ValueError, OSError) as error:
+                failed[name] = str(error)
+                print(f"{name} is not judged: {error}", flush=True)
+    splits = {split: clips for split, clips in judged.items() if clips}
+    if not splits:
+        raise ValueError(next(iter(failed.values()), "there is no clip to judge"))
+    return assembled(splits, failed, methods, device), worst_of_each(splits)
+
+
+def assembled(splits: dict[str, list[JudgedClip]], failed: dict[str, str], methods: dict[str, Method], device) -> dict:
+    """The report on judged clips. failed: why others are not among them, by name."""
+    truth = {split: [clip.truth for clip in clips if clip.truth] for split, clips in splits.items()}
+    return {
+        "threads": torch.get_num_threads(),
+        "device": str(device),
+        "splits": {
+            split: {"clips": len(clips), "sizes": dict(Counter(clip.size for clip in clips))}
+            for split, clips in splits.items()
+        },
+        "failed": failed,
+        "truth": {split: summary(clips, True)["temporal"] for split, clips in truth.items() if clips},
+        "methods": {
+            name: method_report(method, {split: [c.figures[name] for c in clips] for split, clips in splits.items()})
+            for name, method in methods.items()
+        },
+    }
+
+
+def worst_of_each(splits: dict[str, list[JudgedClip]]) -> list[WorstCrop]:
+    """The worst CROPS of every split."""
+    crops = []
+    for clips in splits.values():
+        found = [clip.worst for clip in clips if clip.worst]
+        crops += sorted(found, key=lambda crop: crop.error, reverse=True)[:CROPS]
+    return crops
+
+
+def save_frames(folder: Path, radiance: torch.Tensor) -> None:
+    """frame_00000.npy …, (H,W,3) float32."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for t, frame in enumerate(radiance.float().numpy()):
+        np.save(folder / f"frame_{t:05d}.npy", frame)
+
+
+def finite(value):
+    """`value` with NaN and infinities as None, which JSON can hold."""
+    if isinstance(value, dict):
+        return {key: finite(inside) for key, inside in value.items()}
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def write_report(path: Path, report: dict) -> None:
+    """All figures as JSON; the folder is made."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with atomic_path(path) as temporary:
+        temporary.write_text(json.dumps(finite(report), indent=1))
+
+
+def validation_set(scenes) -> Path:
+    """The folder of the pack's own validation set, made from the panoramas in `scenes` when it does not exist yet."""
+    if not VALIDATION.is_dir():
+        if scenes is None:
+            raise OSError(
+                "there is no validation set yet: give clips of your own with --clips, or have it made once by training.evaluate "
+                "--scenes FOLDER, with .exr or .hdr panoramas that no network was trained on"
+            )
+        partial = VALIDATION.with_name("validation.partial")
+        make_validation(scenes, partial)
+        os.replace(partial, VALIDATION)
+    return VALIDATION
+
+
+def clip_folders(root, splits: list[str] | None, limit: int | None) -> dict[str, list[Path]]:
+    """Clip folders by split, the first `limit` of each. Raises OSError where there are none."""
+    found = find_clips(root)
+    missing = [split for split in splits or [] if split not in found]
+    if not found or missing:
+        raise OSError(
+            f"{root} has no {missing[0] if missing else 'clips'}: <split>/<scene>/exposures.txt beside 00000.png … is "
+            f"expected{', and there are the splits ' + ', '.join(found) if found else ''}"
+        )
+    return {split: found[split][:limit] for split in splits or found}
+
+
+def device_named(name: str) -> str:
+    """A --device that torch can use here. Raises ArgumentTypeError for others."""
+    try:
+        torch.empty(0, device=name)
+    except (RuntimeError, AssertionError) as error:  # the latter from a torch without CUDA
+        raise argparse.ArgumentTypeError(f"{name!r} cannot be used here: {str(error).splitlines()[0]}") from error
+    return name
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--methods", default="all", help=f"all, or names with commas between: {', '.join(METHODS)}")
+    parser.add_argument("--json", type=Path, help="file for all figures")
+    parser.add_argument("--sheet", type=Path, help="picture of the worst crops, .png")
+    parser.add_argument("--clips", help="folder of clips to judge, in place of the validation set")
+    parser.add_argument("--scenes", help="folder of panoramas for the validation set, where it is not made yet")
+    parser.add_argument("--save", help="folder for every method's frames")
+    parser.add_argument("--splits", type=lambda names: names.split(","), help="with commas between, default all")
+    parser.add_argument("--limit", type=int, help="clips of each split, default all")
+    parser.add_argument("--threads", type=int, default=2, help="CPU threads of PyTorch and OpenCV")
+    parser.add_argument("--device", type=device_named, default="cpu", help="of the networks: cpu, cuda or mps")
+    arguments = parser.parse_args()
+    if arguments.sheet and arguments.sheet.suffix != ".png":
+        parser.error(f"the picture is {arguments.sheet}: give a name that ends in .png")
+    torch.set_num_threads(arguments.threads)
+    cv2().setNumThreads(arguments.threads)
+    try:
+        methods = chosen_methods(arguments.methods, arguments.device)
+        folders = clip_folders(arguments.clips or validation_set(arguments.scenes), arguments.splits, arguments.limit)
+        report, crops = evaluate(folders, methods, arguments.save, arguments.device)
+    except (ValueError, OSError) as error:
+        parser.error(str(error))
+    print("\n" + tables(report))
+    if arguments.json:
+        write_report(arguments.json, report)
+    if arguments.sheet and crops:
+        arguments.sheet.parent.mkdir(parents=True, exist_ok=True)
+        picture = crops_picture(crops).mul(255).round().byte().numpy()
+        with atomic_path(arguments.sheet) as path:
+            cv2().imwrite(str(path), picture[..., ::-1])
+    if report["failed"]:
+        parser.exit(1, f"{len(report['failed'])} clips are not judged, see above\n")

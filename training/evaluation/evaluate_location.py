@@ -1,0 +1,140 @@
+"""LoCAtion on the footage that it is for, by its window T: `python -m hdrweave.training evaluate_location --scenes DIR`.
+
+Clips of 20 frames with noise, at the middle one of the exposures 1, 4, 16, and with them a darker and a brighter frame in the
+middle of every T; the same clips for every T. Beside that the backbone alone, and the same clips filmed with the three
+exposures in turn, which LoCAtion was not made for. Figures of all frames; std is the paper's, of PSNR over a clip's frames.
+
+--ladder DIR judges the first stages that `ablation location --out DIR` made, in place of the packaged weights, at the paper's
+T.
+"""
+
+import argparse
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+
+from ...hdr.anchors import AnchoredSequence
+from ...hdr.cv import cv2
+from ...hdr.exposure import to_radiance
+from ...stages.clip.normalize import normalize
+from ...stages.fusion.sequence_refinement import sequence_refinement
+from ...stages.runtime.networks import COLLABORATIVE_FUSION, SEQUENCE_REFINEMENT, load_network
+from ...stages.systems.location import WINDOW, collaborative_fusion
+from ..recipes.ablation import LADDERS, folder_name
+from ..recipes.collaborative_fusion import filmed_clip
+from ..recipes.trainer import CHECKPOINT, kept
+from ..synthesis.clip import CLEAN, SyntheticClip, draw_sensor, make_clip
+from ..synthesis.clips import EvaluationClip
+from ..synthesis.scenes import SceneFolder
+from .evaluate import write_report
+from .methods import pipeline
+from .report import aligned
+from .scoring import ClipFigures, judge, summary
+
+FRAMES = 20
+EXPOSURES = (1.0, 4.0, 16.0)
+WINDOWS = (1, 5, 10, 20)
+FIRST_SEED = 7_500_000
+SETTINGS = replace(
+    CLEAN,
+    width=448,
+    height=256,
+    frames=FRAMES,
+    exposures=EXPOSURES,
+    phase=0,
+    clipped=(0.1, 0.5),
+    read_noise=(1e-3, 3e-3),
+    shot_noise=(1e-4, 1e-3),
+    bits=(10,),
+)
+FIGURES = {
+    "PSNR mu, dB": lambda report: report["raw"]["psnr_mu"],
+    "std, dB": lambda report: report["temporal"]["psnr_mu_std"],
+    "warping e-3": lambda report: 1000 * report["temporal"]["warping_error"],
+}
+
+
+def anchored(clip: SyntheticClip, seed: int, window: int) -> AnchoredSequence:
+    """What a second camera would have filmed of a clip, a pair of anchors for every window; the same noise for all windows."""
+    sensor = draw_sensor(np.random.default_rng(seed), len(EXPOSURES), SETTINGS)
+    return filmed_clip(clip.hdr, EXPOSURES, window, sensor, seed)
+
+
+def results(clip: SyntheticClip, seed: int) -> dict[str, torch.Tensor]:
+    """Radiance (T,H,W,3) of everything that is compared, by name."""
+    fusion, refinement = (load_network(name) for name in (COLLABORATIVE_FUSION, SEQUENCE_REFINEMENT))
+    found = {}
+    for window in WINDOWS:
+        given = anchored(clip, seed, window)
+        found.setdefault("backbone alone", to_radiance(given.frames, given.exposure))
+        first, _ = collaborative_fusion(given, fusion, window)
+        found[f"T = {window}, stage I"] = first
+        found[f"T = {window}"] = sequence_refinement(first, refinement)
+    alternating = normalize(clip.sequence())
+    for name in ("location", "classical"):
+        found[f"{name}, alternating"] = pipeline("cpu", name, alternating)
+    return found
+
+
+def rungs(folder: Path) -> dict[str, nn.Module]:
+    """The first stages of the ladder's rungs that lie in `folder`, and the last one's twin. Raises ValueError where none is."""
+    ladder = LADDERS["location"].rungs()
+    names = {rung.name: rung.recipe for rung in ladder} | {f"{ladder[-1].name} (again)": ladder[-1].recipe}
+    there = {name: folder / folder_name(name) / CHECKPOINT for name in names}
+    found = {name: kept(names[name], path) for name, path in there.items() if path.is_file()}
+    if not found:
+        raise ValueError(f"{folder} holds no networks of an ablation: make them with `ablation location --out {folder}`")
+    return found
+
+
+def first_stages(clip: SyntheticClip, seed: int, networks: dict[str, nn.Module]) -> dict[str, torch.Tensor]:
+    """Radiance (T,H,W,3) of each of the networks."""
+    given = anchored(clip, seed, WINDOW)
+    return {name: collaborative_fusion(given, network, WINDOW)[0] for name, network in networks.items()}
+
+
+def figures(clip: SyntheticClip, radiance: torch.Tensor, name: str) -> ClipFigures:
+    """As the evaluator's, of every frame alike."""
+    backbone = EvaluationClip(
+        name, clip.ldr, torch.ones(len(clip.hdr)), 1, clip.hdr, labels=clip.labels, placements=clip.placements
+    )
+    return ClipFigures(name, 1, judge(backbone, radiance))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument(
+        "--scenes", required=True, help="folder of .exr or .hdr panoramas that no network was trained on"
+    )
+    parser.add_argument("--clips", type=int, default=4, help="how many")
+    parser.add_argument(
+        "--ladder", type=Path, help="folder of `ablation location`, whose networks are judged instead"
+    )
+    parser.add_argument("--json", type=Path, help="file for all figures")
+    parser.add_argument("--threads", type=int, default=2)
+    arguments = parser.parse_args()
+    torch.set_num_threads(arguments.threads)
+    cv2().setNumThreads(arguments.threads)
+    judged: dict[str, list[ClipFigures]] = {}
+    try:
+        scenes = SceneFolder(arguments.scenes)
+        networks = rungs(arguments.ladder) if arguments.ladder else None
+        for seed in range(FIRST_SEED, FIRST_SEED + arguments.clips):
+            clip = make_clip(scenes, seed, SETTINGS, backdrop=seed % len(scenes))
+            made = first_stages(clip, seed, networks) if networks else results(clip, seed)
+            for name, radiance in made.items():
+                judged.setdefault(name, []).append(figures(clip, radiance, f"{seed}"))
+            print(f"clip {seed - FIRST_SEED + 1} of {arguments.clips}", flush=True)
+    except (ValueError, OSError) as error:
+        parser.error(str(error))
+    report = {name: summary(clips, False) for name, clips in judged.items()}
+    rows = [
+        [name, *(f"{figure(found):.3g}" if k else f"{figure(found):.2f}" for k, figure in enumerate(FIGURES.values()))]
+        for name, found in report.items()
+    ]
+    print("\n" + aligned([["", *FIGURES], *rows]))
+    if arguments.json:
+        write_report(arguments.json, report)

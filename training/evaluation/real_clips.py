@@ -1,0 +1,68 @@
+"""Methods on real alternating clips: contact sheets to look at, side by side, and in figures flicker, recovery, and how much
+of the frames' own texture is kept.
+
+python -m hdrweave.training real_clips --data DIR --out DIR     (DIR/alternating_*/*.mp4, one pattern a folder)
+"""
+
+import argparse
+from pathlib import Path
+
+import torch
+
+from ...hdr.cv import cv2
+from ...hdr.draw.text import text
+from ...hdr.metrics import defined_mean, texture_kept
+from ...hdr.sequence import CandidateSet, ExposureSequence
+from ...stages.candidates.warp import warp_neighbours
+from ...stages.clip.black_level import match_darks
+from ...stages.clip.load import load_clip
+from ...stages.clip.normalize import normalize
+from ...stages.flow.estimate import estimate_flow
+from ...stages.report.exposure_strip import exposure_strip
+from ...stages.report.recovery import recovery
+from .methods import chosen_methods
+
+FIGURES = {"flicker": "flicker %", "texture": "texture %", "clipped": "filled %: clipped", "buried": "buried"}
+
+
+def line(clip: str, exposures: str, method: str, figures) -> str:
+    values = "".join(f"{value:>{len(head) + 1}}" for head, value in zip(FIGURES.values(), figures, strict=True))
+    return f"{clip:24} {exposures:>15} {method:>12} {values}"
+
+
+def judge(sequence: ExposureSequence, hdr: torch.Tensor, candidates: CandidateSet) -> dict[str, float]:
+    """FIGURES of a result, in %. texture: see `metrics.texture_kept`; the others: see `stages.report.recovery`."""
+    judged = recovery(sequence, hdr, candidates)
+    clipped, buried = (100 * float(kind[0] / kind.sum().clamp(min=1e-9)) for kind in judged.shares.mean(0))
+    frames = range(len(sequence))
+    kept = defined_mean(texture_kept(hdr[t], sequence.frames[t], float(sequence.exposures[t])) for t in frames)
+    return {"flicker": 100 * judged.flicker, "texture": 100 * kept, "clipped": clipped, "buried": buried}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, required=True, help="folder whose alternating_* folders hold the clips")
+    parser.add_argument("--out", type=Path, required=True, help="folder for the contact sheets")
+    parser.add_argument("--methods", default="reference,classical,f2hdr", help="names with commas between, or all")
+    parser.add_argument("--frames", type=int, default=0, help="frames to take of each clip, 0 = all")
+    args = parser.parse_args()
+    methods = chosen_methods(args.methods)
+    args.out.mkdir(parents=True, exist_ok=True)
+    print(line("clip", "exposures", "method", FIGURES.values()))
+    every = {method: [] for method in methods}
+    for path in sorted(args.data.glob("alternating_*/*.mp4")):
+        sequence = match_darks(normalize(load_clip(path, count=args.frames)))
+        candidates = warp_neighbours(sequence, estimate_flow(sequence))
+        exposures = " ".join(f"{e:.2f}" for e in sequence.exposures[: sequence.period].tolist())
+        name = f"{path.parent.name}_{path.stem}"
+        sheets = []
+        for method, how in methods.items():
+            hdr = how.run(sequence)
+            every[method].append(judge(sequence, hdr, candidates))
+            print(line(name, exposures, method, (f"{x:.2f}" for x in every[method][-1].values())), flush=True)
+            sheets.append(exposure_strip(hdr, (-4, -2, 0, 2), sequence, rows=3)[0])
+            text(sheets[-1], method, 12, 30, shadow=True)
+        picture = torch.cat(sheets).mul(255).byte().numpy()
+        cv2().imwrite(str(args.out / f"{name}.png"), picture[..., ::-1])
+    for method, figures in every.items():
+        print(line("mean", "-", method, (f"{defined_mean(f[name] for f in figures):.2f}" for name in FIGURES)))

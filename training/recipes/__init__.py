@@ -1,0 +1,1 @@
+"""Losses, trainer, and a recipe for each network."""

@@ -1,0 +1,175 @@
+"""A paper's ablation in the paper's order, every rung trained on the same short budget:
+
+python -m hdrweave.training ablation f2hdr --shards DIR --out DIR --minutes 10 [--clips DIR]
+
+The table begins with the frame alone, an unaligned merge and the classical pipeline. A budget in --steps does not depend on
+what else the machine does, but hides what a rung costs. Rungs that --out holds already are not trained again; those of other
+shards or settings, or of a longer budget, are refused. The last rung is trained twice, with another seed: the difference is
+what chance does at this budget.
+"""
+
+import argparse
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from ...hdr.cv import cv2
+from ...models import registry
+from ..evaluation.evaluate import clip_folders, device_named, evaluate, validation_set, write_report
+from ..evaluation.methods import Method, chosen_methods, trained
+from ..evaluation.report import tables
+from . import collaborative_fusion as location
+from . import dealthdr, deephdrvideo, f2hdr, lrhdr
+from . import sequence_refinement as sequence
+from .recipe import Recipe
+from .trainer import CHECKPOINT, Trainer
+
+BASELINES = ("reference", "unaligned", "classical")  # that a ladder stands on
+
+
+@dataclass(frozen=True)
+class Rung:
+    name: str
+    recipe: Recipe
+
+
+@dataclass(frozen=True)
+class Ladder:
+    """steps: of each rung its name, and what `recipe` is told. needs: packaged weights that training or judging uses."""
+
+    recipe: Callable[..., Recipe]
+    steps: dict[str, dict]
+    needs: tuple[str, ...] = ()
+
+    def rungs(self) -> list[Rung]:
+        """Raises ValueError when weights are missing that must be trained before."""
+        missing = [name for name in self.needs if name not in registry.names()]
+        if missing:
+            raise ValueError(f"this ladder needs the weights {' and '.join(missing)}: train and install them first")
+        return [Rung(name, self.recipe(**told)) for name, told in self.steps.items()]
+
+
+LADDERS = {
+    # table 5
+    "deephdrvideo": Ladder(
+        deephdrvideo.recipe,
+        {
+            "CoarseNet": dict(refinement=False),
+            "without deformable alignment": dict(deformable=False),
+            "without temporal attention": dict(attention=False),
+            "whole": dict(),
+        },
+        needs=("deephdrvideo",),  # its CoarseNet, from which all rungs start
+    ),
+    # table 4
+    "f2hdr": Ladder(
+        f2hdr.recipe,
+        {
+            "stage I": dict(adapter=False, refinement=False),
+            "+ adapter": dict(refinement=False),
+            "+ stage II": dict(mask=False),
+            "+ motion mask": dict(),
+        },
+    ),
+    # the ablation of its encoders
+    "dealthdr": Ladder(
+        dealthdr.recipe,
+        {
+            "all levels shared": dict(shared=3),
+            "levels 2 and 3 shared": dict(shared=2),
+            "level 3 shared": dict(shared=1),
+            "independent": dict(),
+        },
+    ),
+    # its ablation; the paper has no dense vote with a figure
+    "lrhdr": Ladder(
+        lrhdr.whole,
+        {
+            "base": dict(fine=False, mapper=False, accr_share=0),
+            "+ EIC": dict(mapper=False, accr_share=0),
+            "+ RM": dict(accr_share=0),
+            "whole, without vote loss": dict(vote_share=0),
+            "whole, dense vote": dict(alpha=1),
+            "+ ACCR loss: whole": dict(),
+        },
+        needs=("interpolate",),
+    ),
+    # table IV, the first stage
+    "location": Ladder(
+        location.recipe,
+        {"without TPA": dict(aggregator=False), "without LL domain": dict(wavelet=False), "whole": dict()},
+        needs=("interpolate",),
+    ),
+    # table IV, the second stage
+    "sequence_refinement": Ladder(
+        sequence.recipe,
+        {
+            "neither": dict(aggregation=False, long_range=0),
+            "+ BCA": dict(long_range=0),
+            "+ long range": dict(),
+        },
+    ),
+}
+
+
+def train(recipe: Recipe, shards, out: Path, budget: dict[str, float], seed: int, device: str) -> nn.Module:
+    """The averaged network after a budget of `seconds` or `steps`; taken up again where an interruption left it.
+
+    Raises ValueError when `out` holds another training, or more of this one.
+    """
+    batches = recipe.batches(shards, recipe.windows, recipe.crop, recipe.batch, seed, recipe.augmentation)
+    trainer = Trainer(recipe, batches, out, seed=seed, device=device, **budget)
+    if (out / CHECKPOINT).exists():
+        trainer.resume()
+        if trainer.spent() > 1.1:  # a budget in seconds ends with the step that passes it
+            raise ValueError(f"{out} was trained on more than this budget: give another --out")
+    return trainer.run()
+
+
+def folder_name(rung: str) -> str:
+    """A rung's name in small letters, digits and dashes: "+ stage II" is stage-ii."""
+    return "-".join(re.findall("[a-z0-9]+", rung.lower()))
+
+
+def climb(rungs: list[Rung], shards, out: Path, budget: dict[str, float], device: str = "cpu") -> dict[str, Method]:
+    """Train every rung on the same budget, see `train`: a method for each, and one more for the last one's twin."""
+    seeds = [(rung.name, rung, 0) for rung in rungs] + [(f"{rungs[-1].name} (again)", rungs[-1], 1)]
+    methods = {}
+    for name, rung, seed in seeds:
+        print(name, flush=True)
+        network = train(rung.recipe, shards, out / folder_name(name), budget, seed, device)
+        methods[name] = trained(rung.recipe.run, network)
+    return methods
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("ladder", choices=LADDERS)
+    parser.add_argument("--shards", required=True, help="folder of training.synthesize")
+    parser.add_argument("--out", type=Path, required=True, help="folder for checkpoints and result.json")
+    parser.add_argument("--minutes", type=float, default=10, help="for each rung")
+    parser.add_argument("--steps", type=int, help="for each rung, in place of minutes")
+    parser.add_argument("--clips", help="folder of clips to judge on, in place of the validation set")
+    parser.add_argument("--limit", type=int, help="clips of each split, default all")
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--device", type=device_named, default="cpu", help="of the rungs: cpu, cuda or mps")
+    arguments = parser.parse_args()
+    budget = {"steps": arguments.steps} if arguments.steps else {"seconds": 60 * arguments.minutes}
+    torch.set_num_threads(arguments.threads)
+    cv2().setNumThreads(arguments.threads)
+    try:
+        rungs = LADDERS[arguments.ladder].rungs()
+        folders = clip_folders(arguments.clips or validation_set(None), None, arguments.limit)
+        methods = chosen_methods(",".join(BASELINES), arguments.device)
+        methods |= climb(rungs, arguments.shards, arguments.out, budget, arguments.device)
+        report, _ = evaluate(folders, methods, device=arguments.device)
+    except (ValueError, OSError) as error:
+        parser.error(str(error))
+    print("\n" + tables(report))
+    write_report(arguments.out / "result.json", report)
+    if report["failed"]:
+        parser.exit(1, f"{len(report['failed'])} clips are not judged, see above\n")

@@ -1,0 +1,81 @@
+"""DeAltHDR's recipe: one frame from five, for two and three exposures, any s, from the flow that inference will have.
+
+Needs `training.data.shard_flow` beside the shards, with --search and with --period; meant for degraded clips of 5 frames.
+"""
+
+from dataclasses import asdict, replace
+from functools import partial
+
+import torch
+from torch import nn
+
+from ...hdr.sequence import ExposureSequence
+from ...models.dealthdr.dealthdr import DeAltHDR, DeAltHDRConfig
+from ...models.dealthdr.fgma import distrust_each, full_size
+from ...models.dealthdr.masked_attention import trust_mask
+from ...stages.flow.estimate import base_flow
+from ...stages.runtime.networks import device_of
+from ...stages.systems.dealthdr import dealthdr
+from ..data.batches import Window, there_and_back
+from .fgma import drawn_sensitivity
+from .losses import flow_loss, flow_weight, mu_l1, psnr_loss
+from .perceptual import PerceptualLoss
+from .recipe import Kept, Recipe
+
+FRAMES = 5
+FLOW_SHARE = 0.05  # of the flow loss, in pixels, beside natural logarithms of errors
+MERGED_SHARE = 0.5  # of the error before the residual
+PERCEPTUAL_SHARE = 0.5  # the paper's, section 4.1
+
+
+def window(period: int) -> Window:
+    """Two frames on either side of the middle one, exact flow to and from each, and the estimated flow to it."""
+    return there_and_back(FRAMES, far=period == 2)
+
+
+def cells_of(batch: dict[str, torch.Tensor], s: float) -> torch.Tensor:
+    """Where to attend (B,K,1,h,w). D is worked out as in inference but with the exact flow back, see `fgma.loss`."""
+    k = batch["base"].shape[1]
+    return trust_mask(distrust_each(batch["ldr"], batch["exposures"], batch["flows"][:, k:], batch["base"]), s)
+
+
+def loss(network: nn.Module, batch: dict[str, torch.Tensor], perceptual: nn.Module | None = None):
+    """PSNR and the paper's L1 in the mu-law domain, PSNR before the residual, and exact flow where attention looks.
+
+    The paper has L1 and a perceptual loss on VGG, which is here when the user gives its weights; L1 alone looks at noisy clips
+    only, see `losses.psnr_loss`. The paper's 30 % of batches by flow alone and 30 % by attention alone are those of `fgma`.
+    """
+    truth = batch["hdr"][:, FRAMES // 2]
+    cells = cells_of(batch, drawn_sensitivity())
+    out = network(batch["ldr"], batch["exposures"], batch["base"], batch["confidence"], cells)
+    k = cells.shape[1]
+    exact, hidden = (batch[name][:, :k].flatten(0, 1) for name in ("flows", "occluded"))
+    attended = full_size(cells.flatten(0, 1), truth.shape[-2:])
+    looked = flow_loss(out["motion"].flatten(0, 1), exact, flow_weight(exact, hidden) * attended)
+    picture, merged, l1 = psnr_loss(out["hdr"], truth), psnr_loss(out["merged"], truth), mu_l1(out["hdr"], truth)
+    total = picture + MERGED_SHARE * merged + l1 + FLOW_SHARE * looked
+    figures = {"picture": picture, "merged": merged, "flow": looked}
+    if perceptual is not None:
+        figures["perceptual"] = perceptual(out["hdr"], truth)
+        total = total + PERCEPTUAL_SHARE * figures["perceptual"]
+    return total, {name: x.detach() for name, x in figures.items()}
+
+
+def recipe(vgg: str | None = None, **changes) -> Recipe:
+    """vgg: as in `recipes.recipe_named`. changes: of DeAltHDRConfig; shared=1, 2, 3 are the steps of the paper's table of
+    encoders."""
+    config = replace(DeAltHDRConfig(), **changes)
+    return Recipe(
+        name="dealthdr",
+        build=partial(DeAltHDR, config),
+        loss=partial(loss, perceptual=PerceptualLoss(vgg)) if vgg else loss,
+        perceptual=bool(vgg),
+        windows={period: window(period) for period in (2, 3)},
+        kept=(Kept("dealthdr", "dealthdr", asdict(config)),),
+        run=run,
+    )
+
+
+def run(network: nn.Module, sequence: ExposureSequence, s: float = 15.0) -> torch.Tensor:
+    """DeAltHDR on a normalized clip, from the base flow: radiance (T,H,W,3)."""
+    return dealthdr(sequence, base_flow(sequence, device_of(network)), network, s)

@@ -1,0 +1,122 @@
+"""DeepHDRVideo's recipes: CoarseNet alone, then both networks at once; two and three exposures alike, from the base flow."""
+
+from dataclasses import asdict, replace
+from functools import partial
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from ...hdr.sequence import ExposureSequence
+from ...models import registry
+from ...models.deephdrvideo.deephdrvideo import DeepHDRVideo, DeepHDRVideoConfig
+from ...stages.flow.estimate import base_flow
+from ...stages.runtime.networks import DEEPHDRVIDEO, F2HDR, device_of
+from ...stages.systems.deephdrvideo import coarse_reconstruction, deformable_refinement
+from ..data.batches import Window, from_the_middle
+from .losses import flow_loss, flow_weight, gradient_loss, mu_l1, psnr_loss
+from .perceptual import PerceptualLoss
+from .recipe import Kept, Recipe
+
+FLOW_SHARE = 0.05  # of the flow loss, in pixels, beside natural logarithms of errors
+LEAST_SHARE = 0.05  # of a batch that is badly exposed, for the normalisation of equation 6
+
+
+def window(period: int) -> Window:
+    """What CoarseNet sees of the middle frame, of the one before and of the one after: 5 or 7 frames."""
+    inner = from_the_middle(period)
+    return Window(inner.frames + 2, tuple((a + 1, b + 1) for a, b in inner.pairs), inner.base, beside=1)
+
+
+def exact_flow_loss(flows: torch.Tensor, batch: dict[str, torch.Tensor], chosen=slice(None)) -> torch.Tensor:
+    """Of flows (B,K,2,h,w), in pixels of the frame whatever their grid, to those of the middle frame's neighbours that are
+    `chosen`."""
+    exact, hidden = (batch[name][:, chosen].flatten(0, 1) for name in ("flows", "occluded"))
+    flows = F.interpolate(flows.flatten(0, 1), exact.shape[-2:], mode="bilinear")
+    return flow_loss(flows, exact, flow_weight(exact, hidden))
+
+
+def coarse_loss(network: nn.Module, batch: dict[str, torch.Tensor]) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+    """L^c: L1 in the mu-law domain (section 3.2), with PSNR there, since L1 looks at noisy clips only, and exact flow."""
+    truth = batch["hdr"][:, batch["hdr"].shape[1] // 2]
+    coarse, flows = network.coarse(batch["ldr"], batch["exposures"], batch["base"], batch["confidence"])
+    error, published = psnr_loss(coarse, truth), mu_l1(coarse, truth)
+    flow = exact_flow_loss(flows, batch)
+    return error + published + FLOW_SHARE * flow, {"coarse": error.detach(), "flow": flow.detach()}
+
+
+def loss(network: nn.Module, batch: dict[str, torch.Tensor], details=gradient_loss):
+    """L^r of what equation 4 gives, and L^c of the middle frame beside it.
+
+    details: `perceptual.PerceptualLoss`, as in the paper, or in its place differences at three scales, which need no weights.
+    Changed against the paper: PSNR in the mu-law domain beside L1; and the offsets of the deformable alignment are told the exact
+    flow to the frames before and after: what the picture gains teaches them too slowly.
+    """
+    truth = batch["hdr"][:, batch["hdr"].shape[1] // 2]
+    out = network(batch["ldr"], batch["exposures"], batch["base"], batch["confidence"])
+    coarse, refined = psnr_loss(out["coarse"], truth), psnr_loss(out["refined"], truth)
+    published = mu_l1(out["refined"], truth) / (1 - out["share"]).mean().clamp(min=LEAST_SHARE)  # equation 6
+    published = published + details(out["refined"], truth)
+    flow = exact_flow_loss(out["flows"], batch)
+    figures = {"coarse": coarse, "refined": refined, "flow": flow}
+    total = refined + 0.5 * coarse + published + FLOW_SHARE * flow
+    if out["motion"] is not None:
+        last = out["flows"].shape[1] // 2
+        figures["motion"] = exact_flow_loss(out["motion"], batch, slice(last - 1, last + 1))
+        total = total + FLOW_SHARE * figures["motion"]
+    return total, {name: x.detach() for name, x in figures.items()}
+
+
+def build(config: DeepHDRVideoConfig) -> DeepHDRVideo:
+    """Random weights, but CoarseNet's from the package, where there are any of its shape."""
+    network = DeepHDRVideo(config)
+    if DEEPHDRVIDEO in registry.names():
+        found = registry.load(DEEPHDRVIDEO, architecture=DEEPHDRVIDEO)
+        if (found.config.flow_width, found.config.weight_width) == (config.flow_width, config.weight_width):
+            network.coarse.load_state_dict(found.coarse.state_dict())
+    return network
+
+
+def build_coarse(config: DeepHDRVideoConfig) -> DeepHDRVideo:
+    """Random weights, but the weight network's from F2HDR's coarse fusion, where the package has one of its shape: it is the
+    same network but for a weight for each colour, and F2HDR's has learned for longer."""
+    network = DeepHDRVideo(config)
+    if F2HDR in registry.names():
+        found = registry.load(F2HDR, architecture=F2HDR)
+        if found.config.fusion_width == config.weight_width:
+            learned = found.fusion.state_dict()
+            for name in ("vote.weight", "vote.bias"):
+                learned[name] = torch.cat(3 * [learned[name]])  # (4,...) to (12,...): as many for each colour
+            network.coarse.weights.load_state_dict(learned)
+    return network
+
+
+def _recipe(name: str, make, config: DeepHDRVideoConfig, objective, view) -> Recipe:
+    return Recipe(
+        name=name,
+        build=partial(make, config),
+        loss=objective,
+        windows={period: view(period) for period in (2, 3)},
+        kept=(Kept(DEEPHDRVIDEO, DEEPHDRVIDEO, asdict(config)),),
+        run=run,
+    )
+
+
+def coarse() -> Recipe:
+    """CoarseNet, see `build_coarse`, on clips of 5 frames."""
+    config = DeepHDRVideoConfig(refinement=False)
+    return _recipe("deephdrvideo_coarse", build_coarse, config, coarse_loss, from_the_middle)
+
+
+def recipe(vgg: str | None = None, **parts: bool) -> Recipe:
+    """Both networks, RefineNet from nothing. Clips of 5 frames serve two exposures, three need 7; others are left out.
+    vgg: as in `recipes.recipe_named`. parts: refinement, deformable or attention left out."""
+    objective = partial(loss, details=PerceptualLoss(vgg)) if vgg else loss
+    made = _recipe(DEEPHDRVIDEO, build, replace(DeepHDRVideoConfig(), **parts), objective, window)
+    return replace(made, perceptual=bool(vgg))
+
+
+def run(network: nn.Module, sequence: ExposureSequence) -> torch.Tensor:
+    """Any part of DeepHDRVideo on a normalized clip, from the base flow: radiance (T,H,W,3)."""
+    hdr = coarse_reconstruction(sequence, base_flow(sequence, device_of(network)), network)
+    return deformable_refinement(sequence, hdr, network) if network.config.refinement else hdr

@@ -1,0 +1,56 @@
+"""F2HDR's recipe: both stages at once, for two and three exposures alike, from the base flow."""
+
+from dataclasses import asdict, replace
+from functools import partial
+
+import torch
+from torch import nn
+
+from ...hdr.sequence import ExposureSequence
+from ...models.f2hdr.f2hdr import F2HDR, F2HDRConfig
+from ...stages.flow.estimate import base_flow
+from ...stages.runtime.networks import device_of, running
+from ...stages.systems.f2hdr import Neighbourhood
+from ..data.batches import from_the_middle
+from .losses import flow_loss, flow_weight, psnr_loss
+from .recipe import Kept, Recipe
+
+FLOW_SHARE = 0.05  # of the flow loss, in pixels, beside natural logarithms of errors
+
+
+def loss(network: nn.Module, batch: dict[str, torch.Tensor]) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+    """PSNR in the mu-law domain of both stages, and exact flow.
+
+    The paper has L1 in place of PSNR: with it clean clips got worse while noisy ones got better.
+    """
+    truth = batch["hdr"][:, batch["hdr"].shape[1] // 2]
+    out = network(batch["ldr"], batch["exposures"], batch["base"], batch["confidence"])
+    coarse, refined = psnr_loss(out["coarse"], truth), psnr_loss(out["refined"], truth)
+    exact = batch["flows"].flatten(0, 1)
+    flow = flow_loss(out["flows"].flatten(0, 1), exact, flow_weight(exact, batch["occluded"].flatten(0, 1)))
+    total = refined + 0.5 * coarse + FLOW_SHARE * flow
+    return total, {"coarse": coarse.detach(), "refined": refined.detach(), "flow": flow.detach()}
+
+
+def recipe(**parts: bool) -> Recipe:
+    """The whole system, for two and three exposures; parts: adapter, mask or refinement left out."""
+    config = replace(F2HDRConfig(), **parts)
+    return Recipe(
+        name="f2hdr",
+        build=partial(F2HDR, config),
+        loss=loss,
+        windows={period: from_the_middle(period) for period in (2, 3)},
+        kept=(Kept("f2hdr", "f2hdr", asdict(config)),),
+        run=run,
+    )
+
+
+def run(network: nn.Module, sequence: ExposureSequence) -> torch.Tensor:
+    """Any part of F2HDR on a normalized clip, from the base flow and in one piece: radiance (T,H,W,3)."""
+    near = Neighbourhood(sequence, base_flow(sequence, device_of(network)), network)
+    with running(near.device):
+        frames = [
+            network(near.frames(t), near.exposures(t), *near.flows(t))["refined"][0].movedim(0, -1).cpu()
+            for t in range(len(sequence))
+        ]
+    return torch.stack(frames)

@@ -1,0 +1,83 @@
+"""FGMA alignment's recipe: each neighbour brought to the reference's time, from the flow that inference will have."""
+
+import math
+from dataclasses import asdict
+from functools import partial
+
+import torch
+import torch.nn.functional as F
+
+from ...hdr.box_filter import box_mean
+from ...hdr.exposure import to_ldr, to_radiance
+from ...models.blocks import split_reference
+from ...models.dealthdr.fgma import AlignerConfig, FlowGuidedAligner, distrust, full_size
+from ...models.dealthdr.masked_attention import trust_mask
+from ..data.batches import Window, there_and_back
+from .losses import flow_loss, flow_weight, psnr_loss
+from .recipe import Kept, Recipe
+
+# Sensitivities of the paper: 0, six up to 1, six from there to 100, 15, 100, infinity.
+POINTS = (0.0, *(k / 6 for k in range(1, 7)), *(100 ** (k / 7) for k in range(1, 7)), 15.0, 100.0, math.inf)
+FLOW_ALONE, ATTENTION_ALONE = 0.3, 0.3  # shares of the batches
+RIGHT = 0.5 / 15  # code value: what is less wrong than this is valid; the mask's threshold at s = 15
+FLOW_SHARE = 0.05  # of the flow loss, in pixels, beside natural logarithms of errors
+VALIDITY_SHARE = 0.2
+
+
+def window(period: int) -> Window:
+    """All frames of other exposure around the middle one, exact flow to and from each, and the estimated flow to it."""
+    return there_and_back(2 * period - 1)
+
+
+def drawn_sensitivity() -> float:
+    """The paper's mixture: 30 % of the batches by flow alone, 30 % by attention alone, else any of POINTS."""
+    mode = torch.rand(()).item()
+    if mode < FLOW_ALONE:
+        return 0.0
+    if mode < FLOW_ALONE + ATTENTION_ALONE:
+        return math.inf
+    return POINTS[int(torch.randint(len(POINTS), ()))]
+
+
+def loss(network: torch.nn.Module, batch: dict[str, torch.Tensor]) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+    """PSNR in the mu-law domain of the radiance that the neighbour's exposure can show, for each neighbour; how well the
+    validity tells what is RIGHT; and exact flow where attention looks.
+
+    D is worked out as in inference, from the estimated flow to the neighbour, but with the exact flow back: the clips'
+    estimated flow starts at inner frames only. It marks more of the cells that are wrong (three quarters at s = 15, where
+    the estimated flow back marks six tenths); what a cell finds does not depend on which others are masked.
+    """
+    reference, others = split_reference(batch["ldr"])
+    own, theirs = split_reference(batch["exposures"])
+    k = others.shape[1]
+    pairs = torch.stack((own.expand_as(theirs), theirs), 2).flatten(0, 1)
+    reference = reference.expand_as(others).flatten(0, 1)
+    exact, back = (batch["flows"][:, part].flatten(0, 1) for part in (slice(k), slice(k, None)))
+    flow = batch["base"].flatten(0, 1)
+
+    distance = distrust(reference, pairs, back, flow)
+    mask = full_size(trust_mask(distance, drawn_sensitivity()), flow.shape[-2:])
+    out = network(reference, others.flatten(0, 1), pairs, flow, batch["confidence"].flatten(0, 1), mask)
+
+    e = pairs[:, 1, None, None, None]
+    scene = batch["hdr"][:, batch["hdr"].shape[1] // 2, None].expand_as(others).flatten(0, 1)
+    target = to_ldr(scene, e)
+    picture = psnr_loss(to_radiance(out["aligned"], e), to_radiance(target, e))
+    wrong = box_mean(out["aligned"].detach() - target, 5).abs().mean(1, keepdim=True)  # without the noise
+    validity = F.binary_cross_entropy_with_logits(out["logit"], (wrong < RIGHT).float())
+    hidden = batch["occluded"][:, :k].flatten(0, 1)
+    looked = flow_loss(out["motion"], exact, flow_weight(exact, hidden) * mask)
+    total = picture + VALIDITY_SHARE * validity + FLOW_SHARE * looked
+    return total, {"picture": picture.detach(), "validity": validity.detach(), "flow": looked.detach()}
+
+
+def recipe() -> Recipe:
+    """For two and three exposures, any s."""
+    config = AlignerConfig()
+    return Recipe(
+        name="fgma",
+        build=partial(FlowGuidedAligner, config),
+        loss=loss,
+        windows={period: window(period) for period in (2, 3)},
+        kept=(Kept("fgma", "fgma", asdict(config)),),
+    )

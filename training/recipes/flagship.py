@@ -1,0 +1,115 @@
+"""The flagship's recipe: its stages, each trained before, go on together.
+
+Of clips of seven frames the three in the middle are aligned (FGMA), calibrated (ACCR), put to the vote beside what F2HDR and
+DeAltHDR make of them, which stay as they are, and refined as a sequence, so that every stage learns on what the ones before it
+really give. ACCR mapping learns in LRHDR's own chain, too, with the same vote. Needs `training.data.shard_flow` with --search and
+with --period.
+"""
+
+from dataclasses import asdict
+from functools import partial
+
+import torch
+from torch import nn
+
+from ...models import registry
+from ...models.dealthdr.fgma import FlowGuidedAligner
+from ...models.location.sequence_refinement import SequenceRefinement
+from ...models.lrhdr.accr import ACCR
+from ...models.lrhdr.sparse_fusion import ALPHA, SparseFusion
+from ..data.batches import Window
+from ..data.first_pass import consecutive
+from . import dealthdr, fgma, lrhdr
+from . import sequence_refinement as sequence
+from .recipe import Kept, Recipe
+
+REFERENCES = 3  # in a row, in the middle of a clip
+OWN_SHARE = 0.5  # of the losses that a stage was trained with alone
+STAGES = {
+    "aligner": ("fgma", FlowGuidedAligner),
+    "mapper": ("accr", ACCR),
+    "vote": ("sparse_fusion", SparseFusion),
+    "refinement": ("sequence_refinement", partial(SequenceRefinement, sequence.CONFIG)),
+}
+
+
+class Chain(nn.Module):
+    """The stages that go on learning, from their packaged weights where there are any."""
+
+    alpha = ALPHA
+
+    def __init__(self):
+        super().__init__()
+        for part, (name, build) in STAGES.items():
+            packaged = registry.load(name, architecture=name) if name in registry.names() else build()
+            self.add_module(part, packaged.requires_grad_())
+
+
+def window(period: int) -> Window:
+    """DeAltHDR's for each of the REFERENCES, and exact flow from each of these to the next."""
+    one, last = dealthdr.window(period), REFERENCES - 1
+    pairs = [(a + k, b + k) for k in range(REFERENCES) for a, b in one.pairs]
+    first = one.frames // 2
+    steps = [(first + k, first + k + 1) for k in range(last)]
+    return Window(one.frames + last, (*pairs, *steps), one.base, beside=last // 2, far=one.far)
+
+
+def around(batch: dict[str, torch.Tensor], k: int) -> dict[str, torch.Tensor]:
+    """The part of a batch that belongs to reference number k, as with DeAltHDR's window."""
+    frames = batch["ldr"].shape[1] - REFERENCES + 1
+    ways = frames - 1
+    part = {name: batch[name][:, k : k + frames] for name in ("ldr", "hdr", "exposures")}
+    part |= {name: batch[name][:, k * ways : (k + 1) * ways] for name in ("base", "confidence")}
+    part |= {name: batch[name][:, 2 * k * ways : 2 * (k + 1) * ways] for name in ("flows", "occluded")}
+    return {**batch, **part}
+
+
+def voted(network: Chain, batch: dict[str, torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
+    """What the vote makes of a reference, (B,3,H,W), and its losses."""
+    device = batch["ldr"].device
+    f2hdr, whole = (lrhdr.earlier(name, device) for name in (lrhdr.F2HDR, lrhdr.DEALTHDR))
+    view = lrhdr.view_of(lrhdr.nearest(batch))
+    candidates = lrhdr.flagships(batch, view, network.aligner, network.mapper, f2hdr, whole)
+    reference = candidates.radiance[:, 0], candidates.exposures[:, 0]
+    truth = lrhdr.truth_of(batch)
+    hdr, loss, _ = lrhdr.vote_and_picture(network.vote, ALPHA, lrhdr.VOTE_HINT, candidates, reference, truth)
+    return hdr, loss
+
+
+def loss(network: Chain, batch: dict[str, torch.Tensor]) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+    """Refined and steady pictures; beside them, what the stages were trained with alone: the vote and its picture, L_ACCR
+    and LRHDR's picture, FGMA's alignment."""
+    references = [around(batch, k) for k in range(REFERENCES)]
+    middle = REFERENCES // 2
+    pictures, votes = zip(*(voted(network, part) for part in references), strict=True)
+    given = torch.stack(pictures, 1)
+    truth = torch.stack([lrhdr.truth_of(part) for part in references], 1)
+    steps = {name: batch[name][:, 1 - REFERENCES :] for name in ("flows", "occluded")}
+    before = (batch["ldr"].shape[1] - REFERENCES) // 2
+    inner = slice(before, before + REFERENCES)
+    clips = [consecutive(clip) for clip in given.detach().movedim(2, -1).cpu()]
+    ways = {name: torch.stack([clip[name] for clip in clips]).to(given) for name in clips[0]}
+    clip = {"codes": batch["ldr"][:, inner], "exposures": batch["exposures"][:, inner]}
+    refined, figures = sequence.loss(network.refinement, {"hdr": truth, "given": given, **clip, **steps, **ways})
+    near = lrhdr.nearest(references[middle])
+    published, _ = lrhdr.whole_loss(lrhdr.ACCR_SHARE, lrhdr.VOTE_SHARE, network, near)
+    alignment, _ = fgma.loss(network.aligner, near)
+    own = {"vote": sum(votes) / REFERENCES, "lrhdr": published, "fgma": alignment}
+    total = refined + OWN_SHARE * sum(own.values())
+    return total, {**figures, **{name: x.detach() for name, x in own.items()}}
+
+
+def recipe() -> Recipe:
+    """Of FGMA, ACCR mapping, the vote and sequence refinement at once."""
+    kept = tuple(Kept(name, name, asdict(build().config), part) for part, (name, build) in STAGES.items())
+    return Recipe(
+        name="flagship",
+        build=Chain,
+        loss=loss,
+        windows={period: window(period) for period in (2, 3)},
+        kept=kept,
+        batch=2,
+        rate=1e-4,
+        warm_up=50,
+        average=0.99,  # few steps, from where all is well already
+    )

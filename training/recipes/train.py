@@ -1,0 +1,165 @@
+"""Train a network: `python -m hdrweave.training train RECIPE --shards DIR --minutes M --out DIR`.
+
+Writes checkpoints, log.jsonl and curve.png into --out, and at the end the weights with a manifest of their own; they go
+into the package too with --install. Ctrl-C stops after the running step; --resume goes on from there. --further starts
+from the package's weights in place of random ones; a --rate lower than the recipe's suits it. With --halfway what is kept
+lies halfway between where it started and where it ended (Wortsman et al. 2022): on new kinds of clips nearly as good as the
+latter, on the old ones as the former.
+"""
+
+import argparse
+import json
+import math
+import signal
+from copy import deepcopy
+from dataclasses import replace
+from operator import attrgetter
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from ...models import registry
+from ..data.shards import ShardFolder
+from ..evaluation.evaluate import VALIDATION, clip_folders, evaluate
+from ..evaluation.methods import trained
+from .recipe import Kept, Recipe
+from .table import RECIPES, recipe_named
+from .trainer import PRECISIONS, Trainer
+
+
+def part_of(network: nn.Module, kept: Kept) -> nn.Module:
+    return attrgetter(kept.part)(network) if kept.part else network
+
+
+def take_packaged(recipe: Recipe, network: nn.Module) -> None:
+    """Put the package's weights into every network that the recipe keeps; parts that these have not yet stay as they start.
+    Raises OSError when the package lacks one, ValueError when it has another shape."""
+    for kept in recipe.kept:
+        packaged = registry.load(kept.name, architecture=kept.architecture)
+        try:
+            strange = part_of(network, kept).load_state_dict(packaged.state_dict(), strict=False).unexpected_keys
+        except RuntimeError as error:
+            raise ValueError(f"the package's {kept.name} has another shape than this recipe's: {error}") from error
+        if strange:
+            raise ValueError(
+                f"the package's {kept.name} has {strange[0]!r}, which this recipe's lacks: train from nothing"
+            )
+
+
+def halfway(recipe: Recipe, network: nn.Module) -> nn.Module:
+    """The mean of the package's weights and those of `network`, which is changed."""
+    start = deepcopy(network)
+    take_packaged(recipe, start)
+    with torch.no_grad():
+        for new, old in zip(network.parameters(), start.parameters(), strict=True):
+            new.lerp_(old, 0.5)
+    return network
+
+
+def since(earlier: dict, facts: dict) -> dict:
+    """Facts of weights that went on from others: commands and data of both, the minutes and steps of both together."""
+    both = {name: f"{earlier[name]}, then {facts[name]}" for name in ("command", "data")}
+    spent = {name: round(earlier["figures"].get(name, 0) + facts["figures"][name], 1) for name in ("minutes", "steps")}
+    return {**facts, **both, "figures": {**facts["figures"], **spent}}
+
+
+def keep(recipe: Recipe, network: nn.Module, folders: list, facts: dict, further: bool = False) -> None:
+    """Register every network that the recipe keeps in each folder; facts: as `registry.register` takes them, `further`
+    tells that they come on top of the package's."""
+    packaged = {entry["name"]: entry for entry in registry.manifest(registry.PACKAGED)} if further else {}
+    for kept in recipe.kept:
+        about = since(packaged[kept.name], facts) if further else facts
+        part = part_of(network, kept)
+        for folder in folders:
+            entry = registry.register(kept.name, part, kept.architecture, kept.parameters, folder, **about)
+            print(f"{Path(folder) / entry['file']}: {entry['bytes'] / 1e6:.2f} MB, {entry['count']:,} parameters")
+
+
+def judged(recipe: Recipe, network: nn.Module) -> dict[str, float]:
+    """PSNR in the mu-law domain, mean over the first clip of each split of the pack's validation set; nothing where that has
+    not been made yet, or the network makes no pictures by itself."""
+    if recipe.run is None or not VALIDATION.is_dir():
+        return {}
+    report, _ = evaluate(clip_folders(VALIDATION, None, 1), {recipe.name: trained(recipe.run, network.cpu())})
+    return {"psnr_mu": round(report["methods"][recipe.name]["mean"]["inner"]["raw"]["psnr_mu"], 2)}
+
+
+def describe_shards(folder) -> str:
+    """What the clips in a folder of shards are made of, in words."""
+    shards = ShardFolder(folder)
+    scenes = {name for shard in shards.shards for name in json.loads((shard.metadata() or {}).get("scenes", "[]"))}
+    return f"{len(shards)} synthetic clips from {len(scenes)} HDR photographs"
+
+
+def parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("recipe", help=f"what to train: {', '.join(RECIPES)}")
+    parser.add_argument("--shards", required=True, help="folder of training.synthesize")
+    parser.add_argument("--out", required=True, help="folder for the checkpoint, the log and the weights")
+    parser.add_argument("--minutes", type=float, default=math.inf, help="time budget")
+    parser.add_argument("--steps", type=int, default=math.inf, help="budget in steps, which repeats exactly on the CPU")
+    parser.add_argument("--resume", action="store_true", help="go on from the checkpoint in --out")
+    parser.add_argument("--further", action="store_true", help="begin with the package's weights, not random ones")
+    parser.add_argument("--halfway", action="store_true", help="with --further: keep the mean of start and end")
+    parser.add_argument("--rate", type=float, help="peak learning rate, instead of the recipe's")
+    parser.add_argument("--vgg", help="VGG-16 weights (torchvision's, as safetensors) for the paper's perceptual loss")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--device", default="cpu", help="cpu, cuda or mps")
+    parser.add_argument("--precision", choices=("auto", *PRECISIONS), help="instead of the recipe's")
+    parser.add_argument("--workers", type=int, default=1, help="processes that make batches")
+    parser.add_argument("--install", action="store_true", help="put the weights into the package too")
+    parser.add_argument("--licence", default="not stated", help="of the photographs, for the weights' metadata")
+    arguments = parser.parse_args()
+    if arguments.halfway and not arguments.further:
+        parser.error("--halfway is between the package's weights and new ones: give --further too")
+    return arguments
+
+
+def command_of(arguments: argparse.Namespace) -> str:
+    """The command without the folders of this machine."""
+    budget = f"--minutes {arguments.minutes:g}" if math.isfinite(arguments.minutes) else f"--steps {arguments.steps}"
+    task = f"{arguments.recipe} --shards SHARDS --out OUT"
+    rate = "" if arguments.rate is None else f" --rate {arguments.rate:g}"
+    start = (
+        " --further" * arguments.further + " --halfway" * arguments.halfway + rate + " --vgg VGG" * bool(arguments.vgg)
+    )
+    return f"python -m hdrweave.training train {task} {budget} --seed {arguments.seed}{start}"
+
+
+def main() -> None:
+    arguments = parse()
+    recipe = recipe_named(arguments.recipe, arguments.vgg)
+    if arguments.rate is not None:
+        recipe = replace(recipe, rate=arguments.rate)
+    drawn = recipe.windows, recipe.crop, recipe.batch, arguments.seed, recipe.augmentation
+    batches = recipe.batches(arguments.shards, *drawn)
+    trainer = Trainer(
+        recipe,
+        batches,
+        arguments.out,
+        seconds=60 * arguments.minutes,
+        steps=arguments.steps,
+        seed=arguments.seed,
+        device=arguments.device,
+        precision=arguments.precision,
+        workers=arguments.workers,
+    )
+    if arguments.further:
+        for network in (trainer.network, trainer.average):
+            take_packaged(recipe, network)
+    if arguments.resume:
+        trainer.resume()
+    signal.signal(signal.SIGINT, lambda *_: setattr(trainer, "stopped", True))
+    network = trainer.run()
+    if trainer.spent() < 1:
+        print(f"stopped at step {trainer.step}: go on with --resume")
+        return
+    if arguments.halfway:
+        network = halfway(recipe, network)
+    figures = {"steps": trainer.step, "minutes": round(trainer.elapsed / 60, 1)}
+    figures.update(judged(recipe, network))
+    print(json.dumps(figures))
+    folders = [arguments.out] + [registry.PACKAGED] * arguments.install
+    facts = {"data": describe_shards(arguments.shards), "licence": arguments.licence, "figures": figures}
+    keep(recipe, network, folders, {**facts, "command": command_of(arguments)}, arguments.further)

@@ -1,0 +1,1 @@
+"""Synthetic alternating-exposure clips with exact ground truth."""

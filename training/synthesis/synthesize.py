@@ -1,0 +1,136 @@
+"""Training clips, in shards: `python -m hdrweave.training synthesize --scenes DIR --out DIR --count N`.
+
+Clip number k depends on --seed + k and the settings alone, whatever the number of workers. Shards that are there
+already, made with the same settings by a program that still makes their first clips the same, are kept. `--sheet FILE.png`
+draws the first clips to look at.
+"""
+
+import argparse
+import json
+import multiprocessing
+import time
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import asdict, replace
+from functools import lru_cache
+from pathlib import Path
+
+import torch
+
+from ...hdr.cv import cv2
+from ...hdr.io.atomic import atomic_path
+from ...hdr.tonemap import mu_law
+from ...stages.report.flow import flow_colours
+from ..data.shards import ShardFolder, shard_metadata, write_shard
+from .camera_pipeline import Development, developed_by
+from .clip import PRESETS, SynthesisSettings, SyntheticClip, make_clip
+from .scenes import SceneFolder
+
+SHARD = 64  # clips a file
+DEVELOPMENT = Development()
+open_scenes = lru_cache(maxsize=1)(SceneFolder)
+
+
+def settings_of(preset: str, seed: int, **changes) -> SynthesisSettings:
+    """A preset with changes; "mixed" gives each to every third seed."""
+    name = list(PRESETS)[seed % len(PRESETS)] if preset == "mixed" else preset
+    return replace(PRESETS[name], **changes)
+
+
+def training_clip(scenes, preset: str, seed: int, changes: dict) -> SyntheticClip:
+    """A clip of a preset; of "mixed" and "wild" ones, as files have it: `developed`."""
+    clip = make_clip(scenes, seed, settings_of(preset, seed, **changes))
+    return developed_by(seed, clip, DEVELOPMENT) if preset in ("mixed", "wild") else clip
+
+
+def describe(preset: str, seed: int, count: int, scenes: str, changes: dict) -> dict[str, str]:
+    """Metadata of a shard: enough to know whether it would come out the same again."""
+    names = [path.name for path in open_scenes(scenes).paths]
+    settings = [asdict(settings_of(preset, seed + k, **changes)) for k in range(len(PRESETS))] + [asdict(DEVELOPMENT)]
+    return {"seed": str(seed), "count": str(count), "scenes": json.dumps(names), "settings": json.dumps(settings)}
+
+
+def comes_out_the_same(path: str, clips: list[SyntheticClip]) -> bool:
+    """Whether a shard begins with these clips, to an 8-bit code value: what a change of the program would show in."""
+    kept = ShardFolder(path)
+    return all(torch.allclose(kept[k].ldr, clip.ldr, atol=1 / 255, rtol=0) for k, clip in enumerate(clips))
+
+
+def make_shard(path: str, scenes: str, preset: str, seed: int, count: int, changes: dict) -> int:
+    """Write one shard of clips with seeds from `seed` on, unless it is there; the number of clips made."""
+    metadata = describe(preset, seed, count, scenes, changes)
+    torch.set_num_threads(1)
+    cv2().setNumThreads(1)
+    folder = open_scenes(scenes)
+    clips = [training_clip(folder, preset, k, changes) for k in range(seed, seed + min(count, len(PRESETS)))]
+    if shard_metadata(path) == metadata and comes_out_the_same(path, clips):
+        return 0
+    clips += [training_clip(folder, preset, k, changes) for k in range(seed + len(clips), seed + count)]
+    write_shard(path, clips, metadata)
+    return count
+
+
+def make_shards(scenes: str, out: str, preset: str, seed: int, count: int, workers: int, changes: dict) -> None:
+    """Write `count` clips into `out`, shard by shard, in `workers` processes; says how fast."""
+    Path(out).mkdir(parents=True, exist_ok=True)
+    begun, done = time.monotonic(), 0
+    with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
+        jobs = []
+        for start in range(0, count, SHARD):
+            path = str(Path(out) / f"{preset}_{start // SHARD:05d}.safetensors")
+            jobs.append(pool.submit(make_shard, path, scenes, preset, seed + start, min(SHARD, count - start), changes))
+        for job in as_completed(jobs):
+            done += job.result()
+            print(f"{done} of {count} clips, {done / (time.monotonic() - begun):.1f} a second", flush=True)
+
+
+def flow_picture(clip: SyntheticClip, a: int, b: int) -> torch.Tensor:
+    """Middlebury colours, full at the speed of the fastest pixel; hidden pixels black: (H,W,3) in [0,1]."""
+    flow = clip.flow(a, b)
+    colours = flow_colours(flow[None] / flow.norm(dim=0).max().clamp(min=1))[0]
+    return colours.masked_fill(clip.occluded(a, b)[..., None], 0)
+
+
+def draw_sheet(path, clips: list[SyntheticClip]) -> None:
+    """A clip a row: its frames as captured, the true radiance in the mu-law domain, and the flow to the next frame."""
+    rows = []
+    for clip in clips:
+        middle = len(clip.ldr) // 2
+        rows.append(torch.cat((*clip.ldr, mu_law(clip.hdr[middle]), flow_picture(clip, middle, middle + 1)), dim=1))
+    picture = (torch.cat(rows) * 255).round().byte().numpy()
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    with atomic_path(Path(path)) as temporary:
+        cv2().imwrite(str(temporary), picture[..., ::-1])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--scenes", required=True, help="folder of .exr or .hdr files, and ordinary video")
+    parser.add_argument("--out", help="folder for the shards")
+    parser.add_argument("--count", type=int, default=1600, help="clips in all")
+    parser.add_argument("--seed", type=int, default=0, help="of the first clip; the next one has the next")
+    parser.add_argument("--size", default="192x160", help="WIDTHxHEIGHT")
+    parser.add_argument("--frames", type=int, default=3, choices=(3, 5, 7, 9))
+    parser.add_argument("--preset", default="mixed", choices=("mixed", *PRESETS))
+    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--sheet", help="draw the first 12 clips into this .png")
+    arguments = parser.parse_args()
+    if not (arguments.out or arguments.sheet):
+        parser.error("nothing to do: give --out for shards, or --sheet for a picture")
+    if arguments.sheet and not arguments.sheet.endswith(".png"):
+        parser.error(f"the picture is {arguments.sheet}: give a name that ends in .png")
+    width, height = map(int, arguments.size.split("x"))
+    changes = {"width": width, "height": height, "frames": arguments.frames}
+    if arguments.sheet:
+        folder = SceneFolder(arguments.scenes)
+        seeds = range(arguments.seed, arguments.seed + min(arguments.count, 12))
+        draw_sheet(arguments.sheet, [training_clip(folder, arguments.preset, k, changes) for k in seeds])
+    if arguments.out:
+        make_shards(
+            arguments.scenes,
+            arguments.out,
+            arguments.preset,
+            arguments.seed,
+            arguments.count,
+            arguments.workers,
+            changes,
+        )
