@@ -1,4 +1,4 @@
-"""A frame's own light, where it is more exact than an estimate made from several frames.
+"""Detail preservation: the captured frame in place of an estimate made from several frames, where the frame is more exact.
 
 Networks average frames. In the dark, where frames clip and where noise rules, that is what they are for; where a frame is
 bright it costs fine texture, and exactness where it counts most in linear light.
@@ -7,42 +7,53 @@ bright it costs fine texture, and exactness where it counts most in linear light
 import torch
 
 from .box_filter import box_mean
-from .sequence import ExposureSequence
+from .exposure import to_ldr
 
 CLIPS = 0.98  # code value from which the shortest exposure is clipped
-DARK = (0.35, 0.6)  # code values over which own light begins to count
+DARK = (0.35, 0.6)  # code values over which the frame begins to count
 CLIPPING = (0.85, 0.95)  # and ceases to, in all but the shortest exposure
 BRIGHTEST = 1.25  # radiance from which an estimate knows of more than the shortest exposure can hold
 BOX = 7  # pixels over which a difference is judged
-USUAL = 0.6  # of all places where own light counts, the share whose difference is taken for noise
-MEANT = (0.01, 0.03)  # differences of code values over which own light ceases to count: smears, ghosts of the own frame
-FEWEST = 256  # pixels where own light counts, below which a frame says nothing about noise
+QUANTILE = 0.6  # of all places where the frame counts, the share whose difference is taken for noise
+MEANT = (0.01, 0.03)  # differences of code values over which the frame ceases to count: smears, ghosts of its own
+FEWEST = 256  # pixels where the frame counts, below which it says nothing about noise
+SAMPLES = 100_000  # pixels that the quantile is taken of, about
 
 
-def keep_own_light(hdr: torch.Tensor, sequence: ExposureSequence, index: int) -> torch.Tensor:
-    """Radiance (H,W,3) that was estimated for frame `index` of a normalized clip, with the frame's own light where that is
-    more exact: (H,W,3).
+def preserve_detail(
+    hdr: torch.Tensor, code: torch.Tensor, radiance: torch.Tensor, exposure: torch.Tensor
+) -> torch.Tensor:
+    """Radiance `hdr` (1,3,H,W) that was estimated for a frame, with the frame itself where that is more exact: (1,3,H,W).
 
+    code, radiance (1,3,H,W): the captured frame, gamma 2.2 and linear; exposure (1,): relative, shortest of the clip = 1.
     What the frame saw differs from the estimate by its own noise and by what the estimate lost. Their mean square d^2 over
-    BOX x BOX pixels is the noise's alone in most places, n^2, so Wiener's weight of own light is 1 - n^2/d^2. Where they
+    BOX x BOX pixels is the noise's alone in most places, n^2, so the Wiener weight of the frame is 1 - n^2/d^2. Where they
     differ by much, the estimate has meant to. What clips in the shortest exposure stays at least as bright as that: the
     scale is made by it. (A longer exposure's clipping says as much, but only as exactly as its ratio is known.)
     """
-    code, exposure = sequence.frames[index].to(hdr), float(sequence.exposures[index])
-    light = sequence.response.decode(code) / exposure
-    estimated = sequence.response.encode((hdr * exposure).clamp(0, 1))
-    counts = _ramp(estimated.amax(-1), *DARK)  # (H,W)
-    if exposure > 1:
-        counts = counts * (1 - _ramp(torch.maximum(estimated, code).amax(-1), *CLIPPING))
-    else:
-        counts = counts * (hdr.amax(-1) < BRIGHTEST)
-    squared = box_mean((code - estimated).square().mean(-1)[None, None], BOX)[0, 0]
-    judged = squared[counts > 0.1]
-    if len(judged) >= FEWEST:
-        noise = judged[:: 1 + len(judged) // 100_000].quantile(USUAL)
-        weight = (1 - noise / squared.clamp(min=1e-12)).clamp(min=0)
-        hdr = torch.lerp(hdr, light, (weight * counts * (1 - _ramp(squared.sqrt(), *MEANT)))[..., None])
-    return hdr if exposure > 1 else torch.where(code >= CLIPS, torch.maximum(hdr, light), hdr)
+    hdr, exposure = hdr.float(), exposure.view(1, 1, 1, 1)
+    estimated = to_ldr(hdr, exposure)
+    brightest = torch.maximum(estimated, code).amax(1, keepdim=True)
+    below = torch.where(exposure > 1, 1 - _ramp(brightest, *CLIPPING), (hdr.amax(1, keepdim=True) < BRIGHTEST).float())
+    counts = _ramp(estimated.amax(1, keepdim=True), *DARK) * below  # (1,1,H,W)
+    squared = box_mean((code - estimated).square().mean(1, keepdim=True), BOX)
+    noise, enough = _noise(squared, counts > 0.1)
+    weight = (1 - noise / squared.clamp(min=1e-12)).clamp(min=0) * enough
+    hdr = torch.lerp(hdr, radiance, weight * counts * (1 - _ramp(squared.sqrt(), *MEANT)))
+    return torch.where((code >= CLIPS) & (exposure <= 1), torch.maximum(hdr, radiance), hdr)
+
+
+def _noise(squared: torch.Tensor, judged: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """QUANTILE of `squared` (1,1,H,W) where `judged` is true, and whether that is in FEWEST pixels at least: two numbers that
+    stay on the device. Regularly sampled in large frames."""
+    step = max(round((squared.numel() / SAMPLES) ** 0.5), 1)
+    chosen = judged[..., ::step, ::step].flatten()
+    rising = torch.where(chosen, squared[..., ::step, ::step].flatten(), torch.inf).sort().values
+    count = chosen.sum()
+    place = QUANTILE * (count - 1).clamp(min=0)
+    low = rising.gather(0, place.floor().long()[None])
+    high = rising.gather(0, place.ceil().long()[None])
+    return torch.lerp(low, high, (place - place.floor())[None]).nan_to_num(), count * step**2 >= FEWEST
 
 
 def _ramp(x: torch.Tensor, low: float, high: float) -> torch.Tensor:

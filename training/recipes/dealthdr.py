@@ -11,12 +11,11 @@ from torch import nn
 
 from ...hdr.sequence import ExposureSequence
 from ...models.dealthdr.dealthdr import DeAltHDR, DeAltHDRConfig
-from ...models.dealthdr.fgma import distrust_each, full_size
-from ...models.dealthdr.masked_attention import trust_mask
+from ...models.dealthdr.fgma import attended_cells, full_size
 from ...stages.flow.estimate import base_flow
 from ...stages.runtime.networks import device_of
 from ...stages.systems.dealthdr import dealthdr
-from ..data.batches import Window, there_and_back
+from ..data.batches import Window, there_and_back, window_of
 from .fgma import drawn_sensitivity
 from .losses import flow_loss, flow_weight, mu_l1, psnr_loss
 from .perceptual import PerceptualLoss
@@ -35,8 +34,7 @@ def window(period: int) -> Window:
 
 def cells_of(batch: dict[str, torch.Tensor], s: float) -> torch.Tensor:
     """Where to attend (B,K,1,h,w). D is worked out as in inference but with the exact flow back, see `fgma.loss`."""
-    k = batch["base"].shape[1]
-    return trust_mask(distrust_each(batch["ldr"], batch["exposures"], batch["flows"][:, k:], batch["base"]), s)
+    return attended_cells(window_of(batch, back=True), s)
 
 
 def loss(network: nn.Module, batch: dict[str, torch.Tensor], perceptual: nn.Module | None = None):
@@ -47,7 +45,7 @@ def loss(network: nn.Module, batch: dict[str, torch.Tensor], perceptual: nn.Modu
     """
     truth = batch["hdr"][:, FRAMES // 2]
     cells = cells_of(batch, drawn_sensitivity())
-    out = network(batch["ldr"], batch["exposures"], batch["base"], batch["confidence"], cells)
+    out = network(window_of(batch), cells)
     k = cells.shape[1]
     exact, hidden = (batch[name][:, :k].flatten(0, 1) for name in ("flows", "occluded"))
     attended = full_size(cells.flatten(0, 1), truth.shape[-2:])

@@ -14,20 +14,19 @@ import torch.nn.functional as F
 from torch import nn
 
 from ...hdr.exposure import to_ldr, to_radiance
+from ...hdr.frame_window import FrameWindow, without_reference
 from ...hdr.sequence import ExposureSequence
 from ...hdr.tonemap import mu_law_inverse
-from ...hdr.warp import inside
 from ...models import registry
-from ...models.blocks import split_reference, warp_each
 from ...models.lrhdr.accr import ACCR, ACCRConfig
 from ...models.lrhdr.interpolate import ExposureInterpolation, InterpolationConfig
 from ...models.lrhdr.prior import prior_votes
 from ...models.lrhdr.sparse_fusion import ALPHA, SparseFusion, SparseFusionConfig
-from ...stages.adapt.adaptable import View, WithSparseFusion
+from ...stages.adapt.adaptable import WithSparseFusion
 from ...stages.flow.estimate import base_flow
 from ...stages.runtime.networks import device_of, load_network
 from ...stages.systems.lrhdr import lrhdr_with
-from ..data.batches import Window
+from ..data.batches import Window, window_of
 from ..data.shard_flow import SEARCHED_SUFFIX
 from . import dealthdr
 from .losses import gradient_loss, mu_l1, psnr_loss, vote_loss, vote_oracle
@@ -65,19 +64,12 @@ def truth_of(batch: dict[str, torch.Tensor]) -> torch.Tensor:
 
 def captured(batch: dict[str, torch.Tensor]) -> tuple[Estimates, Estimates, Estimates]:
     """The reference, its neighbours warped by the estimated flow, and its neighbours as they are."""
-    reference, others = split_reference(batch["ldr"])
-    own, theirs = split_reference(batch["exposures"])
-    flows = batch["base"]
-    warped = warp_each(others, flows, "bicubic").clamp(0, 1)
-    valid = batch["confidence"] * inside(flows.flatten(0, 1)).unflatten(0, flows.shape[:2])
-
-    def estimates(codes, validity, exposures):
-        return Estimates(to_radiance(codes, exposures[:, :, None, None, None]), validity, exposures)
-
+    window = window_of(batch)
+    own, theirs, valid = window.exposure[:, None], window.neighbour_exposures, window.validity
     return (
-        estimates(reference, torch.ones_like(valid[:, :1]), own),
-        estimates(warped, valid, theirs),
-        estimates(others, torch.zeros_like(valid), theirs),
+        Estimates(window.reference_radiance[:, None], torch.ones_like(valid[:, :1]), own),
+        Estimates(window.warped_radiance, valid, theirs),
+        Estimates(without_reference(window.radiance), torch.zeros_like(valid), theirs),
     )
 
 
@@ -97,7 +89,7 @@ def earlier(name: str, device: torch.device, untrained: Callable | None = None) 
 def interpolated(batch: dict[str, torch.Tensor]) -> Estimates:
     """The missing exposures; before there are weights for them, the means that these start from."""
     network = earlier(INTERPOLATE, batch["ldr"].device, ExposureInterpolation)
-    return Estimates(*network(batch["ldr"], batch["exposures"], batch["base"], batch["confidence"]))
+    return Estimates(*network(window_of(batch)))
 
 
 def window(period: int) -> Window:
@@ -118,12 +110,6 @@ def nearest(batch: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     return {**batch, **inner, **ways}
 
 
-def view_of(near: dict[str, torch.Tensor]) -> View:
-    """The same as networks that make one frame take it."""
-    back = near["flows"].unflatten(1, (2, -1))[:, 1]
-    return View(*(near[name] for name in ("ldr", "exposures", "base", "confidence")), back)
-
-
 def _recipe(name: str, build: Callable, config, loss: Callable, window=window) -> Recipe:
     return Recipe(
         name=name,
@@ -136,7 +122,7 @@ def _recipe(name: str, build: Callable, config, loss: Callable, window=window) -
 
 def interpolate_loss(network: nn.Module, batch: dict[str, torch.Tensor]):
     """PSNR in the mu-law domain against what the missing exposures would have seen without noise."""
-    radiance, _, exposures = network(batch["ldr"], batch["exposures"], batch["base"], batch["confidence"])
+    radiance, _, exposures = network(window_of(batch))
     e = exposures[:, :, None, None, None]
     seen = to_radiance(to_ldr(truth_of(batch)[:, None], e), e)
     total = psnr_loss(radiance.flatten(0, 1), seen.flatten(0, 1))
@@ -209,30 +195,29 @@ def useless(like: Estimates) -> Estimates:
     return Estimates(torch.minimum(picture[:, None], limit), torch.ones_like(like.validity[:, :1]), exposure)
 
 
-def aligned(view: View, *parts: nn.Module | None) -> Estimates:
+def aligned(window: FrameWindow, *parts: nn.Module | None) -> Estimates:
     """The reference, its neighbours by flow or by an aligner, these mapped, and the result of a fusion: see
     `WithSparseFusion`."""
-    return Estimates(*WithSparseFusion(*parts).candidates(view))
+    return Estimates(*WithSparseFusion(*parts).candidates(window))
 
 
-def flagships(batch, view: View, aligner, mapper, f2hdr, whole) -> Estimates:
+def flagships(batch, window: FrameWindow, aligner, mapper, f2hdr, whole) -> Estimates:
     """The reference, it and its neighbours by FGMA and ACCR, and the results of F2HDR and of DeAltHDR, `whole`, which sees
     all of the batch; without what has no weights yet."""
-    near = aligned(view, aligner, mapper, f2hdr)
+    near = aligned(window, aligner, mapper, f2hdr)
     if whole is None:
         return near
-    frames = (batch[name] for name in ("ldr", "exposures", "base", "confidence"))
-    return joined(near, result(whole(*frames, dealthdr.cells_of(batch, 15.0))["hdr"]))
+    return joined(near, result(whole(window_of(batch), dealthdr.cells_of(batch, 15.0))["hdr"]))
 
 
-def any_others(batch, view: View, aligner, mapper, f2hdr) -> Estimates:
+def any_others(batch, window: FrameWindow, aligner, mapper, f2hdr) -> Estimates:
     """The reference and its neighbours, by flow or by FGMA; the missing exposures; all of these mapped; the neighbours as
     they are, the merge, and F2HDR's result."""
-    near = aligned(view, aligner if torch.rand(()) < 0.5 else None)
+    near = aligned(window, aligner if torch.rand(()) < 0.5 else None)
     streams, (_, _, plain) = joined(near, interpolated(batch)), captured(batch)
     sets = [streams, plain, merged(near, (near.radiance[:, 0], near.exposures[:, 0]))]
     if f2hdr is not None:
-        sets.append(result(f2hdr(*view[:4])["refined"]))
+        sets.append(result(f2hdr(window)["refined"]))
     if mapper is not None:
         mapped = mapper(streams.radiance, streams.exposures, streams.validity)
         sets.append(streams._replace(radiance=mapped, exposures=torch.zeros_like(streams.exposures)))
@@ -245,12 +230,12 @@ def candidates(batch: dict[str, torch.Tensor]) -> tuple[Estimates, tuple[torch.T
     order, and the reference or, now and then, none; where there is a reference it is one of them, as in the stage."""
     aligner, mapper, f2hdr, whole = (earlier(name, batch["ldr"].device) for name in (FGMA, MAP, F2HDR, DEALTHDR))
     near = nearest(batch)
-    view = view_of(near)
+    window = window_of(near, back=True)
     flagship = bool(torch.rand(()) < FLAGSHIP)
     if flagship:
-        every = flagships(batch, view, aligner, mapper, f2hdr, whole)
+        every = flagships(batch, window, aligner, mapper, f2hdr, whole)
     else:
-        every = any_others(near, view, aligner, mapper, f2hdr)
+        every = any_others(near, window, aligner, mapper, f2hdr)
     given, total = (every.radiance[:, 0], every.exposures[:, 0]), every.exposures.shape[1]
     if torch.rand(()) < USELESS:
         every = joined(every, useless(every))
