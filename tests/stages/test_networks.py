@@ -63,7 +63,7 @@ def test_a_network_of_the_users_own_goes_before_stored_ones_if_it_is_the_right_o
 
 def test_room_is_asked_for_a_tile_or_where_frames_are_kept_for_all_of_them():
     small, large = (360, 640), (4320, 7680)
-    for name in networks.BYTES_PER_PIXEL:
+    for name in registry.ARCHITECTURES:
         assert networks.work_memory(name, small, 6) == 2 * networks.work_memory(name, small, 3)
         ratio = networks.work_memory(name, large, 3) / networks.work_memory(name, small, 3)
         assert (ratio == 144) is (name in (BASE_FLOW, SEQUENCE_REFINEMENT, DEALTHDR)) and ratio > 9
@@ -96,7 +96,7 @@ def results(name: str, clip, flow) -> list[torch.Tensor]:
 
 
 @pytest.mark.parametrize("exposures", [(1.0, 8.0), (1.0, 4.0, 16.0)], ids=["two", "three"])
-@pytest.mark.parametrize("name", [name for name in networks.BYTES_PER_PIXEL if name != "f2hdr"])
+@pytest.mark.parametrize("name", [name for name in registry.ARCHITECTURES if name != "f2hdr"])
 def test_packaged_weights_stay_within_the_bound_of_half_precision(name, exposures, monkeypatch):
     if name not in registry.names():
         pytest.skip("it has no packaged weights yet")

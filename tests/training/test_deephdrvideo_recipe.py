@@ -105,13 +105,9 @@ def test_coarse_loss_of_the_truth(shards):
 
 
 def test_refinement_starts_from_packaged_coarse_weights(tmp_path, monkeypatch):
-    def make(**parameters):
-        return DeepHDRVideo(DeepHDRVideoConfig(**parameters))
-
-    monkeypatch.setitem(registry.ARCHITECTURES, "deephdrvideo", make)
     monkeypatch.setattr(registry, "PACKAGED", tmp_path)
     assert deephdrvideo.build(LIGHT).config == LIGHT  # before there are any
-    earlier = make(**{**asdict(LIGHT), "refinement": False})
+    earlier = DeepHDRVideo(replace(LIGHT, refinement=False))
     registry.register("deephdrvideo", earlier, "deephdrvideo", asdict(earlier.config), tmp_path, half=False, **ABOUT)
     found = deephdrvideo.build(LIGHT).coarse.state_dict()
     assert all(torch.equal(found[key], value) for key, value in earlier.coarse.state_dict().items())
