@@ -11,6 +11,7 @@ VERBS = {
     "first_pass": "data.first_pass",
     "train": "recipes.train",
     "ablation": "recipes.ablation",
+    "systems": "evaluation.systems",
     "evaluate": "evaluation.evaluate",
     "evaluate_flow": "evaluation.evaluate_flow",
     "evaluate_vote": "evaluation.evaluate_vote",

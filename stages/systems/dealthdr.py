@@ -16,11 +16,13 @@ from ...hdr.sequence import ExposureSequence, FlowField
 from ...models.dealthdr.fgma import CELL, blank_cells, distrust_each
 from ...models.dealthdr.masked_attention import sensitivity_for, trust_mask
 from ...models.dealthdr.router import together
+from ..flow.estimate import base_flow
 from ..flow.long_range import AnyFlow
-from ..runtime.networks import running
+from ..runtime.networks import DEALTHDR, load_network, running
 from ..runtime.tiles import Tile, tiles
 from ..runtime.windows import Progress, quiet, windows
 from .f2hdr import Neighbourhood
+from .system import System
 
 REACH = 2  # frames on either side
 
@@ -129,3 +131,19 @@ def _reconstruct(history: FrameHistory, t: int, cells: torch.Tensor, out: torch.
         runs = [start(*tile) for tile in zip(history.pieces, history.features(t), strict=True)]
         for piece, result in zip(history.pieces, together(runs), strict=True):
             out[piece.place()] = piece.kept(result["hdr"])[0].cpu()
+
+
+def packaged_dealthdr(sequence: ExposureSequence, device="cpu", progress: Progress = quiet) -> torch.Tensor:
+    """DeAltHDR and the base flow, with packaged weights: radiance (T,H,W,3) of a normalized clip."""
+    flow = base_flow(sequence, device, progress)
+    return dealthdr(sequence, flow, load_network(DEALTHDR).to(device), progress=progress)
+
+
+SYSTEM = System(
+    "dealthdr",
+    "DeAltHDR (ICLR 2026)",
+    ("base_flow", "dealthdr"),
+    packaged_dealthdr,
+    recipe="dealthdr",
+    workflow="dealthdr",
+)

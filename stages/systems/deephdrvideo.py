@@ -19,6 +19,7 @@ from ..runtime.networks import DEEPHDRVIDEO, device_of, load_network, running
 from ..runtime.tiles import tiles
 from ..runtime.windows import Progress, quiet, windows
 from .f2hdr import Neighbourhood
+from .system import System
 
 
 def coarse_reconstruction(
@@ -87,3 +88,13 @@ def deephdrvideo(sequence: ExposureSequence, device="cpu", progress: Progress = 
     network = load_network(DEEPHDRVIDEO).to(device)
     coarse = coarse_reconstruction(sequence, base_flow(sequence, device, progress), network, progress)
     return deformable_refinement(sequence, coarse, network, progress)
+
+
+SYSTEM = System(
+    "deephdrvideo",
+    "DeepHDRVideo (Chen et al., ICCV 2021)",
+    ("base_flow", "deephdrvideo"),
+    deephdrvideo,
+    recipe="deephdrvideo",
+    workflow="deephdrvideo",
+)

@@ -20,6 +20,7 @@ from ..flow.estimate import base_flow
 from ..runtime.networks import device_of, load_f2hdr, running
 from ..runtime.tiles import tiles
 from ..runtime.windows import Progress, quiet, windows
+from .system import System
 
 
 class Neighbourhood:
@@ -184,3 +185,13 @@ def fuse_and_refine(
     """The three steps after the adapter: radiance (T,H,W,3)."""
     hdr = coarse_fusion(sequence, flow, network, progress)
     return refine(sequence, flow, motion_mask(flow, network, progress), hdr, network, progress)
+
+
+SYSTEM = System(
+    "f2hdr",
+    "F2HDR (CVPR 2026)",
+    ("base_flow", "f2hdr"),
+    f2hdr,
+    recipe="f2hdr",
+    workflow="f2hdr",
+)

@@ -16,6 +16,7 @@ from ..runtime.networks import ACCR, DEALTHDR, FGMA, SEQUENCE_REFINEMENT, SPARSE
 from ..runtime.windows import Progress, quiet
 from .dealthdr import dealthdr
 from .f2hdr import fuse_and_refine
+from .system import System
 
 
 def flagship(sequence: ExposureSequence, device="cpu", progress: Progress = quiet) -> torch.Tensor:
@@ -45,3 +46,13 @@ def flagship_candidates(
     fused = fuse_and_refine(sequence, flow, fusion, progress)
     whole = dealthdr(sequence, flow, load_network(DEALTHDR).to(device), progress=progress)
     return combine([calibrated, fused, whole], ["F2HDR", "DeAltHDR"])
+
+
+SYSTEM = System(
+    "flagship",
+    "the pack's own: F2HDR, DeAltHDR, LRHDR and LoCAtion combined",
+    ("base_flow", "f2hdr", "fgma", "accr", "dealthdr", "sparse_fusion", "sequence_refinement"),
+    flagship,
+    recipe="flagship",
+    workflow="flagship",
+)

@@ -12,6 +12,7 @@ from ...stages.flow.estimate import base_flow
 from ...stages.runtime.networks import device_of, running
 from ...stages.systems.f2hdr import Neighbourhood
 from ..data.batches import from_the_middle
+from .ladder import Ladder
 from .losses import flow_loss, flow_weight, psnr_loss
 from .recipe import Kept, Recipe
 
@@ -54,3 +55,17 @@ def run(network: nn.Module, sequence: ExposureSequence) -> torch.Tensor:
             for t in range(len(sequence))
         ]
     return torch.stack(frames)
+
+
+RECIPES = {"f2hdr": recipe}
+LADDERS = {  # table 4
+    "f2hdr": Ladder(
+        recipe,
+        {
+            "stage I": dict(adapter=False, refinement=False),
+            "+ adapter": dict(refinement=False),
+            "+ stage II": dict(mask=False),
+            "+ motion mask": dict(),
+        },
+    )
+}

@@ -81,3 +81,6 @@ def recipe() -> Recipe:
         windows={period: window(period) for period in (2, 3)},
         kept=(Kept("fgma", "fgma", asdict(config)),),
     )
+
+
+RECIPES = {"fgma": recipe}
