@@ -8,6 +8,7 @@ from pathlib import Path
 
 from ...hdr.io.atomic import atomic_path
 from ...models import registry
+from ...stages.systems.system import System
 from ...stages.systems.table import SYSTEMS
 
 BEGIN, END = (
@@ -22,15 +23,18 @@ def parameters_of(networks: tuple[str, ...]) -> int:
     return sum(counts[name] for name in networks)
 
 
+def line(system: System) -> str:
+    """A row in Markdown: name, what it is, its networks with their parameters, workflow, recipe."""
+    networks = ", ".join(system.networks)
+    networks = f"{networks}: {parameters_of(system.networks) / 1e6:.2f} M" if networks else "none"
+    cells = f"`{system.name}`", system.paper, networks, system.workflow or "-", system.recipe or "-"
+    return f"| {' | '.join(cells)} |"
+
+
 def table() -> str:
-    """Markdown, a row for each method: its name, what it is, its networks with their parameters, its workflow, its recipe."""
-    lines = ["| method | what it is | networks | workflow | recipe |", "|---|---|---|---|---|"]
-    for system in SYSTEMS.values():
-        networks = ", ".join(system.networks)
-        networks = f"{networks}: {parameters_of(system.networks) / 1e6:.2f} M" if networks else "none"
-        cells = f"`{system.name}`", system.paper, networks, system.workflow or "-", system.recipe or "-"
-        lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join(lines)
+    """All methods, see `line`."""
+    head = ["| method | what it is | networks | workflow | recipe |", "|---|---|---|---|---|"]
+    return "\n".join(head + [line(system) for system in SYSTEMS.values()])
 
 
 def written(text: str) -> str:
