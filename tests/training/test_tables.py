@@ -1,5 +1,6 @@
 """The tables of networks, systems and recipes: every name in a row leads somewhere, and a row is all that a new method needs."""
 
+import json
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,6 +9,7 @@ import hdrweave
 import pytest
 import torch
 import untrained
+import workflow_graphs
 from hdrweave.models import registry
 from hdrweave.models.architecture import Architecture
 from hdrweave.stages.runtime.networks import load_network, running
@@ -61,6 +63,16 @@ def test_a_row_names_the_networks_that_its_method_loads(system, tmp_path, monkey
     codes = captured(radiance(4, (32, 48), 2.0), 2 * EXPOSURES)
     system.run(sequence(codes, 2 * EXPOSURES, period=2), "cpu", lambda done, total: None)
     assert set(loaded) == set(system.networks)
+
+
+def test_every_workflow_is_built_from_a_graph_of_its_name():
+    graphs = workflow_graphs.graphs()
+    assert set(graphs) == {path.stem for path in (ROOT / "workflows").glob("*.json")}
+    assert {system.workflow for system in SYSTEMS.values() if system.workflow} <= set(graphs)
+    for name, graph in graphs.items():
+        shipped = json.loads((ROOT / "workflows" / f"{name}.json").read_text(encoding="utf-8"))
+        kinds = sorted(node["type"] for node in shipped["nodes"])
+        assert kinds == sorted(node["type"] for node in graph["nodes"]), f"{name}: run scripts/build_workflows.py"
 
 
 def test_every_ladder_is_of_a_system_or_of_a_network():
