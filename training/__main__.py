@@ -9,6 +9,7 @@ VERBS = {
     "make_validation": "synthesis.make_validation",
     "shard_flow": "data.shard_flow",
     "first_pass": "data.first_pass",
+    "prepare": "recipes.prepare",
     "train": "recipes.train",
     "ablation": "recipes.ablation",
     "systems": "evaluation.systems",

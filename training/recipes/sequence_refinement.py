@@ -117,6 +117,7 @@ def recipe(**parts) -> Recipe:
         windows={period: Window(FRAMES) for period in (2, 3)},
         kept=(Kept("sequence_refinement", "sequence_refinement", asdict(config)),),
         batches=SequenceBatches,
+        first_passes=("classical", "f2hdr"),
         batch=2,
         run=run,
     )
