@@ -29,8 +29,6 @@ def made(monkeypatch):
         ("dealthdr", 5, [SEARCHED, PERIOD]),
         ("sparse_fusion", 5, [SEARCHED, PERIOD]),
         ("flagship", 7, [SEARCHED, PERIOD]),
-        ("deephdrvideo_coarse", 5, [SEARCHED]),
-        ("deephdrvideo", 7, [SEARCHED]),
         ("collaborative_fusion", 7, [PLAIN]),
         ("sequence_refinement", 7, []),
     ],
