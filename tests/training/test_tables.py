@@ -12,6 +12,7 @@ import untrained
 import workflow_graphs
 from hdrweave.models import registry
 from hdrweave.models.architecture import Architecture
+from hdrweave.stages.adapt.adaptable import reconstruct_with
 from hdrweave.stages.runtime.networks import load_network, running
 from hdrweave.stages.systems.system import System
 from hdrweave.stages.systems.table import SYSTEMS
@@ -35,6 +36,15 @@ def alternating(count: int = 6, size=(48, 64)) -> SyntheticClip:
     placements[:, 0, 0, 2] = 2.0 * torch.arange(count)
     labels = torch.zeros(count, *size, dtype=torch.uint8)
     return SyntheticClip(light.clamp(max=1), codes, torch.tensor(taken), 2, labels, placements)
+
+
+def test_what_can_be_adapted_is_named_as_the_node_names_it():
+    """These are values of a node's input, in saved workflows of users: they and their order stay."""
+    rows = [row for row in registry.ARCHITECTURES.values() if row.adaptable]
+    assert [(row.adaptable, row.id) for row in rows] == [("DeAltHDR", "dealthdr"), ("sparse fusion", "sparse_fusion")]
+    assert all(callable(reconstruct_with(row.build())) for row in rows)
+    with pytest.raises(ValueError, match="a Gain cannot be adapted to footage: give DeAltHDR or sparse fusion"):
+        reconstruct_with(Gain())
 
 
 @ROWS
