@@ -26,8 +26,6 @@ from ...hdr.frame_window import FrameWindow
 from ...hdr.sequence import ExposureSequence, FlowField
 from ...hdr.tonemap import mu_law, mu_law_inverse
 from ...models import registry
-from ...models.dealthdr.dealthdr import DeAltHDR
-from ...models.lrhdr.sparse_fusion import SparseFusion
 from ..runtime.networks import device_of, precision
 from ..runtime.windows import Progress, quiet
 from ..systems.dealthdr import reach_of
@@ -42,7 +40,6 @@ CROPS, HELD_CROPS = 2, 4  # a step, and of each frame that is held out
 EVERY, PATIENCE = 12, 8  # steps between looks at what is held out; looks without gain, after which it ends
 SUBSETS = 2  # of each frame that is held out
 BYTES_PER_PIXEL = 2000  # of work memory, for each picture of a step, in float32: measured with DeAltHDR
-ARCHITECTURES = {DeAltHDR: "dealthdr", SparseFusion: "sparse_fusion"}  # as in the registry
 
 
 @dataclass(frozen=True)
@@ -239,7 +236,7 @@ def save_adapted(adapted: Adapted, name: str, folder, source: str = "") -> Path:
     entry = registry.register(
         name,
         network,
-        ARCHITECTURES[type(network)],
+        registry.architecture_of(network).id,
         asdict(network.config),
         folder,
         half=False,

@@ -9,6 +9,7 @@ from torch import nn
 
 from ...hdr.exposure import to_radiance
 from ...hdr.frame_window import FrameWindow
+from ...models import registry
 from ...models.dealthdr.dealthdr import DeAltHDR
 from ...models.dealthdr.fgma import attended_cells
 from ...models.lrhdr.sparse_fusion import SparseFusion
@@ -95,4 +96,5 @@ def reconstruct_with(network: nn.Module, *others: nn.Module, s: float = 15.0) ->
         return WithDeAltHDR(s)
     if isinstance(network, SparseFusion):
         return WithSparseFusion(*others, s=s)
-    raise ValueError(f"a {type(network).__name__} cannot be adapted to footage: give DeAltHDR or sparse fusion")
+    can = " or ".join(row.adaptable for row in registry.ARCHITECTURES.values() if row.adaptable)
+    raise ValueError(f"a {type(network).__name__} cannot be adapted to footage: give {can}")

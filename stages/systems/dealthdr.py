@@ -16,10 +16,12 @@ from ...hdr.scratch import allocate
 from ...hdr.sequence import ExposureSequence, FlowField
 from ...models.dealthdr.fgma import blank_cells, distrust_each
 from ...models.dealthdr.masked_attention import sensitivity_for, trust_mask
-from ..runtime.networks import device_of
+from ..flow.estimate import base_flow
+from ..runtime.networks import DEALTHDR, device_of, load_network
 from ..runtime.per_frame import WindowReader, run_per_frame, to_frame
 from ..runtime.tiles import in_tiles
 from ..runtime.windows import Progress, quiet
+from .system import System
 
 REACH = 2  # frames on either side
 S = 15.0  # sensitivity
@@ -112,3 +114,19 @@ def dealthdr_frame(
 
     hdr = in_tiles(window.size, run, window, cells, *features)
     return preserve_detail(hdr, window.reference, window.reference_radiance, window.exposure)
+
+
+def packaged_dealthdr(sequence: ExposureSequence, device="cpu", progress: Progress = quiet) -> torch.Tensor:
+    """DeAltHDR and the base flow, with packaged weights: radiance (T,H,W,3) of a normalized clip."""
+    flow = base_flow(sequence, device, progress)
+    return dealthdr(sequence, flow, load_network(DEALTHDR).to(device), progress=progress)
+
+
+SYSTEM = System(
+    "dealthdr",
+    "DeAltHDR (ICLR 2026)",
+    ("base_flow", "dealthdr"),
+    packaged_dealthdr,
+    recipe="dealthdr",
+    workflow="dealthdr",
+)

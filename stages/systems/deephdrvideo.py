@@ -20,6 +20,7 @@ from ..runtime.networks import DEEPHDRVIDEO, device_of, load_network
 from ..runtime.per_frame import WindowReader, run_per_frame, to_frame
 from ..runtime.tiles import in_tiles
 from ..runtime.windows import Progress, quiet
+from .system import System
 
 
 def coarse_reconstruction(
@@ -90,3 +91,13 @@ def deephdrvideo(sequence: ExposureSequence, device="cpu", progress: Progress = 
     network = load_network(DEEPHDRVIDEO).to(device)
     coarse = coarse_reconstruction(sequence, base_flow(sequence, device, progress), network, progress)
     return deformable_refinement(sequence, coarse, network, progress)
+
+
+SYSTEM = System(
+    "deephdrvideo",
+    "DeepHDRVideo (Chen et al., ICCV 2021)",
+    ("base_flow", "deephdrvideo"),
+    deephdrvideo,
+    recipe="deephdrvideo",
+    workflow="deephdrvideo",
+)

@@ -21,6 +21,7 @@ from ..runtime.networks import device_of, load_f2hdr
 from ..runtime.per_frame import WindowReader, run_per_frame, to_frame, to_planes
 from ..runtime.tiles import in_tiles
 from ..runtime.windows import Progress, quiet
+from .system import System
 
 
 def adapt_flow(
@@ -135,9 +136,26 @@ def f2hdr(sequence: ExposureSequence, device="cpu", progress: Progress = quiet) 
     """The base flow and the four steps with packaged weights: radiance (T,H,W,3) of a normalized clip."""
     network = load_f2hdr().to(device)
     flow = adapt_flow(sequence, base_flow(sequence, device, progress), network, progress)
-    windows = WindowReader(sequence, flow, device)
+    return fuse_and_refine(sequence, flow, network, progress)
+
+
+def fuse_and_refine(
+    sequence: ExposureSequence, flow: FlowField, network: nn.Module, progress: Progress = quiet
+) -> torch.Tensor:
+    """The three steps after the adapter at once: radiance (T,H,W,3)."""
+    windows = WindowReader(sequence, flow, device_of(network))
     out = allocate(sequence.frames.shape)
     frames = run_per_frame(len(sequence), windows.only, lambda w: f2hdr_frame(network, w), windows.device, progress)
     for t, (hdr,) in frames:
         out[t] = to_frame(hdr)
     return out
+
+
+SYSTEM = System(
+    "f2hdr",
+    "F2HDR (CVPR 2026)",
+    ("base_flow", "f2hdr"),
+    f2hdr,
+    recipe="f2hdr",
+    workflow="f2hdr",
+)

@@ -23,6 +23,7 @@ from ..runtime.tiles import in_tiles
 from ..runtime.windows import Progress, quiet
 from .dealthdr import Sensitivity, dealthdr_frame, features_around, reach_of
 from .f2hdr import f2hdr_frame
+from .system import System
 
 
 def flagship(sequence: ExposureSequence, device="cpu", progress: Progress = quiet) -> torch.Tensor:
@@ -32,11 +33,16 @@ def flagship(sequence: ExposureSequence, device="cpu", progress: Progress = quie
 
 
 def flagship_vote(
-    sequence: ExposureSequence, device="cpu", progress: Progress = quiet, flow: FlowField | None = None
+    sequence: ExposureSequence,
+    device="cpu",
+    progress: Progress = quiet,
+    flow: FlowField | None = None,
+    vote: nn.Module | None = None,
 ) -> torch.Tensor:
-    """The flagship without its refinement: radiance (T,H,W,3) of a normalized clip."""
+    """The flagship without its refinement: radiance (T,H,W,3) of a normalized clip. flow: made from it; vote: a `SparseFusion`;
+    by default the packaged ones."""
     flow = flow or base_flow(sequence, device, progress)
-    f2hdr, vote = load_f2hdr().to(device), load_network(SPARSE_FUSION).to(device)
+    f2hdr, vote = load_f2hdr().to(device), (vote or load_network(SPARSE_FUSION)).to(device)
     fgma, accr, whole = (load_network(name).to(device) for name in (FGMA, ACCR, DEALTHDR))
     windows = WindowReader(sequence, flow, device, reach_of(sequence))
     sensitivity = Sensitivity(windows)
@@ -79,3 +85,13 @@ def with_results(radiance, validity, exposures, results):
         torch.cat((validity, torch.ones_like(made[:, :, :1])), 1),
         torch.cat((exposures, exposures.new_zeros(made.shape[:2])), 1),
     )
+
+
+SYSTEM = System(
+    "flagship",
+    "the pack's own: F2HDR, DeAltHDR, LRHDR and LoCAtion combined",
+    ("base_flow", "f2hdr", "fgma", "accr", "dealthdr", "sparse_fusion", "sequence_refinement"),
+    flagship,
+    recipe="flagship",
+    workflow="flagship",
+)

@@ -12,11 +12,12 @@ from ...hdr.anchors import AnchoredSequence
 from ...hdr.scratch import allocate
 from ...hdr.sequence import ExposureSequence
 from ..fusion.sequence_refinement import sequence_refinement
-from ..runtime.networks import device_of
+from ..runtime.networks import COLLABORATIVE_FUSION, INTERPOLATE, SEQUENCE_REFINEMENT, device_of, load_network
 from ..runtime.per_frame import run_per_frame
 from ..runtime.tiles import in_tiles
 from ..runtime.windows import Progress, quiet
 from .backbone import from_exposures
+from .system import System
 
 WINDOW = 5  # frames, the paper's T
 
@@ -107,3 +108,20 @@ def location_of_alternating(
     anchored = from_exposures(sequence, interpolation, progress=progress)
     radiance, _ = collaborative_fusion(anchored, fusion, window, pairs_within(anchored, window), progress)
     return radiance if refinement is None else sequence_refinement(radiance, refinement, progress=progress)
+
+
+def packaged_location(sequence: ExposureSequence, device="cpu", progress: Progress = quiet) -> torch.Tensor:
+    """Both stages with packaged weights: radiance (T,H,W,3) of a normalized alternating clip."""
+    names = INTERPOLATE, COLLABORATIVE_FUSION, SEQUENCE_REFINEMENT
+    networks = [load_network(name).to(device) for name in names]
+    return location_of_alternating(sequence, *networks, progress=progress)
+
+
+SYSTEM = System(
+    "location",
+    "LoCAtion (arXiv 2603.14377)",
+    ("interpolate", "collaborative_fusion", "sequence_refinement"),
+    packaged_location,
+    recipe="collaborative_fusion",
+    workflow="location",
+)

@@ -10,9 +10,11 @@ import untrained
 from hdrweave.models import registry
 from hdrweave.training.data.shards import ShardFolder
 from hdrweave.training.evaluation.evaluate import clip_folders, evaluate
-from hdrweave.training.evaluation.methods import METHODS
+from hdrweave.training.evaluation.methods import methods_on
 from hdrweave.training.recipes import ablation as module
-from hdrweave.training.recipes.ablation import LADDERS, Rung, climb, folder_name
+from hdrweave.training.recipes.ablation import climb, folder_name
+from hdrweave.training.recipes.ladder import Rung
+from hdrweave.training.recipes.table import LADDERS
 from hdrweave.training.synthesis.clips import write_clip
 
 
@@ -96,7 +98,8 @@ def test_the_device_reaches_trainer_and_report(shards, tmp_path, monkeypatch, ca
     monkeypatch.setattr(module, "Trainer", Recorder)
     climb([short(LADDERS["f2hdr"].rungs()[0])], shards, tmp_path, {"steps": 1}, "cuda")
     assert seen == ["cuda"] * 2
-    monkeypatch.setattr(module, "climb", lambda *told: seen.append(told[-1]) or {"rung": METHODS["reference"]})
+    reference = methods_on("cpu")["reference"]
+    monkeypatch.setattr(module, "climb", lambda *told: seen.append(told[-1]) or {"rung": reference})
     monkeypatch.setattr(module, "BASELINES", ("reference",))  # none that needs its device
     write_clip(tmp_path / "clips" / "split" / "scene", ShardFolder(shards)[0])
     words = ("ladder", "f2hdr", "--shards", shards, "--out", tmp_path, "--clips", tmp_path / "clips")

@@ -10,110 +10,21 @@ what chance does at this budget.
 
 import argparse
 import re
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from torch import nn
 
 from ...hdr.cv import cv2
-from ...models import registry
 from ..evaluation.evaluate import clip_folders, device_named, evaluate, validation_set, write_report
 from ..evaluation.methods import Method, chosen_methods, trained
 from ..evaluation.report import tables
-from . import collaborative_fusion as location
-from . import dealthdr, deephdrvideo, f2hdr, lrhdr
-from . import sequence_refinement as sequence
+from .ladder import Rung
 from .recipe import Recipe
+from .table import LADDERS
 from .trainer import CHECKPOINT, Trainer
 
 BASELINES = ("reference", "unaligned", "classical")  # that a ladder stands on
-
-
-@dataclass(frozen=True)
-class Rung:
-    name: str
-    recipe: Recipe
-
-
-@dataclass(frozen=True)
-class Ladder:
-    """steps: of each rung its name, and what `recipe` is told. needs: packaged weights that training or judging uses."""
-
-    recipe: Callable[..., Recipe]
-    steps: dict[str, dict]
-    needs: tuple[str, ...] = ()
-
-    def rungs(self) -> list[Rung]:
-        """Raises ValueError when weights are missing that must be trained before."""
-        missing = [name for name in self.needs if name not in registry.names()]
-        if missing:
-            raise ValueError(f"this ladder needs the weights {' and '.join(missing)}: train and install them first")
-        return [Rung(name, self.recipe(**told)) for name, told in self.steps.items()]
-
-
-LADDERS = {
-    # table 5
-    "deephdrvideo": Ladder(
-        deephdrvideo.recipe,
-        {
-            "CoarseNet": dict(refinement=False),
-            "without deformable alignment": dict(deformable=False),
-            "without temporal attention": dict(attention=False),
-            "whole": dict(),
-        },
-        needs=("deephdrvideo",),  # its CoarseNet, from which all rungs start
-    ),
-    # table 4
-    "f2hdr": Ladder(
-        f2hdr.recipe,
-        {
-            "stage I": dict(adapter=False, refinement=False),
-            "+ adapter": dict(refinement=False),
-            "+ stage II": dict(mask=False),
-            "+ motion mask": dict(),
-        },
-    ),
-    # the ablation of its encoders
-    "dealthdr": Ladder(
-        dealthdr.recipe,
-        {
-            "all levels shared": dict(shared=3),
-            "levels 2 and 3 shared": dict(shared=2),
-            "level 3 shared": dict(shared=1),
-            "independent": dict(),
-        },
-    ),
-    # its ablation; the paper has no dense vote with a figure
-    "lrhdr": Ladder(
-        lrhdr.whole,
-        {
-            "base": dict(fine=False, mapper=False, accr_share=0),
-            "+ EIC": dict(mapper=False, accr_share=0),
-            "+ RM": dict(accr_share=0),
-            "whole, without vote loss": dict(vote_share=0),
-            "whole, dense vote": dict(alpha=1),
-            "+ ACCR loss: whole": dict(),
-        },
-        needs=("interpolate",),
-    ),
-    # table IV, the first stage
-    "location": Ladder(
-        location.recipe,
-        {"without TPA": dict(aggregator=False), "without LL domain": dict(wavelet=False), "whole": dict()},
-        needs=("interpolate",),
-    ),
-    # table IV, the second stage
-    "sequence_refinement": Ladder(
-        sequence.recipe,
-        {
-            "neither": dict(aggregation=False, long_range=0),
-            "+ BCA": dict(long_range=0),
-            "+ long range": dict(),
-        },
-    ),
-}
 
 
 def train(recipe: Recipe, shards, out: Path, budget: dict[str, float], seed: int, device: str) -> nn.Module:

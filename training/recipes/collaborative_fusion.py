@@ -22,6 +22,7 @@ from ..evaluation import scoring as judge
 from ..synthesis.camera_pipeline import Development, developed
 from ..synthesis.clip import CLEAN, DEGRADED, SyntheticClip, draw_sensor
 from ..synthesis.sensor import Sensor, capture
+from .ladder import Ladder
 from .losses import gradient_loss, psnr_loss
 from .lrhdr import INTERPOLATE, earlier
 from .recipe import Kept, Recipe
@@ -180,3 +181,13 @@ def run(network: nn.Module, sequence: ExposureSequence, window: int = WINDOW) ->
     """The first stage on a normalized alternating clip: radiance (T,H,W,3)."""
     interpolation = earlier(INTERPOLATE, device_of(network), ExposureInterpolation)
     return location_of_alternating(sequence, interpolation, network, window=window)
+
+
+RECIPES = {NAME: recipe}
+LADDERS = {  # table IV, the first stage
+    "location": Ladder(
+        recipe,
+        {"without TPA": dict(aggregator=False), "without LL domain": dict(wavelet=False), "whole": dict()},
+        needs=(INTERPOLATE,),
+    )
+}

@@ -17,6 +17,7 @@ from ...stages.runtime.networks import device_of
 from ...stages.systems.dealthdr import dealthdr
 from ..data.batches import Window, there_and_back, window_of
 from .fgma import drawn_sensitivity
+from .ladder import Ladder
 from .losses import flow_loss, flow_weight, mu_l1, psnr_loss
 from .perceptual import PerceptualLoss
 from .recipe import Kept, Recipe
@@ -77,3 +78,17 @@ def recipe(vgg: str | None = None, **changes) -> Recipe:
 def run(network: nn.Module, sequence: ExposureSequence, s: float = 15.0) -> torch.Tensor:
     """DeAltHDR on a normalized clip, from the base flow: radiance (T,H,W,3)."""
     return dealthdr(sequence, base_flow(sequence, device_of(network)), network, s)
+
+
+RECIPES = {"dealthdr": recipe}
+LADDERS = {  # the ablation of its encoders
+    "dealthdr": Ladder(
+        recipe,
+        {
+            "all levels shared": dict(shared=3),
+            "levels 2 and 3 shared": dict(shared=2),
+            "level 3 shared": dict(shared=1),
+            "independent": dict(),
+        },
+    )
+}

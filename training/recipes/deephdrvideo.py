@@ -14,6 +14,7 @@ from ...stages.flow.estimate import base_flow
 from ...stages.runtime.networks import DEEPHDRVIDEO, F2HDR, device_of
 from ...stages.systems.deephdrvideo import coarse_reconstruction, deformable_refinement
 from ..data.batches import Window, from_the_middle
+from .ladder import Ladder
 from .losses import flow_loss, flow_weight, gradient_loss, mu_l1, psnr_loss
 from .perceptual import PerceptualLoss
 from .recipe import Kept, Recipe
@@ -120,3 +121,18 @@ def run(network: nn.Module, sequence: ExposureSequence) -> torch.Tensor:
     """Any part of DeepHDRVideo on a normalized clip, from the base flow: radiance (T,H,W,3)."""
     hdr = coarse_reconstruction(sequence, base_flow(sequence, device_of(network)), network)
     return deformable_refinement(sequence, hdr, network) if network.config.refinement else hdr
+
+
+RECIPES = {"deephdrvideo_coarse": coarse, "deephdrvideo": recipe}
+LADDERS = {  # table 5
+    "deephdrvideo": Ladder(
+        recipe,
+        {
+            "CoarseNet": dict(refinement=False),
+            "without deformable alignment": dict(deformable=False),
+            "without temporal attention": dict(attention=False),
+            "whole": dict(),
+        },
+        needs=(DEEPHDRVIDEO,),  # its CoarseNet, from which all rungs start
+    )
+}

@@ -12,6 +12,7 @@ from ...stages.flow.estimate import base_flow
 from ...stages.runtime.networks import device_of
 from ...stages.runtime.per_frame import WindowReader, run_per_frame, to_frame
 from ..data.batches import from_the_middle, window_of
+from .ladder import Ladder
 from .losses import flow_loss, flow_weight, psnr_loss
 from .recipe import Kept, Recipe
 
@@ -51,3 +52,17 @@ def run(network: nn.Module, sequence: ExposureSequence) -> torch.Tensor:
     windows = WindowReader(sequence, base_flow(sequence, device), device)
     frames = run_per_frame(len(sequence), windows.only, lambda window: network(window)["refined"], device)
     return torch.stack([to_frame(hdr) for _, (hdr,) in frames])
+
+
+RECIPES = {"f2hdr": recipe}
+LADDERS = {  # table 4
+    "f2hdr": Ladder(
+        recipe,
+        {
+            "stage I": dict(adapter=False, refinement=False),
+            "+ adapter": dict(refinement=False),
+            "+ stage II": dict(mask=False),
+            "+ motion mask": dict(),
+        },
+    )
+}

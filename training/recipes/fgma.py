@@ -74,3 +74,6 @@ def recipe() -> Recipe:
         windows={period: window(period) for period in (2, 3)},
         kept=(Kept("fgma", "fgma", asdict(config)),),
     )
+
+
+RECIPES = {"fgma": recipe}

@@ -113,3 +113,6 @@ def recipe() -> Recipe:
         warm_up=50,
         average=0.99,  # few steps, from where all is well already
     )
+
+
+RECIPES = {"flagship": recipe}

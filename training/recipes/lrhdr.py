@@ -29,6 +29,7 @@ from ...stages.systems.lrhdr import lrhdr_with
 from ..data.batches import Window, window_of
 from ..data.shard_flow import SEARCHED_SUFFIX
 from . import dealthdr
+from .ladder import Ladder
 from .losses import gradient_loss, mu_l1, psnr_loss, vote_loss, vote_oracle
 from .recipe import Kept, Recipe
 
@@ -309,3 +310,20 @@ def run(network: MapperAndVote, sequence: ExposureSequence) -> torch.Tensor:
     device = device_of(network)
     interpolation = load_network(INTERPOLATE).to(device)
     return lrhdr_with(sequence, base_flow(sequence, device), interpolation, network.mapper, network.vote, network.alpha)
+
+
+RECIPES = {INTERPOLATE: interpolate, MAP: accr, VOTE: sparse_fusion}
+LADDERS = {  # its ablation; the paper has no dense vote with a figure
+    "lrhdr": Ladder(
+        whole,
+        {
+            "base": dict(fine=False, mapper=False, accr_share=0),
+            "+ EIC": dict(mapper=False, accr_share=0),
+            "+ RM": dict(accr_share=0),
+            "whole, without vote loss": dict(vote_share=0),
+            "whole, dense vote": dict(alpha=1),
+            "+ ACCR loss: whole": dict(),
+        },
+        needs=(INTERPOLATE,),
+    )
+}

@@ -16,6 +16,7 @@ from ..data.batches import COLOURS, Batches, Window, draw_view, turned_clip, tur
 from ..data.first_pass import FirstPasses, methods_beside
 from ..data.shards import ShardFolder
 from ..synthesis.clip import exact_occlusion
+from .ladder import Ladder
 from .losses import linear_psnr_loss, psnr_loss, temporal_loss
 from .recipe import Kept, Recipe
 
@@ -116,6 +117,7 @@ def recipe(**parts) -> Recipe:
         windows={period: Window(FRAMES) for period in (2, 3)},
         kept=(Kept("sequence_refinement", "sequence_refinement", asdict(config)),),
         batches=SequenceBatches,
+        first_passes=("classical", "f2hdr"),
         batch=2,
         run=run,
     )
@@ -124,3 +126,16 @@ def recipe(**parts) -> Recipe:
 def run(network: nn.Module, sequence: ExposureSequence) -> torch.Tensor:
     """What it makes of F2HDR's result on a normalized clip: radiance (T,H,W,3)."""
     return sequence_refinement(f2hdr(sequence, device_of(network)), network, sequence=sequence)
+
+
+RECIPES = {"sequence_refinement": recipe}
+LADDERS = {  # table IV, the second stage
+    "sequence_refinement": Ladder(
+        recipe,
+        {
+            "neither": dict(aggregation=False, long_range=0),
+            "+ BCA": dict(long_range=0),
+            "+ long range": dict(),
+        },
+    )
+}
