@@ -1,7 +1,7 @@
-"""A frame's own light, where it is more exact than an estimate made from several frames.
+"""Detail preservation: the captured frame in place of an estimate from several frames, where the frame is the more exact one.
 
-Networks average frames. In the dark, where frames clip and where noise rules, that is what they are for; where a frame is
-bright it costs fine texture, and exactness where it counts most in linear light.
+A reconstruction network averages frames. In the dark, where noise dominates, and where a frame clips, that is its purpose; in
+well-exposed areas it costs fine texture, and accuracy where linear light weighs it most.
 """
 
 import torch
@@ -9,42 +9,44 @@ import torch
 from .box_filter import box_mean
 from .sequence import ExposureSequence
 
-CLIPS = 0.98  # code value from which the shortest exposure is clipped
-DARK = (0.35, 0.6)  # code values over which own light begins to count
-CLIPPING = (0.85, 0.95)  # and ceases to, in all but the shortest exposure
-BRIGHTEST = 1.25  # radiance from which an estimate knows of more than the shortest exposure can hold
-BOX = 7  # pixels over which a difference is judged
-USUAL = 0.6  # of all places where own light counts, the share whose difference is taken for noise
-MEANT = (0.01, 0.03)  # differences of code values over which own light ceases to count: smears, ghosts of the own frame
-FEWEST = 256  # pixels where own light counts, below which a frame says nothing about noise
+CLIPPING_LEVEL = 0.98  # code value from which the shortest exposure counts as clipped
+DARK_RAMP = (0.35, 0.6)  # code values over which the weight of the captured frame rises from 0 to 1
+CLIPPING_RAMP = (0.85, 0.95)  # code values over which it falls to 0 again, in all but the shortest exposure
+MAX_RADIANCE = 1.25  # radiance from which the estimate holds more than the shortest exposure can record
+WINDOW = 7  # pixels across, over which differences are averaged
+NOISE_QUANTILE = 0.6  # of the mean squared differences: the quantile that is taken to be the noise's alone
+DIFFERENCE_RAMP = (0.01, 0.03)  # RMS differences of code values over which the weight falls to 0: motion blur, ghosts
+MIN_PIXELS = 256  # well-exposed pixels that an estimate of the noise needs
 
 
-def keep_own_light(hdr: torch.Tensor, sequence: ExposureSequence, index: int) -> torch.Tensor:
-    """Radiance (H,W,3) that was estimated for frame `index` of a normalized clip, with the frame's own light where that is
-    more exact: (H,W,3).
+def preserve_detail(hdr: torch.Tensor, sequence: ExposureSequence, index: int) -> torch.Tensor:
+    """Blend of estimated and captured radiance of a frame by Wiener's weight: (H,W,3), scene-linear.
 
-    What the frame saw differs from the estimate by its own noise and by what the estimate lost. Their mean square d^2 over
-    BOX x BOX pixels is the noise's alone in most places, n^2, so Wiener's weight of own light is 1 - n^2/d^2. Where they
-    differ by much, the estimate has meant to. What clips in the shortest exposure stays at least as bright as that: the
-    scale is made by it. (A longer exposure's clipping says as much, but only as exactly as its ratio is known.)
+    hdr (H,W,3): radiance estimated for frame `index` of the normalized clip `sequence`.
+
+    The captured frame differs from the estimate by its noise and by the detail that the estimate lost. The mean squared
+    difference d^2 over WINDOW x WINDOW pixels is that of the noise alone, n^2, in most of the picture, so n^2 is a quantile of
+    d^2 and the weight of the captured frame is 1 - n^2 / d^2. Large differences are corrections by the estimate, and are kept.
+    Where the shortest exposure clips, the result is not darker than its clipping level, which defines the scale; longer
+    exposures give no such bound, as their ratio to the shortest is known only approximately.
     """
     code, exposure = sequence.frames[index].to(hdr), float(sequence.exposures[index])
-    light = sequence.response.decode(code) / exposure
-    estimated = sequence.response.encode((hdr * exposure).clamp(0, 1))
-    counts = _ramp(estimated.amax(-1), *DARK)  # (H,W)
+    captured = sequence.response.decode(code) / exposure
+    expected_code = sequence.response.encode((hdr * exposure).clamp(0, 1))
+    exposed = _ramp(expected_code.amax(-1), *DARK_RAMP)  # (H,W)
     if exposure > 1:
-        counts = counts * (1 - _ramp(torch.maximum(estimated, code).amax(-1), *CLIPPING))
+        exposed = exposed * (1 - _ramp(torch.maximum(expected_code, code).amax(-1), *CLIPPING_RAMP))
     else:
-        counts = counts * (hdr.amax(-1) < BRIGHTEST)
-    squared = box_mean((code - estimated).square().mean(-1)[None, None], BOX)[0, 0]
-    judged = squared[counts > 0.1]
-    if len(judged) >= FEWEST:
-        noise = judged[:: 1 + len(judged) // 100_000].quantile(USUAL)
-        weight = (1 - noise / squared.clamp(min=1e-12)).clamp(min=0)
-        hdr = torch.lerp(hdr, light, (weight * counts * (1 - _ramp(squared.sqrt(), *MEANT)))[..., None])
-    return hdr if exposure > 1 else torch.where(code >= CLIPS, torch.maximum(hdr, light), hdr)
+        exposed = exposed * (hdr.amax(-1) < MAX_RADIANCE)
+    squared = box_mean((code - expected_code).square().mean(-1)[None, None], WINDOW)[0, 0]
+    samples = squared[exposed > 0.1]
+    if len(samples) >= MIN_PIXELS:
+        noise = samples[:: 1 + len(samples) // 100_000].quantile(NOISE_QUANTILE)
+        wiener = (1 - noise / squared.clamp(min=1e-12)).clamp(min=0)
+        hdr = torch.lerp(hdr, captured, (wiener * exposed * (1 - _ramp(squared.sqrt(), *DIFFERENCE_RAMP)))[..., None])
+    return hdr if exposure > 1 else torch.where(code >= CLIPPING_LEVEL, torch.maximum(hdr, captured), hdr)
 
 
 def _ramp(x: torch.Tensor, low: float, high: float) -> torch.Tensor:
-    """0 up to `low`, 1 from `high` on, straight in between."""
+    """0 up to `low`, 1 from `high` on, linear in between."""
     return ((x - low) / (high - low)).clamp(0, 1)

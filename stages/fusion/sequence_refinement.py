@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from ...hdr.detail_preservation import keep_own_light
+from ...hdr.detail_preservation import preserve_detail
 from ...hdr.masks import forward_backward_consistency
 from ...hdr.response import response_named
 from ...hdr.scratch import allocate
@@ -167,7 +167,7 @@ def sequence_refinement(
     of `models.location`, on the device where it is. window: frames that are corrected at once; they are told of OVERLAP frames more on both sides, so a frame at a seam lacks what lies farther away. Memory grows
     with the window, not with the clip. sequence: the normalized clip that `hdr` was made from, if there is one: the
     network is told of it (`models.location.captured_frame`), and the result has its frames' own light where that is more exact
-    (`keep_own_light`). Raises ValueError for other shapes, where radiance is not finite, or where clip and radiance do not
+    (`preserve_detail`). Raises ValueError for other shapes, where radiance is not finite, or where clip and radiance do not
     belong together.
     """
     if window < 1:
@@ -188,6 +188,6 @@ def sequence_refinement(
             contexts = clip.contexts(frames)
             for t in chosen:
                 refined = _correct(clip, t, frames, contexts)[0, :, :height, :width].movedim(0, -1).cpu()
-                out[t] = refined if sequence is None else keep_own_light(refined, sequence, t)
+                out[t] = refined if sequence is None else preserve_detail(refined, sequence, t)
                 progress(t + 1, count)
     return out

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import nn
 
-from ...hdr.detail_preservation import keep_own_light
+from ...hdr.detail_preservation import preserve_detail
 from ...hdr.draw.text import PAPER, text, text_size
 from ...hdr.scratch import allocate
 from ...hdr.sequence import Candidate, CandidateSet, ExposureSequence, LazyFrames
@@ -77,7 +77,7 @@ def sparse_fusion(
     alpha: 1 = softmax, every candidate has a part; 1.75 as trained; 2 = sparsemax, the fewest have. sequence: the
     normalized clip, if there is one: its frames vote too, and tell which candidates contradict them; one that does so nearly
     everywhere in a frame, such as noise or another clip, has no vote there; and the result has their own light where that is
-    more exact (`keep_own_light`). Raises ValueError for fewer than two candidates, candidates of different clips, or another
+    more exact (`preserve_detail`). Raises ValueError for fewer than two candidates, candidates of different clips, or another
     alpha.
     """
     chosen = voters(candidates, sequence)
@@ -102,7 +102,7 @@ def sparse_fusion(
             votes[t] = 0
             votes[t, heard.cpu()] = cast.to(votes.dtype)
         if sequence is not None:
-            hdr[t] = keep_own_light(hdr[t], sequence, t)
+            hdr[t] = preserve_detail(hdr[t], sequence, t)
     return hdr, votes
 
 

@@ -10,7 +10,7 @@ import math
 import torch
 from torch import nn
 
-from ...hdr.detail_preservation import keep_own_light
+from ...hdr.detail_preservation import preserve_detail
 from ...hdr.scratch import allocate
 from ...hdr.sequence import ExposureSequence, FlowField
 from ...models.dealthdr.fgma import CELL, blank_cells, distrust_each
@@ -90,7 +90,7 @@ def dealthdr(
     progress: Progress = quiet,
 ) -> torch.Tensor:
     """Radiance (T,H,W,3) in [0,1], 1.0 = clipping of the shortest exposure, with the frames' own light where that is
-    more exact (`keep_own_light`).
+    more exact (`preserve_detail`).
 
     sequence: normalized. flow: made from it; flow to frames farther away is estimated here. network: a
     `models.dealthdr.dealthdr.DeAltHDR`, on the device where it is. s: sensitivity, from 0 (flow alone; no attention is worked
@@ -110,7 +110,7 @@ def dealthdr(
             if share is not None:
                 s = sensitivity_for(torch.cat(list(seen.values())).cpu(), share)
         _reconstruct(history, t, trust_mask(seen[t], s), out[t].movedim(-1, 0))
-        out[t] = keep_own_light(out[t], sequence, t)
+        out[t] = preserve_detail(out[t], sequence, t)
         history.any_flow.forget(t - 2 * len(history.others(t)))
     return out
 

@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from ...hdr.detail_preservation import keep_own_light
+from ...hdr.detail_preservation import preserve_detail
 from ...hdr.scratch import allocate
 from ...hdr.sequence import ExposureSequence, FlowField
 from ...models.f2hdr.adapter import GRID, LIMIT
@@ -127,7 +127,7 @@ def refine(
     progress: Progress = quiet,
 ) -> torch.Tensor:
     """Coarse radiance `hdr` (T,H,W,3) corrected where `mask` (T,H,W) and flow say: radiance (T,H,W,3) in [0,1], with the
-    frames' own light where that is more exact (`keep_own_light`).
+    frames' own light where that is more exact (`preserve_detail`).
 
     sequence: normalized. Raises ValueError when mask or hdr are not of this clip, or not finite.
     """
@@ -146,7 +146,7 @@ def refine(
                 raise ValueError(f"{name} holds NaN or infinite values in frame {t}: repair it first")
         with running(near.device):
             _refine_frame(network.refinement, frames, exposures, flows, masks, coarse, out[t].movedim(-1, 0))
-        out[t] = keep_own_light(out[t], sequence, t)
+        out[t] = preserve_detail(out[t], sequence, t)
     return out
 
 

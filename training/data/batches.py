@@ -10,9 +10,9 @@ from itertools import count, permutations
 import numpy as np
 import torch
 
+from ..synthesis.clip import SyntheticClip, exact_occlusion
 from .shard_flow import PERIOD_SUFFIX, SEARCHED_SUFFIX, BaseFlows
 from .shards import ShardFolder
-from ..synthesis.clip import SyntheticClip, exact_occlusion
 
 COLOURS = list(permutations(range(3)))
 
@@ -33,14 +33,14 @@ class Window:
     far: bool = False
 
 
-def from_the_middle(period: int, base: str = SEARCHED_SUFFIX) -> Window:
+def neighbour_window(period: int, base: str = SEARCHED_SUFFIX) -> Window:
     """All frames of other exposure around the middle one, exact flow to each, and the estimated one, see `Window`."""
     frames = 2 * period - 1
     middle = frames // 2
     return Window(frames, tuple((middle, k) for k in range(frames) if k != middle), base)
 
 
-def there_and_back(frames: int, far: bool = False) -> Window:
+def bidirectional_window(frames: int, far: bool = False) -> Window:
     """`frames` in a row, exact flow from the middle one to each of the others and then from each to it, and the estimated one
     to its neighbours, see `Window`."""
     middle = frames // 2
@@ -126,8 +126,8 @@ class Batches:
         start = int(rng.integers(frames - window.frames + 1))
         chosen = slice(start, start + window.frames)
         backwards = bool(self.augmentation.turns and rng.random() < 0.5)
-        view = draw_view(rng, size, self.crop, self.augmentation.turns)
-        clip = turned_clip(self._clips.part(index, chosen, *view[:2]), size, backwards, *view)
+        view = draw_crop(rng, size, self.crop, self.augmentation.turns)
+        clip = transform_clip(self._clips.part(index, chosen, *view[:2]), size, backwards, *view)
         order = list(COLOURS[rng.integers(len(COLOURS))]) if self.augmentation.colours else [0, 1, 2]
         flows = [clip.flow(a, b) for a, b in window.pairs]
         hidden = [
@@ -146,7 +146,7 @@ class Batches:
                     away = self._flows[PERIOD_SUFFIX].read(index, k - 1, *view[:2])
                     found = [torch.cat((x[:1], y, x[1:])) for x, y in zip(away, found, strict=True)]
                 read.append(found)
-            base = turned_flow(*map(torch.cat, zip(*read, strict=True)), size, backwards, *view)
+            base = transform_flow(*map(torch.cat, zip(*read, strict=True)), size, backwards, *view)
         return {
             **base,
             "ldr": clip.ldr.movedim(-1, 1)[:, order],
@@ -173,7 +173,7 @@ class Batches:
         return {**self.__dict__, "_clips": None, "_flows": None}
 
 
-def draw_view(rng, size: tuple[int, int], crop: tuple[int, int], turns: bool) -> tuple[slice, slice, int, bool]:
+def draw_crop(rng, size: tuple[int, int], crop: tuple[int, int], turns: bool) -> tuple[slice, slice, int, bool]:
     """A random cut of `crop` (height, width) from a frame of `size`: rows, columns, quarter turns and mirroring."""
     quarters = int(rng.integers(4)) if turns else 0
     if quarters % 2 and (crop[1] > size[0] or crop[0] > size[1]):
@@ -183,7 +183,7 @@ def draw_view(rng, size: tuple[int, int], crop: tuple[int, int], turns: bool) ->
     return slice(top, top + height), slice(left, left + width), quarters, bool(turns and rng.random() < 0.5)
 
 
-def turned_clip(
+def transform_clip(
     clip: SyntheticClip, size, backwards: bool, rows: slice, columns: slice, quarters: int, mirror: bool
 ) -> SyntheticClip:
     """A clip of which rows and columns were read from frames of `size`: turned anticlockwise by quarters, then mirrored
@@ -193,7 +193,7 @@ def turned_clip(
     """
 
     def view(stack: torch.Tensor) -> torch.Tensor:
-        return turned(stack.flip(0) if backwards else stack, quarters, mirror)
+        return rotate_and_flip(stack.flip(0) if backwards else stack, quarters, mirror)
 
     exposures, placements = (x.flip(0) if backwards else x for x in (clip.exposures, clip.placements))
     return replace(
@@ -206,20 +206,20 @@ def turned_clip(
     )
 
 
-def turned_flow(flow, confidence, size, backwards: bool, rows: slice, columns: slice, quarters: int, mirror: bool):
-    """Flow (K,2,h,w) and confidence (K,1,h,w) of those rows and columns, like `turned_clip`: arrows turn with the
+def transform_flow(flow, confidence, size, backwards: bool, rows: slice, columns: slice, quarters: int, mirror: bool):
+    """Flow (K,2,h,w) and confidence (K,1,h,w) of those rows and columns, like `transform_clip`: arrows turn with the
     picture."""
     if backwards:
         flow, confidence = flow.flip(0), confidence.flip(0)
     turn = placement(size, rows, columns, quarters, mirror)[:2, :2].float()  # orthogonal
-    flow, confidence = (turned(x.movedim(1, -1), quarters, mirror) for x in (flow, confidence))
+    flow, confidence = (rotate_and_flip(x.movedim(1, -1), quarters, mirror) for x in (flow, confidence))
     return {"base": (flow @ turn).movedim(-1, 1), "confidence": confidence.movedim(-1, 1)}
 
 
 def placement(size: tuple[int, int], rows: slice, columns: slice, quarters: int, mirror: bool) -> torch.Tensor:
     """The matrix (3,3) that takes a pixel (x, y, 1) of the cut to the frame of `size` that it was cut from."""
     y, x = torch.meshgrid(*(torch.arange(n).double() for n in size), indexing="ij")
-    x, y = (turned(axis[None, rows, columns], quarters, mirror)[0] for axis in (x, y))
+    x, y = (rotate_and_flip(axis[None, rows, columns], quarters, mirror)[0] for axis in (x, y))
     return torch.tensor(
         [
             [x[0, 1] - x[0, 0], x[1, 0] - x[0, 0], x[0, 0]],
@@ -230,7 +230,7 @@ def placement(size: tuple[int, int], rows: slice, columns: slice, quarters: int,
     )
 
 
-def turned(stack: torch.Tensor, quarters: int, mirror: bool) -> torch.Tensor:
+def rotate_and_flip(stack: torch.Tensor, quarters: int, mirror: bool) -> torch.Tensor:
     """(T,H,W,…) turned anticlockwise by quarters, then mirrored left to right."""
     stack = torch.rot90(stack, quarters, (1, 2))
     return stack.flip(2) if mirror else stack

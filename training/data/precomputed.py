@@ -8,14 +8,14 @@ from pathlib import Path
 
 import torch
 
-from ...hdr.io.atomic import atomic_path
 from ...hdr.cv import cv2
+from ...hdr.io.atomic import atomic_path
 from ...models import registry
-from .shards import ShardFolder, shard_metadata
 from ..synthesis.clip import SyntheticClip
+from .shards import ShardFolder, shard_metadata
 
 
-def add_sidecar(
+def write_precomputed(
     path: str, suffix: str, compute: Callable[[SyntheticClip], dict[str, torch.Tensor]], networks=()
 ) -> int:
     """Write `compute` of every clip of a shard beside it, as NAME_ROW, unless it is there; the number of clips. networks:

@@ -14,13 +14,13 @@ from torch import nn
 
 from ...hdr.response import response_named
 from ...hdr.sequence import ExposureSequence
-from ...stages.flow.long_range import AnyFlow
 from ...stages.flow.estimate import estimate_flow
+from ...stages.flow.long_range import AnyFlow
 from ...stages.runtime.networks import BASE_FLOW, load_network
 from ..evaluation.scoring import inner_frames
-from .shards import ShardFolder
-from .precomputed import add_sidecar, for_each_shard
 from ..synthesis.clip import RESPONSE, SyntheticClip
+from .precomputed import for_each_shard, write_precomputed
+from .shards import ShardFolder
 
 SUFFIX = ".baseflow"
 PERIOD_SUFFIX = ".periodflow"
@@ -88,7 +88,7 @@ def add_to_shard(path: str, suffix: str = SUFFIX) -> int:
     """Write the flows of a shard beside it, unless they are there; the number of clips."""
     compute = {SUFFIX: base_flow, PERIOD_SUFFIX: period_flow, SEARCHED_SUFFIX: searched_flow}[suffix]
     networks = [BASE_FLOW] if suffix == SEARCHED_SUFFIX else []
-    return add_sidecar(
+    return write_precomputed(
         path, suffix, lambda clip: dict(zip(("flow", "confidence"), compute(clip), strict=True)), networks
     )
 

@@ -23,14 +23,14 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from ...hdr.cv import cv2
 from ...hdr.io.atomic import atomic_path
-from ...hdr.metrics import defined_mean
+from ...hdr.metrics import mean_of_defined
 from ...hdr.sequence import ExposureSequence
 from ...stages.clip.normalize import normalize
 from ..synthesis.clips import EvaluationClip, find_clips, read_clip
 from ..synthesis.make_validation import make_validation
 from .methods import METHODS, Method, chosen_methods
 from .report import WorstCrop, crops_picture, tables, worst_crop
-from .scoring import ClipFigures, inner_frames, judge, summary
+from .scoring import ClipFigures, inner_frames, score_frames, summary
 
 VALIDATION = Path(__file__).parent / "data" / "validation"
 CROPS = 3  # in the picture, of each split
@@ -45,7 +45,7 @@ def method_report(method: Method, splits: dict[str, list[ClipFigures]]) -> dict:
             "all": summary(clips, False),
             "seconds_per_frame": sum(c.seconds for c in clips) / sum(len(c.frames) for c in clips),
             "seconds_per_megapixel": sum(c.seconds for c in clips) / sum(c.megapixels for c in clips),
-            "gflop_per_megapixel": defined_mean(c.gflop / c.megapixels for c in clips),
+            "gflop_per_megapixel": mean_of_defined(c.gflop / c.megapixels for c in clips),
         }
 
     clips = [clip for figures in splits.values() for clip in figures]
@@ -82,7 +82,7 @@ def run(
             "values: finite radiance of the clip's shape is expected"
         )
     megapixels = clip.ldr[..., 0].numel() / 1e6
-    return radiance, ClipFigures(clip.name, clip.period, judge(clip, radiance), seconds, gflop, megapixels)
+    return radiance, ClipFigures(clip.name, clip.period, score_frames(clip, radiance), seconds, gflop, megapixels)
 
 
 def count_gflop(method: Method, sequence: ExposureSequence) -> float:
@@ -93,7 +93,7 @@ def count_gflop(method: Method, sequence: ExposureSequence) -> float:
 
 
 @dataclass
-class JudgedClip:
+class ScoredClip:
     """size: WIDTHxHEIGHT. figures: by method. truth: what the true radiance gets for steadiness, and worst: the crop; None
     where the truth is not known."""
 
@@ -103,21 +103,21 @@ class JudgedClip:
     worst: WorstCrop | None = None
 
 
-def judge_clip(path: Path, methods: dict[str, Method], save, count: bool, device: str) -> JudgedClip:
+def score_clip(path: Path, methods: dict[str, Method], save, count: bool, device: str) -> ScoredClip:
     """All methods on one clip; see `run` and `evaluate`."""
     clip = read_clip(path)
     outputs, figures = {}, {}
     for name, method in methods.items():
         outputs[name], figures[name] = run(method, name, clip, count, device)
-    judged = JudgedClip(f"{clip.ldr.shape[2]}x{clip.ldr.shape[1]}", figures)
+    scored = ScoredClip(f"{clip.ldr.shape[2]}x{clip.ldr.shape[1]}", figures)
     if clip.hdr is not None:
-        alone = judge(replace(clip, hdr=None), clip.hdr)
-        judged.truth = ClipFigures(clip.name, clip.period, alone)
-        judged.worst = worst_crop(clip, outputs, inner_frames(len(clip.ldr), clip.period))
+        alone = score_frames(replace(clip, hdr=None), clip.hdr)
+        scored.truth = ClipFigures(clip.name, clip.period, alone)
+        scored.worst = worst_crop(clip, outputs, inner_frames(len(clip.ldr), clip.period))
     if save:
         for name, radiance in outputs.items():
             save_frames(Path(save) / name / clip.name, radiance)
-    return judged
+    return scored
 
 
 def evaluate(
@@ -128,23 +128,23 @@ def evaluate(
     A clip that one of the methods cannot do is left out for all of them, and the report says why. Raises ValueError where
     no clip is left. save: folder for every method's frames. device: where the methods have their networks.
     """
-    judged, failed = {split: [] for split in folders}, {}
+    scored, failed = {split: [] for split in folders}, {}
     for split, paths in folders.items():
         for path in paths:
             name = f"{split}/{path.name}"
             try:
-                judged[split].append(judge_clip(path, methods, save, not judged[split], device))
+                scored[split].append(score_clip(path, methods, save, not scored[split], device))
                 print(name, flush=True)
             except (ValueError, OSError) as error:
                 failed[name] = str(error)
                 print(f"{name} is not judged: {error}", flush=True)
-    splits = {split: clips for split, clips in judged.items() if clips}
+    splits = {split: clips for split, clips in scored.items() if clips}
     if not splits:
         raise ValueError(next(iter(failed.values()), "there is no clip to judge"))
     return assembled(splits, failed, methods, device), worst_of_each(splits)
 
 
-def assembled(splits: dict[str, list[JudgedClip]], failed: dict[str, str], methods: dict[str, Method], device) -> dict:
+def assembled(splits: dict[str, list[ScoredClip]], failed: dict[str, str], methods: dict[str, Method], device) -> dict:
     """The report on judged clips. failed: why others are not among them, by name."""
     truth = {split: [clip.truth for clip in clips if clip.truth] for split, clips in splits.items()}
     return {
@@ -163,7 +163,7 @@ def assembled(splits: dict[str, list[JudgedClip]], failed: dict[str, str], metho
     }
 
 
-def worst_of_each(splits: dict[str, list[JudgedClip]]) -> list[WorstCrop]:
+def worst_of_each(splits: dict[str, list[ScoredClip]]) -> list[WorstCrop]:
     """The worst CROPS of every split."""
     crops = []
     for clips in splits.values():

@@ -17,7 +17,7 @@ from ...stages.adapt.adapt import AdaptSettings, adapt
 from ...stages.adapt.adaptable import load_adaptable, reconstruct_with
 from ...stages.adapt.view import before_and_after
 from ...stages.candidates.warp import warp_neighbours
-from ...stages.clip.black_level import match_darks
+from ...stages.clip.black_level import match_black_level
 from ...stages.clip.load import load_clip
 from ...stages.clip.normalize import normalize
 from ...stages.flow.estimate import base_flow
@@ -26,8 +26,8 @@ from ...stages.runtime.networks import DEALTHDR, SPARSE_FUSION
 from ...stages.systems.dealthdr import dealthdr
 from ...stages.systems.flagship import flagship_candidates
 from .evaluate import write_report
-from .real_clips import judge
-from .report import aligned
+from .real_clips import score_result
+from .report import format_table
 
 FIGURES = ("loss before", "after", "steps", "best", "seconds", "flicker %", "after", "texture %", "after")
 
@@ -43,7 +43,7 @@ def whole(
 
 def adapted(path: Path, frames: int, minutes: float, out: Path) -> dict[str, dict]:
     """Figures of both networks on one clip, by name."""
-    sequence = match_darks(normalize(load_clip(path, count=frames)))
+    sequence = match_black_level(normalize(load_clip(path, count=frames)))
     flow = base_flow(sequence)
     warped, given = warp_neighbours(sequence, flow), flagship_candidates(sequence, flow)
     found = {}
@@ -53,7 +53,9 @@ def adapted(path: Path, frames: int, minutes: float, out: Path) -> dict[str, dic
         network, report = adapt(sequence, flow, networks[0], settings, reconstruct=reconstruct_with(*networks))
         picture = before_and_after(report)[0].mul(255).round().byte().numpy()
         cv2().imwrite(str(out / f"{path.parent.name}_{path.stem}_{name}.png"), picture[..., ::-1])
-        before, after = (judge(sequence, whole(name, sequence, flow, given, n), warped) for n in (networks[0], network))
+        before, after = (
+            score_result(sequence, whole(name, sequence, flow, given, n), warped) for n in (networks[0], network)
+        )
         learned = {key: getattr(report, key) for key in ("before", "after", "steps", "best", "seconds", "drift")}
         found[name] = {**learned, "result before": before, "result after": after}
     return found
@@ -89,6 +91,8 @@ def main() -> None:
         print(clip, flush=True)
     print(
         "\n"
-        + aligned([["clip", "network", *FIGURES], *(row(c, n, f) for c, fs in report.items() for n, f in fs.items())])
+        + format_table(
+            [["clip", "network", *FIGURES], *(row(c, n, f) for c, fs in report.items() for n, f in fs.items())]
+        )
     )
     write_report(arguments.out / "adaptation.json", report)

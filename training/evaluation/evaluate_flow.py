@@ -21,12 +21,12 @@ from ...hdr.box_filter import box_mean
 from ...hdr.cv import cv2
 from ...hdr.exposure import luma
 from ...hdr.masks import clipped
-from ...hdr.metrics import defined_mean, psnr_mu
+from ...hdr.metrics import mean_of_defined, psnr_mu
 from ...hdr.sequence import ExposureSequence, FlowField
 from ...hdr.tonemap import mu_law
 from ...hdr.warp import inside, warp
 from ...models import registry
-from ...stages.clip.black_level import match_darks
+from ...stages.clip.black_level import match_black_level
 from ...stages.clip.normalize import normalize
 from ...stages.flow.estimate import LEAST_CONFIDENCE, estimate_flow
 from ...stages.flow.pair_flow import FINE, PairFlow, half_size, working_size
@@ -34,7 +34,7 @@ from ...stages.runtime.networks import BASE_FLOW, load_f2hdr
 from ...stages.systems.f2hdr import fuse_and_refine
 from ..synthesis.clips import EvaluationClip, read_clip
 from .evaluate import clip_folders, write_report
-from .report import aligned
+from .report import format_table
 from .scoring import inner_frames, means
 
 REGIONS = {
@@ -78,7 +78,7 @@ def regions(clip: EvaluationClip, t: int, n: int, exact: torch.Tensor) -> dict[s
     }
 
 
-def judge_pair(clip: EvaluationClip, t: int, n: int, flow: torch.Tensor, sure: torch.Tensor) -> dict[str, dict]:
+def score_pair(clip: EvaluationClip, t: int, n: int, flow: torch.Tensor, sure: torch.Tensor) -> dict[str, dict]:
     """Figures by region of a flow (2,H,W) from frame t to n and its confidence (1,H,W)."""
     exact = clip.flow(t, n)
     error = (flow - exact).norm(dim=0)
@@ -106,14 +106,14 @@ def read_known(path) -> EvaluationClip:
     return clip
 
 
-def judge_clip(clip: EvaluationClip, field: FlowField) -> list[dict[str, dict]]:
-    """`judge_pair` for all inner frames and their neighbours."""
-    judged = []
+def score_clip(clip: EvaluationClip, field: FlowField) -> list[dict[str, dict]]:
+    """`score_pair` for all inner frames and their neighbours."""
+    scored = []
     for t in inner_frames(len(field), clip.period):
         for offset in field.offsets:
             flow, sure = (x[0] for x in field.read(offset, [t]))
-            judged.append(judge_pair(clip, t, t + offset, flow, sure))
-    return judged
+            scored.append(score_pair(clip, t, t + offset, flow, sure))
+    return scored
 
 
 def exact_field(clip: EvaluationClip) -> FlowField:
@@ -125,17 +125,17 @@ def exact_field(clip: EvaluationClip) -> FlowField:
     return FlowField(sequence.size, flow, {o: x.clamp(min=LEAST_CONFIDENCE) for o, x in seen.items()})
 
 
-def judge_picture(clip: EvaluationClip, sequence: ExposureSequence, field: FlowField) -> dict[str, float]:
+def score_picture(clip: EvaluationClip, sequence: ExposureSequence, field: FlowField) -> dict[str, float]:
     """PSNR in the mu-law domain of what F2HDR makes along a flow: of the inner frames, and of those of the longest exposure."""
-    hdr = fuse_and_refine(match_darks(sequence), field, load_f2hdr())
+    hdr = fuse_and_refine(match_black_level(sequence), field, load_f2hdr())
     inner = inner_frames(len(sequence), clip.period)
     quality = {t: psnr_mu(hdr[t], clip.hdr[t]) for t in inner}
     longest = [quality[t] for t in inner if clip.exposures[t] == clip.exposures.max()]
-    return {"all": defined_mean(quality.values()), "longest": defined_mean(longest)}
+    return {"all": mean_of_defined(quality.values()), "longest": mean_of_defined(longest)}
 
 
-def by_region(judged: list[dict[str, dict]]) -> dict[str, dict[str, float]]:
-    return {name: means([pair[name] for pair in judged if name in pair]) for name in REGIONS}
+def by_region(scored: list[dict[str, dict]]) -> dict[str, dict[str, float]]:
+    return {name: means([pair[name] for pair in scored if name in pair]) for name in REGIONS}
 
 
 def evaluate(folders: dict[str, list[Path]], methods: dict[str, Estimator], picture: bool = False) -> dict:
@@ -147,15 +147,15 @@ def evaluate(folders: dict[str, list[Path]], methods: dict[str, Estimator], pict
             sequence, groups = normalize(clip.sequence()), ("mean", split, f"{clip.ldr.shape[2]}x{clip.ldr.shape[1]}")
             fields = {name: estimator(sequence) for name, estimator in methods.items()}
             for name, field in fields.items():
-                judged = judge_clip(clip, field)
+                scored = score_clip(clip, field)
                 for group in groups:
-                    found[name][group] += judged
+                    found[name][group] += scored
             for name, field in {**fields, EXACT: exact_field(clip)}.items() if picture else ():
-                made = judge_picture(clip, sequence, field)
+                made = score_picture(clip, sequence, field)
                 for group in groups:
                     pictures[name][group].append(made)
             print(clip.name, flush=True)
-    figures = {name: {group: by_region(judged) for group, judged in groups.items()} for name, groups in found.items()}
+    figures = {name: {group: by_region(scored) for group, scored in groups.items()} for name, groups in found.items()}
     made = {name: {group: means(clips) for group, clips in groups.items()} for name, groups in pictures.items()}
     return {"regions": REGIONS, "methods": figures, "pictures": made}
 
@@ -169,7 +169,7 @@ def picture_table(report: dict) -> str:
         for name, groups in pictures.items()
     ]
     about = "F2HDR without adapter along each flow, PSNR mu in dB: all references, those of the longest exposure"
-    return f"{about}\n{aligned([['', *heads], *rows])}"
+    return f"{about}\n{format_table([['', *heads], *rows])}"
 
 
 def table(report: dict) -> str:
@@ -194,7 +194,7 @@ def table(report: dict) -> str:
     about = "\n".join(f"{region}: {meaning}" for region, meaning in REGIONS.items())
     return (
         f"End-point error in pixels (mean, 25th and 50th percentile) and PSNR of the warped neighbour.\n{about}\n"
-        f"Brier: mean square of confidence less truth (error below {RIGHT} px and seen in both)\n\n{aligned(rows)}"
+        f"Brier: mean square of confidence less truth (error below {RIGHT} px and seen in both)\n\n{format_table(rows)}"
     )
 
 

@@ -23,7 +23,7 @@ from ...stages.clip.normalize import normalize
 from ...stages.fusion.sequence_refinement import sequence_refinement
 from ...stages.runtime.networks import COLLABORATIVE_FUSION, SEQUENCE_REFINEMENT, load_network
 from ...stages.systems.location import WINDOW, collaborative_fusion
-from ..recipes.ablation import LADDERS, folder_name
+from ..recipes.ablation import ABLATIONS, folder_name
 from ..recipes.collaborative_fusion import filmed_clip
 from ..recipes.trainer import CHECKPOINT, kept
 from ..synthesis.clip import CLEAN, SyntheticClip, draw_sensor, make_clip
@@ -31,8 +31,8 @@ from ..synthesis.clips import EvaluationClip
 from ..synthesis.scenes import SceneFolder
 from .evaluate import write_report
 from .methods import pipeline
-from .report import aligned
-from .scoring import ClipFigures, judge, summary
+from .report import format_table
+from .scoring import ClipFigures, score_frames, summary
 
 FRAMES = 20
 EXPOSURES = (1.0, 4.0, 16.0)
@@ -79,14 +79,16 @@ def results(clip: SyntheticClip, seed: int) -> dict[str, torch.Tensor]:
     return found
 
 
-def rungs(folder: Path) -> dict[str, nn.Module]:
+def ablation_variants(folder: Path) -> dict[str, nn.Module]:
     """The first stages of the ladder's rungs that lie in `folder`, and the last one's twin. Raises ValueError where none is."""
-    ladder = LADDERS["location"].rungs()
-    names = {rung.name: rung.recipe for rung in ladder} | {f"{ladder[-1].name} (again)": ladder[-1].recipe}
+    ladder = ABLATIONS["location"].variants()
+    names = {variant.name: variant.recipe for variant in ladder} | {f"{ladder[-1].name} (again)": ladder[-1].recipe}
     there = {name: folder / folder_name(name) / CHECKPOINT for name in names}
     found = {name: kept(names[name], path) for name, path in there.items() if path.is_file()}
     if not found:
-        raise ValueError(f"{folder} holds no networks of an ablation: make them with `ablation location --out {folder}`")
+        raise ValueError(
+            f"{folder} holds no networks of an ablation: make them with `ablation location --out {folder}`"
+        )
     return found
 
 
@@ -101,7 +103,7 @@ def figures(clip: SyntheticClip, radiance: torch.Tensor, name: str) -> ClipFigur
     backbone = EvaluationClip(
         name, clip.ldr, torch.ones(len(clip.hdr)), 1, clip.hdr, labels=clip.labels, placements=clip.placements
     )
-    return ClipFigures(name, 1, judge(backbone, radiance))
+    return ClipFigures(name, 1, score_frames(backbone, radiance))
 
 
 def main() -> None:
@@ -110,31 +112,29 @@ def main() -> None:
         "--scenes", required=True, help="folder of .exr or .hdr panoramas that no network was trained on"
     )
     parser.add_argument("--clips", type=int, default=4, help="how many")
-    parser.add_argument(
-        "--ladder", type=Path, help="folder of `ablation location`, whose networks are judged instead"
-    )
+    parser.add_argument("--ladder", type=Path, help="folder of `ablation location`, whose networks are judged instead")
     parser.add_argument("--json", type=Path, help="file for all figures")
     parser.add_argument("--threads", type=int, default=2)
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     cv2().setNumThreads(arguments.threads)
-    judged: dict[str, list[ClipFigures]] = {}
+    scored: dict[str, list[ClipFigures]] = {}
     try:
         scenes = SceneFolder(arguments.scenes)
-        networks = rungs(arguments.ladder) if arguments.ladder else None
+        networks = ablation_variants(arguments.ladder) if arguments.ladder else None
         for seed in range(FIRST_SEED, FIRST_SEED + arguments.clips):
             clip = make_clip(scenes, seed, SETTINGS, backdrop=seed % len(scenes))
             made = first_stages(clip, seed, networks) if networks else results(clip, seed)
             for name, radiance in made.items():
-                judged.setdefault(name, []).append(figures(clip, radiance, f"{seed}"))
+                scored.setdefault(name, []).append(figures(clip, radiance, f"{seed}"))
             print(f"clip {seed - FIRST_SEED + 1} of {arguments.clips}", flush=True)
     except (ValueError, OSError) as error:
         parser.error(str(error))
-    report = {name: summary(clips, False) for name, clips in judged.items()}
+    report = {name: summary(clips, False) for name, clips in scored.items()}
     rows = [
         [name, *(f"{figure(found):.3g}" if k else f"{figure(found):.2f}" for k, figure in enumerate(FIGURES.values()))]
         for name, found in report.items()
     ]
-    print("\n" + aligned([["", *FIGURES], *rows]))
+    print("\n" + format_table([["", *FIGURES], *rows]))
     if arguments.json:
         write_report(arguments.json, report)

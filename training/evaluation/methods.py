@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from ...hdr.sequence import ExposureSequence
-from ...stages.clip.black_level import match_darks
+from ...stages.clip.black_level import match_black_level
 from ...stages.reconstruct import METHODS as PIPELINES
 from ...stages.runtime.networks import (
     ACCR,
@@ -41,12 +41,12 @@ class Method:
 
 def pipeline(device: str, name: str, sequence: ExposureSequence) -> torch.Tensor:
     """One of the pack's own, as its workflow has it."""
-    return PIPELINES[name](match_darks(sequence), device)
+    return PIPELINES[name](match_black_level(sequence), device)
 
 
 def trained(run: Callable[[nn.Module, ExposureSequence], torch.Tensor], network: nn.Module) -> Method:
     """A network that is not packaged, by `run` of its recipe, on the same clips as `pipeline`."""
-    return Method(lambda sequence: run(network, match_darks(sequence)), lambda: [network])
+    return Method(lambda sequence: run(network, match_black_level(sequence)), lambda: [network])
 
 
 def packaged(*names: str) -> list[nn.Module]:

@@ -102,7 +102,7 @@ def _quality(figures: dict[str, dict]) -> str:
             levels = [_number(ranks.get(rank, {}).get(kind, {}).get("psnr_mu")) for rank in ("low", "mid", "high")]
             values = [_number(overall.get(figure), 2 if "psnr" in figure else 4) for figure in QUALITY]
             rows.append([name if kind == "raw" else "", word, values[0], *levels, *values[1:]])
-    return aligned(rows)
+    return format_table(rows)
 
 
 def _steadiness(figures: dict[str, dict], truth: dict | None) -> str:
@@ -121,7 +121,7 @@ def _steadiness(figures: dict[str, dict], truth: dict | None) -> str:
                 _number(cost.get("gflop_per_megapixel"), 1),
             ]
         )
-    return aligned(rows)
+    return format_table(rows)
 
 
 def overview(methods: dict[str, dict], splits: list[str]) -> str:
@@ -136,14 +136,14 @@ def overview(methods: dict[str, dict], splits: list[str]) -> str:
         seconds = _number(method["mean"]["seconds_per_megapixel"])
         size = f"{method['parameters']:,}" if method["parameters"] else "-"
         rows.append([name, *pairs, seconds, _number(method["mean"]["gflop_per_megapixel"], 1), size])
-    return aligned(rows)
+    return format_table(rows)
 
 
 def _number(value: float | None, digits: int = 2, times: float = 1) -> str:
     return "-" if value is None or math.isnan(value) else f"{value * times:.{digits}f}"
 
 
-def aligned(rows: list[list[str]]) -> str:
+def format_table(rows: list[list[str]]) -> str:
     """Columns of equal width, the first to the left and the others to the right."""
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     return "\n".join(

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from ...hdr.masks import composite, exposure_ranks
-from ...hdr.metrics import brightness, compare, defined_mean, flicker, psnr, psnr_mu, warping_error
+from ...hdr.metrics import brightness, flicker, mean_of_defined, psnr, psnr_mu, reference_metrics, warping_error
 from ...hdr.tonemap import mu_law
 from ...stages.clip.normalize import normalize
 from ..synthesis.clips import EvaluationClip
@@ -18,7 +18,7 @@ class FrameFigures:
     """One frame of one method.
 
     inner: its neighbours on both sides are in the clip. rank: of its exposure, low, mid or high. raw, composite:
-    figures of `hdr.metrics.compare`, empty without a truth. step: what changed since the frame before.
+    figures of `hdr.metrics.reference_metrics`, empty without a truth. step: what changed since the frame before.
     """
 
     inner: bool
@@ -50,7 +50,7 @@ def rank_name(rank: int, count: int) -> str:
     return "low" if rank == 0 else "high" if rank == count - 1 else "mid"
 
 
-def judge(clip: EvaluationClip, radiance: torch.Tensor) -> list[FrameFigures]:
+def score_frames(clip: EvaluationClip, radiance: torch.Tensor) -> list[FrameFigures]:
     """Figures of every frame of `radiance` (T,H,W,3), as far as the clip's truth and its true motion are known."""
     sequence = normalize(clip.sequence())
     ranks, count = exposure_ranks(clip.exposures)
@@ -61,8 +61,8 @@ def judge(clip: EvaluationClip, radiance: torch.Tensor) -> list[FrameFigures]:
         frame = FrameFigures(t in inner, rank_name(rank, count), brightness(estimate))
         if clip.hdr is not None:
             pasted = composite(estimate, sequence.frames[t], float(clip.exposures[t]), rank, count)
-            frame.raw = compare(estimate, clip.hdr[t])
-            frame.composite = frame.raw if torch.equal(pasted, estimate) else compare(pasted, clip.hdr[t])
+            frame.raw = reference_metrics(estimate, clip.hdr[t])
+            frame.composite = frame.raw if torch.equal(pasted, estimate) else reference_metrics(pasted, clip.hdr[t])
         if t:
             frame.step = _step(clip, radiance, t)
         figures.append(frame)
@@ -84,7 +84,7 @@ def _step(clip: EvaluationClip, radiance: torch.Tensor, t: int) -> dict[str, flo
 def means(figures: list[dict[str, float]]) -> dict[str, float]:
     """Name by name, over the dictionaries that have it."""
     names = dict.fromkeys(name for frame in figures for name in frame)
-    return {name: defined_mean(frame[name] for frame in figures if name in frame) for name in names}
+    return {name: mean_of_defined(frame[name] for frame in figures if name in frame) for name in names}
 
 
 def summary(clips: list[ClipFigures], only_inner: bool) -> dict:
@@ -92,10 +92,10 @@ def summary(clips: list[ClipFigures], only_inner: bool) -> dict:
     chosen = [[f for f in clip.frames if f.inner or not only_inner] for clip in clips]
     frames = [f for clip in chosen for f in clip]
     temporal = means([f.step for clip in chosen for f in clip[1:]])
-    temporal["psnr_mu_std"] = defined_mean(
+    temporal["psnr_mu_std"] = mean_of_defined(
         float(np.std([f.raw["psnr_mu"] for f in clip])) for clip in chosen if clip and clip[0].raw
     )
-    temporal["flicker"] = defined_mean(
+    temporal["flicker"] = mean_of_defined(
         flicker([f.brightness for f in frames], clip.period) for clip, frames in zip(clips, chosen, strict=True)
     )
     ranks = [rank for rank in ("low", "mid", "high") if any(f.rank == rank for f in frames)]

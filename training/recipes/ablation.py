@@ -1,10 +1,10 @@
-"""A paper's ablation in the paper's order, every rung trained on the same short budget:
+"""A paper's ablation in the paper's order, every variant trained on the same short budget:
 
 python -m hdrweave.training ablation f2hdr --shards DIR --out DIR --minutes 10 [--clips DIR]
 
 The table begins with the frame alone, an unaligned merge and the classical pipeline. A budget in --steps does not depend on
-what else the machine does, but hides what a rung costs. Rungs that --out holds already are not trained again; those of other
-shards or settings, or of a longer budget, are refused. The last rung is trained twice, with another seed: the difference is
+what else the machine does, but hides what a variant costs. Rungs that --out holds already are not trained again; those of other
+shards or settings, or of a longer budget, are refused. The last variant is trained twice, with another seed: the difference is
 what chance does at this budget.
 """
 
@@ -32,30 +32,30 @@ BASELINES = ("reference", "unaligned", "classical")  # that a ladder stands on
 
 
 @dataclass(frozen=True)
-class Rung:
+class Variant:
     name: str
     recipe: Recipe
 
 
 @dataclass(frozen=True)
-class Ladder:
-    """steps: of each rung its name, and what `recipe` is told. needs: packaged weights that training or judging uses."""
+class Ablation:
+    """steps: of each variant its name, and what `recipe` is told. needs: packaged weights that training or judging uses."""
 
     recipe: Callable[..., Recipe]
-    steps: dict[str, dict]
+    settings: dict[str, dict]
     needs: tuple[str, ...] = ()
 
-    def rungs(self) -> list[Rung]:
+    def variants(self) -> list[Variant]:
         """Raises ValueError when weights are missing that must be trained before."""
         missing = [name for name in self.needs if name not in registry.names()]
         if missing:
             raise ValueError(f"this ladder needs the weights {' and '.join(missing)}: train and install them first")
-        return [Rung(name, self.recipe(**told)) for name, told in self.steps.items()]
+        return [Variant(name, self.recipe(**told)) for name, told in self.settings.items()]
 
 
-LADDERS = {
+ABLATIONS = {
     # table 5
-    "deephdrvideo": Ladder(
+    "deephdrvideo": Ablation(
         deephdrvideo.recipe,
         {
             "CoarseNet": dict(refinement=False),
@@ -63,10 +63,10 @@ LADDERS = {
             "without temporal attention": dict(attention=False),
             "whole": dict(),
         },
-        needs=("deephdrvideo",),  # its CoarseNet, from which all rungs start
+        needs=("deephdrvideo",),  # its CoarseNet, from which all variants start
     ),
     # table 4
-    "f2hdr": Ladder(
+    "f2hdr": Ablation(
         f2hdr.recipe,
         {
             "stage I": dict(adapter=False, refinement=False),
@@ -76,7 +76,7 @@ LADDERS = {
         },
     ),
     # the ablation of its encoders
-    "dealthdr": Ladder(
+    "dealthdr": Ablation(
         dealthdr.recipe,
         {
             "all levels shared": dict(shared=3),
@@ -86,7 +86,7 @@ LADDERS = {
         },
     ),
     # its ablation; the paper has no dense vote with a figure
-    "lrhdr": Ladder(
+    "lrhdr": Ablation(
         lrhdr.whole,
         {
             "base": dict(fine=False, mapper=False, accr_share=0),
@@ -99,13 +99,13 @@ LADDERS = {
         needs=("interpolate",),
     ),
     # table IV, the first stage
-    "location": Ladder(
+    "location": Ablation(
         location.recipe,
         {"without TPA": dict(aggregator=False), "without LL domain": dict(wavelet=False), "whole": dict()},
         needs=("interpolate",),
     ),
     # table IV, the second stage
-    "sequence_refinement": Ladder(
+    "sequence_refinement": Ablation(
         sequence.recipe,
         {
             "neither": dict(aggregation=False, long_range=0),
@@ -130,42 +130,44 @@ def train(recipe: Recipe, shards, out: Path, budget: dict[str, float], seed: int
     return trainer.run()
 
 
-def folder_name(rung: str) -> str:
-    """A rung's name in small letters, digits and dashes: "+ stage II" is stage-ii."""
-    return "-".join(re.findall("[a-z0-9]+", rung.lower()))
+def folder_name(variant: str) -> str:
+    """A variant's name in small letters, digits and dashes: "+ stage II" is stage-ii."""
+    return "-".join(re.findall("[a-z0-9]+", variant.lower()))
 
 
-def climb(rungs: list[Rung], shards, out: Path, budget: dict[str, float], device: str = "cpu") -> dict[str, Method]:
-    """Train every rung on the same budget, see `train`: a method for each, and one more for the last one's twin."""
-    seeds = [(rung.name, rung, 0) for rung in rungs] + [(f"{rungs[-1].name} (again)", rungs[-1], 1)]
+def train_variants(
+    variants: list[Variant], shards, out: Path, budget: dict[str, float], device: str = "cpu"
+) -> dict[str, Method]:
+    """Train every variant on the same budget, see `train`: a method for each, and one more for the last one's twin."""
+    seeds = [(variant.name, variant, 0) for variant in variants] + [(f"{variants[-1].name} (again)", variants[-1], 1)]
     methods = {}
-    for name, rung, seed in seeds:
+    for name, variant, seed in seeds:
         print(name, flush=True)
-        network = train(rung.recipe, shards, out / folder_name(name), budget, seed, device)
-        methods[name] = trained(rung.recipe.run, network)
+        network = train(variant.recipe, shards, out / folder_name(name), budget, seed, device)
+        methods[name] = trained(variant.recipe.run, network)
     return methods
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("ladder", choices=LADDERS)
+    parser.add_argument("ladder", choices=ABLATIONS)
     parser.add_argument("--shards", required=True, help="folder of training.synthesize")
     parser.add_argument("--out", type=Path, required=True, help="folder for checkpoints and result.json")
-    parser.add_argument("--minutes", type=float, default=10, help="for each rung")
-    parser.add_argument("--steps", type=int, help="for each rung, in place of minutes")
+    parser.add_argument("--minutes", type=float, default=10, help="for each variant")
+    parser.add_argument("--steps", type=int, help="for each variant, in place of minutes")
     parser.add_argument("--clips", help="folder of clips to judge on, in place of the validation set")
     parser.add_argument("--limit", type=int, help="clips of each split, default all")
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--device", type=device_named, default="cpu", help="of the rungs: cpu, cuda or mps")
+    parser.add_argument("--device", type=device_named, default="cpu", help="of the variants: cpu, cuda or mps")
     arguments = parser.parse_args()
     budget = {"steps": arguments.steps} if arguments.steps else {"seconds": 60 * arguments.minutes}
     torch.set_num_threads(arguments.threads)
     cv2().setNumThreads(arguments.threads)
     try:
-        rungs = LADDERS[arguments.ladder].rungs()
+        variants = ABLATIONS[arguments.ladder].variants()
         folders = clip_folders(arguments.clips or validation_set(None), None, arguments.limit)
         methods = chosen_methods(",".join(BASELINES), arguments.device)
-        methods |= climb(rungs, arguments.shards, arguments.out, budget, arguments.device)
+        methods |= train_variants(variants, arguments.shards, arguments.out, budget, arguments.device)
         report, _ = evaluate(folders, methods, device=arguments.device)
     except (ValueError, OSError) as error:
         parser.error(str(error))

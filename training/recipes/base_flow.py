@@ -8,7 +8,7 @@ from torch import nn
 
 from ...models.flow.base_flow import CELL, MotionSearch, MotionSearchConfig, likeliest, stride
 from ...models.flow.correlation import radius_of, shifts
-from ..data.batches import from_the_middle
+from ..data.batches import neighbour_window
 from ..data.shard_flow import SUFFIX
 from .losses import weighted_mean
 from .recipe import Kept, Recipe
@@ -67,7 +67,7 @@ def recipe() -> Recipe:
         name="base_flow",
         build=lambda: MotionSearch(config),
         loss=loss,
-        windows={period: from_the_middle(period, SUFFIX) for period in (2, 3)},
+        windows={period: neighbour_window(period, SUFFIX) for period in (2, 3)},
         kept=(Kept("base_flow", "base_flow", asdict(config)),),
         crop=(192, 256),
         clip=2.0,

@@ -18,15 +18,15 @@ from ...stages.runtime.networks import device_of
 from ...stages.systems.location import WINDOW, location_of_alternating
 from ..data.batches import Batches, Window
 from ..data.shard_flow import SUFFIX
-from ..evaluation import scoring as judge
-from ..synthesis.camera_pipeline import Development, developed
+from ..evaluation import scoring
+from ..synthesis.camera_pipeline import CameraPipeline, apply_camera_pipeline
 from ..synthesis.clip import CLEAN, DEGRADED, SyntheticClip, draw_sensor
 from ..synthesis.sensor import Sensor, capture
 from .losses import gradient_loss, psnr_loss
-from .lrhdr import INTERPOLATE, earlier
+from .lrhdr import INTERPOLATE, pretrained
 from .recipe import Kept, Recipe
 
-REST = Development(gain=1.0, sharpening=0, gratings=0)  # the truth of the shards has the others already
+REST = CameraPipeline(gain=1.0, sharpening=0, gratings=0)  # the truth of the shards has the others already
 NAME = "collaborative_fusion"  # recipe, weights and architecture
 FRAMES = 7  # of a clip, so that frames of three exposures have all their neighbours
 ALTERNATING = 0.5  # share of the batches whose backbone and anchors are those of an alternating clip
@@ -50,7 +50,7 @@ class AnchoredBatches(Batches):
         sensor = draw_sensor(rng, len(levels), DEGRADED if rng.random() < 0.5 else CLEAN)
         streams = torch.cat([filmed(truth, float(e), sensor, k, rng) for k, e in enumerate(levels)])
         clip = SyntheticClip(truth, streams, levels, len(levels), None, None)
-        streams = developed(clip, rng, REST).ldr
+        streams = apply_camera_pipeline(clip, rng, REST).ldr
         return {**found, "streams": streams.unflatten(0, (len(levels), -1)).movedim(-1, 2), "levels": levels}
 
 
@@ -71,7 +71,7 @@ def filmed_clip(truth: torch.Tensor, exposures: tuple[float, float, float], ever
 
 def inner_frames(batch: dict[str, torch.Tensor]) -> range:
     """Of an alternating clip, the frames all of whose neighbours are in it."""
-    return judge.inner_frames(batch["ldr"].shape[1], batch["levels"].shape[1])
+    return scoring.inner_frames(batch["ldr"].shape[1], batch["levels"].shape[1])
 
 
 def alternating_backbone(batch: dict[str, torch.Tensor], place: int) -> torch.Tensor:
@@ -105,7 +105,7 @@ def backbone_at(batch: dict[str, torch.Tensor], place: int, k: int, t: int) -> t
     first = k * 2 * (period - 1)
     flows, confidence = (batch[name][rows[:, None], first + neighbour] for name in ("base", "confidence"))
     share = (period - after).to(reference)[:, None, None, None] / period
-    network = earlier(INTERPOLATE, reference.device, ExposureInterpolation)
+    network = pretrained(INTERPOLATE, reference.device, ExposureInterpolation)
     around = batch["ldr"][rows[:, None], t + pair]
     found = estimated(network, reference, around, torch.stack((own, wanted), 1), flows, confidence, share)
     return torch.where((own == wanted)[:, None, None, None], reference, found)
@@ -178,5 +178,5 @@ def recipe(**parts) -> Recipe:
 
 def run(network: nn.Module, sequence: ExposureSequence, window: int = WINDOW) -> torch.Tensor:
     """The first stage on a normalized alternating clip: radiance (T,H,W,3)."""
-    interpolation = earlier(INTERPOLATE, device_of(network), ExposureInterpolation)
+    interpolation = pretrained(INTERPOLATE, device_of(network), ExposureInterpolation)
     return location_of_alternating(sequence, interpolation, network, window=window)

@@ -16,7 +16,7 @@ from ...models.dealthdr.masked_attention import trust_mask
 from ...stages.flow.estimate import base_flow
 from ...stages.runtime.networks import device_of
 from ...stages.systems.dealthdr import dealthdr
-from ..data.batches import Window, there_and_back
+from ..data.batches import Window, bidirectional_window
 from .fgma import drawn_sensitivity
 from .losses import flow_loss, flow_weight, mu_l1, psnr_loss
 from .perceptual import PerceptualLoss
@@ -30,7 +30,7 @@ PERCEPTUAL_SHARE = 0.5  # the paper's, section 4.1
 
 def window(period: int) -> Window:
     """Two frames on either side of the middle one, exact flow to and from each, and the estimated flow to it."""
-    return there_and_back(FRAMES, far=period == 2)
+    return bidirectional_window(FRAMES, far=period == 2)
 
 
 def cells_of(batch: dict[str, torch.Tensor], s: float) -> torch.Tensor:

@@ -13,7 +13,7 @@ from ...models.deephdrvideo.deephdrvideo import DeepHDRVideo, DeepHDRVideoConfig
 from ...stages.flow.estimate import base_flow
 from ...stages.runtime.networks import DEEPHDRVIDEO, F2HDR, device_of
 from ...stages.systems.deephdrvideo import coarse_reconstruction, deformable_refinement
-from ..data.batches import Window, from_the_middle
+from ..data.batches import Window, neighbour_window
 from .losses import flow_loss, flow_weight, gradient_loss, mu_l1, psnr_loss
 from .perceptual import PerceptualLoss
 from .recipe import Kept, Recipe
@@ -24,7 +24,7 @@ LEAST_SHARE = 0.05  # of a batch that is badly exposed, for the normalisation of
 
 def window(period: int) -> Window:
     """What CoarseNet sees of the middle frame, of the one before and of the one after: 5 or 7 frames."""
-    inner = from_the_middle(period)
+    inner = neighbour_window(period)
     return Window(inner.frames + 2, tuple((a + 1, b + 1) for a, b in inner.pairs), inner.base, beside=1)
 
 
@@ -105,7 +105,7 @@ def _recipe(name: str, make, config: DeepHDRVideoConfig, objective, view) -> Rec
 def coarse() -> Recipe:
     """CoarseNet, see `build_coarse`, on clips of 5 frames."""
     config = DeepHDRVideoConfig(refinement=False)
-    return _recipe("deephdrvideo_coarse", build_coarse, config, coarse_loss, from_the_middle)
+    return _recipe("deephdrvideo_coarse", build_coarse, config, coarse_loss, neighbour_window)
 
 
 def recipe(vgg: str | None = None, **parts: bool) -> Recipe:

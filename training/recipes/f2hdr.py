@@ -11,7 +11,7 @@ from ...models.f2hdr.f2hdr import F2HDR, F2HDRConfig
 from ...stages.flow.estimate import base_flow
 from ...stages.runtime.networks import device_of, running
 from ...stages.systems.f2hdr import Neighbourhood
-from ..data.batches import from_the_middle
+from ..data.batches import neighbour_window
 from .losses import flow_loss, flow_weight, psnr_loss
 from .recipe import Kept, Recipe
 
@@ -39,7 +39,7 @@ def recipe(**parts: bool) -> Recipe:
         name="f2hdr",
         build=partial(F2HDR, config),
         loss=loss,
-        windows={period: from_the_middle(period) for period in (2, 3)},
+        windows={period: neighbour_window(period) for period in (2, 3)},
         kept=(Kept("f2hdr", "f2hdr", asdict(config)),),
         run=run,
     )

@@ -12,7 +12,7 @@ from ...hdr.exposure import to_ldr, to_radiance
 from ...models.blocks import split_reference
 from ...models.dealthdr.fgma import AlignerConfig, FlowGuidedAligner, distrust, full_size
 from ...models.dealthdr.masked_attention import trust_mask
-from ..data.batches import Window, there_and_back
+from ..data.batches import Window, bidirectional_window
 from .losses import flow_loss, flow_weight, psnr_loss
 from .recipe import Kept, Recipe
 
@@ -26,7 +26,7 @@ VALIDITY_SHARE = 0.2
 
 def window(period: int) -> Window:
     """All frames of other exposure around the middle one, exact flow to and from each, and the estimated flow to it."""
-    return there_and_back(2 * period - 1)
+    return bidirectional_window(2 * period - 1)
 
 
 def drawn_sensitivity() -> float:

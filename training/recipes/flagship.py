@@ -67,7 +67,7 @@ def around(batch: dict[str, torch.Tensor], k: int) -> dict[str, torch.Tensor]:
 def voted(network: Chain, batch: dict[str, torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
     """What the vote makes of a reference, (B,3,H,W), and its losses."""
     device = batch["ldr"].device
-    f2hdr, whole = (lrhdr.earlier(name, device) for name in (lrhdr.F2HDR, lrhdr.DEALTHDR))
+    f2hdr, whole = (lrhdr.pretrained(name, device) for name in (lrhdr.F2HDR, lrhdr.DEALTHDR))
     view = lrhdr.view_of(lrhdr.nearest(batch))
     candidates = lrhdr.flagships(batch, view, network.aligner, network.mapper, f2hdr, whole)
     reference = candidates.radiance[:, 0], candidates.exposures[:, 0]

@@ -16,7 +16,7 @@ from ...hdr.warp import inside, warp
 from ...models.entmax import entmax
 
 
-def tone(radiance: torch.Tensor) -> torch.Tensor:
+def signed_mu_law(radiance: torch.Tensor) -> torch.Tensor:
     """The mu-law, made odd: a network that gives negative radiance keeps a gradient there."""
     radiance = radiance if radiance.dtype == torch.float64 else radiance.float()
     return torch.where(radiance < 0, -mu_law(-radiance), mu_law(radiance))
@@ -32,7 +32,7 @@ def weighted_mean(error: torch.Tensor, weight: torch.Tensor | None = None) -> to
 
 def mu_l1(prediction: torch.Tensor, target: torch.Tensor, weight: torch.Tensor | None = None) -> torch.Tensor:
     """|T(prediction) - T(target)| (F2HDR, equation 20; every method of the field has it)."""
-    return weighted_mean((tone(prediction) - tone(target)).abs(), weight)
+    return weighted_mean((signed_mu_law(prediction) - signed_mu_law(target)).abs(), weight)
 
 
 def psnr_loss(prediction: torch.Tensor, target: torch.Tensor, floor: float = 1e-6) -> torch.Tensor:
@@ -40,7 +40,7 @@ def psnr_loss(prediction: torch.Tensor, target: torch.Tensor, floor: float = 1e-
 
     A decibel counts the same on a clean clip and on a noisy one, where L1 looks at the noisy ones alone.
     """
-    error = (tone(prediction) - tone(target)).square().flatten(1).mean(1)
+    error = (signed_mu_law(prediction) - signed_mu_law(target)).square().flatten(1).mean(1)
     return (error + floor).log().mean()
 
 
@@ -58,7 +58,7 @@ def gradient_loss(
     The pyramid is that of the error, by averages of 2x2, which is the same as that of both pictures. Sides must stay
     above 1 pixel at the coarsest scale.
     """
-    error = tone(prediction) - tone(target)
+    error = signed_mu_law(prediction) - signed_mu_law(target)
     total = error.new_zeros(())
     for k, share in enumerate(scales):
         error = F.avg_pool2d(error, 2) if k else error
@@ -131,7 +131,7 @@ def enlarged(flow: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
 def vote_oracle(candidates: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
     """The candidate (B,K,3,H,W) closest to `target` (B,3,H,W) at each pixel, squared over RGB after tone: (B,H,W)."""
     with torch.no_grad():
-        return (tone(candidates) - tone(target)[:, None]).square().sum(2).argmin(1)
+        return (signed_mu_law(candidates) - signed_mu_law(target)[:, None]).square().sum(2).argmin(1)
 
 
 def entmax_loss(logits: torch.Tensor, chosen: torch.Tensor, alpha: float = 1.75) -> torch.Tensor:
@@ -164,7 +164,7 @@ def temporal_loss(
     change of P along the motion is W(T(P[t+1])) - T(P[t]), and the warp W is linear, so the difference of the two
     changes is that of the error T(P) - T(target): an error that moves with the scene costs nothing, flicker does.
     """
-    error = tone(prediction) - tone(target)
+    error = signed_mu_law(prediction) - signed_mu_law(target)
     later, sooner = error[:, 1:].flatten(0, 1), error[:, :-1].flatten(0, 1)
     change = warp(later, flows.flatten(0, 1)) - sooner
     return weighted_mean(change.abs(), ~occluded.flatten(0, 1))

@@ -41,7 +41,7 @@ ACCR_SHARE, VOTE_SHARE = 0.1, 0.5  # of L_ACCR and L_vote in the loss of the who
 STREAMS = 2  # that are mapped beside the reference in a training step, to save time
 VOTE_HINT = 0.05  # of L_vote, where any candidates vote: more, and it chooses where it should average
 MOST = 12  # candidates
-WITHOUT_REFERENCE, USELESS, FLAGSHIP = 0.1, 0.3, 0.5  # shares of the batches
+WITHOUT_REFERENCE, DISTRACTOR, FLAGSHIP = 0.1, 0.3, 0.5  # shares of the batches
 
 
 class Estimates(NamedTuple):
@@ -82,7 +82,7 @@ def captured(batch: dict[str, torch.Tensor]) -> tuple[Estimates, Estimates, Esti
 
 
 @cache
-def earlier(name: str, device: torch.device, untrained: Callable | None = None) -> nn.Module | None:
+def pretrained(name: str, device: torch.device, untrained: Callable | None = None) -> nn.Module | None:
     """The packaged network of an earlier recipe, frozen; while there is none, `untrained` or None."""
     if name in registry.names():
         network = registry.load(name, architecture=name)
@@ -96,7 +96,7 @@ def earlier(name: str, device: torch.device, untrained: Callable | None = None) 
 
 def interpolated(batch: dict[str, torch.Tensor]) -> Estimates:
     """The missing exposures; before there are weights for them, the means that these start from."""
-    network = earlier(INTERPOLATE, batch["ldr"].device, ExposureInterpolation)
+    network = pretrained(INTERPOLATE, batch["ldr"].device, ExposureInterpolation)
     return Estimates(*network(batch["ldr"], batch["exposures"], batch["base"], batch["confidence"]))
 
 
@@ -193,7 +193,7 @@ def merged(estimates: Estimates, reference) -> Estimates:
     return result((prior_votes(*estimates, reference)[:, :, None] * estimates.radiance).sum(1))
 
 
-def useless(like: Estimates) -> Estimates:
+def distractor(like: Estimates) -> Estimates:
     """A candidate that claims to be valid, and is white noise, noise in patches, or another clip; with or without an
     exposure."""
     shape = like.radiance[:, 0].shape
@@ -243,7 +243,7 @@ def any_others(batch, view: View, aligner, mapper, f2hdr) -> Estimates:
 def candidates(batch: dict[str, torch.Tensor]) -> tuple[Estimates, tuple[torch.Tensor, torch.Tensor] | None]:
     """Of a batch with DeAltHDR's window: the flagship's candidates, or 2 to MOST drawn from all that there are, in any
     order, and the reference or, now and then, none; where there is a reference it is one of them, as in the stage."""
-    aligner, mapper, f2hdr, whole = (earlier(name, batch["ldr"].device) for name in (FGMA, MAP, F2HDR, DEALTHDR))
+    aligner, mapper, f2hdr, whole = (pretrained(name, batch["ldr"].device) for name in (FGMA, MAP, F2HDR, DEALTHDR))
     near = nearest(batch)
     view = view_of(near)
     flagship = bool(torch.rand(()) < FLAGSHIP)
@@ -252,8 +252,8 @@ def candidates(batch: dict[str, torch.Tensor]) -> tuple[Estimates, tuple[torch.T
     else:
         every = any_others(near, view, aligner, mapper, f2hdr)
     given, total = (every.radiance[:, 0], every.exposures[:, 0]), every.exposures.shape[1]
-    if torch.rand(()) < USELESS:
-        every = joined(every, useless(every))
+    if torch.rand(()) < DISTRACTOR:
+        every = joined(every, distractor(every))
     known = bool(torch.rand(()) >= WITHOUT_REFERENCE)
     wanted = min(MOST, total) if flagship else int(torch.randint(2, min(MOST, total) + 1, ()))
     chosen = [0] * known + (1 + torch.randperm(total - 1))[: wanted - known].tolist()

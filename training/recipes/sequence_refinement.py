@@ -12,8 +12,8 @@ from ...models.location.sequence_refinement import SequenceRefinement, SequenceR
 from ...stages.fusion.sequence_refinement import sequence_refinement
 from ...stages.runtime.networks import device_of
 from ...stages.systems.f2hdr import f2hdr
-from ..data.batches import COLOURS, Batches, Window, draw_view, turned_clip, turned_flow
-from ..data.first_pass import FirstPasses, methods_beside
+from ..data.batches import COLOURS, Batches, Window, draw_crop, transform_clip, transform_flow
+from ..data.first_pass import FirstPasses, precomputed_methods
 from ..data.shards import ShardFolder
 from ..synthesis.clip import exact_occlusion
 from .losses import linear_psnr_loss, psnr_loss, temporal_loss
@@ -38,7 +38,7 @@ class SequenceBatches(Batches):
 
     def __init__(self, folder, windows: dict[int, Window], *others, **named):
         super().__init__(folder, windows, *others, **named)
-        self.methods = methods_beside(ShardFolder(folder))
+        self.methods = precomputed_methods(ShardFolder(folder))
         self._first: dict[str, FirstPasses] = {}
 
     def sample(self, index: int, rng: np.random.Generator) -> dict[str, torch.Tensor]:
@@ -52,12 +52,12 @@ class SequenceBatches(Batches):
         if method not in self._first:
             self._first[method] = FirstPasses(self._clips, method)
         backwards = bool(self.augmentation.turns and rng.random() < 0.5)
-        view = draw_view(rng, size, self.crop, self.augmentation.turns)
+        view = draw_crop(rng, size, self.crop, self.augmentation.turns)
         first = self._first[method].read(index, chosen, *view[:2])
         clip = self._clips.part(index, chosen, *view[:2])
         clip = replace(clip, ldr=torch.cat((first["given"], first["codes"]), -1))
-        clip = turned_clip(clip, size, backwards, *view)
-        ways = [turned_flow(first[w], first[f"sure_{w}"], size, backwards, *view) for w in ("ahead", "back")]
+        clip = transform_clip(clip, size, backwards, *view)
+        ways = [transform_flow(first[w], first[f"sure_{w}"], size, backwards, *view) for w in ("ahead", "back")]
         ahead, back = ways[::-1] if backwards else ways
         flows = [clip.flow(t, t + 1) for t in range(count - 1)]
         hidden = [exact_occlusion(clip.labels[t], clip.labels[t + 1], flow)[None] for t, flow in enumerate(flows)]

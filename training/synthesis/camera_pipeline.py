@@ -12,17 +12,17 @@ import torch.nn.functional as F
 
 from ...hdr.exposure import GAMMA
 from .clip import SyntheticClip
-from .sensor import compressed
+from .sensor import jpeg_round_trip
 
 
 @dataclass(frozen=True)
-class Development:
+class CameraPipeline:
     """gain: the most that code values and radiance are pushed, with new clipping, as if the ISO were raised; drawn
     log-uniformly from 1. dark: typical error of code values near black in two clips of three, the same for all their
     frames: by black level and by the coding of colour, real video has its blacks 1 to 10 steps of 8 bits off, and short
     exposures live there; `stages.clip.black_level` leaves some of it. quality: of the JPEG round trip that one clip of four
     gets: video codecs leave flat blocks of the wrong colour where short exposures are dark. sharpening: the most that every second clip
-    is `sharpened`, light and frames alike and before clipping, else they contradict each other beside highlights and what
+    is sharpened (`sharpen`), light and frames alike and before clipping, else they contradict each other beside highlights and what
     learns on them smooths: small frames are sharper than panoramas. gratings: the most contrast, in stops, of the regular
     texture that one clip of four wears (`gratings`): flow that is off by a fraction of a pixel turns it around. untouched:
     the share of the clips that stay as they are, for clean footage must stay as clean."""
@@ -35,7 +35,9 @@ class Development:
     untouched: float = 0.3
 
 
-def developed(clip: SyntheticClip, rng: np.random.Generator, how: Development = Development()) -> SyntheticClip:
+def apply_camera_pipeline(
+    clip: SyntheticClip, rng: np.random.Generator, how: CameraPipeline = CameraPipeline()
+) -> SyntheticClip:
     """The same clip at a higher gain, with gratings, sharper, with other blacks and compressed. What is clipped stays
     clipped, but for what gratings, sharpening and compression do to it."""
     hdr, ldr = clip.hdr, clip.ldr
@@ -46,28 +48,30 @@ def developed(clip: SyntheticClip, rng: np.random.Generator, how: Development = 
         hdr, ldr = (hdr * gain).clamp(max=1), (ldr * gain ** (1 / GAMMA)).clamp(max=1)
     if how.gratings and rng.random() < 1 / 4:
         worn = gratings(clip, rng, rng.uniform(0, how.gratings))
-        ldr = (before_clipping(hdr, ldr, clip.exposures) * worn.pow(1 / GAMMA)).clamp(max=1)
+        ldr = (unclipped_codes(hdr, ldr, clip.exposures) * worn.pow(1 / GAMMA)).clamp(max=1)
         hdr = (hdr * worn).clamp(max=1)
     if how.sharpening and rng.random() < 1 / 2:
         amount = rng.uniform(0, how.sharpening)
-        ldr = sharpened(before_clipping(hdr, ldr, clip.exposures), amount)
-        hdr = sharpened_light(hdr, amount)
+        ldr = sharpen(unclipped_codes(hdr, ldr, clip.exposures), amount)
+        hdr = sharpen_radiance(hdr, amount)
     if how.dark and rng.random() < 2 / 3:
         error = how.dark * rng.lognormal(0, 1) * (rng.normal() + rng.normal(0, 0.7, 3))
         reach = rng.uniform(0.04, 0.12)
         ldr = (ldr + torch.from_numpy(error).float() * torch.exp(-ldr / reach)).clamp(0, 1)
     if how.quality and rng.random() < 1 / 4:
         quality = int(rng.integers(*how.quality))
-        ldr = torch.stack([torch.from_numpy(compressed(frame, quality)) for frame in ldr.numpy()])
+        ldr = torch.stack([torch.from_numpy(jpeg_round_trip(frame, quality)) for frame in ldr.numpy()])
     return replace(clip, hdr=hdr, ldr=ldr)
 
 
-def developed_by(seed: int, clip: SyntheticClip, how: Development = Development()) -> SyntheticClip:
-    """`developed` with a random stream of its own, beside those of `synthesis.make_clip`."""
-    return developed(clip, np.random.default_rng([seed, 4]), how)
+def apply_seeded_camera_pipeline(
+    seed: int, clip: SyntheticClip, how: CameraPipeline = CameraPipeline()
+) -> SyntheticClip:
+    """`apply_camera_pipeline` with a random stream of its own, beside those of `synthesis.make_clip`."""
+    return apply_camera_pipeline(clip, np.random.default_rng([seed, 4]), how)
 
 
-def before_clipping(hdr: torch.Tensor, ldr: torch.Tensor, exposures: torch.Tensor) -> torch.Tensor:
+def unclipped_codes(hdr: torch.Tensor, ldr: torch.Tensor, exposures: torch.Tensor) -> torch.Tensor:
     """Code values (T,H,W,3) that go on above 1: what a frame lacks where it clips is in the light."""
     return torch.where(ldr < 1, ldr, (hdr * exposures.view(-1, 1, 1, 1)).pow(1 / GAMMA).clamp(min=1))
 
@@ -95,7 +99,7 @@ def gratings(clip: SyntheticClip, rng: np.random.Generator, contrast: float) -> 
     return torch.stack(factors)[..., None]
 
 
-def sharpened(code: torch.Tensor, amount: float) -> torch.Tensor:
+def sharpen(code: torch.Tensor, amount: float) -> torch.Tensor:
     """Code values (T,H,W,3), clipped to [0,1] after the finest detail, the cube of an unsharp mask, is added `amount` times.
 
     Frames that were made small without much care have it: the 24 real clips lie where amount is 5. It is the same at all
@@ -103,11 +107,11 @@ def sharpened(code: torch.Tensor, amount: float) -> torch.Tensor:
     """
     fine = planes = code.movedim(-1, 1)
     for _ in range(3):
-        fine = fine - binomial(fine)
+        fine = fine - binomial_filter(fine)
     return (planes + amount * fine).clamp(0, 1).movedim(1, -1)
 
 
-def binomial(x: torch.Tensor) -> torch.Tensor:
+def binomial_filter(x: torch.Tensor) -> torch.Tensor:
     """Mean of (N,C,H,W) over 3x3 pixels, those at the corners counted once, beside them twice, the middle four times."""
     for shape in ((1, 2), (2, 1)):
         once = F.avg_pool2d(F.pad(x, [shape[1] // 2] * 2 + [shape[0] // 2] * 2, mode="replicate"), shape, 1)
@@ -115,6 +119,6 @@ def binomial(x: torch.Tensor) -> torch.Tensor:
     return x
 
 
-def sharpened_light(radiance: torch.Tensor, amount: float) -> torch.Tensor:
-    """Radiance (T,H,W,3) in [0,1] of which `sharpened` code values were taken."""
-    return sharpened(radiance.pow(1 / GAMMA), amount).pow(GAMMA)
+def sharpen_radiance(radiance: torch.Tensor, amount: float) -> torch.Tensor:
+    """Radiance (T,H,W,3) in [0,1] of which `sharpen` code values were taken."""
+    return sharpen(radiance.pow(1 / GAMMA), amount).pow(GAMMA)

@@ -13,7 +13,7 @@ import torch
 from ...hdr.response import response_named
 from ...hdr.sequence import ExposureSequence
 from .layers import Layer, background, random_object
-from .motion import log_uniform, random_camera, tame
+from .motion import limit_coverage, log_uniform, random_camera
 from .render import centre, render, render_shutter
 from .scenes import Scene
 from .sensor import Sensor, capture
@@ -161,8 +161,8 @@ def make_clip(
     sensor = draw_sensor(noise, len(exposures), settings)
     open_for = noise.uniform(*settings.shutter) / exposures[-1] * np.array(exposures)  # share of the frame time
     if odd.random() < settings.by_iso:
-        sensor, open_for = _amplified(sensor, exposures), np.full(len(exposures), open_for[-1])
-    sensor = _odd(sensor, odd, settings)
+        sensor, open_for = _with_iso_gain(sensor, exposures), np.full(len(exposures), open_for[-1])
+    sensor = _with_camera_errors(sensor, odd, settings)
     places = (np.arange(len(times)) + phase) % len(exposures)
     times = times + odd.uniform(*settings.anchor) * open_for[places]
     rendered = [render(layers, t, size, blur) for t in times]
@@ -195,7 +195,7 @@ def _compose(scenes, rng, settings: SynthesisSettings, backdrop: int | None) -> 
     reach = np.linspace(times[0] - beyond, times[-1] + beyond, 2 * len(times) + 1)
     focal = settings.width / (2 * np.tan(np.radians(rng.uniform(45, 85)) / 2))
     camera = random_camera(rng, settings.width, focal, settings.camera, settings.max_camera_speed)
-    camera = tame(camera, reach, settings.width, settings.height)
+    camera = limit_coverage(camera, reach, settings.width, settings.height)
     drawn = int(rng.integers(len(scenes)))
     layers = [background(scenes[drawn if backdrop is None else backdrop], camera, reach, size, rng)]
     level = float(np.log(layers[0].texture[::4, ::4, 1]).mean())
@@ -235,13 +235,13 @@ def draw_sensor(rng, period: int, settings: SynthesisSettings) -> Sensor:
     )
 
 
-def _amplified(sensor: Sensor, exposures: tuple[float, ...]) -> Sensor:
+def _with_iso_gain(sensor: Sensor, exposures: tuple[float, ...]) -> Sensor:
     """The sensor at one shutter time for all exposures: what is brighter is noisier."""
     most = MOST_SHOT_NOISE / max(sensor.shot_noise, 1e-9)
     return replace(sensor, iso=np.minimum(exposures, max(most, 1)))
 
 
-def _odd(sensor: Sensor, rng, settings: SynthesisSettings) -> Sensor:
+def _with_camera_errors(sensor: Sensor, rng, settings: SynthesisSettings) -> Sensor:
     """The sensor with exposures that are not what the camera says, and with smoothed noise."""
     error = np.exp(rng.normal(0, settings.exposure_error, (len(sensor.balance), 1)))
     return replace(sensor, balance=sensor.balance * error, grain=int(rng.integers(settings.grain + 1)))

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from ...hdr.cv import cv2
-from ...hdr.exposure import as_levels, period_of
+from ...hdr.exposure import exposure_period, merge_close_exposures
 from ...hdr.io.image_files import read_image
 from ...hdr.response import response_named
 from ...hdr.sequence import ExposureSequence
@@ -70,7 +70,7 @@ def read_clip(folder) -> EvaluationClip:
         )
     frames = [read_image(path)[0] for path in paths]
     ldr = np.stack(frames).astype(np.float32) / np.iinfo(frames[0].dtype).max
-    levels = as_levels(exposures)
+    levels = merge_close_exposures(exposures)
     truth = np.load(folder / "gt.npy").astype(np.float32) if (folder / "gt.npy").exists() else None
     if truth is not None and (truth.shape != ldr.shape or not np.isfinite(truth).all()):
         raise ValueError(
@@ -84,7 +84,7 @@ def read_clip(folder) -> EvaluationClip:
         name=f"{folder.parent.name}/{folder.name}",
         ldr=torch.from_numpy(ldr),
         exposures=levels / levels.min(),
-        period=period_of(exposures),
+        period=exposure_period(exposures),
         hdr=None if truth is None else torch.from_numpy(truth),
         labels=torch.from_numpy(layers["labels"]) if layers else None,
         placements=torch.from_numpy(layers["placements"]) if layers else None,

@@ -10,7 +10,7 @@ import argparse
 from dataclasses import replace
 from pathlib import Path
 
-from .camera_pipeline import developed_by
+from .camera_pipeline import apply_seeded_camera_pipeline
 from .clip import PRESETS, SynthesisSettings, make_clip
 from .clips import write_clip
 from .scenes import SceneFolder
@@ -67,7 +67,7 @@ def make_validation(
                     settings = replace(settings, width=size[0], height=size[1])
                 clip = make_clip(scenes, FIRST_SEED + index, settings, backdrop=index % len(scenes))
                 if preset == "wild":
-                    clip = developed_by(FIRST_SEED + index, clip)
+                    clip = apply_seeded_camera_pipeline(FIRST_SEED + index, clip)
                 folder = Path(out) / f"{preset}_{period}exp" / f"scene_{index:02d}"
                 write_clip(folder, clip)
                 print(folder, f"{settings.width}x{settings.height}", clip.exposures.tolist(), flush=True)

@@ -109,7 +109,7 @@ def bounds(matrices: list[np.ndarray], width: int, height: int) -> np.ndarray:
     return np.concatenate((points.min(1), points.max(1)))
 
 
-def tame(camera: Camera, times: np.ndarray, width: int, height: int, limit: float = 8.0) -> Camera:
+def limit_coverage(camera: Camera, times: np.ndarray, width: int, height: int, limit: float = 8.0) -> Camera:
     """The camera with its motion reduced until the clip sees at most `limit` frames' worth of the scene."""
     while True:
         x0, y0, x1, y1 = bounds([camera.to_plane(t) for t in times], width, height)

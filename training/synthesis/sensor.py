@@ -45,12 +45,12 @@ def capture(light: np.ndarray, sensor: Sensor, phase: int, rng: np.random.Genera
     if sensor.contrast:
         code = np.clip(code + sensor.contrast * code * (1 - code) * (2 * code - 1), 0, 1)
     if sensor.quality is not None:
-        return compressed(code, sensor.quality)
+        return jpeg_round_trip(code, sensor.quality)
     steps = np.float32(2**sensor.bits - 1)
     return np.round(code * steps) / steps
 
 
-def compressed(code: np.ndarray, quality: int) -> np.ndarray:
+def jpeg_round_trip(code: np.ndarray, quality: int) -> np.ndarray:
     """Code values (H,W,3) in [0,1] after a JPEG round trip, float32: blocks and coarse colour, as video has them."""
     cv = cv2()
     image = np.round(code[..., ::-1] * 255).astype(np.uint8)

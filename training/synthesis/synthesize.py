@@ -21,12 +21,12 @@ from ...hdr.io.atomic import atomic_path
 from ...hdr.tonemap import mu_law
 from ...stages.report.flow import flow_colours
 from ..data.shards import ShardFolder, shard_metadata, write_shard
-from .camera_pipeline import Development, developed_by
+from .camera_pipeline import CameraPipeline, apply_seeded_camera_pipeline
 from .clip import PRESETS, SynthesisSettings, SyntheticClip, make_clip
 from .scenes import SceneFolder
 
 SHARD = 64  # clips a file
-DEVELOPMENT = Development()
+CAMERA_PIPELINE = CameraPipeline()
 open_scenes = lru_cache(maxsize=1)(SceneFolder)
 
 
@@ -39,13 +39,15 @@ def settings_of(preset: str, seed: int, **changes) -> SynthesisSettings:
 def training_clip(scenes, preset: str, seed: int, changes: dict) -> SyntheticClip:
     """A clip of a preset; of "mixed" and "wild" ones, as files have it: `developed`."""
     clip = make_clip(scenes, seed, settings_of(preset, seed, **changes))
-    return developed_by(seed, clip, DEVELOPMENT) if preset in ("mixed", "wild") else clip
+    return apply_seeded_camera_pipeline(seed, clip, CAMERA_PIPELINE) if preset in ("mixed", "wild") else clip
 
 
 def describe(preset: str, seed: int, count: int, scenes: str, changes: dict) -> dict[str, str]:
     """Metadata of a shard: enough to know whether it would come out the same again."""
     names = [path.name for path in open_scenes(scenes).paths]
-    settings = [asdict(settings_of(preset, seed + k, **changes)) for k in range(len(PRESETS))] + [asdict(DEVELOPMENT)]
+    settings = [asdict(settings_of(preset, seed + k, **changes)) for k in range(len(PRESETS))] + [
+        asdict(CAMERA_PIPELINE)
+    ]
     return {"seed": str(seed), "count": str(count), "scenes": json.dumps(names), "settings": json.dumps(settings)}
 
 
