@@ -1,4 +1,5 @@
-"""Backbone and anchors (LoCAtion, section III-A): a video of one exposure, with occasional frames of other exposures."""
+"""Backbone and anchors (LoCAtion, section III-A): a video of one exposure, with occasional frames of other
+exposures."""
 
 from dataclasses import dataclass
 from fractions import Fraction
@@ -12,8 +13,8 @@ from .sequence import LazyFrames
 class Anchors:
     """Anchor frames of one exposure.
 
-    frames: frame source (K,H,W,3), code values on gamma 2.2. times (K,) float32: capture times in frames of the backbone, 0 =
-    its first frame; fractions, and times outside the clip, are allowed. exposure: relative.
+    frames: frame source (K,H,W,3), code values on gamma 2.2. times (K,) float32: capture times in frames of the
+    backbone, 0 = its first frame; fractions, and times outside the clip, are allowed. exposure: relative.
     """
 
     frames: torch.Tensor | LazyFrames
@@ -24,7 +25,7 @@ class Anchors:
         return len(self.frames)
 
     def nearest(self, time: float, count: int = 1) -> list[int]:
-        """Indices of the `count` frames nearest to `time`, ascending, or of all where there are fewer; ties go to the earlier."""
+        """Indices of the `count` frames nearest to `time`, or of all, ascending; ties go to the earlier frame."""
         distance = (self.times - time).abs()
         return sorted(distance.argsort(stable=True)[:count].tolist())
 
@@ -34,7 +35,8 @@ class AnchoredSequence:
     """A backbone, every frame of a clip at one exposure, with anchors at other exposures.
 
     frames: frame source (T,H,W,3), code values of the backbone on gamma 2.2. exposure: of the backbone, relative to the
-    shortest of backbone and anchors, which is 1. anchors: one entry for each other exposure, such as one low and one high.
+    shortest of backbone and anchors, which is 1. anchors: one entry for each other exposure, such as one low and one
+    high.
     """
 
     frames: torch.Tensor | LazyFrames

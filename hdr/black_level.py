@@ -1,9 +1,9 @@
 """Black-level correction: the offset of the darkest code values of an exposure, measured against a longer exposure.
 
-Black level, chroma subsampling and noise reduction shift the lowest code values of a short exposure by up to a dozen 8-bit
-steps, each channel by its own amount, which shows as a tint of the shadows that flickers in step with the exposures. Within a
-clip the offset is a function of how dark a pixel is, its mean over the channels; so three curves of that mean describe it.
-Code values are on gamma 2.2, in [0,1].
+Black level, chroma subsampling and noise reduction shift the lowest code values of a short exposure by up to a dozen
+8-bit steps, each channel by its own amount, which shows as a tint of the shadows that flickers in step with the
+exposures. Within a clip the offset is a function of how dark a pixel is, its mean over the channels; so three curves of
+that mean describe it. Code values are on gamma 2.2, in [0,1].
 """
 
 import torch
@@ -25,12 +25,13 @@ TABLE_SIZE = 4096  # entries of a lookup table: less than a tenth of an 8-bit st
 def black_level_offsets(captured: torch.Tensor, expected: torch.Tensor) -> torch.Tensor:
     """Offset of the captured code values by channel, in bins of the expected mean over channels: (bins,3), code values.
 
-    captured, expected (N,3): code values of the same N scene points, as the short exposure has them and as the longer one
-    predicts them. Pairs that differ by more than OUTLIER_THRESHOLD are left out; a bin with fewer than MIN_PIXELS is NaN.
+    captured, expected (N,3): code values of the same N scene points, as the short exposure has them and as the longer
+    one predicts them. Pairs that differ by more than OUTLIER_THRESHOLD are left out; a bin with fewer than MIN_PIXELS
+    is NaN.
 
-    Means are taken in linear light, which is what a merge averages: with noise, the mean of the light is above the light of the
-    median code value. Bins are chosen by the expected value, which is the less noisy one: bins of the noisy value would be
-    biased towards their centre.
+    Means are taken in linear light, which is what a merge averages: with noise, the mean of the light is above the
+    light of the median code value. Bins are chosen by the expected value, which is the less noisy one: bins of the
+    noisy value would be biased towards their centre.
     """
     bin_of = torch.bucketize(expected.mean(-1), BIN_EDGES, right=True) - 1
     offsets = []
@@ -48,9 +49,10 @@ def black_level_offsets(captured: torch.Tensor, expected: torch.Tensor) -> torch
 def black_level_table(offsets: torch.Tensor) -> torch.Tensor:
     """Correction as a function of a pixel's mean over channels: lookup table (TABLE_SIZE,3) over means from 0 to 1.
 
-    offsets (P,bins,3): `black_level_offsets` of P pairs of frames. In each bin the correction is the median over the pairs,
-    shrunk to 0 where it is within the pairs' spread (median absolute deviation, at least NEGLIGIBLE_OFFSET) and in full from
-    twice the spread on. 0 in bins with fewer than MIN_PAIRS pairs and from UPPER_LIMIT on; piecewise linear in between.
+    offsets (P,bins,3): `black_level_offsets` of P pairs of frames. In each bin the correction is the median over the
+    pairs, shrunk to 0 where it is within the pairs' spread (median absolute deviation, at least NEGLIGIBLE_OFFSET) and
+    in full from twice the spread on. 0 in bins with fewer than MIN_PAIRS pairs and from UPPER_LIMIT on; piecewise
+    linear in between.
     """
     measured = (~offsets[..., 0].isnan()).sum(0) >= MIN_PAIRS
     if not measured.any():

@@ -5,7 +5,8 @@ import torch.nn.functional as F
 
 
 def box_mean(x: torch.Tensor, size: int) -> torch.Tensor:
-    """Mean over size x size pixels (size odd), same shape (N,C,H,W); at the border, over the pixels within the picture."""
+    """Mean over size x size pixels (size odd), same shape (N,C,H,W); at the border, over the pixels within the
+    picture."""
     for shape in ((1, size), (size, 1)):
         x = F.avg_pool2d(x.contiguous(), shape, 1, (shape[0] // 2, shape[1] // 2), count_include_pad=False)
     return x

@@ -15,15 +15,16 @@ VALID_RANGE = (0.02, 0.98)  # code values outside are black or clipped
 def estimate_response(
     codes: torch.Tensor, exposures: torch.Tensor, smoothness: float = 0.01, per_channel: bool = False
 ) -> ResponseCurve:
-    """Response curve from samples of static pixels at several exposures, monotone, scaled so that code value 1 is linear 1.
+    """Response curve from samples of static pixels at several exposures, monotone, scaled so that code value 1 is
+    linear 1.
 
-    codes (P,K,3) in [0,1]: P pixels at K exposures; exposures (K,), relative. Robust least squares for g, the logarithm of linear
-    light at 256 code levels, and the log radiance of every pixel (Debevec and Malik 1997, equation 3). per_channel: one curve
-    for each channel (film) in place of one for all.
+    codes (P,K,3) in [0,1]: P pixels at K exposures; exposures (K,), relative. Robust least squares for g, the logarithm
+    of linear light at 256 code levels, and the log radiance of every pixel (Debevec and Malik 1997, equation 3).
+    per_channel: one curve for each channel (film) in place of one for all.
 
-    Changed against the paper: `smoothness` weights the curvature of g over the logarithm of the code value, not over the code
-    value. Higher values favour a power curve; lower ones (0.001) follow log and film curves, and need cleaner samples. Raises
-    ValueError when the samples do not determine a curve.
+    Changed against the paper: `smoothness` weights the curvature of g over the logarithm of the code value, not over
+    the code value. Higher values favour a power curve; lower ones (0.001) follow log and film curves, and need cleaner
+    samples. Raises ValueError when the samples do not determine a curve.
     """
     codes, exposures = codes.detach().double().cpu(), exposures.detach().double().cpu()
     if codes.ndim != 3 or codes.shape[2] != 3 or exposures.shape != codes.shape[1:2]:
@@ -53,7 +54,7 @@ def _is_valid(codes: torch.Tensor) -> torch.Tensor:
 
 
 def _solve(codes: torch.Tensor, log_exposure: torch.Tensor, smoothness: float) -> torch.Tensor:
-    """g at levels 1 to LEVELS - 1, from codes (P,K); the unknown log radiance of each pixel is eliminated beforehand."""
+    """g at levels 1 to LEVELS - 1, from codes (P,K); the log radiance of the pixels is eliminated beforehand."""
     codes = codes[_is_valid(codes).sum(1) >= 2]
     if len(codes) < 30:
         raise ValueError(
@@ -76,7 +77,7 @@ def _solve(codes: torch.Tensor, log_exposure: torch.Tensor, smoothness: float) -
 
 
 def _log_curvature() -> torch.Tensor:
-    """Second-derivative operator d2g / d(log z)2 at the inner levels: (LEVELS-3, LEVELS). It is 0 for any power curve."""
+    """Second-derivative operator d2g / d(log z)2 at the inner levels, (LEVELS-3, LEVELS): 0 for power curves."""
     z = torch.arange(2, LEVELS - 1, dtype=torch.float64)
     rows = torch.zeros(len(z), LEVELS, dtype=torch.float64)
     at = torch.arange(len(z))
@@ -117,9 +118,9 @@ def sample_static_pixels(
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Samples of static pixels, spread over picture, clip and code range: codes (P,K,3), exposures (K,), P <= count.
 
-    At up to `places` points of the clip two consecutive periods are read. A pixel is static where the frames of equal exposure
-    agree within `tolerance` in code value; a sample is their mean over 3x3 pixels. Raises ValueError when
-    the clip is shorter than two periods, or has no two consecutive periods of the same exposures.
+    At up to `places` points of the clip two consecutive periods are read. A pixel is static where the frames of equal
+    exposure agree within `tolerance` in code value; a sample is their mean over 3x3 pixels. Raises ValueError when the
+    clip is shorter than two periods, or has no two consecutive periods of the same exposures.
     """
     period = sequence.period
     last = len(sequence) - 2 * period
@@ -155,7 +156,7 @@ def _static_pixels(sequence: ExposureSequence, start: int, tolerance: float) -> 
 
 
 def _stratified_subset(samples: torch.Tensor, count: int, bins: int = 20) -> torch.Tensor:
-    """At most `count` of the samples (n,K,3), stratified by luma: equal numbers from each of `bins`, as far as there are any."""
+    """At most `count` of the samples (n,K,3), stratified by luma: equal numbers from each bin where possible."""
     level = (luma(samples).mean(1) * bins).long().clamp(max=bins - 1)
     order = torch.randperm(len(samples), generator=torch.Generator().manual_seed(0))
     rank = torch.zeros(len(samples), dtype=torch.long)  # position within the bin, in random order

@@ -1,7 +1,8 @@
-"""Detail preservation: the captured frame in place of an estimate from several frames, where the frame is the more exact one.
+"""Detail preservation: the captured frame in place of an estimate from several frames, where the frame is the more
+exact one.
 
-A reconstruction network averages frames. In the dark, where noise dominates, and where a frame clips, that is its purpose; in
-well-exposed areas it costs fine texture, and accuracy where linear light weighs it most.
+A reconstruction network averages frames. In the dark, where noise dominates, and where a frame clips, that is its
+purpose; in well-exposed areas it costs fine texture, and accuracy where linear light weighs it most.
 """
 
 import torch
@@ -25,10 +26,10 @@ def preserve_detail(hdr: torch.Tensor, sequence: ExposureSequence, index: int) -
     hdr (H,W,3): radiance estimated for frame `index` of the normalized clip `sequence`.
 
     The captured frame differs from the estimate by its noise and by the detail that the estimate lost. The mean squared
-    difference d^2 over WINDOW x WINDOW pixels is that of the noise alone, n^2, in most of the picture, so n^2 is a quantile of
-    d^2 and the weight of the captured frame is 1 - n^2 / d^2. Large differences are corrections by the estimate, and are kept.
-    Where the shortest exposure clips, the result is not darker than its clipping level, which defines the scale; longer
-    exposures give no such bound, as their ratio to the shortest is known only approximately.
+    difference d^2 over WINDOW x WINDOW pixels is that of the noise alone, n^2, in most of the picture, so n^2 is a
+    quantile of d^2 and the weight of the captured frame is 1 - n^2 / d^2. Large differences are corrections by the
+    estimate, and are kept. Where the shortest exposure clips, the result is not darker than its clipping level, which
+    defines the scale; longer exposures give no such bound, as their ratio to the shortest is known only approximately.
     """
     code, exposure = sequence.frames[index].to(hdr), float(sequence.exposures[index])
     captured = sequence.response.decode(code) / exposure

@@ -1,7 +1,7 @@
 """Exposure arithmetic on gamma-encoded frames (Chen et al. 2021, section 3; F2HDR, equation 2).
 
-Exposures are relative to the shortest of a clip, which is 1; one stop more is 2. Radiance is the linearised frame divided by
-its exposure, so the shortest exposure clips at 1.0 and a frame of exposure e at 1/e.
+Exposures are relative to the shortest of a clip, which is 1; one stop more is 2. Radiance is the linearised frame
+divided by its exposure, so the shortest exposure clips at 1.0 and a frame of exposure e at 1/e.
 """
 
 import math
@@ -23,7 +23,7 @@ def to_ldr(radiance: torch.Tensor, exposure) -> torch.Tensor:
 
 
 def match_exposure(ldr: torch.Tensor, source, target) -> torch.Tensor:
-    """Gamma-encoded frame, captured at exposure `source`, brought to exposure `target` (F2HDR, equation 2), in [0,1]."""
+    """Gamma-encoded frame in [0,1], of exposure `source`, brought to exposure `target` (F2HDR, equation 2)."""
     return (ldr * (target / source) ** (1 / GAMMA)).clamp(0, 1)
 
 
@@ -62,9 +62,9 @@ def merge_close_exposures(exposures) -> torch.Tensor:
 def exposure_period(exposures) -> int:
     """Period in frames of measured exposures (T,): the smallest that explains all of them.
 
-    Where dropped or duplicated frames leave none up to half of the clip, the period is the number of exposure levels: a longer
-    one would put a frame's neighbours far away. A clip shorter than two such periods that this does not explain is one period
-    as a whole, such as 1, 8, 1, 64.
+    Where dropped or duplicated frames leave none up to half of the clip, the period is the number of exposure levels: a
+    longer one would put a frame's neighbours far away. A clip shorter than two such periods that this does not explain
+    is one period as a whole, such as 1, 8, 1, 64.
     """
     levels = merge_close_exposures(exposures)
 
@@ -77,7 +77,8 @@ def exposure_period(exposures) -> int:
 
 
 def mirrored_index(index: int, count: int, period: int) -> int:
-    """Index within a clip of `count` frames that has the exposure phase of `index`: moved by whole periods where it is outside.
+    """Index within a clip of `count` frames that has the exposure phase of `index`: moved by whole periods where it is
+    outside.
 
     Raises ValueError when the clip is shorter than one period.
     """

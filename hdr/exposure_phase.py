@@ -1,8 +1,9 @@
 """Exposure phase of every frame of a clip, estimated from the pixels alone.
 
-A frame is represented by the quantiles of its code values (gamma-encoded, in [0,1]). Quantiles do not depend on where things
-are in the picture: camera motion changes them little, a change of exposure shifts all of them at once. The exposure pattern is
-a cyclic Markov chain of `period` states; its most likely path (Viterbi 1967) gives the phases and the dropped frames.
+A frame is represented by the quantiles of its code values (gamma-encoded, in [0,1]). Quantiles do not depend on where
+things are in the picture: camera motion changes them little, a change of exposure shifts all of them at once. The
+exposure pattern is a cyclic Markov chain of `period` states; its most likely path (Viterbi 1967) gives the phases and
+the dropped frames.
 """
 
 import numpy as np
@@ -18,9 +19,10 @@ _MAX_LAG = 5
 def exposure_steps(quantiles: np.ndarray, lag: int) -> tuple[np.ndarray, np.ndarray]:
     """Exposure step from frame t to t+lag, in log2 of the code value, and whether it is complete: (T-lag,) twice.
 
-    quantiles (T,Q) in [0,1]. A complete step is the mean over the quantiles that are neither clipped nor black in both frames,
-    and does not depend on the content. Where these are fewer than MIN_QUANTILES, the mean is over those that one frame records
-    well: of the right sign, but too small. NaN where nearly everything is black or clipped in both frames.
+    quantiles (T,Q) in [0,1]. A complete step is the mean over the quantiles that are neither clipped nor black in both
+    frames, and does not depend on the content. Where these are fewer than MIN_QUANTILES, the mean is over those that
+    one frame records well: of the right sign, but too small. NaN where nearly everything is black or clipped in both
+    frames.
     """
     a, b = quantiles[: len(quantiles) - lag], quantiles[lag:]
     low, high = np.minimum(a, b), np.maximum(a, b)
@@ -35,8 +37,9 @@ def exposure_steps(quantiles: np.ndarray, lag: int) -> tuple[np.ndarray, np.ndar
 def candidate_duplicates(differences: np.ndarray, reach: int = 15) -> np.ndarray:
     """Frames that may duplicate the frame before, found without knowledge of the pattern: (T,) bool.
 
-    differences (T,K): mean absolute difference of frame t and t-k, k = 1..K, in [0,1], NaN before the start. A candidate
-    differs by less than 0.15 of the upper quartile within `reach` frames; frames of different exposure differ by more.
+    differences (T,K): mean absolute difference of frame t and t-k, k = 1..K, in [0,1], NaN before the start. A
+    candidate differs by less than 0.15 of the upper quartile within `reach` frames; frames of different exposure differ
+    by more.
     """
     nearest = np.nanmin(np.where(np.isnan(differences), np.inf, differences), axis=1)
     repeats = np.zeros(len(differences), bool)
@@ -47,11 +50,12 @@ def candidate_duplicates(differences: np.ndarray, reach: int = 15) -> np.ndarray
 
 
 def duplicate_frames(differences: np.ndarray, phases: np.ndarray, period: int, reach: int = 20) -> np.ndarray:
-    """Duplicates among the frames that have the phase of the frame before: (T,) bool; the other such frames follow a gap.
+    """Duplicates among the frames that have the phase of the frame before: (T,) bool; the other such frames follow a
+    gap.
 
-    differences (T,K): as of `candidate_duplicates`; phases (T,). Two frames of one exposure, one period apart, differ by noise
-    even in a static scene; a duplicate, re-encoded or not, differs by a tenth of the median of these differences, taken within
-    `reach` frames for its phase, or less.
+    differences (T,K): as of `candidate_duplicates`; phases (T,). Two frames of one exposure, one period apart, differ
+    by noise even in a static scene; a duplicate, re-encoded or not, differs by a tenth of the median of these
+    differences, taken within `reach` frames for its phase, or less.
     """
     unbroken = np.diff(phases, prepend=phases[0] - 1) % period == 1 % period
     repeats = np.zeros(len(phases), bool)
@@ -75,8 +79,8 @@ def _residual(steps: np.ndarray) -> float:
 def estimate_period(quantiles: np.ndarray, periods) -> tuple[int, float]:
     """Exposure period in frames, and its confidence in [0,1]; (1, 0.0) where nothing alternates.
 
-    quantiles (T,Q); periods: the candidates; a single one is taken as given. At the true period the exposure steps vanish, at
-    every shorter lag they do not; the confidence is 1 - residual / amplitude.
+    quantiles (T,Q); periods: the candidates; a single one is taken as given. At the true period the exposure steps
+    vanish, at every shorter lag they do not; the confidence is 1 - residual / amplitude.
     """
     count = len(quantiles)
     residual = {lag: _residual(exposure_steps(quantiles, lag)[0]) for lag in range(1, min(_MAX_LAG, count - 1) + 1)}
@@ -99,7 +103,7 @@ def estimate_period(quantiles: np.ndarray, periods) -> tuple[int, float]:
 
 
 def _longest_run(quantiles: np.ndarray, period: int) -> tuple[int, int]:
-    """Longest run of frames in which the exposure step over one period vanishes: first frame, and the one after the last."""
+    """Longest run of frames whose exposure step over one period vanishes: its first frame, and the end + 1."""
     residual = np.abs(exposure_steps(quantiles, period)[0])
     amplitude = np.nanmean(np.abs(exposure_steps(quantiles, 1)[0]))
     good = np.append(residual < max(0.5 * amplitude, 0.02), False)
@@ -131,7 +135,7 @@ def _step_table(quantiles: np.ndarray, phases: np.ndarray, period: int) -> tuple
 
 
 def _step_error(step: float, whole: bool, table: np.ndarray, complete: np.ndarray) -> np.ndarray:
-    """Absolute difference of a step from each entry of the table (P,P); an incomplete one fits any larger entry of its sign."""
+    """Distance of a step to each entry of the table (P,P); an incomplete one fits any larger of its sign."""
     longer = (step * table > 0) & (np.abs(table) >= abs(step)) & (not whole) & complete
     shorter = (step * table > 0) & (np.abs(table) <= abs(step)) & whole & ~complete
     return np.where(longer | shorter, 0.0, np.abs(step - table))
@@ -157,7 +161,8 @@ def _viterbi(steps: np.ndarray, whole: np.ndarray, table: np.ndarray, complete: 
 
 
 def decode_phases(quantiles: np.ndarray, period: int) -> tuple[np.ndarray, np.ndarray]:
-    """Phase of every frame (T,), 0 = shortest exposure, and exposure levels (P,) in log2 of the code value, shortest = 0.
+    """Phase of every frame (T,), 0 = shortest exposure, and exposure levels (P,) in log2 of the code value, shortest =
+    0.
 
     quantiles (T,Q). Wherever phase[t] is not phase[t-1] + 1 modulo the period, frames are missing before frame t.
     """

@@ -1,7 +1,7 @@
 """Exposure ratio of two exposures of a clip, measured on the scene points that both record well.
 
-Pairs of code values (darker, brighter) of the same points are collected once for a clip; any response curve can then be tested
-on them. With the right curve the ratio of the decoded values is constant, whatever the code value.
+Pairs of code values (darker, brighter) of the same points are collected once for a clip; any response curve can then be
+tested on them. With the right curve the ratio of the decoded values is constant, whatever the code value.
 """
 
 from dataclasses import dataclass
@@ -51,10 +51,10 @@ def collect_pairs(
 ) -> ExposurePairs:
     """Well-exposed points with little motion, of the darker frames t and the brighter frames around them.
 
-    proxies: frame index -> (code values (H,W,3) of the downscaled frame, largest code value in each of its blocks (H,W,3)).
-    triples (t, after, before): the brighter frames have the same exposure and lie one period apart; the brighter value at the
-    time of t is interpolated between them, which cancels slow drifts of brightness. One of them may be None. Of the points
-    that are neither clipped nor black, the half with the least change between them is used.
+    proxies: frame index -> (code values (H,W,3) of the downscaled frame, largest code value in each of its blocks
+    (H,W,3)). triples (t, after, before): the brighter frames have the same exposure and lie one period apart; the
+    brighter value at the time of t is interpolated between them, which cancels slow drifts of brightness. One of them
+    may be None. Of the points that are neither clipped nor black, the half with the least change between them is used.
     """
     dark, bright, frame = [], [], []
     for t, after, before in triples:
@@ -85,9 +85,9 @@ def collect_pairs(
 def select_reliable(dark, bright, frame, response) -> ExposurePairs:
     """Pairs with the channels marked in which the darker frame is above its noise floor, under the given response.
 
-    dark, bright (N,3): code values; frame (N,): index of the darker frame. The floor is applied to the brighter frame, at the
-    value where the darker one is expected to reach it: a threshold on the noisy darker value itself would select pixels that
-    noise made brighter, and bias the ratio downwards.
+    dark, bright (N,3): code values; frame (N,): index of the darker frame. The floor is applied to the brighter frame,
+    at the value where the darker one is expected to reach it: a threshold on the noisy darker value itself would select
+    pixels that noise made brighter, and bias the ratio downwards.
     """
     linear, stops = response.decode(bright), _stops(dark, bright, response)
     reliable = torch.zeros_like(dark, dtype=torch.bool)

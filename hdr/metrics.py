@@ -79,10 +79,12 @@ def ssim_gauss11(estimate: torch.Tensor, truth: torch.Tensor) -> float:
 def warping_error(
     previous: torch.Tensor, current: torch.Tensor, flow: torch.Tensor, confidence: torch.Tensor | None = None
 ) -> float:
-    """Warping error (Lai et al. 2018): mean squared difference of a frame and its warped predecessor, in the mu-law domain.
+    """Warping error (Lai et al. 2018): mean squared difference of a frame and its warped predecessor, in the mu-law
+    domain.
 
-    previous, current (H,W,3). flow (2,H,W): from the current frame to the previous one, in pixels. The mean is over pixels
-    whose flow stays inside the frame, weighted by `confidence` (1,H,W) where it is given. NaN where no pixel is left.
+    previous, current (H,W,3). flow (2,H,W): from the current frame to the previous one, in pixels. The mean is over
+    pixels whose flow stays inside the frame, weighted by `confidence` (1,H,W) where it is given. NaN where no pixel is
+    left.
     """
     before, now = (rearrange(mu_law(picture), "h w c -> 1 c h w") for picture in (previous, current))
     change = reduce((now - warp(before, flow[None])).square(), "1 c h w -> 1 h w", "mean")
@@ -99,22 +101,23 @@ def brightness(radiance: torch.Tensor) -> float:
 
 
 def madb(levels) -> float:
-    """Mean absolute difference of brightness between neighbouring frames, in 8-bit steps; levels: `brightness` of each."""
+    """Mean absolute difference of `brightness` (levels) between neighbouring frames, in 8-bit steps."""
     levels = torch.as_tensor(levels, dtype=torch.float64)
     return 255 * levels.diff().abs().mean().item()
 
 
 def lsd(levels) -> float:
-    """Standard deviation of brightness over the frames, in 8-bit steps; levels: `brightness` of each."""
+    """Standard deviation of `brightness` (levels) over the frames, in 8-bit steps."""
     return 255 * torch.as_tensor(levels, dtype=torch.float64).std(correction=0).item()
 
 
 def flicker(levels, period: int) -> float:
-    """Flicker locked to the exposure period: half the range of the mean brightness of the phases, relative to the trend.
+    """Flicker locked to the exposure period: half the range of the mean brightness of the phases, relative to the
+    trend.
 
-    levels: `brightness` of each frame. The trend is the mean over one exposure period centred on each frame, so that steady
-    changes of brightness do not count. 0.01 means that the frames of one phase are 1 % brighter and those of another 1 % darker
-    than the trend. NaN for clips that are too short.
+    levels: `brightness` of each frame. The trend is the mean over one exposure period centred on each frame, so that
+    steady changes of brightness do not count. 0.01 means that the frames of one phase are 1 % brighter and those of
+    another 1 % darker than the trend. NaN for clips that are too short.
     """
     levels = torch.as_tensor(levels, dtype=torch.float64)
     if period < 2:
@@ -132,7 +135,8 @@ def flicker(levels, period: int) -> float:
 
 
 class SequenceMetrics:
-    """Metrics of a sequence, accumulated frame by frame in order; only the previous frame is kept, whatever the clip's length.
+    """Metrics of a sequence, accumulated frame by frame in order; only the previous frame is kept, whatever the clip's
+    length.
 
     `compute()` averages over the frames for which a metric is defined. With references: psnr_mu, psnr_linear,
     ssim_uniform7_mu, ssim_uniform7_linear, ssim_gauss11_mu, ssim_gauss11_linear, psnr_mu_std (over frames), t_psnr_fr
@@ -147,8 +151,9 @@ class SequenceMetrics:
         self._previous: tuple[torch.Tensor, torch.Tensor | None] | None = None
 
     def update(self, estimate, truth=None, exposure=None, flow=None, confidence=None) -> None:
-        """Add a frame: radiance (H,W,3), its reference, the exposure it was captured at, and the flow (2,H,W) to the previous
-        frame with its confidence (1,H,W); all but the first are optional. Raises ValueError when the sizes differ, and on NaN.
+        """Add a frame: radiance (H,W,3), its reference, the exposure it was captured at, and the flow (2,H,W) to the
+        previous frame with its confidence (1,H,W); all but the first are optional. Raises ValueError when the sizes
+        differ, and on NaN.
         """
         if truth is not None and truth.shape != estimate.shape:
             raise ValueError(f"the frame is {tuple(estimate.shape)}, its reference {tuple(truth.shape)}: resize one")
@@ -198,7 +203,7 @@ class SequenceMetrics:
 
 
 def reference_metrics(estimate: torch.Tensor, truth: torch.Tensor) -> dict[str, float]:
-    """PSNR and both SSIMs of one frame (H,W,3) against its reference, in the mu-law and in the linear domain, by name."""
+    """PSNR and both SSIMs of a frame (H,W,3) against its reference, in mu-law and linear domain, by name."""
     result = {}
     for domain, a, b in (("mu", mu_law(estimate), mu_law(truth)), ("linear", estimate, truth)):
         result[f"psnr_{domain}"] = psnr(a, b)
@@ -216,10 +221,10 @@ def mean_of_defined(values: Iterable[float]) -> float:
 def texture_preservation(estimate: torch.Tensor, frame: torch.Tensor, exposure: float) -> float:
     """Share of a captured frame's fine texture that its reconstruction retains: 1 = all, less = softer, more = sharper.
 
-    estimate (H,W,3): radiance; frame (H,W,3): captured code values, gamma 2.2; exposure: of the frame. Texture is the residual
-    of a 3x3 box filter; the result is the regression coefficient of the estimate's, at the frame's exposure, on the frame's,
-    where the frame is well exposed. Needs no reference, but counts noise as texture, so it is meaningful on bright footage
-    only. NaN where the frame has no texture.
+    estimate (H,W,3): radiance; frame (H,W,3): captured code values, gamma 2.2; exposure: of the frame. Texture is the
+    residual of a 3x3 box filter; the result is the regression coefficient of the estimate's, at the frame's exposure,
+    on the frame's, where the frame is well exposed. Needs no reference, but counts noise as texture, so it is
+    meaningful on bright footage only. NaN where the frame has no texture.
     """
     residuals = []
     for code in (frame, to_ldr(estimate, exposure)):

@@ -56,8 +56,8 @@ def clipping_mask(code: torch.Tensor, threshold: float = HIGHLIGHT_THRESHOLD) ->
 def exposedness(code: torch.Tensor, exposure, threshold: float = HIGHLIGHT_THRESHOLD) -> torch.Tensor:
     """Well-exposedness s at the highlights, (N,1,H,W) in (0,1], from `dilate_highlights` (N,3,H,W).
 
-    1 where no channel comes near clipping, falling linearly to nearly 0 at `threshold`. The remainder, 1e-3 / exposure^4,
-    ranks the exposures: where all samples clip, the shortest exposure gets nearly all of the weight.
+    1 where no channel comes near clipping, falling linearly to nearly 0 at `threshold`. The remainder, 1e-3 /
+    exposure^4, ranks the exposures: where all samples clip, the shortest exposure gets nearly all of the weight.
     """
     brightest = code.amax(1, keepdim=True)
     return torch.maximum(((threshold - brightest) / CLIP_ROLLOFF).clamp(0, 1), 1e-3 / exposure**4)
@@ -65,8 +65,8 @@ def exposedness(code: torch.Tensor, exposure, threshold: float = HIGHLIGHT_THRES
 
 @dataclass(frozen=True)
 class Measurement:
-    """A radiance sample (N,3,H,W) with its variance, same shape, well-exposedness (N,1,H,W) in [0,1], and clipping mask, bool
-    (N,3,H,W). An estimate that no camera captured has well-exposedness 1 and clips nowhere."""
+    """A radiance sample (N,3,H,W) with its variance, same shape, well-exposedness (N,1,H,W) in [0,1], and clipping
+    mask, bool (N,3,H,W). An estimate that no camera captured has well-exposedness 1 and clips nowhere."""
 
     radiance: torch.Tensor
     variance: torch.Tensor
@@ -82,8 +82,8 @@ class Measurement:
 def measure(
     radiance: torch.Tensor, code: torch.Tensor, exposure, threshold: float = HIGHLIGHT_THRESHOLD
 ) -> Measurement:
-    """The noise model of a captured sample: radiance (N,3,H,W), its code values `code`, same shape, and the exposure, in any
-    shape that broadcasts to it."""
+    """The noise model of a captured sample: radiance (N,3,H,W), its code values `code`, same shape, and the exposure,
+    in any shape that broadcasts to it."""
     dilated = dilate_highlights(code)
     return Measurement(
         radiance,
@@ -94,7 +94,8 @@ def measure(
 
 
 def consistency_weight(estimate: Measurement, reference: Measurement, strictness: float = 1.0) -> torch.Tensor:
-    """Ghost rejection g, (N,1,H,W) in (0,1]: exp(-d^2 / 2) of the deviation d from the reference in standard deviations.
+    """Ghost rejection g, (N,1,H,W) in (0,1]: exp(-d^2 / 2) of the deviation d from the reference in standard
+    deviations.
 
     d^2 is averaged over channels and 3x3 pixels; its variance is that of both samples plus the model error. Where the
     reference clips, only darker estimates deviate, as the true radiance is at or above the clipping level. strictness
@@ -108,11 +109,12 @@ def consistency_weight(estimate: Measurement, reference: Measurement, strictness
 
 
 def radiance_lower_bound(reference: Measurement, others: Sequence[tuple[Measurement, torch.Tensor]]) -> torch.Tensor:
-    """Lower bound on the radiance from clipped samples, (N,3,H,W): the largest clipping level recorded; 0 where none clips.
+    """Lower bound on the radiance from clipped samples, (N,3,H,W): the largest clipping level recorded; 0 where none
+    clips.
 
     others: captured samples, each with its validity (N,1,H,W). Their bound is used only where every sample clips within
-    UNOBSERVED_WINDOW pixels: at object boundaries a wrong correspondence would brighten the background. Without the bound, a
-    long exposure, which clips at low radiance, would darken light sources.
+    UNOBSERVED_WINDOW pixels: at object boundaries a wrong correspondence would brighten the background. Without the
+    bound, a long exposure, which clips at low radiance, would darken light sources.
     """
     bound = torch.where(reference.clipped, reference.radiance, 0)
     best = torch.stack([reference.exposedness, *(other.exposedness for other, _ in others)]).amax(0)

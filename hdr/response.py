@@ -11,10 +11,11 @@ from . import transfer_functions as curves
 
 @dataclass(frozen=True)
 class ResponseCurve:
-    """A response curve. decode: code value -> linear light, 1.0 where the sensor clips (code value 1). encode: its inverse.
+    """A response curve. decode: code value -> linear light, 1.0 where the sensor clips (code value 1). encode: its
+    inverse.
 
-    Both take float32 tensors of any shape (channels last where the curve differs between channels), clamp them to [0,1] and are
-    differentiable. Curves are equal when their names are, and can be pickled and copied.
+    Both take float32 tensors of any shape (channels last where the curve differs between channels), clamp them to [0,1]
+    and are differentiable. Curves are equal when their names are, and can be pickled and copied.
     """
 
     name: str
@@ -52,7 +53,8 @@ def _encode(x: torch.Tensor, curve, peak: float) -> torch.Tensor:
 def response_named(name: str) -> ResponseCurve:
     """Response curve of a name: one of `RESPONSES`, or `gammaX.Y` for an exponent from 0.1 to 10.
 
-    Log curves are scaled so that code value 1 is linear 1, and clamped to 0 below black. Raises ValueError for other names.
+    Log curves are scaled so that code value 1 is linear 1, and clamped to 0 below black. Raises ValueError for other
+    names.
     """
     if name in PUBLISHED:
         decode, encode = PUBLISHED[name]
@@ -75,10 +77,11 @@ def _gamma(name: str):
 
 
 def tabulated(name: str, codes: torch.Tensor, linear: torch.Tensor) -> ResponseCurve:
-    """Piecewise linear response curve from a table, scaled so that code value 1 is linear 1, negative values clamped to 0.
+    """Piecewise linear response curve from a table, scaled so that code value 1 is linear 1, negative values clamped to
+    0.
 
-    codes (N,C): increasing; linear (N,C): non-decreasing; C = 1 (one curve for all channels) or 3. Raises ValueError when a
-    column decreases, is not finite, or is 0 at code value 1.
+    codes (N,C): increasing; linear (N,C): non-decreasing; C = 1 (one curve for all channels) or 3. Raises ValueError
+    when a column decreases, is not finite, or is 0 at code value 1.
     """
     codes, linear = codes.double(), linear.double()
     if not (torch.isfinite(codes).all() and torch.isfinite(linear).all()):
@@ -109,9 +112,9 @@ def _table_encode(x: torch.Tensor, codes: torch.Tensor, linear: torch.Tensor) ->
 def interpolate_linear(x: torch.Tensor, xs: torch.Tensor, ys: torch.Tensor) -> torch.Tensor:
     """Piecewise linear interpolation y(x) through the points (xs, ys), constant outside them: the shape of x.
 
-    xs (N,C): non-decreasing; ys (N,C); C = 1 or the size of the last axis of x. Differentiable in x. Of points with the same x
-    the last one counts, so that the inverse of a curve that is flat at black returns its black code. Raises ValueError when the
-    last axis does not match.
+    xs (N,C): non-decreasing; ys (N,C); C = 1 or the size of the last axis of x. Differentiable in x. Of points with the
+    same x the last one counts, so that the inverse of a curve that is flat at black returns its black code. Raises
+    ValueError when the last axis does not match.
     """
     columns = xs.shape[1]
     if columns > 1 and x.shape[-1] != columns:

@@ -1,4 +1,5 @@
-"""Allocation of frames: large outputs are tensors in memory-mapped temporary files, and used as ordinary CPU tensors."""
+"""Allocation of frames: large outputs are tensors in memory-mapped temporary files, and used as ordinary CPU
+tensors."""
 
 import logging
 import mmap
@@ -31,8 +32,8 @@ def set_scratch_folder(folder) -> None:
 def allocate(shape, dtype: torch.dtype = torch.float32, ram_limit: int | None = None) -> torch.Tensor:
     """A zero-filled CPU tensor of `shape`, in RAM up to `ram_limit` bytes (default RAM_LIMIT), else in an unnamed file.
 
-    The file is deleted with the tensor, or with the process. Raises OSError when the disk is too small, before anything is
-    computed.
+    The file is deleted with the tensor, or with the process. Raises OSError when the disk is too small, before anything
+    is computed.
     """
     shape = tuple(shape)
     size = prod(shape) * dtype.itemsize

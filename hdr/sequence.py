@@ -1,8 +1,9 @@
-"""Types of the data between stages (and on the wires between nodes): exposure sequences, flow fields and candidate sets.
+"""Types of the data between stages (and on the wires between nodes): exposure sequences, flow fields and candidate
+sets.
 
-A *frame source* is anything that is sliced along time like a tensor: `source[a:b]` is float32 (b-a,H,W,C) and `source[t]` is
-(H,W,C). It is a tensor, or a `LazyFrames`, which computes a slice on access: what can be recomputed cheaply is not stored, so
-that memory does not grow with the length of a clip.
+A *frame source* is anything that is sliced along time like a tensor: `source[a:b]` is float32 (b-a,H,W,C) and
+`source[t]` is (H,W,C). It is a tensor, or a `LazyFrames`, which computes a slice on access: what can be recomputed
+cheaply is not stored, so that memory does not grow with the length of a clip.
 """
 
 from collections.abc import Callable
@@ -43,9 +44,9 @@ class LazyFrames:
 class ExposureSequence:
     """A captured clip of alternating exposures.
 
-    frames: frame source (T,H,W,3), float32 code values in [0,1]. exposures: (T,) float32, relative, shortest = 1; one for every
-    frame, so that they stay right where frames were dropped. period: of the exposure pattern, in frames. response: code value to
-    linear light. warnings: sentences for the user about the clip.
+    frames: frame source (T,H,W,3), float32 code values in [0,1]. exposures: (T,) float32, relative, shortest = 1; one
+    for every frame, so that they stay right where frames were dropped. period: of the exposure pattern, in frames.
+    response: code value to linear light. warnings: sentences for the user about the clip.
     """
 
     frames: torch.Tensor | LazyFrames
@@ -66,12 +67,12 @@ class ExposureSequence:
 
     @property
     def offsets(self) -> tuple[int, ...]:
-        """Offsets of the neighbours that cover all other exposures on both sides: (-1, 1) for two, (-2, -1, 1, 2) for three."""
+        """Offsets of neighbours that cover all other exposures on both sides: (-1, 1) for two, (-2 … 2) for three."""
         reach = max(self.period - 1, 1)
         return tuple(o for o in range(-reach, reach + 1) if o)
 
     def neighbour(self, index: int, offset: int) -> int:
-        """Index of the frame `offset` away; beyond the ends of the clip, of one with the same exposure phase within it."""
+        """Index of the frame `offset` away; beyond the clip's ends, of one within it with the same exposure phase."""
         return mirrored_index(index + offset, len(self), min(self.period, len(self)))
 
     def radiance(self, indices) -> torch.Tensor:
@@ -89,8 +90,8 @@ class ExposureSequence:
 class FlowField:
     """Backward optical flow from every reference frame to its neighbours, with its confidence.
 
-    flow[offset]: (T,2,h,w), channel 0 = x, in pixels of the full-size frame, on a grid that may be coarser than `size` (half
-    precision resolves 1/16 pixel up to 128 pixels). confidence[offset]: (T,1,h,w) in [0,1].
+    flow[offset]: (T,2,h,w), channel 0 = x, in pixels of the full-size frame, on a grid that may be coarser than `size`
+    (half precision resolves 1/16 pixel up to 128 pixels). confidence[offset]: (T,1,h,w) in [0,1].
     """
 
     size: tuple[int, int]
@@ -119,9 +120,9 @@ class FlowField:
 class Candidate:
     """One HDR estimate of every frame of a clip.
 
-    radiance: frame source (T,H,W,3), scene-linear. validity: frame source (T,H,W,1) in [0,1], geometric: inside the frame and not
-    occluded. exposures: (T,) of the frames that it was captured in, from which a merge knows clipping and noise; None where the
-    estimate belongs to no exposure.
+    radiance: frame source (T,H,W,3), scene-linear. validity: frame source (T,H,W,1) in [0,1], geometric: inside the
+    frame and not occluded. exposures: (T,) of the frames that it was captured in, from which a merge knows clipping and
+    noise; None where the estimate belongs to no exposure.
     """
 
     name: str

@@ -1,7 +1,9 @@
-"""Published transfer functions of cameras: code value (1 = the largest code, full range) to scene-linear reflectance and back.
+"""Published transfer functions of cameras: code value (1 = the largest code, full range) to scene-linear reflectance
+and back.
 
-One pair of decode and encode a curve, not normalised, with its source; reflectance 0.18 is the 18 % grey card. Each branch of a
-piecewise curve is evaluated on values clamped to its own domain, so that the other branch cannot put a NaN into a gradient.
+One pair of decode and encode a curve, not normalised, with its source; reflectance 0.18 is the 18 % grey card. Each
+branch of a piecewise curve is evaluated on values clamped to its own domain, so that the other branch cannot put a NaN
+into a gradient.
 """
 
 import math

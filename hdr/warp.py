@@ -18,12 +18,12 @@ def pixel_grid(height: int, width: int, device=None) -> torch.Tensor:
 def warp(image: torch.Tensor, flow: torch.Tensor, mode: str = "bilinear") -> torch.Tensor:
     """`image` sampled at x + flow(x), border pixels repeated: (N,C,H,W), in the dtype of `image`.
 
-    image (N,C,H,W); flow (N,2,H,W) in pixels, channel 0 = x; mode: that of `grid_sample`. Bicubic keeps texture sharp and
-    overshoots beside edges, so clamp its result. Raises ValueError when the sizes differ.
+    image (N,C,H,W); flow (N,2,H,W) in pixels, channel 0 = x; mode: that of `grid_sample`. Bicubic keeps texture sharp
+    and overshoots beside edges, so clamp its result. Raises ValueError when the sizes differ.
 
     In float32 the bilinear result is that of `kornia.geometry.transform.remap` with border padding. This one also takes
-    images in half precision beside flow in float32, and needs no border padding of the sampler, which MPS lacks: it clamps the
-    grid.
+    images in half precision beside flow in float32, and needs no border padding of the sampler, which MPS lacks: it
+    clamps the grid.
     """
     if image.shape[-2:] != flow.shape[-2:]:
         raise ValueError(f"image is {tuple(image.shape[-2:])}, flow is {tuple(flow.shape[-2:])}: resize the flow first")

@@ -12,7 +12,7 @@ LETTERS = 8  # height of capital letters in pixels
 
 
 class Plot:
-    """A plot in `box` (left, top, width, height) of `picture` (H,W,3) in [0,1], with data ranges xs and ys (low, high)."""
+    """A plot in `box` (left, top, width, height) of `picture` (H,W,3); data ranges xs and ys are (low, high)."""
 
     def __init__(self, picture: torch.Tensor, box, xs, ys, title: str = ""):
         self.picture, self.xs, self.ys = picture, xs, ys

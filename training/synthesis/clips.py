@@ -1,9 +1,9 @@
-"""Evaluation clips as folders that other programs can read and write too.
+"""Evaluation clips as folders, in formats that other programs can read and write.
 
 <split>/<scene>/00000.png …     code values, 16 bit
                 exposures.txt   one relative exposure a line
                 gt.npy          (T,H,W,3) radiance, 1.0 = clipping of the shortest exposure; optional
-                flow.npz        the layers of a synthetic clip, from which any flow follows exactly; optional
+                flow.npz        layers of a synthetic clip, which determine any flow exactly; optional
 """
 
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ from .clip import RESPONSE, SyntheticClip, exact_flow, exact_occlusion
 
 @dataclass(frozen=True)
 class EvaluationClip:
-    """A clip read from a folder: see `SyntheticClip`. hdr, labels and placements are None where they are not known."""
+    """A clip read from a folder, see `SyntheticClip`; hdr, labels and placements are None where they are unknown."""
 
     name: str
     ldr: torch.Tensor
@@ -33,20 +33,20 @@ class EvaluationClip:
     placements: torch.Tensor | None = None
 
     def flow(self, a: int, b: int) -> torch.Tensor:
-        """Backward flow (2,H,W) from frame a to frame b, in pixels; only where the layers are known."""
+        """Exact backward flow (2,H,W) from frame a to frame b, in pixels; for clips with known layers."""
         return exact_flow(self.labels[a], self.placements[a], self.placements[b])
 
     def occluded(self, a: int, b: int) -> torch.Tensor:
-        """(H,W) bool: what frame a shows is not to be seen in frame b; only where the layers are known."""
+        """Occlusion mask (H,W), bool, of frame a towards frame b; for clips with known layers."""
         return exact_occlusion(self.labels[a], self.labels[b], self.flow(a, b))
 
     def sequence(self) -> ExposureSequence:
-        """The clip as the stages take it."""
+        """The captured clip as an `ExposureSequence`."""
         return ExposureSequence(self.ldr, self.exposures, response_named(RESPONSE), self.period, source=self.name)
 
 
 def write_clip(folder, clip: SyntheticClip) -> None:
-    """Write `clip` into `folder`, which is made; exposures.txt comes last, so that a clip that has one is whole."""
+    """Write `clip` into `folder`, which is created; exposures.txt is written last and marks a complete clip."""
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     for index, frame in enumerate(clip.ldr.numpy()):
@@ -59,8 +59,8 @@ def write_clip(folder, clip: SyntheticClip) -> None:
 
 
 def read_clip(folder) -> EvaluationClip:
-    """Read a clip's folder. Raises OSError where frames and exposures do not match in number, ValueError where what is known of
-    them is of another size or not finite."""
+    """Read a clip from its folder. Raises OSError where the numbers of frames and exposures differ, ValueError where
+    the ground truth has another size or is not finite."""
     folder = Path(folder)
     paths = sorted(folder.glob("*.png"))
     exposures = torch.tensor([float(line) for line in (folder / "exposures.txt").read_text().split()])
