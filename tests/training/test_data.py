@@ -33,7 +33,7 @@ def test_turned_clips_keep_exact_flow(shards, quarters, mirror):
     """As good as the clip before turning to 1 %; with a sign or the axes wrong it would be far worse."""
     pairs = ((1, 0), (1, 3))
 
-    def judge(view, change=lambda flow: flow):
+    def error_of(view, change=lambda flow: flow):
         flows = [change(view.flow(a, b)) for a, b in pairs]
         hidden = [view.occluded(a, b)[None] for a, b in pairs]
         return warping_error(view.hdr.movedim(-1, 1), flows, hidden, pairs)
@@ -45,9 +45,9 @@ def test_turned_clips_keep_exact_flow(shards, quarters, mirror):
         clip = ShardFolder(shards).part(index, slice(0, 4), rows, columns)
         straight = transform_clip(clip, (64, 72), False, rows, columns, 0, False)
         turned = transform_clip(clip, (64, 72), False, rows, columns, quarters, mirror)
-        assert judge(turned) == pytest.approx(judge(straight), rel=0.01, abs=1e-7)
-        right += judge(turned)
-        wrong += [judge(turned, c) for c in (lambda f: f * signs, lambda f: -f * signs, lambda f: f.flip(0))]
+        assert error_of(turned) == pytest.approx(error_of(straight), rel=0.01, abs=1e-7)
+        right += error_of(turned)
+        wrong += [error_of(turned, c) for c in (lambda f: f * signs, lambda f: -f * signs, lambda f: f.flip(0))]
     assert wrong.min() > 4 * right
 
 

@@ -82,8 +82,8 @@ def test_headline_figures_leave_out_frames_without_true_neighbours():
     clip = evaluation(synthetic((1.0, 2.0, 4.0), 9))
     hdr = clip.hdr * 1.05
     hdr[[0, 1, 7, 8]] *= 3
-    judged = [ClipFigures(clip.name, 3, score_frames(clip, hdr))]
-    inner, whole = summary(judged, True), summary(judged, False)
+    scored = [ClipFigures(clip.name, 3, score_frames(clip, hdr))]
+    inner, whole = summary(scored, True), summary(scored, False)
     assert inner["frames"] == 5 and whole["frames"] == 9
     expected = np.mean([psnr_mu(hdr[t], clip.hdr[t]) for t in range(2, 7)])
     assert inner["raw"]["psnr_mu"] == pytest.approx(expected) and whole["raw"]["psnr_mu"] < expected - 5
@@ -150,7 +150,7 @@ def test_command_writes_figures_frames_and_picture(folder, tmp_path, monkeypatch
     assert picture.shape[1] == (2 + len(methods.METHODS)) * 196 + 4 and picture.std() > 20
 
 
-def test_command_judges_clips_without_truth(folder, tmp_path, monkeypatch, capsys):
+def test_command_evaluates_clips_without_truth(folder, tmp_path, monkeypatch, capsys):
     for name in ("gt.npy", "flow.npz"):
         (folder / "two" / "a" / name).unlink()
     chosen = ("--splits", "two", "--limit", 1, "--methods", "reference")
@@ -170,7 +170,7 @@ def test_networks_are_counted(folder, monkeypatch, capsys):
             return network(sequence.frames[range(len(sequence))].movedim(-1, 1)).movedim(1, -1)
 
     method = Method(run, lambda: [network])
-    paths = [folder / "two" / "missing", folder / "two" / "a"]  # on the first clip that can be judged
+    paths = [folder / "two" / "missing", folder / "two" / "a"]  # on the first clip that can be evaluated
     report, _ = evaluate.evaluate({"two": paths}, {"net": method})
     net = report["methods"]["net"]
     assert net["parameters"] == 84
@@ -186,7 +186,7 @@ def test_a_method_that_fails_is_named(folder):
         evaluate.evaluate({"two": [folder / "two" / "a"]}, {"broken": broken})
 
 
-def test_clips_that_cannot_be_judged_do_not_cost_the_others(folder, tmp_path, monkeypatch, capsys):
+def test_clips_that_fail_are_left_out_and_the_others_evaluated(folder, tmp_path, monkeypatch, capsys):
     """One of one exposure, the first of its split; and one without exposures, alone in its split."""
     write_clip(folder / "two" / "0", synthetic((1.0,)))
     write_clip(folder / "bare" / "a", synthetic())
@@ -204,10 +204,10 @@ def test_clips_that_cannot_be_judged_do_not_cost_the_others(folder, tmp_path, mo
     told = capsys.readouterr()
     assert "two: 2 clips" in told.out
     assert told.out.count("the clip has one exposure only") == 2  # as it fails, and at the end
-    assert "2 clips are not judged" in told.err and (tmp_path / "f.png").exists()
+    assert "2 clips are not evaluated" in told.err and (tmp_path / "f.png").exists()
 
 
-def test_nothing_to_judge_is_an_error(folder, monkeypatch, capsys):
+def test_nothing_to_evaluate_is_an_error(folder, monkeypatch, capsys):
     write_clip(folder / "one" / "a", synthetic((1.0,)))
     with pytest.raises(SystemExit) as stopped:
         command(monkeypatch, "--clips", folder, "--splits", "one", "--methods", "classical")

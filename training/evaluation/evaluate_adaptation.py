@@ -1,8 +1,8 @@
-"""What Adapt to Footage is worth on real clips: `python -m hdrweave.training evaluate_adaptation --data DIR --out DIR`.
+"""Evaluation of Adapt to Footage on real clips: `python -m hdrweave.training evaluate_adaptation --data DIR --out DIR`.
 
-DeAltHDR, and the flagship's vote, learn on each clip (DIR/alternating_*/*.mp4, evenly chosen). Before and after: the loss of
-what is held out, and of the whole result, without reference, flicker and the share of the frames' own texture that is kept;
-pictures of a held-out frame in --out.
+DeAltHDR and the flagship's sparse fusion are adapted to each clip (DIR/alternating_*/*.mp4, evenly sampled). Reported
+before and after: the loss on held-out frames, and of the whole result, without reference, flicker and the share of
+captured texture that is retained. Pictures of a held-out frame go to --out.
 """
 
 import argparse
@@ -35,14 +35,14 @@ FIGURES = ("loss before", "after", "steps", "best", "seconds", "flicker %", "aft
 def whole(
     name: str, sequence: ExposureSequence, flow: FlowField, given: CandidateSet, network: nn.Module
 ) -> torch.Tensor:
-    """Radiance (T,H,W,3) of a clip by `network`, DeAltHDR's or the vote's on the candidates `given`."""
+    """Radiance (T,H,W,3) of a clip by `network`: DeAltHDR, or sparse fusion of the candidates `given`."""
     return (
         dealthdr(sequence, flow, network) if name == DEALTHDR else sparse_fusion(given, network, sequence=sequence)[0]
     )
 
 
 def adapted(path: Path, frames: int, minutes: float, out: Path) -> dict[str, dict]:
-    """Figures of both networks on one clip, by name."""
+    """Metrics of both networks on one clip, by name."""
     sequence = match_black_level(normalize(load_clip(path, count=frames)))
     flow = base_flow(sequence)
     warped, given = warp_neighbours(sequence, flow), flagship_candidates(sequence, flow)

@@ -1,8 +1,8 @@
-"""Sparse Fusion by what it is given: `python -m hdrweave.training evaluate_vote --clips DIR --json FILE`.
+"""Evaluation of Sparse Fusion by its candidates: `python -m hdrweave.training evaluate_vote --clips DIR --json FILE`.
 
-The frames and one to eleven other candidates vote, on clips of two exposures: quality, time, and how many votes are
-exactly 0. Beside that all of them in another order, and what a candidate costs that is of no use: noise, or the frames in
-the wrong order, both claiming to be valid everywhere.
+Fusion of the captured frames and one to eleven other candidates on clips of two exposures: quality, time, and the share
+of votes that are exactly 0. Also, all candidates in reverse order, and the loss by a useless candidate: noise, or
+frames of the wrong times, with validity 1 everywhere.
 """
 
 import argparse
@@ -43,7 +43,7 @@ FIGURES = {
 
 
 def every_candidate(sequence: ExposureSequence) -> CandidateSet:
-    """Eleven, the best first; those of a method beside each other."""
+    """Eleven candidates, grouped by method, the best first."""
     flow, dis = base_flow(sequence), estimate_flow(sequence)
     fgma = fgma_alignment(sequence, flow, load_network(FGMA)).candidates
     by_flow, by_dis = warp_neighbours(sequence, flow), warp_neighbours(sequence, dis)
@@ -57,7 +57,7 @@ def every_candidate(sequence: ExposureSequence) -> CandidateSet:
 
 
 def choices(sequence: ExposureSequence, every: CandidateSet) -> dict[str, CandidateSet]:
-    """What is put to the vote beside the frames, by name; the last three are compared with "12" and with "4"."""
+    """Candidate sets beside the captured frames, by name; the last three are to be compared with "12" and "4"."""
     found = {str(count): CandidateSet(every.candidates[: count - 1]) for count in VOTERS}
     few, all_ = found["4"], found[str(VOTERS[-1])]
     generator = torch.Generator().manual_seed(0)
@@ -69,15 +69,18 @@ def choices(sequence: ExposureSequence, every: CandidateSet) -> dict[str, Candid
 
 
 def best_of_each_pixel(candidates: CandidateSet, t: int, truth: torch.Tensor) -> torch.Tensor:
-    """Frame t (H,W,3) if every pixel chose the candidate that is nearest to the truth: what no choice can surpass."""
+    """Frame t (H,W,3) with every pixel from the candidate nearest to the truth: an upper bound for any selection."""
     every = torch.stack([c.radiance[t].float() for c in candidates])
     error = (mu_law(every) - mu_law(truth)).square().sum(-1, keepdim=True)
     return every.gather(0, error.argmin(0, keepdim=True).expand(1, *truth.shape))[0]
 
 
 def score_choices(clip) -> dict[str, dict[str, float]]:
-    """Figures of every choice on a clip with truth. bound: see `best_of_each_pixel`. time: a frame's vote, in that of "2";
-    difference: largest of the result in the mu-law domain, to the same candidates in another order."""
+    """Metrics of every candidate set on a clip with ground truth, by name.
+
+    bound: PSNR of `best_of_each_pixel`. time: of the fusion, relative to "2". difference: largest difference in the
+    mu-law domain to the result of the same candidates in reverse order.
+    """
     sequence = match_black_level(normalize(clip.sequence()))
     network = load_network(SPARSE_FUSION)
     figures, results, first = {}, {}, None

@@ -1,4 +1,4 @@
-"""The methods that the evaluator judges, by name. A new one is a line in `methods_on`."""
+"""The methods of the evaluator, by name. A new one is a line in `methods_on`."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -28,8 +28,8 @@ from . import baselines
 
 @dataclass(frozen=True)
 class Method:
-    """run: normalized clip (gamma 2.2) to radiance (T,H,W,3) on the CPU. networks: gives those that `run` uses, for
-    their size."""
+    """A method. run: normalized clip (gamma 2.2) to radiance (T,H,W,3) on the CPU. networks: returns those that `run`
+    uses, to count their parameters."""
 
     run: Callable[[ExposureSequence], torch.Tensor]
     networks: Callable[[], Iterable[nn.Module]] = tuple
@@ -40,12 +40,12 @@ class Method:
 
 
 def pipeline(device: str, name: str, sequence: ExposureSequence) -> torch.Tensor:
-    """One of the pack's own, as its workflow has it."""
+    """Radiance (T,H,W,3) by one of the pack's methods, as in its workflow."""
     return PIPELINES[name](match_black_level(sequence), device)
 
 
 def trained(run: Callable[[nn.Module, ExposureSequence], torch.Tensor], network: nn.Module) -> Method:
-    """A network that is not packaged, by `run` of its recipe, on the same clips as `pipeline`."""
+    """Method of a network that is not packaged. run: of its recipe; on the same input as `pipeline`."""
     return Method(lambda sequence: run(network, match_black_level(sequence)), lambda: [network])
 
 
@@ -58,7 +58,7 @@ def flagship_networks() -> list[nn.Module]:
 
 
 def methods_on(device: str) -> dict[str, Method]:
-    """All of them, with their networks on `device`."""
+    """All methods by name, with their networks on `device`."""
     own = partial(pipeline, device)
     return {
         "reference": Method(baselines.reference),
@@ -84,7 +84,7 @@ METHODS = methods_on("cpu")
 
 
 def chosen_methods(names: str, device: str = "cpu") -> dict[str, Method]:
-    """`all`, or names with commas between. Raises ValueError for an unknown one."""
+    """Methods by name. names: `all`, or names separated by commas. Raises ValueError for an unknown one."""
     wanted = list(METHODS) if names == "all" else [name.strip() for name in names.split(",")]
     unknown = [name for name in wanted if name not in METHODS]
     if unknown:

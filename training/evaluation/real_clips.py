@@ -1,5 +1,5 @@
-"""Methods on real alternating clips: contact sheets to look at, side by side, and in figures flicker, recovery, and how much
-of the frames' own texture is kept.
+"""Evaluation on real alternating clips: contact sheets side by side, flicker, recovery, and retained texture of the
+frames.
 
 python -m hdrweave.training real_clips --data DIR --out DIR     (DIR/alternating_*/*.mp4, one pattern a folder)
 """
@@ -31,7 +31,8 @@ def line(clip: str, exposures: str, method: str, figures) -> str:
 
 
 def score_result(sequence: ExposureSequence, hdr: torch.Tensor, candidates: CandidateSet) -> dict[str, float]:
-    """FIGURES of a result, in %. texture: see `metrics.texture_preservation`; the others: see `stages.report.recovery`."""
+    """FIGURES of a result, in percent. texture: see `metrics.texture_preservation`; the others: see
+    `stages.report.recovery`."""
     recovered = recovery(sequence, hdr, candidates)
     clipped, buried = (100 * float(kind[0] / kind.sum().clamp(min=1e-9)) for kind in recovered.shares.mean(0))
     frames = range(len(sequence))

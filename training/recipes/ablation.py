@@ -1,11 +1,11 @@
-"""A paper's ablation in the paper's order, every variant trained on the same short budget:
+"""Ablation study of a paper in the paper's order, every variant trained on the same short budget:
 
 python -m hdrweave.training ablation f2hdr --shards DIR --out DIR --minutes 10 [--clips DIR]
 
-The table begins with the frame alone, an unaligned merge and the classical pipeline. A budget in --steps does not depend on
-what else the machine does, but hides what a variant costs. Rungs that --out holds already are not trained again; those of other
-shards or settings, or of a longer budget, are refused. The last variant is trained twice, with another seed: the difference is
-what chance does at this budget.
+The table begins with the frame alone, an unaligned merge and the classical pipeline. A budget in --steps does not
+depend on what else the machine does, but hides what a variant costs. Variants that --out holds already are not trained
+again; those of other shards or settings, or of a longer budget, are refused. The last variant is trained twice, with
+another seed: the difference is what chance does at this budget.
 """
 
 import argparse
@@ -28,7 +28,7 @@ from . import sequence_refinement as sequence
 from .recipe import Recipe
 from .trainer import CHECKPOINT, Trainer
 
-BASELINES = ("reference", "unaligned", "classical")  # that a ladder stands on
+BASELINES = ("reference", "unaligned", "classical")  # that an ablation is compared with
 
 
 @dataclass(frozen=True)
@@ -39,17 +39,18 @@ class Variant:
 
 @dataclass(frozen=True)
 class Ablation:
-    """steps: of each variant its name, and what `recipe` is told. needs: packaged weights that training or judging uses."""
+    """An ablation study. settings: by variant, the arguments of `recipe`. needs: packaged weights that it uses."""
 
     recipe: Callable[..., Recipe]
     settings: dict[str, dict]
     needs: tuple[str, ...] = ()
 
     def variants(self) -> list[Variant]:
-        """Raises ValueError when weights are missing that must be trained before."""
+        """The variants, in the paper's order. Raises ValueError when weights are missing that must be trained
+        before."""
         missing = [name for name in self.needs if name not in registry.names()]
         if missing:
-            raise ValueError(f"this ladder needs the weights {' and '.join(missing)}: train and install them first")
+            raise ValueError(f"this ablation needs the weights {' and '.join(missing)}: train and install them first")
         return [Variant(name, self.recipe(**told)) for name, told in self.settings.items()]
 
 
@@ -138,7 +139,7 @@ def folder_name(variant: str) -> str:
 def train_variants(
     variants: list[Variant], shards, out: Path, budget: dict[str, float], device: str = "cpu"
 ) -> dict[str, Method]:
-    """Train every variant on the same budget, see `train`: a method for each, and one more for the last one's twin."""
+    """Train every variant, and the last one twice, on the same budget, see `train`: the trained methods by name."""
     seeds = [(variant.name, variant, 0) for variant in variants] + [(f"{variants[-1].name} (again)", variants[-1], 1)]
     methods = {}
     for name, variant, seed in seeds:
@@ -150,12 +151,12 @@ def train_variants(
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("ladder", choices=ABLATIONS)
+    parser.add_argument("ablation", choices=ABLATIONS)
     parser.add_argument("--shards", required=True, help="folder of training.synthesize")
     parser.add_argument("--out", type=Path, required=True, help="folder for checkpoints and result.json")
     parser.add_argument("--minutes", type=float, default=10, help="for each variant")
     parser.add_argument("--steps", type=int, help="for each variant, in place of minutes")
-    parser.add_argument("--clips", help="folder of clips to judge on, in place of the validation set")
+    parser.add_argument("--clips", help="folder of clips to evaluate on, in place of the validation set")
     parser.add_argument("--limit", type=int, help="clips of each split, default all")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--device", type=device_named, default="cpu", help="of the variants: cpu, cuda or mps")
@@ -164,7 +165,7 @@ def main() -> None:
     torch.set_num_threads(arguments.threads)
     cv2().setNumThreads(arguments.threads)
     try:
-        variants = ABLATIONS[arguments.ladder].variants()
+        variants = ABLATIONS[arguments.ablation].variants()
         folders = clip_folders(arguments.clips or validation_set(None), None, arguments.limit)
         methods = chosen_methods(",".join(BASELINES), arguments.device)
         methods |= train_variants(variants, arguments.shards, arguments.out, budget, arguments.device)
@@ -174,4 +175,4 @@ def main() -> None:
     print("\n" + tables(report))
     write_report(arguments.out / "result.json", report)
     if report["failed"]:
-        parser.exit(1, f"{len(report['failed'])} clips are not judged, see above\n")
+        parser.exit(1, f"{len(report['failed'])} clips are not evaluated, see above\n")

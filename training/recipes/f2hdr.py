@@ -1,4 +1,4 @@
-"""F2HDR's recipe: both stages at once, for two and three exposures alike, from the base flow."""
+"""Recipe of F2HDR: both stages jointly, for two and three exposures, from the base flow."""
 
 from dataclasses import asdict, replace
 from functools import partial
@@ -19,9 +19,9 @@ FLOW_SHARE = 0.05  # of the flow loss, in pixels, beside natural logarithms of e
 
 
 def loss(network: nn.Module, batch: dict[str, torch.Tensor]) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
-    """PSNR in the mu-law domain of both stages, and exact flow.
+    """PSNR in the mu-law domain of both stages, and flow loss.
 
-    The paper has L1 in place of PSNR: with it clean clips got worse while noisy ones got better.
+    Changed against the paper: PSNR replaces L1, with which clean clips got worse while noisy ones got better.
     """
     truth = batch["hdr"][:, batch["hdr"].shape[1] // 2]
     out = network(batch["ldr"], batch["exposures"], batch["base"], batch["confidence"])
@@ -33,7 +33,7 @@ def loss(network: nn.Module, batch: dict[str, torch.Tensor]) -> tuple[torch.Tens
 
 
 def recipe(**parts: bool) -> Recipe:
-    """The whole system, for two and three exposures; parts: adapter, mask or refinement left out."""
+    """Recipe of the whole system, for two and three exposures; parts: adapter=False, mask=False or refinement=False."""
     config = replace(F2HDRConfig(), **parts)
     return Recipe(
         name="f2hdr",
@@ -46,7 +46,7 @@ def recipe(**parts: bool) -> Recipe:
 
 
 def run(network: nn.Module, sequence: ExposureSequence) -> torch.Tensor:
-    """Any part of F2HDR on a normalized clip, from the base flow and in one piece: radiance (T,H,W,3)."""
+    """Radiance (T,H,W,3) of F2HDR, or parts of it, on a normalized clip, from the base flow and without tiles."""
     near = Neighbourhood(sequence, base_flow(sequence, device_of(network)), network)
     with running(near.device):
         frames = [

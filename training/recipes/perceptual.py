@@ -1,4 +1,4 @@
-"""Perceptual loss on VGG-16 (Johnson et al. 2016), for those who have its weights: none are shipped or fetched."""
+"""Perceptual loss on VGG-16 (Johnson et al. 2016), for users who have its weights: none are shipped or downloaded."""
 
 from pathlib import Path
 

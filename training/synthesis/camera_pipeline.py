@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 import torch.nn.functional as F
+from einops import rearrange
 
 from ...hdr.exposure import GAMMA
 from .clip import SyntheticClip
@@ -116,10 +117,10 @@ def sharpen(code: torch.Tensor, amount: float) -> torch.Tensor:
     As of downscaling without a low-pass filter; 24 real clips measure as amount = 5. The effect is the same at all
     exposures, as the code values of one radiance at two exposures differ by a factor.
     """
-    fine = planes = code.movedim(-1, 1)
+    fine = planes = rearrange(code, "t h w c -> t c h w")
     for _ in range(3):
         fine = fine - binomial_filter(fine)
-    return (planes + amount * fine).clamp(0, 1).movedim(1, -1)
+    return rearrange((planes + amount * fine).clamp(0, 1), "t c h w -> t h w c")
 
 
 def binomial_filter(x: torch.Tensor) -> torch.Tensor:
