@@ -147,7 +147,7 @@ def _static_pixels(sequence: ExposureSequence, start: int, tolerance: float) -> 
     smooth = F.avg_pool2d(frames, 3, 1)
     first, second = smooth[:period], smooth[period:]
     motion = luma((first - second).abs(), 1).amax(0)
-    # motion that is invisible in flat areas does no harm there, so contrast counts against a pixel, too
+    # in flat areas motion that is too small to measure does no harm, so contrast counts against a pixel, too
     contrast = luma(F.max_pool2d(frames, 3, 1) + F.max_pool2d(-frames, 3, 1), 1).amax(0)
     _, best = F.max_pool2d(-(motion + 0.25 * contrast)[None], 8, ceil_mode=True, return_indices=True)
     best = best.flatten()
