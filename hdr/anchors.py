@@ -1,4 +1,5 @@
-"""A backbone and its anchors: video of one exposure, and now and then a frame of another (LoCAtion, section III-A)."""
+"""Backbone and anchors (LoCAtion, section III-A): a video of one exposure, with occasional frames of other
+exposures."""
 
 from dataclasses import dataclass
 from fractions import Fraction
@@ -10,10 +11,10 @@ from .sequence import LazyFrames
 
 @dataclass(frozen=True)
 class Anchors:
-    """Frames of one exposure.
+    """Anchor frames of one exposure.
 
-    frames: frame source (K,H,W,3), code values on gamma 2.2. times (K,) float32: when they were taken, in frames of the
-    backbone, 0 = with its first one; between two frames, or outside of the clip, is allowed. exposure: relative.
+    frames: frame source (K,H,W,3), code values on gamma 2.2. times (K,) float32: capture times in frames of the
+    backbone, 0 = its first frame; fractions, and times outside the clip, are allowed. exposure: relative.
     """
 
     frames: torch.Tensor | LazyFrames
@@ -24,17 +25,18 @@ class Anchors:
         return len(self.frames)
 
     def nearest(self, time: float, count: int = 1) -> list[int]:
-        """The `count` frames nearest to `time`, or all where there are fewer; of two that are as near, the first."""
-        away = (self.times - time).abs()
-        return sorted(away.argsort(stable=True)[:count].tolist())
+        """Indices of the `count` frames nearest to `time`, or of all, ascending; ties go to the earlier frame."""
+        distance = (self.times - time).abs()
+        return sorted(distance.argsort(stable=True)[:count].tolist())
 
 
 @dataclass(frozen=True)
 class AnchoredSequence:
-    """Every frame of a clip in one exposure, and anchors of other exposures.
+    """A backbone, every frame of a clip at one exposure, with anchors at other exposures.
 
-    frames: frame source (T,H,W,3), the backbone's code values on gamma 2.2. exposure: the backbone's, relative; the
-    shortest of backbone and anchors is 1. anchors: one entry for each other exposure, such as one low and one high.
+    frames: frame source (T,H,W,3), code values of the backbone on gamma 2.2. exposure: of the backbone, relative to the
+    shortest of backbone and anchors, which is 1. anchors: one entry for each other exposure, such as one low and one
+    high.
     """
 
     frames: torch.Tensor | LazyFrames

@@ -1,72 +1,82 @@
-"""The darkest code values of an exposure, put right by a longer one that sees the same places well.
+"""Black-level correction: the offset of the darkest code values of an exposure, measured against a longer exposure.
 
-Black level, chroma coding and noise reduction shift the lowest code values of a short exposure by up to a dozen steps of
-8 bit, each channel by its own amount: a tint of shadows that flickers in step with the exposures. Within a clip the shift
-depends on how dark a pixel is as a whole, its mean over the channels, so three curves of that mean describe it.
+Black level, chroma subsampling and noise reduction shift the lowest code values of a short exposure by up to a dozen
+8-bit steps, each channel by its own amount, which shows as a tint of the shadows that flickers in step with the
+exposures. Within a clip the offset is a function of how dark a pixel is, its mean over the channels; so three curves of
+that mean describe it. Code values are on gamma 2.2, in [0,1].
 """
 
 import torch
 
 from .exposure import to_ldr, to_radiance
-from .response import interpolate
+from .response import interpolate_linear
 
-EDGES = torch.tensor([0.0, 4, 8, 12, 16, 20, 25, 32]) / 255  # bins of the mean over the channels, gamma 2.2
-TOP = 64 / 255  # what is brighter stays as it is
-ROUNDING = 0.25 / 255  # shifts up to this are none: 8 bit cannot tell
-LIMIT = 16 / 255  # largest change
-SLOPE = 0.5  # largest change of the change by code value: gradients keep their order
-OUTLIER = 24 / 255  # what differs by more is not the same thing
-ENOUGH = 100  # pixels for the mean of a bin
-PAIRS = 3  # pairs of frames that must have a mean in a bin
-STEPS = 4096  # entries of a table: a step is less than a tenth of one of 8 bit
+BIN_EDGES = torch.tensor([0.0, 4, 8, 12, 16, 20, 25, 32]) / 255  # bins of the mean over the channels
+UPPER_LIMIT = 64 / 255  # code values from here on are not corrected
+NEGLIGIBLE_OFFSET = 0.25 / 255  # offsets up to this are ignored: 8 bits cannot resolve them
+MAX_OFFSET = 16 / 255  # largest correction
+MAX_SLOPE = 0.5  # largest derivative of the correction by the code value: the corrected curve stays monotone
+OUTLIER_THRESHOLD = 24 / 255  # pairs of samples that differ by more show different things (occlusion, wrong flow)
+MIN_PIXELS = 100  # samples that a bin needs
+MIN_PAIRS = 3  # pairs of frames that a bin needs
+TABLE_SIZE = 4096  # entries of a lookup table: less than a tenth of an 8-bit step apart
 
 
-def shifts(captured: torch.Tensor, expected: torch.Tensor) -> torch.Tensor:
-    """How far the code value of the mean light is off by channel, in bins of the expected mean: captured and expected (N,3),
-    code values -> (bins,3).
+def black_level_offsets(captured: torch.Tensor, expected: torch.Tensor) -> torch.Tensor:
+    """Offset of the captured code values by channel, in bins of the expected mean over channels: (bins,3), code values.
 
-    It is light that a merge averages, and noise makes the mean of light more than the light of the median. Bins go by what
-    is expected because it has less noise: a noisy value would draw the bins towards their middle. Values that are off by
-    more than OUTLIER are left out. NaN where a bin has fewer than ENOUGH pixels.
+    captured, expected (N,3): code values of the same N scene points, as the short exposure has them and as the longer
+    one predicts them. Pairs that differ by more than OUTLIER_THRESHOLD are left out; a bin with fewer than MIN_PIXELS
+    is NaN.
+
+    Means are taken in linear light, which is what a merge averages: with noise, the mean of the light is above the
+    light of the median code value. Bins are chosen by the expected value, which is the less noisy one: bins of the
+    noisy value would be biased towards their centre.
     """
-    place = torch.bucketize(expected.mean(-1), EDGES, right=True) - 1
-    found = []
-    for k in range(len(EDGES) - 1):
-        inside = place == k
+    bin_of = torch.bucketize(expected.mean(-1), BIN_EDGES, right=True) - 1
+    offsets = []
+    for k in range(len(BIN_EDGES) - 1):
+        inside = bin_of == k
         pair = torch.stack((captured[inside], expected[inside]))  # (2,n,3)
-        near = (pair[0] - pair[1]).abs() < OUTLIER
-        mean = (to_radiance(pair, 1) * near).sum(1) / near.sum(0)
-        one, other = to_ldr(mean, 1)
-        found.append(torch.where(near.sum(0).amin() < ENOUGH, torch.nan, one - other))
-    return torch.stack(found)
+        inlier = (pair[0] - pair[1]).abs() < OUTLIER_THRESHOLD
+        mean = (to_radiance(pair, 1) * inlier).sum(1) / inlier.sum(0)
+        mean_captured, mean_expected = to_ldr(mean, 1)
+        enough = inlier.sum(0).amin() >= MIN_PIXELS
+        offsets.append(torch.where(enough, mean_captured - mean_expected, torch.nan))
+    return torch.stack(offsets)
 
 
-def dark_table(found: torch.Tensor) -> torch.Tensor:
-    """What to subtract from a pixel: `shifts` of several pairs of frames (P,bins,3) -> (STEPS,3), for means from 0 to 1.
+def black_level_table(offsets: torch.Tensor) -> torch.Tensor:
+    """Correction as a function of a pixel's mean over channels: lookup table (TABLE_SIZE,3) over means from 0 to 1.
 
-    In each bin the median over the pairs: nothing up to their spread (median deviation, or ROUNDING), all from twice that on,
-    so that what they do not agree on stays. 0 where fewer than PAIRS pairs speak, and from TOP on.
+    offsets (P,bins,3): `black_level_offsets` of P pairs of frames. In each bin the correction is the median over the
+    pairs, shrunk to 0 where it is within the pairs' spread (median absolute deviation, at least NEGLIGIBLE_OFFSET) and
+    in full from twice the spread on. 0 in bins with fewer than MIN_PAIRS pairs and from UPPER_LIMIT on; piecewise
+    linear in between.
     """
-    seen = (~found[..., 0].isnan()).sum(0) >= PAIRS
-    if not seen.any():
-        return torch.zeros(STEPS, 3)
-    found = found[:, seen]
-    shift = found.nanmedian(0).values
-    spread = (found - shift).abs().nanmedian(0).values
-    agreed = (shift.abs() / spread.clamp(min=ROUNDING) - 1).clamp(0, 1)
-    shift = (shift * agreed).clamp(-LIMIT, LIMIT)
-    mean = ((EDGES[:-1] + EDGES[1:]) / 2)[seen] + shift.mean(-1)
-    # Raised black goes down whole; where black is crushed, 0 stays 0: nobody knows what was there.
-    x, y = torch.cat((torch.zeros(1), mean)), torch.cat((shift[:1].clamp(min=0), shift))
+    measured = (~offsets[..., 0].isnan()).sum(0) >= MIN_PAIRS
+    if not measured.any():
+        return torch.zeros(TABLE_SIZE, 3)
+    offsets = offsets[:, measured]
+    offset = offsets.nanmedian(0).values
+    spread = (offsets - offset).abs().nanmedian(0).values
+    shrinkage = (offset.abs() / spread.clamp(min=NEGLIGIBLE_OFFSET) - 1).clamp(0, 1)
+    offset = (offset * shrinkage).clamp(-MAX_OFFSET, MAX_OFFSET)
+    mean = ((BIN_EDGES[:-1] + BIN_EDGES[1:]) / 2)[measured] + offset.mean(-1)
+    # Raised blacks are lowered in full; where black is crushed, 0 stays 0, as what was there is lost.
+    x, y = torch.cat((torch.zeros(1), mean)), torch.cat((offset[:1].clamp(min=0), offset))
     for k in range(1, len(x)):
         x[k] = torch.maximum(x[k], x[k - 1])
-        most = SLOPE * (x[k] - x[k - 1])
-        y[k] = y[k].clamp(y[k - 1] - most, y[k - 1] + most)
-    x, y = torch.cat((x, torch.tensor([TOP]))), torch.cat((y, torch.zeros(1, 3)))
-    return interpolate(torch.linspace(0, 1, STEPS)[:, None].expand(-1, 3), x[:, None].expand(-1, 3), y)
+        largest_step = MAX_SLOPE * (x[k] - x[k - 1])
+        y[k] = y[k].clamp(y[k - 1] - largest_step, y[k - 1] + largest_step)
+    x, y = torch.cat((x, torch.tensor([UPPER_LIMIT]))), torch.cat((y, torch.zeros(1, 3)))
+    return interpolate_linear(torch.linspace(0, 1, TABLE_SIZE)[:, None].expand(-1, 3), x[:, None].expand(-1, 3), y)
 
 
-def corrected(code: torch.Tensor, table: torch.Tensor) -> torch.Tensor:
-    """Code values (...,3) less what `table` (STEPS,3) has for their mean; in full up to TOP / 2, not at all from TOP on."""
-    shift = table.to(code)[(code.mean(-1).clamp(0, 1) * (STEPS - 1)).round().long()]
-    return (code - shift * (2 - code * (2 / TOP)).clamp(0, 1)).clamp(min=0)
+def subtract_black_level(code: torch.Tensor, table: torch.Tensor) -> torch.Tensor:
+    """Code values (...,3) minus the table's entry (TABLE_SIZE,3) for their mean over channels, not below 0: same shape.
+
+    In full up to code value UPPER_LIMIT / 2, falling linearly to nothing at UPPER_LIMIT.
+    """
+    offset = table.to(code)[(code.mean(-1).clamp(0, 1) * (TABLE_SIZE - 1)).round().long()]
+    return (code - offset * (2 - code * (2 / UPPER_LIMIT)).clamp(0, 1)).clamp(min=0)

@@ -1,7 +1,7 @@
 """Exposure arithmetic on gamma-encoded frames (Chen et al. 2021, section 3; F2HDR, equation 2).
 
-Exposures are relative: the shortest of a clip is 1, one stop more is 2. Radiance is the linearised frame divided by its
-exposure, so 1.0 is where the shortest exposure clips and a frame of exposure e clips at 1/e.
+Exposures are relative to the shortest of a clip, which is 1; one stop more is 2. Radiance is the linearised frame
+divided by its exposure, so the shortest exposure clips at 1.0 and a frame of exposure e at 1/e.
 """
 
 import math
@@ -9,61 +9,64 @@ import math
 import torch
 
 GAMMA = 2.2
-LUMA = (0.299, 0.587, 0.114)  # weights of the field's luma, on gamma-encoded values
-ONE_LEVEL = 1.02  # measured exposures up to this factor from the middle of a level belong to it
+LEVEL_TOLERANCE = 1.02  # measured exposures within this factor of the middle of a level belong to it
 
 
 def to_radiance(ldr: torch.Tensor, exposure) -> torch.Tensor:
-    """Gamma-encoded frames in [0,1] to radiance in [0, 1/exposure]. `exposure`: a number, or shaped to broadcast."""
+    """Radiance in [0, 1/exposure] of gamma-encoded frames in [0,1]. exposure: a number, or a tensor that broadcasts."""
     return ldr.clamp(0, 1).pow(GAMMA) / exposure
 
 
 def to_ldr(radiance: torch.Tensor, exposure) -> torch.Tensor:
-    """Radiance to the gamma-encoded frame that a camera at `exposure` would give, clipped to [0,1]."""
+    """Gamma-encoded frame that a camera at `exposure` captures of a radiance, clipped to [0,1], same shape."""
     return (radiance * exposure).clamp(1e-8, 1).pow(1 / GAMMA)
 
 
 def match_exposure(ldr: torch.Tensor, source, target) -> torch.Tensor:
-    """A gamma-encoded frame taken at exposure `source` as it would look at `target` (F2HDR, equation 2), in [0,1]."""
+    """Gamma-encoded frame in [0,1], of exposure `source`, brought to exposure `target` (F2HDR, equation 2)."""
     return (ldr * (target / source) ** (1 / GAMMA)).clamp(0, 1)
 
 
 def luma(rgb: torch.Tensor, dim: int = -1) -> torch.Tensor:
-    """Luma of RGB along axis `dim`, which is dropped."""
-    r, g, b = rgb.unbind(dim)
-    return LUMA[0] * r + LUMA[1] * g + LUMA[2] * b
+    """Luma 0.299 R + 0.587 G + 0.114 B (ITU-R BT.601) of gamma-encoded RGB along axis `dim`, which is dropped."""
+    from kornia.color import rgb_to_grayscale
+
+    return rgb_to_grayscale(rgb.movedim(dim, -1)[..., None, None])[..., 0, 0, 0]
 
 
 def relative_from_evs(evs) -> list[float]:
-    """EVs such as (-3, 0) to exposures relative to the shortest: (1, 8)."""
+    """Exposures relative to the shortest, such as (1, 8), of EVs such as (-3, 0)."""
     return [2.0 ** (ev - min(evs)) for ev in evs]
 
 
 def relative_from_values(values) -> list[float]:
-    """Exposure times in seconds, or ISO speeds, to exposures relative to the smallest."""
+    """Exposures relative to the shortest, of exposure times in seconds or of ISO speeds."""
     return [v / min(values) for v in values]
 
 
-def as_levels(exposures) -> torch.Tensor:
-    """Exposures (T,) as measured, each replaced by the geometric mean of its level: those within 2 % of one value."""
+def merge_close_exposures(exposures) -> torch.Tensor:
+    """Exposures (T,) with measurement noise removed, float32: each is replaced by the geometric mean of its level.
+
+    exposures (T,): as measured. A level is a group of values within LEVEL_TOLERANCE of its middle.
+    """
     logs = torch.as_tensor(exposures, dtype=torch.float64).log()
     levels, top = logs.clone(), -math.inf
     for low in logs.unique().tolist():
         if low > top:
-            top = low + 2 * math.log(ONE_LEVEL)
+            top = low + 2 * math.log(LEVEL_TOLERANCE)
             level = (logs >= low) & (logs <= top)
             levels[level] = logs[level].mean()
     return levels.exp().float()
 
 
-def period_of(exposures) -> int:
-    """Frames after which exposures (T,) as measured repeat: the fewest that explain all of them.
+def exposure_period(exposures) -> int:
+    """Period in frames of measured exposures (T,): the smallest that explains all of them.
 
-    Where frames were dropped or repeated, so that nothing up to half of the clip does, it is the number of levels: with a
-    longer period, neighbours would be sought far away, and many of them. A clip of fewer than two such periods that this does
-    not explain is one period as a whole, such as 1, 8, 1, 64.
+    Where dropped or duplicated frames leave none up to half of the clip, the period is the number of exposure levels: a
+    longer one would put a frame's neighbours far away. A clip shorter than two such periods that this does not explain
+    is one period as a whole, such as 1, 8, 1, 64.
     """
-    levels = as_levels(exposures)
+    levels = merge_close_exposures(exposures)
 
     def explains(p: int) -> bool:
         return torch.equal(levels[p:], levels[:-p])
@@ -74,7 +77,8 @@ def period_of(exposures) -> int:
 
 
 def mirrored_index(index: int, count: int, period: int) -> int:
-    """A frame index outside the clip, moved by whole exposure periods until inside: the exposure phase is kept.
+    """Index within a clip of `count` frames that has the exposure phase of `index`: moved by whole periods where it is
+    outside.
 
     Raises ValueError when the clip is shorter than one period.
     """

@@ -1,8 +1,8 @@
-"""The exposure pattern as people write it: EVs, exposure times or ISO speeds of the frames of one period."""
+"""Parser of exposure patterns as users write them: EVs, exposure times or ISO speeds of the frames of one period."""
 
 import re
 
-from .exposure import period_of, relative_from_evs, relative_from_values
+from .exposure import exposure_period, relative_from_evs, relative_from_values
 
 MAX_STOPS = 16
 HELP = "write EVs such as -3,0, times such as 1/500,1/60 or 2ms,16ms, ISO speeds such as ISO 100,800, or auto"
@@ -12,7 +12,7 @@ _TOKEN = re.compile(rf"([+-]?(?:{_NUMBER}))(?:/({_NUMBER}))?\s*(us|µs|ms|sec|s)
 
 
 def parse_pattern(text: str) -> list[float] | None:
-    """Exposures of the frames of one period, in order, relative to the shortest; None for `auto`.
+    """Exposures of one period, in frame order, relative to the shortest; None for `auto`.
 
     Fractions and numbers with a unit are times; numbers with the word ISO, or bare ones all >= 25, are ISO speeds;
     other numbers are EVs (more = brighter). Commas, spaces or semicolons separate. Raises ValueError with the remedy.
@@ -29,16 +29,16 @@ def parse_pattern(text: str) -> list[float] | None:
     if any(timed) or word == "iso" or (word is None and min(values) >= 25):
         if min(values) <= 0:
             raise ValueError(f"the pattern {text!r} has an exposure of 0 or less: times and ISO speeds are above 0")
-        return one_period(relative_from_values(values))
+        return fundamental_period(relative_from_values(values))
     if max(values) - min(values) > MAX_STOPS:
         raise ValueError(f"the pattern {text!r} spans more than {MAX_STOPS} stops: {HELP}")
-    return one_period(relative_from_evs(values))
+    return fundamental_period(relative_from_evs(values))
 
 
-def one_period(exposures: list[float]) -> list[float]:
-    """The fewest of these exposures that repeat: of a period that was written several times, one.
+def fundamental_period(exposures: list[float]) -> list[float]:
+    """The shortest repeating unit of a pattern: (1, 8) of (1, 8, 1, 8).
 
-    Raises ValueError when they are all alike or too far apart.
+    Raises ValueError when all exposures are the same, or lie more than MAX_STOPS apart.
     """
     if max(exposures) < 1.01:
         raise ValueError(
@@ -46,11 +46,11 @@ def one_period(exposures: list[float]) -> list[float]:
         )
     if max(exposures) > 2**MAX_STOPS:
         raise ValueError(f"the exposures of the pattern lie more than {MAX_STOPS} stops apart: {HELP}")
-    return exposures[: period_of(2 * exposures)]
+    return exposures[: exposure_period(2 * exposures)]
 
 
 def _numbers(cleaned: str, text: str) -> tuple[list[float], list[bool]]:
-    """The numbers of a pattern, times in seconds, and for each whether it is a time."""
+    """Numbers of a pattern, exposure times in seconds, and for each whether it is an exposure time."""
     values, timed, position = [], [], 0
     while position < len(cleaned):
         separator = re.compile(r"[\s,;]+").match(cleaned, position)

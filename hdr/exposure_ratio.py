@@ -1,50 +1,60 @@
-"""What two exposures of one clip both see well, and the ratio between them.
+"""Exposure ratio of two exposures of a clip, measured on the scene points that both record well.
 
-Pairs of code values (darker, brighter) of the same points are collected once for a whole clip; any response curve can
-then be tried on them. With the right curve the ratio of the decoded values is one number, whatever the code value.
+Pairs of code values (darker, brighter) of the same points are collected once for a clip; any response curve can then be
+tested on them. With the right curve the ratio of the decoded values is constant, whatever the code value.
 """
 
 from dataclasses import dataclass
 
 import numpy as np
 import torch
+from einops import rearrange, repeat
 
-CEILING = 225 / 255  # highest code value trusted in the brighter frame
-FLOORS = (0.2, 0.15, 0.1, 0.05, 0.025)  # lowest trusted in the darker, gamma-coded; the first that leaves enough points
-DARK = 0.1  # a ratio measured with this floor or less is bent by the camera's black level
-ENOUGH = 600  # points of a clip
-_PER_FRAME = 2000
+SATURATION_LEVEL = 225 / 255  # highest code value used of the brighter frame
+NOISE_FLOORS = (
+    0.2,
+    0.15,
+    0.1,
+    0.05,
+    0.025,
+)  # lowest gamma-coded value used of the darker; the first with enough points
+BIASED_FLOOR = 0.1  # a ratio measured with this noise floor or a lower one is biased by the camera's black level
+MIN_POINTS = 600  # of a clip
+_MAX_PER_FRAME = 2000
 
 
 @dataclass(frozen=True)
-class Overlap:
-    """Points that a darker and a brighter exposure of a clip both see well.
+class ExposurePairs:
+    """Code values of the same scene points in a darker and in a brighter exposure of a clip.
 
-    dark, bright: code values (N,3). use: (N,3) bool, channels to be trusted. frame: (N,) the darker frame's index.
-    floor: one of FLOORS, 0 without points.
+    dark, bright: code values (N,3). reliable: (N,3) bool, the channels to use. frame: (N,) index of the darker frame.
+    noise_floor: one of NOISE_FLOORS, 0 without points.
     """
 
     dark: torch.Tensor
     bright: torch.Tensor
-    use: torch.Tensor
+    reliable: torch.Tensor
     frame: torch.Tensor
-    floor: float = 0.0
+    noise_floor: float = 0.0
 
     def stops(self, response) -> torch.Tensor:
-        """log2 of the decoded ratio at every trusted point and channel: 1-D, in stops."""
-        return _stops(self.dark, self.bright, response)[self.use]
+        """log2 of the ratio of linear light at every reliable point and channel: 1-D, in stops."""
+        return _stops(self.dark, self.bright, response)[self.reliable]
 
 
 def _stops(dark: torch.Tensor, bright: torch.Tensor, response) -> torch.Tensor:
     return torch.log2(response.decode(bright).clamp(min=1e-7) / response.decode(dark).clamp(min=1e-7))
 
 
-def collect(proxies: dict, triples: list[tuple[int, int | None, int | None]], period: int, response) -> Overlap:
-    """Well exposed points with little motion, from frames (t, a, b): t dark, a after and b before it, both brighter.
+def collect_pairs(
+    proxies: dict, triples: list[tuple[int, int | None, int | None]], period: int, response
+) -> ExposurePairs:
+    """Well-exposed points with little motion, of the darker frames t and the brighter frames around them.
 
-    proxies: index -> (code (H,W,3), highest code of the block (H,W,3)). a and b have the same exposure and lie one
-    period apart, so the brighter value at the time of t is interpolated between them: slow drifts of brightness cancel.
-    Points that differ least between a and b are taken: the still half. One of them may be None.
+    proxies: frame index -> (code values (H,W,3) of the downscaled frame, largest code value in each of its blocks
+    (H,W,3)). triples (t, after, before): the brighter frames have the same exposure and lie one period apart; the
+    brighter value at the time of t is interpolated between them, which cancels slow drifts of brightness. One of them
+    may be None. Of the points that are neither clipped nor black, the half with the least change between them is used.
     """
     dark, bright, frame = [], [], []
     for t, after, before in triples:
@@ -57,55 +67,59 @@ def collect(proxies: dict, triples: list[tuple[int, int | None, int | None]], pe
             change = (first - second).abs().amax(-1)
         else:
             value, change = first, torch.zeros(code.shape[:2])
-        visible = ((value < CEILING) & (peak < 0.97)).all(-1) & (value.amax(-1) > 0.02)
-        if not visible.any():
+        valid = ((value < SATURATION_LEVEL) & (peak < 0.97)).all(-1) & (value.amax(-1) > 0.02)
+        if not valid.any():
             continue
-        still = visible & (change <= change[visible].median())
-        points = still.flatten().nonzero()[:, 0]
-        points = points[:: max(1, len(points) // _PER_FRAME)]
-        dark.append(code.reshape(-1, 3)[points])
-        bright.append(value.reshape(-1, 3)[points])
+        static = valid & (change <= change[valid].median())
+        points = rearrange(static, "h w -> (h w)").nonzero()[:, 0]
+        points = points[:: max(1, len(points) // _MAX_PER_FRAME)]
+        dark.append(rearrange(code, "h w c -> (h w) c")[points])
+        bright.append(rearrange(value, "h w c -> (h w) c")[points])
         frame.append(torch.full((len(points),), t))
     if not dark:
         none = torch.zeros(0, 3)
-        return Overlap(none, none, none.bool(), torch.zeros(0, dtype=torch.long))
-    return trusted(torch.cat(dark), torch.cat(bright), torch.cat(frame), response)
+        return ExposurePairs(none, none, none.bool(), torch.zeros(0, dtype=torch.long))
+    return select_reliable(torch.cat(dark), torch.cat(bright), torch.cat(frame), response)
 
 
-def trusted(dark, bright, frame, response) -> Overlap:
-    """Points (N,3) above the noise floor of the darker frame, as `response` has it; frame (N,) as in `Overlap`.
+def select_reliable(dark, bright, frame, response) -> ExposurePairs:
+    """Pairs with the channels marked in which the darker frame is above its noise floor, under the given response.
 
-    The floor is applied to the brighter frame, at the code value where the darker one is expected on it: selecting by
-    the noisy dark value itself would keep the pixels that noise made brighter and read the ratio low.
+    dark, bright (N,3): code values; frame (N,): index of the darker frame. The floor is applied to the brighter frame,
+    at the value where the darker one is expected to reach it: a threshold on the noisy darker value itself would select
+    pixels that noise made brighter, and bias the ratio downwards.
     """
     linear, stops = response.decode(bright), _stops(dark, bright, response)
-    use = torch.zeros_like(dark, dtype=torch.bool)
-    for floor in FLOORS:
-        least = floor**2.2
-        use = (response.decode(dark) >= least) & (bright > dark)
+    reliable = torch.zeros_like(dark, dtype=torch.bool)
+    for floor in NOISE_FLOORS:
+        linear_floor = floor**2.2
+        reliable = (response.decode(dark) >= linear_floor) & (bright > dark)
         for _ in range(2):
-            if use.any():
-                use = (linear >= 2.0 ** stops[use].median() * least) & (dark > 0)
-        if use.sum() >= ENOUGH:
+            if reliable.any():
+                reliable = (linear >= 2.0 ** stops[reliable].median() * linear_floor) & (dark > 0)
+        if reliable.sum() >= MIN_POINTS:
             break
-    return Overlap(dark, bright, use, frame, floor if use.any() else 0.0)
+    return ExposurePairs(dark, bright, reliable, frame, floor if reliable.any() else 0.0)
 
 
-def ratio(overlap: Overlap, response) -> tuple[float, float, int]:
-    """(stops, spread over frames in stops, points): the median over frames of each frame's median; NaN if none."""
-    stops, frames = overlap.stops(response), overlap.frame[:, None].expand(-1, 3)[overlap.use]
+def measure_ratio(pairs: ExposurePairs, response) -> tuple[float, float, int]:
+    """Exposure ratio in stops, its interquartile range over frames in stops, and the number of points.
+
+    The ratio is the median over frames of each frame's median; NaN without points.
+    """
+    stops, frames = pairs.stops(response), repeat(pairs.frame, "n -> n c", c=3)[pairs.reliable]
     medians = [float(stops[frames == t].median()) for t in torch.unique(frames) if (frames == t).sum() >= 20]
     if not medians:
         return (float(stops.median()) if len(stops) else float("nan")), float("nan"), len(stops)
     return float(np.median(medians)), float(np.percentile(medians, 75) - np.percentile(medians, 25)), len(stops)
 
 
-def by_code(overlap: Overlap, response, bins: int = 12) -> tuple[np.ndarray, np.ndarray]:
-    """The ratio as a function of code value: bin centres (of the brighter frame) and medians in stops, 1-D.
+def ratio_by_code(pairs: ExposurePairs, response, bins: int = 12) -> tuple[np.ndarray, np.ndarray]:
+    """Exposure ratio as a function of the code value: bin centres (of the brighter frame) and medians in stops, 1-D.
 
-    With the right response it is flat. Bins with fewer than 40 points are left out.
+    Constant under the right response. Bins with fewer than 40 points are left out.
     """
-    stops, code = overlap.stops(response).numpy(), overlap.bright[overlap.use].numpy()
+    stops, code = pairs.stops(response).numpy(), pairs.bright[pairs.reliable].numpy()
     if not len(code):
         return np.zeros(0), np.zeros(0)
     edges = np.linspace(code.min(), code.max() + 1e-6, bins + 1)

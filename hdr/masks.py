@@ -1,4 +1,4 @@
-"""Where a pixel can be trusted: exposure masks on code values, flow consistency, and the published composites."""
+"""Validity masks: exposure masks on code values, flow consistency, and the composites of published test scripts."""
 
 import torch
 
@@ -7,16 +7,17 @@ from .warp import inside, warp
 
 
 def exposure_ranks(exposures: torch.Tensor) -> tuple[torch.Tensor, int]:
-    """Rank of each frame's exposure in its clip, 0 = lowest, and how many ranks there are: (T,) -> (T,), count."""
+    """Rank of each frame's exposure within its clip (T,), 0 = shortest, and the number of ranks. exposures: (T,)."""
     values, ranks = torch.unique(exposures, return_inverse=True)
     return ranks, len(values)
 
 
 def well_exposed(code: torch.Tensor, low: float = 0.05, high: float = 0.95) -> torch.Tensor:
-    """How well a pixel is exposed, a trapezoid in [0,1]: code values (...,3) -> (...,1).
+    """Well-exposedness as a trapezoid of the code value, in [0,1]: (...,3) -> (...,1).
 
-    1 between `low` and `high`, falling straight to 0 at code 0 and code 1. The brightest channel decides at the top, as
-    one clipped channel spoils the colour; luma decides at the bottom, as a dark channel of a bright pixel is sound.
+    1 between `low` and `high`, falling linearly to 0 at code 0 and at code 1. The upper side uses the brightest
+    channel, as one clipped channel corrupts the colour; the lower side uses luma, as a dark channel of a bright pixel
+    is valid.
     """
     dark = (luma(code) / low).clamp(0, 1)
     bright = ((1 - code.amax(-1)) / (1 - high)).clamp(0, 1)
@@ -28,18 +29,18 @@ def clipped(code: torch.Tensor, threshold: float = 0.98) -> torch.Tensor:
     return (code.amax(-1, keepdim=True) >= threshold).float()
 
 
-def noise_buried(code: torch.Tensor, threshold: float = 0.05) -> torch.Tensor:
-    """1 where luma lies below `threshold`, where noise and quantisation rule: code values (...,3) -> (...,1)."""
+def below_noise_floor(code: torch.Tensor, threshold: float = 0.05) -> torch.Tensor:
+    """1 where luma is below `threshold`, where noise and quantisation dominate: code values (...,3) -> (...,1)."""
     return (luma(code)[..., None] < threshold).float()
 
 
 def forward_backward_consistency(forward: torch.Tensor, backward: torch.Tensor) -> torch.Tensor:
-    """Confidence of a flow from its return journey (Sundaram, Brox and Keutzer 2010): (N,2,H,W) twice -> (N,1,H,W).
+    """Forward-backward confidence of a flow (Sundaram, Brox and Keutzer 2010), (N,1,H,W) in [0,1].
 
-    forward: on the reference's grid, pointing into the neighbour; backward: on the neighbour's grid, pointing back;
-    both in pixels. With f = forward and b = backward fetched at x + f, the paper calls x occluded when the error
-    |f + b|^2 exceeds the threshold 0.01 (|f|^2 + |b|^2) + 0.5. The confidence is exp(-error / threshold): 1/e at that
-    border, and 0 where x + f leaves the frame.
+    forward (N,2,H,W): on the reference's grid, towards the neighbour; backward (N,2,H,W): on the neighbour's grid,
+    towards the reference; both in pixels. With f = forward and b = backward sampled at x + f, the paper calls x
+    occluded when the error |f + b|^2 exceeds the threshold 0.01 (|f|^2 + |b|^2) + 0.5. The confidence is exp(-error /
+    threshold): 1/e at that threshold, and 0 where x + f leaves the frame.
     """
     returned = warp(backward.float(), forward)
     error = (forward + returned).square().sum(1, keepdim=True)
@@ -47,11 +48,14 @@ def forward_backward_consistency(forward: torch.Tensor, backward: torch.Tensor) 
     return torch.exp(-error / threshold) * inside(forward)
 
 
-def coarse_share(code: torch.Tensor, rank: int, count: int, low: float = 0.15, high: float = 0.9) -> torch.Tensor:
-    """DeepHDRVideo's soft mask M (Chen et al. 2021, equation 5), per channel: the share of the first-stage result.
+def coarse_blend_weight(
+    code: torch.Tensor, rank: int, count: int, low: float = 0.15, high: float = 0.9
+) -> torch.Tensor:
+    """Blending weight M of the first-stage result, per channel, in [0,1] (DeepHDRVideo; Chen et al. 2021, equation 5).
 
-    1 where the reference is well exposed; towards 0, quadratically, in the dark of any but the highest exposure and in
-    the highlights of any but the lowest. code: gamma-encoded reference, any shape; rank, count: see `exposure_ranks`.
+    1 where the reference is well exposed; falls quadratically to 0 in the shadows of all but the longest exposure and
+    in the highlights of all but the shortest. code: gamma-encoded reference, any shape; rank, count: see
+    `exposure_ranks`.
     """
     share = torch.ones_like(code)
     if rank < count - 1:
@@ -62,10 +66,11 @@ def coarse_share(code: torch.Tensor, rank: int, count: int, low: float = 0.15, h
 
 
 def composite(hdr: torch.Tensor, reference: torch.Tensor, exposure: float, rank: int, count: int) -> torch.Tensor:
-    """The hard composite that published test scripts (HDRFlow, NECHDR, F2HDR) apply after the network.
+    """Hard composite (...,3) of a network's radiance and the reference's, as the published test scripts of HDRFlow,
+    NECHDR and F2HDR apply it to their results.
 
-    Keeps `hdr` (...,3) where the reference is badly exposed (luma below 0.2, except in the highest exposure; above 0.8,
-    except in the lowest) and puts the reference's own radiance elsewhere. reference: gamma-2.2-encoded (...,3).
+    `hdr` (...,3) where the reference is badly exposed, that is, luma below 0.2 except in the longest exposure, or above
+    0.8 except in the shortest; the radiance of the reference elsewhere. reference (...,3): gamma-2.2-encoded.
     """
     y = luma(reference)[..., None]
     badly = torch.zeros_like(y, dtype=torch.bool)

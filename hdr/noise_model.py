@@ -1,10 +1,11 @@
-"""How far a captured pixel can be believed: the sensor model behind every merge. Tensors have channels first.
+"""The camera noise model that weights every merge: inverse variance, well-exposedness and ghost rejection.
 
-Every estimate of a pixel's radiance H, taken at exposure e, gets the weight  w = s v g / var  with
+A sample of the radiance H taken at exposure e gets the weight  w = s v g / var  with
   s    well-exposedness: falls to 0 where the frame clips
-  v    validity: how far what brought it here is believed, which is the caller's to say
-  var  its variance  (read^2 + shot e H + quantisation^2) / e^2  (Hasinoff et al. 2010)
-  g    agreement: falls to 0 where it contradicts the reference beyond what both variances allow
+  v    validity of the correspondence (flow, occlusion), given by the caller
+  var  variance  (read^2 + shot e H + quantisation^2) / e^2  (Hasinoff et al. 2010)
+  g    ghost rejection: falls to 0 where the sample contradicts the reference beyond what both variances allow
+Tensors have channels first.
 """
 
 from collections.abc import Sequence
@@ -21,38 +22,42 @@ QUANTISATION = 0.5 / 255  # standard deviation of a code value
 MODEL_ERROR = 0.04  # relative error that response, white balance and sub-pixel warping leave between two exposures
 CLIP_ROLLOFF = 0.05  # code values over which well-exposedness falls from 1 to 0 below the threshold
 HIGHLIGHT_THRESHOLD = 0.97  # code value from which a frame counts as clipped
-LEAST_VALIDITY = 1e-3  # that every estimate keeps: where none is certain, they still differ in noise and clipping
-BELIEVED = 0.36  # validity, just under 1/e, below which the forward-backward test of the flow calls a pixel occluded
-BLIND, AROUND = 0.05, 5  # well-exposedness below which nobody has seen how bright a place is, and pixels around it
-FARTHEST = 60.0  # contradiction beyond which nothing is believed less: where all contradict, they still differ in noise
+MIN_VALIDITY = 1e-3  # lower bound of v: where no sample is valid, noise and clipping still decide between them
+OCCLUSION_THRESHOLD = 0.36  # validity, just under 1/e, below which the forward-backward test calls a pixel occluded
+UNOBSERVED = 0.05  # well-exposedness of all samples below which a pixel's radiance has not been recorded
+UNOBSERVED_WINDOW = 5  # pixels across, over which the largest well-exposedness is taken
+MAX_DEVIATION = (
+    60.0  # bound on the normalised squared deviation: where all samples contradict, they still differ in noise
+)
 
 
 def variance(radiance: torch.Tensor, code: torch.Tensor, exposure) -> torch.Tensor:
-    """Variance of a radiance sample captured at `exposure` as the code value `code`, same shape as `radiance`."""
+    """Variance of radiance samples captured at `exposure` as the code values `code`, same shape as `radiance`."""
     signal = (radiance * exposure).clamp(1e-5, 1)
     slope = GAMMA * signal / code.clamp(min=5e-3)  # of linear light over code value
     return (READ_NOISE**2 + SHOT_NOISE * signal + (slope * QUANTISATION) ** 2) / exposure**2
 
 
-def clipping_code(code: torch.Tensor) -> torch.Tensor:
-    """Code values (N,3,H,W) of a captured frame with bright ones raised to the brightest within two pixels.
+def dilate_highlights(code: torch.Tensor) -> torch.Tensor:
+    """Grey dilation of the highlights: code values (N,3,H,W), bright ones raised to the maximum of 5x5 pixels.
 
-    Scaling, sharpening and compression pull clipped pixels beside an edge below the clipping level; what is bright and
-    touches a clipped area is not to be believed either.
+    Scaling, sharpening and compression pull clipped pixels beside an edge below the clipping level; a bright pixel that
+    touches a clipped area is treated as clipped, too.
     """
     highest = box_max(code, 5)
     return code + (highest - code) * ((code - 0.65) / 0.2).clamp(0, 1)
 
 
-def clips(code: torch.Tensor, threshold: float = HIGHLIGHT_THRESHOLD) -> torch.Tensor:
-    """Where `clipping_code` says that a frame clips: bool, same shape."""
+def clipping_mask(code: torch.Tensor, threshold: float = HIGHLIGHT_THRESHOLD) -> torch.Tensor:
+    """Where `dilate_highlights` of a frame reaches the clipping threshold: bool, same shape."""
     return code >= threshold - CLIP_ROLLOFF / 2
 
 
-def unclipped(code: torch.Tensor, exposure, threshold: float = HIGHLIGHT_THRESHOLD) -> torch.Tensor:
-    """1 where no channel of `clipping_code` (N,3,H,W) comes near clipping, falling to nearly 0 at `threshold`: (N,1,H,W).
+def exposedness(code: torch.Tensor, exposure, threshold: float = HIGHLIGHT_THRESHOLD) -> torch.Tensor:
+    """Well-exposedness s at the highlights, (N,1,H,W) in (0,1], from `dilate_highlights` (N,3,H,W).
 
-    What is left keeps an order: where everything clips, the shortest exposure knows best.
+    1 where no channel comes near clipping, falling linearly to nearly 0 at `threshold`. The remainder, 1e-3 /
+    exposure^4, ranks the exposures: where all samples clip, the shortest exposure gets nearly all of the weight.
     """
     brightest = code.amax(1, keepdim=True)
     return torch.maximum(((threshold - brightest) / CLIP_ROLLOFF).clamp(0, 1), 1e-3 / exposure**4)
@@ -60,52 +65,61 @@ def unclipped(code: torch.Tensor, exposure, threshold: float = HIGHLIGHT_THRESHO
 
 @dataclass(frozen=True)
 class Measurement:
-    """Radiance (N,3,H,W) and what the sensor model makes of it: its variance, same shape; how well exposed it is (N,1,H,W),
-    0 … 1; where it clips, bool (N,3,H,W). An estimate that no camera took is sound and clips nowhere."""
+    """A radiance sample (N,3,H,W) with its variance, same shape, well-exposedness (N,1,H,W) in [0,1], and clipping
+    mask, bool (N,3,H,W). An estimate that no camera captured has well-exposedness 1 and clips nowhere."""
 
     radiance: torch.Tensor
     variance: torch.Tensor
-    sound: torch.Tensor | float = 1.0
+    exposedness: torch.Tensor | float = 1.0
     clipped: torch.Tensor | bool = False
 
     @property
     def precision(self) -> torch.Tensor:
         """s / var of the weight, (N,3,H,W)."""
-        return self.sound / self.variance
+        return self.exposedness / self.variance
 
 
-def measured(
+def measure(
     radiance: torch.Tensor, code: torch.Tensor, exposure, threshold: float = HIGHLIGHT_THRESHOLD
 ) -> Measurement:
-    """Radiance (N,3,H,W), captured as the code values `code`, in the eyes of the sensor model. exposure: of a shape that
-    broadcasts to it."""
-    highest = clipping_code(code)
-    sound, clipped = unclipped(highest, exposure, threshold), clips(highest, threshold)
-    return Measurement(radiance, variance(radiance, code, exposure), sound, clipped)
+    """The noise model of a captured sample: radiance (N,3,H,W), its code values `code`, same shape, and the exposure,
+    in any shape that broadcasts to it."""
+    dilated = dilate_highlights(code)
+    return Measurement(
+        radiance,
+        variance(radiance, code, exposure),
+        exposedness(dilated, exposure, threshold),
+        clipping_mask(dilated, threshold),
+    )
 
 
-def agreement(estimate: Measurement, reference: Measurement, strictness: float = 1.0) -> torch.Tensor:
-    """g of the weight, (N,1,H,W) in (0,1]: how far an estimate agrees with what was captured at its place.
+def consistency_weight(estimate: Measurement, reference: Measurement, strictness: float = 1.0) -> torch.Tensor:
+    """Ghost rejection g, (N,1,H,W) in (0,1]: exp(-d^2 / 2) of the deviation d from the reference in standard
+    deviations.
 
-    Where the reference clips it still says something: the truth is not below its clipping level. strictness: 0 believes
-    all, 1 goes by the variances.
+    d^2 is averaged over channels and 3x3 pixels; its variance is that of both samples plus the model error. Where the
+    reference clips, only darker estimates deviate, as the true radiance is at or above the clipping level. strictness
+    multiplies d^2: 0 accepts everything, 1 is the noise model's own test.
     """
     difference = estimate.radiance - reference.radiance
     difference = torch.where(reference.clipped, difference.clamp(max=0), difference)
     allowed = estimate.variance + reference.variance + (MODEL_ERROR * reference.radiance) ** 2
-    far = box_mean((difference**2 / allowed).mean(1, keepdim=True), 3)
-    return torch.exp(-0.5 * (strictness * far).clamp(max=FARTHEST))
+    deviation = box_mean((difference**2 / allowed).mean(1, keepdim=True), 3)
+    return torch.exp(-0.5 * (strictness * deviation).clamp(max=MAX_DEVIATION))
 
 
-def least_radiance(reference: Measurement, others: Sequence[tuple[Measurement, torch.Tensor]]) -> torch.Tensor:
-    """What clipped pixels say, radiance (N,3,H,W): the truth is not darker. 0 where none has a say.
+def radiance_lower_bound(reference: Measurement, others: Sequence[tuple[Measurement, torch.Tensor]]) -> torch.Tensor:
+    """Lower bound on the radiance from clipped samples, (N,3,H,W): the largest clipping level recorded; 0 where none
+    clips.
 
-    others: estimates that a camera took, each with its validity (N,1,H,W). Theirs counts only where all clip and all around:
-    at outlines something bright from a wrong place would shine. Without it a long exposure, which clips early, darkens lamps.
+    others: captured samples, each with its validity (N,1,H,W). Their bound is used only where every sample clips within
+    UNOBSERVED_WINDOW pixels: at object boundaries a wrong correspondence would brighten the background. Without the
+    bound, a long exposure, which clips at low radiance, would darken light sources.
     """
-    least = torch.where(reference.clipped, reference.radiance, 0)
-    seen = box_max(torch.stack([reference.sound, *(other.sound for other, _ in others)]).amax(0), AROUND)
+    bound = torch.where(reference.clipped, reference.radiance, 0)
+    best = torch.stack([reference.exposedness, *(other.exposedness for other, _ in others)]).amax(0)
+    unobserved = box_max(best, UNOBSERVED_WINDOW) < UNOBSERVED
     for other, validity in others:
-        says = other.clipped & (seen < BLIND) & (validity > BELIEVED)
-        least = torch.where(says, torch.maximum(least, other.radiance), least)
-    return least
+        usable = other.clipped & unobserved & (validity > OCCLUSION_THRESHOLD)
+        bound = torch.where(usable, torch.maximum(bound, other.radiance), bound)
+    return bound

@@ -11,10 +11,11 @@ from . import transfer_functions as curves
 
 @dataclass(frozen=True)
 class ResponseCurve:
-    """decode: code value -> linear light with 1.0 where the sensor clips (code value 1). encode: its inverse.
+    """A response curve. decode: code value -> linear light, 1.0 where the sensor clips (code value 1). encode: its
+    inverse.
 
-    Both take float32 tensors of any shape (channels last, where a curve differs between channels), clamp them to [0,1]
-    and are differentiable. Curves compare by name and can be pickled and copied.
+    Both take float32 tensors of any shape (channels last where the curve differs between channels), clamp them to [0,1]
+    and are differentiable. Curves are equal when their names are, and can be pickled and copied.
     """
 
     name: str
@@ -50,10 +51,10 @@ def _encode(x: torch.Tensor, curve, peak: float) -> torch.Tensor:
 
 
 def response_named(name: str) -> ResponseCurve:
-    """A response curve by its name: one of `RESPONSES`, or `gammaX.Y` for any exponent.
+    """Response curve of a name: one of `RESPONSES`, or `gammaX.Y` for an exponent from 0.1 to 10.
 
-    Log curves keep their shape and are scaled so that code value 1 is linear 1; what they place below black becomes 0.
-    Raises ValueError for any other name.
+    Log curves are scaled so that code value 1 is linear 1, and clamped to 0 below black. Raises ValueError for other
+    names.
     """
     if name in PUBLISHED:
         decode, encode = PUBLISHED[name]
@@ -76,10 +77,11 @@ def _gamma(name: str):
 
 
 def tabulated(name: str, codes: torch.Tensor, linear: torch.Tensor) -> ResponseCurve:
-    """A response curve from a table, straight between its points.
+    """Piecewise linear response curve from a table, scaled so that code value 1 is linear 1, negative values clamped to
+    0.
 
-    codes (N,C) rising, linear (N,C) not falling, C = 1 for all channels alike or 3; scaled so that code 1 gives 1, and
-    negative values become 0. Raises ValueError when a column falls, is not finite, or has no light at code 1.
+    codes (N,C): increasing; linear (N,C): non-decreasing; C = 1 (one curve for all channels) or 3. Raises ValueError
+    when a column decreases, is not finite, or is 0 at code value 1.
     """
     codes, linear = codes.double(), linear.double()
     if not (torch.isfinite(codes).all() and torch.isfinite(linear).all()):
@@ -92,7 +94,7 @@ def tabulated(name: str, codes: torch.Tensor, linear: torch.Tensor) -> ResponseC
             f"{name}: the curve falls at entry {row}, but a response must rise with the code value: smooth or sort it"
         )
     linear = linear.clamp(min=0)
-    top = interpolate(torch.ones(1, codes.shape[1], dtype=torch.float64), codes, linear)
+    top = interpolate_linear(torch.ones(1, codes.shape[1], dtype=torch.float64), codes, linear)
     if (top <= 0).any():
         raise ValueError(f"{name}: the curve gives no light at code value 1: is it inverted, or all zero?")
     table = {"codes": codes, "linear": linear / top}
@@ -100,18 +102,19 @@ def tabulated(name: str, codes: torch.Tensor, linear: torch.Tensor) -> ResponseC
 
 
 def _table_decode(v: torch.Tensor, codes: torch.Tensor, linear: torch.Tensor) -> torch.Tensor:
-    return interpolate(v.clamp(0, 1), codes, linear).clamp(0, 1)
+    return interpolate_linear(v.clamp(0, 1), codes, linear).clamp(0, 1)
 
 
 def _table_encode(x: torch.Tensor, codes: torch.Tensor, linear: torch.Tensor) -> torch.Tensor:
-    return interpolate(x.clamp(0, 1), linear, codes).clamp(0, 1)
+    return interpolate_linear(x.clamp(0, 1), linear, codes).clamp(0, 1)
 
 
-def interpolate(x: torch.Tensor, xs: torch.Tensor, ys: torch.Tensor) -> torch.Tensor:
-    """Piecewise linear y(x) through the points (xs, ys), constant outside; differentiable in x.
+def interpolate_linear(x: torch.Tensor, xs: torch.Tensor, ys: torch.Tensor) -> torch.Tensor:
+    """Piecewise linear interpolation y(x) through the points (xs, ys), constant outside them: the shape of x.
 
-    xs (N,C) not falling, ys (N,C), C = 1 or the size of x's last axis. Where points share one x the last counts, so
-    that the inverse of a curve with a flat black returns its black code. Raises ValueError on a wrong last axis.
+    xs (N,C): non-decreasing; ys (N,C); C = 1 or the size of the last axis of x. Differentiable in x. Of points with the
+    same x the last one counts, so that the inverse of a curve that is flat at black returns its black code. Raises
+    ValueError when the last axis does not match.
     """
     columns = xs.shape[1]
     if columns > 1 and x.shape[-1] != columns:

@@ -1,4 +1,5 @@
-"""The frame allocator: big outputs live in disk-backed tensors that everybody else sees as ordinary CPU tensors."""
+"""Allocation of frames: large outputs are tensors in memory-mapped temporary files, and used as ordinary CPU
+tensors."""
 
 import logging
 import mmap
@@ -13,26 +14,26 @@ import torch
 
 log = logging.getLogger(__name__)
 
-RAM_LIMIT = 64 << 20  # bytes; larger tensors go to disk, so that the length of a clip does not set the RAM it needs
+RAM_LIMIT = 64 << 20  # bytes; larger tensors go to disk, so that RAM does not grow with the length of a clip
 _scratch: Path | None = None
 _maps: "weakref.WeakValueDictionary[int, _Map]" = weakref.WeakValueDictionary()
 
 
 class _Map(mmap.mmap):
-    """An mmap that can be held weakly."""
+    """An mmap that supports weak references."""
 
 
 def set_scratch_folder(folder) -> None:
-    """Where disk-backed tensors live (ComfyUI's temp folder, say); None = the system's temporary folder."""
+    """Set the folder of disk-backed tensors (such as ComfyUI's temp folder); None = the system's temporary folder."""
     global _scratch
     _scratch = None if folder is None else Path(folder)
 
 
 def allocate(shape, dtype: torch.dtype = torch.float32, ram_limit: int | None = None) -> torch.Tensor:
-    """A zeroed CPU tensor of `shape`, in RAM up to `ram_limit` bytes (default `RAM_LIMIT`), else in an unnamed file.
+    """A zero-filled CPU tensor of `shape`, in RAM up to `ram_limit` bytes (default RAM_LIMIT), else in an unnamed file.
 
-    The file disappears with the tensor, and with the process. Raises OSError with a remedy when the disk is too small:
-    before any work is done, not in the middle of it.
+    The file is deleted with the tensor, or with the process. Raises OSError when the disk is too small, before anything
+    is computed.
     """
     shape = tuple(shape)
     size = prod(shape) * dtype.itemsize
@@ -51,7 +52,7 @@ def allocate(shape, dtype: torch.dtype = torch.float32, ram_limit: int | None = 
                 os.posix_fallocate(file.fileno(), 0, size)  # a full disk is an error here, a crash on a later write
             else:
                 file.truncate(size)
-        except OSError as error:  # a quota, or somebody else's data in the meantime
+        except OSError as error:  # a quota, or data that other programs wrote in the meantime
             raise OSError(f"{need}, {folder} could not give them ({error.strerror}): {remedy}") from error
         view = _Map(file.fileno(), size)
     _maps[id(view)] = view
@@ -60,14 +61,14 @@ def allocate(shape, dtype: torch.dtype = torch.float32, ram_limit: int | None = 
 
 
 def trim() -> None:
-    """Hand the pages of all disk-backed tensors back to the system; their content stays. Called after every window."""
+    """Release the memory pages of all disk-backed tensors; their content stays on disk. Called after every window."""
     if hasattr(mmap, "MADV_DONTNEED"):
         for view in list(_maps.values()):
             view.madvise(mmap.MADV_DONTNEED)
 
 
 def store(source, dtype: torch.dtype = torch.float32, window: int = 8) -> torch.Tensor:
-    """A frame source written out as a tensor, window by window."""
+    """A frame source evaluated into a tensor of `allocate`, `window` frames at a time."""
     out = allocate(source.shape, dtype)
     for start in range(0, len(source), window):
         out[start : start + window] = source[start : start + window]

@@ -1,8 +1,9 @@
-"""What travels on the wires between nodes: exposure sequences, flow fields and candidate sets.
+"""Types of the data between stages (and on the wires between nodes): exposure sequences, flow fields and candidate
+sets.
 
-A *frame source* is anything that slices along time like a tensor: `source[a:b]` gives float32 (b-a,H,W,C) and
-`source[t]` gives (H,W,C). A tensor is one; so is a `LazyFrames`, which computes a slice when it is asked for, and this is
-what keeps memory flat: nothing that can be recomputed cheaply is stored.
+A *frame source* is anything that is sliced along time like a tensor: `source[a:b]` is float32 (b-a,H,W,C) and
+`source[t]` is (H,W,C). It is a tensor, or a `LazyFrames`, which computes a slice on access: what can be recomputed
+cheaply is not stored, so that memory does not grow with the length of a clip.
 """
 
 from collections.abc import Callable
@@ -17,9 +18,9 @@ from .response import ResponseCurve
 
 
 class LazyFrames:
-    """Frames computed on demand, sliced like a tensor of `shape`.
+    """A frame source whose frames are computed on access, sliced like a tensor of `shape`.
 
-    `read(indices)` receives a list of frame indices and returns float32 (len(indices), *shape[1:]).
+    read: takes a list of frame indices, returns float32 (len(indices), *shape[1:]).
     """
 
     dtype = torch.float32
@@ -41,11 +42,11 @@ class LazyFrames:
 
 @dataclass(frozen=True)
 class ExposureSequence:
-    """A clip of alternating exposures as captured.
+    """A captured clip of alternating exposures.
 
-    frames: frame source (T,H,W,3), float32 code values in [0,1]. exposures: (T,) float32, relative, shortest = 1, one
-    for every frame, so that a dropped frame leaves no lie behind. period: frames after which the pattern repeats.
-    response: code value to linear light. warnings: sentences for the user that belong to the clip.
+    frames: frame source (T,H,W,3), float32 code values in [0,1]. exposures: (T,) float32, relative, shortest = 1; one
+    for every frame, so that they stay right where frames were dropped. period: of the exposure pattern, in frames.
+    response: code value to linear light. warnings: sentences for the user about the clip.
     """
 
     frames: torch.Tensor | LazyFrames
@@ -66,16 +67,16 @@ class ExposureSequence:
 
     @property
     def offsets(self) -> tuple[int, ...]:
-        """Neighbours that together hold every other exposure on both sides: (-1, 1) for two, (-2, -1, 1, 2) for three."""
+        """Offsets of neighbours that cover all other exposures on both sides: (-1, 1) for two, (-2 … 2) for three."""
         reach = max(self.period - 1, 1)
         return tuple(o for o in range(-reach, reach + 1) if o)
 
     def neighbour(self, index: int, offset: int) -> int:
-        """Index of the frame `offset` away, mirrored by whole periods at the ends of the clip."""
+        """Index of the frame `offset` away; beyond the clip's ends, of one within it with the same exposure phase."""
         return mirrored_index(index + offset, len(self), min(self.period, len(self)))
 
     def radiance(self, indices) -> torch.Tensor:
-        """Scene-linear radiance of the frames `indices`: (n,H,W,3), frame k in [0, 1/exposure]."""
+        """Scene-linear radiance of the frames `indices`: (n,H,W,3), frame k in [0, 1/exposures[k]]."""
         indices = list(indices)
         linear = self.response.decode(self.frames[indices])
         return linear / self.exposures[indices].to(linear)[:, None, None, None]
@@ -87,7 +88,7 @@ class ExposureSequence:
 
 @dataclass(frozen=True)
 class FlowField:
-    """Backward flow from every reference frame to its neighbours, with a confidence.
+    """Backward optical flow from every reference frame to its neighbours, with its confidence.
 
     flow[offset]: (T,2,h,w), channel 0 = x, in pixels of the full-size frame, on a grid that may be coarser than `size`
     (half precision is exact to 1/16 pixel up to 128 pixels). confidence[offset]: (T,1,h,w) in [0,1].
@@ -122,9 +123,9 @@ class FlowField:
 class Candidate:
     """One HDR estimate of every frame of a clip.
 
-    radiance: frame source (T,H,W,3), scene-linear. validity: frame source (T,H,W,1) in [0,1]: where the estimate can be
-    trusted geometrically (inside the frame, not occluded). exposures: (T,) of the frames it was taken from, so that a
-    merge can tell clipping and noise; None where the estimate belongs to no exposure.
+    radiance: frame source (T,H,W,3), scene-linear. validity: frame source (T,H,W,1) in [0,1], geometric: inside the
+    frame and not occluded. exposures: (T,) of the frames that it was captured in, from which a merge knows clipping and
+    noise; None where the estimate belongs to no exposure.
     """
 
     name: str

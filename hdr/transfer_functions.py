@@ -1,7 +1,9 @@
-"""Published camera curves, un-normalised: code value (1 = the last code, full range) against scene-linear reflectance.
+"""Published transfer functions of cameras: code value (1 = the largest code, full range) to scene-linear reflectance
+and back.
 
-One encode/decode pair a curve, named after the document it comes from; 0.18 is an 18 % grey card. Each branch of a
-piecewise curve is evaluated on values clamped to its own side, so that neither branch can put a NaN into a gradient.
+One pair of decode and encode a curve, not normalised, with its source; reflectance 0.18 is the 18 % grey card. Each
+branch of a piecewise curve is evaluated on values clamped to its own domain, so that the other branch cannot put a NaN
+into a gradient.
 """
 
 import math

@@ -3,7 +3,7 @@
 from comfy_api.latest import io
 
 from ..stages.candidates.warp import warp_neighbours
-from ..stages.clip.black_level import match_darks
+from ..stages.clip.black_level import match_black_level
 from ..stages.clip.global_alignment import CAMERAS, align_globally
 from ..stages.clip.normalize import linear_and_gamma, normalize
 from ..stages.flow.estimate import estimate_flow
@@ -111,7 +111,7 @@ class ExposureNormalization(io.ComfyNode):
     def execute(cls, exposures, darks=MATCHED, pictures=True) -> io.NodeOutput:
         normalized = normalize(exposures)
         if darks == MATCHED:
-            normalized = match_darks(normalized, progress_bar())
+            normalized = match_black_level(normalized, progress_bar())
         count = len(normalized) if pictures else 1
         return io.NodeOutput(normalized, *linear_and_gamma(normalized, progress_bar(), count))
 

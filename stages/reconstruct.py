@@ -3,9 +3,9 @@
 import numpy as np
 import torch
 
-from ..hdr.exposure import as_levels, period_of
+from ..hdr.exposure import exposure_period, merge_close_exposures
 from ..hdr.sequence import ExposureSequence
-from .clip.black_level import match_darks
+from .clip.black_level import match_black_level
 from .clip.load import image_clip, named_response
 from .clip.normalize import normalize
 from .runtime.windows import Progress, best_device, quiet
@@ -36,7 +36,7 @@ def reconstruct(
         raise ValueError(f"method {method!r} is unknown: choose one of {', '.join(SYSTEMS)}")
     sequence = normalize(exposure_sequence(frames, exposures, response))
     if darks:
-        sequence = match_darks(sequence)
+        sequence = match_black_level(sequence)
     radiance = SYSTEMS[method].run(sequence, device or best_device(), progress)
     return radiance if isinstance(frames, torch.Tensor) else radiance.numpy()
 
@@ -54,9 +54,9 @@ def exposure_sequence(frames, exposures, response: str = "gamma2.2") -> Exposure
             f"{len(values)} exposures are given for {count} frames: "
             "give one period (at least two) or one for every frame"
         )
-    levels = as_levels(values)
+    levels = merge_close_exposures(values)
     if not bool((values > 0).all() and values.isfinite().all()) or len(levels.unique()) < 2:
         raise ValueError(f"the exposures are {values.tolist()}: they must be finite, above 0 and not all the same")
-    period = period_of(values if len(values) == count else values.repeat(2))  # a pattern is said to repeat
+    period = exposure_period(values if len(values) == count else values.repeat(2))  # a pattern is said to repeat
     levels = levels[torch.arange(count) % len(levels)]
     return ExposureSequence(clip.frames, levels / levels.min(), named_response(response), period, source="frames")

@@ -1,4 +1,4 @@
-"""Small plots: axes with labels, curves, dots and bars in a rectangle of a picture."""
+"""Plots in a rectangle of a picture: axes with labels, curves, dots and bars."""
 
 import math
 
@@ -8,11 +8,11 @@ from .text import INK, dots, lines, text, text_size
 
 GRID = (0.25, 0.25, 0.25)
 COLOURS = ((0.35, 0.62, 1.0), (1.0, 0.62, 0.2), (0.45, 0.85, 0.45), (0.95, 0.45, 0.75), (0.75, 0.7, 0.95))
-LETTERS = 8  # height of capitals in pixels
+LETTERS = 8  # height of capital letters in pixels
 
 
 class Plot:
-    """A rectangle (left, top, width, height) of `picture` (H,W,3) in [0,1], with data ranges xs and ys (low, high)."""
+    """A plot in `box` (left, top, width, height) of `picture` (H,W,3); data ranges xs and ys are (low, high)."""
 
     def __init__(self, picture: torch.Tensor, box, xs, ys, title: str = ""):
         self.picture, self.xs, self.ys = picture, xs, ys
@@ -22,13 +22,13 @@ class Plot:
         picture[self.top : self.bottom + 1, self.left : self.right + 1] = 0.05
 
     def at(self, x: float, y: float) -> tuple[float, float]:
-        """Data to pixels; clamped a little outside the rectangle."""
+        """Pixel coordinates (x, y) of a data point, clamped to the data ranges."""
         across = min(max((x - self.xs[0]) / (self.xs[1] - self.xs[0]), 0), 1)
         up = min(max((y - self.ys[0]) / (self.ys[1] - self.ys[0]), 0), 1)
         return self.left + across * (self.right - self.left), self.bottom - up * (self.bottom - self.top)
 
     def ticks(self, xs, ys, form: str = "g") -> None:
-        """Grid lines and figures at the given data values."""
+        """Draw grid lines and tick labels at the given data values."""
         self.label_columns(xs, [format(x, form) for x in xs])
         for y in ys:
             _, row = self.at(0, y)
@@ -37,14 +37,14 @@ class Plot:
             text(self.picture, words, self.left - 5 - text_size(words, LETTERS)[0], round(row) - LETTERS // 2, LETTERS)
 
     def label_columns(self, xs, words) -> None:
-        """Grid lines at the data values xs, and words below them."""
+        """Draw grid lines at the data values xs, with labels below them."""
         for x, label in zip(xs, words, strict=True):
             column, _ = self.at(x, 0)
             lines(self.picture, [(column, self.top), (column, self.bottom)], GRID)
             text(self.picture, label, round(column) - text_size(label, LETTERS)[0] // 2, self.bottom + 5, LETTERS)
 
     def curve(self, xs, ys, colour=INK, thickness: int = 1) -> None:
-        """A polyline; points that are NaN break it."""
+        """Draw a polyline; it is interrupted at points that are NaN."""
         part = []
         for x, y in [*zip(xs, ys, strict=True), (0, math.nan)]:
             if math.isfinite(y):
@@ -58,13 +58,13 @@ class Plot:
         dots(self.picture, [self.at(x, y) for x, y in zip(xs, ys, strict=True)], colour, radius)
 
     def level(self, y: float, colour=INK) -> None:
-        """A dashed line across at height y."""
+        """Draw a dashed horizontal line at data value y."""
         _, row = self.at(0, y)
         for x in range(self.left, self.right - 4, 10):
             lines(self.picture, [(x, row), (x + 5, row)], colour)
 
     def bars(self, edges, heights, colour=INK, opacity: float = 0.5) -> None:
-        """Filled bars from the bottom: len(edges) = len(heights) + 1."""
+        """Draw filled bars from the bottom; len(edges) = len(heights) + 1."""
         for low, high, height in zip(edges[:-1], edges[1:], heights, strict=True):
             (x0, y0), (x1, _) = self.at(low, height), self.at(high, height)
             area = self.picture[round(y0) : self.bottom, round(x0) : max(round(x1), round(x0) + 1)]
@@ -72,7 +72,7 @@ class Plot:
 
 
 def paragraph(picture: torch.Tensor, words: str, x: int, y: int, width: int, height: int = 9, colour=INK) -> int:
-    """Text wrapped to `width` pixels; returns the y below it. Lines break at spaces and at newlines."""
+    """Draw text wrapped to `width` pixels at spaces and newlines; returns the y below it."""
     for line in words.split("\n"):
         row = ""
         for word in line.split(" "):

@@ -1,13 +1,14 @@
-"""Words and panels on pictures: float tensors (H,W,3) in [0,1]."""
+"""Text and line drawing on pictures: float tensors (H,W,3) in [0,1], changed in place."""
 
 import numpy as np
 import torch
 import torch.nn.functional as F
+from einops import rearrange
 
 from ..cv import cv2
 
 INK = (0.88, 0.88, 0.88)
-PAPER = 0.09  # grey of the ground that panels lie on
+PAPER = 0.09  # grey level of the background of panels
 
 
 def text_size(words: str, height: int) -> tuple[int, int]:
@@ -18,9 +19,9 @@ def text_size(words: str, height: int) -> tuple[int, int]:
 
 
 def text(picture: torch.Tensor, words: str, x: int, y: int, height: int = 12, colour=INK, shadow: bool = False) -> None:
-    """Write `words` into `picture` (H,W,3), in place, with the top left corner at (x, y); what lies outside is cut off.
+    """Write `words` into `picture` (H,W,3), in place, with the top left corner at (x, y); cropped at the borders.
 
-    `height` of capitals in pixels. `shadow` darkens the ground, for words that lie on a photograph.
+    height: of capital letters, in pixels. shadow: darken the background, for text on a photograph.
     """
     cv = cv2()
     thickness = max(round(height / 16), 1)
@@ -60,7 +61,7 @@ def _blend(picture: torch.Tensor, mask: np.ndarray, colour) -> None:
 
 
 def resized(picture: torch.Tensor, height: int, width: int) -> torch.Tensor:
-    """A display picture (H,W,3) at another size, smooth both ways, in [0,1]."""
-    planes = picture.movedim(-1, 0)[None].float()
+    """A display picture (H,W,3) in [0,1] resized with anti-aliased bicubic interpolation: (height,width,3)."""
+    planes = rearrange(picture, "h w c -> 1 c h w").float()
     planes = F.interpolate(planes, size=(height, width), mode="bicubic", align_corners=False, antialias=True)
-    return planes[0].movedim(0, -1).clamp(0, 1)
+    return rearrange(planes, "1 c h w -> h w c").clamp(0, 1)

@@ -115,7 +115,9 @@ class DeAltHDR(nn.Module):
         check_window(window)
         (b, n), (h, w) = window.frames.shape[:2], window.size
         if cells.shape != (b, n - 1, 1, -(-h // CELL), -(-w // CELL)):
-            raise ValueError(f"cells {tuple(cells.shape)} do not fit frames {tuple(window.frames.shape)}: give (B,N-1,1,H/4,W/4)")
+            raise ValueError(
+                f"cells {tuple(cells.shape)} do not fit frames {tuple(window.frames.shape)}: give (B,N-1,1,H/4,W/4)"
+            )
         every = (x.flatten(0, 1) for x in (window.frames, window.radiance, window.exposures))
         features = [x.unflatten(0, (b, n)) for x in self.encode(*every)]
         return whole_frame(self.run(window, cells, *features), window.size)

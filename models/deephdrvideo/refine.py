@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from ...hdr.masks import coarse_share, exposure_ranks
+from ...hdr.masks import coarse_blend_weight, exposure_ranks
 from ...hdr.tonemap import mu_law, mu_law_inverse
 from ..blocks import (
     GAIN,
@@ -28,9 +28,9 @@ BLOCKS = 4  # of the reconstruction
 
 
 def well_exposed_shares(frames: torch.Tensor, ranks: torch.Tensor, count: int) -> torch.Tensor:
-    """M of equation 5 (see `hdr.masks.coarse_share`): code values (N,3,H,W) and the rank of their exposures (N,) among
+    """M of equation 5 (see `hdr.masks.coarse_blend_weight`): code values (N,3,H,W) and the rank of their exposures (N,) among
     `count` -> (N,3,H,W) in [0,1]."""
-    return torch.stack([coarse_share(code, int(rank), count) for code, rank in zip(frames, ranks, strict=True)])
+    return torch.stack([coarse_blend_weight(code, int(rank), count) for code, rank in zip(frames, ranks, strict=True)])
 
 
 def shares_around(frames: torch.Tensor, exposures: torch.Tensor) -> torch.Tensor:

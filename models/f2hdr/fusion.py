@@ -5,7 +5,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from ...hdr.frame_window import FrameWindow, without_reference
-from ...hdr.noise_model import LEAST_VALIDITY, agreement, least_radiance, measured
+from ...hdr.noise_model import MIN_VALIDITY, consistency_weight, measure, radiance_lower_bound
 from ...hdr.tonemap import mu_law
 from ..blocks import (
     SLOPE,
@@ -32,14 +32,14 @@ def sensor_prior(candidates: torch.Tensor, radiance: torch.Tensor, exposures: to
 
     candidates, radiance (B,M,3,H,W), the reference first; exposures (B,M); validity (B,M,1,H,W) in [0,1]. Returns
     weights (B,M,3,H,W) that sum to 1 over M but are LEAST_VALIDITY at least, where the reference clips, bool (B,3,H,W), and
-    the `least_radiance`.
+    the `radiance_lower_bound`.
     """
     taken = radiance, candidates, exposures.to(radiance)[:, :, None, None, None]
-    estimates = [measured(*one) for one in zip(*(x.unbind(1) for x in taken), strict=True)]
-    weights = torch.stack([one.precision for one in estimates], 1) * validity.clamp(min=LEAST_VALIDITY)
-    weights[:, 1:] *= torch.stack([agreement(one, estimates[0]) for one in estimates[1:]], 1)
-    least = least_radiance(estimates[0], list(zip(estimates[1:], validity[:, 1:].unbind(1), strict=True)))
-    return (weights / weights.sum(1, keepdim=True)).clamp(min=LEAST_VALIDITY), estimates[0].clipped, least
+    estimates = [measure(*one) for one in zip(*(x.unbind(1) for x in taken), strict=True)]
+    weights = torch.stack([one.precision for one in estimates], 1) * validity.clamp(min=MIN_VALIDITY)
+    weights[:, 1:] *= torch.stack([consistency_weight(one, estimates[0]) for one in estimates[1:]], 1)
+    least = radiance_lower_bound(estimates[0], list(zip(estimates[1:], validity[:, 1:].unbind(1), strict=True)))
+    return (weights / weights.sum(1, keepdim=True)).clamp(min=MIN_VALIDITY), estimates[0].clipped, least
 
 
 def speeds(flows: torch.Tensor) -> torch.Tensor:

@@ -49,7 +49,9 @@ class CapturedFrameConditioning(nn.Module):
         """What is added to the texture of a picture: radiance and its mu-law `tone` (N,3,H,W), H and W even ->
         (N,C,H/2,W/2)."""
         differs = amplified(captured.tone - tone)
-        unexplained = amplified(captured.codes - to_ldr(radiance, captured.exposures[:, None, None, None]))  # 0: both clip
+        unexplained = amplified(
+            captured.codes - to_ldr(radiance, captured.exposures[:, None, None, None])
+        )  # 0: both clip
         seen = F.pixel_unshuffle(torch.cat((captured.codes, differs, unexplained), 1), 2)
         return self.tell(self.look(torch.cat((seen, exposure_planes(captured.exposures[:, None], seen)), 1)))
 

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from ...hdr.exposure import to_radiance
-from ...hdr.noise_model import Measurement, agreement, measured
+from ...hdr.noise_model import Measurement, consistency_weight, measure
 from ...hdr.tonemap import mu_law, mu_law_inverse
 from ..blocks import GAIN, TAPS, conv, exposure_planes, pad_to_multiple, start, tapped, zero_conv
 from ..detail import amplified, bands, grain
@@ -93,7 +93,7 @@ class CollaborativeFusion(nn.Module):
         """Code values (B,3,H,W), H and W multiples of MULTIPLE, taken at `exposure` (B,)."""
         e = exposure.to(code)[:, None, None, None]
         radiance = to_radiance(code, e)
-        tone, taken = mu_law(radiance), measured(radiance, code, e)
+        tone, taken = mu_law(radiance), measure(radiance, code, e)
         precision = taken.precision
         if self.config.wavelet:
             precision = -F.max_pool2d(-precision, 2)  # a block that clips anywhere is not to be believed
@@ -104,7 +104,7 @@ class CollaborativeFusion(nn.Module):
     def compare(self, frame: Stream, anchor: Stream, apart: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """A backbone frame and an anchor taken `apart` (B,) frames earlier or later: what the sensor model believes of it,
         as the logit of a reliability (B,1,h,w), and what the aggregator is told (B,PAIR,h,w)."""
-        agrees = agreement(anchor.measured, frame.measured)
+        agrees = consistency_weight(anchor.measured, frame.measured)
         apart = apart.to(agrees)[:, None, None, None]
         believed = torch.logit(self.pooled(agrees) / (1 + apart).pow(3), LEAST)
         clipped = (x.float().mean(1, keepdim=True) for x in (frame.measured.clipped, anchor.measured.clipped))

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from ...hdr.exposure import to_ldr
-from ...hdr.noise_model import LEAST_VALIDITY
+from ...hdr.noise_model import MIN_VALIDITY
 from ...hdr.tonemap import mu_law, mu_law_inverse
 from ..blocks import GAIN, DilatedBlock, conv, exposure_planes, pad_to_multiple, start, zero_conv
 from ..detail import amplified, bands, grain
@@ -104,7 +104,7 @@ def cues(radiance: torch.Tensor, exposures: torch.Tensor, validity: torch.Tensor
         return [torch.zeros_like(reference)]
     total, norm, found = 0, 0, []
     for k in range(1, radiance.shape[1]):
-        weight = captured_at(radiance[:, k], exposures[:, k]).precision * validity[:, k].clamp(min=LEAST_VALIDITY)
+        weight = captured_at(radiance[:, k], exposures[:, k]).precision * validity[:, k].clamp(min=MIN_VALIDITY)
         total, norm = total + weight * radiance[:, k], norm + weight
         found.append(mu_law(radiance[:, k]) - reference)
     return [mu_law(total / norm) - reference, *found]

@@ -5,7 +5,7 @@ from dataclasses import replace
 import torch
 
 from ...hdr.exposure import to_ldr
-from ...hdr.noise_model import LEAST_VALIDITY, Measurement, agreement, clipping_code, clips, measured
+from ...hdr.noise_model import MIN_VALIDITY, Measurement, clipping_mask, consistency_weight, dilate_highlights, measure
 
 MODEST = 0.5  # vote of all candidates without exposure together, beside 1 for those with one
 RELATED = 0.1  # least share of a frame in which a candidate agrees with it; of aligned ones it is 0.6 to 1, unaligned 0.4 to 0.9
@@ -23,19 +23,19 @@ def column(exposure: torch.Tensor) -> torch.Tensor:
 def captured_at(radiance: torch.Tensor, exposure: torch.Tensor) -> Measurement:
     """Radiance (B,3,H,W) in the eyes of the sensor model, as a camera at `exposure` (B,) would have taken it."""
     e = column(exposure)
-    return measured(radiance, to_ldr(radiance, e), e)
+    return measure(radiance, to_ldr(radiance, e), e)
 
 
 @torch.no_grad()
 def clipped_in(reference: Reference) -> torch.Tensor:
     """Where the reference clips, bool (B,3,H,W)."""
-    return clips(clipping_code(to_ldr(reference[0], column(reference[1]))))
+    return clipping_mask(dilate_highlights(to_ldr(reference[0], column(reference[1]))))
 
 
 def agreement_with(captured: Measurement, estimate: Measurement, known: torch.Tensor) -> torch.Tensor:
     """g (B,1,H,W) of a candidate; one that is not `known` (B,) to belong to an exposure is allowed the frame's own variance."""
     spread = torch.where(column(known), estimate.variance, captured.variance)
-    return agreement(replace(estimate, variance=spread), captured)
+    return consistency_weight(replace(estimate, variance=spread), captured)
 
 
 @torch.no_grad()
@@ -68,7 +68,7 @@ def prior_votes(radiance, validity, exposures, reference: Reference | None = Non
     captured = None if reference is None else captured_at(*reference)
     precise, believed = [], []
     for k in range(radiance.shape[1]):
-        estimate, belief = captured_at(radiance[:, k], taken[:, k]), validity[:, k].clamp(min=LEAST_VALIDITY)
+        estimate, belief = captured_at(radiance[:, k], taken[:, k]), validity[:, k].clamp(min=MIN_VALIDITY)
         precise.append(estimate.precision)
         if captured is not None:
             belief = belief * agreement_with(captured, estimate, known[:, k])

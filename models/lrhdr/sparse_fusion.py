@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from ...hdr.noise_model import LEAST_VALIDITY
+from ...hdr.noise_model import MIN_VALIDITY
 from ...hdr.tonemap import mu_law
 from ..blocks import SLOPE, conv, down, exposure_planes, pad_to_multiple, start, twice, zero_conv
 from ..detail import amplified, bands, grain
@@ -106,7 +106,7 @@ class SparseFusion(nn.Module):
         `forward`."""
         prior = prior_votes(radiance, validity, exposures, reference)
         merged = mu_law((prior[:, :, None] * radiance).sum(1))
-        planes = torch.cat((validity[:, :, 0], (prior + LEAST_VALIDITY).log10() / 3 + 1), 1).unflatten(1, (2, -1))
+        planes = torch.cat((validity[:, :, 0], (prior + MIN_VALIDITY).log10() / 3 + 1), 1).unflatten(1, (2, -1))
         if reference is None:
             captured, clipped, own = None, torch.zeros_like(merged[:, :1]), torch.zeros_like(exposures[:, 0])
         else:

@@ -3,7 +3,7 @@
 import torch
 import torch.nn.functional as F
 
-from ...hdr.black_level import STEPS, corrected, dark_table, shifts
+from ...hdr.black_level import TABLE_SIZE, black_level_offsets, black_level_table, subtract_black_level
 from ...hdr.exposure import luma, match_exposure, to_ldr, to_radiance
 from ...hdr.masks import exposure_ranks, forward_backward_consistency
 from ...hdr.sequence import ExposureSequence, LazyFrames
@@ -18,31 +18,31 @@ UNCLIPPED = 0.95  # largest code value of the longest exposure within 11x11 pixe
 FLAT = 0.05  # standard deviation of luma within 7x7 pixels of the longest exposure
 
 
-def match_darks(sequence: ExposureSequence, progress: Progress = quiet) -> ExposureSequence:
+def match_black_level(sequence: ExposureSequence, progress: Progress = quiet) -> ExposureSequence:
     """A normalized clip whose darkest code values agree with those of its longest exposure, corrected when it is read.
 
     Every shorter exposure gets one correction for the whole clip (`hdr.black_level`). What cannot be measured stays as captured.
     """
-    tables = dark_tables(sequence, progress)
+    tables = black_level_tables(sequence, progress)
     if not tables.any():
         return sequence
     ranks = exposure_ranks(sequence.exposures)[0].tolist()
 
     def read(indices: list[int]) -> torch.Tensor:
         frames = sequence.frames[indices]
-        return torch.stack([corrected(f, tables[ranks[t]]) for f, t in zip(frames, indices, strict=True)])
+        return torch.stack([subtract_black_level(f, tables[ranks[t]]) for f, t in zip(frames, indices, strict=True)])
 
     return sequence.with_(frames=LazyFrames(sequence.frames.shape, read))
 
 
-def dark_tables(sequence: ExposureSequence, progress: Progress = quiet) -> torch.Tensor:
-    """The correction of each exposure from the shortest on (ranks,STEPS,3), see `hdr.black_level.dark_table`; 0 for the longest.
+def black_level_tables(sequence: ExposureSequence, progress: Progress = quiet) -> torch.Tensor:
+    """Correction of each exposure, shortest first: tables (ranks,TABLE_SIZE,3), see `hdr.black_level`; 0 for the longest.
 
     sequence: normalized. A few frames of each exposure are compared, small, with the nearest of the longest exposure, so
     that a long clip costs no more than a short one.
     """
     ranks, count = exposure_ranks(sequence.exposures)
-    tables = torch.zeros(count, STEPS, 3)
+    tables = torch.zeros(count, TABLE_SIZE, 3)
     pairs = PairFlow(_small(sequence), "fast")
     longest = (ranks == count - 1).nonzero()[:, 0]
     chosen = [(rank, t) for rank in range(count - 1) for t in _spread((ranks == rank).nonzero()[:, 0])]
@@ -54,12 +54,12 @@ def dark_tables(sequence: ExposureSequence, progress: Progress = quiet) -> torch
         found[rank] += [_compare(pairs, t, n) for n in (*before.tolist(), *after.tolist())]
     for rank, seen in found.items():
         if seen:
-            tables[rank] = dark_table(torch.stack(seen))
+            tables[rank] = black_level_table(torch.stack(seen))
     return tables
 
 
 def _compare(pairs: PairFlow, t: int, n: int) -> torch.Tensor:
-    """`hdr.black_level.shifts` of frame t against frame n of the longest exposure, brought to it."""
+    """`hdr.black_level.black_level_offsets` of frame t against frame n of the longest exposure, brought to it."""
     flow = pairs.flow(t, n)
     sure = forward_backward_consistency(flow, pairs.flow(n, t)) > CONFIDENT
     short, long = (pairs.frame(k).movedim(-1, 0)[None] for k in (t, n))
@@ -72,7 +72,7 @@ def _compare(pairs: PairFlow, t: int, n: int) -> torch.Tensor:
     seen = to_ldr(F.avg_pool2d(to_radiance(long, 1), 3, 1, 1), 1)
     captured, seen = (x[0, :, ::2, ::2].movedim(0, -1)[usable] for x in (short, seen))
     exposures = pairs.sequence.exposures
-    return shifts(captured, match_exposure(seen, float(exposures[n]), float(exposures[t])))
+    return black_level_offsets(captured, match_exposure(seen, float(exposures[n]), float(exposures[t])))
 
 
 def _spread(frames: torch.Tensor) -> list[int]:

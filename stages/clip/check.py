@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import torch
 
-from ...hdr.exposure_ratio import DARK, Overlap, by_code, ratio, trusted
+from ...hdr.exposure_ratio import BIASED_FLOOR, ExposurePairs, measure_ratio, ratio_by_code, select_reliable
 from ...hdr.response import RESPONSES, response_named
 from ...hdr.sequence import ExposureSequence
 from ..report.exposure_check import check_picture
@@ -173,14 +173,14 @@ def _words(period: int) -> list[str]:
     )
 
 
-def fit(overlaps: list[Overlap], response) -> Fit:
+def fit(overlaps: list[ExposurePairs], response) -> Fit:
     """What a response makes of the points that neighbouring exposures both see well."""
     stops, slopes, dark = [], [], False
     for points in overlaps:
-        points = trusted(points.dark, points.bright, points.frame, response)
-        stops.append(ratio(points, response)[0])
-        dark |= points.floor <= DARK
-        _, medians = by_code(points, response)
+        points = select_reliable(points.dark, points.bright, points.frame, response)
+        stops.append(measure_ratio(points, response)[0])
+        dark |= points.noise_floor <= BIASED_FLOOR
+        _, medians = ratio_by_code(points, response)
         if len(medians) >= 4:
             third = max(1, len(medians) // 3)
             slopes.append((medians[-third:].mean() - medians[:third].mean()) / max(abs(stops[-1]), 0.1))

@@ -7,8 +7,8 @@ from fractions import Fraction
 import numpy as np
 import torch
 
-from ...hdr import exposure_ratio as overlap
-from ...hdr.exposure_phase import find_period, follow_pattern, likely_repeats, true_repeats
+from ...hdr import exposure_ratio
+from ...hdr.exposure_phase import candidate_duplicates, decode_phases, duplicate_frames, estimate_period
 from ...hdr.io.video_files import frame_rate
 from ...hdr.sequence import ExposureSequence, LazyFrames
 from ..runtime.windows import Progress, quiet
@@ -56,37 +56,39 @@ def detect_pattern(sequence: ExposureSequence, progress: Progress = quiet, perio
     return analyse(survey(sequence, progress), sequence, periods)[0]
 
 
-def analyse(clip: Survey, sequence: ExposureSequence, periods=PERIODS) -> tuple[Detection, list[overlap.Overlap]]:
+def analyse(
+    clip: Survey, sequence: ExposureSequence, periods=PERIODS
+) -> tuple[Detection, list[exposure_ratio.ExposurePairs]]:
     """The detection, and the points on which each step between neighbouring exposures was measured (darkest first)."""
     count = len(clip.quantiles)
-    kept = np.flatnonzero(~likely_repeats(clip.differences))
-    period, clear = find_period(clip.quantiles[kept], periods)
+    kept = np.flatnonzero(~candidate_duplicates(clip.differences))
+    period, clear = estimate_period(clip.quantiles[kept], periods)
     if period == 1:
         return _constant(count), []
     if clear == 0:  # a period given by hand that the pixels do not show
         kept, phases, levels = np.arange(count), np.arange(count) % period, np.zeros(period)
     else:
-        phases, levels = follow_pattern(clip.quantiles[kept], period)
+        phases, levels = decode_phases(clip.quantiles[kept], period)
     phases = phases[np.searchsorted(kept, np.arange(count), side="right") - 1]  # a likely repeat is as the frame before
-    repeats = true_repeats(clip.differences, phases, period)
+    repeats = duplicate_frames(clip.differences, phases, period)
     kept = np.flatnonzero(~repeats)
     dropped = kept[1:][np.diff(phases[kept]) % period != 1 % period]
     order = np.argsort(levels, kind="stable")
     overlaps = [
-        overlap.collect(
+        exposure_ratio.collect_pairs(
             clip.proxies, _triples(clip, kept, phases[kept], int(a), int(b), period), period, sequence.response
         )
         for a, b in zip(order[:-1], order[1:], strict=True)
     ]
-    measured = [overlap.ratio(o, sequence.response) for o in overlaps]
+    measured = [exposure_ratio.measure_ratio(o, sequence.response) for o in overlaps]
     stops = [
         max(s, 0.0) if math.isfinite(s) else _guess(levels[b] - levels[a])
         for (s, _, _), a, b in zip(measured, order[:-1], order[1:], strict=True)
     ]
-    steps = [_rounded(s, o.floor) for s, o in zip(stops, overlaps, strict=True)]
+    steps = [_rounded(s, o.noise_floor) for s, o in zip(stops, overlaps, strict=True)]
     level = np.zeros(period)
     level[order] = np.concatenate([[0.0], np.cumsum(steps)])
-    support = float(np.mean([min(1.0, n / overlap.ENOUGH) for _, _, n in measured]))
+    support = float(np.mean([min(1.0, n / exposure_ratio.MIN_POINTS) for _, _, n in measured]))
     intact = 1 - min(1.0, 2 * len(dropped) / count)
     confidence = clear * min(1.0, len(kept) / (3 * period)) * intact * (0.5 + 0.5 * support)
     first = int(phases[0])
@@ -132,7 +134,7 @@ def _rounded(stops: float, floor: float) -> float:
     Measured on codes near black alone, the ratio reads up to 20 % high, as a camera's black level is never exactly zero
     light: then the nearest whole stop within a third.
     """
-    unit, tolerance = (1, 1 / 3) if 0 < floor <= overlap.DARK else (3, SNAP)
+    unit, tolerance = (1, 1 / 3) if 0 < floor <= exposure_ratio.BIASED_FLOOR else (3, SNAP)
     nearest = round(unit * stops) / unit
     return nearest if abs(nearest - stops) <= tolerance else stops
 
@@ -158,12 +160,12 @@ def describe(detection: Detection, overlaps=()) -> str:
         f"EV of frames 0 to {d.period - 1} above the shortest: {pattern}" + (" (rounded)." if rounded else "."),
         f"Confidence {d.confidence:.2f}.",
     ]
-    if any(o.floor == 0 for o in overlaps):
+    if any(o.noise_floor == 0 for o in overlaps):
         lines.append(
             "Hardly any pixel is well exposed in two neighbouring exposures, so their ratio is only a lower bound: "
             "enter the pattern if you know it."
         )
-    elif any(o.floor <= overlap.DARK for o in overlaps):
+    elif any(o.noise_floor <= exposure_ratio.BIASED_FLOOR for o in overlaps):
         lines.append(
             "The darker frames are so dark that their ratio rests on codes near black and may read up to 20 % off: "
             "enter the pattern if you know it."

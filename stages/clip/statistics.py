@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 
 from ...hdr.exposure import luma
-from ...hdr.masks import clipped, noise_buried
+from ...hdr.masks import below_noise_floor, clipped
 from ...hdr.sequence import ExposureSequence
 from ..runtime.windows import Progress, quiet, windows
 
@@ -56,7 +56,7 @@ def survey(sequence: ExposureSequence, progress: Progress = quiet) -> Survey:
         spread = torch.linspace(0, tone.shape[1] - 1, QUANTILES + 2)[1:-1].long()
         result.quantiles[indices] = tone.sort(1).values[:, spread].numpy()
         result.clipped[indices] = clipped(frames).mean((1, 2, 3)).numpy()
-        result.buried[indices] = noise_buried(frames).mean((1, 2, 3)).numpy()
+        result.buried[indices] = below_noise_floor(frames).mean((1, 2, 3)).numpy()
         points = luma(frames[:, :: max(1, frames.shape[1] // 64), :: max(1, frames.shape[2] // 64)])
         for i, t in enumerate(indices):
             result.histogram[t] = torch.histc(luma(mean[i]), 64, 0, 1).numpy() / mean[i, ..., 0].numel()

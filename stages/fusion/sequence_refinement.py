@@ -105,7 +105,10 @@ class RefinedClip:
             self._propagate(t)
         frame, near = self._frame(t), routes(self._step, t, len(self.hdr))
         others = stacked([self._frame(other).tone for other, _, _ in near], frame.tone)
-        flows, sure = stacked([f for _, f, _ in near], frame.tone[:, :2]), stacked([c for *_, c in near], frame.tone[:, :1])
+        flows, sure = (
+            stacked([f for _, f, _ in near], frame.tone[:, :2]),
+            stacked([c for *_, c in near], frame.tone[:, :1]),
+        )
         own = self._contexts[:, self._told.index(t)]
         theirs = self._contexts[:, [self._told.index(other) for other, _, _ in near]]
         given = frame.radiance, frame.tone, self._features[t][0], own, others, theirs, flows, sure

@@ -11,7 +11,14 @@ import numpy as np
 import torch
 
 from ...hdr.exposure import to_ldr
-from ...hdr.noise_model import HIGHLIGHT_THRESHOLD, LEAST_VALIDITY, Measurement, agreement, least_radiance, measured
+from ...hdr.noise_model import (
+    HIGHLIGHT_THRESHOLD,
+    MIN_VALIDITY,
+    Measurement,
+    consistency_weight,
+    measure,
+    radiance_lower_bound,
+)
 from ...hdr.scratch import allocate
 from ...hdr.sequence import CandidateSet, ExposureSequence
 from ..runtime.windows import Progress, quiet, windows
@@ -103,7 +110,7 @@ def _merge_window(sequence, candidates, settings, levels, window, device) -> tor
 
 def _measured(taken: Estimate, threshold: float) -> Measurement:
     """By the exposure as it was declared, and then at the one that its gain makes of it."""
-    found = measured(taken.radiance, to_ldr(taken.radiance, taken.exposure), taken.exposure, threshold)
+    found = measure(taken.radiance, to_ldr(taken.radiance, taken.exposure), taken.exposure, threshold)
     return replace(found, radiance=found.radiance * taken.gain, variance=found.variance * taken.gain**2)
 
 
@@ -119,8 +126,8 @@ def _merge(captured: Estimate, others: list[Estimate], settings: MergeSettings) 
         else:
             estimate = _measured(other, settings.highlight_threshold)
             taken.append((estimate, other.validity))
-        validity = other.validity.clamp(min=LEAST_VALIDITY)
-        weight = estimate.precision * (validity * agreement(estimate, reference, settings.ghost_rejection))
+        validity = other.validity.clamp(min=MIN_VALIDITY)
+        weight = estimate.precision * (validity * consistency_weight(estimate, reference, settings.ghost_rejection))
         total, norm = total + weight * estimate.radiance, norm + weight
-    merged = torch.maximum(total / norm, least_radiance(reference, taken))
+    merged = torch.maximum(total / norm, radiance_lower_bound(reference, taken))
     return torch.lerp(reference.radiance, merged, settings.blend)

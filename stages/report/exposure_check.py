@@ -5,7 +5,7 @@ import torch
 
 from ...hdr.draw.plot import COLOURS, LETTERS, Plot, paragraph
 from ...hdr.draw.text import PAPER, text
-from ...hdr.exposure_ratio import by_code
+from ...hdr.exposure_ratio import ratio_by_code
 
 HEIGHT, WIDTH = 540, 960
 SHOWN = 96  # frames of the brightness plot
@@ -61,7 +61,7 @@ def _brightness(picture, sequence, clip, found) -> None:
 
 
 def _ratio(picture, sequence, overlaps, declared) -> None:
-    curves = [by_code(points, sequence.response) for points in overlaps]
+    curves = [ratio_by_code(points, sequence.response) for points in overlaps]
     tops = [*declared, *(m for _, medians in curves for m in medians)]
     top = max(1.0, 1.25 * max(tops, default=1.0))
     plot = Plot(picture, (580, 8, 372, 260), (0, 255), (0, top), "Measured EV step against code value of the brighter")

@@ -22,9 +22,9 @@ import torch
 import torch.nn.functional as F
 
 from ...hdr.exposure import luma, to_ldr
-from ...hdr.masks import clipped, noise_buried, well_exposed
+from ...hdr.masks import below_noise_floor, clipped, well_exposed
 from ...hdr.metrics import brightness, flicker
-from ...hdr.noise_model import BELIEVED
+from ...hdr.noise_model import OCCLUSION_THRESHOLD
 from ...hdr.scratch import allocate
 from ...hdr.sequence import CandidateSet, ExposureSequence
 from ...hdr.tonemap import mu_law
@@ -84,7 +84,7 @@ def judge(sequence: ExposureSequence, hdr, candidates: CandidateSet | None, wind
     exposures = sequence.exposures[window].float()[:, None, None, None]
     alone = sequence.radiance(window)  # R
     code = to_ldr(alone, exposures)
-    over, under = clipped(code) > 0, noise_buried(code) > 0  # (n,H,W,1)
+    over, under = clipped(code) > 0, below_noise_floor(code) > 0  # (n,H,W,1)
     h, r = mu_law(hdr[window].float().nan_to_num()), mu_law(alone)
     departed = _distance(h, r) > TOLERANCE
     agrees = same = measured = torch.zeros_like(over)
@@ -95,7 +95,12 @@ def judge(sequence: ExposureSequence, hdr, candidates: CandidateSet | None, wind
         radiance = candidate.radiance[window].float()
         c, seen = mu_law(radiance), to_ldr(radiance, e)
         wanted = (over & (e < exposures)) | (under & (e > exposures))
-        usable = wanted & (candidate.validity[window] >= BELIEVED) & (clipped(seen) == 0) & (noise_buried(seen) == 0)
+        usable = (
+            wanted
+            & (candidate.validity[window] >= OCCLUSION_THRESHOLD)
+            & (clipped(seen) == 0)
+            & (below_noise_floor(seen) == 0)
+        )
         below = (clipped(code[..., None]) > 0)[..., 0] & (c < r - TOLERANCE)
         usable = usable & ~below.any(-1, keepdim=True)
         to_reference = _distance(c, r)

@@ -3,11 +3,11 @@
 import pytest
 import torch
 from hdrweave.hdr.exposure import (
-    as_levels,
+    exposure_period,
     luma,
     match_exposure,
+    merge_close_exposures,
     mirrored_index,
-    period_of,
     relative_from_evs,
     relative_from_values,
     to_ldr,
@@ -62,18 +62,18 @@ def test_luma_of_white_is_one_along_any_axis():
     ],
 )
 def test_period_is_the_shortest_that_explains_the_clip_measured_or_declared(exposures, period):
-    assert period_of(exposures) == period
+    assert exposure_period(exposures) == period
     measured = [e / 700 * (1 + 0.015 * (-1) ** (t // 2)) for t, e in enumerate(exposures)]
-    assert period_of(measured) == period
-    assert len(set(as_levels(measured).tolist())) == len(set(exposures))
+    assert exposure_period(measured) == period
+    assert len(set(merge_close_exposures(measured).tolist())) == len(set(exposures))
 
 
 def test_levels_are_the_mean_of_what_was_measured_and_exact_where_nothing_differs():
-    levels = as_levels([1, 8, 1.02, 8.08]).tolist()
+    levels = merge_close_exposures([1, 8, 1.02, 8.08]).tolist()
     assert levels == pytest.approx([1.02**0.5, 8 * 1.01**0.5] * 2, rel=1e-6) and levels[:2] == levels[2:]
     exact = torch.tensor([1 / 800, 1 / 3, 1 / 800, 1 / 100, 1 / 3])
-    assert torch.equal(as_levels(exact), exact)
-    assert len(as_levels([1, 1.26, 1.59]).unique()) == 3  # thirds of a stop
+    assert torch.equal(merge_close_exposures(exact), exact)
+    assert len(merge_close_exposures([1, 1.26, 1.59]).unique()) == 3  # thirds of a stop
 
 
 def test_mirrored_index_keeps_the_phase():

@@ -6,12 +6,12 @@ import pytest
 import torch
 from hdrweave.hdr.exposure import to_radiance
 from hdrweave.hdr.masks import (
+    below_noise_floor,
     clipped,
-    coarse_share,
+    coarse_blend_weight,
     composite,
     exposure_ranks,
     forward_backward_consistency,
-    noise_buried,
     well_exposed,
 )
 
@@ -29,8 +29,8 @@ def test_one_clipped_channel_spoils_a_pixel_and_one_dark_channel_does_not():
     pixels = torch.tensor([[1.0, 0.4, 0.4], [0.0, 0.6, 0.6]])
     assert well_exposed(pixels)[:, 0].tolist() == [0, 1]
     assert clipped(pixels)[:, 0].tolist() == [1, 0]
-    assert noise_buried(pixels)[:, 0].tolist() == [0, 0]
-    assert noise_buried(grey(0.04, 0.06))[:, 0].tolist() == [1, 0]
+    assert below_noise_floor(pixels)[:, 0].tolist() == [0, 0]
+    assert below_noise_floor(grey(0.04, 0.06))[:, 0].tolist() == [1, 0]
     assert clipped(torch.zeros(2, 5, 4, 3)).shape == (2, 5, 4, 1)
 
 
@@ -67,7 +67,7 @@ def test_backward_flow_is_fetched_where_the_forward_flow_points():
 
 def test_coarse_share_is_equation_5():
     code = torch.tensor([0.0, 0.075, 0.15, 0.5, 0.9, 0.95, 1.0])
-    low, mid, high = (coarse_share(code, rank, 3) for rank in range(3))
+    low, mid, high = (coarse_blend_weight(code, rank, 3) for rank in range(3))
     torch.testing.assert_close(low, torch.tensor([0, 0.25, 1, 1, 1, 1, 1]))
     torch.testing.assert_close(high, torch.tensor([1, 1, 1, 1, 1, 0.25, 0]), atol=1e-5, rtol=0)
     torch.testing.assert_close(mid, low * high)

@@ -19,7 +19,7 @@ def pair():
 def test_psnr_of_a_known_error():
     truth = torch.rand(5, 6, 3)
     assert metrics.psnr(truth + 0.01, truth) == pytest.approx(40, abs=1e-3)
-    assert metrics.psnr(truth, truth) == metrics.CEILING
+    assert metrics.psnr(truth, truth) == metrics.MAX_PSNR
     assert math.isnan(metrics.psnr(truth / 0, truth))
     shifted = mu_law_inverse(mu_law(truth) + 0.001)
     assert metrics.psnr_mu(shifted, truth) == pytest.approx(60, abs=0.05)
@@ -118,7 +118,7 @@ def test_sequence_with_reference_by_exposure():
     assert by[8.0]["psnr_linear"] == pytest.approx(40, abs=1e-3)
     assert got["psnr_mu"] == pytest.approx((by[1.0]["psnr_mu"] + by[8.0]["psnr_mu"]) / 2)
     assert got["psnr_mu_std"] == pytest.approx((by[8.0]["psnr_mu"] - by[1.0]["psnr_mu"]) / 2, rel=0.02)
-    single = metrics.compare(truths[0] + 0.1, truths[0])
+    single = metrics.reference_metrics(truths[0] + 0.1, truths[0])
     assert set(single) <= set(got)
     assert set(got) - set(single) == {"psnr_mu_std", "t_psnr_nr", "t_psnr_fr", "madb", "lsd", "flicker"}
 
@@ -130,13 +130,13 @@ def test_temporal_psnr_with_and_without_reference():
     assert "t_psnr_fr" not in got and "psnr_mu" not in got
     assert got["madb"] == pytest.approx(25.5, abs=1e-2)
     darker = [mu_law_inverse(mu_law(t) - 0.2) for t in truths]
-    assert sequence_of(darker, truths).compute()["t_psnr_fr"] == metrics.CEILING  # changes as the truth does
+    assert sequence_of(darker, truths).compute()["t_psnr_fr"] == metrics.MAX_PSNR  # changes as the truth does
 
 
 def test_equal_frames_leave_every_figure_finite():
     truth = torch.rand(12, 12, 3)
     got = sequence_of([truth, truth, *[truth + 0.1] * 4], [truth] * 6, [1.0, 8.0] * 3).compute()
-    assert got["psnr_linear"] == pytest.approx((2 * metrics.CEILING + 4 * 20) / 6, abs=1e-2)
+    assert got["psnr_linear"] == pytest.approx((2 * metrics.MAX_PSNR + 4 * 20) / 6, abs=1e-2)
     json.dumps(got, allow_nan=False)  # raises for what is not finite
 
 
@@ -163,8 +163,10 @@ def test_texture_is_kept_halved_or_doubled():
 
     for factor in (0, 0.5, 1, 2):
         light = frame(0.05 * factor) ** 2.2 / 4
-        assert metrics.texture_kept(light, frame(0.05), 4.0) == pytest.approx(factor, abs=1e-4)
-    assert math.isnan(metrics.texture_kept(torch.ones(8, 8, 3), torch.ones(8, 8, 3), 1.0))  # clipped: nothing to see
+        assert metrics.texture_preservation(light, frame(0.05), 4.0) == pytest.approx(factor, abs=1e-4)
+    assert math.isnan(
+        metrics.texture_preservation(torch.ones(8, 8, 3), torch.ones(8, 8, 3), 1.0)
+    )  # clipped: nothing to see
     half = frame(0.05)
     half[:, 16:] = 0.0
-    assert metrics.texture_kept(half**2.2, half, 1.0) == pytest.approx(1, abs=0.01)
+    assert metrics.texture_preservation(half**2.2, half, 1.0) == pytest.approx(1, abs=0.01)

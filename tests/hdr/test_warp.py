@@ -27,6 +27,15 @@ def test_fractional_flow_is_bilinear():
     torch.testing.assert_close(warp(ramp, uniform(0.25, 0, 4, 16))[0, 0, 0, :-1], torch.arange(15.0) + 0.25)
 
 
+def test_bilinear_is_the_remap_of_kornia():
+    from kornia.geometry.transform import remap
+
+    image, flow = torch.rand(2, 3, 24, 40), 9 * torch.randn(2, 2, 24, 40)
+    x, y = (pixel_grid(24, 40) + flow).unbind(1)
+    expected = remap(image, x, y, mode="bilinear", padding_mode="border", align_corners=True)
+    torch.testing.assert_close(warp(image, flow), expected, atol=1e-6, rtol=0)
+
+
 def test_gradients_reach_image_and_flow():
     image = torch.rand(1, 1, 6, 6, requires_grad=True)
     flow = torch.full((1, 2, 6, 6), 0.3, requires_grad=True)

@@ -4,7 +4,7 @@ import pytest
 import torch
 from hdrweave.hdr.exposure import to_ldr, to_radiance
 from hdrweave.hdr.metrics import psnr_mu
-from hdrweave.hdr.noise_model import LEAST_VALIDITY
+from hdrweave.hdr.noise_model import MIN_VALIDITY
 from hdrweave.hdr.warp import inside, warp
 from hdrweave.models.dealthdr.dealthdr import DeAltHDR, DeAltHDRConfig
 from hdrweave.models.dealthdr.encoder import DualEncoder, long_like, normalised_pair
@@ -140,7 +140,7 @@ def test_it_starts_as_the_classical_merge(period):
         known = (validity[:, 1:] > 0.1).all(1).expand_as(expected) | (mask.sum() == 0)
         difference = (out["hdr"] - expected)[known].abs()
         assert known.float().mean() > 0.5
-        assert difference.mean() < LEAST_VALIDITY and difference.max() < 30 * LEAST_VALIDITY
+        assert difference.mean() < MIN_VALIDITY and difference.max() < 30 * MIN_VALIDITY
         torch.testing.assert_close(out["merged"], out["hdr"], atol=1e-5, rtol=1e-4)
 
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from hdrweave.hdr.exposure import to_ldr, to_radiance
-from hdrweave.hdr.noise_model import agreement, measured
+from hdrweave.hdr.noise_model import consistency_weight, measure
 from hdrweave.hdr.tonemap import mu_law
 from hdrweave.models.location.collaborative_fusion import LEAST, CollaborativeFusion, CollaborativeFusionConfig
 from hdrweave.models.location.temporal_prior import TemporalPriorAggregator
@@ -89,14 +89,14 @@ def test_it_starts_as_the_classical_merge(aggregator):
     assert (mu_law(out["hdr"]) - mu_law(out["merged"])).abs().max() < 1e-5
 
     def known(code, e):
-        return measured(to_radiance(code, e), code, torch.tensor(e).view(1, 1, 1, 1))
+        return measure(to_radiance(code, e), code, torch.tensor(e).view(1, 1, 1, 1))
 
     for t in range(2):
         own = known(backbone[:, t], 4.0)
         weights, total = [own.precision], [own.radiance]
         for a, e in enumerate((1.0, 16.0)):
             other = known(anchors[:, a], e)
-            alpha = agreement(other, own) / (1 + abs(t - a)) ** 3
+            alpha = consistency_weight(other, own) / (1 + abs(t - a)) ** 3
             weights.append(other.precision * alpha.clamp(LEAST, 1 - LEAST))
             total.append(other.radiance)
         merged = sum(w * x for w, x in zip(weights, total, strict=True)) / sum(weights)

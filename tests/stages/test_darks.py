@@ -3,7 +3,7 @@
 import pytest
 import torch
 from hdrweave.hdr.sequence import LazyFrames
-from hdrweave.stages.clip.black_level import FRAMES, match_darks
+from hdrweave.stages.clip.black_level import FRAMES, match_black_level
 from moving_texture import captured, radiance, sequence
 
 TINT = torch.tensor([-2.0, -4.0, 9.0]) / 255
@@ -33,7 +33,7 @@ def clip(count: int, exposures, tint: bool, noise: float = 0.003):
 @pytest.mark.parametrize("exposures", [[1.0, 8.0], [1.0, 4.0, 16.0]])
 def test_a_known_tint_is_taken_out(exposures):
     given, clean = clip(9, exposures, tint=True)
-    matched = match_darks(given)
+    matched = match_black_level(given)
     for t in (given.exposures == 1).nonzero()[:, 0].tolist():
         before, after = (255 * (x.frames[t] - clean[t]).mean((0, 1)).abs().max() for x in (given, matched))
         assert before > 2 and after < 1
@@ -44,7 +44,7 @@ def test_a_known_tint_is_taken_out(exposures):
 @pytest.mark.parametrize("exposures", [[1.0, 8.0], [1.0, 4.0, 16.0]])
 def test_a_clean_clip_stays(exposures):
     given, _ = clip(9, exposures, tint=False)
-    assert 255 * (match_darks(given).frames[:] - given.frames[:]).abs().max() < 0.5
+    assert 255 * (match_black_level(given).frames[:] - given.frames[:]).abs().max() < 0.5
 
 
 @pytest.mark.parametrize(
@@ -52,14 +52,14 @@ def test_a_clean_clip_stays(exposures):
 )
 def test_what_cannot_be_measured_stays_as_captured(count, exposures):
     given, _ = clip(count, exposures, tint=True)
-    assert match_darks(given) is given
+    assert match_black_level(given) is given
 
 
 def test_without_overlap_nothing_changes():
     """The longest exposure is all white."""
     given, _ = clip(8, [1.0, 8.0], tint=True)
     white = torch.where((given.exposures > 1)[:, None, None, None], torch.ones(()), given.frames)
-    assert match_darks(given.with_(frames=white)).frames is white
+    assert match_black_level(given.with_(frames=white)).frames is white
 
 
 def test_a_long_clip_is_not_read_whole():
@@ -70,7 +70,7 @@ def test_a_long_clip_is_not_read_whole():
         read.update(indices)
         return given.frames[indices]
 
-    matched = match_darks(given.with_(frames=LazyFrames(given.frames.shape, frames)))
+    matched = match_black_level(given.with_(frames=LazyFrames(given.frames.shape, frames)))
     assert len(read) <= 3 * FRAMES and max(read) >= 76
     assert matched.frames[[2]].shape == (1, *SIZE, 3)
 
@@ -78,5 +78,5 @@ def test_a_long_clip_is_not_read_whole():
 def test_large_frames_are_compared_small():
     small, _ = clip(7, [1.0, 8.0], tint=True)
     large = small.with_(frames=small.frames.repeat_interleave(5, 1).repeat_interleave(5, 2))
-    a, b = match_darks(small).frames[2], match_darks(large).frames[2][2::5, 2::5]
+    a, b = match_black_level(small).frames[2], match_black_level(large).frames[2][2::5, 2::5]
     assert large.size == (480, 800) and 255 * (a - b).abs().mean() < 0.7

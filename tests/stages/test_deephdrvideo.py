@@ -5,7 +5,7 @@ from dataclasses import asdict
 import pytest
 import torch
 import untrained
-from hdrweave.hdr.masks import coarse_share
+from hdrweave.hdr.masks import coarse_blend_weight
 from hdrweave.hdr.metrics import psnr_mu
 from hdrweave.hdr.tonemap import mu_law
 from hdrweave.models import registry
@@ -73,7 +73,7 @@ def test_well_exposed_pixels_stay_as_they_are():
     clip, net = alternating(3), network()
     coarse, refined = both(clip, estimate_flow(clip), net)
     for t in range(6):
-        share = coarse_share(clip.frames[t], t % 3, 3)
+        share = coarse_blend_weight(clip.frames[t], t % 3, 3)
         assert 0.05 < (share == 1).float().mean() < 1
         assert torch.equal(refined[t][share == 1], coarse[t][share == 1])
         assert (refined[t] - coarse[t])[share < 1].abs().max() > 1e-3

@@ -2,7 +2,7 @@ import math
 
 import pytest
 import torch
-from hdrweave.hdr.metrics import CEILING
+from hdrweave.hdr.metrics import MAX_PSNR
 from hdrweave.hdr.response import response_named
 from hdrweave.hdr.sequence import ExposureSequence
 from hdrweave.hdr.tonemap import mu_law_inverse
@@ -35,7 +35,7 @@ def test_one_gain_per_clip(reference):
     assert fit_gain(hdr, reference) == pytest.approx(3, rel=1e-6)
     assert measure(hdr, reference).raw["psnr_linear"] < 20
     fitted = measure(hdr, reference, scale="fit one gain per clip")
-    assert fitted.raw["psnr_linear"] == CEILING and "multiplied by 3 (+1.58 EV)" in measure_text(fitted)
+    assert fitted.raw["psnr_linear"] == MAX_PSNR and "multiplied by 3 (+1.58 EV)" in measure_text(fitted)
 
 
 def test_highlights_do_not_decide_the_gain(reference):
@@ -72,7 +72,7 @@ def test_worst_frame_is_found_and_shown(reference):
 
 def test_equal_sequences(reference):
     result = measure(reference, reference)
-    assert result.raw["psnr_mu"] == CEILING and result.raw["ssim_uniform7_mu"] == pytest.approx(1)
+    assert result.raw["psnr_mu"] == MAX_PSNR and result.raw["ssim_uniform7_mu"] == pytest.approx(1)
     assert not {"nan", "inf"} & set(measure_text(result).replace(",", " ").split())
     assert error_picture(reference, reference, result).isfinite().all()
 

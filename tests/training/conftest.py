@@ -2,7 +2,7 @@
 
 import pytest
 from hdrweave.models import registry
-from hdrweave.training.recipes.lrhdr import earlier
+from hdrweave.training.recipes.lrhdr import pretrained
 from small_shards import one_thread, write_base_flows, write_small_shards
 
 
@@ -26,6 +26,6 @@ def alone():
 def no_weights(tmp_path, monkeypatch):
     """Whatever the package has trained by now."""
     monkeypatch.setattr(registry, "PACKAGED", tmp_path)
-    earlier.cache_clear()
+    pretrained.cache_clear()
     yield
-    earlier.cache_clear()
+    pretrained.cache_clear()

@@ -9,7 +9,7 @@ import untrained
 from hdrweave.models import registry
 from hdrweave.models.flow.base_flow import MotionSearch, MotionSearchConfig
 from hdrweave.training.data import shard_flow as base_flow_module
-from hdrweave.training.data.batches import Augmentation, Batches, Window, turned_clip, turned_flow
+from hdrweave.training.data.batches import Augmentation, Batches, Window, transform_clip, transform_flow
 from hdrweave.training.data.shard_flow import SEARCHED_SUFFIX, SUFFIX, BaseFlows, add_to_shard, base_flow, searched_flow
 from hdrweave.training.data.shards import ShardFolder
 from small_shards import write_small_shards
@@ -88,8 +88,8 @@ def test_arrows_turn_with_the_picture(shards, quarters, mirror):
     rows, columns = slice(4, 60), slice(10, 70)
     view = ((64, 72), False, rows, columns, quarters, mirror)
     sure = torch.rand(1, 1, 56, 60)
-    got = turned_flow(folder[0].flow(1, 0)[None, :, rows, columns], sure, *view)
-    expected = turned_clip(folder.part(0, slice(0, 2), rows, columns), *view).flow(1, 0)
+    got = transform_flow(folder[0].flow(1, 0)[None, :, rows, columns], sure, *view)
+    expected = transform_clip(folder.part(0, slice(0, 2), rows, columns), *view).flow(1, 0)
     torch.testing.assert_close(got["base"][0], expected, atol=1e-3, rtol=1e-4)
     assert got["confidence"].sum() == pytest.approx(float(sure.sum()))
 

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from hdrweave.hdr.exposure import to_ldr
 from hdrweave.hdr.tonemap import mu_law
 from hdrweave.hdr.warp import warp
-from hdrweave.training.data.batches import Augmentation, Batches, Window, turned_clip
+from hdrweave.training.data.batches import Augmentation, Batches, Window, transform_clip
 from hdrweave.training.data.shards import ShardFolder
 
 WINDOWS = {2: Window(3, ((1, 0), (1, 2))), 3: Window(5, ((2, 0), (2, 1), (2, 3)))}
@@ -33,7 +33,7 @@ def test_turned_clips_keep_exact_flow(shards, quarters, mirror):
     """As good as the clip before turning to 1 %; with a sign or the axes wrong it would be far worse."""
     pairs = ((1, 0), (1, 3))
 
-    def judge(view, change=lambda flow: flow):
+    def error_of(view, change=lambda flow: flow):
         flows = [change(view.flow(a, b)) for a, b in pairs]
         hidden = [view.occluded(a, b)[None] for a, b in pairs]
         return warping_error(view.hdr.movedim(-1, 1), flows, hidden, pairs)
@@ -43,18 +43,18 @@ def test_turned_clips_keep_exact_flow(shards, quarters, mirror):
     rows, columns = slice(4, 60), slice(10, 70)
     for index in range(4):
         clip = ShardFolder(shards).part(index, slice(0, 4), rows, columns)
-        straight = turned_clip(clip, (64, 72), False, rows, columns, 0, False)
-        turned = turned_clip(clip, (64, 72), False, rows, columns, quarters, mirror)
-        assert judge(turned) == pytest.approx(judge(straight), rel=0.01, abs=1e-7)
-        right += judge(turned)
-        wrong += [judge(turned, c) for c in (lambda f: f * signs, lambda f: -f * signs, lambda f: f.flip(0))]
+        straight = transform_clip(clip, (64, 72), False, rows, columns, 0, False)
+        turned = transform_clip(clip, (64, 72), False, rows, columns, quarters, mirror)
+        assert error_of(turned) == pytest.approx(error_of(straight), rel=0.01, abs=1e-7)
+        right += error_of(turned)
+        wrong += [error_of(turned, c) for c in (lambda f: f * signs, lambda f: -f * signs, lambda f: f.flip(0))]
     assert wrong.min() > 4 * right
 
 
 def test_flow_of_a_crop_is_the_crop_of_the_flow(shards):
     clip, rows, columns = ShardFolder(shards)[0], slice(8, 56), slice(16, 64)
     part = ShardFolder(shards).part(0, slice(1, 5), rows, columns)
-    view = turned_clip(part, (64, 72), True, rows, columns, 0, False)  # backwards: 4, 3, 2, 1
+    view = transform_clip(part, (64, 72), True, rows, columns, 0, False)  # backwards: 4, 3, 2, 1
     assert torch.allclose(view.flow(0, 3), clip.flow(4, 1)[:, 8:56, 16:64], atol=1e-3)
     outside = view.occluded(0, 3) & ~clip.occluded(4, 1)[8:56, 16:64]
     y, x = torch.meshgrid(torch.arange(48), torch.arange(48), indexing="ij")

@@ -138,7 +138,7 @@ def test_details_may_be_features_of_vgg(shards):
     assert (told - plain).item() == pytest.approx(1.1, rel=1e-3)
 
 
-def judged(recipe, shards, out, config):
+def scored(recipe, shards, out, config):
     """Figures before and after a few steps, on the same batches."""
     recipe = replace(recipe, build=partial(DeepHDRVideo, config), warm_up=5, rate=2e-3)
     drawn = batches(shards, recipe, turns=False, colours=False)
@@ -157,12 +157,12 @@ def judged(recipe, shards, out, config):
 
 
 def test_coarse_steps_lower_the_loss(shards, tmp_path):
-    before, after = judged(deephdrvideo.coarse(), shards, tmp_path, replace(LIGHT, refinement=False))
+    before, after = scored(deephdrvideo.coarse(), shards, tmp_path, replace(LIGHT, refinement=False))
     assert after["coarse"] < before["coarse"] - 0.05
 
 
 def test_steps_lower_the_loss_of_what_is_refined(shards, tmp_path):
-    before, after = judged(deephdrvideo.recipe(), shards, tmp_path, LIGHT)
+    before, after = scored(deephdrvideo.recipe(), shards, tmp_path, LIGHT)
     assert before["refined"] == pytest.approx(before["coarse"], abs=1e-3)
     assert after["refined"] < before["refined"] - 0.05 and after["refined"] < after["coarse"] - 0.02
     assert after["motion"] < before["motion"]

@@ -16,8 +16,8 @@ from hdrweave.stages.systems.system import System
 from hdrweave.stages.systems.table import SYSTEMS
 from hdrweave.training.evaluation import evaluate, methods
 from hdrweave.training.evaluation.methods import Method
-from hdrweave.training.evaluation.report import aligned, worst_crop
-from hdrweave.training.evaluation.scoring import ClipFigures, inner_frames, judge, summary
+from hdrweave.training.evaluation.report import format_table, worst_crop
+from hdrweave.training.evaluation.scoring import ClipFigures, inner_frames, score_frames, summary
 from hdrweave.training.synthesis.clip import SyntheticClip
 from hdrweave.training.synthesis.clips import EvaluationClip, read_clip, write_clip
 from moving_texture import captured, radiance
@@ -63,7 +63,7 @@ def test_figures_are_those_of_the_metrics():
     clip = evaluation(synthetic())
     sequence = clip.sequence()
     hdr = clip.hdr * 1.1 + 0.01 * clip.hdr.roll(1, 1)
-    figures = summary([ClipFigures(clip.name, 2, judge(clip, hdr))], only_inner=False)
+    figures = summary([ClipFigures(clip.name, 2, score_frames(clip, hdr))], only_inner=False)
     oracle = SequenceMetrics(2)
     for t in range(7):
         flow = clip.flow(t, t - 1) if t else None
@@ -83,8 +83,8 @@ def test_headline_figures_leave_out_frames_without_true_neighbours():
     clip = evaluation(synthetic((1.0, 2.0, 4.0), 9))
     hdr = clip.hdr * 1.05
     hdr[[0, 1, 7, 8]] *= 3
-    judged = [ClipFigures(clip.name, 3, judge(clip, hdr))]
-    inner, whole = summary(judged, True), summary(judged, False)
+    scored = [ClipFigures(clip.name, 3, score_frames(clip, hdr))]
+    inner, whole = summary(scored, True), summary(scored, False)
     assert inner["frames"] == 5 and whole["frames"] == 9
     expected = np.mean([psnr_mu(hdr[t], clip.hdr[t]) for t in range(2, 7)])
     assert inner["raw"]["psnr_mu"] == pytest.approx(expected) and whole["raw"]["psnr_mu"] < expected - 5
@@ -94,21 +94,21 @@ def test_headline_figures_leave_out_frames_without_true_neighbours():
 
 def test_composite_takes_the_captured_frame_where_it_is_well_exposed():
     clip = evaluation(synthetic())
-    figures = summary([ClipFigures(clip.name, 2, judge(clip, torch.zeros_like(clip.hdr)))], True)
+    figures = summary([ClipFigures(clip.name, 2, score_frames(clip, torch.zeros_like(clip.hdr)))], True)
     for rank in ("low", "high"):
         assert figures["by_rank"][rank]["composite"]["psnr_mu"] > figures["by_rank"][rank]["raw"]["psnr_mu"] + 3
 
 
 def test_the_true_motion_leaves_no_warping_error_in_the_truth():
     clip = evaluation(synthetic())
-    right = judge(clip, clip.hdr)[3].step["warping_error"]
-    wrong = judge(replace(clip, placements=clip.placements.flip(0)), clip.hdr)[3].step["warping_error"]
+    right = score_frames(clip, clip.hdr)[3].step["warping_error"]
+    wrong = score_frames(replace(clip, placements=clip.placements.flip(0)), clip.hdr)[3].step["warping_error"]
     assert right < 1e-9 < 1e-4 < wrong
 
 
 def test_clips_without_truth_get_no_reference_figures():
     clip = replace(evaluation(synthetic()), hdr=None, labels=None, placements=None)
-    frames = judge(clip, torch.rand(7, *SIZE, 3))
+    frames = score_frames(clip, torch.rand(7, *SIZE, 3))
     assert not frames[3].raw and set(frames[3].step) == {"t_psnr_nr"}
     figures = summary([ClipFigures(clip.name, 2, frames)], True)
     assert not figures["raw"] and math.isnan(figures["temporal"]["psnr_mu_std"])
@@ -151,7 +151,7 @@ def test_command_writes_figures_frames_and_picture(folder, tmp_path, monkeypatch
     assert picture.shape[1] == (2 + len(report["methods"])) * 196 + 4 and picture.std() > 20
 
 
-def test_command_judges_clips_without_truth(folder, tmp_path, monkeypatch, capsys):
+def test_command_evaluates_clips_without_truth(folder, tmp_path, monkeypatch, capsys):
     for name in ("gt.npy", "flow.npz"):
         (folder / "two" / "a" / name).unlink()
     chosen = ("--splits", "two", "--limit", 1, "--methods", "reference")
@@ -171,7 +171,7 @@ def test_networks_are_counted(folder, monkeypatch, capsys):
             return network(sequence.frames[range(len(sequence))].movedim(-1, 1)).movedim(1, -1)
 
     method = Method(run, lambda: [network])
-    paths = [folder / "two" / "missing", folder / "two" / "a"]  # on the first clip that can be judged
+    paths = [folder / "two" / "missing", folder / "two" / "a"]  # on the first clip that can be evaluated
     report, _ = evaluate.evaluate({"two": paths}, {"net": method})
     net = report["methods"]["net"]
     assert net["parameters"] == 84
@@ -187,7 +187,7 @@ def test_a_method_that_fails_is_named(folder):
         evaluate.evaluate({"two": [folder / "two" / "a"]}, {"broken": broken})
 
 
-def test_clips_that_cannot_be_judged_do_not_cost_the_others(folder, tmp_path, monkeypatch, capsys):
+def test_clips_that_fail_are_left_out_and_the_others_evaluated(folder, tmp_path, monkeypatch, capsys):
     """One of one exposure, the first of its split; and one without exposures, alone in its split."""
     write_clip(folder / "two" / "0", synthetic((1.0,)))
     write_clip(folder / "bare" / "a", synthetic())
@@ -205,10 +205,10 @@ def test_clips_that_cannot_be_judged_do_not_cost_the_others(folder, tmp_path, mo
     told = capsys.readouterr()
     assert "two: 2 clips" in told.out
     assert told.out.count("the clip has one exposure only") == 2  # as it fails, and at the end
-    assert "2 clips are not judged" in told.err and (tmp_path / "f.png").exists()
+    assert "2 clips are not evaluated" in told.err and (tmp_path / "f.png").exists()
 
 
-def test_nothing_to_judge_is_an_error(folder, monkeypatch, capsys):
+def test_nothing_to_evaluate_is_an_error(folder, monkeypatch, capsys):
     write_clip(folder / "one" / "a", synthetic((1.0,)))
     with pytest.raises(SystemExit) as stopped:
         command(monkeypatch, "--clips", folder, "--splits", "one", "--methods", "classical")
@@ -271,5 +271,5 @@ def test_validation_set_is_made_once_and_whole(tmp_path, monkeypatch):
 
 
 def test_table_columns_line_up():
-    lines = aligned([["method", "dB"], ["a", "1.00"], ["longer name", "12.00"]]).splitlines()
+    lines = format_table([["method", "dB"], ["a", "1.00"], ["longer name", "12.00"]]).splitlines()
     assert len({len(line) for line in lines}) == 1

@@ -19,11 +19,11 @@ from hdrweave.training.evaluation.evaluate_flow import (
     REGIONS,
     by_region,
     exact_field,
-    judge_clip,
-    judge_pair,
     plain_dis,
     read_known,
     regions,
+    score_clip,
+    score_pair,
 )
 from hdrweave.training.synthesis.clip import SyntheticClip
 from hdrweave.training.synthesis.clips import EvaluationClip, write_clip
@@ -64,7 +64,7 @@ def field_of(clip, error=(0.0, 0.0), sure=1.0):
 def test_right_flow_has_no_error_and_a_wrong_one_the_error_that_it_has():
     clip = evaluation(pan())
     right, wrong = (
-        by_region(judge_clip(clip, field_of(clip, error)(clip.sequence()))) for error in ((0, 0), (3.0, -4.0))
+        by_region(score_clip(clip, field_of(clip, error)(clip.sequence()))) for error in ((0, 0), (3.0, -4.0))
     )
     assert right["all"]["epe"] == pytest.approx(0, abs=1e-4) and right["all"]["warping_psnr"] > 60
     for region in REGIONS:
@@ -77,10 +77,10 @@ def test_right_flow_has_no_error_and_a_wrong_one_the_error_that_it_has():
 def test_brier_tells_confidence_in_what_is_wrong():
     clip = evaluation(pan())
     blind, doubting = (
-        by_region(judge_clip(clip, field_of(clip, (3.0, 0), sure)(clip.sequence())))["all"] for sure in (1.0, 0.0)
+        by_region(score_clip(clip, field_of(clip, (3.0, 0), sure)(clip.sequence())))["all"] for sure in (1.0, 0.0)
     )
     assert blind["brier"] > 0.9 and doubting["brier"] == 0
-    sound = by_region(judge_clip(clip, field_of(clip)(clip.sequence())))["all"]
+    sound = by_region(score_clip(clip, field_of(clip)(clip.sequence())))["all"]
     assert sound["brier"] < 1e-3  # what leaves the frame counts as distrusted
 
 
@@ -89,9 +89,9 @@ def test_percentiles_and_psnr_are_those_of_the_pixels():
     exact = clip.flow(1, 2)
     flow = exact.clone()
     flow[0, :, :16] += 8  # a quarter of the frame
-    figures = judge_pair(clip, 1, 2, flow, torch.ones(1, *SIZE))["all"]
+    figures = score_pair(clip, 1, 2, flow, torch.ones(1, *SIZE))["all"]
     assert figures["epe"] == pytest.approx(2, abs=1e-4) and figures["epe_50"] == pytest.approx(0, abs=1e-4)
-    still = judge_pair(clip, 1, 2, torch.zeros_like(exact), torch.ones(1, *SIZE))["all"]
+    still = score_pair(clip, 1, 2, torch.zeros_like(exact), torch.ones(1, *SIZE))["all"]
     seen = ~clip.occluded(1, 2)
     assert still["warping_psnr"] == pytest.approx(psnr_mu(clip.hdr[2][seen], clip.hdr[1][seen]))
 
@@ -184,7 +184,7 @@ def test_pictures_are_those_along_each_flow_and_the_exact_one(folder, tmp_path, 
     clip = read_known(folder / "two" / "a")
     sequence = clip.sequence()
     exact = exact_field(clip)
-    assert by_region(judge_clip(clip, exact))["all"]["epe"] < 1e-4
+    assert by_region(score_clip(clip, exact))["all"]["epe"] < 1e-4
     hdr = fuse_and_refine(sequence, exact, load_f2hdr())
     expected = {t: psnr_mu(hdr[t], clip.hdr[t]) for t in (1, 2, 3)}
     found = pictures["exact"]["two"]

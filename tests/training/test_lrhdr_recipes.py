@@ -139,7 +139,7 @@ def test_useless_candidates_have_nothing_to_do_with_the_scene(batches):
     every = lrhdr.joined(reference, warped)
     for seed in range(12):
         torch.manual_seed(seed)
-        noise = lrhdr.useless(every)
+        noise = lrhdr.distractor(every)
         error = (mu_law(noise.radiance[:, 0]) - mu_law(reference.radiance[:, 0])).abs().mean()
         assert error > 0.04 and (noise.validity == 1).all()
         exposed = noise.exposures[0, 0] > 0
@@ -153,8 +153,8 @@ def test_trained_weights_of_earlier_recipes_are_found(wide, tmp_path):
     assert most <= 8  # reference, two warped, two plain, one between, the merge, a useless one
     facts = dict(data="none", licence="CC0", command="none", figures={})
     registry.register("accr", ACCR(ACCRConfig(width=8)), "accr", {"width": 8}, tmp_path, **facts)
-    lrhdr.earlier.cache_clear()
-    network = lrhdr.earlier("accr", torch.device("cpu"))
+    lrhdr.pretrained.cache_clear()
+    network = lrhdr.pretrained("accr", torch.device("cpu"))
     assert network.config.width == 8 and not any(p.requires_grad for p in network.parameters())
     small_f2hdr.register("f2hdr", small_f2hdr.network(), tmp_path)
     assert max(lrhdr.candidates(batch)[0].exposures.shape[1] for _ in range(40)) == 12

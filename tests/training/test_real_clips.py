@@ -45,7 +45,7 @@ def test_every_alternating_clip_gets_its_figures_and_a_sheet(folder, tmp_path, m
     assert abs(sheet[:height].astype(float) - sheet[height:]).mean() > 0.5
 
 
-def test_adaptation_is_judged_before_and_after(folder, tmp_path, monkeypatch, capsys):
+def test_adaptation_is_evaluated_before_and_after(folder, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(evaluate_adaptation, "AdaptSettings", lambda seconds: AdaptSettings(steps=2, crop=64))
     words = ["--data", folder, "--out", tmp_path / "out", "--clips", 1, "--frames", 6, "--threads", 1]
     monkeypatch.setattr(sys, "argv", ["evaluate_adaptation", *map(str, words)])

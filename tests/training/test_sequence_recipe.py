@@ -5,10 +5,10 @@ import torch
 from hdrweave.hdr.exposure import to_ldr
 from hdrweave.hdr.tonemap import mu_law
 from hdrweave.models.location.sequence_refinement import SequenceRefinement, SequenceRefinementConfig
-from hdrweave.stages.clip.black_level import match_darks
+from hdrweave.stages.clip.black_level import match_black_level
 from hdrweave.stages.clip.normalize import normalize
 from hdrweave.stages.systems.table import SYSTEMS
-from hdrweave.training.data.first_pass import SUFFIX, FirstPasses, add_to_shard, first_pass, methods_beside
+from hdrweave.training.data.first_pass import SUFFIX, FirstPasses, add_to_shard, first_pass, precomputed_methods
 from hdrweave.training.data.shards import ShardFolder
 from hdrweave.training.recipes import sequence_refinement as sequence
 from hdrweave.training.recipes.losses import temporal_loss
@@ -33,7 +33,7 @@ def batches(shards, size=2):
 
 def test_first_passes_are_the_methods_own(shards):
     clips = ShardFolder(shards)
-    assert methods_beside(clips) == [["classical"]]
+    assert precomputed_methods(clips) == [["classical"]]
     everything = slice(0, 7), slice(0, 64), slice(0, 72)
     passes = [FirstPasses(clips, "classical").read(k, *everything) for k in range(4)]
     far = [float((mu_law(p["given"]) - mu_law(clips[k].hdr)).abs().mean()) for k, p in enumerate(passes)]
@@ -45,7 +45,7 @@ def test_first_passes_are_the_methods_own(shards):
 
 def test_a_first_pass_is_the_pipelines_result(shards):
     clip = ShardFolder(shards)[1]
-    found, given = first_pass(clip, "classical"), match_darks(normalize(clip.sequence()))
+    found, given = first_pass(clip, "classical"), match_black_level(normalize(clip.sequence()))
     assert torch.equal(found["given"], SYSTEMS["classical"].run(given).half())
     assert torch.equal(found["codes"], given.frames[:].half())
 

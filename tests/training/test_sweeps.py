@@ -94,16 +94,16 @@ def test_windows_of_location_and_what_its_anchors_bring(tmp_path, monkeypatch, c
     assert list(found) == [*first, "location, alternating", "classical, alternating"]
     quality = {name: report["raw"]["psnr_mu"] for name, report in found.items()}
     assert quality["T = 1"] > quality["backbone alone"] + 3 and quality["T = 7"] > quality["backbone alone"] + 3
-    for folder, told in ((tmp_path, "no .exr or .hdr"), (tmp_path / "scenes", "holds no rungs")):
+    for folder, told in ((tmp_path, "no .exr or .hdr"), (tmp_path / "scenes", "holds no networks")):
         with pytest.raises(SystemExit):
-            command(evaluate_location, monkeypatch, "--scenes", folder, "--ladder", tmp_path)
+            command(evaluate_location, monkeypatch, "--scenes", folder, "--ablation", tmp_path)
         assert told in capsys.readouterr().err
     (tmp_path / "whole").mkdir()
-    whole = evaluate_location.LADDERS["location"].rungs()[-1].recipe.build()
+    whole = evaluate_location.ABLATIONS["location"].variants()[-1].recipe.build()
     whole.load_state_dict(load_network(COLLABORATIVE_FUSION).state_dict())
     torch.save({"average": whole.state_dict()}, tmp_path / "whole" / "checkpoint.pt")
     monkeypatch.setattr(evaluate_location, "WINDOW", 7)
-    command(evaluate_location, monkeypatch, *words, "--ladder", tmp_path)
-    rungs = json.loads((tmp_path / "found.json").read_text())
-    assert list(rungs) == ["whole"]
-    assert rungs["whole"]["raw"]["psnr_mu"] == pytest.approx(found["T = 7, stage I"]["raw"]["psnr_mu"], abs=0.05)
+    command(evaluate_location, monkeypatch, *words, "--ablation", tmp_path)
+    variants = json.loads((tmp_path / "found.json").read_text())
+    assert list(variants) == ["whole"]
+    assert variants["whole"]["raw"]["psnr_mu"] == pytest.approx(found["T = 7, stage I"]["raw"]["psnr_mu"], abs=0.05)

@@ -18,7 +18,7 @@ from hdrweave.stages.systems.system import System
 from hdrweave.stages.systems.table import SYSTEMS
 from hdrweave.training.evaluation import evaluate, systems
 from hdrweave.training.evaluation.methods import chosen_methods
-from hdrweave.training.recipes.table import LADDERS, RECIPES
+from hdrweave.training.recipes.table import ABLATIONS, RECIPES
 from hdrweave.training.synthesis.clip import SyntheticClip
 from hdrweave.training.synthesis.clips import write_clip
 from moving_texture import captured, radiance, sequence
@@ -85,8 +85,8 @@ def test_every_workflow_is_built_from_a_graph_of_its_name():
         assert kinds == sorted(node["type"] for node in graph["nodes"]), f"{name}: run scripts/build_workflows.py"
 
 
-def test_every_ladder_is_of_a_system_or_of_a_network():
-    assert set(LADDERS) <= set(SYSTEMS) | set(registry.ARCHITECTURES)
+def test_every_ablation_is_of_a_system_or_of_a_network():
+    assert set(ABLATIONS) <= set(SYSTEMS) | set(registry.ARCHITECTURES)
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
-"""Batches from shards: crops, flips, turns and colours are drawn anew for every batch, flow stays exact.
+"""Training batches from shards, with random crops, flips, rotations and channel permutations, and exact flow.
 
-A batch depends on the seed and its number alone, so that training can stop and go on anywhere.
+A batch depends only on the seed and its number, so that training can be interrupted and resumed anywhere.
 """
 
 from collections.abc import Iterator
@@ -9,22 +9,24 @@ from itertools import count, permutations
 
 import numpy as np
 import torch
+from einops import rearrange
 
 from ...hdr.frame_window import FrameWindow
 from .shard_flow import PERIOD_SUFFIX, SEARCHED_SUFFIX, BaseFlows
 from .shards import ShardFolder
-from ..synthesis.clip import SyntheticClip, exact_occlusion
 
 COLOURS = list(permutations(range(3)))
 
 
 @dataclass(frozen=True)
 class Window:
-    """What a network sees of a clip. frames: in a row, the middle one is the reference. pairs: (a, b), frames of the
-    window between which exact flow is wanted, from a to b. base: suffix of the files beside the shards from which the
-    estimated flow from the reference to its neighbours, period - 1 on either side, is wanted too (`training.data.shard_flow`).
-    beside: frames on either side of the reference from which it is wanted as well. far: to the frames one period away as
-    well.
+    """Frames and flows of a clip that a sample holds.
+
+    frames: number of consecutive frames; the middle one is the reference. pairs: (a, b), frames of the window with
+    exact flow from a to b. base: suffix of the precomputed files (`training.data.shard_flow`) with the estimated flow
+    from the reference to its neighbours, period - 1 on either side; None for no estimated flow. beside: number of
+    frames on either side of the reference with estimated flow of their own. far: estimated flow to the frames one
+    period away, too.
     """
 
     frames: int
@@ -34,16 +36,16 @@ class Window:
     far: bool = False
 
 
-def from_the_middle(period: int, base: str = SEARCHED_SUFFIX) -> Window:
-    """All frames of other exposure around the middle one, exact flow to each, and the estimated one, see `Window`."""
+def neighbour_window(period: int, base: str = SEARCHED_SUFFIX) -> Window:
+    """Window of the neighbours of other exposures around the reference, with exact and estimated flow to each."""
     frames = 2 * period - 1
     middle = frames // 2
     return Window(frames, tuple((middle, k) for k in range(frames) if k != middle), base)
 
 
-def there_and_back(frames: int, far: bool = False) -> Window:
-    """`frames` in a row, exact flow from the middle one to each of the others and then from each to it, and the estimated one
-    to its neighbours, see `Window`."""
+def bidirectional_window(frames: int, far: bool = False) -> Window:
+    """Window of `frames`, with exact flow from the reference to each other frame, then from each to the reference, and
+    estimated flow to its neighbours."""
     middle = frames // 2
     others = [k for k in range(frames) if k != middle]
     pairs = tuple((middle, k) for k in others) + tuple((k, middle) for k in others)
@@ -52,8 +54,11 @@ def there_and_back(frames: int, far: bool = False) -> Window:
 
 @dataclass(frozen=True)
 class Augmentation:
-    """turns: flips, turns by 90 degrees and the clip backwards. colours: the RGB channels change places. Nothing else: the flow
-    beside the clips was estimated on the frames as they are."""
+    """Random augmentation. turns: flips, rotations by 90 degrees and time reversal. colours: permutation of the RGB
+    channels.
+
+    Nothing else: the precomputed flow was estimated on the frames as they are.
+    """
 
     turns: bool = True
     colours: bool = True
@@ -61,7 +66,7 @@ class Augmentation:
 
 def window_of(batch: dict[str, torch.Tensor], back: bool = False) -> FrameWindow:
     """The middle frame of a batch of `Batches` among its neighbours, with the estimated flow to each. back: with the exact flow
-    back, where the window was `there_and_back`: the clips' estimated flow starts at inner frames only."""
+    back, where the window was `bidirectional_window`: the clips' estimated flow starts at inner frames only."""
     ways = batch["base"].shape[1]
     way_back = batch["flows"][:, ways:] if back else None
     return FrameWindow(batch["ldr"], batch["exposures"], batch["base"], batch["confidence"], way_back)
@@ -70,14 +75,15 @@ def window_of(batch: dict[str, torch.Tensor], back: bool = False) -> FrameWindow
 class Batches:
     """Batch number k of clips in a folder of shards, as a dict of tensors with channels first:
 
-    ldr (B,T,3,H,W) code values, gamma 2.2; hdr (B,T,3,H,W) true radiance; exposures (B,T), relative, shortest 1; flows
-    (B,P,2,H,W) exact, in pixels, one for each pair of the window; occluded (B,P,1,H,W) bool, hidden in frame b or
-    outside of the crop; period, a number: clips of a batch have the same; with `Window.base` also base (B,K,2,H,W),
-    the estimated flow from the middle frame to its neighbours, with `Window.beside` from the frames around the middle,
-    one after the other, to theirs, and confidence (B,K,1,H,W) in it.
+    ldr (B,T,3,H,W): code values, gamma 2.2; hdr (B,T,3,H,W): true radiance; exposures (B,T): relative, shortest = 1;
+    flows (B,P,2,H,W): exact, in pixels, one for each pair of the window; occluded (B,P,1,H,W), bool: occluded in frame
+    b or outside the crop; period: a number, the same for all clips of a batch. With `Window.base` also base
+    (B,K,2,H,W): estimated flow from the middle frame to its neighbours, with `Window.beside` from each of the frames
+    around it, in order, to their neighbours; and confidence (B,K,1,H,W) of that flow.
 
-    windows: by period, for instance {2: Window(3), 3: Window(5)}; clips of other periods are left out. The chance of a
-    period is its share of the clips. crop: (height, width). Raises ValueError when no clip is long and large enough.
+    windows: by period, for instance {2: Window(3), 3: Window(5)}; clips of other periods are left out. A period is
+    drawn with the probability of its share of the clips. crop: (height, width). Raises ValueError when no clip is long
+    and large enough.
     """
 
     def __init__(
@@ -100,7 +106,7 @@ class Batches:
             )
 
     def _fitting(self, clips: ShardFolder) -> dict[int, np.ndarray]:
-        """Which clips can be used, by period."""
+        """Indices of the clips that are long and large enough, by period."""
         found = {period: [] for period in self.windows}
         start = 0
         for shard in clips.shards:
@@ -135,8 +141,8 @@ class Batches:
         start = int(rng.integers(frames - window.frames + 1))
         chosen = slice(start, start + window.frames)
         backwards = bool(self.augmentation.turns and rng.random() < 0.5)
-        view = draw_view(rng, size, self.crop, self.augmentation.turns)
-        clip = turned_clip(self._clips.part(index, chosen, *view[:2]), size, backwards, *view)
+        view = draw_crop(rng, size, self.crop, self.augmentation.turns)
+        clip = transform_clip(self._clips.part(index, chosen, *view[:2]), size, backwards, *view)
         order = list(COLOURS[rng.integers(len(COLOURS))]) if self.augmentation.colours else [0, 1, 2]
         flows = [clip.flow(a, b) for a, b in window.pairs]
         hidden = [
@@ -155,18 +161,18 @@ class Batches:
                     away = self._flows[PERIOD_SUFFIX].read(index, k - 1, *view[:2])
                     found = [torch.cat((x[:1], y, x[1:])) for x, y in zip(away, found, strict=True)]
                 read.append(found)
-            base = turned_flow(*map(torch.cat, zip(*read, strict=True)), size, backwards, *view)
+            base = transform_flow(*map(torch.cat, zip(*read, strict=True)), size, backwards, *view)
         return {
             **base,
-            "ldr": clip.ldr.movedim(-1, 1)[:, order],
-            "hdr": clip.hdr.movedim(-1, 1)[:, order],
+            "ldr": rearrange(clip.ldr, "t h w c -> t c h w")[:, order],
+            "hdr": rearrange(clip.hdr, "t h w c -> t c h w")[:, order],
             "exposures": clip.exposures,
             "flows": torch.stack(flows) if flows else torch.zeros(0, 2, height, width),
             "occluded": torch.stack(hidden) if hidden else torch.zeros(0, 1, height, width, dtype=torch.bool),
         }
 
     def from_step(self, step: int, workers: int = 1, pin: bool = False) -> Iterator[dict[str, torch.Tensor]]:
-        """Batches number `step`, `step` + 1, … without end, made in `workers` processes (0: in this one)."""
+        """Endless iterator over the batches from number `step` on, made in `workers` processes (0: in this one)."""
         loader = torch.utils.data.DataLoader(
             self,
             batch_size=None,
@@ -182,8 +188,8 @@ class Batches:
         return {**self.__dict__, "_clips": None, "_flows": None}
 
 
-def draw_view(rng, size: tuple[int, int], crop: tuple[int, int], turns: bool) -> tuple[slice, slice, int, bool]:
-    """A random cut of `crop` (height, width) from a frame of `size`: rows, columns, quarter turns and mirroring."""
+def draw_crop(rng, size: tuple[int, int], crop: tuple[int, int], turns: bool) -> tuple[slice, slice, int, bool]:
+    """A random crop (height, width) of a frame of `size`: rows, columns, quarter turns, mirroring."""
     quarters = int(rng.integers(4)) if turns else 0
     if quarters % 2 and (crop[1] > size[0] or crop[0] > size[1]):
         quarters -= 1
@@ -192,17 +198,18 @@ def draw_view(rng, size: tuple[int, int], crop: tuple[int, int], turns: bool) ->
     return slice(top, top + height), slice(left, left + width), quarters, bool(turns and rng.random() < 0.5)
 
 
-def turned_clip(
+def transform_clip(
     clip: SyntheticClip, size, backwards: bool, rows: slice, columns: slice, quarters: int, mirror: bool
 ) -> SyntheticClip:
-    """A clip of which rows and columns were read from frames of `size`: turned anticlockwise by quarters, then mirrored
-    left to right, and with its frames in reverse, if wanted.
+    """A cropped clip, rotated anticlockwise by `quarters` of 90 degrees, then mirrored left to right, and reversed in
+    time.
 
-    With the cut's matrix on the placements, `flow` of the new clip is exact without any rule for signs.
+    clip: of the given rows and columns of frames of `size`. The transformation is applied to the placements, so that
+    the `flow` of the result is exact.
     """
 
     def view(stack: torch.Tensor) -> torch.Tensor:
-        return turned(stack.flip(0) if backwards else stack, quarters, mirror)
+        return rotate_and_flip(stack.flip(0) if backwards else stack, quarters, mirror)
 
     exposures, placements = (x.flip(0) if backwards else x for x in (clip.exposures, clip.placements))
     return replace(
@@ -215,20 +222,22 @@ def turned_clip(
     )
 
 
-def turned_flow(flow, confidence, size, backwards: bool, rows: slice, columns: slice, quarters: int, mirror: bool):
-    """Flow (K,2,h,w) and confidence (K,1,h,w) of those rows and columns, like `turned_clip`: arrows turn with the
-    picture."""
+def transform_flow(flow, confidence, size, backwards: bool, rows: slice, columns: slice, quarters: int, mirror: bool):
+    """Cropped flow (K,2,h,w) and confidence (K,1,h,w) transformed as by `transform_clip`, vectors included."""
     if backwards:
         flow, confidence = flow.flip(0), confidence.flip(0)
     turn = placement(size, rows, columns, quarters, mirror)[:2, :2].float()  # orthogonal
-    flow, confidence = (turned(x.movedim(1, -1), quarters, mirror) for x in (flow, confidence))
-    return {"base": (flow @ turn).movedim(-1, 1), "confidence": confidence.movedim(-1, 1)}
+    flow, confidence = (
+        rotate_and_flip(rearrange(x, "k c h w -> k h w c"), quarters, mirror) for x in (flow, confidence)
+    )
+    flow, confidence = (rearrange(x, "k h w c -> k c h w") for x in (flow @ turn, confidence))
+    return {"base": flow, "confidence": confidence}
 
 
 def placement(size: tuple[int, int], rows: slice, columns: slice, quarters: int, mirror: bool) -> torch.Tensor:
-    """The matrix (3,3) that takes a pixel (x, y, 1) of the cut to the frame of `size` that it was cut from."""
+    """Matrix (3,3) from a pixel (x, y, 1) of the transformed crop to the frame of `size` that it was taken from."""
     y, x = torch.meshgrid(*(torch.arange(n).double() for n in size), indexing="ij")
-    x, y = (turned(axis[None, rows, columns], quarters, mirror)[0] for axis in (x, y))
+    x, y = (rotate_and_flip(axis[None, rows, columns], quarters, mirror)[0] for axis in (x, y))
     return torch.tensor(
         [
             [x[0, 1] - x[0, 0], x[1, 0] - x[0, 0], x[0, 0]],
@@ -239,7 +248,7 @@ def placement(size: tuple[int, int], rows: slice, columns: slice, quarters: int,
     )
 
 
-def turned(stack: torch.Tensor, quarters: int, mirror: bool) -> torch.Tensor:
-    """(T,H,W,…) turned anticlockwise by quarters, then mirrored left to right."""
+def rotate_and_flip(stack: torch.Tensor, quarters: int, mirror: bool) -> torch.Tensor:
+    """Frames (T,H,W,…) rotated anticlockwise by `quarters` of 90 degrees, then mirrored left to right."""
     stack = torch.rot90(stack, quarters, (1, 2))
     return stack.flip(2) if mirror else stack

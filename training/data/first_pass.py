@@ -10,7 +10,7 @@ from dataclasses import replace
 
 import torch
 
-from ...stages.clip.black_level import match_darks
+from ...stages.clip.black_level import match_black_level
 from ...stages.clip.normalize import normalize
 from ...stages.fusion.sequence_refinement import consecutive_flow
 from ...stages.runtime.networks import SEQUENCE_REFINEMENT
@@ -18,7 +18,7 @@ from ...stages.systems.flagship import flagship_vote
 from ...stages.systems.system import System
 from ...stages.systems.table import SYSTEMS
 from ..synthesis.clip import SyntheticClip
-from .precomputed import add_sidecar, for_each_shard
+from .precomputed import write_precomputed, for_each_shard
 from .shards import ShardFolder
 
 SUFFIX = ".first_pass_"  # and the method's name
@@ -34,7 +34,7 @@ def first_systems() -> dict[str, System]:
 def first_pass(clip: SyntheticClip, method: str) -> dict[str, torch.Tensor]:
     """codes (T,H,W,3): the frames with blacks matched; given (T,H,W,3): radiance by `method`; and `consecutive` of it. All in
     half precision."""
-    sequence = match_darks(normalize(clip.sequence()))
+    sequence = match_black_level(normalize(clip.sequence()))
     given = first_systems()[method].run(sequence)
     return {name: x.half() for name, x in {"given": given, "codes": sequence.frames[:], **consecutive(given)}.items()}
 
@@ -48,7 +48,7 @@ def consecutive(hdr: torch.Tensor) -> dict[str, torch.Tensor]:
     return {"ahead": ahead, "back": back, "sure_ahead": sure_ahead, "sure_back": sure_back}
 
 
-def methods_beside(clips: ShardFolder) -> list[list[str]]:
+def precomputed_methods(clips: ShardFolder) -> list[list[str]]:
     """The methods whose first pass lies beside each shard. Raises OSError where there is none."""
     found = [[m for m in first_systems() if path.with_suffix(SUFFIX + m).exists()] for path in clips.paths]
     if not all(found):
@@ -82,7 +82,7 @@ class FirstPasses:
 def add_to_shard(path: str, method: str) -> int:
     """Write the first pass of a shard beside it, unless it is there; the number of clips."""
     networks = first_systems()[method].networks
-    return add_sidecar(path, SUFFIX + method, lambda clip: first_pass(clip, method), networks)
+    return write_precomputed(path, SUFFIX + method, lambda clip: first_pass(clip, method), networks)
 
 
 def main() -> None:

@@ -1,4 +1,5 @@
-"""What is computed once for every clip of a shard and kept in a file beside it, shard by shard in parallel."""
+"""Precomputed tensors: computed once for every clip of a shard and stored in a file beside it, in parallel over
+shards."""
 
 import multiprocessing
 import time
@@ -8,18 +9,21 @@ from pathlib import Path
 
 import torch
 
-from ...hdr.io.atomic import atomic_path
 from ...hdr.cv import cv2
+from ...hdr.io.atomic import atomic_path
 from ...models import registry
-from .shards import ShardFolder, shard_metadata
 from ..synthesis.clip import SyntheticClip
+from .shards import ShardFolder, shard_metadata
 
 
-def add_sidecar(
+def write_precomputed(
     path: str, suffix: str, compute: Callable[[SyntheticClip], dict[str, torch.Tensor]], networks=()
 ) -> int:
-    """Write `compute` of every clip of a shard beside it, as NAME_ROW, unless it is there; the number of clips. networks:
-    names of the packaged ones that it uses: after these have changed, it is worked out anew."""
+    """Write the tensors `compute` of every clip of a shard beside it, as NAME_ROW, unless they exist; returns the
+    number of clips.
+
+    networks: names of the packaged networks that `compute` uses; when their weights change, the file is computed again.
+    """
     from safetensors.torch import save_file
 
     out, clips = Path(path).with_suffix(suffix), ShardFolder(path)
@@ -40,7 +44,7 @@ def add_sidecar(
 
 
 def for_each_shard(folder, workers: int, job: Callable[..., int], *arguments) -> None:
-    """Call job(path, *arguments), which gives a number of clips, for every shard of a folder, and print how it goes."""
+    """Call job(path, *arguments) for every shard of a folder in parallel, add up the clips it returns, print."""
     paths = [str(path) for path in ShardFolder(folder).paths]
     begun, done = time.monotonic(), 0
     with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:

@@ -1,26 +1,29 @@
-"""Flow as inference will see it, beside the exact one: `python -m hdrweave.training shard_flow --shards DIR --search`.
+"""Estimated flow of training clips, as inference computes it: `python -m hdrweave.training shard_flow --shards DIR
+--search`.
 
-Networks that start from an estimated flow must be trained with its errors. DIS takes longer than a training step, so it is
-computed once for every reference of every clip whose neighbours lie in the clip, and kept beside the shard: with --search
-by DIS and the packaged base flow network, without it by DIS alone, from which that network learns what DIS misses; with
---period to the frames of the same exposure one period away, for networks that see those too.
+Networks that start from an estimated flow must be trained with its errors. DIS takes longer than a training step, so
+the flow is precomputed once for every reference whose neighbours lie in the clip, and stored beside the shard: with
+--search by DIS and the packaged base flow network; without it by DIS alone, for training that network; with --period to
+the frames of the same exposure one period away.
 """
 
 import argparse
 from functools import cache
 
 import torch
+from einops import rearrange
 from torch import nn
 
 from ...hdr.response import response_named
 from ...hdr.sequence import ExposureSequence
 from ...stages.flow.long_range import LongRangeFlow
 from ...stages.flow.estimate import estimate_flow
+from ...stages.flow.long_range import LongRangeFlow
 from ...stages.runtime.networks import BASE_FLOW, load_network
 from ..evaluation.scoring import inner_frames
-from .shards import ShardFolder
-from .precomputed import add_sidecar, for_each_shard
 from ..synthesis.clip import RESPONSE, SyntheticClip
+from .precomputed import for_each_shard, write_precomputed
+from .shards import ShardFolder
 
 SUFFIX = ".baseflow"
 PERIOD_SUFFIX = ".periodflow"
@@ -30,7 +33,7 @@ OPTIONS = {SUFFIX: "", PERIOD_SUFFIX: " --period", SEARCHED_SUFFIX: " --search"}
 
 def base_flow(clip: SyntheticClip, network=None) -> tuple[torch.Tensor, torch.Tensor]:
     """Flow (R,K,2,H,W) in pixels from the R inner frames to their K neighbours in order of time, and its confidence
-    (R,K,1,H,W), both in half precision; the first of them is frame period - 1. network: see `estimate_flow`."""
+    (R,K,1,H,W), in half precision. The first inner frame is frame period - 1. network: see `estimate_flow`."""
     sequence = ExposureSequence(clip.ldr, clip.exposures, response_named(RESPONSE), clip.period)
     field = estimate_flow(sequence, network=network)
     inner = list(inner_frames(len(clip.ldr), clip.period))
@@ -49,18 +52,21 @@ def searched_flow(clip: SyntheticClip) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def period_flow(clip: SyntheticClip) -> tuple[torch.Tensor, torch.Tensor]:
-    """Flow (R,2,2,H,W) and confidence (R,2,1,H,W), as of `base_flow`, to the frames one period before and after; the first
-    reference is frame `period`. In clips of two exposures alone, where others are too short, R = 0."""
+    """Flow (R,2,2,H,W) and confidence (R,2,1,H,W), as of `base_flow`, to the frames one period before and after.
+
+    The first reference is frame `period`. R = 0 for clips of other periods than two.
+    """
     sequence = ExposureSequence(clip.ldr, clip.exposures, response_named(RESPONSE), clip.period)
     flow, period = LongRangeFlow(sequence), clip.period
     inner = range(period, len(clip.ldr) - period if period == 2 else 0)
     found = [flow.read(t, n) for t in inner for n in (t - period, t + period)]
     empty = tuple(torch.zeros(0, channels, *sequence.size) for channels in (2, 1))
-    return tuple(torch.cat(x).unflatten(0, (-1, 2)).half() for x in zip(*(found or [empty]), strict=True))
+    fields = (torch.cat(x) for x in zip(*(found or [empty]), strict=True))
+    return tuple(rearrange(x, "(r k) c h w -> r k c h w", k=2).half() for x in fields)
 
 
 class BaseFlows:
-    """What `main` wrote beside the shards of a folder, clip by clip. Raises OSError where it is missing."""
+    """Reader of the flows that `main` wrote beside the shards of a folder. Raises OSError where they are missing."""
 
     def __init__(self, clips: ShardFolder, suffix: str = SUFFIX):
         from safetensors import safe_open
@@ -76,8 +82,7 @@ class BaseFlows:
     def read(
         self, index: int, reference: int, rows: slice = slice(None), columns: slice = slice(None)
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Flow (K,2,H,W) and confidence (K,1,H,W), float32, of clip `index` from the frame number `reference` of those that
-        the file has."""
+        """Flow (K,2,H,W) and confidence (K,1,H,W), float32, of clip `index`, reference number `reference`."""
         number, row = self.clips.locate(index)
         where = slice(reference, reference + 1), slice(None), slice(None), rows, columns
         stored = (self.files[number].get_slice(f"{name}_{row}")[where] for name in ("flow", "confidence"))
@@ -85,10 +90,10 @@ class BaseFlows:
 
 
 def add_to_shard(path: str, suffix: str = SUFFIX) -> int:
-    """Write the flows of a shard beside it, unless they are there; the number of clips."""
+    """Write the flows of a shard beside it, unless they exist; returns the number of clips."""
     compute = {SUFFIX: base_flow, PERIOD_SUFFIX: period_flow, SEARCHED_SUFFIX: searched_flow}[suffix]
     networks = [BASE_FLOW] if suffix == SEARCHED_SUFFIX else []
-    return add_sidecar(
+    return write_precomputed(
         path, suffix, lambda clip: dict(zip(("flow", "confidence"), compute(clip), strict=True)), networks
     )
 

@@ -1,4 +1,4 @@
-"""Clips by the thousand, in safetensors files of some tens: written in parallel, read at random."""
+"""Shards: safetensors files that each hold some tens of clips, written in parallel and read in random order."""
 
 from bisect import bisect_right
 from itertools import accumulate
@@ -11,7 +11,7 @@ from ..synthesis.clip import SyntheticClip
 
 
 def write_shard(path, clips: list[SyntheticClip], metadata: dict[str, str]) -> None:
-    """Clips of one size and length into one file: radiance in half precision, code values in 16 bit."""
+    """Write clips of one size and length into one file: radiance in half precision, code values in 16 bit."""
     from safetensors.torch import save_file
 
     most = max(clip.placements.shape[1] for clip in clips)
@@ -31,7 +31,7 @@ def write_shard(path, clips: list[SyntheticClip], metadata: dict[str, str]) -> N
 
 
 def shard_metadata(path) -> dict[str, str] | None:
-    """What a shard says about itself; None where there is no such file."""
+    """Metadata of a shard; None where the file does not exist."""
     from safetensors import safe_open
 
     if not Path(path).exists():
@@ -41,7 +41,7 @@ def shard_metadata(path) -> dict[str, str] | None:
 
 
 class ShardFolder:
-    """All clips of a folder of shards, or of one shard, as `SyntheticClip`; only what is asked for is read."""
+    """The clips of a folder of shards, or of one shard, as `SyntheticClip`; only the requested parts are read."""
 
     def __init__(self, folder):
         from safetensors import safe_open
@@ -59,7 +59,7 @@ class ShardFolder:
         return self.ends[-1]
 
     def locate(self, index: int) -> tuple[int, int]:
-        """Number of the shard that holds a clip, and the clip's row in it."""
+        """Number of the shard that holds clip `index`, and the row of the clip in it."""
         if not 0 <= index < len(self):
             raise IndexError(index)
         number = bisect_right(self.ends, index)
@@ -73,13 +73,13 @@ class ShardFolder:
         return int(self.shards[number].get_slice("period")[row : row + 1])
 
     def size(self, index: int) -> tuple[int, int, int]:
-        """Frames, height and width of a clip."""
+        """Number of frames, height and width of a clip."""
         return tuple(self.shards[self.locate(index)[0]].get_slice("hdr").get_shape()[1:4])
 
     def part(
         self, index: int, frames: slice = slice(None), rows: slice = slice(None), columns: slice = slice(None)
     ) -> SyntheticClip:
-        """Some frames of a clip, cropped; what lies outside is not read. The placements stay those of the whole frame."""
+        """Some frames of a clip, cropped; nothing else is read. Placements stay those of the whole frame."""
         number, row = self.locate(index)
         shard = self.shards[number]
 

@@ -1,6 +1,6 @@
-"""The classical methods to beat: each takes a normalized clip and gives radiance (T,H,W,3).
+"""Classical baselines: each takes a normalized clip and returns radiance (T,H,W,3).
 
-Every frame is its own reference. None of them knows motion, apart from the global shift that OpenCV's AlignMTB finds.
+Every frame is a reference. None of them compensates motion, apart from the global translation of OpenCV's AlignMTB.
 """
 
 import numpy as np
@@ -12,35 +12,36 @@ from ...hdr.sequence import ExposureSequence
 
 
 def reference(sequence: ExposureSequence) -> torch.Tensor:
-    """Each frame's own radiance, with nothing from its neighbours."""
+    """Radiance of each captured frame alone."""
     return sequence.radiance(range(len(sequence)))
 
 
 def unaligned(sequence: ExposureSequence) -> torch.Tensor:
-    """Reference and neighbours merged in place, with Debevec and Malik's hat 1 - |2z - 1| of code value z as weight."""
+    """Merge of reference and neighbours without alignment, weighted by Debevec and Malik's hat 1 - |2z - 1| of code
+    z."""
     merged = []
     for t in range(len(sequence)):
         sources = [t] + [sequence.neighbour(t, offset) for offset in sequence.offsets]
         code = sequence.frames[sources]
         weight = (1 - (2 * code - 1).abs()).mean(
             -1, keepdim=True
-        ) + 1e-4  # black and white still count, for want of better
+        ) + 1e-4  # so that pixels that are black or white in all frames have a weight
         merged.append((weight * sequence.radiance(sources)).sum(0) / weight.sum(0))
     return torch.stack(merged)
 
 
 def one_period(sequence: ExposureSequence, t: int) -> list[int]:
-    """Frame t and the nearest frame of every other exposure; of two that are equally near, the later one."""
+    """Indices of frame t and of the nearest frame of every other exposure; ties go to the later one."""
     later = range(1, sequence.period)
     nearest = [min((o, o - sequence.period), key=lambda offset: (abs(offset), -offset)) for o in later]
     return [t] + [sequence.neighbour(t, offset) for offset in nearest]
 
 
 def debevec(sequence: ExposureSequence, align: bool = False) -> torch.Tensor:
-    """OpenCV's MergeDebevec on 8-bit frames of one period, given the gamma 2.2 response; optionally after AlignMTB.
+    """OpenCV's MergeDebevec on 8-bit frames of one period with the gamma 2.2 response; align: after AlignMTB.
 
-    The response is linear light over code value and the exposures are relative to the shortest, so the result is on
-    our scale without a fit. The darkest code stands for half a step of light, as its logarithm is taken.
+    The response maps code value to linear light and the exposures are relative to the shortest, so that the result is
+    on the scale of this pack. Code 0 stands for half a step, as its logarithm is taken.
     """
     cv = cv2()
     codes = np.arange(256, dtype=np.float32).clip(min=0.5) / 255
@@ -58,7 +59,7 @@ def debevec(sequence: ExposureSequence, align: bool = False) -> torch.Tensor:
 
 
 def shifted_onto(target: np.ndarray, frame: np.ndarray) -> np.ndarray:
-    """`frame` moved by whole pixels onto `target` as AlignMTB finds it, both (H,W,3) uint8; edge pixels repeat."""
+    """`frame` translated onto `target` by AlignMTB, both (H,W,3) uint8; whole pixels, border pixels repeated."""
     cv = cv2()
     grays = [cv.cvtColor(picture, cv.COLOR_RGB2GRAY) for picture in (target, frame)]
     levels = min(6, min(grays[0].shape).bit_length() - 1)  # of halvings; OpenCV fails on a side of one pixel

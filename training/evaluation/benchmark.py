@@ -1,4 +1,4 @@
-"""Time and memory of methods on this machine, on a clip that is computed as it is read.
+"""Benchmark of time and memory of methods on this machine, on a clip that is computed on access.
 
 python -m hdrweave.training benchmark --time   seconds a frame by frame size, beside plain DIS flow of one pair
 python -m hdrweave.training benchmark --stages   the flagship at 640x360, stage by stage: seconds a frame, operations
@@ -17,6 +17,7 @@ from unittest.mock import patch
 
 import torch
 import torch.nn.functional as F
+from einops import rearrange
 from torch.utils.flop_counter import FlopCounterMode
 
 from ...hdr.cv import cv2
@@ -34,12 +35,13 @@ STAGES = (
 
 
 def panning_clip(count: int, height: int, width: int, period: int = 2) -> ExposureSequence:
-    """A texture of wide range that pans by 3 pixels a frame, exposures 1, 8 or 1, 4, 16; nothing is stored but the texture."""
+    """Clip of a texture of high dynamic range that pans by 3 pixels a frame; exposures 1, 8 or 1, 4, 16."""
     seed = torch.Generator().manual_seed(1)
     reach = 256
     coarse = [torch.randn(1, 3, height // s + 2, (width + reach) // s + 2, generator=seed) for s in (4, 16, 64)]
     layers = [F.interpolate(c, size=(height, width + reach), mode="bicubic", align_corners=False) for c in coarse]
-    radiance = torch.exp2(sum(layers) - 3).clamp(0, 1)[0].permute(1, 2, 0)  # (H,W+reach,3)
+    radiance = torch.exp2(sum(layers) - 3).clamp(0, 1)
+    radiance = rearrange(radiance, "1 c h w -> h w c")  # (H,W+reach,3)
     step = 8.0 if period == 2 else 4.0
     exposures = torch.tensor([step ** (t % period) for t in range(count)])
 
@@ -51,7 +53,7 @@ def panning_clip(count: int, height: int, width: int, period: int = 2) -> Exposu
 
 
 def seconds(run: Callable[[], object], frames: int) -> float:
-    """Of the second of two calls, for each frame."""
+    """Seconds a frame of the second of two calls."""
     run()
     begin = time.perf_counter()
     run()
@@ -75,7 +77,7 @@ def time_sizes(methods: dict[str, Method], frames: int) -> None:
 
 @contextmanager
 def watched(around: Callable) -> Iterator[None]:
-    """The flagship's stages are called as around(name, stage, arguments, options) in place of stage(*arguments, **options)."""
+    """Context in which each stage of the flagship is called through around(name, stage, arguments, options)."""
 
     def stand_in(name: str, stage: Callable):
         return lambda *arguments, **options: around(name, stage, arguments, options)
@@ -85,7 +87,7 @@ def watched(around: Callable) -> Iterator[None]:
 
 
 def time_stages(frames: int) -> None:
-    """The first run counts operations, which warms up; the second is timed."""
+    """Print operations (first run, which is the warm-up) and time (second run) of the flagship's stages."""
     clip, pixels = panning_clip(frames, *SIZES[0]), frames * SIZES[0][0] * SIZES[0][1] / 1e6
     gflop, taken = Counter(), Counter()
 

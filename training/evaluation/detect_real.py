@@ -1,4 +1,4 @@
-"""Detection on real clips in two folders: period, phase and measured ratio against the nominal one.
+"""Evaluation of pattern detection on real clips: period, phase, and measured against nominal exposure ratio.
 
 python -m hdrweave.training detect_real --data DIR     (DIR holds alternating_2exp and alternating_3exp)
 """
@@ -26,7 +26,7 @@ def decoded(path, most: int | None = None) -> torch.Tensor:
 
 
 def edits(count: int, period: int) -> dict[str, list[int]]:
-    """Frame lists to detect on: the clip, its later starts, and the clip with frames missing and doubled."""
+    """Frame lists by name: the clip, the clip from later frames on, and with frames dropped and duplicated."""
     whole = list(range(count))
     gaps = (11, 30, 47)
     return {
@@ -40,7 +40,7 @@ def edits(count: int, period: int) -> dict[str, list[int]]:
 
 
 def detect(frames: torch.Tensor) -> Detection:
-    """Detection on code values (T,H,W,3) of which nothing is declared but their gamma."""
+    """Detection on code values (T,H,W,3), gamma 2.2, without a declared pattern."""
     return detect_pattern(ExposureSequence(frames, torch.ones(len(frames)), response_named("gamma2.2"), 1))
 
 

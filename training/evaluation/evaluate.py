@@ -1,11 +1,11 @@
-"""Every method on the same clips: figures as text and JSON, and a picture of the worst crops side by side.
+"""Evaluation of all methods on the same clips: metrics as text and JSON, and a picture of the worst crops side by side.
 
 python -m hdrweave.training evaluate --methods all [--json FILE] [--sheet FILE.png] [--save DIR]
 
-Judges the pack's own validation set; the first time, `--scenes DIR` names the panoramas to make it from. `--clips DIR`
-judges any folder <split>/<scene>/{00000.png …, exposures.txt, gt.npy}; without gt.npy only steadiness and time can be
-told. `--save DIR` writes <method>/<split>/<scene>/frame_00000.npy: (H,W,3) float32 radiance, 1.0 = clipping of the
-shortest exposure. What cannot be judged is named and left out, and the command ends with status 1.
+Uses the validation set; the first time, `--scenes DIR` names the panoramas to make it from. `--clips DIR` evaluates any
+folder <split>/<scene>/{00000.png …, exposures.txt, gt.npy}; without gt.npy only temporal metrics and time are
+measured. `--save DIR` writes <method>/<split>/<scene>/frame_00000.npy: (H,W,3) float32 radiance, 1.0 = clipping of the
+shortest exposure. Clips that cannot be evaluated are listed and left out, and the command ends with status 1.
 """
 
 import argparse
@@ -23,21 +23,21 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from ...hdr.cv import cv2
 from ...hdr.io.atomic import atomic_path
-from ...hdr.metrics import defined_mean
+from ...hdr.metrics import mean_of_defined
 from ...hdr.sequence import ExposureSequence
 from ...stages.clip.normalize import normalize
 from ..synthesis.clips import EvaluationClip, find_clips, read_clip
 from ..synthesis.make_validation import make_validation
 from .methods import Method, chosen_methods, methods_on
 from .report import WorstCrop, crops_picture, tables, worst_crop
-from .scoring import ClipFigures, inner_frames, judge, summary
+from .scoring import ClipFigures, inner_frames, score_frames, summary
 
 VALIDATION = Path(__file__).parent / "data" / "validation"
 CROPS = 3  # in the picture, of each split
 
 
 def method_report(method: Method, splits: dict[str, list[ClipFigures]]) -> dict:
-    """Everything about one method, by split and over all clips."""
+    """Report on one method: metrics and cost by split, over all clips, and by clip."""
 
     def both(clips):
         return {
@@ -45,7 +45,7 @@ def method_report(method: Method, splits: dict[str, list[ClipFigures]]) -> dict:
             "all": summary(clips, False),
             "seconds_per_frame": sum(c.seconds for c in clips) / sum(len(c.frames) for c in clips),
             "seconds_per_megapixel": sum(c.seconds for c in clips) / sum(c.megapixels for c in clips),
-            "gflop_per_megapixel": defined_mean(c.gflop / c.megapixels for c in clips),
+            "gflop_per_megapixel": mean_of_defined(c.gflop / c.megapixels for c in clips),
         }
 
     clips = [clip for figures in splits.values() for clip in figures]
@@ -58,7 +58,7 @@ def method_report(method: Method, splits: dict[str, list[ClipFigures]]) -> dict:
 
 
 def clock(device: str) -> float:
-    """Seconds, when all that was given to `device` is done."""
+    """Time in seconds, after all work on `device` is finished."""
     if torch.device(device).type == "cuda":
         torch.cuda.synchronize(device)
     return perf_counter()
@@ -67,9 +67,9 @@ def clock(device: str) -> float:
 def run(
     method: Method, name: str, clip: EvaluationClip, count: bool, device: str = "cpu"
 ) -> tuple[torch.Tensor, ClipFigures]:
-    """A method's radiance (T,H,W,3) for a clip, and its figures. Raises ValueError where it is not finite.
+    """Radiance (T,H,W,3) of a method on a clip, and its metrics. Raises ValueError when it is not finite.
 
-    count: also the operations of its networks, in a run of its own that warms them up. device: where it has them.
+    count: also count the operations of its networks, in a separate run that serves as warm-up. device: of its networks.
     """
     sequence = normalize(clip.sequence())
     gflop = count_gflop(method, sequence) if count and method.parameters else math.nan
@@ -82,20 +82,20 @@ def run(
             "values: finite radiance of the clip's shape is expected"
         )
     megapixels = clip.ldr[..., 0].numel() / 1e6
-    return radiance, ClipFigures(clip.name, clip.period, judge(clip, radiance), seconds, gflop, megapixels)
+    return radiance, ClipFigures(clip.name, clip.period, score_frames(clip, radiance), seconds, gflop, megapixels)
 
 
 def count_gflop(method: Method, sequence: ExposureSequence) -> float:
-    """10^9 operations of a method's networks on a clip; a multiply-add is two."""
+    """Operations of a method's networks on a clip, in 10^9; a multiply-add counts as two."""
     with FlopCounterMode(display=False) as counter:
         method.run(sequence)
     return counter.get_total_flops() / 1e9
 
 
 @dataclass
-class JudgedClip:
-    """size: WIDTHxHEIGHT. figures: by method. truth: what the true radiance gets for steadiness, and worst: the crop; None
-    where the truth is not known."""
+class ScoredClip:
+    """Metrics of all methods on one clip. size: WIDTHxHEIGHT. figures: by method. truth: temporal metrics of the true
+    radiance; worst: the worst crop; both None without ground truth."""
 
     size: str
     figures: dict[str, ClipFigures]
@@ -103,49 +103,49 @@ class JudgedClip:
     worst: WorstCrop | None = None
 
 
-def judge_clip(path: Path, methods: dict[str, Method], save, count: bool, device: str) -> JudgedClip:
-    """All methods on one clip; see `run` and `evaluate`."""
+def score_clip(path: Path, methods: dict[str, Method], save, count: bool, device: str) -> ScoredClip:
+    """Metrics of all methods on one clip; see `run` and `evaluate`."""
     clip = read_clip(path)
     outputs, figures = {}, {}
     for name, method in methods.items():
         outputs[name], figures[name] = run(method, name, clip, count, device)
-    judged = JudgedClip(f"{clip.ldr.shape[2]}x{clip.ldr.shape[1]}", figures)
+    scored = ScoredClip(f"{clip.ldr.shape[2]}x{clip.ldr.shape[1]}", figures)
     if clip.hdr is not None:
-        alone = judge(replace(clip, hdr=None), clip.hdr)
-        judged.truth = ClipFigures(clip.name, clip.period, alone)
-        judged.worst = worst_crop(clip, outputs, inner_frames(len(clip.ldr), clip.period))
+        alone = score_frames(replace(clip, hdr=None), clip.hdr)
+        scored.truth = ClipFigures(clip.name, clip.period, alone)
+        scored.worst = worst_crop(clip, outputs, inner_frames(len(clip.ldr), clip.period))
     if save:
         for name, radiance in outputs.items():
             save_frames(Path(save) / name / clip.name, radiance)
-    return judged
+    return scored
 
 
 def evaluate(
     folders: dict[str, list[Path]], methods: dict[str, Method], save=None, device: str = "cpu"
 ) -> tuple[dict, list[WorstCrop]]:
-    """Judge `methods` on the clip folders of every split: the report, and the worst crops of every split.
+    """Report of `methods` on the clip folders of every split, and the worst crops of every split.
 
-    A clip that one of the methods cannot do is left out for all of them, and the report says why. Raises ValueError where
-    no clip is left. save: folder for every method's frames. device: where the methods have their networks.
+    A clip on which one of the methods fails is left out for all of them, and listed in the report. Raises ValueError
+    when no clip is left. save: folder for the frames of every method. device: of the networks of the methods.
     """
-    judged, failed = {split: [] for split in folders}, {}
+    scored, failed = {split: [] for split in folders}, {}
     for split, paths in folders.items():
         for path in paths:
             name = f"{split}/{path.name}"
             try:
-                judged[split].append(judge_clip(path, methods, save, not judged[split], device))
+                scored[split].append(score_clip(path, methods, save, not scored[split], device))
                 print(name, flush=True)
             except (ValueError, OSError) as error:
                 failed[name] = str(error)
-                print(f"{name} is not judged: {error}", flush=True)
-    splits = {split: clips for split, clips in judged.items() if clips}
+                print(f"{name} is not evaluated: {error}", flush=True)
+    splits = {split: clips for split, clips in scored.items() if clips}
     if not splits:
-        raise ValueError(next(iter(failed.values()), "there is no clip to judge"))
+        raise ValueError(next(iter(failed.values()), "there is no clip to evaluate"))
     return assembled(splits, failed, methods, device), worst_of_each(splits)
 
 
-def assembled(splits: dict[str, list[JudgedClip]], failed: dict[str, str], methods: dict[str, Method], device) -> dict:
-    """The report on judged clips. failed: why others are not among them, by name."""
+def assembled(splits: dict[str, list[ScoredClip]], failed: dict[str, str], methods: dict[str, Method], device) -> dict:
+    """Report on the scored clips. failed: reasons for clips that are left out, by name."""
     truth = {split: [clip.truth for clip in clips if clip.truth] for split, clips in splits.items()}
     return {
         "threads": torch.get_num_threads(),
@@ -163,8 +163,8 @@ def assembled(splits: dict[str, list[JudgedClip]], failed: dict[str, str], metho
     }
 
 
-def worst_of_each(splits: dict[str, list[JudgedClip]]) -> list[WorstCrop]:
-    """The worst CROPS of every split."""
+def worst_of_each(splits: dict[str, list[ScoredClip]]) -> list[WorstCrop]:
+    """The worst crops of every split, CROPS of each."""
     crops = []
     for clips in splits.values():
         found = [clip.worst for clip in clips if clip.worst]
@@ -173,28 +173,28 @@ def worst_of_each(splits: dict[str, list[JudgedClip]]) -> list[WorstCrop]:
 
 
 def save_frames(folder: Path, radiance: torch.Tensor) -> None:
-    """frame_00000.npy …, (H,W,3) float32."""
+    """Write frames (T,H,W,3) as frame_00000.npy …, (H,W,3) float32."""
     folder.mkdir(parents=True, exist_ok=True)
     for t, frame in enumerate(radiance.float().numpy()):
         np.save(folder / f"frame_{t:05d}.npy", frame)
 
 
 def finite(value):
-    """`value` with NaN and infinities as None, which JSON can hold."""
+    """`value` with NaN and infinities replaced by None, for JSON."""
     if isinstance(value, dict):
         return {key: finite(inside) for key, inside in value.items()}
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def write_report(path: Path, report: dict) -> None:
-    """All figures as JSON; the folder is made."""
+    """Write a report as JSON; the folder is created."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with atomic_path(path) as temporary:
         temporary.write_text(json.dumps(finite(report), indent=1))
 
 
 def validation_set(scenes) -> Path:
-    """The folder of the pack's own validation set, made from the panoramas in `scenes` when it does not exist yet."""
+    """Folder of the validation set, made from the panoramas in `scenes` when it does not exist yet."""
     if not VALIDATION.is_dir():
         if scenes is None:
             raise OSError(
@@ -208,7 +208,7 @@ def validation_set(scenes) -> Path:
 
 
 def clip_folders(root, splits: list[str] | None, limit: int | None) -> dict[str, list[Path]]:
-    """Clip folders by split, the first `limit` of each. Raises OSError where there are none."""
+    """Clip folders by split, the first `limit` of each. Raises OSError when there are none."""
     found = find_clips(root)
     missing = [split for split in splits or [] if split not in found]
     if not found or missing:
@@ -220,7 +220,7 @@ def clip_folders(root, splits: list[str] | None, limit: int | None) -> dict[str,
 
 
 def device_named(name: str) -> str:
-    """A --device that torch can use here. Raises ArgumentTypeError for others."""
+    """A --device that torch can use on this machine. Raises ArgumentTypeError for others."""
     try:
         torch.empty(0, device=name)
     except (RuntimeError, AssertionError) as error:  # the latter from a torch without CUDA
@@ -235,7 +235,7 @@ def main() -> None:
     )
     parser.add_argument("--json", type=Path, help="file for all figures")
     parser.add_argument("--sheet", type=Path, help="picture of the worst crops, .png")
-    parser.add_argument("--clips", help="folder of clips to judge, in place of the validation set")
+    parser.add_argument("--clips", help="folder of clips to evaluate, in place of the validation set")
     parser.add_argument("--scenes", help="folder of panoramas for the validation set, where it is not made yet")
     parser.add_argument("--save", help="folder for every method's frames")
     parser.add_argument("--splits", type=lambda names: names.split(","), help="with commas between, default all")
@@ -262,4 +262,4 @@ def main() -> None:
         with atomic_path(arguments.sheet) as path:
             cv2().imwrite(str(path), picture[..., ::-1])
     if report["failed"]:
-        parser.exit(1, f"{len(report['failed'])} clips are not judged, see above\n")
+        parser.exit(1, f"{len(report['failed'])} clips are not evaluated, see above\n")

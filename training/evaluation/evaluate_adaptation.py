@@ -1,8 +1,8 @@
-"""What Adapt to Footage is worth on real clips: `python -m hdrweave.training evaluate_adaptation --data DIR --out DIR`.
+"""Evaluation of Adapt to Footage on real clips: `python -m hdrweave.training evaluate_adaptation --data DIR --out DIR`.
 
-DeAltHDR, and the flagship's vote, learn on each clip (DIR/alternating_*/*.mp4, evenly chosen). Before and after: the loss of
-what is held out, and of the whole result, without reference, flicker and the share of the frames' own texture that is kept;
-pictures of a held-out frame in --out.
+DeAltHDR and the flagship's sparse fusion are adapted to each clip (DIR/alternating_*/*.mp4, evenly sampled). Reported
+before and after: the loss on held-out frames, and of the whole result, without reference, flicker and the share of
+captured texture that is retained. Pictures of a held-out frame go to --out.
 """
 
 import argparse
@@ -17,7 +17,7 @@ from ...stages.adapt.adapt import AdaptSettings, adapt
 from ...stages.adapt.adaptable import load_adaptable, reconstruct_with
 from ...stages.adapt.view import before_and_after
 from ...stages.candidates.warp import warp_neighbours
-from ...stages.clip.black_level import match_darks
+from ...stages.clip.black_level import match_black_level
 from ...stages.clip.load import load_clip
 from ...stages.clip.normalize import normalize
 from ...stages.flow.estimate import base_flow
@@ -25,8 +25,7 @@ from ...stages.runtime.networks import DEALTHDR, SPARSE_FUSION
 from ...stages.systems.dealthdr import dealthdr
 from ...stages.systems.flagship import flagship_vote
 from .evaluate import write_report
-from .real_clips import judge
-from .report import aligned
+from .report import format_table
 
 FIGURES = ("loss before", "after", "steps", "best", "seconds", "flicker %", "after", "texture %", "after")
 
@@ -37,8 +36,8 @@ def whole(name: str, sequence: ExposureSequence, flow: FlowField, network: nn.Mo
 
 
 def adapted(path: Path, frames: int, minutes: float, out: Path) -> dict[str, dict]:
-    """Figures of both networks on one clip, by name."""
-    sequence = match_darks(normalize(load_clip(path, count=frames)))
+    """Metrics of both networks on one clip, by name."""
+    sequence = match_black_level(normalize(load_clip(path, count=frames)))
     flow = base_flow(sequence)
     warped = warp_neighbours(sequence, flow)
     found = {}
@@ -48,7 +47,7 @@ def adapted(path: Path, frames: int, minutes: float, out: Path) -> dict[str, dic
         network, report = adapt(sequence, flow, networks[0], settings, reconstruct=reconstruct_with(*networks))
         picture = before_and_after(report)[0].mul(255).round().byte().numpy()
         cv2().imwrite(str(out / f"{path.parent.name}_{path.stem}_{name}.png"), picture[..., ::-1])
-        before, after = (judge(sequence, whole(name, sequence, flow, n), warped) for n in (networks[0], network))
+        before, after = (score_result(sequence, whole(name, sequence, flow, n), warped) for n in (networks[0], network))
         learned = {key: getattr(report, key) for key in ("before", "after", "steps", "best", "seconds", "drift")}
         found[name] = {**learned, "result before": before, "result after": after}
     return found
@@ -84,6 +83,8 @@ def main() -> None:
         print(clip, flush=True)
     print(
         "\n"
-        + aligned([["clip", "network", *FIGURES], *(row(c, n, f) for c, fs in report.items() for n, f in fs.items())])
+        + format_table(
+            [["clip", "network", *FIGURES], *(row(c, n, f) for c, fs in report.items() for n, f in fs.items())]
+        )
     )
     write_report(arguments.out / "adaptation.json", report)

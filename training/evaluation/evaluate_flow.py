@@ -1,11 +1,10 @@
-"""How good a flow is, held against exact motion: `python -m hdrweave.training evaluate_flow --clips DIR --json FILE`.
+"""Evaluation of optical flow against exact motion: `python -m hdrweave.training evaluate_flow --clips DIR --json FILE`.
 
-Judges clips whose layers are known (`training.synthesis.clips`), on the inner frames and towards all their neighbours:
-end-point error, in pixels: its mean, its quartile and its median; and what is fetched along the flow, the true neighbour
-against the true reference: PSNR in the mu-law domain, over the pixels that are to be seen in both. Figures are those of
-every frame and neighbour, averaged.
+On clips with known layers (`training.synthesis.clips`), from the inner frames to all their neighbours: end-point error
+in pixels (mean, first quartile and median), and PSNR in the mu-law domain of the true neighbour, warped along the flow,
+against the true reference, over pixels visible in both. Metrics are averaged over frames and neighbours.
 
---picture adds what F2HDR makes along each of the flows, and along the exact one: how much better flow could bring it.
+--picture adds the PSNR of F2HDR along each flow and along the exact one, which bounds what better flow can gain.
 """
 
 import argparse
@@ -16,17 +15,18 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
+from einops import rearrange
 
 from ...hdr.box_filter import box_mean
 from ...hdr.cv import cv2
 from ...hdr.exposure import luma
 from ...hdr.masks import clipped
-from ...hdr.metrics import defined_mean, psnr_mu
+from ...hdr.metrics import mean_of_defined, psnr_mu
 from ...hdr.sequence import ExposureSequence, FlowField
 from ...hdr.tonemap import mu_law
 from ...hdr.warp import inside, warp
 from ...models import registry
-from ...stages.clip.black_level import match_darks
+from ...stages.clip.black_level import match_black_level
 from ...stages.clip.normalize import normalize
 from ...stages.flow.estimate import LEAST_CONFIDENCE, estimate_flow
 from ...stages.flow.pair_flow import FINE, PairFlow, half_size, working_size
@@ -34,28 +34,28 @@ from ...stages.runtime.networks import BASE_FLOW, load_f2hdr
 from ...stages.systems.f2hdr import fuse_and_refine
 from ..synthesis.clips import EvaluationClip, read_clip
 from .evaluate import clip_folders, write_report
-from .report import aligned
+from .report import format_table
 from .scoring import inner_frames, means
 
 REGIONS = {
     "all": "every pixel",
-    "textured": "seen in both frames, local contrast in the mu-law domain above 2 %",
-    "clipped": "seen in both frames, clipped in at least one",
+    "textured": "visible in both frames, local contrast in the mu-law domain above 2 %",
+    "clipped": "visible in both frames, clipped in at least one",
     "occluded": "covered in the neighbour, or outside of it",
 }
 TEXTURE = 0.02  # standard deviation of mu-law luma in 7x7 pixels
 EXACT = "exact"
 RIGHT = 0.75  # pixels: an error up to which a flow counts as right
-FEWEST = 64  # pixels of a region in a frame, below which the frame says nothing about it
+FEWEST = 64  # pixels of a region that a frame needs to be counted for it
 FIGURES = {"epe": 2, "epe_25": 3, "epe_50": 3, "warping_psnr": 2, "brier": 3}  # digits shown
 Estimator = Callable[[ExposureSequence], FlowField]
 
 
 def plain_dis(sequence: ExposureSequence) -> FlowField:
-    """OpenCV's DIS on the frames as they are, with nothing that this pack adds; stored at half size, confidence 1."""
+    """OpenCV's DIS on the frames as they are, without the additions of this pack; at half size, with confidence 1."""
     pairs = PairFlow(sequence, FINE, working_size(sequence.size))
     if pairs.size != sequence.size:
-        raise ValueError(f"{sequence.source} is larger than the flow's working size: judge smaller clips")
+        raise ValueError(f"{sequence.source} is larger than the flow's working size: evaluate smaller clips")
     fields = {
         o: torch.cat([pairs.flow(t, sequence.neighbour(t, o)) for t in range(len(sequence))]) for o in sequence.offsets
     }
@@ -64,11 +64,11 @@ def plain_dis(sequence: ExposureSequence) -> FlowField:
 
 
 def regions(clip: EvaluationClip, t: int, n: int, exact: torch.Tensor) -> dict[str, torch.Tensor]:
-    """Masks (H,W) for the flow `exact` (2,H,W) from frame t to n: those of REGIONS."""
+    """Masks (H,W) of REGIONS, by name, for the flow `exact` (2,H,W) from frame t to n."""
     hidden = clip.occluded(t, n)
     brightness = luma(mu_law(clip.hdr[t]))[None, None]
     spread = (box_mean(brightness.square(), 7) - box_mean(brightness, 7).square()).clamp(min=0).sqrt()[0, 0]
-    cut = [clipped(clip.ldr[k]).movedim(-1, 0)[None] for k in (t, n)]
+    cut = [rearrange(clipped(clip.ldr[k]), "h w 1 -> 1 1 h w") for k in (t, n)]
     either = torch.maximum(cut[0], warp(cut[1], exact[None], mode="nearest"))[0, 0] > 0
     return {
         "all": torch.ones_like(hidden),
@@ -78,11 +78,12 @@ def regions(clip: EvaluationClip, t: int, n: int, exact: torch.Tensor) -> dict[s
     }
 
 
-def judge_pair(clip: EvaluationClip, t: int, n: int, flow: torch.Tensor, sure: torch.Tensor) -> dict[str, dict]:
-    """Figures by region of a flow (2,H,W) from frame t to n and its confidence (1,H,W)."""
+def score_pair(clip: EvaluationClip, t: int, n: int, flow: torch.Tensor, sure: torch.Tensor) -> dict[str, dict]:
+    """Metrics by region of a flow (2,H,W) from frame t to n and of its confidence `sure` (1,H,W)."""
     exact = clip.flow(t, n)
     error = (flow - exact).norm(dim=0)
-    fetched = warp(clip.hdr[n].movedim(-1, 0)[None], flow[None])[0].movedim(0, -1)
+    fetched = warp(rearrange(clip.hdr[n], "h w c -> 1 c h w"), flow[None])
+    fetched = rearrange(fetched, "1 c h w -> h w c")
     seen = ~clip.occluded(t, n)
     miss = (sure * inside(flow[None])[0])[0] - ((error < RIGHT) & seen).float()
     found = {}
@@ -99,25 +100,25 @@ def judge_pair(clip: EvaluationClip, t: int, n: int, flow: torch.Tensor, sure: t
 
 
 def read_known(path) -> EvaluationClip:
-    """A clip whose motion is known. Raises ValueError for others."""
+    """A clip with known motion. Raises ValueError for others."""
     clip = read_clip(path)
     if clip.hdr is None or clip.labels is None:
-        raise ValueError(f"{clip.name} has no gt.npy or no flow.npz: flow can be judged on synthetic clips only")
+        raise ValueError(f"{clip.name} has no gt.npy or no flow.npz: flow can be evaluated on synthetic clips only")
     return clip
 
 
-def judge_clip(clip: EvaluationClip, field: FlowField) -> list[dict[str, dict]]:
-    """`judge_pair` for all inner frames and their neighbours."""
-    judged = []
+def score_clip(clip: EvaluationClip, field: FlowField) -> list[dict[str, dict]]:
+    """`score_pair` for all inner frames and their neighbours."""
+    scored = []
     for t in inner_frames(len(field), clip.period):
         for offset in field.offsets:
             flow, sure = (x[0] for x in field.read(offset, [t]))
-            judged.append(judge_pair(clip, t, t + offset, flow, sure))
-    return judged
+            scored.append(score_pair(clip, t, t + offset, flow, sure))
+    return scored
 
 
 def exact_field(clip: EvaluationClip) -> FlowField:
-    """Exact flow to all neighbours; no confidence in what is covered there."""
+    """Exact flow to all neighbours; the confidence is lowest where the neighbour is occluded."""
     sequence = clip.sequence()
     pairs = {o: [(t, sequence.neighbour(t, o)) for t in range(len(sequence))] for o in sequence.offsets}
     flow = {o: torch.stack([clip.flow(*pair) for pair in ends]) for o, ends in pairs.items()}
@@ -125,21 +126,21 @@ def exact_field(clip: EvaluationClip) -> FlowField:
     return FlowField(sequence.size, flow, {o: x.clamp(min=LEAST_CONFIDENCE) for o, x in seen.items()})
 
 
-def judge_picture(clip: EvaluationClip, sequence: ExposureSequence, field: FlowField) -> dict[str, float]:
-    """PSNR in the mu-law domain of what F2HDR makes along a flow: of the inner frames, and of those of the longest exposure."""
-    hdr = fuse_and_refine(match_darks(sequence), field, load_f2hdr())
+def score_picture(clip: EvaluationClip, sequence: ExposureSequence, field: FlowField) -> dict[str, float]:
+    """PSNR in the mu-law domain of F2HDR along a flow: of all inner frames, and of those of the longest exposure."""
+    hdr = fuse_and_refine(match_black_level(sequence), field, load_f2hdr())
     inner = inner_frames(len(sequence), clip.period)
     quality = {t: psnr_mu(hdr[t], clip.hdr[t]) for t in inner}
     longest = [quality[t] for t in inner if clip.exposures[t] == clip.exposures.max()]
-    return {"all": defined_mean(quality.values()), "longest": defined_mean(longest)}
+    return {"all": mean_of_defined(quality.values()), "longest": mean_of_defined(longest)}
 
 
-def by_region(judged: list[dict[str, dict]]) -> dict[str, dict[str, float]]:
-    return {name: means([pair[name] for pair in judged if name in pair]) for name in REGIONS}
+def by_region(scored: list[dict[str, dict]]) -> dict[str, dict[str, float]]:
+    return {name: means([pair[name] for pair in scored if name in pair]) for name in REGIONS}
 
 
 def evaluate(folders: dict[str, list[Path]], methods: dict[str, Estimator], picture: bool = False) -> dict:
-    """The report: for each method figures by split, by frame size, and over all clips; and, if asked for, its `pictures`."""
+    """Report: metrics of each method by split, by frame size and over all clips; with `picture`, also `pictures`."""
     found, pictures = {name: defaultdict(list) for name in methods}, defaultdict(lambda: defaultdict(list))
     for split, paths in folders.items():
         for path in paths:
@@ -147,21 +148,21 @@ def evaluate(folders: dict[str, list[Path]], methods: dict[str, Estimator], pict
             sequence, groups = normalize(clip.sequence()), ("mean", split, f"{clip.ldr.shape[2]}x{clip.ldr.shape[1]}")
             fields = {name: estimator(sequence) for name, estimator in methods.items()}
             for name, field in fields.items():
-                judged = judge_clip(clip, field)
+                scored = score_clip(clip, field)
                 for group in groups:
-                    found[name][group] += judged
+                    found[name][group] += scored
             for name, field in {**fields, EXACT: exact_field(clip)}.items() if picture else ():
-                made = judge_picture(clip, sequence, field)
+                made = score_picture(clip, sequence, field)
                 for group in groups:
                     pictures[name][group].append(made)
             print(clip.name, flush=True)
-    figures = {name: {group: by_region(judged) for group, judged in groups.items()} for name, groups in found.items()}
+    figures = {name: {group: by_region(scored) for group, scored in groups.items()} for name, groups in found.items()}
     made = {name: {group: means(clips) for group, clips in groups.items()} for name, groups in pictures.items()}
     return {"regions": REGIONS, "methods": figures, "pictures": made}
 
 
 def picture_table(report: dict) -> str:
-    """The `pictures` of a report as text."""
+    """The `pictures` of a report as a text table."""
     pictures = report["pictures"]
     heads = [f"{group}{part}" for group in pictures[EXACT] for part in ("", ", longest")]
     rows = [
@@ -169,11 +170,11 @@ def picture_table(report: dict) -> str:
         for name, groups in pictures.items()
     ]
     about = "F2HDR without adapter along each flow, PSNR mu in dB: all references, those of the longest exposure"
-    return f"{about}\n{aligned([['', *heads], *rows])}"
+    return f"{about}\n{format_table([['', *heads], *rows])}"
 
 
 def table(report: dict) -> str:
-    """A report as text: a row for each group and method, a column for each figure and region."""
+    """A report as a text table: a row for each group and method, a column for each region and metric."""
     methods = report["methods"]
     shown = [
         (region, figure)
@@ -194,12 +195,13 @@ def table(report: dict) -> str:
     about = "\n".join(f"{region}: {meaning}" for region, meaning in REGIONS.items())
     return (
         f"End-point error in pixels (mean, 25th and 50th percentile) and PSNR of the warped neighbour.\n{about}\n"
-        f"Brier: mean square of confidence less truth (error below {RIGHT} px and seen in both)\n\n{aligned(rows)}"
+        f"Brier: mean square of confidence less truth (error below {RIGHT} px and visible in both)\n\n{format_table(rows)}"
     )
 
 
 def chosen(names: str, weights: str) -> dict[str, Estimator]:
-    """plain, dis, network, with commas between; weights: of the network, a file or a name in the package."""
+    """Estimators by name: plain, dis, network, separated by commas. weights: of the network, a file or a packaged
+    name."""
 
     def searching() -> Estimator:
         path = Path(weights)
@@ -222,7 +224,7 @@ def main() -> None:
         "--methods", default="plain,dis,network", help="plain (DIS alone), dis (all but the network), network"
     )
     parser.add_argument("--weights", default=BASE_FLOW, help="of the network: a file, or a name in the package")
-    parser.add_argument("--picture", action="store_true", help="judge what F2HDR makes along the flows, too")
+    parser.add_argument("--picture", action="store_true", help="evaluate F2HDR along the flows, too")
     parser.add_argument("--json", type=Path, help="file for all figures")
     parser.add_argument("--splits", type=lambda names: names.split(","), help="with commas between, default all")
     parser.add_argument("--limit", type=int, help="clips of each split, default all")

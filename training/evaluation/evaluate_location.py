@@ -1,11 +1,13 @@
-"""LoCAtion on the footage that it is for, by its window T: `python -m hdrweave.training evaluate_location --scenes DIR`.
+"""Evaluation of LoCAtion on backbone-and-anchor footage, by its window T: `python -m hdrweave.training
+evaluate_location --scenes DIR`.
 
-Clips of 20 frames with noise, at the middle one of the exposures 1, 4, 16, and with them a darker and a brighter frame in the
-middle of every T; the same clips for every T. Beside that the backbone alone, and the same clips filmed with the three
-exposures in turn, which LoCAtion was not made for. Figures of all frames; std is the paper's, of PSNR over a clip's frames.
+Noisy clips of 20 frames at the middle one of the exposures 1, 4, 16, with a darker and a brighter anchor in the middle
+of every T frames; the same clips for every T. For comparison, the backbone alone, and the same clips with the three
+exposures alternating, which LoCAtion was not made for. Metrics are means over all frames; std is the paper's, of PSNR
+over the frames of a clip.
 
---ladder DIR judges the first stages that `ablation location --out DIR` made, in place of the packaged weights, at the paper's
-T.
+--ablation DIR evaluates the first stages that `ablation location --out DIR` trained, in place of the packaged weights,
+at the T of the paper.
 """
 
 import argparse
@@ -23,7 +25,7 @@ from ...stages.clip.normalize import normalize
 from ...stages.fusion.sequence_refinement import sequence_refinement
 from ...stages.runtime.networks import COLLABORATIVE_FUSION, SEQUENCE_REFINEMENT, load_network
 from ...stages.systems.location import WINDOW, collaborative_fusion
-from ..recipes.ablation import LADDERS, folder_name
+from ..recipes.ablation import ABLATIONS, folder_name
 from ..recipes.collaborative_fusion import filmed_clip
 from ..recipes.trainer import CHECKPOINT, kept
 from ..synthesis.clip import CLEAN, SyntheticClip, draw_sensor, make_clip
@@ -31,8 +33,8 @@ from ..synthesis.clips import EvaluationClip
 from ..synthesis.scenes import SceneFolder
 from .evaluate import write_report
 from .methods import pipeline
-from .report import aligned
-from .scoring import ClipFigures, judge, summary
+from .report import format_table
+from .scoring import ClipFigures, score_frames, summary
 
 FRAMES = 20
 EXPOSURES = (1.0, 4.0, 16.0)
@@ -58,13 +60,13 @@ FIGURES = {
 
 
 def anchored(clip: SyntheticClip, seed: int, window: int) -> AnchoredSequence:
-    """What a second camera would have filmed of a clip, a pair of anchors for every window; the same noise for all windows."""
+    """Backbone and anchors captured of a clip, a pair of anchors for every window; the same noise for all windows."""
     sensor = draw_sensor(np.random.default_rng(seed), len(EXPOSURES), SETTINGS)
     return filmed_clip(clip.hdr, EXPOSURES, window, sensor, seed)
 
 
 def results(clip: SyntheticClip, seed: int) -> dict[str, torch.Tensor]:
-    """Radiance (T,H,W,3) of everything that is compared, by name."""
+    """Radiance (T,H,W,3) of all compared results, by name."""
     fusion, refinement = (load_network(name) for name in (COLLABORATIVE_FUSION, SEQUENCE_REFINEMENT))
     found = {}
     for window in WINDOWS:
@@ -79,29 +81,33 @@ def results(clip: SyntheticClip, seed: int) -> dict[str, torch.Tensor]:
     return found
 
 
-def rungs(folder: Path) -> dict[str, nn.Module]:
-    """The first stages of the ladder's rungs that lie in `folder`, and the last one's twin. Raises ValueError where none is."""
-    ladder = LADDERS["location"].rungs()
-    names = {rung.name: rung.recipe for rung in ladder} | {f"{ladder[-1].name} (again)": ladder[-1].recipe}
+def ablation_variants(folder: Path) -> dict[str, nn.Module]:
+    """First-stage networks of the variants of the ablation in `folder`, and of the repeated last one. Raises ValueError
+    when there are none."""
+    variants = ABLATIONS["location"].variants()
+    names = {variant.name: variant.recipe for variant in variants}
+    names[f"{variants[-1].name} (again)"] = variants[-1].recipe
     there = {name: folder / folder_name(name) / CHECKPOINT for name in names}
     found = {name: kept(names[name], path) for name, path in there.items() if path.is_file()}
     if not found:
-        raise ValueError(f"{folder} holds no networks of an ablation: make them with `ablation location --out {folder}`")
+        raise ValueError(
+            f"{folder} holds no networks of an ablation: make them with `ablation location --out {folder}`"
+        )
     return found
 
 
 def first_stages(clip: SyntheticClip, seed: int, networks: dict[str, nn.Module]) -> dict[str, torch.Tensor]:
-    """Radiance (T,H,W,3) of each of the networks."""
+    """First-stage radiance (T,H,W,3) of each network, by name."""
     given = anchored(clip, seed, WINDOW)
     return {name: collaborative_fusion(given, network, WINDOW)[0] for name, network in networks.items()}
 
 
 def figures(clip: SyntheticClip, radiance: torch.Tensor, name: str) -> ClipFigures:
-    """As the evaluator's, of every frame alike."""
+    """Metrics of the evaluator for a clip of one exposure."""
     backbone = EvaluationClip(
         name, clip.ldr, torch.ones(len(clip.hdr)), 1, clip.hdr, labels=clip.labels, placements=clip.placements
     )
-    return ClipFigures(name, 1, judge(backbone, radiance))
+    return ClipFigures(name, 1, score_frames(backbone, radiance))
 
 
 def main() -> None:
@@ -111,30 +117,30 @@ def main() -> None:
     )
     parser.add_argument("--clips", type=int, default=4, help="how many")
     parser.add_argument(
-        "--ladder", type=Path, help="folder of `ablation location`, whose networks are judged instead"
+        "--ablation", "--ladder", type=Path, help="folder of `ablation location`, whose networks are evaluated instead"
     )
     parser.add_argument("--json", type=Path, help="file for all figures")
     parser.add_argument("--threads", type=int, default=2)
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     cv2().setNumThreads(arguments.threads)
-    judged: dict[str, list[ClipFigures]] = {}
+    scored: dict[str, list[ClipFigures]] = {}
     try:
         scenes = SceneFolder(arguments.scenes)
-        networks = rungs(arguments.ladder) if arguments.ladder else None
+        networks = ablation_variants(arguments.ablation) if arguments.ablation else None
         for seed in range(FIRST_SEED, FIRST_SEED + arguments.clips):
             clip = make_clip(scenes, seed, SETTINGS, backdrop=seed % len(scenes))
             made = first_stages(clip, seed, networks) if networks else results(clip, seed)
             for name, radiance in made.items():
-                judged.setdefault(name, []).append(figures(clip, radiance, f"{seed}"))
+                scored.setdefault(name, []).append(figures(clip, radiance, f"{seed}"))
             print(f"clip {seed - FIRST_SEED + 1} of {arguments.clips}", flush=True)
     except (ValueError, OSError) as error:
         parser.error(str(error))
-    report = {name: summary(clips, False) for name, clips in judged.items()}
+    report = {name: summary(clips, False) for name, clips in scored.items()}
     rows = [
         [name, *(f"{figure(found):.3g}" if k else f"{figure(found):.2f}" for k, figure in enumerate(FIGURES.values()))]
         for name, found in report.items()
     ]
-    print("\n" + aligned([["", *FIGURES], *rows]))
+    print("\n" + format_table([["", *FIGURES], *rows]))
     if arguments.json:
         write_report(arguments.json, report)

@@ -1,8 +1,8 @@
-"""Sparse Fusion by what it is given: `python -m hdrweave.training evaluate_vote --clips DIR --json FILE`.
+"""Evaluation of Sparse Fusion by its candidates: `python -m hdrweave.training evaluate_vote --clips DIR --json FILE`.
 
-The frames and one to eleven other candidates vote, on clips of two exposures: quality, time, and how many votes are
-exactly 0. Beside that all of them in another order, and what a candidate costs that is of no use: noise, or the frames in
-the wrong order, both claiming to be valid everywhere.
+Fusion of the captured frames and one to eleven other candidates on clips of two exposures: quality, time, and the share
+of votes that are exactly 0. Also, all candidates in reverse order, and the loss by a useless candidate: noise, or
+frames of the wrong times, with validity 1 everywhere.
 """
 
 import argparse
@@ -13,13 +13,13 @@ from time import perf_counter
 import torch
 
 from ...hdr.cv import cv2
-from ...hdr.metrics import defined_mean, psnr_mu
+from ...hdr.metrics import mean_of_defined, psnr_mu
 from ...hdr.sequence import CandidateSet, ExposureSequence
 from ...hdr.tonemap import mu_law, mu_law_inverse
 from ...stages.candidates.combine import combine, result
 from ...stages.candidates.fgma import fgma_alignment
 from ...stages.candidates.warp import warp_neighbours
-from ...stages.clip.black_level import match_darks
+from ...stages.clip.black_level import match_black_level
 from ...stages.clip.normalize import normalize
 from ...stages.flow.estimate import base_flow, estimate_flow
 from ...stages.fusion.sparse_fusion import sparse_fusion, unaligned, voters
@@ -29,7 +29,7 @@ from ...stages.systems.dealthdr import dealthdr
 from ...stages.systems.f2hdr import fuse_and_refine
 from ..synthesis.clips import read_clip
 from .evaluate import clip_folders, write_report
-from .report import aligned
+from .report import format_table
 from .scoring import inner_frames
 
 VOTERS = (2, 4, 6, 8, 12)  # the frames themselves are one of them
@@ -43,7 +43,7 @@ FIGURES = {
 
 
 def every_candidate(sequence: ExposureSequence) -> CandidateSet:
-    """Eleven, the best first; those of a method beside each other."""
+    """Eleven candidates, grouped by method, the best first."""
     flow, dis = base_flow(sequence), estimate_flow(sequence)
     fgma = fgma_alignment(sequence, flow, load_network(FGMA)).candidates
     by_flow, by_dis = warp_neighbours(sequence, flow), warp_neighbours(sequence, dis)
@@ -57,7 +57,7 @@ def every_candidate(sequence: ExposureSequence) -> CandidateSet:
 
 
 def choices(sequence: ExposureSequence, every: CandidateSet) -> dict[str, CandidateSet]:
-    """What is put to the vote beside the frames, by name; the last three are compared with "12" and with "4"."""
+    """Candidate sets beside the captured frames, by name; the last three are to be compared with "12" and "4"."""
     found = {str(count): CandidateSet(every.candidates[: count - 1]) for count in VOTERS}
     few, all_ = found["4"], found[str(VOTERS[-1])]
     generator = torch.Generator().manual_seed(0)
@@ -69,16 +69,19 @@ def choices(sequence: ExposureSequence, every: CandidateSet) -> dict[str, Candid
 
 
 def best_of_each_pixel(candidates: CandidateSet, t: int, truth: torch.Tensor) -> torch.Tensor:
-    """Frame t (H,W,3) if every pixel chose the candidate that is nearest to the truth: what no choice can surpass."""
+    """Frame t (H,W,3) with every pixel from the candidate nearest to the truth: an upper bound for any selection."""
     every = torch.stack([c.radiance[t].float() for c in candidates])
     error = (mu_law(every) - mu_law(truth)).square().sum(-1, keepdim=True)
     return every.gather(0, error.argmin(0, keepdim=True).expand(1, *truth.shape))[0]
 
 
-def judge(clip) -> dict[str, dict[str, float]]:
-    """Figures of every choice on a clip with truth. bound: see `best_of_each_pixel`. time: a frame's vote, in that of "2";
-    difference: largest of the result in the mu-law domain, to the same candidates in another order."""
-    sequence = match_darks(normalize(clip.sequence()))
+def score_choices(clip) -> dict[str, dict[str, float]]:
+    """Metrics of every candidate set on a clip with ground truth, by name.
+
+    bound: PSNR of `best_of_each_pixel`. time: of the fusion, relative to "2". difference: largest difference in the
+    mu-law domain to the result of the same candidates in reverse order.
+    """
+    sequence = match_black_level(normalize(clip.sequence()))
     network = load_network(SPARSE_FUSION)
     figures, results, first = {}, {}, None
     for name, candidates in choices(sequence, every_candidate(sequence)).items():
@@ -88,8 +91,8 @@ def judge(clip) -> dict[str, dict[str, float]]:
         first, results[name] = first or taken, hdr
         inner, given = inner_frames(len(hdr), clip.period), voters(candidates, sequence)
         figures[name] = {
-            "psnr_mu": defined_mean(psnr_mu(hdr[t], clip.hdr[t]) for t in inner),
-            "bound": defined_mean(psnr_mu(best_of_each_pixel(given, t, clip.hdr[t]), clip.hdr[t]) for t in inner),
+            "psnr_mu": mean_of_defined(psnr_mu(hdr[t], clip.hdr[t]) for t in inner),
+            "bound": mean_of_defined(psnr_mu(best_of_each_pixel(given, t, clip.hdr[t]), clip.hdr[t]) for t in inner),
             "zeros": 100 * float((votes == 0).float().mean()),
             "time": taken / first,
         }
@@ -105,7 +108,7 @@ def table(report: dict[str, dict[str, float]]) -> str:
             [name, *(f"{figures[f]:.2f}" if f in ("psnr_mu", "bound") else f"{figures[f]:.3g}" for f in figures)]
         )
         rows[-1] += ["-"] * (len(rows[0]) - len(rows[-1]))
-    return aligned(rows)
+    return format_table(rows)
 
 
 def main() -> None:
@@ -123,7 +126,7 @@ def main() -> None:
         for clip in map(read_clip, paths):
             if clip.period != 2 or clip.hdr is None:
                 continue
-            for name, figures in judge(clip).items():
+            for name, figures in score_choices(clip).items():
                 for figure, value in figures.items():
                     found[name][figure].append(value)
             print(clip.name, flush=True)
@@ -132,7 +135,8 @@ def main() -> None:
     except (ValueError, OSError) as error:
         parser.error(str(error))
     report = {
-        name: {f: max(v) if f == "difference" else defined_mean(v) for f, v in fs.items()} for name, fs in found.items()
+        name: {f: max(v) if f == "difference" else mean_of_defined(v) for f, v in fs.items()}
+        for name, fs in found.items()
     }
     print("\n" + table(report))
     if arguments.json:

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from ...hdr.sequence import ExposureSequence
-from ...stages.clip.black_level import match_darks
+from ...stages.clip.black_level import match_black_level
 from ...stages.runtime.networks import load_network
 from ...stages.systems.table import SYSTEMS
 from . import baselines
@@ -16,8 +16,8 @@ from . import baselines
 
 @dataclass(frozen=True)
 class Method:
-    """run: normalized clip (gamma 2.2) to radiance (T,H,W,3) on the CPU. networks: gives those that `run` uses, for
-    their size."""
+    """A method. run: normalized clip (gamma 2.2) to radiance (T,H,W,3) on the CPU. networks: returns those that `run`
+    uses, to count their parameters."""
 
     run: Callable[[ExposureSequence], torch.Tensor]
     networks: Callable[[], Iterable[nn.Module]] = tuple
@@ -29,12 +29,12 @@ class Method:
 
 def pipeline(device: str, name: str, sequence: ExposureSequence) -> torch.Tensor:
     """One of the pack's own, as its workflow has it."""
-    return SYSTEMS[name].run(match_darks(sequence), device)
+    return SYSTEMS[name].run(match_black_level(sequence), device)
 
 
 def trained(run: Callable[[nn.Module, ExposureSequence], torch.Tensor], network: nn.Module) -> Method:
-    """A network that is not packaged, by `run` of its recipe, on the same clips as `pipeline`."""
-    return Method(lambda sequence: run(network, match_darks(sequence)), lambda: [network])
+    """Method of a network that is not packaged. run: of its recipe; on the same input as `pipeline`."""
+    return Method(lambda sequence: run(network, match_black_level(sequence)), lambda: [network])
 
 
 def packaged(*names: str) -> list[nn.Module]:

@@ -1,5 +1,5 @@
-"""Methods on real alternating clips: contact sheets to look at, side by side, and in figures flicker, recovery, and how much
-of the frames' own texture is kept.
+"""Evaluation on real alternating clips: contact sheets side by side, flicker, recovery, and retained texture of the
+frames.
 
 python -m hdrweave.training real_clips --data DIR --out DIR     (DIR/alternating_*/*.mp4, one pattern a folder)
 """
@@ -11,10 +11,10 @@ import torch
 
 from ...hdr.cv import cv2
 from ...hdr.draw.text import text
-from ...hdr.metrics import defined_mean, texture_kept
+from ...hdr.metrics import mean_of_defined, texture_preservation
 from ...hdr.sequence import CandidateSet, ExposureSequence
 from ...stages.candidates.warp import warp_neighbours
-from ...stages.clip.black_level import match_darks
+from ...stages.clip.black_level import match_black_level
 from ...stages.clip.load import load_clip
 from ...stages.clip.normalize import normalize
 from ...stages.flow.estimate import estimate_flow
@@ -30,13 +30,16 @@ def line(clip: str, exposures: str, method: str, figures) -> str:
     return f"{clip:24} {exposures:>15} {method:>12} {values}"
 
 
-def judge(sequence: ExposureSequence, hdr: torch.Tensor, candidates: CandidateSet) -> dict[str, float]:
-    """FIGURES of a result, in %. texture: see `metrics.texture_kept`; the others: see `stages.report.recovery`."""
-    judged = recovery(sequence, hdr, candidates)
-    clipped, buried = (100 * float(kind[0] / kind.sum().clamp(min=1e-9)) for kind in judged.shares.mean(0))
+def score_result(sequence: ExposureSequence, hdr: torch.Tensor, candidates: CandidateSet) -> dict[str, float]:
+    """FIGURES of a result, in percent. texture: see `metrics.texture_preservation`; the others: see
+    `stages.report.recovery`."""
+    recovered = recovery(sequence, hdr, candidates)
+    clipped, buried = (100 * float(kind[0] / kind.sum().clamp(min=1e-9)) for kind in recovered.shares.mean(0))
     frames = range(len(sequence))
-    kept = defined_mean(texture_kept(hdr[t], sequence.frames[t], float(sequence.exposures[t])) for t in frames)
-    return {"flicker": 100 * judged.flicker, "texture": 100 * kept, "clipped": clipped, "buried": buried}
+    kept = mean_of_defined(
+        texture_preservation(hdr[t], sequence.frames[t], float(sequence.exposures[t])) for t in frames
+    )
+    return {"flicker": 100 * recovered.flicker, "texture": 100 * kept, "clipped": clipped, "buried": buried}
 
 
 def main() -> None:
@@ -51,18 +54,18 @@ def main() -> None:
     print(line("clip", "exposures", "method", FIGURES.values()))
     every = {method: [] for method in methods}
     for path in sorted(args.data.glob("alternating_*/*.mp4")):
-        sequence = match_darks(normalize(load_clip(path, count=args.frames)))
+        sequence = match_black_level(normalize(load_clip(path, count=args.frames)))
         candidates = warp_neighbours(sequence, estimate_flow(sequence))
         exposures = " ".join(f"{e:.2f}" for e in sequence.exposures[: sequence.period].tolist())
         name = f"{path.parent.name}_{path.stem}"
         sheets = []
         for method, how in methods.items():
             hdr = how.run(sequence)
-            every[method].append(judge(sequence, hdr, candidates))
+            every[method].append(score_result(sequence, hdr, candidates))
             print(line(name, exposures, method, (f"{x:.2f}" for x in every[method][-1].values())), flush=True)
             sheets.append(exposure_strip(hdr, (-4, -2, 0, 2), sequence, rows=3)[0])
             text(sheets[-1], method, 12, 30, shadow=True)
         picture = torch.cat(sheets).mul(255).byte().numpy()
         cv2().imwrite(str(args.out / f"{name}.png"), picture[..., ::-1])
     for method, figures in every.items():
-        print(line("mean", "-", method, (f"{defined_mean(f[name] for f in figures):.2f}" for name in FIGURES)))
+        print(line("mean", "-", method, (f"{mean_of_defined(f[name] for f in figures):.2f}" for name in FIGURES)))

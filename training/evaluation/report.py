@@ -1,4 +1,4 @@
-"""What the evaluator shows: aligned tables of a report, and the crops in which even the best method is worst."""
+"""Presentation of the evaluator: text tables of a report, and the crops with the largest errors of the best method."""
 
 import math
 from dataclasses import dataclass
@@ -17,8 +17,8 @@ QUALITY = [f"{figure}_{domain}" for figure in ("psnr", "ssim_uniform7", "ssim_ga
 
 @dataclass
 class WorstCrop:
-    """A crop of a clip. error: mean squared mu-law error of the clip's best method there. tiles: (title, words, picture
-    (h,w,3) for the eye) from the captured frame to the truth."""
+    """A crop of a clip. error: mean squared mu-law error of the clip's best method in it. tiles: (title, words,
+    display-encoded picture (h,w,3)), from the captured frame over the methods to the truth."""
 
     error: float
     place: str
@@ -26,7 +26,7 @@ class WorstCrop:
 
 
 def worst_crop(clip, outputs: dict[str, torch.Tensor], frames: range) -> WorstCrop:
-    """Where, in `frames` of a clip with truth, the method that is best on the whole of it errs most."""
+    """Crop, in `frames` of a clip with ground truth, with the largest error of the method that is best on the clip."""
     truth = mu_law(clip.hdr)
     errors = {name: (mu_law(radiance) - truth).square().mean(-1) for name, radiance in outputs.items()}  # (T,H,W)
     frames = list(frames) or list(range(len(truth)))
@@ -47,7 +47,7 @@ def worst_crop(clip, outputs: dict[str, torch.Tensor], frames: range) -> WorstCr
 
 
 def crops_picture(crops: list[WorstCrop]) -> torch.Tensor:
-    """A crop a row, a method a column: (H,W,3) in [0,1]; radiance in the mu-law domain."""
+    """Picture (H,W,3) in [0,1] of the crops in rows and the methods in columns; radiance in the mu-law domain."""
     gap, head = 4, 22
     columns = len(crops[0].tiles)
     picture = torch.full((head + len(crops) * (SHOWN + head), gap + columns * (SHOWN + gap), 3), PAPER)
@@ -65,12 +65,12 @@ def crops_picture(crops: list[WorstCrop]) -> torch.Tensor:
 
 
 def tables(report: dict) -> str:
-    """A report of the evaluator as text."""
+    """A report of the evaluator as text tables."""
     methods = report["methods"]
     parts = [
         "PSNR in dB, peak 1; mu: mu-law domain (mu = 5000), lin: linear. SSIM7: 7x7 uniform window, range of the\n"
         "truth; SSIM11: 11x11 Gaussian window, range 1. low, mid, high: PSNR mu of references at that exposure.\n"
-        "raw: the method's output; comp: the captured frame pasted in where it is well exposed (luma 0.2 to 0.8), as\n"
+        "raw: the method's output; comp: the captured frame in place of it where that is well exposed (luma 0.2 to 0.8), as\n"
         "published test scripts do. Means over the inner frames, whose neighbours on both sides are in the clip (the\n"
         "first and last period - 1 frames are left out); the figures of all frames are in the JSON.\n"
         f"Networks on {report['device']}, {report['threads']} CPU threads."
@@ -82,13 +82,13 @@ def tables(report: dict) -> str:
         parts.append(f"{split}: {about['clips']} clips ({sizes}), {frames} inner frames")
         if any(method["inner"]["raw"] for method in figures.values()):
             parts.append(_quality(figures))
-        parts.append(_steadiness(figures, report["truth"].get(split)))
+        parts.append(_temporal(figures, report["truth"].get(split)))
     parts.append(
         "PSNR mu by split, raw / comp, and what it costs: seconds and GFLOP a megapixel of frames, and parameters"
     )
     parts.append(overview(methods, list(report["splits"])))
     if report["failed"]:
-        parts.append("\n".join(["Not judged:", *(f"{clip}: {why}" for clip, why in report["failed"].items())]))
+        parts.append("\n".join(["Not evaluated:", *(f"{clip}: {why}" for clip, why in report["failed"].items())]))
     return "\n\n".join(parts)
 
 
@@ -102,10 +102,10 @@ def _quality(figures: dict[str, dict]) -> str:
             levels = [_number(ranks.get(rank, {}).get(kind, {}).get("psnr_mu")) for rank in ("low", "mid", "high")]
             values = [_number(overall.get(figure), 2 if "psnr" in figure else 4) for figure in QUALITY]
             rows.append([name if kind == "raw" else "", word, values[0], *levels, *values[1:]])
-    return aligned(rows)
+    return format_table(rows)
 
 
-def _steadiness(figures: dict[str, dict], truth: dict | None) -> str:
+def _temporal(figures: dict[str, dict], truth: dict | None) -> str:
     rows = [["method", "flicker %", "warping e-3", "STD of PSNR", "t-PSNR fr", "t-PSNR nr", "s/frame", "GFLOP/MP"]]
     entries = [(name, split["inner"]["temporal"], split) for name, split in figures.items()]
     for name, temporal, cost in entries + ([("(truth)", truth, {})] if truth else []):
@@ -121,12 +121,11 @@ def _steadiness(figures: dict[str, dict], truth: dict | None) -> str:
                 _number(cost.get("gflop_per_megapixel"), 1),
             ]
         )
-    return aligned(rows)
+    return format_table(rows)
 
 
 def overview(methods: dict[str, dict], splits: list[str]) -> str:
-    """PSNR mu by split, raw / composited, seconds and GFLOP a megapixel of frames, and parameters: the reports of methods as
-    text."""
+    """Text table of the methods: PSNR mu by split (raw / composite), seconds and GFLOP a megapixel, and parameters."""
     rows = [["method", *splits, "mean", "s/MP", "GFLOP/MP", "parameters"]]
     for name, method in methods.items():
         pairs = [
@@ -136,15 +135,15 @@ def overview(methods: dict[str, dict], splits: list[str]) -> str:
         seconds = _number(method["mean"]["seconds_per_megapixel"])
         size = f"{method['parameters']:,}" if method["parameters"] else "-"
         rows.append([name, *pairs, seconds, _number(method["mean"]["gflop_per_megapixel"], 1), size])
-    return aligned(rows)
+    return format_table(rows)
 
 
 def _number(value: float | None, digits: int = 2, times: float = 1) -> str:
     return "-" if value is None or math.isnan(value) else f"{value * times:.{digits}f}"
 
 
-def aligned(rows: list[list[str]]) -> str:
-    """Columns of equal width, the first to the left and the others to the right."""
+def format_table(rows: list[list[str]]) -> str:
+    """Rows as text with aligned columns: the first to the left, the others to the right."""
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     return "\n".join(
         "  ".join([row[0].ljust(widths[0]), *(c.rjust(w) for c, w in zip(row[1:], widths[1:], strict=True))]).rstrip()

@@ -1,4 +1,4 @@
-"""What attention is worth: FGMA's knob s over its range, by the evaluator's figures, as text and as a curve.
+"""Sensitivity analysis of FGMA's parameter s over its range: metrics of the evaluator as a table and as curves.
 
 python -m hdrweave.training sensitivity dealthdr --clips DIR --out DIR     (or fgma: aligned neighbours, merged)
 """
@@ -32,7 +32,7 @@ WIDTH, HEIGHT = 640, 260  # of a plot, pixels
 
 
 def merged_fgma(sequence: ExposureSequence, flow: FlowField, network, s: float) -> torch.Tensor:
-    """Neighbours by FGMA in the weighted merge, so that nothing but the alignment is learned: radiance (T,H,W,3)."""
+    """Radiance (T,H,W,3) of the weighted merge of neighbours aligned by FGMA, the only learned part."""
     return weighted_merge(sequence, fgma_alignment(sequence, flow, network, s).candidates, MergeSettings())
 
 
@@ -40,8 +40,7 @@ SYSTEMS = {"fgma": (merged_fgma, FGMA), "dealthdr": (dealthdr, DEALTHDR)}
 
 
 def measured(name: str, sensitivities: list[float], folders: dict[str, list[Path]]) -> dict:
-    """A system at every s, on the clips of every split, as the evaluator reports methods. Flow is estimated once a clip, and
-    not part of the time."""
+    """Report of a system at every s on the clips of every split. Flow is estimated once a clip, outside of the time."""
     how, weights = SYSTEMS[name]
     network = load_network(weights)
     figures = {s: defaultdict(list) for s in sensitivities}
@@ -50,8 +49,8 @@ def measured(name: str, sensitivities: list[float], folders: dict[str, list[Path
             clip = read_clip(path)
             flow = base_flow(normalize(clip.sequence()))
             for s in sensitivities:
-                _, judged = run(point(how, network, s, flow), f"s = {s:g}", clip, count=path == paths[0])
-                figures[s][split].append(judged)
+                _, scored = run(point(how, network, s, flow), f"s = {s:g}", clip, count=path == paths[0])
+                figures[s][split].append(scored)
             print(clip.name, flush=True)
     reports = {f"s = {s:.3g}": method_report(point(how, network, s), found) for s, found in figures.items()}
     return {"methods": reports}
@@ -62,7 +61,7 @@ def point(how, network: nn.Module, s: float, flow: FlowField | None = None) -> M
 
 
 def curves(report: dict) -> torch.Tensor:
-    """PSNR, work and time of all points, in their order: (H,W,3) in [0,1]."""
+    """Plots of PSNR, operations and time over the points: (H,W,3) in [0,1]."""
     found = [method["mean"] for method in report["methods"].values()]
     figures = {
         "PSNR in the mu-law domain, dB": [f["inner"]["raw"]["psnr_mu"] for f in found],

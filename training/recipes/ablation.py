@@ -1,11 +1,11 @@
-"""A paper's ablation in the paper's order, every rung trained on the same short budget:
+"""Ablation study of a paper in the paper's order, every variant trained on the same short budget:
 
 python -m hdrweave.training ablation f2hdr --shards DIR --out DIR --minutes 10 [--clips DIR]
 
-The table begins with the frame alone, an unaligned merge and the classical pipeline. A budget in --steps does not depend on
-what else the machine does, but hides what a rung costs. Rungs that --out holds already are not trained again; those of other
-shards or settings, or of a longer budget, are refused. The last rung is trained twice, with another seed: the difference is
-what chance does at this budget.
+The table begins with the frame alone, an unaligned merge and the classical pipeline. A budget in --steps does not
+depend on what else the machine does, but hides what a variant costs. Variants that --out holds already are not trained
+again; those of other shards or settings, or of a longer budget, are refused. The last variant is trained twice, with
+another seed: the difference is what chance does at this budget.
 """
 
 import argparse
@@ -19,12 +19,12 @@ from ...hdr.cv import cv2
 from ..evaluation.evaluate import clip_folders, device_named, evaluate, validation_set, write_report
 from ..evaluation.methods import Method, chosen_methods, trained
 from ..evaluation.report import tables
-from .ladder import Rung
 from .recipe import Recipe
-from .table import LADDERS
+from .table import ABLATIONS
 from .trainer import CHECKPOINT, Trainer
+from .variants import Variant
 
-BASELINES = ("reference", "unaligned", "classical")  # that a ladder stands on
+BASELINES = ("reference", "unaligned", "classical")  # that an ablation is compared with
 
 
 def train(recipe: Recipe, shards, out: Path, budget: dict[str, float], seed: int, device: str) -> nn.Module:
@@ -41,46 +41,48 @@ def train(recipe: Recipe, shards, out: Path, budget: dict[str, float], seed: int
     return trainer.run()
 
 
-def folder_name(rung: str) -> str:
-    """A rung's name in small letters, digits and dashes: "+ stage II" is stage-ii."""
-    return "-".join(re.findall("[a-z0-9]+", rung.lower()))
+def folder_name(variant: str) -> str:
+    """A variant's name in small letters, digits and dashes: "+ stage II" is stage-ii."""
+    return "-".join(re.findall("[a-z0-9]+", variant.lower()))
 
 
-def climb(rungs: list[Rung], shards, out: Path, budget: dict[str, float], device: str = "cpu") -> dict[str, Method]:
-    """Train every rung on the same budget, see `train`: a method for each, and one more for the last one's twin."""
-    seeds = [(rung.name, rung, 0) for rung in rungs] + [(f"{rungs[-1].name} (again)", rungs[-1], 1)]
+def train_variants(
+    variants: list[Variant], shards, out: Path, budget: dict[str, float], device: str = "cpu"
+) -> dict[str, Method]:
+    """Train every variant, and the last one twice, on the same budget, see `train`: the trained methods by name."""
+    seeds = [(variant.name, variant, 0) for variant in variants] + [(f"{variants[-1].name} (again)", variants[-1], 1)]
     methods = {}
-    for name, rung, seed in seeds:
+    for name, variant, seed in seeds:
         print(name, flush=True)
-        network = train(rung.recipe, shards, out / folder_name(name), budget, seed, device)
-        methods[name] = trained(rung.recipe.run, network)
+        network = train(variant.recipe, shards, out / folder_name(name), budget, seed, device)
+        methods[name] = trained(variant.recipe.run, network)
     return methods
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("ladder", choices=LADDERS)
+    parser.add_argument("ablation", choices=ABLATIONS)
     parser.add_argument("--shards", required=True, help="folder of training.synthesize")
     parser.add_argument("--out", type=Path, required=True, help="folder for checkpoints and result.json")
-    parser.add_argument("--minutes", type=float, default=10, help="for each rung")
-    parser.add_argument("--steps", type=int, help="for each rung, in place of minutes")
-    parser.add_argument("--clips", help="folder of clips to judge on, in place of the validation set")
+    parser.add_argument("--minutes", type=float, default=10, help="for each variant")
+    parser.add_argument("--steps", type=int, help="for each variant, in place of minutes")
+    parser.add_argument("--clips", help="folder of clips to evaluate on, in place of the validation set")
     parser.add_argument("--limit", type=int, help="clips of each split, default all")
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--device", type=device_named, default="cpu", help="of the rungs: cpu, cuda or mps")
+    parser.add_argument("--device", type=device_named, default="cpu", help="of the variants: cpu, cuda or mps")
     arguments = parser.parse_args()
     budget = {"steps": arguments.steps} if arguments.steps else {"seconds": 60 * arguments.minutes}
     torch.set_num_threads(arguments.threads)
     cv2().setNumThreads(arguments.threads)
     try:
-        rungs = LADDERS[arguments.ladder].rungs()
+        variants = ABLATIONS[arguments.ablation].variants()
         folders = clip_folders(arguments.clips or validation_set(None), None, arguments.limit)
         methods = chosen_methods(",".join(BASELINES), arguments.device)
-        methods |= climb(rungs, arguments.shards, arguments.out, budget, arguments.device)
+        methods |= train_variants(variants, arguments.shards, arguments.out, budget, arguments.device)
         report, _ = evaluate(folders, methods, device=arguments.device)
     except (ValueError, OSError) as error:
         parser.error(str(error))
     print("\n" + tables(report))
     write_report(arguments.out / "result.json", report)
     if report["failed"]:
-        parser.exit(1, f"{len(report['failed'])} clips are not judged, see above\n")
+        parser.exit(1, f"{len(report['failed'])} clips are not evaluated, see above\n")

@@ -1,4 +1,4 @@
-"""The base flow network's recipe: two and three exposures at once, with exact motion to go by."""
+"""Recipe of the base flow network: two and three exposures at once, supervised by exact motion."""
 
 from dataclasses import asdict
 
@@ -8,18 +8,19 @@ from torch import nn
 
 from ...models.flow.base_flow import CELL, MotionSearch, MotionSearchConfig, likeliest, stride
 from ...models.flow.correlation import radius_of, shifts
-from ..data.batches import from_the_middle
+from ..data.batches import neighbour_window
 from ..data.shard_flow import SUFFIX
 from .losses import weighted_mean
 from .recipe import Kept, Recipe
 
-FAR = 8.0  # pixels of error from which the estimated flow, of DIS alone, has missed a motion
-MISSED = 5.0  # how much that matters
+FAR = 8.0  # end-point error in pixels from which DIS alone has missed a motion
+MISSED = 5.0  # weight of missed motion in the loss
 
 
 def target(steps: tuple[int, int], exact: torch.Tensor, start: torch.Tensor, occluded: torch.Tensor):
-    """The motion (B,2,H,W) over `stride(steps)` frames that should be found, in pixels, and how much it matters (B,1,H,W):
-    nothing where neither neighbour shows it, and MISSED as much where the estimated flow is far from it.
+    """Target motion (B,2,H,W) over `stride(steps)` frames, in pixels, its weight in the loss (B,1,H,W), and where the
+    estimated flow misses it (B,1,H,W), bool. The weight is 0 where both neighbours are occluded, MISSED where it is
+    missed.
 
     exact, start (B,2,2,H,W): flow to both neighbours, exact and estimated; occluded (B,2,1,H,W), bool.
     """
@@ -32,8 +33,8 @@ def target(steps: tuple[int, int], exact: torch.Tensor, start: torch.Tensor, occ
 
 
 def search_loss(logits: torch.Tensor, motion: torch.Tensor, matters: torch.Tensor) -> torch.Tensor:
-    """Cross entropy of logits (B,(2r+1)^2,h,w) against the motion (B,2,H,W), which is spread bilinearly over the shifts
-    around it; weighted by `matters` (B,1,H,W), over what lies within the radius."""
+    """Cross entropy of logits (B,(2r+1)^2,h,w) against the motion (B,2,H,W), distributed bilinearly over the nearest
+    shifts; weighted by `matters` (B,1,H,W), over motion within the search radius."""
     motion, matters = (F.interpolate(x, logits.shape[-2:], mode="nearest-exact") for x in (motion / CELL, matters))
     places = shifts(radius_of(logits)).to(motion)[:, :, None, None]
     share = (1 - (motion[:, None] - places).abs()).clamp(min=0).prod(2)
@@ -42,8 +43,8 @@ def search_loss(logits: torch.Tensor, motion: torch.Tensor, matters: torch.Tenso
 
 
 def loss(network: nn.Module, batch: dict[str, torch.Tensor]) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
-    """The search between the middle frames of a batch and two neighbours that enclose them, of one exposure. `found`: the
-    share of what the estimated flow has missed that the network finds to a cell."""
+    """`search_loss` between the middle frame and two neighbours of one exposure, before and after it. `found`: share of
+    the missed motion that the network finds to within a cell."""
     middle = batch["ldr"].shape[1] // 2
     after = 1 + int(torch.randint(middle, ()))
     steps = after, after - (middle + 1)
@@ -67,7 +68,7 @@ def recipe() -> Recipe:
         name="base_flow",
         build=lambda: MotionSearch(config),
         loss=loss,
-        windows={period: from_the_middle(period, SUFFIX) for period in (2, 3)},
+        windows={period: neighbour_window(period, SUFFIX) for period in (2, 3)},
         kept=(Kept("base_flow", "base_flow", asdict(config)),),
         crop=(192, 256),
         clip=2.0,

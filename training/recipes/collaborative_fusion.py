@@ -1,11 +1,12 @@
-"""The recipe of collaborative fusion, LoCAtion's first stage: backbones and anchors filmed anew from true radiance, and those
-of alternating clips as they are."""
+"""Recipe of collaborative fusion, LoCAtion's first stage: backbones and anchors simulated from true radiance, and those
+of alternating clips."""
 
 from dataclasses import asdict, replace
 from functools import partial
 
 import numpy as np
 import torch
+from einops import rearrange
 from torch import nn
 
 from ...hdr.anchors import AnchoredSequence, Anchors
@@ -18,51 +19,53 @@ from ...stages.runtime.networks import device_of
 from ...stages.systems.location import WINDOW, location_of_alternating
 from ..data.batches import Batches, Window
 from ..data.shard_flow import SUFFIX
-from ..evaluation import scoring as judge
-from ..synthesis.camera_pipeline import Development, developed
+from ..evaluation import scoring
+from ..synthesis.camera_pipeline import CameraPipeline, apply_camera_pipeline
 from ..synthesis.clip import CLEAN, DEGRADED, SyntheticClip, draw_sensor
 from ..synthesis.sensor import Sensor, capture
-from .ladder import Ladder
 from .losses import gradient_loss, psnr_loss
-from .lrhdr import INTERPOLATE, earlier
+from .lrhdr import INTERPOLATE, pretrained
 from .recipe import Kept, Recipe
+from .variants import Ablation
 
-REST = Development(gain=1.0, sharpening=0, gratings=0)  # the truth of the shards has the others already
+REST = CameraPipeline(gain=1.0, sharpening=0, gratings=0)  # the truth of the shards has the others already
 NAME = "collaborative_fusion"  # recipe, weights and architecture
 FRAMES = 7  # of a clip, so that frames of three exposures have all their neighbours
-ALTERNATING = 0.5  # share of the batches whose backbone and anchors are those of an alternating clip
+ALTERNATING = 0.5  # share of the batches with backbone and anchors of an alternating clip
 LOOSE = 3.0  # frames, for the second draw of anchors of such clips
 ONE_PAIR = 0.5  # share with one anchor of each exposure, as in the paper; else 2 or 3
 MERGED_SHARE = 0.5  # of the error before the network's correction
 TEMPORAL_SHARE = 0.2  # of the temporal loss
 ANCHOR_SHARE = 0.05  # of the anchor consistency loss
-STEADY = 1e-4  # change in the mu-law domain, below which there is nothing to gain
+STEADY = 1e-4  # change in the mu-law domain that is added before the logarithm
 
 
 class AnchoredBatches(Batches):
-    """`Batches`, with the estimated flow of all inner frames, and with them streams (B,P,T,3,H,W): code values of every frame
-    at every exposure of the clip, shortest first, as a camera with noise, quantisation and errors of its own would have
-    filmed them; levels (B,P), the exposures. Half of the clips are clean, half degraded, but for motion blur: what is filmed
-    anew is sharp."""
+    """`Batches` with two more tensors and the estimated flow of all inner frames.
+
+    streams (B,P,T,3,H,W): code values of every frame at every exposure of the clip, shortest first, simulated with a
+    camera's noise, quantisation and errors; levels (B,P): the exposures. Half of the clips are clean, half degraded,
+    without motion blur.
+    """
 
     def sample(self, index: int, rng: np.random.Generator) -> dict[str, torch.Tensor]:
         found = super().sample(index, rng)
-        levels, truth = found["exposures"].unique(), found["hdr"].movedim(1, -1)
+        levels, truth = found["exposures"].unique(), rearrange(found["hdr"], "t c h w -> t h w c")
         sensor = draw_sensor(rng, len(levels), DEGRADED if rng.random() < 0.5 else CLEAN)
         streams = torch.cat([filmed(truth, float(e), sensor, k, rng) for k, e in enumerate(levels)])
         clip = SyntheticClip(truth, streams, levels, len(levels), None, None)
-        streams = developed(clip, rng, REST).ldr
-        return {**found, "streams": streams.unflatten(0, (len(levels), -1)).movedim(-1, 2), "levels": levels}
+        streams = apply_camera_pipeline(clip, rng, REST).ldr
+        return {**found, "streams": rearrange(streams, "(p t) h w c -> p t c h w", p=len(levels)), "levels": levels}
 
 
 def filmed(truth: torch.Tensor, exposure: float, sensor: Sensor, phase: int, rng: np.random.Generator) -> torch.Tensor:
-    """True radiance (T,H,W,3) as code values of a camera at `exposure`."""
+    """Simulated capture of true radiance (T,H,W,3) at `exposure`: code values, same shape."""
     return torch.from_numpy(np.stack([capture(light, sensor, phase, rng) for light in exposure * truth.numpy()]))
 
 
 def filmed_clip(truth: torch.Tensor, exposures: tuple[float, float, float], every: int, sensor: Sensor, seed: int = 0):
-    """A clip as LoCAtion wants it, from true radiance (T,H,W,3): backbone at the middle one of three exposures, and a low
-    and a high anchor in the middle of every `every` frames, taken with it at the same time."""
+    """Backbone and anchors simulated from true radiance (T,H,W,3): the backbone at the middle one of three exposures,
+    and a low and a high anchor at the time of the middle one of every `every` frames."""
     rng, at = np.random.default_rng(seed), list(range(min(every, len(truth)) // 2, len(truth), every))
     low, mid, high = (filmed(truth, e / exposures[0], sensor, k, rng) for k, e in enumerate(exposures))
     times, scale = torch.tensor(at, dtype=torch.float32), exposures[0]
@@ -71,19 +74,19 @@ def filmed_clip(truth: torch.Tensor, exposures: tuple[float, float, float], ever
 
 
 def inner_frames(batch: dict[str, torch.Tensor]) -> range:
-    """Of an alternating clip, the frames all of whose neighbours are in it."""
-    return judge.inner_frames(batch["ldr"].shape[1], batch["levels"].shape[1])
+    """Indices of the frames of an alternating clip whose neighbours are all in the clip."""
+    return scoring.inner_frames(batch["ldr"].shape[1], batch["levels"].shape[1])
 
 
 def alternating_backbone(batch: dict[str, torch.Tensor], place: int) -> torch.Tensor:
-    """What `stages.systems.backbone` makes of the clip itself, which alternates: its inner frames (B,T,3,H,W) at number
-    `place` of the levels, estimated where it has another exposure."""
+    """Backbone of an alternating clip, as of `stages.systems.backbone`: inner frames (B,T,3,H,W) at exposure level
+    `place`, interpolated where the clip has another exposure."""
     return torch.stack([backbone_at(batch, place, k, t) for k, t in enumerate(inner_frames(batch))], 1)
 
 
 def alternating_anchors(batch: dict[str, torch.Tensor], place: int, loose: float = 0.0):
-    """The frames of an alternating clip at all levels but number `place`, as `drawn_anchors` gives them: those nearest to its
-    middle, or up to `loose` frames farther away, as many of each as there surely are."""
+    """Anchors of an alternating clip, as of `drawn_anchors`: frames of all exposure levels but `place`, those nearest
+    to the middle of the clip after a random offset of up to `loose` frames; as many of each level as every clip has."""
     (b, frames), period = batch["ldr"].shape[:2], batch["levels"].shape[1]
     others = [k for k in range(period) if k != place]
     away = (torch.arange(frames) - frames // 2).abs() + loose * torch.rand(frames)
@@ -95,8 +98,8 @@ def alternating_anchors(batch: dict[str, torch.Tensor], place: int, loose: float
 
 
 def backbone_at(batch: dict[str, torch.Tensor], place: int, k: int, t: int) -> torch.Tensor:
-    """The backbone (B,3,H,W) at frame t, inner frame number k, as captured where the clip has its exposure there, else
-    estimated."""
+    """Backbone (B,3,H,W) at frame t, inner frame number k: captured where the clip has its exposure there, else
+    interpolated."""
     exposures, wanted, period = batch["exposures"], batch["levels"][:, place], batch["levels"].shape[1]
     own, reference = exposures[:, t], batch["ldr"][:, t]
     rows = torch.arange(len(own), device=own.device)
@@ -106,14 +109,14 @@ def backbone_at(batch: dict[str, torch.Tensor], place: int, k: int, t: int) -> t
     first = k * 2 * (period - 1)
     flows, confidence = (batch[name][rows[:, None], first + neighbour] for name in ("base", "confidence"))
     share = (period - after).to(reference)[:, None, None, None] / period
-    network = earlier(INTERPOLATE, reference.device, ExposureInterpolation)
+    network = pretrained(INTERPOLATE, reference.device, ExposureInterpolation)
     around = batch["ldr"][rows[:, None], t + pair]
     found = estimated(network, reference, around, torch.stack((own, wanted), 1), flows, confidence, share)
     return torch.where((own == wanted)[:, None, None, None], reference, found)
 
 
 def drawn_anchors(streams: torch.Tensor, levels: torch.Tensor, place: int, count: int):
-    """`count` anchors of each exposure but number `place`, at random frames: code values (B,A,3,H,W), exposures (B,A),
+    """`count` anchors of each exposure level but `place`, at random frames: code values (B,A,3,H,W), exposures (B,A),
     times (B,A)."""
     others = [k for k in range(levels.shape[1]) if k != place]
     drawn = [(k, t) for k in others for t in torch.randperm(streams.shape[2])[:count].tolist()]
@@ -123,16 +126,17 @@ def drawn_anchors(streams: torch.Tensor, levels: torch.Tensor, place: int, count
 
 
 def temporal_loss(prediction: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
-    """Equation 6: L1 between the changes from frame to frame, of (B,T,3,H,W), in the mu-law domain."""
+    """L1 of the frame-to-frame changes of prediction and truth (B,T,3,H,W) in the mu-law domain (LoCAtion, equation
+    6)."""
     return (mu_law(prediction).diff(dim=1) - mu_law(truth).diff(dim=1)).abs().mean()
 
 
 def loss(network: nn.Module, batch: dict[str, torch.Tensor]) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
-    """PSNR in the mu-law domain of every frame, after the correction and before it; equation 6; and equation 7, L1
-    between the gradients of what two draws of anchors make of the same backbone.
+    """PSNR in the mu-law domain of the corrected and the merged frames; equation 6; and equation 7, L1 between the
+    gradients of the results of two random sets of anchors for the same backbone.
 
-    Changed against the paper: PSNR for L1, and the logarithms of the others, so that clean clips count as much as noisy
-    ones. Two exposures have one kind of anchor, darker or brighter.
+    Changed against the paper: PSNR replaces L1, and equations 6 and 7 enter by their logarithms, so that clean clips
+    count as much as noisy ones. Clips of two exposures have one kind of anchor, darker or brighter.
     """
     levels = batch["levels"]
     with torch.no_grad():
@@ -163,7 +167,7 @@ def loss(network: nn.Module, batch: dict[str, torch.Tensor]) -> tuple[torch.Tens
 
 
 def recipe(**parts) -> Recipe:
-    """For two and three exposures; parts: changes of the config, such as aggregator=False or wavelet=False."""
+    """Recipe for two and three exposures; parts: changes of the config, such as aggregator=False or wavelet=False."""
     config = replace(CollaborativeFusionConfig(), **parts)
     return Recipe(
         name=NAME,
@@ -178,14 +182,14 @@ def recipe(**parts) -> Recipe:
 
 
 def run(network: nn.Module, sequence: ExposureSequence, window: int = WINDOW) -> torch.Tensor:
-    """The first stage on a normalized alternating clip: radiance (T,H,W,3)."""
-    interpolation = earlier(INTERPOLATE, device_of(network), ExposureInterpolation)
+    """Radiance (T,H,W,3) of the first stage on a normalized alternating clip."""
+    interpolation = pretrained(INTERPOLATE, device_of(network), ExposureInterpolation)
     return location_of_alternating(sequence, interpolation, network, window=window)
 
 
 RECIPES = {NAME: recipe}
-LADDERS = {  # table IV, the first stage
-    "location": Ladder(
+ABLATIONS = {  # table IV, the first stage
+    "location": Ablation(
         recipe,
         {"without TPA": dict(aggregator=False), "without LL domain": dict(wavelet=False), "whole": dict()},
         needs=(INTERPOLATE,),

@@ -1,4 +1,4 @@
-"""The log of a training as a picture: a small plot for each figure."""
+"""Training curves: the log of a training as a picture with a plot for each metric."""
 
 import math
 
@@ -13,8 +13,8 @@ WIDTH, HEIGHT, COLUMNS = 360, 200, 3  # of a plot in pixels; plots in a row
 
 
 def draw_curves(path, rows: list[dict]) -> None:
-    """rows: of log.jsonl, at least two. Every figure over the steps, thin, and its running mean, thick; logarithmic
-    upwards when it spans more than a factor of 4."""
+    """Write a picture with a plot of every metric over the steps (thin) and its moving average (thick); logarithmic
+    where it spans more than a factor of 4. rows: of log.jsonl, at least two."""
     keys = [key for key in rows[-1] if key not in ("step", "seconds")]
     lines = math.ceil(len(keys) / COLUMNS)
     picture = torch.full((lines * HEIGHT + 10, COLUMNS * WIDTH + 10, 3), PAPER)
@@ -45,7 +45,7 @@ def _curve(picture: torch.Tensor, box, key: str, steps: list[int], values: list[
 
 
 def _smooth(values: list[float]) -> list[float]:
-    """Mean over a tenth of the curve around each point; NaN where there is none in it."""
+    """Moving average over a tenth of the curve; NaN where all values in it are."""
     reach = len(values) // 20
     smooth = []
     for k in range(len(values)):

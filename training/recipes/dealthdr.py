@@ -1,6 +1,7 @@
-"""DeAltHDR's recipe: one frame from five, for two and three exposures, any s, from the flow that inference will have.
+"""Recipe of DeAltHDR: one frame from five, for two and three exposures and any s, from estimated flow.
 
-Needs `training.data.shard_flow` beside the shards, with --search and with --period; meant for degraded clips of 5 frames.
+Needs `training.data.shard_flow` beside the shards, with --search and with --period; meant for degraded clips of 5
+frames.
 """
 
 from dataclasses import asdict, replace
@@ -15,12 +16,12 @@ from ...models.dealthdr.fgma import attended_cells, full_size
 from ...stages.flow.estimate import base_flow
 from ...stages.runtime.networks import device_of
 from ...stages.systems.dealthdr import dealthdr
-from ..data.batches import Window, there_and_back, window_of
+from ..data.batches import Window, bidirectional_window, window_of
 from .fgma import drawn_sensitivity
-from .ladder import Ladder
 from .losses import flow_loss, flow_weight, mu_l1, psnr_loss
 from .perceptual import PerceptualLoss
 from .recipe import Kept, Recipe
+from .variants import Ablation
 
 FRAMES = 5
 FLOW_SHARE = 0.05  # of the flow loss, in pixels, beside natural logarithms of errors
@@ -29,8 +30,9 @@ PERCEPTUAL_SHARE = 0.5  # the paper's, section 4.1
 
 
 def window(period: int) -> Window:
-    """Two frames on either side of the middle one, exact flow to and from each, and the estimated flow to it."""
-    return there_and_back(FRAMES, far=period == 2)
+    """Window of two frames on either side of the reference, with exact flow to and from each, and estimated flow to
+    it."""
+    return bidirectional_window(FRAMES, far=period == 2)
 
 
 def cells_of(batch: dict[str, torch.Tensor], s: float) -> torch.Tensor:
@@ -39,10 +41,11 @@ def cells_of(batch: dict[str, torch.Tensor], s: float) -> torch.Tensor:
 
 
 def loss(network: nn.Module, batch: dict[str, torch.Tensor], perceptual: nn.Module | None = None):
-    """PSNR and the paper's L1 in the mu-law domain, PSNR before the residual, and exact flow where attention looks.
+    """PSNR and the paper's L1 in the mu-law domain, PSNR before the residual, and flow loss where attention is used.
 
-    The paper has L1 and a perceptual loss on VGG, which is here when the user gives its weights; L1 alone looks at noisy clips
-    only, see `losses.psnr_loss`. The paper's 30 % of batches by flow alone and 30 % by attention alone are those of `fgma`.
+    Changed against the paper: PSNR is added to L1, which is dominated by noisy clips (see `losses.psnr_loss`); the
+    perceptual loss on VGG applies when the user provides its weights. The paper's 30 % of batches by flow alone and 30
+    % by attention alone are those of `fgma`.
     """
     truth = batch["hdr"][:, FRAMES // 2]
     cells = cells_of(batch, drawn_sensitivity())
@@ -61,8 +64,8 @@ def loss(network: nn.Module, batch: dict[str, torch.Tensor], perceptual: nn.Modu
 
 
 def recipe(vgg: str | None = None, **changes) -> Recipe:
-    """vgg: as in `recipes.recipe_named`. changes: of DeAltHDRConfig; shared=1, 2, 3 are the steps of the paper's table of
-    encoders."""
+    """Recipe for two and three exposures. vgg: as in `table.recipe_named`. changes: of DeAltHDRConfig; shared=1, 2, 3
+    are the variants of the paper's table of encoders."""
     config = replace(DeAltHDRConfig(), **changes)
     return Recipe(
         name="dealthdr",
@@ -76,13 +79,13 @@ def recipe(vgg: str | None = None, **changes) -> Recipe:
 
 
 def run(network: nn.Module, sequence: ExposureSequence, s: float = 15.0) -> torch.Tensor:
-    """DeAltHDR on a normalized clip, from the base flow: radiance (T,H,W,3)."""
+    """Radiance (T,H,W,3) of DeAltHDR on a normalized clip, from the base flow."""
     return dealthdr(sequence, base_flow(sequence, device_of(network)), network, s)
 
 
 RECIPES = {"dealthdr": recipe}
-LADDERS = {  # the ablation of its encoders
-    "dealthdr": Ladder(
+ABLATIONS = {  # the ablation of its encoders
+    "dealthdr": Ablation(
         recipe,
         {
             "all levels shared": dict(shared=3),

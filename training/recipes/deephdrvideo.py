@@ -1,4 +1,4 @@
-"""DeepHDRVideo's recipes: CoarseNet alone, then both networks at once; two and three exposures alike, from the base flow."""
+"""Recipes of DeepHDRVideo: CoarseNet alone, then both networks jointly; two and three exposures, from the base flow."""
 
 from dataclasses import asdict, replace
 from functools import partial
@@ -13,32 +13,32 @@ from ...models.deephdrvideo.deephdrvideo import DeepHDRVideo, DeepHDRVideoConfig
 from ...stages.flow.estimate import base_flow
 from ...stages.runtime.networks import DEEPHDRVIDEO, F2HDR, device_of
 from ...stages.systems.deephdrvideo import coarse_reconstruction, deformable_refinement
-from ..data.batches import Window, from_the_middle
-from .ladder import Ladder
+from ..data.batches import Window, neighbour_window
 from .losses import flow_loss, flow_weight, gradient_loss, mu_l1, psnr_loss
 from .perceptual import PerceptualLoss
 from .recipe import Kept, Recipe
+from .variants import Ablation
 
 FLOW_SHARE = 0.05  # of the flow loss, in pixels, beside natural logarithms of errors
-LEAST_SHARE = 0.05  # of a batch that is badly exposed, for the normalisation of equation 6
+LEAST_SHARE = 0.05  # lower bound on the badly exposed share of a batch, for the normalisation of equation 6
 
 
 def window(period: int) -> Window:
-    """What CoarseNet sees of the middle frame, of the one before and of the one after: 5 or 7 frames."""
-    inner = from_the_middle(period)
+    """Window of the input of CoarseNet for the reference, the frame before and the frame after: 5 or 7 frames."""
+    inner = neighbour_window(period)
     return Window(inner.frames + 2, tuple((a + 1, b + 1) for a, b in inner.pairs), inner.base, beside=1)
 
 
 def exact_flow_loss(flows: torch.Tensor, batch: dict[str, torch.Tensor], chosen=slice(None)) -> torch.Tensor:
-    """Of flows (B,K,2,h,w), in pixels of the frame whatever their grid, to those of the middle frame's neighbours that are
-    `chosen`."""
+    """Flow loss of flows (B,K,2,h,w), in pixels of the frame whatever their grid, against the exact flow to the
+    neighbours `chosen`."""
     exact, hidden = (batch[name][:, chosen].flatten(0, 1) for name in ("flows", "occluded"))
     flows = F.interpolate(flows.flatten(0, 1), exact.shape[-2:], mode="bilinear")
     return flow_loss(flows, exact, flow_weight(exact, hidden))
 
 
 def coarse_loss(network: nn.Module, batch: dict[str, torch.Tensor]) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
-    """L^c: L1 in the mu-law domain (section 3.2), with PSNR there, since L1 looks at noisy clips only, and exact flow."""
+    """L^c, L1 in the mu-law domain (section 3.2), with PSNR, as L1 is dominated by noisy clips, and flow loss."""
     truth = batch["hdr"][:, batch["hdr"].shape[1] // 2]
     coarse, flows = network.coarse(batch["ldr"], batch["exposures"], batch["base"], batch["confidence"])
     error, published = psnr_loss(coarse, truth), mu_l1(coarse, truth)
@@ -47,11 +47,12 @@ def coarse_loss(network: nn.Module, batch: dict[str, torch.Tensor]) -> tuple[tor
 
 
 def loss(network: nn.Module, batch: dict[str, torch.Tensor], details=gradient_loss):
-    """L^r of what equation 4 gives, and L^c of the middle frame beside it.
+    """L^r of the result of equation 4, and L^c of the coarse result of the middle frame.
 
-    details: `perceptual.PerceptualLoss`, as in the paper, or in its place differences at three scales, which need no weights.
-    Changed against the paper: PSNR in the mu-law domain beside L1; and the offsets of the deformable alignment are told the exact
-    flow to the frames before and after: what the picture gains teaches them too slowly.
+    details: `perceptual.PerceptualLoss`, as in the paper, or gradient differences at three scales, which need no
+    weights. Changed against the paper: PSNR in the mu-law domain is added to L1; and the offsets of the deformable
+    alignment are supervised by the exact flow to the frames before and after, as the picture's loss alone trains them
+    too slowly.
     """
     truth = batch["hdr"][:, batch["hdr"].shape[1] // 2]
     out = network(batch["ldr"], batch["exposures"], batch["base"], batch["confidence"])
@@ -69,7 +70,7 @@ def loss(network: nn.Module, batch: dict[str, torch.Tensor], details=gradient_lo
 
 
 def build(config: DeepHDRVideoConfig) -> DeepHDRVideo:
-    """Random weights, but CoarseNet's from the package, where there are any of its shape."""
+    """Network with random weights, and CoarseNet's packaged weights where their shapes match."""
     network = DeepHDRVideo(config)
     if DEEPHDRVIDEO in registry.names():
         found = registry.load(DEEPHDRVIDEO, architecture=DEEPHDRVIDEO)
@@ -79,15 +80,15 @@ def build(config: DeepHDRVideoConfig) -> DeepHDRVideo:
 
 
 def build_coarse(config: DeepHDRVideoConfig) -> DeepHDRVideo:
-    """Random weights, but the weight network's from F2HDR's coarse fusion, where the package has one of its shape: it is the
-    same network but for a weight for each colour, and F2HDR's has learned for longer."""
+    """Network with random weights, and F2HDR's packaged coarse fusion as the weight network where their shapes match:
+    it is the same network apart from a weight for each colour, and was trained for longer."""
     network = DeepHDRVideo(config)
     if F2HDR in registry.names():
         found = registry.load(F2HDR, architecture=F2HDR)
         if found.config.fusion_width == config.weight_width:
             learned = found.fusion.state_dict()
             for name in ("vote.weight", "vote.bias"):
-                learned[name] = torch.cat(3 * [learned[name]])  # (4,...) to (12,...): as many for each colour
+                learned[name] = torch.cat(3 * [learned[name]])  # (4,...) to (12,...): the same for each colour
             network.coarse.weights.load_state_dict(learned)
     return network
 
@@ -104,28 +105,28 @@ def _recipe(name: str, make, config: DeepHDRVideoConfig, objective, view) -> Rec
 
 
 def coarse() -> Recipe:
-    """CoarseNet, see `build_coarse`, on clips of 5 frames."""
+    """Recipe of CoarseNet, see `build_coarse`, on clips of 5 frames."""
     config = DeepHDRVideoConfig(refinement=False)
-    return _recipe("deephdrvideo_coarse", build_coarse, config, coarse_loss, from_the_middle)
+    return _recipe("deephdrvideo_coarse", build_coarse, config, coarse_loss, neighbour_window)
 
 
 def recipe(vgg: str | None = None, **parts: bool) -> Recipe:
-    """Both networks, RefineNet from nothing. Clips of 5 frames serve two exposures, three need 7; others are left out.
-    vgg: as in `recipes.recipe_named`. parts: refinement, deformable or attention left out."""
+    """Recipe of both networks, RefineNet from random weights. Two exposures need clips of 5 frames, three of 7; shorter
+    ones are left out. vgg: as in `table.recipe_named`. parts: refinement=False, deformable=False or attention=False."""
     objective = partial(loss, details=PerceptualLoss(vgg)) if vgg else loss
     made = _recipe(DEEPHDRVIDEO, build, replace(DeepHDRVideoConfig(), **parts), objective, window)
     return replace(made, perceptual=bool(vgg))
 
 
 def run(network: nn.Module, sequence: ExposureSequence) -> torch.Tensor:
-    """Any part of DeepHDRVideo on a normalized clip, from the base flow: radiance (T,H,W,3)."""
+    """Radiance (T,H,W,3) of DeepHDRVideo, or parts of it, on a normalized clip, from the base flow."""
     hdr = coarse_reconstruction(sequence, base_flow(sequence, device_of(network)), network)
     return deformable_refinement(sequence, hdr, network) if network.config.refinement else hdr
 
 
 RECIPES = {"deephdrvideo_coarse": coarse, "deephdrvideo": recipe}
-LADDERS = {  # table 5
-    "deephdrvideo": Ladder(
+ABLATIONS = {  # table 5
+    "deephdrvideo": Ablation(
         recipe,
         {
             "CoarseNet": dict(refinement=False),
@@ -133,6 +134,6 @@ LADDERS = {  # table 5
             "without temporal attention": dict(attention=False),
             "whole": dict(),
         },
-        needs=(DEEPHDRVIDEO,),  # its CoarseNet, from which all rungs start
+        needs=(DEEPHDRVIDEO,),  # its CoarseNet, from which all variants start
     )
 }

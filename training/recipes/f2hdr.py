@@ -1,4 +1,4 @@
-"""F2HDR's recipe: both stages at once, for two and three exposures alike, from the base flow."""
+"""Recipe of F2HDR: both stages jointly, for two and three exposures, from the base flow."""
 
 from dataclasses import asdict, replace
 from functools import partial
@@ -11,18 +11,18 @@ from ...models.f2hdr.f2hdr import F2HDR, F2HDRConfig
 from ...stages.flow.estimate import base_flow
 from ...stages.runtime.networks import device_of
 from ...stages.runtime.per_frame import WindowReader, run_per_frame, to_frame
-from ..data.batches import from_the_middle, window_of
-from .ladder import Ladder
+from ..data.batches import neighbour_window, window_of
 from .losses import flow_loss, flow_weight, psnr_loss
 from .recipe import Kept, Recipe
+from .variants import Ablation
 
 FLOW_SHARE = 0.05  # of the flow loss, in pixels, beside natural logarithms of errors
 
 
 def loss(network: nn.Module, batch: dict[str, torch.Tensor]) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
-    """PSNR in the mu-law domain of both stages, and exact flow.
+    """PSNR in the mu-law domain of both stages, and flow loss.
 
-    The paper has L1 in place of PSNR: with it clean clips got worse while noisy ones got better.
+    Changed against the paper: PSNR replaces L1, with which clean clips got worse while noisy ones got better.
     """
     truth = batch["hdr"][:, batch["hdr"].shape[1] // 2]
     out = network(window_of(batch))
@@ -34,13 +34,13 @@ def loss(network: nn.Module, batch: dict[str, torch.Tensor]) -> tuple[torch.Tens
 
 
 def recipe(**parts: bool) -> Recipe:
-    """The whole system, for two and three exposures; parts: adapter, mask or refinement left out."""
+    """Recipe of the whole system, for two and three exposures; parts: adapter=False, mask=False or refinement=False."""
     config = replace(F2HDRConfig(), **parts)
     return Recipe(
         name="f2hdr",
         build=partial(F2HDR, config),
         loss=loss,
-        windows={period: from_the_middle(period) for period in (2, 3)},
+        windows={period: neighbour_window(period) for period in (2, 3)},
         kept=(Kept("f2hdr", "f2hdr", asdict(config)),),
         run=run,
     )
@@ -55,8 +55,8 @@ def run(network: nn.Module, sequence: ExposureSequence) -> torch.Tensor:
 
 
 RECIPES = {"f2hdr": recipe}
-LADDERS = {  # table 4
-    "f2hdr": Ladder(
+ABLATIONS = {  # table 4
+    "f2hdr": Ablation(
         recipe,
         {
             "stage I": dict(adapter=False, refinement=False),

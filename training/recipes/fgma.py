@@ -1,4 +1,4 @@
-"""FGMA alignment's recipe: each neighbour brought to the reference's time, from the flow that inference will have."""
+"""Recipe of FGMA alignment: each neighbour aligned to the reference, from estimated flow."""
 
 import math
 from dataclasses import asdict
@@ -10,25 +10,26 @@ import torch.nn.functional as F
 from ...hdr.box_filter import box_mean
 from ...hdr.exposure import to_ldr, to_radiance
 from ...models.dealthdr.fgma import AlignerConfig, FlowGuidedAligner, attended_cells, full_size
-from ..data.batches import Window, there_and_back, window_of
+from ..data.batches import Window, bidirectional_window, window_of
 from .losses import flow_loss, flow_weight, psnr_loss
 from .recipe import Kept, Recipe
 
 # Sensitivities of the paper: 0, six up to 1, six from there to 100, 15, 100, infinity.
 POINTS = (0.0, *(k / 6 for k in range(1, 7)), *(100 ** (k / 7) for k in range(1, 7)), 15.0, 100.0, math.inf)
 FLOW_ALONE, ATTENTION_ALONE = 0.3, 0.3  # shares of the batches
-RIGHT = 0.5 / 15  # code value: what is less wrong than this is valid; the mask's threshold at s = 15
+RIGHT = 0.5 / 15  # error in code value below which a pixel is valid; the mask's threshold at s = 15
 FLOW_SHARE = 0.05  # of the flow loss, in pixels, beside natural logarithms of errors
 VALIDITY_SHARE = 0.2
 
 
 def window(period: int) -> Window:
-    """All frames of other exposure around the middle one, exact flow to and from each, and the estimated flow to it."""
-    return there_and_back(2 * period - 1)
+    """Window of the neighbours of other exposures, with exact flow to and from each, and estimated flow to it."""
+    return bidirectional_window(2 * period - 1)
 
 
 def drawn_sensitivity() -> float:
-    """The paper's mixture: 30 % of the batches by flow alone, 30 % by attention alone, else any of POINTS."""
+    """Sensitivity s drawn as in the paper: 30 % of the batches by flow alone (0), 30 % by attention alone (inf), else
+    of POINTS."""
     mode = torch.rand(()).item()
     if mode < FLOW_ALONE:
         return 0.0
@@ -38,12 +39,13 @@ def drawn_sensitivity() -> float:
 
 
 def loss(network: torch.nn.Module, batch: dict[str, torch.Tensor]) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
-    """PSNR in the mu-law domain of the radiance that the neighbour's exposure can show, for each neighbour; how well the
-    validity tells what is RIGHT; and exact flow where attention looks.
+    """PSNR in the mu-law domain of each aligned neighbour, within the range of its exposure; cross entropy of the
+    validity against errors below RIGHT; and flow loss where attention is used.
 
-    D is worked out as in inference, from the estimated flow to the neighbour, but with the exact flow back: the clips'
-    estimated flow starts at inner frames only. It marks more of the cells that are wrong (three quarters at s = 15, where
-    the estimated flow back marks six tenths); what a cell finds does not depend on which others are masked.
+    D is computed as in inference, from the estimated flow to the neighbour, but with the exact backward flow, as
+    estimated flow is precomputed for inner frames only. It marks more of the wrong cells (three quarters at s = 15,
+    against six tenths with estimated backward flow); the attention of a cell does not depend on which others are
+    masked.
     """
     window = window_of(batch, back=True)
     k = window.flows.shape[1]
@@ -65,7 +67,7 @@ def loss(network: torch.nn.Module, batch: dict[str, torch.Tensor]) -> tuple[torc
 
 
 def recipe() -> Recipe:
-    """For two and three exposures, any s."""
+    """Recipe for two and three exposures and any s."""
     config = AlignerConfig()
     return Recipe(
         name="fgma",

@@ -1,9 +1,9 @@
-"""The flagship's recipe: its stages, each trained before, go on together.
+"""Recipe of the flagship: joint fine-tuning of its stages, each trained separately before.
 
-Of clips of seven frames the three in the middle are aligned (FGMA), calibrated (ACCR), put to the vote beside what F2HDR and
-DeAltHDR make of them, which stay as they are, and refined as a sequence, so that every stage learns on what the ones before it
-really give. ACCR mapping learns in LRHDR's own chain, too, with the same vote. Needs `training.data.shard_flow` with --search and
-with --period.
+Of clips of seven frames, the three in the middle are aligned (FGMA), calibrated (ACCR), fused by sparse fusion with the
+results of F2HDR and DeAltHDR, which stay fixed, and refined as a sequence, so that every stage is trained on the actual
+outputs of those before it. ACCR mapping is trained in LRHDR's own chain, too, with the same sparse fusion. Needs
+`training.data.shard_flow` with --search and with --period.
 """
 
 from dataclasses import asdict
@@ -34,7 +34,7 @@ STAGES = {
 
 
 class Chain(nn.Module):
-    """The stages that go on learning, from their packaged weights where there are any."""
+    """The trained stages, initialised with their packaged weights where there are any."""
 
     alpha = ALPHA
 
@@ -46,7 +46,7 @@ class Chain(nn.Module):
 
 
 def window(period: int) -> Window:
-    """DeAltHDR's for each of the REFERENCES, and exact flow from each of these to the next."""
+    """Window of DeAltHDR for each of the REFERENCES, with exact flow from each of these to the next."""
     one, last = dealthdr.window(period), REFERENCES - 1
     pairs = [(a + k, b + k) for k in range(REFERENCES) for a, b in one.pairs]
     first = one.frames // 2
@@ -55,7 +55,7 @@ def window(period: int) -> Window:
 
 
 def around(batch: dict[str, torch.Tensor], k: int) -> dict[str, torch.Tensor]:
-    """The part of a batch that belongs to reference number k, as with DeAltHDR's window."""
+    """Part of a batch around reference number k, as of DeAltHDR's window."""
     frames = batch["ldr"].shape[1] - REFERENCES + 1
     ways = frames - 1
     part = {name: batch[name][:, k : k + frames] for name in ("ldr", "hdr", "exposures")}
@@ -65,9 +65,9 @@ def around(batch: dict[str, torch.Tensor], k: int) -> dict[str, torch.Tensor]:
 
 
 def voted(network: Chain, batch: dict[str, torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
-    """What the vote makes of a reference, (B,3,H,W), and its losses."""
+    """Result of sparse fusion for a reference (B,3,H,W), and its loss."""
     device = batch["ldr"].device
-    f2hdr, whole = (lrhdr.earlier(name, device) for name in (lrhdr.F2HDR, lrhdr.DEALTHDR))
+    f2hdr, whole = (lrhdr.pretrained(name, device) for name in (lrhdr.F2HDR, lrhdr.DEALTHDR))
     window = window_of(lrhdr.nearest(batch), back=True)
     candidates = lrhdr.flagships(batch, window, network.aligner, network.mapper, f2hdr, whole)
     reference = candidates.radiance[:, 0], candidates.exposures[:, 0]
@@ -77,8 +77,8 @@ def voted(network: Chain, batch: dict[str, torch.Tensor]) -> tuple[torch.Tensor,
 
 
 def loss(network: Chain, batch: dict[str, torch.Tensor]) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
-    """Refined and steady pictures; beside them, what the stages were trained with alone: the vote and its picture, L_ACCR
-    and LRHDR's picture, FGMA's alignment."""
+    """Loss of sequence refinement, plus the losses with which the stages were trained separately: sparse fusion, LRHDR
+    with L_ACCR, FGMA alignment."""
     references = [around(batch, k) for k in range(REFERENCES)]
     middle = REFERENCES // 2
     pictures, votes = zip(*(voted(network, part) for part in references), strict=True)
@@ -100,7 +100,7 @@ def loss(network: Chain, batch: dict[str, torch.Tensor]) -> tuple[torch.Tensor, 
 
 
 def recipe() -> Recipe:
-    """Of FGMA, ACCR mapping, the vote and sequence refinement at once."""
+    """Recipe of FGMA, ACCR mapping, sparse fusion and sequence refinement jointly."""
     kept = tuple(Kept(name, name, asdict(build().config), part) for part, (name, build) in STAGES.items())
     return Recipe(
         name="flagship",
@@ -111,7 +111,7 @@ def recipe() -> Recipe:
         batch=2,
         rate=1e-4,
         warm_up=50,
-        average=0.99,  # few steps, from where all is well already
+        average=0.99,  # few steps, from trained weights
     )
 
 

@@ -1,7 +1,7 @@
-"""LRHDR's recipes, one for each of its networks: exposure interpolation, ACCR mapping, sparse fusion; and the last two at
-once, as the paper takes its system apart.
+"""Recipes of LRHDR, one for each of its networks: exposure interpolation, ACCR mapping, sparse fusion; and the last two
+jointly, for the paper's ablation.
 
-Each learns on what the ones before it give: their weights are found by name, where there are any.
+Each is trained on the outputs of the networks before it, whose packaged weights are used where there are any.
 """
 
 from collections.abc import Callable
@@ -29,9 +29,9 @@ from ...stages.systems.lrhdr import lrhdr_with
 from ..data.batches import Window, window_of
 from ..data.shard_flow import SEARCHED_SUFFIX
 from . import dealthdr
-from .ladder import Ladder
 from .losses import gradient_loss, mu_l1, psnr_loss, vote_loss, vote_oracle
 from .recipe import Kept, Recipe
+from .variants import Ablation
 
 INTERPOLATE, MAP, VOTE = "interpolate", "accr", "sparse_fusion"  # recipes, weights and architectures
 F2HDR, DEALTHDR, FGMA = "f2hdr", "dealthdr", "fgma"  # weights whose results are candidates too
@@ -39,13 +39,13 @@ ETA = 0.7  # weight of streams that are not the reference: L_ACCR
 GRADIENT = 0.01  # of L_grad in it
 ACCR_SHARE, VOTE_SHARE = 0.1, 0.5  # of L_ACCR and L_vote in the loss of the whole
 STREAMS = 2  # that are mapped beside the reference in a training step, to save time
-VOTE_HINT = 0.05  # of L_vote, where any candidates vote: more, and it chooses where it should average
+VOTE_HINT = 0.05  # of L_vote with arbitrary candidates: a larger weight selects where it should average
 MOST = 12  # candidates
-WITHOUT_REFERENCE, USELESS, FLAGSHIP = 0.1, 0.3, 0.5  # shares of the batches
+WITHOUT_REFERENCE, DISTRACTOR, FLAGSHIP = 0.1, 0.3, 0.5  # shares of the batches
 
 
 class Estimates(NamedTuple):
-    """What `SparseFusion` takes: radiance (B,K,3,H,W), validity (B,K,1,H,W), exposures (B,K), 0 = none."""
+    """Input of `SparseFusion`: radiance (B,K,3,H,W), validity (B,K,1,H,W), exposures (B,K), 0 = none."""
 
     radiance: torch.Tensor
     validity: torch.Tensor
@@ -75,8 +75,8 @@ def captured(batch: dict[str, torch.Tensor]) -> tuple[Estimates, Estimates, Esti
 
 
 @cache
-def earlier(name: str, device: torch.device, untrained: Callable | None = None) -> nn.Module | None:
-    """The packaged network of an earlier recipe, frozen; while there is none, `untrained` or None."""
+def pretrained(name: str, device: torch.device, untrained: Callable | None = None) -> nn.Module | None:
+    """The packaged network of another recipe, frozen; while there is none, `untrained()` or None."""
     if name in registry.names():
         network = registry.load(name, architecture=name)
     elif untrained is None:
@@ -89,19 +89,19 @@ def earlier(name: str, device: torch.device, untrained: Callable | None = None) 
 
 def interpolated(batch: dict[str, torch.Tensor]) -> Estimates:
     """The missing exposures; before there are weights for them, the means that these start from."""
-    network = earlier(INTERPOLATE, batch["ldr"].device, ExposureInterpolation)
+    network = pretrained(INTERPOLATE, batch["ldr"].device, ExposureInterpolation)
     return Estimates(*network(window_of(batch)))
 
 
 def window(period: int) -> Window:
-    """All frames of other exposure around the middle one, the estimated flow to each, and the exact flow from it."""
+    """Window of the neighbours of other exposures, with estimated flow to each, and exact flow from it."""
     frames = 2 * period - 1
     middle = frames // 2
     return Window(frames, tuple((k, middle) for k in range(frames) if k != middle), base=SEARCHED_SUFFIX)
 
 
 def nearest(batch: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """Of a batch with DeAltHDR's window: the part that FGMA's describes."""
+    """Part of a batch of DeAltHDR's window that FGMA's window holds."""
     period, count = int(batch["period"]), batch["ldr"].shape[1]
     first, last = count // 2 - period + 1, count // 2 + period  # the last one is left out
     frames, neighbours = slice(first, last), slice(first, last - 1)
@@ -135,7 +135,8 @@ def interpolate() -> Recipe:
 
 
 def accr_loss(mapped: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
-    """L_ACCR = L_L1 + 0.01 L_grad of mapped streams (B,M,3,H,W), the reference first: the others count 0.7, together."""
+    """L_ACCR = L_L1 + 0.01 L_grad of mapped streams (B,M,3,H,W), the reference first; the others have weight 0.7 in
+    all."""
     streams = [(1.0, mapped[:, 0], truth)]
     if mapped.shape[1] > 1:
         others = mapped[:, 1:]
@@ -145,9 +146,9 @@ def accr_loss(mapped: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
 
 
 def map_loss(network: nn.Module, batch: dict[str, torch.Tensor]):
-    """L_ACCR and PSNR of the reference and of STREAMS others, drawn among the warped and interpolated ones.
+    """L_ACCR and PSNR of the reference and of STREAMS others, drawn from the warped and interpolated ones.
 
-    The paper has L_ACCR alone, which looks at noisy clips only; see `losses.psnr_loss`.
+    Changed against the paper: PSNR is added to L_ACCR, which is dominated by noisy clips; see `losses.psnr_loss`.
     """
     truth = truth_of(batch)
     with torch.no_grad():
@@ -164,24 +165,24 @@ def map_loss(network: nn.Module, batch: dict[str, torch.Tensor]):
 
 
 def accr(**changes) -> Recipe:
-    """changes: of ACCRConfig, for the steps of the paper's table."""
+    """Recipe of ACCR mapping. changes: of ACCRConfig, for the variants of the paper's table."""
     config = replace(ACCRConfig(), **changes)
     return _recipe(MAP, ACCR, config, map_loss)
 
 
 def result(radiance: torch.Tensor) -> Estimates:
-    """Radiance (B,3,H,W) of some method as one candidate, that belongs to no exposure."""
+    """Radiance (B,3,H,W) of a method as a candidate without exposure."""
     valid = torch.ones_like(radiance[:, None, :1])
     return Estimates(radiance[:, None], valid, valid.new_zeros(len(radiance), 1))
 
 
 def merged(estimates: Estimates, reference) -> Estimates:
-    """The weighted merge as a candidate."""
+    """The weighted merge of the estimates as a candidate."""
     return result((prior_votes(*estimates, reference)[:, :, None] * estimates.radiance).sum(1))
 
 
-def useless(like: Estimates) -> Estimates:
-    """A candidate that claims to be valid, and is white noise, noise in patches, or another clip; with or without an
+def distractor(like: Estimates) -> Estimates:
+    """A useless candidate with validity 1: white noise, noise in patches, or another clip; with or without an
     exposure."""
     shape = like.radiance[:, 0].shape
     kind = int(torch.randint(3, ()))
@@ -227,9 +228,12 @@ def any_others(batch, window: FrameWindow, aligner, mapper, f2hdr) -> Estimates:
 
 @torch.no_grad()
 def candidates(batch: dict[str, torch.Tensor]) -> tuple[Estimates, tuple[torch.Tensor, torch.Tensor] | None]:
-    """Of a batch with DeAltHDR's window: the flagship's candidates, or 2 to MOST drawn from all that there are, in any
-    order, and the reference or, now and then, none; where there is a reference it is one of them, as in the stage."""
-    aligner, mapper, f2hdr, whole = (earlier(name, batch["ldr"].device) for name in (FGMA, MAP, F2HDR, DEALTHDR))
+    """Candidates of a batch of DeAltHDR's window, and the reference, or None in a share of the batches.
+
+    The candidates are the flagship's, or 2 to MOST drawn from all that there are, in random order. Where there is a
+    reference it is one of them, as in the stage.
+    """
+    aligner, mapper, f2hdr, whole = (pretrained(name, batch["ldr"].device) for name in (FGMA, MAP, F2HDR, DEALTHDR))
     near = nearest(batch)
     window = window_of(near, back=True)
     flagship = bool(torch.rand(()) < FLAGSHIP)
@@ -238,8 +242,8 @@ def candidates(batch: dict[str, torch.Tensor]) -> tuple[Estimates, tuple[torch.T
     else:
         every = any_others(near, window, aligner, mapper, f2hdr)
     given, total = (every.radiance[:, 0], every.exposures[:, 0]), every.exposures.shape[1]
-    if torch.rand(()) < USELESS:
-        every = joined(every, useless(every))
+    if torch.rand(()) < DISTRACTOR:
+        every = joined(every, distractor(every))
     known = bool(torch.rand(()) >= WITHOUT_REFERENCE)
     wanted = min(MOST, total) if flagship else int(torch.randint(2, min(MOST, total) + 1, ()))
     chosen = [0] * known + (1 + torch.randperm(total - 1))[: wanted - known].tolist()
@@ -250,7 +254,7 @@ def candidates(batch: dict[str, torch.Tensor]) -> tuple[Estimates, tuple[torch.T
 
 
 def vote_and_picture(network: nn.Module, alpha: float, share: float, given: Estimates, reference, truth: torch.Tensor):
-    """The fused result (B,3,H,W); its PSNR and L_vote, which is cross-entropy where the vote is a softmax; figures."""
+    """Fused result (B,3,H,W); loss of PSNR and L_vote, which is cross entropy where the vote is a softmax; metrics."""
     out = network(*given, reference, alpha)
     recon = psnr_loss(out["hdr"], truth)
     if alpha == 1:
@@ -267,14 +271,14 @@ def fusion_loss(alpha: float, share: float, network: nn.Module, batch: dict[str,
 
 
 def sparse_fusion(alpha: float = ALPHA, share: float = VOTE_HINT) -> Recipe:
-    """alpha: 1 for the dense vote. share: of the vote loss, 0 for none."""
+    """Recipe of sparse fusion. alpha: 1 for the dense vote. share: of the vote loss, 0 for none."""
     return _recipe(
         VOTE, SparseFusion, SparseFusionConfig(alpha=alpha), partial(fusion_loss, alpha, share), dealthdr.window
     )
 
 
 class MapperAndVote(nn.Module):
-    """ACCR mapping, and the vote on what it gives; alpha: of the vote."""
+    """ACCR mapping, and sparse fusion of its results with parameter alpha."""
 
     def __init__(self, alpha: float, config: ACCRConfig):
         super().__init__()
@@ -282,8 +286,8 @@ class MapperAndVote(nn.Module):
 
 
 def whole_loss(accr_share: float, vote_share: float, network: MapperAndVote, batch: dict[str, torch.Tensor]):
-    """`vote_and_picture` of the published candidates: the frame, its neighbours as they are, the interpolated exposures,
-    and the mapping of the frame and of these; and L_ACCR."""
+    """`vote_and_picture` of the published candidates (the frame, its unaligned neighbours, the interpolated exposures,
+    and the mapping of the frame and of these), and L_ACCR."""
     truth = truth_of(batch)
     with torch.no_grad():
         reference, _, plain = captured(batch)
@@ -299,22 +303,22 @@ def whole_loss(accr_share: float, vote_share: float, network: MapperAndVote, bat
 
 
 def whole(alpha: float = ALPHA, accr_share: float = ACCR_SHARE, vote_share: float = VOTE_SHARE, **changes) -> Recipe:
-    """Mapper and vote at once, from nothing, for the steps of the paper's table; nothing of them is kept. alpha: 1 for the
-    dense vote. accr_share, vote_share: of the losses, 0 for none. changes: of ACCRConfig."""
+    """Recipe of mapper and vote jointly, from random weights, for the variants of the paper's table; nothing is kept.
+    alpha: 1 for the dense vote. accr_share, vote_share: of the losses, 0 for none. changes: of ACCRConfig."""
     build, config = partial(MapperAndVote, alpha), replace(ACCRConfig(), **changes)
     return replace(_recipe("lrhdr", build, config, partial(whole_loss, accr_share, vote_share)), kept=(), run=run)
 
 
 def run(network: MapperAndVote, sequence: ExposureSequence) -> torch.Tensor:
-    """LRHDR with these networks on a normalized clip: radiance (T,H,W,3)."""
+    """Radiance (T,H,W,3) of LRHDR with these networks on a normalized clip."""
     device = device_of(network)
     interpolation = load_network(INTERPOLATE).to(device)
     return lrhdr_with(sequence, base_flow(sequence, device), interpolation, network.mapper, network.vote, network.alpha)
 
 
 RECIPES = {INTERPOLATE: interpolate, MAP: accr, VOTE: sparse_fusion}
-LADDERS = {  # its ablation; the paper has no dense vote with a figure
-    "lrhdr": Ladder(
+ABLATIONS = {  # its ablation; the paper has no dense vote with a figure
+    "lrhdr": Ablation(
         whole,
         {
             "base": dict(fine=False, mapper=False, accr_share=0),

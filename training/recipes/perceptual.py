@@ -1,4 +1,4 @@
-"""Perceptual loss on VGG-16 (Johnson et al. 2016), for those who have its weights: none are shipped or fetched."""
+"""Perceptual loss on VGG-16 (Johnson et al. 2016), for users who have its weights: none are shipped or downloaded."""
 
 from pathlib import Path
 
@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from .losses import tone
+from .losses import signed_mu_law
 
 WIDTHS = ((64, 64), (128, 128), (256, 256, 256))  # convolutions between poolings; features are taken after each row
 INDICES = ((0, 2), (5, 7), (10, 12, 14))  # of these convolutions in torchvision's `vgg16().features`
@@ -37,7 +37,7 @@ class PerceptualLoss(nn.Module):
 
     def forward(self, prediction: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
         self.to(prediction.device)
-        a, b = ((tone(x) - self.mean) / self.deviation for x in (prediction, target))
+        a, b = ((signed_mu_law(x) - self.mean) / self.deviation for x in (prediction, target))
         total = a.new_zeros(())
         for k, block in enumerate(self.blocks):
             a, b = (block(F.max_pool2d(x, 2) if k else x) for x in (a, b))

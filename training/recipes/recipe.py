@@ -1,4 +1,4 @@
-"""What the trainer is told about a network: how to build it, what to minimise, what to feed it, what to keep of it."""
+"""Recipe of a training: the network, its loss, its batches, and the parts that are kept."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -14,10 +14,10 @@ Loss = Callable[[nn.Module, dict[str, torch.Tensor]], tuple[torch.Tensor, dict[s
 
 @dataclass(frozen=True)
 class Kept:
-    """A network that goes into the weights registry when training ends.
+    """A network that is registered when training ends.
 
-    name: its file and its entry. architecture, parameters: as `models.registry.build` takes them. part: where in the
-    trained module it is, such as "adapter"; "" = the whole.
+    name: of its file and entry. architecture, parameters: of `models.registry.build`. part: attribute path in the
+    trained module, such as "adapter"; "" = the whole.
     """
 
     name: str
@@ -28,10 +28,10 @@ class Kept:
 
 @dataclass(frozen=True)
 class Recipe:
-    """build: the module to train; what has requires_grad off is left as it is. loss: of (module, batch of `data.Batches`),
-    runs the module too; gives a scalar and the metrics to log, none of which may need a gradient. windows: frames and flow
-    pairs by period. crop: (height, width). batch: clips. rate: peak learning rate; it warms up over `warm_up` steps, or a
-    tenth of the budget where that is less, and falls along a cosine to 1 % of itself. decay: weight decay, on kernels only.
+    """A recipe. build: the module to train; parameters with requires_grad off stay fixed. loss: of (module, batch of
+    `data.Batches`), runs the module, too; returns a scalar and the metrics to log, without gradients. windows: by
+    period. crop: (height, width). batch: clips. rate: peak learning rate; it warms up over `warm_up` steps, or a tenth
+    of the budget where that is less, and falls along a cosine to 1 % of itself. decay: weight decay, on kernels only.
     clip: largest gradient norm. average: decay of the exponential moving average that is kept. precision: see
     `trainer.precision_of`. batches: makes them, of what `data.Batches` is made of. perceptual: the loss has a term on VGG
     weights of the user's. first_passes: methods whose results it learns on, see `training.data.first_pass`. run: the trained

@@ -1,10 +1,11 @@
-"""The recipe of sequence refinement: whole sequences by other methods in, steady ones out."""
+"""Recipe of sequence refinement, on the results of other methods."""
 
 from dataclasses import asdict, replace
 from functools import partial
 
 import numpy as np
 import torch
+from einops import rearrange
 from torch import nn
 
 from ...hdr.sequence import ExposureSequence
@@ -12,34 +13,36 @@ from ...models.location.sequence_refinement import SequenceRefinement, SequenceR
 from ...stages.fusion.sequence_refinement import sequence_refinement
 from ...stages.runtime.networks import device_of
 from ...stages.systems.f2hdr import f2hdr
-from ..data.batches import COLOURS, Batches, Window, draw_view, turned_clip, turned_flow
-from ..data.first_pass import FirstPasses, methods_beside
+from ..data.batches import COLOURS, Batches, Window, draw_crop, transform_clip, transform_flow
+from ..data.first_pass import FirstPasses, precomputed_methods
 from ..data.shards import ShardFolder
 from ..synthesis.clip import exact_occlusion
-from .ladder import Ladder
 from .losses import linear_psnr_loss, psnr_loss, temporal_loss
 from .recipe import Kept, Recipe
+from .variants import Ablation
 
 CONFIG = SequenceRefinementConfig(depth=2, witness=True)
-ALONE = 0.2  # share of the batches in which there is no clip beside the sequence
+ALONE = 0.2  # share of the batches without the captured clip
 GAIN = 2.0
 FRAMES = 7  # where LoCAtion's quality peaks
-TEMPORAL_SHARE = 0.2  # of the temporal loss; at 0.5 steadiness was bought with errors that lag behind
+TEMPORAL_SHARE = 0.2  # of the temporal loss; 0.5 gave temporal consistency at the cost of lagging errors
 LINEAR_SHARE = 0.25  # of PSNR in linear light
-STEADY = 1e-4  # change from frame to frame, in the mu-law domain, below which there is nothing to gain
+STEADY = 1e-4  # change from frame to frame in the mu-law domain that is added before the logarithm
 
 
 class SequenceBatches(Batches):
-    """Batch number k of sequences by any of the methods that lie beside the shards (`training.data.first_pass`):
+    """Batches of first passes by the methods that are precomputed beside the shards (`training.data.first_pass`), as a
+    dict of:
 
-    hdr (B,T,3,H,W) true radiance, given (B,T,3,H,W) a method's; ahead, back (B,T-1,2,H,W) flow between its frames and
-    sure_ahead, sure_back (B,T-1,1,H,W), confidence in it, codes (B,T,3,H,W) and exposures (B,T) of the clip, as
-    `SequenceRefinement` takes them; flows (B,T-1,2,H,W) exact, from frame t to t+1, and occluded (B,T-1,1,H,W) bool; period.
+    hdr (B,T,3,H,W): true radiance; given (B,T,3,H,W): radiance of a method; ahead, back (B,T-1,2,H,W): flow between its
+    frames, and sure_ahead, sure_back (B,T-1,1,H,W): its confidence; codes (B,T,3,H,W) and exposures (B,T): of the clip;
+    all as `SequenceRefinement` takes them; flows (B,T-1,2,H,W): exact, from frame t to t+1; occluded (B,T-1,1,H,W),
+    bool; period.
     """
 
     def __init__(self, folder, windows: dict[int, Window], *others, **named):
         super().__init__(folder, windows, *others, **named)
-        self.methods = methods_beside(ShardFolder(folder))
+        self.methods = precomputed_methods(ShardFolder(folder))
         self._first: dict[str, FirstPasses] = {}
 
     def sample(self, index: int, rng: np.random.Generator) -> dict[str, torch.Tensor]:
@@ -53,19 +56,19 @@ class SequenceBatches(Batches):
         if method not in self._first:
             self._first[method] = FirstPasses(self._clips, method)
         backwards = bool(self.augmentation.turns and rng.random() < 0.5)
-        view = draw_view(rng, size, self.crop, self.augmentation.turns)
+        view = draw_crop(rng, size, self.crop, self.augmentation.turns)
         first = self._first[method].read(index, chosen, *view[:2])
         clip = self._clips.part(index, chosen, *view[:2])
         clip = replace(clip, ldr=torch.cat((first["given"], first["codes"]), -1))
-        clip = turned_clip(clip, size, backwards, *view)
-        ways = [turned_flow(first[w], first[f"sure_{w}"], size, backwards, *view) for w in ("ahead", "back")]
+        clip = transform_clip(clip, size, backwards, *view)
+        ways = [transform_flow(first[w], first[f"sure_{w}"], size, backwards, *view) for w in ("ahead", "back")]
         ahead, back = ways[::-1] if backwards else ways
         flows = [clip.flow(t, t + 1) for t in range(count - 1)]
         hidden = [exact_occlusion(clip.labels[t], clip.labels[t + 1], flow)[None] for t, flow in enumerate(flows)]
         colours = list(COLOURS[rng.integers(len(COLOURS))]) if self.augmentation.colours else [0, 1, 2]
-        given, codes = (x.movedim(-1, 1)[:, colours] for x in clip.ldr.split(3, -1))
+        hdr, given, codes = (rearrange(x, "t h w c -> t c h w")[:, colours] for x in (clip.hdr, *clip.ldr.split(3, -1)))
         return {
-            "hdr": clip.hdr.movedim(-1, 1)[:, colours],
+            "hdr": hdr,
             "given": given,
             "codes": codes,
             "exposures": clip.exposures,
@@ -82,14 +85,14 @@ class SequenceBatches(Batches):
 
 
 def loss(network: nn.Module, batch: dict[str, torch.Tensor]) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
-    """PSNR of every frame in the mu-law domain, a part of that in linear light, and the temporal loss.
+    """PSNR of every frame in the mu-law domain and, with a lower weight, in linear light, and the temporal loss.
 
-    Without linear light, frames of the shortest exposure, whose highlights are the most exact of all, were averaged with others:
-    2 to 6 dB of linear PSNR lost for up to 1 dB in the mu-law domain.
+    Without linear light, the frames of the shortest exposure, which have the most exact highlights, were averaged with
+    others, at a loss of 2 to 6 dB of linear PSNR for up to 1 dB in the mu-law domain.
 
-    The logarithm of the temporal loss is taken, as of the squared error: beside one, a plain L1 would count for less than
-    a hundredth. Some batches lack the clip, as other methods' sequences do; their radiance is multiplied by 1/GAIN to GAIN
-    without clipping, so that values above 1 occur.
+    The temporal loss enters by its logarithm, as the squared error does; a plain L1 would have less than a hundredth of
+    its weight. A share of the batches lacks the captured clip, as results of other programs do; their radiance is
+    scaled by 1/GAIN to GAIN without clipping, so that values above 1 occur.
     """
     truth, given = batch["hdr"], batch["given"]
     clip = batch["codes"], batch["exposures"]
@@ -108,7 +111,7 @@ def loss(network: nn.Module, batch: dict[str, torch.Tensor]) -> tuple[torch.Tens
 
 
 def recipe(**parts) -> Recipe:
-    """Sequence refinement for any number of exposures; parts: changes of its config, such as long_range=0."""
+    """Recipe for any number of exposures; parts: changes of the config, such as long_range=0."""
     config = replace(CONFIG, **parts)
     return Recipe(
         name="sequence_refinement",
@@ -124,13 +127,13 @@ def recipe(**parts) -> Recipe:
 
 
 def run(network: nn.Module, sequence: ExposureSequence) -> torch.Tensor:
-    """What it makes of F2HDR's result on a normalized clip: radiance (T,H,W,3)."""
+    """Radiance (T,H,W,3) of F2HDR on a normalized clip, refined."""
     return sequence_refinement(f2hdr(sequence, device_of(network)), network, sequence=sequence)
 
 
 RECIPES = {"sequence_refinement": recipe}
-LADDERS = {  # table IV, the second stage
-    "sequence_refinement": Ladder(
+ABLATIONS = {  # table IV, the second stage
+    "sequence_refinement": Ablation(
         recipe,
         {
             "neither": dict(aggregation=False, long_range=0),

@@ -1,5 +1,5 @@
 """What can be trained, and which ablations there are, by name. A new recipe is a file here with its rows, `RECIPES` and
-`LADDERS`, at the end."""
+`ABLATIONS`, at the end."""
 
 from collections.abc import Callable
 from inspect import signature
@@ -15,13 +15,13 @@ from . import (
     lrhdr,
     sequence_refinement,
 )
-from .ladder import Ladder
 from .recipe import Recipe
+from .variants import Ablation
 
 FILES = (base_flow, f2hdr, fgma, lrhdr, sequence_refinement, deephdrvideo, dealthdr, collaborative_fusion, flagship)
 RECIPES: dict[str, Callable[..., Recipe]] = {name: make for file in FILES for name, make in file.RECIPES.items()}
 """Each recipe by its name: the id of its network where it is for one alone, see `models.registry`."""
-LADDERS: dict[str, Ladder] = {name: row for file in FILES for name, row in getattr(file, "LADDERS", {}).items()}
+ABLATIONS: dict[str, Ablation] = {name: row for file in FILES for name, row in getattr(file, "ABLATIONS", {}).items()}
 """Each ablation by the name of its system, or of its network where a system has two."""
 PERCEPTUAL = tuple(name for name, make in RECIPES.items() if "vgg" in signature(make).parameters)
 """The recipes whose papers have a loss on VGG features."""

@@ -76,7 +76,7 @@ def keep(recipe: Recipe, network: nn.Module, folders: list, facts: dict, further
             print(f"{Path(folder) / entry['file']}: {entry['bytes'] / 1e6:.2f} MB, {entry['count']:,} parameters")
 
 
-def judged(recipe: Recipe, network: nn.Module) -> dict[str, float]:
+def validation_figures(recipe: Recipe, network: nn.Module) -> dict[str, float]:
     """PSNR in the mu-law domain, mean over the first clip of each split of the pack's validation set; nothing where that has
     not been made yet, or the network makes no pictures by itself."""
     if recipe.run is None or not VALIDATION.is_dir():
@@ -158,7 +158,7 @@ def main() -> None:
     if arguments.halfway:
         network = halfway(recipe, network)
     figures = {"steps": trainer.step, "minutes": round(trainer.elapsed / 60, 1)}
-    figures.update(judged(recipe, network))
+    figures.update(validation_figures(recipe, network))
     print(json.dumps(figures))
     folders = [arguments.out] + [registry.PACKAGED] * arguments.install
     facts = {"data": describe_shards(arguments.shards), "licence": arguments.licence, "figures": figures}

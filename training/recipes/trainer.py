@@ -1,4 +1,5 @@
-"""One trainer for every network: AdamW, cosine with warm-up, moving average, mixed precision, budget, exact resume."""
+"""Trainer for all networks: AdamW, cosine schedule with warm-up, weight averaging, mixed precision, budget, exact
+resume."""
 
 import json
 import math
@@ -19,13 +20,13 @@ from .recipe import Recipe
 PRECISIONS = {"float32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 LOWEST_RATE = 0.01  # of the peak, where the cosine ends
 TOLD = ("crop", "batch", "windows", "augmentation", "rate", "perceptual")  # of a recipe, in fingerprints
-LONGEST_WARM_UP = 0.1  # of the budget, however many steps a recipe wants: ladders are short
+LONGEST_WARM_UP = 0.1  # of the budget, whatever the recipe says: the budgets of ablations are short
 BAD_STEPS = 50  # in a row, after which training stops
 CHECKPOINT = "checkpoint.pt"  # in the folder of a training
 
 
 def precision_of(name: str, device: torch.device) -> torch.dtype:
-    """float32, bf16, fp16 (CUDA only), or auto: bf16 where the processor has it, else fp16 on CUDA and float32."""
+    """Data type of float32, bf16, fp16 (CUDA only), or auto: bf16 where supported, else fp16 on CUDA and float32."""
     if name in PRECISIONS and not (name == "fp16" and device.type != "cuda"):
         return PRECISIONS[name]
     if name != "auto":
@@ -37,14 +38,14 @@ def precision_of(name: str, device: torch.device) -> torch.dtype:
 
 
 def kept(recipe: Recipe, checkpoint) -> nn.Module:
-    """The network that a training of `recipe` keeps, its moving average, from the checkpoint file."""
+    """Averaged network of a training of `recipe`, from its checkpoint file."""
     network = recipe.build()
     network.load_state_dict(torch.load(checkpoint, map_location="cpu", weights_only=True)["average"])
     return network.eval().requires_grad_(False)
 
 
 def fingerprint(recipe: Recipe, shards, seed: int) -> dict:
-    """What has to be as it was when training goes on; the budget and the machine need not be."""
+    """Properties that must be unchanged when a training is resumed; budget and machine are not among them."""
     clips = ShardFolder(shards)
     made_of = zlib.crc32(json.dumps([shard.metadata() for shard in clips.shards], sort_keys=True).encode())
     told = {name: repr(getattr(recipe, name)) for name in TOLD}
@@ -98,8 +99,8 @@ class Trainer:
     def resume(self) -> None:
         """Go on from the checkpoint in `out`: with the same budget in steps, on the CPU, the same to the bit.
 
-        Raises OSError when there is none, ValueError when it is another recipe's, or of another seed, of other shards or
-        settings.
+        Raises OSError when there is none, ValueError when it is another recipe's, or of another seed, of other shards
+        or settings.
         """
         path = self.out / CHECKPOINT
         if not path.is_file():

@@ -1,7 +1,7 @@
-"""Short alternating-exposure clips with exact ground truth, composed from HDR photographs.
+"""Synthetic alternating-exposure clips with exact ground truth, composed from HDR photographs.
 
-A background seen by a moving camera and cut-out objects with motion of their own are layers, each moved by one
-homography a frame; so the flow between any two frames is known exactly, object edges included. Deterministic by seed.
+The layers of a clip are a background under camera motion and cut-out objects with motion of their own, each moved by
+one homography a frame; so the flow between any two frames is exact, also at object boundaries. Deterministic by seed.
 """
 
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ import torch
 from ...hdr.response import response_named
 from ...hdr.sequence import ExposureSequence
 from .layers import Layer, background, random_object
-from .motion import log_uniform, random_camera, tame
+from .motion import limit_coverage, log_uniform, random_camera
 from .render import centre, render, render_shutter
 from .scenes import Scene
 from .sensor import Sensor, capture
@@ -23,17 +23,17 @@ RESPONSE = "gamma2.2"
 
 @dataclass(frozen=True)
 class SynthesisSettings:
-    """What clips are made of. Pairs are ranges, drawn from log-uniformly unless said otherwise.
+    """Parameters of synthetic clips. Pairs are ranges, sampled log-uniformly unless stated otherwise.
 
-    width, height: pixels. frames: a clip. exposures: relative, shortest 1; None draws them: 2 or 3 of them (`periods`),
-    `ratio` between two, `step` between neighbours of three. phase: of frame 0 in the exposure cycle, None = random.
-    objects: fewest and most. camera: strength of its motion, 0 = tripod. max_camera_speed, max_object_speed: pixels a
-    frame. lens_blur: sigma in pixels, drawn uniformly. clipped: share of pixels that the longest exposure clips, drawn
-    uniformly. read_noise, shot_noise: see `Sensor`. shutter: share of the frame time that the longest exposure is open,
-    drawn uniformly (0: no motion blur). bits: to choose from. response_error, balance_error, exposure_error: standard
-    deviations, in nats. quality: of the JPEG round trip that half of the clips get, None = none does. by_iso: share of the
-    clips whose exposures differ by amplification, not by the time that the shutter is open. anchor: what the shutters have
-    in common, drawn uniformly: 0 = the middle, 0.5 = they open together, -0.5 = they close together. grain: most smoothings
+    width, height: in pixels. frames: of a clip. exposures: relative, shortest = 1; None draws 2 or 3 of them
+    (`periods`), with `ratio` between two and `step` between successive ones of three. phase: of frame 0 in the exposure
+    period, None = random. objects: smallest and largest number. camera: strength of its motion, 0 = tripod.
+    max_camera_speed, max_object_speed: pixels a frame. lens_blur: sigma in pixels, uniform. clipped: share of pixels
+    that the longest exposure clips, uniform. read_noise, shot_noise: see `Sensor`. shutter: share of the frame time
+    that the longest exposure is open, uniform (0: no motion blur). bits: choices. response_error, balance_error,
+    exposure_error: standard deviations, in nats. quality: range of the JPEG round trip that half of the clips get, None
+    = none does. by_iso: share of the clips whose exposures differ by gain, not by shutter time. anchor: instant that
+    the shutters have in common, uniform: 0 = centre, 0.5 = opening, -0.5 = closing. grain: largest number of smoothings
     of the noise.
     """
 
@@ -74,7 +74,7 @@ DEGRADED = SynthesisSettings(
     balance_error=0.02,
     quality=(85, 98),
 )
-# Cameras that are not the one that was declared: other curves, exposures, timing and noise.
+# Cameras that deviate from the declared one in response, exposures, shutter timing and noise.
 WILD = replace(
     DEGRADED,
     lens_blur=(0.3, 1.3),
@@ -91,11 +91,11 @@ MOST_SHOT_NOISE = 0.02  # variance at full scale, however much a frame is amplif
 
 @dataclass(frozen=True)
 class SyntheticClip:
-    """A clip and everything that is known about it.
+    """A synthetic clip with its ground truth.
 
     hdr: (T,H,W,3) float32 radiance in [0,1], 1.0 = clipping of the shortest exposure, sharp, at mid-exposure.
-    ldr: (T,H,W,3) float32 code values in [0,1]. exposures: (T,) float32. labels: (T,H,W) uint8, the layer that is seen.
-    placements: (T,L,3,3) float64, from pixels of a frame to the coordinates of a layer.
+    ldr: (T,H,W,3) float32 code values in [0,1]. exposures: (T,) float32. labels: (T,H,W) uint8, the visible layer.
+    placements: (T,L,3,3) float64, homographies from pixels of a frame to the coordinates of a layer.
     """
 
     hdr: torch.Tensor
@@ -106,25 +106,25 @@ class SyntheticClip:
     placements: torch.Tensor
 
     def flow(self, a: int, b: int) -> torch.Tensor:
-        """Backward flow (2,H,W) float32 in pixels: what frame a shows at x, frame b has at x + flow(x)."""
+        """Exact backward flow (2,H,W), float32, in pixels: x of frame a corresponds to x + flow(x) of frame b."""
         return exact_flow(self.labels[a], self.placements[a], self.placements[b])
 
     def occluded(self, a: int, b: int) -> torch.Tensor:
-        """(H,W) bool: what frame a shows here is hidden in frame b, or outside of it."""
+        """Occlusion mask (H,W), bool: the scene point of frame a is covered in frame b, or outside of it."""
         return exact_occlusion(self.labels[a], self.labels[b], self.flow(a, b))
 
     def sequence(self) -> ExposureSequence:
-        """The clip as the stages take it."""
+        """The captured clip as an `ExposureSequence`."""
         response = response_named(RESPONSE)
         return ExposureSequence(self.ldr, self.exposures, response, self.period, source="synthetic")
 
 
 def exact_flow(labels: torch.Tensor, from_a: torch.Tensor, from_b: torch.Tensor) -> torch.Tensor:
-    """Flow (2,H,W) of the layers seen in frame a, `labels` (H,W), placed by (L,3,3) in frame a and in frame b."""
+    """Flow (2,H,W) in pixels from frame a to b. labels (H,W): layers visible in a; from_* (L,3,3): placements."""
     height, width = labels.shape
     x, y = torch.arange(width).float(), torch.arange(height).float()[:, None]
     moved = torch.linalg.solve(from_b, from_a)
-    # the part that differs from standing still is small, so that float32 does for the pixels
+    # the difference from the identity is small, so that float32 suffices for the pixels
     moved = (moved / moved[:, 2:, 2:] - torch.eye(3)).float()
     ax, ay, a1, bx, by, b1, cx, cy, c1 = moved.flatten(1).T[
         :, labels.long()
@@ -134,7 +134,7 @@ def exact_flow(labels: torch.Tensor, from_a: torch.Tensor, from_b: torch.Tensor)
 
 
 def exact_occlusion(labels_a: torch.Tensor, labels_b: torch.Tensor, flow: torch.Tensor) -> torch.Tensor:
-    """(H,W) bool: the layer seen in frame a is not the one seen where `flow` (2,H,W) leads in frame b."""
+    """Occlusion mask (H,W), bool: at x + flow(x), frame b shows another layer than a at x, or has no pixel."""
     height, width = labels_a.shape
     y, x = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
     column, row = (x + flow[0]).round().long(), (y + flow[1]).round().long()
@@ -145,14 +145,14 @@ def exact_occlusion(labels_a: torch.Tensor, labels_b: torch.Tensor, flow: torch.
 def make_clip(
     scenes: Sequence[Scene], seed: int, settings: SynthesisSettings = CLEAN, backdrop: int | None = None
 ) -> SyntheticClip:
-    """A clip from `scenes` (a `SceneFolder`, or a list): the same seed and settings give the same bytes.
+    """A synthetic clip. The same seed and settings give the same bytes.
 
-    backdrop: which scene is the background, None = random.
+    scenes: a `SceneFolder` or a list. backdrop: index of the scene in the background, None = random.
 
-    Content, exposures, sensor and what is odd about the camera have random streams of their own: the same seed shows the
-    same scene and motion in clean and degraded form, and at other exposures.
+    Content, exposures, sensor and camera errors have independent random streams: the same seed gives the same scene and
+    motion in clean and degraded form, and at other exposures.
     """
-    content, metering, noise, odd = (np.random.default_rng([seed, stream]) for stream in range(4))
+    content, metering, noise, errors = (np.random.default_rng([seed, stream]) for stream in range(4))
     exposures = _draw_exposures(metering, settings)
     phase = int(metering.integers(len(exposures))) if settings.phase is None else settings.phase
     layers, times = _compose(scenes, content, settings, backdrop)
@@ -160,21 +160,21 @@ def make_clip(
     blur = content.uniform(*settings.lens_blur)
     sensor = draw_sensor(noise, len(exposures), settings)
     open_for = noise.uniform(*settings.shutter) / exposures[-1] * np.array(exposures)  # share of the frame time
-    if odd.random() < settings.by_iso:
-        sensor, open_for = _amplified(sensor, exposures), np.full(len(exposures), open_for[-1])
-    sensor = _odd(sensor, odd, settings)
+    if errors.random() < settings.by_iso:
+        sensor, open_for = _with_iso_gain(sensor, exposures), np.full(len(exposures), open_for[-1])
+    sensor = _with_camera_errors(sensor, errors, settings)
     places = (np.arange(len(times)) + phase) % len(exposures)
-    times = times + odd.uniform(*settings.anchor) * open_for[places]
+    times = times + errors.uniform(*settings.anchor) * open_for[places]
     rendered = [render(layers, t, size, blur) for t in times]
     light = np.stack([frame for frame, _ in rendered])
     white = _meter(light, exposures[-1], metering, settings)
     ldr, used = [], []
-    for seen, t, place in zip(light, times, places, strict=True):
+    for exposed, t, place in zip(light, times, places, strict=True):
         exposure = exposures[place]
         samples = _shutter_samples(layers, t, open_for[place], settings)
         if samples > 1:
-            seen = render_shutter(layers, t, size, blur, open_for[place], samples)
-        ldr.append(capture(seen * np.float32(exposure / white), sensor, place, noise))
+            exposed = render_shutter(layers, t, size, blur, open_for[place], samples)
+        ldr.append(capture(exposed * np.float32(exposure / white), sensor, place, noise))
         used.append(exposure)
     centred = centre(settings.width, settings.height)
     return SyntheticClip(
@@ -195,7 +195,7 @@ def _compose(scenes, rng, settings: SynthesisSettings, backdrop: int | None) -> 
     reach = np.linspace(times[0] - beyond, times[-1] + beyond, 2 * len(times) + 1)
     focal = settings.width / (2 * np.tan(np.radians(rng.uniform(45, 85)) / 2))
     camera = random_camera(rng, settings.width, focal, settings.camera, settings.max_camera_speed)
-    camera = tame(camera, reach, settings.width, settings.height)
+    camera = limit_coverage(camera, reach, settings.width, settings.height)
     drawn = int(rng.integers(len(scenes)))
     layers = [background(scenes[drawn if backdrop is None else backdrop], camera, reach, size, rng)]
     level = float(np.log(layers[0].texture[::4, ::4, 1]).mean())
@@ -216,7 +216,7 @@ def _draw_exposures(rng, settings: SynthesisSettings) -> tuple[float, ...]:
 
 
 def _meter(light: np.ndarray, longest: float, rng, settings: SynthesisSettings) -> float:
-    """The radiance that becomes 1.0: the longest exposure clips a set share of pixels, the shortest few."""
+    """Radiance that becomes 1.0: the longest exposure then clips a given share of the pixels, the shortest few."""
     brightest = light.max(-1)[:, ::2, ::2]
     white = longest * np.quantile(brightest, 1 - rng.uniform(*settings.clipped))
     return float(np.clip(white, np.quantile(brightest, rng.uniform(0.98, 0.9995)), 2 * brightest.max()))
@@ -235,20 +235,20 @@ def draw_sensor(rng, period: int, settings: SynthesisSettings) -> Sensor:
     )
 
 
-def _amplified(sensor: Sensor, exposures: tuple[float, ...]) -> Sensor:
-    """The sensor at one shutter time for all exposures: what is brighter is noisier."""
+def _with_iso_gain(sensor: Sensor, exposures: tuple[float, ...]) -> Sensor:
+    """The sensor with exposures that differ by ISO gain at one shutter time: the longer the exposure, the noisier."""
     most = MOST_SHOT_NOISE / max(sensor.shot_noise, 1e-9)
     return replace(sensor, iso=np.minimum(exposures, max(most, 1)))
 
 
-def _odd(sensor: Sensor, rng, settings: SynthesisSettings) -> Sensor:
-    """The sensor with exposures that are not what the camera says, and with smoothed noise."""
+def _with_camera_errors(sensor: Sensor, rng, settings: SynthesisSettings) -> Sensor:
+    """The sensor with errors of the declared exposures, and with spatially correlated noise."""
     error = np.exp(rng.normal(0, settings.exposure_error, (len(sensor.balance), 1)))
     return replace(sensor, balance=sensor.balance * error, grain=int(rng.integers(settings.grain + 1)))
 
 
 def _shutter_samples(layers, t: float, open_for: float, settings: SynthesisSettings) -> int:
-    """Renderings that a shutter open for `open_for` frames needs: one every 2 pixels of motion, at most 20."""
+    """Time samples for a shutter open for `open_for` frames: one for every 2 pixels of motion, at most 20."""
     if open_for <= 0:
         return 1
     corners = np.array(

@@ -1,9 +1,9 @@
-"""Evaluation clips as folders that other programs can read and write too.
+"""Evaluation clips as folders, in formats that other programs can read and write.
 
 <split>/<scene>/00000.png …     code values, 16 bit
                 exposures.txt   one relative exposure a line
                 gt.npy          (T,H,W,3) radiance, 1.0 = clipping of the shortest exposure; optional
-                flow.npz        the layers of a synthetic clip, from which any flow follows exactly; optional
+                flow.npz        layers of a synthetic clip, which determine any flow exactly; optional
 """
 
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from ...hdr.cv import cv2
-from ...hdr.exposure import as_levels, period_of
+from ...hdr.exposure import exposure_period, merge_close_exposures
 from ...hdr.io.image_files import read_image
 from ...hdr.response import response_named
 from ...hdr.sequence import ExposureSequence
@@ -22,7 +22,7 @@ from .clip import RESPONSE, SyntheticClip, exact_flow, exact_occlusion
 
 @dataclass(frozen=True)
 class EvaluationClip:
-    """A clip read from a folder: see `SyntheticClip`. hdr, labels and placements are None where they are not known."""
+    """A clip read from a folder, see `SyntheticClip`; hdr, labels and placements are None where they are unknown."""
 
     name: str
     ldr: torch.Tensor
@@ -33,20 +33,20 @@ class EvaluationClip:
     placements: torch.Tensor | None = None
 
     def flow(self, a: int, b: int) -> torch.Tensor:
-        """Backward flow (2,H,W) from frame a to frame b, in pixels; only where the layers are known."""
+        """Exact backward flow (2,H,W) from frame a to frame b, in pixels; for clips with known layers."""
         return exact_flow(self.labels[a], self.placements[a], self.placements[b])
 
     def occluded(self, a: int, b: int) -> torch.Tensor:
-        """(H,W) bool: what frame a shows is not to be seen in frame b; only where the layers are known."""
+        """Occlusion mask (H,W), bool, of frame a towards frame b; for clips with known layers."""
         return exact_occlusion(self.labels[a], self.labels[b], self.flow(a, b))
 
     def sequence(self) -> ExposureSequence:
-        """The clip as the stages take it."""
+        """The captured clip as an `ExposureSequence`."""
         return ExposureSequence(self.ldr, self.exposures, response_named(RESPONSE), self.period, source=self.name)
 
 
 def write_clip(folder, clip: SyntheticClip) -> None:
-    """Write `clip` into `folder`, which is made; exposures.txt comes last, so that a clip that has one is whole."""
+    """Write `clip` into `folder`, which is created; exposures.txt is written last and marks a complete clip."""
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     for index, frame in enumerate(clip.ldr.numpy()):
@@ -59,8 +59,8 @@ def write_clip(folder, clip: SyntheticClip) -> None:
 
 
 def read_clip(folder) -> EvaluationClip:
-    """Read a clip's folder. Raises OSError where frames and exposures do not match in number, ValueError where what is known of
-    them is of another size or not finite."""
+    """Read a clip from its folder. Raises OSError where the numbers of frames and exposures differ, ValueError where
+    the ground truth has another size or is not finite."""
     folder = Path(folder)
     paths = sorted(folder.glob("*.png"))
     exposures = torch.tensor([float(line) for line in (folder / "exposures.txt").read_text().split()])
@@ -70,7 +70,7 @@ def read_clip(folder) -> EvaluationClip:
         )
     frames = [read_image(path)[0] for path in paths]
     ldr = np.stack(frames).astype(np.float32) / np.iinfo(frames[0].dtype).max
-    levels = as_levels(exposures)
+    levels = merge_close_exposures(exposures)
     truth = np.load(folder / "gt.npy").astype(np.float32) if (folder / "gt.npy").exists() else None
     if truth is not None and (truth.shape != ldr.shape or not np.isfinite(truth).all()):
         raise ValueError(
@@ -84,7 +84,7 @@ def read_clip(folder) -> EvaluationClip:
         name=f"{folder.parent.name}/{folder.name}",
         ldr=torch.from_numpy(ldr),
         exposures=levels / levels.min(),
-        period=period_of(exposures),
+        period=exposure_period(exposures),
         hdr=None if truth is None else torch.from_numpy(truth),
         labels=torch.from_numpy(layers["labels"]) if layers else None,
         placements=torch.from_numpy(layers["placements"]) if layers else None,

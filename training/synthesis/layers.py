@@ -1,4 +1,4 @@
-"""The layers of a synthetic clip: a background seen by a moving camera, and objects with motion of their own."""
+"""Layers of a synthetic clip: a background under camera motion, and objects with motion of their own."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -15,7 +15,8 @@ from .shapes import DENSITY, Polygon
 
 @dataclass(frozen=True)
 class Layer:
-    """texture: (h,w,4) float32, scene-linear colour times alpha, and alpha. corner: (x,y) of texel (0,0)."""
+    """A textured layer. texture (h,w,4) float32: scene-linear colour premultiplied by alpha, and alpha. corner: (x,y)
+    of texel (0,0). placement: homography from pixels to the layer at a time."""
 
     texture: np.ndarray
     corner: np.ndarray
@@ -25,7 +26,7 @@ class Layer:
 def background(
     scene: Scene, camera: Camera, times: Sequence[float], size: tuple[int, int], rng: np.random.Generator
 ) -> Layer:
-    """A view into a panorama, or a piece of a photograph taken as a wall, large enough for the whole camera path."""
+    """Background layer that covers the camera path: view of a panorama, or planar piece of a photograph."""
     height, width = size
     x0, y0, x1, y1 = bounds([camera.to_plane(t) for t in times], width, height)
     columns, rows = int((x1 - x0) * DENSITY) + 2, int((y1 - y0) * DENSITY) + 2
@@ -67,7 +68,7 @@ def painted(
     holes: bool = False,
     depth: float = 0.0,
 ) -> Layer:
-    """Outlines filled with a material whose mean log radiance is `level`; depth > 0 rounds it, in pixels."""
+    """Layer of outlines filled with a material of mean log radiance `level`; depth: of the rounding, pixels."""
     alpha, corner = shapes.cutout(polygons, softness)
     log = material(*alpha.shape)
     log = log - np.average(log.mean(-1), weights=alpha + 1e-6) + level
@@ -82,10 +83,10 @@ def painted(
 def moving(
     rng: np.random.Generator, size: tuple[int, int], speed: float, carried_by: Placement | None, upright: bool = False
 ) -> Placement:
-    """Own motion through a random point of the middle frame, with turning and growing.
+    """Random motion of an object through a random point of the middle frame, with rotation and scaling.
 
-    speed: pixels a frame. carried_by: the background, for an object that stands in the scene. upright: on the ground
-    and going to the left or right, as people do.
+    speed: pixels a frame. carried_by: placement of the background, for an object that moves with the scene. upright: on
+    the ground, moving left or right, as people do.
     """
     height, width = size
     x, y = rng.uniform(-0.45, 0.45) * width, rng.uniform(-0.45, 0.45) * height
@@ -112,12 +113,12 @@ def moving(
 
 
 def hinged(parent: Placement, x: float, y: float, angle: Callable[[float], float]) -> Placement:
-    """A part that turns by `angle` about the point (x, y) of its parent."""
+    """Placement of a part that rotates by `angle` about the point (x, y) of its parent."""
     return lru_cache(maxsize=4)(lambda t: placed_at(x, y, angle(t)) @ parent(t))
 
 
 def person(rng: np.random.Generator, body: Placement, height: float, level: float, shirt: Callable) -> list[Layer]:
-    """A jointed figure: trunk, head, and arms and legs of two parts that swing while it moves. height: pixels."""
+    """Layers of an articulated figure: trunk, head, and arms and legs of two segments that swing. height: in pixels."""
     h = height
     omega, start = 2 * np.pi / rng.uniform(10, 30), rng.uniform(0, 2 * np.pi)
     vigour = rng.uniform(0.2, 1.0)
@@ -163,7 +164,7 @@ def random_object(
     level: float,
     max_speed: float,
 ) -> list[Layer]:
-    """One object of a random kind before `behind`, whose mean log radiance is `level`: its layers, far to near."""
+    """Layers, far to near, of one object of a random kind in front of `behind`, whose mean log radiance is `level`."""
     height, width = size
     kinds = {"blob": 0.22, "polygon": 0.18, "person": 0.28, "wire": 0.11, "foliage": 0.11, "lamp": 0.1}
     kind = rng.choice(list(kinds), p=list(kinds.values()))

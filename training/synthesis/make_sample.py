@@ -26,7 +26,7 @@ SHUTTER = 0.35  # of a frame, for the long exposure
 WHITE = 30.0  # radiance that clips the short exposure, where the scene's median is 0.18
 PANORAMAS = ("spruit_sunrise", "blender_sunrise")
 FOCAL = 0.72 * WIDTH
-SUN = np.array([0.45, -0.15, -0.2])  # towards the sun as the balloons see it: to the right, low, beyond them
+SUN = np.array([0.45, -0.15, -0.2])  # direction of the sun: right, low, behind the balloons
 PALETTES = (
     ((0.75, 0.06, 0.03), (0.9, 0.55, 0.05), (0.75, 0.06, 0.03), (0.8, 0.75, 0.65)),
     ((0.04, 0.12, 0.5), (0.7, 0.7, 0.7), (0.04, 0.35, 0.55), (0.85, 0.6, 0.08)),
@@ -36,7 +36,7 @@ PALETTES = (
 
 
 def camera() -> Camera:
-    """A slow pan by hand."""
+    """A slow hand-held pan."""
     return Camera(
         FOCAL,
         pan=lambda t: 2.2 * t + 1.6 * math.sin(0.37 * t + 1) + 0.8 * math.sin(0.9 * t),
@@ -47,7 +47,7 @@ def camera() -> Camera:
 
 
 def sky(scene: Scene, path: Camera, times: np.ndarray, rng: np.random.Generator) -> Layer:
-    """The panorama, where the sun stands right of the middle."""
+    """Background layer: the panorama, with the sun right of the centre."""
     x0, y0, x1, y1 = bounds([path.to_plane(t) for t in times], WIDTH, HEIGHT)
     y, x = np.mgrid[: int((y1 - y0) * DENSITY) + 2, : int((x1 - x0) * DENSITY) + 2].astype(np.float32) / DENSITY
     view = rotation(sun_longitude(scene) - 0.22, 0.16, 0)
@@ -58,13 +58,13 @@ def sky(scene: Scene, path: Camera, times: np.ndarray, rng: np.random.Generator)
 
 
 def sun_longitude(scene: Scene) -> float:
-    """Where the brightest column of the panorama is, in radians from its middle."""
+    """Longitude of the brightest column of the panorama, in radians from its centre."""
     column = scene.log.max(axis=(0, 2)).argmax()
     return ((column + 0.5) / scene.log.shape[1] - 0.5) * 2 * np.pi
 
 
 def balloon(radius: float, palette, gores: int, placement: Placement, rng: np.random.Generator) -> Layer:
-    """Envelope, ropes and basket of a hot-air balloon; the middle of its envelope is the origin. radius: pixels."""
+    """Layer of a hot-air balloon: envelope (centred on the origin), ropes and basket. radius: in pixels."""
     angle = np.linspace(0.8 * np.pi, 2.2 * np.pi, 80)
     envelope = np.stack((np.cos(angle), np.sin(angle)), -1) * radius
     neck = np.array([[0.16, 1.3], [-0.16, 1.3]]) * radius
@@ -96,7 +96,7 @@ def balloon(radius: float, palette, gores: int, placement: Placement, rng: np.ra
 
 
 def bird(span: float, start: tuple[float, float], speed: tuple[float, float], beat: float, rng) -> list[Layer]:
-    """A dark bird that beats its wings; start and speed in pixels, at the middle of the clip."""
+    """Layers of a dark bird with flapping wings; start and speed in pixels, at the middle of the clip."""
 
     def body(t: float) -> np.ndarray:
         return placed_at(start[0] + speed[0] * t, start[1] + speed[1] * t + 3 * math.sin(0.5 * t + beat), 0)
@@ -115,7 +115,7 @@ def bird(span: float, start: tuple[float, float], speed: tuple[float, float], be
 
 
 def compose(scene: Scene, times: np.ndarray, rng: np.random.Generator) -> list[Layer]:
-    """The sky, far balloons, birds, and near balloons."""
+    """All layers, far to near: the sky, far balloons, birds, near balloons."""
     path = camera()
 
     def drifting(x, y, dx, dy, sway, growth=0.0) -> Placement:
@@ -141,7 +141,7 @@ def compose(scene: Scene, times: np.ndarray, rng: np.random.Generator) -> list[L
 
 
 def frames(scene: Scene, exposures: list[float]) -> list[np.ndarray]:
-    """The clip as captured with `exposures` in turn: code values (H,W,3) in [0,1]."""
+    """Captured frames of the clip, code values (H,W,3) in [0,1], with alternating `exposures`."""
     rng = np.random.default_rng(2024)
     times = np.arange(FRAMES) - (FRAMES - 1) / 2
     layers = compose(scene, np.concatenate((times - 0.5, times + 0.5)), rng)

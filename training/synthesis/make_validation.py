@@ -1,16 +1,16 @@
-"""The pack's own validation set: `python -m hdrweave.training make_validation --scenes DIR --out DIR`.
+"""The validation set: `python -m hdrweave.training make_validation --scenes DIR --out DIR`.
 
 Four splits of 8 clips: clean and degraded (noise, motion blur, 8 bit), two and three exposures; the same scenes and
-motion in each. Give it scenes that no network was trained on. Seeds are fixed, so two runs write the same clips. With
---count fewer of them, and with --size all of one size, to see what a method does with larger frames. --wild makes two other
-splits, of cameras that are not what they say and files that were sharpened and compressed, at ratios from 2 to 32.
+motion in each. Give it scenes that no network was trained on. Seeds are fixed, so that two runs write the same clips.
+--count makes fewer of them, and --size makes all of one size, to test methods on larger frames. --wild makes two other
+splits, with cameras that deviate from their declared settings, and sharpened, compressed files, at ratios from 2 to 32.
 """
 
 import argparse
 from dataclasses import replace
 from pathlib import Path
 
-from .camera_pipeline import developed_by
+from .camera_pipeline import apply_seeded_camera_pipeline
 from .clip import PRESETS, SynthesisSettings, make_clip
 from .clips import write_clip
 from .scenes import SceneFolder
@@ -26,7 +26,7 @@ SIZES = ((448, 256),) * 6 + ((256, 136), (640, 360))
 
 
 def clip_settings(preset: str, period: int, index: int) -> SynthesisSettings:
-    """Settings of clip `index` of a split: size, frames, exposures, phase, and how much moves."""
+    """Settings of clip `index` of a split: size, number of frames, exposures, phase and amount of motion."""
     exposures = [1.0]
     for step in (WILD_RATIOS if preset == "wild" else RATIOS)[period][index]:
         exposures.append(exposures[-1] * step)
@@ -56,8 +56,8 @@ def clip_settings(preset: str, period: int, index: int) -> SynthesisSettings:
 def make_validation(
     scenes, out, count: int = SCENES, size: tuple[int, int] | None = None, presets=("clean", "degraded")
 ) -> None:
-    """Write the validation set into folder `out`, from the .exr and .hdr files in folder `scenes`: the first `count` clips
-    of every split, 1 to 8, all of `size` (width, height) where it is given."""
+    """Write the validation set into folder `out`, from the .exr and .hdr files in folder `scenes`: the first `count`
+    clips of every split, 1 to 8, all of `size` (width, height) where it is given."""
     scenes = SceneFolder(scenes)
     for preset in presets:
         for period in (2, 3):
@@ -67,7 +67,7 @@ def make_validation(
                     settings = replace(settings, width=size[0], height=size[1])
                 clip = make_clip(scenes, FIRST_SEED + index, settings, backdrop=index % len(scenes))
                 if preset == "wild":
-                    clip = developed_by(FIRST_SEED + index, clip)
+                    clip = apply_seeded_camera_pipeline(FIRST_SEED + index, clip)
                 folder = Path(out) / f"{preset}_{period}exp" / f"scene_{index:02d}"
                 write_clip(folder, clip)
                 print(folder, f"{settings.width}x{settings.height}", clip.exposures.tolist(), flush=True)

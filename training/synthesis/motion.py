@@ -1,4 +1,4 @@
-"""Smooth random motion, and the camera: every layer of a clip moves by one homography a frame, so flow is exact."""
+"""Smooth random motion of layers and camera, as one homography a frame, so that flow is exact."""
 
 import math
 from collections.abc import Callable
@@ -7,16 +7,16 @@ from dataclasses import dataclass
 import numpy as np
 
 Placement = Callable[[float], np.ndarray]
-"""Time in frames -> 3x3 from centred pixels of the frame at that time to the coordinates of a layer."""
+"""Time in frames -> homography (3,3) from centred pixels of the frame at that time to the coordinates of a layer."""
 
 Curve = Callable[[float], float]
-"""A smooth function of time; time in frames, 0 in the middle of the clip, where the curve is 0."""
+"""A smooth function of time in frames, which is 0 at time 0, the middle of the clip."""
 
 
 def smooth_curve(rng: np.random.Generator, speed: float, sway: float = 0.0, bend: float = 0.3) -> Curve:
-    """Steady motion at `speed` a frame with random acceleration, and swaying whose velocity peaks at about `sway`.
+    """Motion at `speed` a frame with random acceleration, and an oscillation whose peak velocity is about `sway`.
 
-    bend: acceleration as a share of the speed, a frame.
+    bend: largest acceleration a frame, as a share of the speed.
     """
     acceleration = speed * rng.uniform(-bend, bend) / 4
     shares, periods, phases = rng.dirichlet(np.ones(3)), rng.uniform(6, 30, 3), rng.uniform(0, 2 * np.pi, 3)
@@ -31,24 +31,24 @@ def smooth_curve(rng: np.random.Generator, speed: float, sway: float = 0.0, bend
 
 
 def swing_curve(rng: np.random.Generator, speed: float) -> Curve:
-    """To and fro, reaching `speed` a frame in mid-swing, which is near the middle of the clip."""
+    """Sinusoidal oscillation whose peak velocity is `speed` a frame, near the middle of the clip."""
     omega, phase = 2 * math.pi / rng.uniform(8, 24), rng.uniform(-0.6, 0.6)
     return lambda t: speed / omega * (math.sin(omega * t + phase) - math.sin(phase))
 
 
 def log_uniform(rng: np.random.Generator, low: float, high: float) -> float:
-    """A number from [low, high], its logarithm uniform."""
+    """A sample from [low, high] whose logarithm is uniform."""
     return float(np.exp(rng.uniform(np.log(low), np.log(high))))
 
 
 def placed_at(x: float, y: float, angle: float, scale: float = 1.0) -> np.ndarray:
-    """3x3: from a plane to the coordinates of a layer scaled, turned by `angle` and put at (x, y) of that plane."""
+    """Homography (3,3) from a plane to a layer scaled, rotated by `angle` and placed at (x, y) of the plane."""
     c, s = math.cos(angle) / scale, math.sin(angle) / scale
     return np.array([[c, s, -c * x - s * y], [-s, c, s * x - c * y], [0, 0, 1.0]])
 
 
 def rotation(yaw: float, pitch: float, roll: float) -> np.ndarray:
-    """Camera to world, for axes x right, y down, z ahead: roll, then pitch (up is negative y), then yaw. Radians."""
+    """Rotation (3,3) from camera to world (x right, y down, z forward): roll, pitch (up < 0), yaw; radians."""
     cy, cp, cr = math.cos(yaw), math.cos(pitch), math.cos(roll)
     sy, sp, sr = math.sin(yaw), math.sin(pitch), math.sin(roll)
     about_y = np.array([[cy, 0, sy], [0, 1, 0], [-sy, 0, cy]])
@@ -59,9 +59,9 @@ def rotation(yaw: float, pitch: float, roll: float) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Camera:
-    """A camera on the spot: pan and tilt in pixels of the middle frame, roll in radians, zoom in nats.
+    """A rotating camera: pan and tilt in pixels of the middle frame, roll in radians, zoom in nats.
 
-    focal: pixels. gain: how much of the motion is used.
+    focal: focal length in pixels. gain: factor on the motion.
     """
 
     focal: float
@@ -72,7 +72,7 @@ class Camera:
     gain: float = 1.0
 
     def to_plane(self, t: float) -> np.ndarray:
-        """3x3: from centred pixels at time t to the centred pixels of the middle frame (a plane through the scene)."""
+        """Homography (3,3) from centred pixels at time t to centred pixels of the middle frame."""
         g = self.gain
         turn = rotation(g * self.pan(t) / self.focal, -g * self.tilt(t) / self.focal, g * self.roll(t))
         focal = self.focal * math.exp(g * self.zoom(t))
@@ -80,7 +80,7 @@ class Camera:
 
 
 def random_camera(rng: np.random.Generator, width: int, focal: float, strength: float, max_speed: float) -> Camera:
-    """Pan, tilt, roll, zoom and hand shake of random size. strength: 0 = on a tripod; max_speed: pixels a frame."""
+    """A camera with random pan, tilt, roll, zoom and shake. strength: 0 = tripod; max_speed: pixels a frame."""
     top = min(max_speed, 0.06 * width)
     speed = strength * log_uniform(rng, 0.01, 1) * top
     heading = rng.uniform(0, 2 * np.pi)
@@ -95,13 +95,13 @@ def random_camera(rng: np.random.Generator, width: int, focal: float, strength: 
 
 
 def frame_corners(width: int, height: int) -> np.ndarray:
-    """Homogeneous centred corners of a frame: (3,4)."""
+    """Homogeneous, centred corners of a frame: (3,4)."""
     x, y = (width + 1) / 2, (height + 1) / 2
     return np.array([[-x, x, x, -x], [-y, -y, y, y], [1, 1, 1, 1.0]])
 
 
 def bounds(matrices: list[np.ndarray], width: int, height: int) -> np.ndarray:
-    """(x0, y0, x1, y1): what frames of this size see of a plane."""
+    """Bounding box (x0, y0, x1, y1) of what frames of this size cover of a plane. matrices: homographies to it."""
     points = np.concatenate([m @ frame_corners(width, height) for m in matrices], axis=1)
     if points[2].min() < 0.2:
         return np.array([-np.inf, -np.inf, np.inf, np.inf])
@@ -109,8 +109,8 @@ def bounds(matrices: list[np.ndarray], width: int, height: int) -> np.ndarray:
     return np.concatenate((points.min(1), points.max(1)))
 
 
-def tame(camera: Camera, times: np.ndarray, width: int, height: int, limit: float = 8.0) -> Camera:
-    """The camera with its motion reduced until the clip sees at most `limit` frames' worth of the scene."""
+def limit_coverage(camera: Camera, times: np.ndarray, width: int, height: int, limit: float = 8.0) -> Camera:
+    """The camera with its motion reduced until the clip covers at most `limit` times the area of a frame."""
     while True:
         x0, y0, x1, y1 = bounds([camera.to_plane(t) for t in times], width, height)
         if (x1 - x0) * (y1 - y0) < limit * width * height and y1 - y0 < 2.5 * height:

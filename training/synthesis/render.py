@@ -1,4 +1,4 @@
-"""Layers to frames: composited in linear light, anti-aliased, with the visible layer of every pixel."""
+"""Rendering of layers: anti-aliased compositing in linear light, with the visible layer of every pixel."""
 
 from collections.abc import Iterator, Sequence
 
@@ -10,16 +10,18 @@ from .shapes import DENSITY
 
 
 def centre(width: int, height: int) -> np.ndarray:
-    """3x3: pixel coordinates, (0,0) in the middle of the first pixel, to centred ones."""
+    """Matrix (3,3) from pixel coordinates, (0,0) in the centre of the first pixel, to centred ones."""
     return np.array([[1, 0, -(width - 1) / 2], [0, 1, -(height - 1) / 2], [0, 0, 1.0]])
 
 
 def render(
     layers: Sequence[Layer], t: float, size: tuple[int, int], blur: float, scale: int = 2
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The frame at time t: scene-linear (H,W,3), and the index of the layer that gives most of each pixel (H,W) uint8.
+    """Frame at time t: scene-linear (H,W,3), and the index of the layer that contributes most to each pixel (H,W),
+    uint8.
 
-    blur: of the lens, sigma in pixels. Each pixel is the mean of scale x scale samples. The first layer covers all.
+    blur: of the lens, sigma in pixels. scale: samples along each side of a pixel. The first layer covers the whole
+    frame.
     """
     cv = cv2()
     height, width = size
@@ -42,7 +44,7 @@ def render(
 def render_shutter(
     layers: Sequence[Layer], t: float, size: tuple[int, int], blur: float, open_for: float, samples: int
 ) -> np.ndarray:
-    """The mean of the scene over a shutter open for `open_for` frames around t: scene-linear (H,W,3)."""
+    """Frame with motion blur, the mean over a shutter open for `open_for` frames around t: scene-linear (H,W,3)."""
     corners = [(-0.25, -0.25), (0.25, 0.25), (0.25, -0.25), (-0.25, 0.25)]
     total = np.zeros((*size, 3), np.float32)
     for index, instant in enumerate(t + open_for * ((np.arange(samples) + 0.5) / samples - 0.5)):
@@ -55,7 +57,7 @@ def render_shutter(
 
 
 def _over(frame: np.ndarray, piece: np.ndarray) -> None:
-    """Lay `piece` (h,w,4), colour times alpha and alpha, over `frame` (h,w,3) in place."""
+    """Composite `piece` (h,w,4), premultiplied colour and alpha, over `frame` (h,w,3), in place."""
     frame *= 1 - piece[..., 3:]
     frame += piece[..., :3]
 
@@ -63,9 +65,9 @@ def _over(frame: np.ndarray, piece: np.ndarray) -> None:
 def _pieces(
     layers: Sequence[Layer], t: float, size: tuple[int, int], scale: int, shift: tuple[float, float]
 ) -> Iterator[tuple[int, tuple[int, int], np.ndarray]]:
-    """Every layer that reaches into the frame: its index, where its piece begins (y, x), and the piece (h,w,4).
+    """Visible pieces of all layers: index of the layer, position (y, x) of the piece in samples, and the piece (h,w,4).
 
-    The raster has scale x scale samples a pixel; pieces keep to whole pixels. shift: of the samples, in pixels.
+    The raster has scale x scale samples a pixel; pieces are aligned to whole pixels. shift: of the samples, in pixels.
     """
     cv = cv2()
     height, width = size
@@ -92,7 +94,7 @@ def _pieces(
 def _reach(
     matrix: np.ndarray, shape: tuple[int, int], scale: int, width: int, height: int
 ) -> tuple[int, int, int, int]:
-    """Samples (x0, y0, x1, y1), in whole pixels, that a texture of `shape` can cover; empty when x0 >= x1."""
+    """Bounding box (x0, y0, x1, y1) in samples, aligned to pixels, of a texture of `shape`; empty when x0 >= x1."""
     h, w = shape
     corners = np.linalg.inv(matrix) @ np.array([[-1, w, w, -1], [-1, -1, h, h], [1, 1, 1, 1.0]])
     if corners[2].min() <= 1e-6:  # partly behind the camera

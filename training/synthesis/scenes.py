@@ -1,7 +1,7 @@
-"""HDR photographs and panoramas as texture: reading, and cutting sharp pieces out of them.
+"""HDR photographs and panoramas as texture: reading and resampling.
 
-Textures are kept as the natural logarithm of radiance: interpolation there neither rings below zero next to a lamp nor
-smears a sun over its neighbours.
+Textures are stored as the natural logarithm of radiance, where interpolation neither rings below zero next to a light
+source nor spreads the sun over its neighbourhood.
 """
 
 from collections import deque
@@ -19,7 +19,7 @@ from ...hdr.io.video_files import to_rgb, video_frames, video_info
 from ...hdr.response import response_named
 
 FLOOR = 1e-4  # added before the logarithm; middle grey is 0.18
-RINGING = 0.15  # nats that cubic interpolation may leave the linear one by
+RINGING = 0.15  # nats by which cubic interpolation may differ from linear interpolation
 VIDEOS = (".mp4", ".mov", ".mkv", ".webm")
 VIDEO_FRAMES = 8  # of each video, spread over it
 VIDEO_RESPONSE = "BT.709"  # of ordinary video
@@ -28,19 +28,19 @@ LARGEST = 2048  # pixels; wider photographs are made smaller on reading
 
 @dataclass(frozen=True)
 class Scene:
-    """log: (H,W,3) float32, natural log of scene-linear radiance with its median luminance at 0.18."""
+    """A scene texture. log: (H,W,3) float32, natural log of scene-linear radiance whose median luminance is 0.18."""
 
     name: str
     log: np.ndarray
 
     @property
     def is_panorama(self) -> bool:
-        """An equirectangular panorama is twice as wide as high, and its left and right edges meet."""
+        """Whether it is equirectangular: twice as wide as high, with matching left and right edges."""
         return self.log.shape[1] == 2 * self.log.shape[0]
 
 
 def scene_from_radiance(radiance: np.ndarray, name: str = "") -> Scene:
-    """Scene-linear (H,W,3) of any scale to a `Scene`."""
+    """`Scene` of scene-linear radiance (H,W,3) of any scale."""
     radiance = fill_negatives(np.nan_to_num(np.asarray(radiance, np.float32), posinf=65504.0))
     shrink = LARGEST / radiance.shape[1]
     if shrink < 1:
@@ -50,9 +50,10 @@ def scene_from_radiance(radiance: np.ndarray, name: str = "") -> Scene:
 
 
 def fill_negatives(radiance: np.ndarray) -> np.ndarray:
-    """Raise pixels that are negative, and their neighbours, to their surroundings.
+    """Radiance (H,W,3) with negative pixels and their neighbours inpainted from their surroundings.
 
-    Many panoramas were made smaller with a filter that rings, which leaves negative holes and dark rims round lamps.
+    Many panoramas were downscaled with a ringing filter, which leaves negative pixels and dark rims around light
+    sources.
     """
     cv = cv2()
     holes = (radiance < 0).any(-1)
@@ -64,11 +65,11 @@ def fill_negatives(radiance: np.ndarray) -> np.ndarray:
 
 
 class SceneFolder:
-    """All .exr and .hdr files of a folder, in the order of their names, then some frames of every video in it; read when
-    first asked for.
+    """Scenes of a folder: its .exr and .hdr files in the order of their names, then some frames of every video; read on
+    access.
 
-    Videos are ordinary ones, of one exposure: their response is inverted, so what they clip stays flat. They add the texture
-    of what cameras really film; motion and objects are the synthesis's own, so flow is exact.
+    Videos have one exposure: their response is inverted, and clipped areas stay flat. They add the texture of real
+    footage; motion and objects are synthetic, so flow is exact.
     """
 
     def __init__(self, folder):
@@ -101,8 +102,8 @@ def _read_scene(path: Path, part: int | None) -> Scene:
 
 
 def _video_frame(path: Path, share: float):
-    """The frame at a share of a video's length, or the last one, as some hold fewer than they announce. Raises OSError
-    where there is none."""
+    """Frame at a given share of a video's length, or the last one, as some files hold fewer frames than they declare.
+    Raises OSError where there is none."""
     announced = video_info(path).frames or sum(1 for _ in video_frames(path))
     frames = deque(islice(video_frames(path), int(announced * share) + 1), maxlen=1)
     if not frames:
@@ -111,7 +112,7 @@ def _video_frame(path: Path, share: float):
 
 
 def sample(log: np.ndarray, x: np.ndarray, y: np.ndarray, wrap: bool) -> np.ndarray:
-    """`log` (H,W,3) at pixel positions x, y, each (h,w): cubic, without its ringing. Edges mirror."""
+    """`log` (H,W,3) at pixel positions x, y (h,w): (h,w,3), cubic with bounded ringing, borders mirrored."""
     cv = cv2()
     border = cv.BORDER_REFLECT_101
     if wrap:
@@ -126,7 +127,7 @@ def sample(log: np.ndarray, x: np.ndarray, y: np.ndarray, wrap: bool) -> np.ndar
 
 
 def perspective_view(scene: Scene, x: np.ndarray, y: np.ndarray, rotation: np.ndarray) -> np.ndarray:
-    """The panorama in direction rotation @ (x, y, 1), x to the right and y down: log radiance (h,w,3)."""
+    """Perspective view of a panorama in the directions rotation @ (x, y, 1), y down: log radiance (h,w,3)."""
     height, width = scene.log.shape[:2]
     ray = np.stack((x, y, np.ones_like(x)), -1) @ rotation.T.astype(np.float32)
     longitude = np.arctan2(ray[..., 0], ray[..., 2])
@@ -138,7 +139,7 @@ def perspective_view(scene: Scene, x: np.ndarray, y: np.ndarray, rotation: np.nd
 
 @lru_cache(maxsize=1)
 def grain_tiles() -> list[np.ndarray]:
-    """Periodic 512x512 band-limited noise, mean 0 and variance 1: even, veined and clotted."""
+    """Three periodic 512x512 tiles of band-limited noise, mean 0, variance 1: Gaussian, ridged, saturated."""
     rng = np.random.default_rng(20240)
     frequency = np.hypot(np.fft.fftfreq(512)[:, None], np.fft.fftfreq(512)[None])
     frequency[0, 0] = 1
@@ -153,9 +154,10 @@ def grain_tiles() -> list[np.ndarray]:
 
 
 def add_grain(log: np.ndarray, amount: float, source_step: float, rng: np.random.Generator) -> np.ndarray:
-    """Sharpen an enlarged texture and give it detail at pixel scale, where it has texture already: skies stay smooth.
+    """An enlarged texture, sharpened and with synthetic detail at pixel scale where it has texture: smooth skies stay
+    smooth.
 
-    source_step: pixels of the source per texel, so 0.25 for a fourfold enlargement.
+    log (h,w,3). source_step: source pixels per texel, 0.25 for fourfold enlargement.
     """
     cv = cv2()
     radius = min(1 / source_step, 8.0)

@@ -1,4 +1,5 @@
-"""How a camera turns light into code values: noise, clipping, response, quantisation, compression, and their errors."""
+"""Simulated sensor: linear light to code values, with noise, clipping, response, quantisation, compression and their
+errors."""
 
 from dataclasses import dataclass
 
@@ -11,12 +12,13 @@ BINOMIAL = np.array([0.25, 0.5, 0.25], np.float32)
 
 @dataclass(frozen=True)
 class Sensor:
-    """read_noise: standard deviation, shot_noise: variance at full scale, both on linear light where 1.0 clips.
+    """Parameters of a sensor. read_noise: standard deviation, shot_noise: variance at full scale, both on linear light
+    that clips at 1.
 
-    gamma: the curve really applied (it is decoded as 2.2). contrast: strength of an S-curve on the code values.
-    balance: (period,3) linear gains of every exposure's channels. quality: of a JPEG round trip, None = none. iso: (period,)
-    by what each exposure is amplified, which multiplies the variance of its noise. grain: how often the noise is smoothed, as
-    demosaicing and noise reduction leave it; its deviation stays.
+    gamma: of the applied response (it is decoded as 2.2). contrast: strength of an S-curve on the code values. balance:
+    (period,3) linear gains of the channels of every exposure. quality: of a JPEG round trip, None = none. iso:
+    (period,) gain of each exposure, which multiplies the variance of its noise. grain: number of smoothings of the
+    noise, as demosaicing and noise reduction correlate it; its standard deviation stays.
     """
 
     read_noise: float
@@ -31,7 +33,7 @@ class Sensor:
 
 
 def capture(light: np.ndarray, sensor: Sensor, phase: int, rng: np.random.Generator) -> np.ndarray:
-    """Exposed linear light (H,W,3), unclipped, to code values in [0,1] on the grid of `sensor.bits`, float32."""
+    """Code values (H,W,3) in [0,1] on `sensor.bits` bits, float32, of exposed linear light (H,W,3)."""
     light = light * sensor.balance[phase].astype(np.float32)
     iso = 1.0 if sensor.iso is None else sensor.iso[phase]
     deviation = np.sqrt(iso * (sensor.read_noise**2 + sensor.shot_noise * np.minimum(light, 1))).astype(np.float32)
@@ -45,13 +47,13 @@ def capture(light: np.ndarray, sensor: Sensor, phase: int, rng: np.random.Genera
     if sensor.contrast:
         code = np.clip(code + sensor.contrast * code * (1 - code) * (2 * code - 1), 0, 1)
     if sensor.quality is not None:
-        return compressed(code, sensor.quality)
+        return jpeg_round_trip(code, sensor.quality)
     steps = np.float32(2**sensor.bits - 1)
     return np.round(code * steps) / steps
 
 
-def compressed(code: np.ndarray, quality: int) -> np.ndarray:
-    """Code values (H,W,3) in [0,1] after a JPEG round trip, float32: blocks and coarse colour, as video has them."""
+def jpeg_round_trip(code: np.ndarray, quality: int) -> np.ndarray:
+    """Code values (H,W,3) in [0,1], float32, after JPEG compression: block artefacts and subsampled chroma."""
     cv = cv2()
     image = np.round(code[..., ::-1] * 255).astype(np.uint8)
     _, file = cv.imencode(".jpg", image, [cv.IMWRITE_JPEG_QUALITY, quality])

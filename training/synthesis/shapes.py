@@ -1,4 +1,4 @@
-"""Cut-out objects: their outlines as soft alpha, and the material that fills them."""
+"""Shapes of objects: outlines rasterised to soft alpha, and the materials that fill them."""
 
 import numpy as np
 
@@ -23,7 +23,7 @@ def blob(rng: np.random.Generator, radius: float, aspect: float = 1.0, irregular
 
 
 def polygon(rng: np.random.Generator, radius: float, aspect: float = 1.0) -> Polygon:
-    """Three to seven straight sides, sometimes notched."""
+    """A polygon of three to seven sides, sometimes concave."""
     n = int(rng.integers(3, 8))
     angle = (np.arange(n) + rng.uniform(-0.3, 0.3, n)) * 2 * np.pi / n
     radial = radius * rng.uniform(0.7 if rng.random() < 0.7 else 0.35, 1.1, n)
@@ -47,7 +47,7 @@ def wire(rng: np.random.Generator, length: float, width: float) -> Polygon:
 
 
 def cutout(polygons: list[Polygon], softness: float) -> tuple[np.ndarray, np.ndarray]:
-    """The outlines filled: alpha (h,w) in [0,1] with edges `softness` pixels soft, and the position of texel (0,0)."""
+    """Alpha (h,w) of filled outlines, blurred by `softness` pixels, in [0,1]; and the position of texel (0,0)."""
     cv = cv2()
     corners = np.concatenate(polygons)
     margin = 2 + 3 * softness
@@ -64,7 +64,7 @@ def cutout(polygons: list[Polygon], softness: float) -> tuple[np.ndarray, np.nda
 
 
 def perforate(alpha: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Foliage, lattice or lace: the cut-out with holes."""
+    """Alpha (h,w) with holes, as of foliage or lattices."""
     cv = cv2()
     height, width = alpha.shape
     if rng.random() < 0.6:
@@ -84,7 +84,7 @@ def perforate(alpha: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 def photo(scene: Scene, height: int, width: int, rng: np.random.Generator) -> np.ndarray:
-    """Log radiance (h,w,3) of a piece of a photograph, turned and enlarged at random."""
+    """Log radiance (h,w,3) of a piece of a photograph, randomly rotated and enlarged."""
     rows, columns = scene.log.shape[:2]
     step = min(rng.uniform(0.2, 0.6), 0.7 * rows / max(height, width))
     angle = rng.normal(0, 0.3)
@@ -97,7 +97,7 @@ def photo(scene: Scene, height: int, width: int, rng: np.random.Generator) -> np
 
 
 def cloth(height: int, width: int, rng: np.random.Generator) -> np.ndarray:
-    """Log radiance (h,w,3) of one colour with folds, weave, and at times stripes, checks or dots."""
+    """Log radiance (h,w,3) of cloth: one colour with folds and weave, sometimes with stripes or checks."""
     cv = cv2()
     colour = rng.normal(0, 0.1 if rng.random() < 0.6 else 0.4, 3)
     cell = rng.uniform(10, 40) * DENSITY
@@ -120,18 +120,18 @@ def cloth(height: int, width: int, rng: np.random.Generator) -> np.ndarray:
 
 
 def skin(height: int, width: int, rng: np.random.Generator) -> np.ndarray:
-    """Log radiance (h,w,3) of skin: nearly even, redder than it is blue."""
+    """Log radiance (h,w,3) of skin: uniform, reddish."""
     warmth = rng.uniform(0.2, 0.6)
     return np.broadcast_to(np.float32([warmth, 0, -0.8 * warmth]), (height, width, 3))
 
 
 def glow(height: int, width: int) -> np.ndarray:
-    """Log radiance (h,w,3) of a lamp: even and warm."""
+    """Log radiance (h,w,3) of a light source: uniform, warm."""
     return np.broadcast_to(np.float32([0.25, 0, -0.35]), (height, width, 3))
 
 
 def rounding(alpha: np.ndarray, rng: np.random.Generator, depth: float) -> np.ndarray:
-    """Log shading (h,w) of the cut-out as a cushion lit from a random side. depth: of the round edge, texels."""
+    """Log shading (h,w) of the shape as a body, rounded over `depth` texels, lit from a random side."""
     cv = cv2()
     distance = cv.distanceTransform((alpha > 0.5).astype(np.uint8), cv.DIST_L2, 3)
     inner = 1 - np.minimum(distance / depth, 1)

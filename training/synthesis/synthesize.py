@@ -1,8 +1,8 @@
-"""Training clips, in shards: `python -m hdrweave.training synthesize --scenes DIR --out DIR --count N`.
+"""Synthetic training clips in shards: `python -m hdrweave.training synthesize --scenes DIR --out DIR --count N`.
 
-Clip number k depends on --seed + k and the settings alone, whatever the number of workers. Shards that are there
-already, made with the same settings by a program that still makes their first clips the same, are kept. `--sheet FILE.png`
-draws the first clips to look at.
+Clip number k depends only on --seed + k and the settings, not on the number of workers. Existing shards are kept when
+their settings are the same and the program still reproduces their first clips. `--sheet FILE.png` draws the first
+clips.
 """
 
 import argparse
@@ -21,42 +21,44 @@ from ...hdr.io.atomic import atomic_path
 from ...hdr.tonemap import mu_law
 from ...stages.report.flow import flow_colours
 from ..data.shards import ShardFolder, shard_metadata, write_shard
-from .camera_pipeline import Development, developed_by
+from .camera_pipeline import CameraPipeline, apply_seeded_camera_pipeline
 from .clip import PRESETS, SynthesisSettings, SyntheticClip, make_clip
 from .scenes import SceneFolder
 
 SHARD = 64  # clips a file
-DEVELOPMENT = Development()
+CAMERA_PIPELINE = CameraPipeline()
 open_scenes = lru_cache(maxsize=1)(SceneFolder)
 
 
 def settings_of(preset: str, seed: int, **changes) -> SynthesisSettings:
-    """A preset with changes; "mixed" gives each to every third seed."""
+    """Settings of a preset with changes; "mixed" alternates between the presets by seed."""
     name = list(PRESETS)[seed % len(PRESETS)] if preset == "mixed" else preset
     return replace(PRESETS[name], **changes)
 
 
 def training_clip(scenes, preset: str, seed: int, changes: dict) -> SyntheticClip:
-    """A clip of a preset; of "mixed" and "wild" ones, as files have it: `developed`."""
+    """Clip of a preset; "mixed" and "wild" clips pass through the simulated camera pipeline."""
     clip = make_clip(scenes, seed, settings_of(preset, seed, **changes))
-    return developed_by(seed, clip, DEVELOPMENT) if preset in ("mixed", "wild") else clip
+    return apply_seeded_camera_pipeline(seed, clip, CAMERA_PIPELINE) if preset in ("mixed", "wild") else clip
 
 
 def describe(preset: str, seed: int, count: int, scenes: str, changes: dict) -> dict[str, str]:
-    """Metadata of a shard: enough to know whether it would come out the same again."""
+    """Metadata of a shard, which determine its content."""
     names = [path.name for path in open_scenes(scenes).paths]
-    settings = [asdict(settings_of(preset, seed + k, **changes)) for k in range(len(PRESETS))] + [asdict(DEVELOPMENT)]
+    settings = [asdict(settings_of(preset, seed + k, **changes)) for k in range(len(PRESETS))] + [
+        asdict(CAMERA_PIPELINE)
+    ]
     return {"seed": str(seed), "count": str(count), "scenes": json.dumps(names), "settings": json.dumps(settings)}
 
 
 def comes_out_the_same(path: str, clips: list[SyntheticClip]) -> bool:
-    """Whether a shard begins with these clips, to an 8-bit code value: what a change of the program would show in."""
+    """Whether a shard begins with `clips`, to an 8-bit step: no longer so when the program has changed."""
     kept = ShardFolder(path)
     return all(torch.allclose(kept[k].ldr, clip.ldr, atol=1 / 255, rtol=0) for k, clip in enumerate(clips))
 
 
 def make_shard(path: str, scenes: str, preset: str, seed: int, count: int, changes: dict) -> int:
-    """Write one shard of clips with seeds from `seed` on, unless it is there; the number of clips made."""
+    """Write one shard of clips with seeds from `seed` on, unless it exists; returns the number of clips written."""
     metadata = describe(preset, seed, count, scenes, changes)
     torch.set_num_threads(1)
     cv2().setNumThreads(1)
@@ -70,7 +72,7 @@ def make_shard(path: str, scenes: str, preset: str, seed: int, count: int, chang
 
 
 def make_shards(scenes: str, out: str, preset: str, seed: int, count: int, workers: int, changes: dict) -> None:
-    """Write `count` clips into `out`, shard by shard, in `workers` processes; says how fast."""
+    """Write `count` clips into the folder `out`, in shards, in `workers` processes, and print the rate."""
     Path(out).mkdir(parents=True, exist_ok=True)
     begun, done = time.monotonic(), 0
     with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
@@ -84,14 +86,14 @@ def make_shards(scenes: str, out: str, preset: str, seed: int, count: int, worke
 
 
 def flow_picture(clip: SyntheticClip, a: int, b: int) -> torch.Tensor:
-    """Middlebury colours, full at the speed of the fastest pixel; hidden pixels black: (H,W,3) in [0,1]."""
+    """Flow from frame a to b in Middlebury colours of full range, occluded pixels black: (H,W,3) in [0,1]."""
     flow = clip.flow(a, b)
     colours = flow_colours(flow[None] / flow.norm(dim=0).max().clamp(min=1))[0]
     return colours.masked_fill(clip.occluded(a, b)[..., None], 0)
 
 
 def draw_sheet(path, clips: list[SyntheticClip]) -> None:
-    """A clip a row: its frames as captured, the true radiance in the mu-law domain, and the flow to the next frame."""
+    """Write a picture, one clip a row: captured frames, true radiance in the mu-law domain, flow to the next."""
     rows = []
     for clip in clips:
         middle = len(clip.ldr) // 2

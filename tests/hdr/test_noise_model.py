@@ -1,17 +1,17 @@
-"""The sensor model's weight: what it believes of a captured frame, and beside the reference."""
+"""The noise model's weights: precision, well-exposedness, ghost rejection, and the lower bound from clipped samples."""
 
 import math
 
 import pytest
 import torch
 from hdrweave.hdr.exposure import to_ldr, to_radiance
-from hdrweave.hdr.noise_model import FARTHEST, Measurement, agreement, least_radiance, measured
+from hdrweave.hdr.noise_model import MAX_DEVIATION, Measurement, consistency_weight, measure, radiance_lower_bound
 
 
 def taken(level: float, exposure: float, threshold: float = 0.97) -> Measurement:
-    """A grey card of radiance `level`, as far as a frame at `exposure` can tell."""
+    """A grey card of radiance `level`, as a frame at `exposure` measures it."""
     code = to_ldr(torch.full((1, 3, 12, 16), level), exposure)
-    return measured(to_radiance(code, exposure), code, torch.tensor(exposure), threshold)
+    return measure(to_radiance(code, exposure), code, torch.tensor(exposure), threshold)
 
 
 def test_precision_follows_noise_and_clipping():
@@ -22,37 +22,39 @@ def test_precision_follows_noise_and_clipping():
     torch.testing.assert_close(clipped.variance, above.variance)
 
 
-def test_agreement_goes_by_what_both_variances_allow():
+def test_consistency_weight_follows_both_variances():
     reference = taken(0.1, 1)
     off = math.sqrt(float((2 * reference.variance + (0.04 * reference.radiance) ** 2).mean()))
     for sigmas, strictness, expected in ((0, 1, 1), (1, 1, 0.6065), (2, 1, 0.1353), (1, 4, 0.1353), (9, 0, 1)):
         shifted = Measurement(reference.radiance + sigmas * off, reference.variance)
-        assert (agreement(shifted, reference, strictness) - expected).abs().max() < 1e-4
+        assert (consistency_weight(shifted, reference, strictness) - expected).abs().max() < 1e-4
     far = Measurement(reference.radiance + 1e3 * off, reference.variance)
-    assert agreement(far, reference).min() == pytest.approx(math.exp(-FARTHEST / 2))
+    assert consistency_weight(far, reference).min() == pytest.approx(math.exp(-MAX_DEVIATION / 2))
 
 
-def test_a_clipped_reference_contradicts_only_what_is_darker():
+def test_a_clipped_reference_rejects_only_darker_estimates():
     reference = taken(0.3, 8)  # 1/8 is all that is known
-    assert (agreement(taken(0.3, 1), reference) == 1).all()
-    assert (agreement(taken(0.05, 1), reference) < 1e-3).all()
+    assert (consistency_weight(taken(0.3, 1), reference) == 1).all()
+    assert (consistency_weight(taken(0.05, 1), reference) < 1e-3).all()
 
 
-def test_where_all_clip_the_shortest_exposure_says_how_bright_it_is_at_least():
+def test_where_all_samples_clip_the_shortest_exposure_bounds_the_radiance():
     sure, lost = torch.ones(1, 1, 12, 16), torch.zeros(1, 1, 12, 16)
     long, short, middle = taken(5.0, 8), taken(5.0, 1), taken(5.0, 4)
-    assert (least_radiance(long, [(middle, sure), (short, sure)]) == 1).all()
-    assert (least_radiance(long, [(middle, sure), (short, lost)]) == 0.25).all()  # if it is known to be the same place
-    assert (least_radiance(long, []) == 1 / 8).all() and (
-        least_radiance(taken(0.1, 1), [(taken(0.1, 4), sure)]) == 0
+    assert (radiance_lower_bound(long, [(middle, sure), (short, sure)]) == 1).all()
+    assert (
+        radiance_lower_bound(long, [(middle, sure), (short, lost)]) == 0.25
+    ).all()  # if it is known to be the same place
+    assert (radiance_lower_bound(long, []) == 1 / 8).all() and (
+        radiance_lower_bound(taken(0.1, 1), [(taken(0.1, 4), sure)]) == 0
     ).all()
 
 
-def test_a_lamp_fetched_to_a_wrong_place_does_not_shine_there():
+def test_a_light_source_warped_to_a_wrong_place_gives_no_bound():
     lamp, wall = taken(5.0, 1), taken(0.3, 1)
     somewhere = torch.zeros(1, 3, 12, 16, dtype=torch.bool)
     somewhere[..., 2:10, 4:12] = True
     both = zip(vars(lamp).values(), vars(wall).values(), strict=True)
     fetched = Measurement(*(torch.where(somewhere[:, : a.shape[1]], a, b) for a, b in both))
-    least = least_radiance(taken(0.3, 8), [(fetched, torch.ones(1, 1, 12, 16)), (wall, torch.ones(1, 1, 12, 16))])
+    least = radiance_lower_bound(taken(0.3, 8), [(fetched, torch.ones(1, 1, 12, 16)), (wall, torch.ones(1, 1, 12, 16))])
     assert (least == 1 / 8).all()

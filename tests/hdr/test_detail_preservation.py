@@ -1,9 +1,9 @@
-"""A frame's own light comes back where it is exact, and only there."""
+"""Detail preservation: the captured frame replaces the estimate where it is the more exact, and only there."""
 
 import pytest
 import torch
 from hdrweave.hdr.box_filter import box_mean
-from hdrweave.hdr.detail_preservation import keep_own_light
+from hdrweave.hdr.detail_preservation import preserve_detail
 from hdrweave.hdr.response import response_named
 from hdrweave.hdr.sequence import ExposureSequence
 
@@ -34,41 +34,41 @@ def error(a: torch.Tensor, b: torch.Tensor, columns: slice) -> float:
 
 
 @pytest.mark.parametrize("exposure", [1.0, 4.0])
-def test_fine_texture_comes_back_and_noise_does_not(exposure):
+def test_fine_texture_is_restored_and_noise_is_not(exposure):
     code = bright_scene()
     truth, estimate = (x**2.2 / exposure for x in (code, blurred(code)))
     sequence = clip(code, exposure, noise=0.003)
     own = sequence.radiance([0])[0]
-    kept = keep_own_light(estimate, sequence, 0)
+    kept = preserve_detail(estimate, sequence, 0)
     assert error(kept, truth, slice(100, 124)) < 0.5 * error(estimate, truth, slice(100, 124))
     assert error(kept, truth, slice(8, 88)) < 0.3 * error(own, truth, slice(8, 88))
 
 
-def test_where_a_frame_is_dark_or_about_to_clip_the_estimate_stays():
+def test_the_estimate_stays_where_the_frame_is_dark_or_nearly_clipped():
     for exposure, code in ((1.0, bright_scene() - 0.5), (4.0, 0.25 + bright_scene())):
         sequence = clip(code.clamp(0, 1), exposure)
         estimate = blurred(code).clamp(min=0) ** 2.2 / exposure
-        kept = keep_own_light(estimate, sequence, 0)
-        judged = slice(8, 88) if exposure > 1 else slice(None)
-        assert torch.equal(kept[60:, judged], estimate[60:, judged])
+        kept = preserve_detail(estimate, sequence, 0)
+        region = slice(8, 88) if exposure > 1 else slice(None)
+        assert torch.equal(kept[60:, region], estimate[60:, region])
 
 
-def test_what_an_estimate_changed_by_much_stays_changed():
+def test_large_differences_stay_those_of_the_estimate():
     code = bright_scene()
     estimate = code.clone()
     estimate[20:50, 20:60] -= 0.1
-    kept = keep_own_light(estimate**2.2, clip(code, noise=0.002), 0)
+    kept = preserve_detail(estimate**2.2, clip(code, noise=0.002), 0)
     assert torch.equal(kept[24:46, 24:56], estimate[24:46, 24:56] ** 2.2)
 
 
-def test_what_the_shortest_exposure_clips_stays_as_bright_as_that():
+def test_the_shortest_exposures_clipping_level_is_a_lower_bound():
     code = torch.full((*SIZE, 3), 0.2)
     code[0, 0] = torch.tensor([1.0, 0.99, 0.9])
     hdr = torch.full((*SIZE, 3), 0.02)
-    kept = keep_own_light(hdr, clip(code), 0)
+    kept = preserve_detail(hdr, clip(code), 0)
     torch.testing.assert_close(kept[0, 0], torch.tensor([1.0, 0.99**2.2, 0.02]))
     assert torch.equal(kept[1:], hdr[1:])
-    assert torch.equal(keep_own_light(100 * hdr, clip(code), 0), 100 * hdr)  # brighter is never made darker
+    assert torch.equal(preserve_detail(100 * hdr, clip(code), 0), 100 * hdr)  # brighter is never made darker
     white, above = torch.ones_like(code), torch.full_like(hdr, 1.5)
-    assert torch.equal(keep_own_light(above, clip(white), 0), above)
-    assert torch.equal(keep_own_light(hdr / 4, clip(code, exposure=4.0), 0), hdr / 4)  # a longer exposure knows less
+    assert torch.equal(preserve_detail(above, clip(white), 0), above)
+    assert torch.equal(preserve_detail(hdr / 4, clip(code, exposure=4.0), 0), hdr / 4)  # a longer exposure knows less

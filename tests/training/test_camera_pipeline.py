@@ -8,31 +8,39 @@ from hdrweave.hdr.box_filter import box_mean
 from hdrweave.hdr.exposure import to_ldr
 from hdrweave.hdr.warp import warp
 from hdrweave.training.data.shards import ShardFolder
-from hdrweave.training.synthesis.camera_pipeline import Development, developed, developed_by, gratings
-from hdrweave.training.synthesis.sensor import compressed
+from hdrweave.training.synthesis.camera_pipeline import (
+    CameraPipeline,
+    apply_camera_pipeline,
+    apply_seeded_camera_pipeline,
+    gratings,
+)
+from hdrweave.training.synthesis.sensor import jpeg_round_trip
 
-NOTHING = Development(gain=1.0, dark=0, quality=None, sharpening=0, gratings=0, untouched=0)
+NOTHING = CameraPipeline(gain=1.0, dark=0, quality=None, sharpening=0, gratings=0, untouched=0)
 
 
 def test_a_higher_gain_clips_anew_in_light_and_frames(shards):
     clip = ShardFolder(shards)[0]
-    pushed = developed(clip, np.random.default_rng(1), replace(NOTHING, gain=4.0))
+    pushed = apply_camera_pipeline(clip, np.random.default_rng(1), replace(NOTHING, gain=4.0))
     assert (pushed.ldr - to_ldr(pushed.hdr, pushed.exposures[:, None, None, None])).abs().max() < 2e-3
     assert (pushed.ldr == 1).sum() > (clip.ldr == 1).sum() and pushed.hdr.mean() > 1.1 * clip.hdr.mean()
-    assert torch.equal(developed(clip, np.random.default_rng(1), NOTHING).ldr, clip.ldr)
+    assert torch.equal(apply_camera_pipeline(clip, np.random.default_rng(1), NOTHING).ldr, clip.ldr)
 
 
 def test_the_same_seed_develops_a_clip_the_same_way(shards):
     clip = ShardFolder(shards)[0]
-    assert torch.equal(developed_by(3, clip).ldr, developed_by(3, clip).ldr)
-    assert any(not torch.equal(developed_by(3, clip).ldr, developed_by(k, clip).ldr) for k in (4, 5))
+    assert torch.equal(apply_seeded_camera_pipeline(3, clip).ldr, apply_seeded_camera_pipeline(3, clip).ldr)
+    assert any(
+        not torch.equal(apply_seeded_camera_pipeline(3, clip).ldr, apply_seeded_camera_pipeline(k, clip).ldr)
+        for k in (4, 5)
+    )
 
 
 def test_blacks_are_off_in_most_clips_and_the_rest_stays(shards):
     clip, settings = ShardFolder(shards)[0], replace(NOTHING, dark=2 / 255)
     black, bright, off = clip.ldr < 0.1, clip.ldr > 0.8, []
     for seed in range(20):
-        changed = developed(clip, np.random.default_rng(seed), settings)
+        changed = apply_camera_pipeline(clip, np.random.default_rng(seed), settings)
         assert torch.equal(changed.hdr, clip.hdr) and (changed.ldr - clip.ldr)[bright].abs().max() < 1e-3
         off.append(float((changed.ldr - clip.ldr)[black].abs().mean()) * 255)
     assert 0.5 < np.mean(np.array(off) > 0) < 0.9 and 0.5 < np.mean(off) < 4
@@ -41,7 +49,7 @@ def test_blacks_are_off_in_most_clips_and_the_rest_stays(shards):
 def test_sharpening_is_the_same_for_light_and_frames(shards):
     """Frames still follow from radiance, beside what clips as well; texture is stronger."""
     clip, settings = ShardFolder(shards)[0], replace(NOTHING, sharpening=8.0)
-    drawn = [developed(clip, np.random.default_rng(seed), settings) for seed in range(20)]
+    drawn = [apply_camera_pipeline(clip, np.random.default_rng(seed), settings) for seed in range(20)]
     changed = [c for c in drawn if not torch.equal(c.hdr, clip.hdr)]
     assert 4 <= len(changed) <= 16
 
@@ -57,7 +65,7 @@ def test_sharpening_is_the_same_for_light_and_frames(shards):
 
 def test_one_clip_of_four_wears_gratings_in_light_and_frames(shards):
     clip, settings = ShardFolder(shards)[0], replace(NOTHING, gratings=1.5)
-    drawn = [developed(clip, np.random.default_rng(seed), settings) for seed in range(40)]
+    drawn = [apply_camera_pipeline(clip, np.random.default_rng(seed), settings) for seed in range(40)]
     changed = [c for c in drawn if not torch.equal(c.hdr, clip.hdr)]
     assert 3 <= len(changed) <= 20
     for c in changed:
@@ -80,8 +88,10 @@ def test_gratings_move_with_what_wears_them(shards):
 
 
 def test_some_clips_are_left_as_they_are(shards):
-    clip, settings = ShardFolder(shards)[0], Development()
-    same = [torch.equal(developed(clip, np.random.default_rng(k), settings).ldr, clip.ldr) for k in range(40)]
+    clip, settings = ShardFolder(shards)[0], CameraPipeline()
+    same = [
+        torch.equal(apply_camera_pipeline(clip, np.random.default_rng(k), settings).ldr, clip.ldr) for k in range(40)
+    ]
     assert 5 <= sum(same) <= 20
 
 
@@ -90,8 +100,8 @@ def test_one_clip_of_four_is_compressed_in_blocks(shards):
     clip, settings = ShardFolder(shards)[0], replace(NOTHING, quality=(50, 51))
     off = []
     for seed in range(40):
-        changed = developed(clip, np.random.default_rng(seed), settings)
-        again = torch.from_numpy(compressed(changed.ldr[0].numpy(), 50))
+        changed = apply_camera_pipeline(clip, np.random.default_rng(seed), settings)
+        again = torch.from_numpy(jpeg_round_trip(changed.ldr[0].numpy(), 50))
         off.append(bool((changed.ldr != clip.ldr).any()))
         assert torch.equal(changed.hdr, clip.hdr) and changed.ldr.dtype == torch.float32
         if off[-1]:
