@@ -65,8 +65,8 @@ class Measurement:
 
     radiance: torch.Tensor
     variance: torch.Tensor
-    sound: torch.Tensor | float = 1.0
-    clipped: torch.Tensor | bool = False
+    sound: torch.Tensor = torch.tensor(1.0)
+    clipped: torch.Tensor = torch.tensor(False)
 
     @property
     def precision(self) -> torch.Tensor:
