@@ -30,7 +30,8 @@ def told(run, *given, **named):
 
 with torch.inference_mode():
     equal = {}
-    for name, given in {"a clip": dict(exposures=clip), "stills": dict(backbone=backbone, low=stills, high=stills[:1] / 2)}.items():
+    separate = dict(backbone=backbone, low=stills, high=stills[:1] / 2)
+    for name, given in {"a clip": dict(exposures=clip), "stills": separate}.items():
         loaded = load(**given)
         equal[name] = all(map(torch.equal, fuse(5, 0, anchored=loaded[0]).result, fuse(5, 0, **given).result))
         summary = loaded[1]
