@@ -42,6 +42,8 @@ if with_comfyui "$@"; then
 else
   "$root/scripts/setup_engine.sh" --python
 fi
-[ $# -gt 0 ] || "$root/scripts/lint.sh"
 cd "$root"
-exec .engine/venv/bin/python -m pytest -q -rs "$@"
+failed=0 # one failure hides no other
+[ $# -gt 0 ] || scripts/lint.sh || failed=$?
+.engine/venv/bin/python -m pytest -q -rs "$@" || failed=$?
+exit "$failed"
