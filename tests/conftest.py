@@ -4,6 +4,7 @@ import copy
 import importlib.util
 import sys
 from contextlib import nullcontext
+from dataclasses import fields, is_dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -57,13 +58,16 @@ def autocast(device, dtype):
 
 @pytest.fixture
 def forward(device, autocast):
-    """forward(network, *inputs): its outputs on `device` in precision `dtype`, moved to the CPU; a tensor, tuple or dict."""
+    """forward(network, *inputs): its outputs on `device` in precision `dtype`, moved to the CPU. Both may be
+    tensors, or tuples, lists, dicts or dataclasses of them."""
 
     def moved(x, where):
         if isinstance(x, dict):
             return {name: moved(value, where) for name, value in x.items()}
         if isinstance(x, list | tuple):
             return tuple(moved(value, where) for value in x)
+        if is_dataclass(x):  # such as a FrameWindow
+            return replace(x, **{f.name: moved(getattr(x, f.name), where) for f in fields(x)})
         return x.to(where) if isinstance(x, torch.Tensor) else x
 
     def run(network, *inputs):
