@@ -13,6 +13,7 @@ from .deephdrvideo import CoarseReconstruction, DeformableRefinement
 from .detect import DetectExposurePattern, ExposureCheck
 from .f2hdr import CoarseFusion, MotionGuidedRefinement, PhysicalMotionMask
 from .load import LoadAlternatingExposures, LoadHDRSequence
+from .load_backbone import LoadBackboneAndAnchors
 from .location import CollaborativeFusion, SequenceRefinement
 from .lrhdr import ACCRMapping, InterpolateExposure, SparseFusion
 from .measure import MeasureHDR
@@ -45,6 +46,7 @@ class HDRWeaveExtension(ComfyExtension):
             UnalignedNeighbours,
             CombineCandidates,
             SparseFusion,
+            LoadBackboneAndAnchors,
             CollaborativeFusion,
             SequenceRefinement,
             DeAltHDRReconstruction,

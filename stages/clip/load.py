@@ -241,12 +241,12 @@ def fingerprint(path: str) -> str:
 def load_hdr(path, start: int = 0, count: int = 0, gain: float = 1.0, progress: Progress = quiet) -> torch.Tensor:
     """An EXR or .hdr sequence as scene-linear float32 (T,H,W,3), every value times `gain`. Raises as `read_clip`."""
     files = _chosen(find_sequence(path), start, count)
-    out = None
+    out = torch.empty(0)
     for window in windows(len(files), 1, progress):
         pixels, _ = read_image(files[window[0]])
         if pixels.dtype != "float32":
             raise ValueError(f"{files[window[0]]} holds {pixels.dtype}: a float sequence (exr, hdr) is expected")
-        if out is None:
+        if not len(out):
             out = allocate((len(files), *pixels.shape))
         if pixels.shape != tuple(out.shape[1:]):
             raise ValueError(

@@ -126,8 +126,9 @@ def _new_folder(root, prefix: str) -> tuple[Path, str]:
     if target == root or not target.is_relative_to(root):
         raise ValueError(f"the prefix {prefix!r} leads to {target}: give a name that stays inside {root}")
     target.parent.mkdir(parents=True, exist_ok=True)
-    for version in count(1):
-        folder = target.with_name(f"{target.name}_v{version:03d}")
+    versions = count(1)
+    while True:
+        folder = target.with_name(f"{target.name}_v{next(versions):03d}")
         try:
             folder.mkdir()
         except FileExistsError:
