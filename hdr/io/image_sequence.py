@@ -13,7 +13,7 @@ from math import gcd
 from pathlib import Path
 from typing import NamedTuple
 
-from .checked_path import printable
+from .checked_path import printable, regular_file
 from .image_files import SUFFIXES
 
 # Stills that are not read. Some a video reader would open: one frame each, and a hole ends their sequence without a word.
@@ -73,8 +73,7 @@ def find_frames(path, holes: bool = False) -> list[Frame]:
         if not files:
             raise FileNotFoundError(f"no file matches {printable(path)}: check the folder, the name and the extension")
         return _placed(files, holes)
-    if not os.path.isfile(path):
-        raise FileNotFoundError(f"{printable(path)} does not exist: check the path")
+    regular_file(path)
     key = _key(path.name)
     alike = [file for file in _names(path.parent) if _key(file) == key]
     for files in _sequences(path.parent, alike):

@@ -144,21 +144,33 @@ def _open(source) -> Iterator[tuple]:
 
 
 def _best_stream(container, source):
-    import av
-
-    if not container.streams.video:
+    """Of the streams that can be decoded the one that a player shows: not a cover or thumbnail of one frame, then the one with
+    most pixels, then the first."""
+    streams = container.streams.video
+    if not streams:
         raise OSError(f"{_name(source)} has no video stream: check the file")
-    try:
-        stream = container.streams.best("video") or container.streams.video[0]
-        context = stream.codec_context
-        name = context.name if context is not None else None
-    except (av.FFmpegError, ValueError, AttributeError, UnicodeError):
-        name = None
-    if not name:
+    ranked = [(rank, -k) for k, stream in enumerate(streams) if (rank := _rank(stream)) is not None]
+    if not ranked:
         raise OSError(f"{_name(source)} is coded in a way that this FFmpeg cannot decode: export it in another codec")
+    stream = streams[-max(ranked)[1]]
+    context = stream.codec_context
     if context.width or context.height:
         check_picture_size(_name(source), context.width, context.height)
     return stream
+
+
+def _rank(stream) -> tuple[bool, bool, int] | None:
+    """How good a stream is, for comparison; None where there is no decoder for it."""
+    import av
+
+    try:
+        context = stream.codec_context
+        if context is None or not context.name:
+            return None
+        cover = "attached_pic" in str(stream.disposition).lower()
+        return not cover, stream.frames != 1, context.width * context.height
+    except (av.FFmpegError, ValueError, AttributeError, UnicodeError):
+        return None
 
 
 def _name(source) -> str:

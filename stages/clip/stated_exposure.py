@@ -23,7 +23,8 @@ def with_stated(sequence: ExposureSequence, stated, declared: bool, progress: Pr
         off = _differences(sequence.exposures, levels)
         if off <= APART:
             return sequence
-        words = f"the files state exposures up to {off:.1f} stops from the pattern ({_listed(levels, sequence.period)})"
+        listed = _listed(levels, sequence.period)
+        words = f"the files state exposures ({listed}) that differ from the pattern by up to {off:.1f} stops"
         return sequence.with_(warnings=(*sequence.warnings, f"{words}: write auto to use them"))
     period = period_of(levels)
     taken = sequence.with_(exposures=levels, period=period)
@@ -41,7 +42,7 @@ def with_stated(sequence: ExposureSequence, stated, declared: bool, progress: Pr
 def _differences(declared: torch.Tensor, stated: torch.Tensor) -> float:
     """The largest difference between two lists of relative exposures, in stops, apart from a common factor."""
     ratio = torch.log2(declared / stated)
-    return float((ratio - ratio.median()).abs().max())
+    return float(ratio.max() - ratio.min())
 
 
 def _listed(levels: torch.Tensor, period: int) -> str:
