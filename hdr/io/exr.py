@@ -51,7 +51,7 @@ def write_exr(
         try:
             OpenEXR.File(header, {"RGB": pixels.astype(np.float16 if half else np.float32)}).write(str(temporary))
         except RuntimeError as error:
-            raise OSError(f"{path} cannot be written: {error}") from error
+            raise OSError(f"{printable(path)} cannot be written: {printable(error)}") from error
     return clamped, nan
 
 
