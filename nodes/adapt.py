@@ -90,7 +90,9 @@ class AdaptToFootage(io.ComfyNode):
         if save_as:
             try:
                 path = save_adapted(adapted, save_as, own_weights_folder(), exposures.source)
-                words += f"\nsaved as {path}" if path else "\nnot saved: nothing was gained, the weights are those before"
+                words += (
+                    f"\nsaved as {path}" if path else "\nnot saved: nothing was gained, the weights are those before"
+                )
             except (OSError, ValueError) as error:  # minutes of learning are in it
                 words += f"\nNOT saved ({error}): it works from the model output until ComfyUI is closed"
         picture = before_and_after(adapted.report)

@@ -103,6 +103,7 @@ def sparse_fusion(
             votes[t, heard.cpu()] = cast.to(votes.dtype)
         if sequence is not None:
             hdr[t] = keep_own_light(hdr[t], sequence, t)
+        hdr[t].clamp_(min=0)  # interpolation rounds to a hair below
     return hdr, votes
 
 

@@ -167,7 +167,7 @@ def test_bad_input_gets_one_sentence(given, exposures, words):
 
 
 def test_unknown_names_are_told_what_there_is():
-    with pytest.raises(ValueError, match="method 'magic' is unknown: choose one of classical, deephdrvideo, f2hdr"):
+    with pytest.raises(ValueError, match="method is 'magic': choose one of classical, deephdrvideo, f2hdr"):
         reconstruct(GOOD, [1, 8], method="magic")
     with pytest.raises(ValueError, match="'gama' is no response curve: choose one of gamma2.2, sRGB"):
         reconstruct(GOOD, [1, 8], response="gama")
