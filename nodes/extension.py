@@ -6,6 +6,7 @@ from comfy_api.latest import ComfyExtension, io
 from ..hdr.scratch import set_scratch_folder
 from .adapt import AdaptToFootage
 from .candidates import CombineCandidates, UnalignedNeighbours
+from .checked import checked
 from .classical import ExposureNormalization, GlobalAlignment, OpticalFlow, WarpNeighbours, WeightedMerge
 from .compat import register_weights_folder
 from .dealthdr import DeAltHDRReconstruction, FGMAAlignment
@@ -26,7 +27,7 @@ class HDRWeaveExtension(ComfyExtension):
     async def get_node_list(self) -> list[type[io.ComfyNode]]:
         set_scratch_folder(folder_paths.get_temp_directory())
         register_weights_folder()
-        return [
+        nodes = [
             LoadAlternatingExposures,
             LoadHDRSequence,
             SaveHDRSequence,
@@ -59,3 +60,4 @@ class HDRWeaveExtension(ComfyExtension):
             RecoveryReport,
             MeasureHDR,
         ]
+        return [checked(node) for node in nodes]

@@ -5,7 +5,7 @@ import torch
 from hdrweave.hdr.box_filter import box_max, box_mean
 from hdrweave.hdr.exposure import luma, match_exposure, to_ldr, to_radiance
 from hdrweave.hdr.masks import forward_backward_consistency, well_exposed
-from hdrweave.hdr.noise_model import agreement, measured
+from hdrweave.hdr.noise_model import consistency_weight, measure
 from hdrweave.hdr.response import response_named
 from hdrweave.hdr.tonemap import mu_law, mu_law_inverse
 from hdrweave.hdr.warp import inside, warp
@@ -26,8 +26,8 @@ def flow() -> torch.Tensor:
 def seen(code: torch.Tensor) -> torch.Tensor:
     """How far frame 0 agrees with frame 1, of the same exposure."""
     exposure = code.new_full((1, 1, 1, 1), 2.0)
-    first, second = (measured(to_radiance(c[None], exposure), c[None], exposure) for c in code)
-    return agreement(first, second)
+    first, second = (measure(to_radiance(c[None], exposure), c[None], exposure) for c in code)
+    return consistency_weight(first, second)
 
 
 POINTWISE = {
