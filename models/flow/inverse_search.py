@@ -15,7 +15,8 @@ from ...hdr.warp import pixel_grid
 from .sampling import both, fetch, sample, unit
 
 PATCH = 8  # pixels
-ROUNDS = 4  # in each half; OpenCV's walk is one of unlimited reach
+ROUNDS = 4  # in each half; in OpenCV's walk a motion may travel any number of patches
+STRIPS = 8  # from top to bottom, between which no motion is taken over, as in OpenCV
 DESCENT = 6  # iterations in a round, or fewer where the preset has fewer
 LEAST_DETERMINANT = 0.001  # of the structure tensor
 
@@ -50,11 +51,12 @@ class Patches:
         gx, gy = gx - gx.mean(-1, keepdim=True), gy - gy.mean(-1, keepdim=True)
         self.descent = torch.stack((yy * gx - xy * gy, xx * gy - xy * gx), -1) / determinant[..., None]  # (N,P,64,2)
         device = first.device
-        self.corner = stride * pixel_grid(self.rows, self.columns, device).flatten(1).T  # (P,2)
+        # Positions in units of grid_sample: corners of the patches, pixels from there, and the first and last corner, where a
+        # patch has all but one of its rows or columns outside the frame.
         self.unit = unit(height, width, device)
+        self.corner = pixel_grid(self.rows, self.columns, device).flatten(1).T * (stride * self.unit)  # (P,2)
         self.pixels = pixel_grid(PATCH, PATCH, device).flatten(1).T * self.unit - 1  # (64,2)
-        # A patch may leave the frame by all but one of its pixels.
-        self.least, self.most = both(1 - PATCH, 1 - PATCH, device), both(width - 1, height - 1, device)
+        self.least, self.most = (1 - PATCH) * self.unit, both(2, 2, device)
 
     def cut(self, plane: torch.Tensor) -> torch.Tensor:
         """(N,1,H,W) -> its patches (N,P,64)."""
@@ -68,7 +70,7 @@ class Patches:
 
     def difference(self, motion: torch.Tensor) -> torch.Tensor:
         """Second frame at the patches moved by `motion` (N,P,2), less the patches: (N,P,64)."""
-        corner = torch.clamp(self.corner + motion, self.least, self.most) * self.unit
+        corner = torch.addcmul(self.corner, motion, self.unit).clamp(self.least, self.most)
         return sample(self.second, corner[:, :, None] + self.pixels).sub_(self.texture)
 
     def step(self, difference: torch.Tensor) -> torch.Tensor:
@@ -76,16 +78,26 @@ class Patches:
         return (difference[..., None, :] @ self.descent)[..., 0, :]
 
     def neighbour(self, motion: torch.Tensor, by: int, axis: int) -> torch.Tensor:
-        """Motion (N,P,2) of the patch `by` (1 or -1) before each in its row (axis 2) or column (1); at the end its own."""
-        grid = motion.unflatten(1, (self.rows, self.columns))
-        size = grid.shape[axis]
-        inner, end = grid.narrow(axis, max(-by, 0), size - 1), grid.narrow(axis, 0 if by > 0 else size - 1, 1)
-        return torch.cat((end, inner) if by > 0 else (inner, end), axis).flatten(1, 2)
+        """Motion (N,P,2) of the patch before each in its row (axis 2) or column (axis 1), after it where `by` is -1; its own at
+        the end of the row or strip."""
+        grid = motion.unflatten(1, (self.rows, self.columns))  # (N,R,C,2)
+        rest = grid.shape[axis] - 1
+        inner, end = grid.narrow(axis, max(-by, 0), rest), grid.narrow(axis, 0 if by > 0 else rest, 1)
+        found = torch.cat((end, inner) if by > 0 else (inner, end), axis)
+        if axis == 1:
+            strip = -(-self.rows // STRIPS)
+            row = torch.arange(self.rows, device=motion.device)[:, None, None] % strip
+            found = torch.where(row == (0 if by > 0 else strip - 1), grid, found)
+        return found.flatten(1, 2)
 
 
 def error(difference: torch.Tensor) -> torch.Tensor:
     """Sum of squares less the mean: (N,P,64) -> (N,P,1)."""
-    return difference.var(-1, correction=0, keepdim=True) * PATCH**2
+    squares, total = (
+        torch.linalg.vector_norm(difference, dim=-1, keepdim=True).square_(),
+        difference.sum(-1, keepdim=True),
+    )
+    return squares.addcmul_(total, total, value=-1 / PATCH**2)
 
 
 def descend(patches: Patches, start: torch.Tensor, iterations: int) -> torch.Tensor:

@@ -42,46 +42,63 @@ def slope_y(image: torch.Tensor) -> torch.Tensor:
 
 
 class DataTerm:
-    """What both constancies say of an increment of the flow, linearised where the second frame is fetched along `flow`."""
+    """What the constancies say of an increment of the flow, linearised where the second frame is fetched along `flow`.
+
+    Three planes for the three constancies: of brightness, of its slope to x and of its slope to y. `x` and `y` are what each
+    gains a pixel of motion, `t` what it differs by.
+    """
 
     def __init__(self, first: torch.Tensor, second: torch.Tensor, flow: torch.Tensor, config: RefinementConfig):
         self.config = config
         warped = fetch(second, flow)
-        mean, self.it = 0.5 * (first + warped), warped - first
-        self.ix, self.iy = slope_x(mean), slope_y(mean)
-        self.ixx, self.ixy, self.iyy = slope_x(self.ix), slope_y(self.ix), slope_y(self.iy)
-        self.ixt, self.iyt = slope_x(self.it), slope_y(self.it)
-        self.norm = 1 / (self.ix.square() + self.iy.square() + ZETA2)
-        self.norm_x = 1 / (self.ixx.square() + self.ixy.square() + ZETA2)
-        self.norm_y = 1 / (self.iyy.square() + self.ixy.square() + ZETA2)
+        mean, it = 0.5 * (first + warped), warped - first
+        ix, iy = slope_x(mean), slope_y(mean)
+        ixy = slope_y(ix)
+        self.x = torch.cat((ix, slope_x(ix), ixy), 1)  # (N,3,H,W)
+        self.y = torch.cat((iy, ixy, slope_y(iy)), 1)
+        self.t = torch.cat((it, slope_x(it), slope_y(it)), 1)
+        self.norm = 1 / (self.x.square() + self.y.square() + ZETA2)
 
     def system(self, du: torch.Tensor, dv: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        """Coefficients a11, a12, a22 and right sides b1, b2 (N,1,H,W) of the linear system around increment (du, dv)."""
-        left = self.it + self.ix * du + self.iy * dv
-        left_x = self.ixt + self.ixx * du + self.ixy * dv
-        left_y = self.iyt + self.ixy * du + self.iyy * dv
-        w = 0.5 * self.config.delta * self.norm * torch.rsqrt(left.square() * self.norm + EPSILON2)
-        both = left_x.square() * self.norm_x + left_y.square() * self.norm_y
-        gradient = 0.5 * self.config.gamma * torch.rsqrt(both + EPSILON2)
-        wx, wy = gradient * self.norm_x, gradient * self.norm_y
+        """Coefficients a11, a12, a22 (N,1,H,W) and right side (N,2,H,W) of the linear system around increment (du, dv)."""
+        left = torch.addcmul(self.t, self.x, du).addcmul_(self.y, dv)
+        squares = left.square_().mul_(self.norm)
+        brightness = 0.5 * self.config.delta * torch.rsqrt(squares[:, :1] + EPSILON2)
+        gradient = 0.5 * self.config.gamma * torch.rsqrt(squares[:, 1:].sum(1, keepdim=True) + EPSILON2)
+        weight = torch.cat((brightness, gradient, gradient), 1).mul_(self.norm)
+        wx, wy = weight * self.x, weight * self.y
 
-        def summed(a, b, ax, bx, ay, by):
-            return w * a * b + wx * ax * bx + wy * ay * by
+        def total(weighted, planes):
+            return (weighted * planes).sum(1, keepdim=True)
 
-        return (
-            summed(self.ix, self.ix, self.ixx, self.ixx, self.ixy, self.ixy) + ZETA2,
-            summed(self.ix, self.iy, self.ixx, self.ixy, self.ixy, self.iyy),
-            summed(self.iy, self.iy, self.ixy, self.ixy, self.iyy, self.iyy) + ZETA2,
-            -summed(self.it, self.ix, self.ixt, self.ixx, self.iyt, self.ixy),
-            -summed(self.it, self.iy, self.ixt, self.ixy, self.iyt, self.iyy),
-        )
+        right_side = -torch.cat((total(wx, self.t), total(wy, self.t)), 1)
+        return total(wx, self.x) + ZETA2, total(wx, self.y), total(wy, self.y) + ZETA2, right_side
+
+
+def forward_x(planes: torch.Tensor) -> torch.Tensor:
+    """Right neighbour less the pixel itself, 0 in the last column."""
+    return F.pad(planes[..., 1:] - planes[..., :-1], (0, 1))
+
+
+def forward_y(planes: torch.Tensor) -> torch.Tensor:
+    """Lower neighbour less the pixel itself, 0 in the last row."""
+    return F.pad(planes[..., 1:, :] - planes[..., :-1, :], (0, 0, 0, 1))
+
+
+def one_right(planes: torch.Tensor) -> torch.Tensor:
+    """At each pixel its left neighbour, 0 in the first column."""
+    return F.pad(planes[..., :-1], (1, 0))
+
+
+def one_down(planes: torch.Tensor) -> torch.Tensor:
+    """At each pixel its upper neighbour, 0 in the first row."""
+    return F.pad(planes[..., :-1, :], (0, 0, 1, 0))
 
 
 def smoothness(flow: torch.Tensor, alpha: float) -> tuple[torch.Tensor, torch.Tensor]:
     """Weights (N,1,H,W) of the differences of `flow` (N,2,H,W) to the right and to the lower neighbour; 0 at the edge."""
-    right = F.pad(flow[..., 1:] - flow[..., :-1], (0, 1))
-    down = F.pad(flow[..., 1:, :] - flow[..., :-1, :], (0, 0, 0, 1))
-    weight = 0.5 * alpha * torch.rsqrt((right.square() + down.square()).sum(1, keepdim=True) + EPSILON2)
+    squares = forward_x(flow).square_() + forward_y(flow).square_()
+    weight = 0.5 * alpha * torch.rsqrt(squares.sum(1, keepdim=True) + EPSILON2)
     return F.pad(weight[..., :-1], (0, 1)), F.pad(weight[..., :-1, :], (0, 0, 0, 1))
 
 
@@ -90,7 +107,7 @@ def refine(
 ) -> torch.Tensor:
     """Refine a flow from the first frame to the second.
 
-    first, second (N,1,H,W) in code values 0..255, flow (N,2,H,W) in pixels -> flow (N,2,H,W). About 160 bytes a pixel.
+    first, second (N,1,H,W) in code values 0..255, flow (N,2,H,W) in pixels -> flow (N,2,H,W).
     Red-black SOR: pixels of either colour depend on the other colour alone, so each half is one step for all of them.
     """
     height, width = flow.shape[-2:]
@@ -98,35 +115,26 @@ def refine(
     red = (column + row).remainder(2).eq(0).float()
     halves = config.omega * red, config.omega * (1 - red)
     data, current = DataTerm(first, second, flow, config), flow
-    # The increment with a border of zeros, its rows and columns at either side of each pixel, and the pixels themselves.
+    slope_right, slope_down = forward_x(flow), forward_y(flow)
+    # The increment with a border of zeros, itself, and its neighbours at each pixel: views of one memory.
     padded = F.pad(torch.zeros_like(flow), (1, 1, 1, 1))  # (N,2,H+2,W+2)
     increment = padded[..., 1:-1, 1:-1]
     du, dv = increment[:, :1], increment[:, 1:]
     before, after = padded[..., 1:-1, :-2], padded[..., 1:-1, 2:]
     above, below = padded[..., :-2, 1:-1], padded[..., 2:, 1:-1]
     for _ in range(config.outer):
-        a11, a12, a22, b1, b2 = data.system(du, dv)
+        a11, a12, a22, constant = data.system(du, dv)
         right, down = smoothness(current, config.alpha)
-        left, up = F.pad(right, (1, 0))[..., :-1], F.pad(down, (0, 0, 1, 0))[..., :-1, :]
+        left, up = one_right(right), one_down(down)
         total = right + down + left + up
-        steps = flow_differences(flow, right, left, down, up)
-        b1, b2 = b1 + steps[:, :1], b2 + steps[:, 1:]
         a11, a22 = 1 / (a11 + total), 1 / (a22 + total)
+        along, across = right * slope_right, down * slope_down  # smoothness of the flow before its increment
+        constant = constant + along - one_right(along) + across - one_down(across)
         for _ in range(config.inner):
             for half in halves:
-                around = left * before + right * after + up * above + down * below  # (N,2,H,W)
-                du.lerp_((around[:, :1] + b1 - dv * a12) * a11, half)
-                dv.lerp_((around[:, 1:] + b2 - du * a12) * a22, half)
+                around = torch.addcmul(constant, left, before).addcmul_(right, after)  # (N,2,H,W)
+                around = around.addcmul_(up, above).addcmul_(down, below)
+                du.lerp_(torch.addcmul(around[:, :1], dv, a12, value=-1).mul_(a11), half)
+                dv.lerp_(torch.addcmul(around[:, 1:], du, a12, value=-1).mul_(a22), half)
         current = flow + increment
     return current
-
-
-def flow_differences(flow, right, left, down, up) -> torch.Tensor:
-    """The smoothness of `flow` itself: weighted differences to the four neighbours (N,2,H,W)."""
-    padded = F.pad(flow, (1, 1, 1, 1), mode="replicate")
-    return (
-        right * (padded[..., 1:-1, 2:] - flow)
-        + left * (padded[..., 1:-1, :-2] - flow)
-        + down * (padded[..., 2:, 1:-1] - flow)
-        + up * (padded[..., :-2, 1:-1] - flow)
-    )
