@@ -50,9 +50,9 @@ def dis_flow(
 ) -> torch.Tensor:
     """Backward flow from the first frame of each pair to the second: `second` at x + flow(x) looks like `first` at x.
 
-    Luma is rounded to 8 bits, at all scales, so that OpenCV, given round(255 luma), finds the same but for the order in
-    which patches learn from each other. Nothing waits for the device, no shape depends on values, and no gradient
-    is kept. Pairs do not affect each other.
+    Luma is scaled to 8-bit code values and rounded, at all scales, as the constants of OpenCV demand. Given round(255 luma),
+    OpenCV finds the same but for the order in which patches take over motion. Nothing waits for the device and no shape
+    depends on values, so that a CUDA graph can record it; no gradient is kept.
 
     Args:
         first: luma (N,1,H,W) in [0,1], any height and width from 1, any floating type.

@@ -3,9 +3,10 @@
 Kroeger et al. 2016, sections 2.1 and 2.3, with what OpenCV adds: patches are compared less their means, a patch may take
 over the motion of its neighbours, and a search that ends far from its start is discarded.
 
-OpenCV walks over the patches one by one, forward and then backward, so that a good motion may travel across its whole strip.
-Here all patches move at once: in each of a few rounds every patch looks at two of its neighbours, to the left and above in
-the forward half and to the right and below in the backward half, and then descends.
+OpenCV takes the patches one after the other, forward and then backward, and each starts from the best motion of those before:
+a good motion may reach its whole strip. Here all patches are computed at once. In each of a few rounds every patch tries
+the motion of two neighbours, left and upper in the forward half, right and lower in the backward half, and descends
+from the best: a motion reaches as many patches as there are rounds, and is better converged.
 """
 
 import torch
@@ -15,7 +16,7 @@ from ...hdr.warp import pixel_grid
 from .sampling import both, fetch, sample, unit
 
 PATCH = 8  # pixels
-ROUNDS = 4  # in each half; in OpenCV's walk a motion may travel any number of patches
+ROUNDS = 4  # in each half
 STRIPS = 8  # from top to bottom, between which no motion is taken over, as in OpenCV
 DESCENT = 6  # iterations in a round, or fewer where the preset has fewer
 LEAST_DETERMINANT = 0.001  # of the structure tensor
@@ -47,11 +48,10 @@ class Patches:
         # an eighth of Gauss and Newton's.
         xx, xy, yy = (product.sum(-1, keepdim=True) for product in (gx * gx, gx * gy, gy * gy))
         determinant = xx * yy - xy * xy
-        determinant = torch.where(determinant.abs() < LEAST_DETERMINANT, LEAST_DETERMINANT, determinant)
+        determinant = determinant.masked_fill(determinant.abs() < LEAST_DETERMINANT, LEAST_DETERMINANT)
         gx, gy = gx - gx.mean(-1, keepdim=True), gy - gy.mean(-1, keepdim=True)
-        self.descent = torch.stack(
-            ((yy * gx - xy * gy) / determinant, (xx * gy - xy * gx) / determinant), 1
-        )  # (N,2,P,64)
+        step_x, step_y = (yy * gx - xy * gy) / determinant, (xx * gy - xy * gx) / determinant
+        self.descent = torch.stack((step_x, step_y), 1)  # (N,2,P,64)
         device = first.device
         # Positions in units of grid_sample: corners of the patches, pixels from there, and the first and last corner, where a
         # patch has all but one of its rows or columns outside the frame.
@@ -96,16 +96,14 @@ class Patches:
 
 def error(difference: torch.Tensor) -> torch.Tensor:
     """Sum of squares less the mean: (N,P,64) -> (N,P,1)."""
-    squares, total = (
-        torch.linalg.vector_norm(difference, dim=-1, keepdim=True).square_(),
-        difference.sum(-1, keepdim=True),
-    )
+    squares = torch.linalg.vector_norm(difference, dim=-1, keepdim=True).square_()
+    total = difference.sum(-1, keepdim=True)
     return squares.addcmul_(total, total, value=-1 / PATCH**2)
 
 
 def descend(patches: Patches, start: torch.Tensor, iterations: int) -> torch.Tensor:
-    """Gradient descent from `start` (N,P,2), for each patch until its error stops to fall. One that ends further away than a
-    patch is wide goes back to its start."""
+    """Gradient descent from `start` (N,P,2), for each patch until its error stops falling. One that ends further away than a
+    patch is wide keeps its start."""
     motion, last = start, torch.inf
     active = torch.ones_like(start[..., :1], dtype=torch.bool)
     for _ in range(iterations):

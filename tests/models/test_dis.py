@@ -28,7 +28,7 @@ def sample(pytestconfig):
 
 
 def in_opencv_order(patches, flow, iterations, initial=None):
-    """OpenCV's walk: each patch after its neighbours before and above. Those of a diagonal do not depend on each other."""
+    """OpenCV's order: each patch after its left and upper neighbours, so that only those of one diagonal are computed at once."""
     motion, strip = patches.centres(flow).clone(), -(-patches.rows // inverse_search.STRIPS)
     row = torch.arange(patches.rows)[:, None].expand(-1, patches.columns)
     column = torch.arange(patches.columns).expand(patches.rows, -1)
@@ -43,8 +43,7 @@ def in_opencv_order(patches, flow, iterations, initial=None):
             some.texture, some.descent = patches.texture[:, here], patches.descent[:, :, here]
             best = motion[:, here]
             least = inverse_search.error(some.difference(best))
-            candidates = [initial] if initial is not None else []
-            candidates = [patches.centres(hint)[:, here] for hint in candidates]
+            candidates = [patches.centres(initial)[:, here]] if initial is not None else []
             candidates.append(motion[:, torch.where(along.flatten()[here] > 0, here - by, here)])
             candidates.append(motion[:, torch.where(down.flatten()[here] > 0, here - by * patches.columns, here)])
             for candidate in candidates:
@@ -165,9 +164,9 @@ def test_beyond_the_frame_a_texture_still_moves_as_it_does():
 
 
 class NoWaiting(TorchDispatchMode):
-    """Raises for all that waits for a device, or would on one: lift_fresh is a tensor made from Python numbers."""
+    """Raises for all that waits for a device, or would on one: the last two are tensors made from Python numbers, copied."""
 
-    WAITING = ("_local_scalar_dense", "nonzero", "masked_select", "lift_fresh", "item", "unique", "is_nonzero", "equal")
+    WAITING = ("_local_scalar_dense", "nonzero", "masked_select", "equal", "lift_fresh", "scalar_tensor")
 
     def __torch_dispatch__(self, function, types, args=(), kwargs=None):
         name = function.overloadpacket.__name__
