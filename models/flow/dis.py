@@ -21,8 +21,9 @@ WHITE = 255.0  # constants of the search and the refinement are for 8-bit code v
 class DISConfig:
     """Parameters as OpenCV names them.
 
-    finest: scale at which the search ends, 2^finest pixels of the frame to one of the flow; frames too small for it end at
-    a finer one. stride: pixels from patch to patch, 1 to 8. iterations: of gradient descent, over both directions.
+    finest: scale at which the search ends, 2^finest pixels of the frame to one of the flow; on frames too small for it the
+    search ends at single pixels, as OpenCV's does for most of them. stride: pixels from patch to patch, 1 to 8.
+    iterations: of gradient descent in OpenCV, over both directions; here each round has half of them, 6 at most.
     refinement: after the search at each scale, None for none.
     """
 
@@ -74,7 +75,7 @@ def dis_flow(
     size = first.shape[-2:]
     initial = padded(initial.float()) if initial is not None else None
     coarsest = coarsest_scale(size)
-    finest = min(config.finest, coarsest)
+    finest = config.finest if config.finest <= coarsest else 0
     scales = [pyramid(frame, finest, coarsest) for frame in (first, second)]
     flow = None
     for scale, a, b in reversed(list(zip(range(finest, coarsest + 1), *scales, strict=True))):

@@ -105,6 +105,11 @@ def test_agrees_on_moving_texture(preset, most):
     assert figures["epe"] < 1.05 * figures["epe_opencv"]
 
 
+def test_ends_at_single_pixels_on_frames_too_small_for_the_preset():
+    figures = compare(*moving_texture((48, 64))[:2], "fast")
+    assert figures["median"] < 0.03 and figures["psnr"] > figures["psnr_opencv"] - 0.1
+
+
 @pytest.mark.parametrize(("preset", "most"), [("ultrafast", 0.1), ("fast", 0.05), ("medium", 0.02), ("fine", 0.02)])
 def test_agrees_on_real_frames(preset, most, sample):
     figures = compare(*sample, preset)
