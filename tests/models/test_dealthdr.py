@@ -3,6 +3,7 @@
 import pytest
 import torch
 from hdrweave.hdr.exposure import to_ldr, to_radiance
+from hdrweave.hdr.frame_window import FrameWindow
 from hdrweave.hdr.metrics import psnr_mu
 from hdrweave.hdr.noise_model import MIN_VALIDITY
 from hdrweave.hdr.warp import inside, warp
@@ -46,7 +47,7 @@ def scene(h=37, w=50, period=2, n=5, batch=1, masked=0.3, seed=0):
 def test_pairs_lie_on_one_scale():
     """The same scene at any exposure gives the same pair; linear and gamma halves are the paper's."""
     light = 0.01 + 0.05 * torch.rand(1, 3, 8, 8)
-    pairs = [normalised_pair(to_ldr(light, e), torch.tensor([e])) for e in (1.0, 8.0, 16.0)]
+    pairs = [normalised_pair(to_radiance(to_ldr(light, e), e)) for e in (1.0, 8.0, 16.0)]
     for pair in pairs:
         torch.testing.assert_close(pair[:, :3], light, atol=1e-6, rtol=1e-4)
         torch.testing.assert_close(pair[:, 3:], light ** (1 / 2.2), atol=1e-6, rtol=1e-4)
@@ -63,13 +64,13 @@ def test_encoders_are_independent_down_to_the_shared_levels(shared):
     torch.manual_seed(0)
     encoder = DualEncoder(4, shared).requires_grad_(False)
     codes, exposures = torch.rand(3, 3, 16, 24), torch.tensor([1.0, 8.0, 1.0])
-    before = encoder(codes, exposures)
+    before = encoder(codes, to_radiance(codes, exposures[:, None, None, None]), exposures)
     assert [tuple(x.shape) for x in before] == [(3, 4, 8, 12), (3, 8, 4, 6), (3, 16, 2, 3)]
     for number, kinds in enumerate(encoder.levels, 1):
         assert len(kinds) == (1 if number > 3 - shared else 2)
         last = kinds[-1][-1].second.weight  # of the long frames, or of all
         last += 0.1
-        after = encoder(codes, exposures)
+        after = encoder(codes, to_radiance(codes, exposures[:, None, None, None]), exposures)
         changed = [
             float((a - b).abs().amax()) > 1e-4 for a, b in zip(after[number - 1], before[number - 1], strict=True)
         ]
@@ -81,9 +82,11 @@ def test_a_frame_is_encoded_alone_as_among_others():
     torch.manual_seed(0)
     encoder = DualEncoder(4)
     codes, exposures = torch.rand(4, 3, 16, 16), torch.tensor([8.0, 1.0, 8.0, 1.0])
-    together = encoder(codes, exposures)
+    together = encoder(codes, to_radiance(codes, exposures[:, None, None, None]), exposures)
     for k in range(4):
-        for whole, alone in zip(together, encoder(codes[[k]], exposures[[k]]), strict=True):
+        for whole, alone in zip(
+            together, encoder(codes[[k]], to_radiance(codes[[k]], float(exposures[k])), exposures[[k]]), strict=True
+        ):
             torch.testing.assert_close(whole[[k]], alone, atol=1e-5, rtol=1e-5)
 
 
@@ -99,17 +102,17 @@ def test_sharing_saves_parameters_and_nonsense_is_refused():
 
 def test_neighbours_are_fetched_by_flow_and_where_attention_looked():
     frames, exposures, flows, confidence, _ = scene(24, 32)
-    frames, exposures = frames[:, [2, 0, 1, 3, 4]], exposures[:, [2, 0, 1, 3, 4]]
     attended = torch.zeros(1, 4, 1, 24, 32)
     attended[:, :, :, 8:16, 8:20] = 1
     motion = torch.ones(1, 4, 2, 24, 32) * torch.tensor([3.0, -2.0])[:, None, None]
-    pictures = gather_pictures(frames, exposures, flows, confidence, attended, motion)
+    window = FrameWindow(frames, exposures, flows, confidence)
+    pictures = gather_pictures(window, attended, motion)
     inner = (..., slice(8, 16), slice(8, 20))
     for k in range(4):
-        e = exposures[0, 1 + k]
-        by_flow = to_radiance(warp(frames[:, 1 + k], flows[:, k], mode="bicubic"), e)
+        e, neighbour = window.neighbour_exposures[0, k], window.neighbours[:, k]
+        by_flow = to_radiance(warp(neighbour, flows[:, k], mode="bicubic"), e)
         torch.testing.assert_close(pictures.radiance[:, 1 + k], by_flow)
-        looked = to_radiance(warp(frames[:, 1 + k], motion[:, k], mode="bicubic"), e)
+        looked = to_radiance(warp(neighbour, motion[:, k], mode="bicubic"), e)
         found = pictures.radiance[:, 5 + k]
         torch.testing.assert_close(found[inner], looked[inner])
         assert torch.equal(found[..., :8, :], pictures.radiance[:, 1 + k, :, :8])
@@ -135,7 +138,7 @@ def test_it_starts_as_the_classical_merge(period):
     expected = torch.maximum(weighted_mean(radiance, prior), least)
     for mask in (torch.zeros_like(cells), cells, torch.ones_like(cells)):
         with torch.no_grad():
-            out = network()(frames, exposures, flows, confidence, mask)
+            out = network()(FrameWindow(frames, exposures, flows, confidence), mask)
         # what attention found counts as little as what nothing is known about, such as flow from outside of the frame
         known = (validity[:, 1:] > 0.1).all(1).expand_as(expected) | (mask.sum() == 0)
         difference = (out["hdr"] - expected)[known].abs()
@@ -149,7 +152,7 @@ def test_it_starts_as_the_classical_merge(period):
 def test_any_size_and_any_number_of_neighbours(size, n, period):
     frames, exposures, flows, confidence, cells = scene(*size, period, n)
     with torch.no_grad():
-        out = network(True)(frames, exposures, flows, confidence, cells)
+        out = network(True)(FrameWindow(frames, exposures, flows, confidence), cells)
     assert out["hdr"].shape == out["merged"].shape == (1, 3, *size) and out["motion"].shape == flows.shape
     for x in out.values():
         assert x.dtype == torch.float32 and torch.isfinite(x).all()
@@ -162,8 +165,10 @@ def test_neighbours_have_no_order():
     frames, exposures, flows, confidence, cells = scene(24, 32)
     order, among = [3, 0, 2, 4, 1], [2, 0, 3, 1]
     with torch.no_grad():
-        one = network(True)(frames, exposures, flows, confidence, cells)["hdr"]
-        other = network(True)(frames[:, order], exposures[:, order], *(x[:, among] for x in (flows, confidence, cells)))
+        one = network(True)(FrameWindow(frames, exposures, flows, confidence), cells)["hdr"]
+        other = network(True)(
+            FrameWindow(frames[:, order], exposures[:, order], flows[:, among], confidence[:, among]), cells[:, among]
+        )
     torch.testing.assert_close(other["hdr"], one, atol=1e-4, rtol=1e-3)
 
 
@@ -172,22 +177,23 @@ def test_without_a_mask_no_attention_is_worked_out():
     net = network(True).requires_grad_(False)
     for level in net.levels:
         level.attention.look_up = level.attention.key.forward = None  # calling one would fail
-    net(frames, exposures, flows, confidence, torch.zeros_like(cells))
+    net(FrameWindow(frames, exposures, flows, confidence), torch.zeros_like(cells))
     with pytest.raises(TypeError):
-        net(frames, exposures, flows, confidence, cells)
+        net(FrameWindow(frames, exposures, flows, confidence), cells)
 
 
 def test_all_parameters_learn():
     frames, exposures, flows, confidence, cells = scene(32, 40)
     net = network(True)
-    out = net(frames, exposures, flows, confidence, cells)
+    out = net(FrameWindow(frames, exposures, flows, confidence), cells)
     (out["hdr"].square().sum() + 1e-3 * out["motion"].square().sum()).backward()
     silent = [name for name, p in net.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0]
     assert all("attention" in name and "bias" in name for name in silent), silent  # keys' biases cancel in a softmax
 
 
 def test_every_precision_stays_close(forward):
-    given = scene(40, 48)
+    *planes, cells = scene(40, 48)
+    given = FrameWindow(*planes), cells
     net = network(True).requires_grad_(False)
     exact = net(*given)["hdr"]
     rough = forward(net, *given)["hdr"]
@@ -197,6 +203,6 @@ def test_every_precision_stays_close(forward):
 def test_what_does_not_fit_is_named():
     frames, exposures, flows, confidence, cells = scene(16, 16)
     with pytest.raises(ValueError, match="do not fit each other"):
-        network()(frames, exposures, flows[:, :3], confidence, cells)
-    with pytest.raises(ValueError, match="do not fit each other"):
-        network()(frames, exposures, flows, confidence, cells[..., :3])
+        network()(FrameWindow(frames, exposures, flows[:, :3], confidence), cells)
+    with pytest.raises(ValueError, match="do not fit frames"):
+        network()(FrameWindow(frames, exposures, flows, confidence), cells[..., :3])

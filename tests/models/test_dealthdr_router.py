@@ -2,7 +2,8 @@
 
 import pytest
 import torch
-from hdrweave.models.dealthdr.router import FrameHistoryRouter, Sums, together
+from hdrweave.models.dealthdr.router import FrameHistoryRouter
+from hdrweave.models.frame_statistics import side_by_side
 from torch.nn import functional as F
 
 
@@ -56,24 +57,19 @@ def test_sums_of_parts_are_sums_of_the_whole():
 
 def test_tiles_run_side_by_side():
     net, x = router(), torch.randn(1, 6, 24, 40)
+    parts = [(slice(0, 28), slice(0, 20)), (slice(12, 40), slice(8, 28))]  # columns of a tile, and its core in them
 
     def run(columns: slice, core: slice):
-        mixed = yield from net.run(x[..., columns], None, lambda y: y[..., core])
-        again = yield from net.run(mixed, None, lambda y: y[..., core])
-        return {"out": again[..., core]}
+        mixed = yield from net.run(x[..., columns], None, 1)
+        again = yield from net.run(mixed, None, 1)
+        return again[..., core]
 
-    left, right = together([run(slice(0, 28), slice(0, 20)), run(slice(12, 40), slice(8, 28))])
-    torch.testing.assert_close(torch.cat((left["out"], right["out"]), -1), net(net(x)), atol=1e-5, rtol=1e-4)
+    def answer(questions):
+        sums = [q.function(*(m[..., core] for m in q.maps)) for q, (_, core) in zip(questions, parts, strict=True)]
+        return [tuple(map(sum, zip(*sums, strict=True)))] * len(parts)
 
-
-def test_a_single_run_gets_its_own_sums_back():
-    given = Sums(*(torch.rand(1) for _ in range(3)))
-
-    def run():
-        assert (yield given) == given
-        return {"done": True}
-
-    assert together([run()]) == [{"done": True}]
+    left, right = side_by_side([run(*part) for part in parts], answer)
+    torch.testing.assert_close(torch.cat((left, right), -1), net(net(x)), atol=1e-5, rtol=1e-4)
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])

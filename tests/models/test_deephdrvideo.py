@@ -2,7 +2,8 @@
 
 import pytest
 import torch
-from hdrweave.hdr.exposure import to_ldr, to_radiance
+from hdrweave.hdr.exposure import to_ldr
+from hdrweave.hdr.frame_window import FrameWindow
 from hdrweave.hdr.tonemap import mu_law
 from hdrweave.models.blocks import split_reference
 from hdrweave.models.deephdrvideo.coarse import FlowNetwork
@@ -11,7 +12,7 @@ from hdrweave.models.deephdrvideo.refine import RefineNet, TemporalAttentionFusi
 from hdrweave.models.f2hdr.fusion import sensor_prior, weighted_mean
 
 LIGHT = DeepHDRVideoConfig(flow_width=8, weight_width=8, refine_widths=(8, 8, 8))
-ABLATIONS = {2: (1.0, 8.0), 3: (1.0, 4.0, 16.0), 4: (1.0, 2.0, 4.0, 16.0)}
+EXPOSURES = {2: (1.0, 8.0), 3: (1.0, 4.0, 16.0), 4: (1.0, 2.0, 4.0, 16.0)}
 PERIODS = pytest.mark.parametrize("period", [2, 3, 4])
 
 
@@ -24,7 +25,7 @@ def inputs(period=2, h=32, w=48, batch=1, seed=0):
     """Codes, exposures, base flows and the confidence in them, of a random scene."""
     generator = torch.Generator().manual_seed(seed)
     n, k = 2 * period + 1, 3 * (2 * period - 2)
-    exposures = torch.tensor([ABLATIONS[period][t % period] for t in range(n)]).expand(batch, n)
+    exposures = torch.tensor([EXPOSURES[period][t % period] for t in range(n)]).expand(batch, n)
     flows = 4 * torch.randn(batch, k, 2, h, w, generator=generator)
     frames = torch.rand(batch, n, 3, h, w, generator=generator)
     return frames, exposures, flows, torch.rand(batch, k, 1, h, w, generator=generator)
@@ -57,10 +58,10 @@ def test_it_is_a_tenth_of_the_published_size():
 
 @PERIODS
 def test_flow_starts_as_the_base_flow_however_large(period):
-    frames, exposures, flows, _ = coarse_inputs(period, 33, 47)
+    frames, exposures, flows, confidence = coarse_inputs(period, 33, 47)
     flows[:, 0] += 300
     flows[:, 1] -= 300
-    torch.testing.assert_close(FlowNetwork(8)(frames, exposures, flows), flows, atol=0, rtol=0)
+    torch.testing.assert_close(FlowNetwork(8)(FrameWindow(frames, exposures, flows, confidence)), flows, atol=0, rtol=0)
 
 
 def test_a_level_sees_reference_and_warped_neighbour_at_one_exposure():
@@ -73,7 +74,8 @@ def test_a_level_sees_reference_and_warped_neighbour_at_one_exposure():
     network, seen = FlowNetwork(8), []
     for level in network.levels:
         level.register_forward_hook(lambda _, given, __: seen.append(given[0]))
-    network(frames, exposures, flows)
+    window = FrameWindow(frames, exposures, flows, torch.ones(1, 2, 1, 48, 72))
+    network(window)
     assert [tuple(x.shape) for x in seen] == [(2, 38, 6, 9), (2, 38, 12, 18)]
     for x in seen:
         assert x[:, -2:, 0, 0].tolist() == [[0, 0.75], [0, 0.75]]
@@ -81,7 +83,7 @@ def test_a_level_sees_reference_and_warped_neighbour_at_one_exposure():
         assert matched.std() > 0.05 and (matched - warped).abs().max() < 2e-3
     torch.nn.init.constant_(network.levels[0][-1].bias, 4.0)
     seen.clear()
-    refined = network(frames, exposures, flows)
+    refined = network(window)
     torch.testing.assert_close(refined, flows + 4)
     assert (seen[1][:, :12, :, 2:-2] - seen[1][:, 12:24, :, 2:-2]).abs().max() > 0.02
 
@@ -90,28 +92,27 @@ def test_weights_start_as_those_of_the_sensor_model_and_are_one_for_each_colour(
     given = coarse_inputs(3)
     network, seen = DeepHDRVideo(LIGHT).coarse, []
     network.weights.register_forward_hook(lambda _, args, __: seen.extend(args))
-    before, flows = network(*given)
-    candidates, exposures, validity, _ = seen
+    before, _ = network(FrameWindow(*given))
+    candidates, radiance, exposures, validity, _ = seen
     assert exposures.tolist() == [[1, 4, 16, 4, 16, 4, 16, 4, 16]] and candidates.shape[1] == 9
-    radiance = to_radiance(candidates, exposures[:, :, None, None, None])
     prior, clipped, _ = sensor_prior(candidates, radiance, exposures, validity)
     merged = weighted_mean(radiance, prior)
     torch.testing.assert_close(
         before, torch.where(clipped, torch.maximum(merged, radiance[:, 0]), merged), atol=1e-4, rtol=1e-3
     )
     network.weights.vote.bias.data[:4] = torch.randn(4)  # the first colour's
-    after, _ = network(*given)
+    after, _ = network(FrameWindow(*given))
     changed = (after - before).abs().amax((0, 2, 3))
     assert changed[1:].max() == 0
     network.weights.vote.bias.data[:] = torch.randn(12)
-    assert ((network(*given)[0] - before).abs().amax((0, 2, 3)) > 1e-4).all()
+    assert ((network(FrameWindow(*given))[0] - before).abs().amax((0, 2, 3)) > 1e-4).all()
 
 
 @PERIODS
 def test_coarse_radiance_lies_between_the_candidates(period):
     network = DeepHDRVideo(LIGHT).coarse
     torch.nn.init.normal_(network.weights.vote.weight, std=3.0)  # strong opinions
-    coarse, _ = network(*coarse_inputs(period))
+    coarse, _ = network(FrameWindow(*coarse_inputs(period)))
     assert coarse.min() >= 0 and coarse.max() <= 1
 
 
@@ -148,7 +149,7 @@ def test_refinement_takes_the_coarse_results_of_three_frames(period):
     with torch.no_grad():
         network(*given)
         for t in range(3):
-            torch.testing.assert_close(told[0][0][:, t], network.coarse(*window(given, period, t))[0])
+            torch.testing.assert_close(told[0][0][:, t], network.coarse(FrameWindow(*window(given, period, t)))[0])
     middle = given[1].shape[1] // 2
     assert torch.equal(told[0][2], given[1][:, middle - 1 : middle + 2])
 

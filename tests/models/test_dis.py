@@ -8,7 +8,7 @@ from hdrweave.models.flow import dis as module
 from hdrweave.models.flow import inverse_search, variational
 from hdrweave.models.flow.dis import PRESETS, DISConfig, dis_flow
 from hdrweave.stages.flow.pair_flow import as_flow, dis
-from hdrweave.training.dis_agreement import compare, frame_pair, moving_texture, opencv_flow
+from hdrweave.training.evaluation.dis_agreement import compare, frame_pair, moving_texture, opencv_flow
 from small_shards import one_thread
 from torch.utils._python_dispatch import TorchDispatchMode
 

@@ -3,6 +3,7 @@
 import pytest
 import torch
 from hdrweave.hdr.exposure import to_ldr, to_radiance
+from hdrweave.hdr.frame_window import FrameWindow
 from hdrweave.hdr.tonemap import mu_law
 from hdrweave.hdr.warp import warp
 from hdrweave.models.blocks import GAIN, TAPS, exposure_planes, pad_to_multiple, split_reference, tapped
@@ -53,7 +54,7 @@ def test_adapter_starts_as_the_base_flow_however_large(neighbours):
     frames, exposures, flows, confidence = inputs(neighbours, 33, 47)
     flows[:, 0] += 300
     flows[:, 1] -= 300
-    got = F2HDR(LIGHT).eval().adapt(frames, exposures, flows)
+    got = F2HDR(LIGHT).eval().adapt(FrameWindow(frames, exposures, flows, confidence))
     torch.testing.assert_close(got, flows, atol=0, rtol=0)
 
 
@@ -61,7 +62,7 @@ def test_adapter_adds_twenty_times_its_output():
     adapter = FlowAdapter(16)
     frames, exposures, flows, confidence = inputs()
     torch.nn.init.constant_(adapter.tail[-1].bias, 0.1)
-    torch.testing.assert_close(adapter(frames, exposures, flows), flows + 2 * GAIN)
+    torch.testing.assert_close(adapter(FrameWindow(frames, exposures, flows, confidence)), flows + 2 * GAIN)
 
 
 def test_adapter_told_the_truth_sees_no_difference():
@@ -72,7 +73,7 @@ def test_adapter_told_the_truth_sees_no_difference():
     adapter = FlowAdapter(8)
     seen = []
     adapter.head.register_forward_hook(lambda _, given, __: seen.append(given[0]))
-    adapter(frames, exposures, torch.zeros(1, 2, 2, 16, 16))
+    adapter(FrameWindow(frames, exposures, torch.zeros(1, 2, 2, 16, 16), torch.ones(1, 2, 1, 16, 16)))
     assert seen[0].shape == (2, 12 * 16 + 4, 4, 4)  # one neighbour after the other
     reference, matched, warped, difference = seen[0][:, :-4].split(3 * 16, 1)
     torch.testing.assert_close(warped, matched, atol=1e-4, rtol=0)
@@ -85,7 +86,14 @@ def test_adapter_looks_at_one_neighbour_at_a_time():
     frames, exposures, flows, confidence = inputs(THREE)
     other = frames.clone()
     other[:, 1] = torch.rand_like(other[:, 1])
-    changed = (adapter(other, exposures, flows) - adapter(frames, exposures, flows)).abs().amax((0, 2, 3, 4))
+    changed = (
+        (
+            adapter(FrameWindow(other, exposures, flows, confidence))
+            - adapter(FrameWindow(frames, exposures, flows, confidence))
+        )
+        .abs()
+        .amax((0, 2, 3, 4))
+    )
     assert changed[1] > 1e-4 and (changed[[0, 2, 3]] < 1e-5).all()
 
 
@@ -101,8 +109,8 @@ def test_weights_start_as_the_prior_and_follow_the_vote():
     fusion = CoarseFusion(8)
     radiance, exposures = 0.05 + 0.05 * torch.rand(1, 5, 3, 16, 16), torch.tensor([[1.0, 8, 8, 8, 8]])
     codes = to_ldr(radiance, exposures[:, :, None, None, None])
-    given = codes, exposures, torch.ones(1, 5, 1, 16, 16), torch.zeros(1, 5, 1, 16, 16)
-    prior, *_ = sensor_prior(codes, to_radiance(codes, exposures[:, :, None, None, None]), *given[1:3])
+    given = codes, radiance, exposures, torch.ones(1, 5, 1, 16, 16), torch.zeros(1, 5, 1, 16, 16)
+    prior, *_ = sensor_prior(*given[:4])
     torch.testing.assert_close(fusion(*given), weighted_mean(radiance, prior), atol=1e-4, rtol=1e-3)
     fusion.logits = lambda *_: torch.tensor([0.0, 0, 0, 40, 0])[None, :, None, None, None].expand(1, 5, 1, 16, 16)
     others = weighted_mean(radiance, prior * torch.tensor([1.0, 1, 1, 0, 1])[:, None, None, None])
@@ -113,7 +121,8 @@ def test_fusion_does_not_care_for_the_order_of_neighbours():
     torch.manual_seed(2)
     fusion = shaken(CoarseFusion(8))
     codes, exposures = torch.rand(1, 5, 3, 16, 24), torch.tensor([[1.0, 2, 4, 8, 16]])
-    given = codes, exposures, torch.rand(1, 5, 1, 16, 24), 9 * torch.rand(1, 5, 1, 16, 24)
+    radiance = to_radiance(codes, exposures[:, :, None, None, None])
+    given = codes, radiance, exposures, torch.rand(1, 5, 1, 16, 24), 9 * torch.rand(1, 5, 1, 16, 24)
     order = [0, 3, 1, 4, 2]
     torch.testing.assert_close(fusion(*(x[:, order] for x in given)), fusion(*given), atol=1e-5, rtol=1e-4)
 
@@ -125,7 +134,7 @@ def test_coarse_radiance_lies_between_the_candidates(neighbours):
     network = F2HDR(LIGHT).eval()
     for p in network.fusion.vote.parameters():
         torch.nn.init.normal_(p, std=3.0)  # strong opinions
-    coarse = network.fuse(frames, exposures, flows, confidence)
+    coarse = network.fusion.fuse(FrameWindow(frames, exposures, flows, confidence))
     reference, _ = split_reference(to_radiance(frames, exposures[:, :, None, None, None]))
     assert coarse.min() >= 0 and coarse.max() <= 1
     single = weighted_mean(reference, torch.ones(1, 1, 1, 32, 48))
@@ -143,8 +152,8 @@ def test_fusion_gets_reference_warped_and_unwarped_neighbours_in_this_order():
     frames, exposures, flows, confidence = inputs(THREE)
     network, seen = F2HDR(LIGHT), []
     network.fusion.register_forward_hook(lambda _, given, __: seen.extend(given))
-    network.fuse(frames, exposures, flows, confidence)
-    candidates, times, validity, speed = seen
+    network.fusion.fuse(FrameWindow(frames, exposures, flows, confidence))
+    candidates, _, times, validity, speed = seen
     torch.testing.assert_close(candidates[:, 0], frames[:, 2])
     torch.testing.assert_close(candidates[:, 2], warp(frames[:, 1], flows[:, 1], mode="bicubic").clamp(0, 1))
     torch.testing.assert_close(candidates[:, 3], warp(frames[:, 3], flows[:, 2], mode="bicubic").clamp(0, 1))
@@ -155,7 +164,7 @@ def test_fusion_gets_reference_warped_and_unwarped_neighbours_in_this_order():
 
 @NEIGHBOURS
 def test_refinement_starts_as_the_coarse_result(neighbours):
-    out = F2HDR(LIGHT).eval()(*inputs(neighbours, 34, 50))
+    out = F2HDR(LIGHT).eval()(FrameWindow(*inputs(neighbours, 34, 50)))
     torch.testing.assert_close(out["refined"], out["coarse"], atol=2e-6, rtol=2e-5)
 
 
@@ -164,7 +173,7 @@ def test_refined_radiance_stays_in_range():
     frames, exposures, flows, confidence = inputs()
     masks, coarse = torch.rand(1, 2, 1, 32, 48), 2 * torch.rand(1, 3, 32, 48)
     torch.nn.init.normal_(refinement.decoder[-1].bias, std=2.0 / GAIN)
-    refined = refinement(frames, exposures, flows, masks, coarse)
+    refined = refinement(FrameWindow(frames, exposures, flows, confidence), masks, coarse)
     assert refined.min() >= 0 and refined.max() <= 1 + 1e-5
 
 
@@ -172,8 +181,10 @@ def test_refinement_treats_past_and_future_alike():
     refinement = shaken(MotionGuidedRefinement(16)).eval()
     frames, exposures, flows, confidence = inputs()
     masks, coarse = torch.rand(1, 2, 1, 32, 48), torch.rand(1, 3, 32, 48)
-    forward = refinement(frames, exposures, flows, masks, coarse)
-    backward = refinement(frames.flip(1), exposures.flip(1), flows.flip(1), masks.flip(1), coarse)
+    forward = refinement(FrameWindow(frames, exposures, flows, confidence), masks, coarse)
+    backward = refinement(
+        FrameWindow(*(x.flip(1) for x in (frames, exposures, flows, confidence))), masks.flip(1), coarse
+    )
     torch.testing.assert_close(backward, forward, atol=1e-5, rtol=1e-4)
 
 
@@ -183,18 +194,19 @@ def test_a_closed_gate_shuts_its_neighbour_out():
     masks, coarse = torch.rand(1, 2, 1, 32, 48), torch.rand(1, 3, 32, 48)
     other = frames.clone()
     other[:, 0] = torch.rand_like(other[:, 0])
-    before = refinement(frames, exposures, flows, masks, coarse)
-    assert (refinement(other, exposures, flows, masks, coarse) - before).abs().max() > 1e-5
+    before = refinement(FrameWindow(frames, exposures, flows, confidence), masks, coarse)
+    assert (refinement(FrameWindow(other, exposures, flows, confidence), masks, coarse) - before).abs().max() > 1e-5
     torch.nn.init.constant_(refinement.gate_of[2].bias, -100.0)
     torch.testing.assert_close(
-        refinement(other, exposures, flows, masks, coarse), refinement(frames, exposures, flows, masks, coarse)
+        refinement(FrameWindow(other, exposures, flows, confidence), masks, coarse),
+        refinement(FrameWindow(frames, exposures, flows, confidence), masks, coarse),
     )
 
 
 @NEIGHBOURS
 @pytest.mark.parametrize("h, w", [(16, 16), (17, 31), (45, 24)])
 def test_any_size(neighbours, h, w):
-    out = shaken(F2HDR(LIGHT)).eval()(*inputs(neighbours, h, w))
+    out = shaken(F2HDR(LIGHT)).eval()(FrameWindow(*inputs(neighbours, h, w)))
     k = neighbours
     shapes = {"coarse": (1, 3, h, w), "refined": (1, 3, h, w), "flows": (1, k, 2, h, w), "masks": (1, k, 1, h, w)}
     assert {name: tuple(x.shape) for name, x in out.items()} == shapes
@@ -205,7 +217,7 @@ def test_any_size(neighbours, h, w):
 def test_frames_of_a_batch_do_not_mix(neighbours):
     network = shaken(F2HDR(LIGHT)).eval()
     given = inputs(neighbours, batch=2)
-    both, second = network(*given), network(*(x[1:] for x in given))
+    both, second = network(FrameWindow(*given)), network(FrameWindow(*(x[1:] for x in given)))
     for name in both:
         torch.testing.assert_close(both[name][1:], second[name], atol=1e-4, rtol=1e-4)
 
@@ -213,7 +225,7 @@ def test_frames_of_a_batch_do_not_mix(neighbours):
 @NEIGHBOURS
 def test_gradients_reach_every_parameter(neighbours):
     network = shaken(F2HDR(LIGHT)).train()
-    out = network(*inputs(neighbours, batch=2))
+    out = network(FrameWindow(*inputs(neighbours, batch=2)))
     (out["refined"].mean() + out["coarse"].mean()).backward()
     for name, p in network.named_parameters():
         assert p.grad is not None and torch.isfinite(p.grad).all(), name
@@ -225,8 +237,8 @@ def test_every_precision_stays_close(neighbours, forward):
     network = shaken(F2HDR(LIGHT)).eval().to(memory_format=torch.channels_last)
     given = inputs(neighbours)
     with torch.no_grad():
-        exact = network(*given)
-    rough = forward(network, *given)
+        exact = network(FrameWindow(*given))
+    rough = forward(network, FrameWindow(*given))
     for name, tolerance in {"flows": 0.02, "masks": 0.1, "coarse": 0.05, "refined": 0.05}.items():
         assert rough[name].dtype == torch.float32
         assert (rough[name] - exact[name]).abs().mean() < tolerance * exact[name].abs().mean(), name
@@ -243,7 +255,7 @@ def test_a_few_steps_bring_the_result_nearer():
     optimiser = torch.optim.Adam(network.parameters(), 2e-3)
     losses = []
     for _ in range(30):
-        out = network(frames, exposures, flows, torch.ones_like(flows[:, :, :1]))
+        out = network(FrameWindow(frames, exposures, flows, torch.ones_like(flows[:, :, :1])))
         loss = sum((mu_law(out[k]) - mu_law(scene)).abs().mean() for k in ("coarse", "refined"))
         optimiser.zero_grad()
         loss.backward()
@@ -255,19 +267,19 @@ def test_a_few_steps_bring_the_result_nearer():
 def test_parts_can_be_left_out():
     given = inputs()
     stage_one = F2HDR(F2HDRConfig(adapter=False, refinement=False))
-    out = stage_one(*given)
+    out = stage_one(FrameWindow(*given))
     assert {name for name, _ in stage_one.named_children()} == {"fusion"}
     assert out["refined"] is out["coarse"] and out["flows"] is given[2] and (out["masks"] == 0).all()
     maskless = F2HDR(F2HDRConfig(mask=False))
-    assert not hasattr(maskless, "mask") and (maskless(*given)["masks"] == 0).all()
+    assert not hasattr(maskless, "mask") and (maskless(FrameWindow(*given))["masks"] == 0).all()
 
 
 def test_wrong_shapes_are_refused():
     frames, exposures, flows, confidence = inputs(THREE)
     with pytest.raises(ValueError, match="do not fit each other"):
-        F2HDR(LIGHT)(frames, exposures, flows[..., :-1], confidence)
+        F2HDR(LIGHT)(FrameWindow(frames, exposures, flows[..., :-1], confidence))
     with pytest.raises(ValueError, match="N an odd number from 3"):
-        F2HDR(LIGHT)(frames[:, :1], exposures[:, :1], flows[:, :0], confidence[:, :0])
+        F2HDR(LIGHT)(FrameWindow(frames[:, :1], exposures[:, :1], flows[:, :0], confidence[:, :0]))
 
 
 def test_kernels_smooth_and_leave_ramps_alone():
@@ -315,7 +327,9 @@ def test_fusion_starts_as_the_merge_of_the_sensor_model():
     times = torch.cat((exposures, exposures[:, 1:]), 1)
     candidates = torch.cat((frames, frames[:, 1:]), 1)
     still = torch.zeros(1, 5, 1, 32, 48)
-    fused = CoarseFusion()(candidates, times, torch.ones_like(still), still)
+    fused = CoarseFusion()(
+        candidates, to_radiance(candidates, times[:, :, None, None, None]), times, torch.ones_like(still), still
+    )
     alone = (to_radiance(frames, exposures[:, :, None, None, None]) - scene[:, None]).square().mean((2, 3, 4))[0]
     assert (fused - scene).square().mean() < 0.8 * alone.min()
 
@@ -329,6 +343,8 @@ def test_what_clips_in_the_reference_comes_from_the_shorter_exposure_and_is_neve
     times = torch.cat((exposures, exposures[:, 1:]), 1)
     candidates = torch.cat((frames, frames[:, 1:]), 1)
     still = torch.zeros(1, 5, 1, 16, 16)
-    fused = CoarseFusion()(candidates, times, torch.ones_like(still), still)
+    fused = CoarseFusion()(
+        candidates, to_radiance(candidates, times[:, :, None, None, None]), times, torch.ones_like(still), still
+    )
     torch.testing.assert_close(fused[..., :6], scene[..., :6], rtol=0.05, atol=0)
     assert (fused[..., :8] >= 1 / 8 - 1e-6).all()

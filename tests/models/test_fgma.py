@@ -1,14 +1,16 @@
 """Flow-guided masked attention against its formulas and a slow reference, and the network that aligns by it."""
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
 from hdrweave.hdr.exposure import match_exposure, to_ldr
+from hdrweave.hdr.frame_window import FrameWindow
 from hdrweave.hdr.tonemap import mu_law
 from hdrweave.hdr.warp import warp
 from hdrweave.models.blocks import in_float32
-from hdrweave.models.dealthdr.fgma import AlignerConfig, FlowGuidedAligner, distrust, full_size
+from hdrweave.models.dealthdr.fgma import AlignerConfig, FlowGuidedAligner, attended_cells, distrust
 from hdrweave.models.dealthdr.masked_attention import FGMA, WindowGrid, consistency, sensitivity_for, trust_mask
 from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
@@ -222,14 +224,20 @@ def test_windows_join_to_what_was_cut():
 # --- the aligner -----------------------------------------------------------------------------------------------------
 
 
-def pair(h=48, w=64, batch=1, seed=0, e=(8.0, 1.0)):
-    """Reference, neighbour, exposures, flow, confidence, mask of a random scene."""
+def pair(h=48, w=64, batch=1, seed=0, e=(8.0, 1.0), masked=0.2):
+    """A window of one neighbour of a random scene, and where to attend."""
     g = torch.Generator().manual_seed(seed)
     reference, neighbour = torch.rand(2, batch, 3, h, w, generator=g)
-    exposures = torch.tensor([e]).expand(batch, 2)
-    flow, confidence = 4 * torch.randn(batch, 2, h, w, generator=g), torch.rand(batch, 1, h, w, generator=g)
-    cells = (torch.rand(batch, 1, -(-h // 4), -(-w // 4), generator=g) < 0.2).float()
-    return reference, neighbour, exposures, flow, confidence, full_size(cells, (h, w))
+    exposures = torch.tensor([e[::-1]]).expand(batch, 2)
+    flow, confidence = 4 * torch.randn(batch, 1, 2, h, w, generator=g), torch.rand(batch, 1, 1, h, w, generator=g)
+    cells = (torch.rand(batch, 1, 1, -(-h // 4), -(-w // 4), generator=g) < masked).float()
+    return FrameWindow(torch.stack((neighbour, reference), 1), exposures, flow, confidence, -flow), cells
+
+
+def pair_of(reference, neighbour, exposures, flow):
+    """A window of one neighbour (B,3,H,W), exposures of (reference, neighbour), flow (B,2,H,W); believed."""
+    frames, taken = torch.stack((neighbour, reference), 1), torch.tensor([exposures[::-1]])
+    return FrameWindow(frames, taken, flow[:, None], torch.ones_like(flow[:, None, :1]))
 
 
 def shaken(network):
@@ -243,17 +251,19 @@ def shaken(network):
 
 @pytest.mark.parametrize("masked", [0, 0.5, 1])
 def test_it_starts_as_the_bicubic_warp(masked):
-    reference, neighbour, exposures, flow, confidence, mask = pair(33, 47)
-    mask = (torch.rand_like(mask) < masked).float()
-    out = FlowGuidedAligner(LIGHT)(reference, neighbour, exposures, flow, confidence, mask)
-    torch.testing.assert_close(out["aligned"], warp(neighbour, flow, mode="bicubic").clamp(0, 1))
-    sure, inner = out["logit"].sigmoid(), (slice(None), slice(None), slice(16, -16), slice(16, -16))
-    torch.testing.assert_close(sure[inner], confidence.clamp(0.01, 0.99)[inner], atol=1e-5, rtol=1e-5)
+    window, cells = pair(33, 47, masked=masked)
+    out = FlowGuidedAligner(LIGHT)(window, cells)
+    warped = warp(window.neighbours[:, 0], window.flows[:, 0], mode="bicubic").clamp(0, 1)
+    torch.testing.assert_close(out["aligned"][:, 0], warped)
+    sure, inner = out["logit"].sigmoid(), (..., slice(16, -16), slice(16, -16))
+    torch.testing.assert_close(sure[inner], window.confidence.clamp(0.01, 0.99)[inner], atol=1e-5, rtol=1e-5)
 
 
 def test_flow_that_leaves_the_frame_is_not_valid():
-    reference, neighbour, exposures, flow, confidence, mask = pair()
-    out = FlowGuidedAligner(LIGHT)(reference, neighbour, exposures, flow + 300, torch.ones_like(confidence), mask)
+    window, cells = pair()
+    out = FlowGuidedAligner(LIGHT)(
+        replace(window, flows=window.flows + 300, confidence=0 * window.confidence + 1), cells
+    )
     assert out["logit"].sigmoid().max() < 0.011
 
 
@@ -263,8 +273,7 @@ def test_both_frames_are_seen_at_the_neighbours_exposure():
     frames = [to_ldr(scene, e) for e in (1.0, 8.0)]
     network, seen = FlowGuidedAligner(LIGHT), []
     network.encoder[0].register_forward_hook(lambda _, given, __: seen.append(given[0]))
-    still, sure = torch.zeros(1, 2, 32, 32), torch.ones(1, 1, 32, 32)
-    network(*frames, torch.tensor([[1.0, 8.0]]), still, sure, sure)
+    network(pair_of(*frames, (1.0, 8.0), torch.zeros(1, 2, 32, 32)), torch.ones(1, 1, 1, 8, 8))
     matched, neighbour = seen[0].chunk(2)
     codes = slice(0, 3 * 16)
     torch.testing.assert_close(matched[:, codes], neighbour[:, codes], atol=1e-5, rtol=1e-5)
@@ -301,33 +310,30 @@ def test_attention_carries_pixels_in_blocks():
 
 
 def test_unmasked_pixels_do_not_depend_on_attention():
-    network, given = shaken(FlowGuidedAligner(LIGHT)).eval(), list(pair())
-    given[-1] = torch.zeros_like(given[-1])
-    before = network(*given)
+    network, (window, cells) = shaken(FlowGuidedAligner(LIGHT)).eval(), pair(masked=0)
+    before = network(window, cells)
     for p in network.attention.parameters():
         p.data.normal_()
-    for name, x in network(*given).items():
+    for name, x in network(window, cells).items():
         assert torch.equal(x, before[name]), name
-    given[-1] = given[-1] + 1
-    assert (network(*given)["aligned"] - before["aligned"]).abs().mean() > 1e-3
+    assert (network(window, cells + 1)["aligned"] - before["aligned"]).abs().mean() > 1e-3
 
 
 @pytest.mark.parametrize("h, w", [(4, 4), (17, 31), (45, 24)])
 @pytest.mark.parametrize("s", [0, 15, math.inf])
 def test_any_size(h, w, s):
-    given = pair(h, w)
-    back = -given[3]
-    mask = full_size(trust_mask(distrust(given[0], given[2], back, given[3]), s), (h, w))
-    out = shaken(FlowGuidedAligner(LIGHT)).eval()(*given[:-1], mask)
-    shapes = {"aligned": (1, 3, h, w), "logit": (1, 1, h, w), "motion": (1, 2, h, w)}
+    window, _ = pair(h, w)
+    out = shaken(FlowGuidedAligner(LIGHT)).eval()(window, attended_cells(window, s))
+    shapes = {"aligned": (1, 1, 3, h, w), "logit": (1, 1, 1, h, w), "motion": (1, 1, 2, h, w)}
     assert {name: tuple(x.shape) for name, x in out.items()} == shapes
     assert all(torch.isfinite(x).all() and x.dtype == torch.float32 for x in out.values())
     assert out["aligned"].min() >= 0 and out["aligned"].max() <= 1
 
 
 def test_pairs_of_a_batch_do_not_mix():
-    network, given = shaken(FlowGuidedAligner(LIGHT)).eval(), pair(batch=2)
-    both, second = network(*given), network(*(x[1:] for x in given))
+    network, (window, cells) = shaken(FlowGuidedAligner(LIGHT)).eval(), pair(batch=2)
+    one = replace(window.map(lambda x: x[1:]), exposures=window.exposures[1:])
+    both, second = network(window, cells), network(one, cells[1:])
     for name in both:
         torch.testing.assert_close(both[name][1:], second[name], atol=1e-4, rtol=1e-4)
 
@@ -357,11 +363,11 @@ def test_a_few_steps_bring_the_result_nearer():
     network = FlowGuidedAligner(AlignerConfig(16, 4))
     scene = smooth(48, 64, 3) ** 2
     reference, neighbour = to_ldr(scene, 8.0), to_ldr(scene.roll(6, 3), 1.0)
-    still, sure = torch.zeros(1, 2, 48, 64), torch.ones(1, 1, 48, 64)
+    still = torch.zeros(1, 2, 48, 64)
     optimiser, losses = torch.optim.Adam(network.parameters(), 2e-3), []
     for _ in range(30):
-        out = network(reference, neighbour, torch.tensor([[8.0, 1.0]]), still, sure, sure)
-        loss = (mu_law(out["aligned"] ** 2.2) - mu_law(scene)).abs()[..., :-8].mean()
+        out = network(pair_of(reference, neighbour, (8.0, 1.0), still), torch.ones(1, 1, 1, 12, 16))
+        loss = (mu_law(out["aligned"][:, 0] ** 2.2) - mu_law(scene)).abs()[..., :-8].mean()
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()

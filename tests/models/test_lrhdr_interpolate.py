@@ -3,20 +3,21 @@
 import pytest
 import torch
 from hdrweave.hdr.exposure import to_ldr, to_radiance
+from hdrweave.hdr.frame_window import FrameWindow
 from hdrweave.hdr.tonemap import mu_law
 from hdrweave.hdr.warp import inside, warp
 from hdrweave.models.lrhdr.interpolate import LEAST, ExposureInterpolation, InterpolationConfig, missing, nearer
 
 SMALL = InterpolationConfig(width=8)
-ABLATIONS = {2: (1.0, 8.0), 3: (1.0, 4.0, 16.0), 4: (1.0, 2.0, 4.0, 16.0)}
-PERIODS = pytest.mark.parametrize("period", ABLATIONS)
+EXPOSURES = {2: (1.0, 8.0), 3: (1.0, 4.0, 16.0), 4: (1.0, 2.0, 4.0, 16.0)}
+PERIODS = pytest.mark.parametrize("period", EXPOSURES)
 
 
 def clip(period=2, h=24, w=32, batch=1, seed=0):
     generator = torch.Generator().manual_seed(seed)
     n = 2 * period - 1
     frames = torch.rand(batch, n, 3, h, w, generator=generator)
-    exposures = torch.tensor([ABLATIONS[period][t % period] for t in range(n)]).expand(batch, n)
+    exposures = torch.tensor([EXPOSURES[period][t % period] for t in range(n)]).expand(batch, n)
     flows = 3 * torch.randn(batch, n - 1, 2, 1, 1, generator=generator).expand(-1, -1, -1, h, w)
     return frames, exposures, flows, torch.rand(batch, n - 1, 1, h, w, generator=generator)
 
@@ -37,7 +38,7 @@ def test_missing_exposures_have_a_frame_on_both_sides():
 @pytest.mark.parametrize("h, w", [(16, 16), (21, 35)])
 def test_it_starts_as_the_mean_by_time_and_confidence(period, h, w):
     frames, exposures, flows, confidence = given = clip(period, h, w, batch=2)
-    radiance, validity, e = ExposureInterpolation(SMALL)(*given)
+    radiance, validity, e = ExposureInterpolation(SMALL)(FrameWindow(*given))
     assert radiance.shape == (2, period - 1, 3, h, w) and validity.shape == (2, period - 1, 1, h, w)
     offsets = [o for o in range(1 - period, period) if o]
     for k, (before, after) in enumerate(missing(period)):
@@ -58,7 +59,7 @@ def test_it_starts_as_the_mean_by_time_and_confidence(period, h, w):
 
 def test_two_thirds_of_the_nearer_frame():
     frames, exposures, flows, confidence = clip(3)
-    radiance, _, e = ExposureInterpolation(SMALL)(frames, exposures, 0 * flows, 0 * confidence + 1)
+    radiance, _, e = ExposureInterpolation(SMALL)(FrameWindow(frames, exposures, 0 * flows, 0 * confidence + 1))
     tone = [mu_law(to_radiance(frames[:, k], float(exposures[0, k]))) for k in range(5)]
     torch.testing.assert_close(mu_law(radiance[:, 0]), (tone[0] + 2 * tone[3]) / 3, atol=1e-4, rtol=1e-3)
     torch.testing.assert_close(mu_law(radiance[:, 1]), (2 * tone[1] + tone[4]) / 3, atol=1e-4, rtol=1e-3)
@@ -71,7 +72,7 @@ def test_a_dropped_frame_is_matched_in_exposure():
     exposures = torch.tensor([[8.0, 1.0, 4.0]])
     frames = to_ldr(scene, exposures[:, :, None, None, None])
     still, sure = torch.zeros(1, 2, 2, 16, 16), torch.ones(1, 2, 1, 16, 16)
-    radiance, _, e = ExposureInterpolation(SMALL)(frames, exposures, still, sure)
+    radiance, _, e = ExposureInterpolation(SMALL)(FrameWindow(frames, exposures, still, sure))
     assert e.tolist() == [[4]]
     torch.testing.assert_close(radiance[:, 0], scene[:, 0], rtol=1e-3, atol=1e-5)
 
@@ -79,7 +80,7 @@ def test_a_dropped_frame_is_matched_in_exposure():
 def test_nothing_is_brighter_than_clipping():
     network = ExposureInterpolation(SMALL)
     network.last.bias.data.fill_(50.0)
-    radiance, validity, e = network(*clip(3))
+    radiance, validity, e = network(FrameWindow(*clip(3)))
     assert (radiance <= (1 / e)[:, :, None, None, None] * (1 + 1e-5)).all() and radiance.min() >= 0
     assert validity.min() >= 0 and validity.max() <= 1
 
@@ -87,16 +88,19 @@ def test_nothing_is_brighter_than_clipping():
 @PERIODS
 def test_gradients_reach_every_parameter(period):
     network = shaken(ExposureInterpolation(SMALL))
-    mu_law(network(*clip(period, batch=2))[0]).square().mean().backward()
+    mu_law(network(FrameWindow(*clip(period, batch=2)))[0]).square().mean().backward()
     for name, p in network.named_parameters():
         assert p.grad is not None and torch.isfinite(p.grad).all() and p.grad.abs().sum() > 0, name
 
 
 def test_every_precision_stays_close(forward):
-    network, given = shaken(ExposureInterpolation(SMALL)).eval().to(memory_format=torch.channels_last), clip(3)
+    network, given = (
+        shaken(ExposureInterpolation(SMALL)).eval().to(memory_format=torch.channels_last),
+        FrameWindow(*clip(3)),
+    )
     with torch.no_grad():
-        exact = network(*given)
-    rough = forward(network, *given)
-    changed = (mu_law(exact[0]) - mu_law(ExposureInterpolation(SMALL)(*given)[0])).abs().mean()
+        exact = network(given)
+    rough = forward(network, given)
+    changed = (mu_law(exact[0]) - mu_law(ExposureInterpolation(SMALL)(given)[0])).abs().mean()
     assert all(x.dtype == torch.float32 for x in rough) and changed > 0.003
     assert (mu_law(rough[0]) - mu_law(exact[0])).abs().mean() < 0.1 * changed

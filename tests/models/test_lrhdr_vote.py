@@ -141,7 +141,7 @@ def test_what_is_learned_counts_as_much_beside_the_prior_at_any_alpha(alpha, rea
     network.heads[2] = Lift(reaches * 4 / 3)
     prior = torch.tensor([1.0, 0])[None, :, None, None].expand(1, 2, 24, 32)
     features = torch.zeros(1, 2, 8, 12, 16)
-    logits = network.logits(features, prior, network.survey(network.pool(features, prior)), alpha)
+    logits = network.logits(features, prior, network.statistics(network.pool(features, prior)), alpha)
     assert (decide(logits, alpha)[:, winner] > 0.8).all()
 
 
