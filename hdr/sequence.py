@@ -91,12 +91,15 @@ class FlowField:
     """Backward optical flow from every reference frame to its neighbours, with its confidence.
 
     flow[offset]: (T,2,h,w), channel 0 = x, in pixels of the full-size frame, on a grid that may be coarser than `size`
-    (half precision resolves 1/16 pixel up to 128 pixels). confidence[offset]: (T,1,h,w) in [0,1].
+    (half precision is exact to 1/16 pixel up to 128 pixels). confidence[offset]: (T,1,h,w) in [0,1].
+    period_flow[+-period]: (T,2,h,w), plain flow between frames of one exposure, in pixels of its own grid; 0 where the clip
+    has no such frame.
     """
 
     size: tuple[int, int]
     flow: dict[int, torch.Tensor]
     confidence: dict[int, torch.Tensor]
+    period_flow: dict[int, torch.Tensor] = field(default_factory=dict)
 
     @property
     def offsets(self) -> tuple[int, ...]:

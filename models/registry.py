@@ -7,93 +7,25 @@ given. A file outside of any manifest can be loaded by its file name, as it carr
 import hashlib
 import json
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 from torch import nn
 
 from ..hdr.io.atomic import atomic_path
+from . import dealthdr, deephdrvideo, f2hdr, flow, location, lrhdr
+from .architecture import Architecture
 
 PACKAGED = Path(__file__).parent / "weights"
 MANIFEST = "manifest.json"
 VERSION = "1"  # of the metadata
 
 
-def _f2hdr(**parameters) -> nn.Module:
-    from .f2hdr.f2hdr import F2HDR, F2HDRConfig
-
-    return F2HDR(F2HDRConfig(**parameters))
-
-
-def _base_flow(**parameters) -> nn.Module:
-    from .flow.base_flow import MotionSearch, MotionSearchConfig
-
-    return MotionSearch(MotionSearchConfig(**parameters))
-
-
-def _fgma(**parameters) -> nn.Module:
-    from .dealthdr.fgma import AlignerConfig, FlowGuidedAligner
-
-    return FlowGuidedAligner(AlignerConfig(**parameters))
-
-
-def _interpolate(**parameters) -> nn.Module:
-    from .lrhdr.interpolate import ExposureInterpolation, InterpolationConfig
-
-    return ExposureInterpolation(InterpolationConfig(**parameters))
-
-
-def _accr(**parameters) -> nn.Module:
-    from .lrhdr.accr import ACCR, ACCRConfig
-
-    return ACCR(ACCRConfig(**parameters))
-
-
-def _sparse_fusion(**parameters) -> nn.Module:
-    from .lrhdr.sparse_fusion import SparseFusion, SparseFusionConfig
-
-    return SparseFusion(SparseFusionConfig(**parameters))
-
-
-def _sequence_refinement(**parameters) -> nn.Module:
-    from .location.sequence_refinement import SequenceRefinement, SequenceRefinementConfig
-
-    return SequenceRefinement(SequenceRefinementConfig(**parameters))
-
-
-def _deephdrvideo(**parameters) -> nn.Module:
-    from .deephdrvideo.deephdrvideo import DeepHDRVideo, DeepHDRVideoConfig
-
-    return DeepHDRVideo(DeepHDRVideoConfig(**parameters))
-
-
-def _dealthdr(**parameters) -> nn.Module:
-    from .dealthdr.dealthdr import DeAltHDR, DeAltHDRConfig
-
-    return DeAltHDR(DeAltHDRConfig(**parameters))
-
-
-def _collaborative_fusion(**parameters) -> nn.Module:
-    from .location.collaborative_fusion import CollaborativeFusion, CollaborativeFusionConfig
-
-    return CollaborativeFusion(CollaborativeFusionConfig(**parameters))
-
-
-# What a weights file can name: constructors called with the parameters of its metadata. Imports inside, so that
-# listing networks loads none of them.
-ARCHITECTURES: dict[str, Callable[..., nn.Module]] = {
-    "f2hdr": _f2hdr,
-    "base_flow": _base_flow,
-    "fgma": _fgma,
-    "interpolate": _interpolate,
-    "accr": _accr,
-    "sparse_fusion": _sparse_fusion,
-    "sequence_refinement": _sequence_refinement,
-    "deephdrvideo": _deephdrvideo,
-    "dealthdr": _dealthdr,
-    "collaborative_fusion": _collaborative_fusion,
-}
+# Packages of networks. A package's `__init__` has a row for each of its networks, and imports none of them.
+PACKAGES = (flow, f2hdr, dealthdr, lrhdr, location, deephdrvideo)
+ARCHITECTURES: dict[str, Architecture] = {row.id: row for package in PACKAGES for row in package.ARCHITECTURES}
+"""All networks that a weights file can name, by id."""
 
 
 def build(architecture: str, parameters: dict) -> nn.Module:
@@ -103,9 +35,17 @@ def build(architecture: str, parameters: dict) -> nn.Module:
             f"architecture {architecture!r} is unknown: this pack has {', '.join(ARCHITECTURES) or 'none'}"
         )
     try:
-        return ARCHITECTURES[architecture](**parameters)
+        return ARCHITECTURES[architecture].build(**parameters)
     except (TypeError, ValueError, RuntimeError) as error:
         raise ValueError(f"architecture {architecture!r} cannot be built with {parameters} ({error})") from error
+
+
+def architecture_of(network: nn.Module) -> Architecture:
+    """The row of the class of `network`. Raises ValueError for a class that no row has."""
+    for row in ARCHITECTURES.values():
+        if type(network) is row.network:
+            return row
+    raise ValueError(f"a {type(network).__name__} is no network of this pack: give one of {', '.join(ARCHITECTURES)}")
 
 
 def manifest(folder=PACKAGED) -> list[dict]:

@@ -2,14 +2,15 @@
 
 from comfy_api.latest import io
 
+from ..models import registry
 from ..stages.clip.normalize import normalize
-from ..stages.runtime.networks import DEALTHDR, PACKAGED, SPARSE_FUSION, OwnNetwork
+from ..stages.runtime.networks import PACKAGED, OwnNetwork
 from .compat import known, on_device, own_weights_folder, progress_bar, weights_folders
 from .preview import shown
 from .weights import weights_input
 from .wires import CATEGORY, DISPLAY, NORMALIZED, Exposures, Flow, Model
 
-SYSTEMS = {"DeAltHDR": DEALTHDR, "sparse fusion": SPARSE_FUSION}
+SYSTEMS = {row.adaptable: row.id for row in registry.ARCHITECTURES.values() if row.adaptable}  # as they are called
 
 
 class AdaptToFootage(io.ComfyNode):

@@ -134,8 +134,8 @@ class DeAltHDRReconstruction(io.ComfyNode):
 
     @classmethod
     def execute(cls, exposures, flow, attention, s, share, weights=PACKAGED, model=None) -> io.NodeOutput:
-        from ..stages.systems.dealthdr import dealthdr, surrounding
+        from ..stages.systems.dealthdr import dealthdr, reach_of
 
         clip = normalize(exposures)
-        with chosen_network(DEALTHDR, weights, clip.size, len(surrounding(clip, 0)), model) as network:
+        with chosen_network(DEALTHDR, weights, clip.size, 2 * reach_of(clip) + 1, model) as network:
             return io.NodeOutput(dealthdr(clip, flow, network, *_attended(attention, s, share), progress_bar()))

@@ -16,18 +16,8 @@ work=.engine/training
 scripts/setup_engine.sh
 [ -n "${3:-}" ] || compgen -G "$scenes/*.exr" >/dev/null || scripts/fetch_scenes.sh
 run() { .engine/venv/bin/python -m hdrweave.training "$@"; }
-case $recipe in
-  sequence_refinement | deephdrvideo | flagship | collaborative_fusion) frames=7 clips=${HDRWEAVE_CLIPS:-576} ;;
-  *) frames=5 clips=${HDRWEAVE_CLIPS:-2400} ;;
-esac
-shards=$work/clips_of_$frames
-run synthesize --scenes "$scenes" --out "$shards" --count "$clips" --seed 1000000 --size 256x192 --frames "$frames"
-case $recipe in
-  sequence_refinement) for method in classical f2hdr; do run first_pass --shards "$shards" --method "$method"; done ;;
-  base_flow | collaborative_fusion) run shard_flow --shards "$shards" ;;
-  *) run shard_flow --shards "$shards" --search ;;
-esac
-[[ $recipe =~ ^(dealthdr|sparse_fusion|flagship)$ ]] && run shard_flow --shards "$shards" --period
+shards=$(run prepare "$recipe" --scenes "$scenes" --out "$work" ${HDRWEAVE_CLIPS:+--count "$HDRWEAVE_CLIPS"} |
+  tee >(cat >&2) | tail -n 1)
 out=$work/$recipe
 [ "$seed" = 0 ] || out=${out}_$seed
 [ -f "$out/checkpoint.pt" ] && resume=--resume || resume=

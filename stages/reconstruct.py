@@ -5,58 +5,11 @@ import torch
 
 from ..hdr.exposure import exposure_period, merge_close_exposures
 from ..hdr.sequence import ExposureSequence
-from .candidates.warp import warp_neighbours
 from .clip.black_level import match_black_level
 from .clip.load import image_clip, named_response
 from .clip.normalize import normalize
-from .flow.estimate import base_flow, estimate_flow
-from .fusion.sequence_refinement import sequence_refinement
-from .fusion.weighted_merge import MergeSettings, weighted_merge
-from .runtime.networks import COLLABORATIVE_FUSION, DEALTHDR, INTERPOLATE, SEQUENCE_REFINEMENT, load_network
 from .runtime.windows import Progress, best_device, quiet
-from .systems.dealthdr import dealthdr
-from .systems.deephdrvideo import deephdrvideo
-from .systems.f2hdr import f2hdr
-from .systems.flagship import flagship
-from .systems.location import location_of_alternating
-from .systems.lrhdr import lrhdr
-
-
-def classical(sequence: ExposureSequence, device="cpu", progress: Progress = quiet) -> torch.Tensor:
-    """DIS flow, warped neighbours, weighted merge: radiance (T,H,W,3) of a normalized clip."""
-    candidates = warp_neighbours(sequence, estimate_flow(sequence, progress=progress))
-    return weighted_merge(sequence, candidates, MergeSettings(), device, progress)
-
-
-def f2hdr_refined(sequence: ExposureSequence, device="cpu", progress: Progress = quiet) -> torch.Tensor:
-    """F2HDR, then Sequence Refinement, with packaged weights: radiance (T,H,W,3) of a normalized clip."""
-    hdr, refinement = f2hdr(sequence, device, progress), load_network(SEQUENCE_REFINEMENT).to(device)
-    return sequence_refinement(hdr, refinement, sequence=sequence, progress=progress)
-
-
-def packaged_dealthdr(sequence: ExposureSequence, device="cpu", progress: Progress = quiet) -> torch.Tensor:
-    """DeAltHDR and the base flow, with packaged weights: radiance (T,H,W,3) of a normalized clip."""
-    flow = base_flow(sequence, device, progress)
-    return dealthdr(sequence, flow, load_network(DEALTHDR).to(device), progress=progress)
-
-
-def packaged_location(sequence: ExposureSequence, device="cpu", progress: Progress = quiet) -> torch.Tensor:
-    """Both stages of LoCAtion with packaged weights: radiance (T,H,W,3) of a normalized alternating clip."""
-    names = INTERPOLATE, COLLABORATIVE_FUSION, SEQUENCE_REFINEMENT
-    networks = [load_network(name).to(device) for name in names]
-    return location_of_alternating(sequence, *networks, progress=progress)
-
-
-METHODS = {
-    "classical": classical,
-    "deephdrvideo": deephdrvideo,
-    "f2hdr": f2hdr,
-    "f2hdr_refined": f2hdr_refined,
-    "dealthdr": packaged_dealthdr,
-    "lrhdr": lrhdr,
-    "location": packaged_location,
-    "flagship": flagship,
-}
+from .systems.table import SYSTEMS
 
 
 def reconstruct(
@@ -72,19 +25,19 @@ def reconstruct(
 
     frames: (T,H,W,3), a tensor, a numpy array or a list of arrays, float in [0,1] or uint8 / uint16, as captured.
     exposures: one period (`[1, 8]`) or all T relative exposures, in any unit that is proportional to time; measured ones
-    count as one where they lie within 2 %. method: `classical`, or one that has networks: `deephdrvideo`, `f2hdr`,
-    `f2hdr_refined`, `dealthdr`, `lrhdr`, `location`, `flagship`. response: a name of `hdr.response.RESPONSES` or the path
-    of a LUT. device: torch device, default the best there is. darks: match the blacks of shorter exposures to those of the
-    longest.
+    count as one where they lie within 2 %. method: a name in `stages.systems.table.SYSTEMS`, which
+    `python -m hdrweave.training systems` lists: `classical`, or one that has networks. response: a name of
+    `hdr.response.RESPONSES` or the path of a LUT. device: torch device, default the best there is. darks: match the blacks
+    of shorter exposures to those of the longest.
     Returns radiance (T,H,W,3) float32, a tensor for a tensor, else a numpy array; 1.0 is the shortest exposure's clip.
     Raises ValueError with a sentence that says what to change.
     """
-    if method not in METHODS:
-        raise ValueError(f"method {method!r} is unknown: choose one of {', '.join(METHODS)}")
+    if method not in SYSTEMS:
+        raise ValueError(f"method {method!r} is unknown: choose one of {', '.join(SYSTEMS)}")
     sequence = normalize(exposure_sequence(frames, exposures, response))
     if darks:
         sequence = match_black_level(sequence)
-    radiance = METHODS[method](sequence, device or best_device(), progress)
+    radiance = SYSTEMS[method].run(sequence, device or best_device(), progress)
     return radiance if isinstance(frames, torch.Tensor) else radiance.numpy()
 
 

@@ -4,12 +4,15 @@ from dataclasses import asdict
 
 import torch
 from hdrweave.models import registry
+from hdrweave.models.architecture import Architecture
 
-NAMES = (
-    *("base_flow", "f2hdr", "fgma", "interpolate", "accr", "sparse_fusion", "sequence_refinement"),
-    *("dealthdr", "deephdrvideo", "collaborative_fusion"),
-)
+NAMES = tuple(registry.ARCHITECTURES)
 ABOUT = dict(data="none", licence="CC0", command="none", figures={})
+
+
+def architecture(name: str, build) -> Architecture:
+    """A row for the network that `build` makes of its parameters."""
+    return Architecture(name, lambda: (lambda parameters: build(**parameters), dict), bytes_per_pixel=100)
 
 
 def write(folder, names=NAMES) -> None:

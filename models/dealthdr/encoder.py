@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from ...hdr.exposure import GAMMA, to_radiance
+from ...hdr.exposure import GAMMA
 from ..blocks import DilatedBlock, conv, exposure_planes
 from ..detail import amplified, bands, grain
 
@@ -21,22 +21,20 @@ def long_like(exposures: torch.Tensor) -> torch.Tensor:
     return exposures > LONG
 
 
-def normalised_pair(codes: torch.Tensor, exposures: torch.Tensor) -> torch.Tensor:
-    """L^c: linear frames on the scale of the shortest exposure and the same gamma-encoded: code values (N,3,H,W),
-    exposures (N,) -> (N,6,H,W) in [0,1]."""
-    linear = to_radiance(codes, exposures.to(codes)[:, None, None, None])
-    return torch.cat((linear, linear.clamp(min=1e-8).pow(1 / GAMMA)), 1)
+def normalised_pair(radiance: torch.Tensor) -> torch.Tensor:
+    """L^c: frames on the scale of the shortest exposure, (N,3,H,W), linear and gamma-encoded: (N,6,H,W) in [0,1]."""
+    return torch.cat((radiance, radiance.clamp(min=1e-8).pow(1 / GAMMA)), 1)
 
 
-def look(codes: torch.Tensor, exposures: torch.Tensor) -> torch.Tensor:
-    """What an encoder sees of frames (N,3,H,W), code values, taken at exposures (N,): (N,SEEN,H/2,W/2).
+def encoder_input(codes: torch.Tensor, radiance: torch.Tensor, exposures: torch.Tensor) -> torch.Tensor:
+    """What an encoder sees of frames (N,3,H,W), code values and radiance, taken at exposures (N,): (N,SEEN,H/2,W/2).
 
     Beside the paper's pair: the detail that half precision hides, the brightest channel as captured, which says where a
     frame clips, and the exposure.
     """
     detail = bands(codes)
     brightest = codes.amax(1, keepdim=True)
-    pictures = torch.cat((normalised_pair(codes, exposures), *map(amplified, detail), brightest), 1)
+    pictures = torch.cat((normalised_pair(radiance), *map(amplified, detail), brightest), 1)
     x = F.pixel_unshuffle(pictures, FINEST)
     return torch.cat((x, grain(detail), exposure_planes(exposures[:, None], x)), 1)
 
@@ -67,10 +65,10 @@ class DualEncoder(nn.Module):
             nn.ModuleList(level(number, width) for _ in range(kind)) for number, kind in enumerate(kinds, 1)
         )
 
-    def forward(self, codes: torch.Tensor, exposures: torch.Tensor) -> list[torch.Tensor]:
-        """codes (N,3,H,W): as captured, in [0,1], sides multiples of MULTIPLE; exposures (N,): relative, shortest of the
-        clip = 1 -> features, finest first: (N,C,H/2,W/2), (N,2C,H/4,W/4), (N,4C,H/8,W/8)."""
-        x, long, found = look(codes, exposures), long_like(exposures), []
+    def forward(self, codes: torch.Tensor, radiance: torch.Tensor, exposures: torch.Tensor) -> list[torch.Tensor]:
+        """codes (N,3,H,W): as captured, in [0,1], sides multiples of MULTIPLE; radiance (N,3,H,W) of them; exposures (N,):
+        relative, shortest of the clip = 1 -> features, finest first: (N,C,H/2,W/2), (N,2C,H/4,W/4), (N,4C,H/8,W/8)."""
+        x, long, found = encoder_input(codes, radiance, exposures), long_like(exposures), []
         for kinds in self.levels:
             x = kinds[0](x) if len(kinds) == 1 else apart(kinds, x, long)
             found.append(x)

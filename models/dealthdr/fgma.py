@@ -7,19 +7,19 @@ import torch.nn.functional as F
 from torch import nn
 
 from ...hdr.exposure import match_exposure
-from ...hdr.warp import inside, pixel_grid, warp
+from ...hdr.frame_window import FrameWindow
+from ...hdr.warp import pixel_grid, warp
 from ..blocks import (
     GAIN,
     DilatedBlock,
     conv,
     exposure_planes,
     pad_to_multiple,
-    split_reference,
     start,
     zero_conv,
 )
 from ..detail import amplified, bands, grain
-from .masked_attention import FGMA, consistency
+from .masked_attention import FGMA, consistency, trust_mask
 
 CELL = 4  # pixels a side: the features' grid, and that of the mask
 PICTURE = 3 * CELL**2  # channels of a picture on it
@@ -40,16 +40,16 @@ def distrust(
     return F.avg_pool2d(pad_to_multiple(distance, CELL), CELL)
 
 
-def distrust_each(
-    frames: torch.Tensor, exposures: torch.Tensor, to_reference: torch.Tensor, to_neighbours: torch.Tensor
-) -> torch.Tensor:
-    """`distrust` of the middle one of frames (B,N,3,H,W) towards each of the others: exposures (B,N), flows (B,N-1,2,H,W)
-    -> (B,N-1,1,H/CELL,W/CELL)."""
-    reference, others = split_reference(frames)
-    own, theirs = split_reference(exposures)
-    pairs = torch.stack((own.expand_as(theirs), theirs), 2)
-    planes = reference.expand_as(others), pairs, to_reference, to_neighbours
-    return distrust(*(x.flatten(0, 1) for x in planes)).unflatten(0, others.shape[:2])
+def distrust_each(window: FrameWindow) -> torch.Tensor:
+    """`distrust` of the reference of a window, which has the way back, towards each neighbour: (B,K,1,H/CELL,W/CELL)."""
+    reference = window.reference[:, None].expand_as(window.neighbours)
+    planes = reference, window.exposure_pairs, window.back, window.flows
+    return distrust(*(x.flatten(0, 1) for x in planes)).unflatten(0, window.flows.shape[:2])
+
+
+def attended_cells(window: FrameWindow, s: float) -> torch.Tensor:
+    """Where FGMA attends at the sensitivity s: (B,K,1,H/CELL,W/CELL), rounded up, of 0 and 1. The window has the way back."""
+    return trust_mask(distrust_each(window), s)
 
 
 def blank_cells(count: int, size: tuple[int, int], device) -> torch.Tensor:
@@ -107,34 +107,26 @@ class FlowGuidedAligner(nn.Module):
         noise = F.avg_pool2d(grain(detail), CELL // 2)
         return self.encoder(torch.cat((x, noise, exposure_planes(exposures, x)), 1))
 
-    def forward(
-        self,
-        reference: torch.Tensor,
-        neighbour: torch.Tensor,
-        exposures: torch.Tensor,
-        flow: torch.Tensor,
-        confidence: torch.Tensor,
-        mask: torch.Tensor,
-        origin: tuple[int, int] = (0, 0),
-    ) -> dict[str, torch.Tensor]:
-        """reference, neighbour (B,3,H,W): code values as captured, in [0,1]; exposures (B,2) of both, relative, shortest
-        of the clip = 1; flow (B,2,H,W) to the neighbour, pixels, and confidence (B,1,H,W) in it; mask (B,1,H,W) of 0 and
-        1, where to attend: a cell counts when it holds a masked pixel. origin: row and column of these frames in larger
-        ones, multiples of CELL, when they are a tile.
-        Returns, float32, aligned (B,3,H,W): code values in [0,1] at the neighbour's exposure; logit (B,1,H,W): of the
-        validity; motion (B,2,H,W), pixels: where attention looked, and the flow on the cells that it left out."""
-        h, w = reference.shape[-2:]
-        own, theirs = exposures.to(reference)[..., None, None, None].unbind(1)
-        warped = warp(neighbour, flow, mode="bicubic").clamp(0, 1)
-        believed = torch.logit((confidence * inside(flow)).clamp(*LIKELY))
-        captured = (x.amax(1, keepdim=True) for x in (reference, neighbour))
-        planes = match_exposure(reference, own, theirs), neighbour, warped, flow, believed, mask, *captured
-        matched, neighbour, warped, flow, believed, mask, *captured = (pad_to_multiple(x, CELL) for x in planes)
+    def forward(self, window: FrameWindow, cells: torch.Tensor) -> dict[str, torch.Tensor]:
+        """window: one neighbour, or several, each aligned by itself; cells (B,K,1,H/4,W/4), rounded up, of 0 and 1: where to
+        attend.
 
-        pairs = torch.cat((exposures, exposures[:, 1:].expand_as(exposures)))
-        features = self.encode(torch.cat((matched, neighbour)), torch.cat(captured), pairs)
-        cells, motion = F.max_pool2d(mask, CELL), F.avg_pool2d(flow, CELL) / CELL
-        aligned, carried, fetched, motion = self.align(*features.chunk(2), neighbour, warped, motion, cells, origin)
+        Returns, float32, aligned (B,K,3,H,W): code values in [0,1] at the neighbour's exposure; logit (B,K,1,H,W): of the
+        validity; motion (B,K,2,H,W), pixels: where attention looked, and the flow on the cells that it left out."""
+        (h, w), pairs = window.size, window.exposure_pairs.flatten(0, 1)
+        reference = window.reference[:, None].expand_as(window.neighbours)
+        own, theirs = pairs.to(reference)[..., None, None, None].unbind(1)
+        believed = torch.logit(window.validity.clamp(*LIKELY))
+        planes = reference, window.neighbours, window.warped, window.flows, believed
+        reference, neighbour, warped, flow, believed = (pad_to_multiple(x.flatten(0, 1), CELL) for x in planes)
+        cells, matched = cells.flatten(0, 1), match_exposure(reference, own, theirs)
+
+        captured = torch.cat([x.amax(1, keepdim=True) for x in (reference, neighbour)])
+        exposures = torch.cat((pairs, pairs[:, 1:].expand_as(pairs)))
+        features = self.encode(torch.cat((matched, neighbour)), captured, exposures)
+        motion = F.avg_pool2d(flow, CELL) / CELL
+        corner = tuple(o // CELL for o in window.origin)
+        aligned, carried, fetched, motion = self.align(*features.chunk(2), neighbour, warped, motion, cells, corner)
         misfits = [F.pixel_unshuffle(amplified(x - matched), CELL) for x in (warped, carried, fetched)]
         seen = torch.cat((features.chunk(2)[0], aligned, *misfits, F.avg_pool2d(believed, CELL)), 1)
         out = F.pixel_shuffle(self.decoder(seen).float(), CELL)
@@ -142,15 +134,15 @@ class FlowGuidedAligner(nn.Module):
         shares = shares.tanh()  # carried and fetched are the warp itself where the mask is 0
         mixed = warped + shares[:, :1] * (carried - warped) + shares[:, 1:] * (fetched - warped)
         result = {"aligned": (mixed + GAIN * correction).clamp(0, 1), "logit": believed + sure, "motion": motion}
-        return {name: x[..., :h, :w] for name, x in result.items()}
+        return {name: x[..., :h, :w].unflatten(0, window.flows.shape[:2]) for name, x in result.items()}
 
     def align(self, features, neighbours, neighbour, warped, motion, cells, origin):
         """FGMA's output (B,2C+1,h,w), the pixels that attention carried and those fetched from where it looked, both
-        (B,3,H,W) and `warped` where `cells` is 0, and the motion that they were fetched along. motion: flow in cells."""
+        (B,3,H,W) and `warped` where `cells` is 0, and the motion that they were fetched along. motion: flow in cells; origin: in
+        cells."""
         positions = pixel_grid(*motion.shape[-2:], motion.device).expand_as(motion)
-        luggage = torch.cat((F.pixel_unshuffle(neighbour, CELL), positions), 1)
-        origin = tuple(o // CELL for o in origin)
-        out = self.attention(features, neighbours, motion, cells, luggage, origin)
+        values = torch.cat((F.pixel_unshuffle(neighbour, CELL), positions), 1)
+        out = self.attention(features, neighbours, motion, cells, values, origin)
         aligned, pixels, found = out.split((out.shape[1] - PICTURE - 2, PICTURE, 2), 1)
         motion = CELL * torch.where(cells > 0, found - positions, motion)
         motion = F.interpolate(motion, scale_factor=CELL, mode="bilinear", align_corners=False)

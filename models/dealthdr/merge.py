@@ -6,16 +6,16 @@ import torch
 import torch.nn.functional as F
 
 from ...hdr.exposure import to_radiance
+from ...hdr.frame_window import FrameWindow
 from ...hdr.tonemap import mu_law
-from ...hdr.warp import inside
 from ..blocks import exposure_planes, warp_each
 from ..detail import amplified, bands, grain
 from ..f2hdr.fusion import lifted, sensor_prior, weighted_mean
 from .encoder import FINEST
 
 FAR = 20.0  # pixels of motion that count as 1
-TOLD = 4 * 3 * FINEST**2 + 6  # planes of `evidence`
-SURVEYED = 3 * 3 * FINEST**2 + 6 + 1  # planes of `survey`
+EVIDENCE_PLANES = 4 * 3 * FINEST**2 + 6
+MERGE_PLANES = 3 * 3 * FINEST**2 + 6 + 1
 
 
 class Pictures(NamedTuple):
@@ -41,26 +41,26 @@ class Pictures(NamedTuple):
         return torch.maximum(weighted_mean(self.radiance, weights * counts), self.least)
 
 
-def gather_pictures(frames, exposures, flows, confidence, attended, motion) -> Pictures:
-    """frames (B,1+K,3,H,W), code values, and exposures (B,1+K), the reference first; flows, motion (B,K,2,H,W), pixels:
-    by which a neighbour is fetched, the latter where `attended` (B,K,1,H,W) is 1; confidence (B,K,1,H,W) in the former.
+def gather_pictures(window: FrameWindow, attended: torch.Tensor, motion: torch.Tensor) -> Pictures:
+    """motion (B,K,2,H,W), pixels: by which a neighbour is fetched where `attended` (B,K,1,H,W) is 1, in place of the flow.
 
     What attention found has no validity to start with: the network must vote for it.
     """
-    reference, others = frames[:, :1], frames[:, 1:]
-    warped = fetched = warp_each(others, flows, "bicubic").clamp(0, 1)
+    warped, theirs, valid = window.warped, window.neighbour_exposures, window.validity
+    by_attention, fetched_radiance = warped, window.warped_radiance
     if attended.any():
-        fetched = torch.where(attended > 0, warp_each(others, motion, "bicubic").clamp(0, 1), warped)
-    valid = confidence * inside(flows.flatten(0, 1)).unflatten(0, flows.shape[:2])
+        fetched = warp_each(window.neighbours, motion, "bicubic").clamp(0, 1)
+        by_attention = torch.where(attended > 0, fetched, warped)
+        fetched_radiance = to_radiance(by_attention, theirs.to(warped)[:, :, None, None, None])
     validity = torch.cat((torch.ones_like(valid[:, :1]), valid, torch.zeros_like(valid)), 1)
-    candidates, theirs = torch.cat((reference, warped, fetched), 1), exposures[:, 1:]
-    taken = torch.cat((exposures, theirs), 1)
-    radiance = to_radiance(candidates, taken.to(candidates)[:, :, None, None, None])
-    return Pictures(radiance, *sensor_prior(candidates, radiance, taken, validity), attended)
+    candidates = torch.cat((window.reference[:, None], warped, by_attention), 1)
+    radiance = torch.cat((window.reference_radiance[:, None], window.warped_radiance, fetched_radiance), 1)
+    exposures = torch.cat((window.exposure[:, None], theirs, theirs), 1)
+    return Pictures(radiance, *sensor_prior(candidates, radiance, exposures, validity), attended)
 
 
-def survey(pictures: Pictures, merged: torch.Tensor) -> torch.Tensor:
-    """What is seen of the merge (B,3,H,W) before anything is learned: (B,SURVEYED,H/2,W/2)."""
+def merge_planes(pictures: Pictures, merged: torch.Tensor) -> torch.Tensor:
+    """What the network sees of the merge (B,3,H,W) before anything is learned: (B,MERGE_PLANES,H/2,W/2)."""
     tone = mu_law(merged)
     detail = bands(tone)
     x = F.pixel_unshuffle(torch.cat((tone, *map(amplified, detail)), 1), FINEST)
@@ -68,16 +68,16 @@ def survey(pictures: Pictures, merged: torch.Tensor) -> torch.Tensor:
     return torch.cat((x, grain(detail), clipped), 1)
 
 
-def evidence(pictures: Pictures, merged, exposures, flows, confidence) -> torch.Tensor:
-    """What speaks for and against each neighbour's two pictures: (BK,TOLD,H/2,W/2). Inputs as of `gather_pictures`."""
-    k = flows.shape[1]
+def evidence(pictures: Pictures, merged: torch.Tensor, window: FrameWindow) -> torch.Tensor:
+    """What speaks for and against each neighbour's two pictures: (BK,EVIDENCE_PLANES,H/2,W/2)."""
+    k = window.flows.shape[1]
     tone, goal = mu_law(pictures.radiance), mu_law(merged)[:, None]
     by_flow, by_attention = tone[:, 1 : 1 + k], tone[:, 1 + k :]
     reference = tone[:, :1]
     beside = [amplified(x - y) for x in (by_flow, by_attention) for y in (reference, goal)]
     images = F.pixel_unshuffle(torch.cat(beside, 2).flatten(0, 1), FINEST)
     share = pictures.prior.mean(2, True).log10() / 4 + 1
-    length = (flows.square().sum(2, keepdim=True) + 1e-6).sqrt() / FAR
-    planes = torch.cat((share[:, 1 : 1 + k], share[:, 1 + k :], confidence, length), 2).flatten(0, 1)
-    pairs = torch.stack((exposures[:, :1].expand(-1, k), exposures[:, 1:]), 2).flatten(0, 1)
-    return torch.cat((images, F.avg_pool2d(planes, FINEST), exposure_planes(pairs, images)), 1)
+    length = (window.flows.square().sum(2, keepdim=True) + 1e-6).sqrt() / FAR
+    planes = torch.cat((share[:, 1 : 1 + k], share[:, 1 + k :], window.confidence, length), 2).flatten(0, 1)
+    pairs = exposure_planes(window.exposure_pairs.flatten(0, 1), images)
+    return torch.cat((images, F.avg_pool2d(planes, FINEST), pairs), 1)

@@ -1,16 +1,16 @@
 """Frame history router (Turtle, Ghasemabadi et al. 2024; DeAltHDR's fusion): channels of many frames, weighed by relevance.
 
-Its scores are sums over the whole frame. A frame in tiles therefore goes through a network side by side: see `together`.
+Its scores are sums over the whole frame (`models.frame_statistics`).
 """
 
 import math
-from collections.abc import Generator
 from typing import NamedTuple
 
 import torch
 from torch import nn
 
 from ..blocks import in_float32
+from ..frame_statistics import FrameSum, Run, whole_frame
 
 SHARPNESS = 4.0  # of the scores before training
 
@@ -21,25 +21,6 @@ class Sums(NamedTuple):
     products: torch.Tensor
     queries: torch.Tensor
     keys: torch.Tensor
-
-
-Run = Generator[Sums, Sums, dict[str, torch.Tensor]]
-"""A network under way: gives its tile's sums, is sent those of the frame, and returns the result."""
-
-
-def together(runs: list[Run]) -> list[dict[str, torch.Tensor]]:
-    """The results of tiles that go through a network side by side, each router with the sums over all of them."""
-    asked = [next(run) for run in runs]
-    results = []
-    while not results:
-        whole = Sums(*(sum(parts) for parts in zip(*asked, strict=True)))
-        asked = []
-        for run in runs:
-            try:
-                asked.append(run.send(whole))
-            except StopIteration as end:
-                results.append(end.value)
-    return results
 
 
 class FrameHistoryRouter(nn.Module):
@@ -83,16 +64,16 @@ class FrameHistoryRouter(nn.Module):
             found = scores.softmax(-1) @ self._by_head(v)
         return x + self.out(found.flatten(1, 2).unflatten(-1, v.shape[-2:]))
 
-    def run(self, x: torch.Tensor, others: torch.Tensor | None, kept) -> Generator[Sums, Sums, torch.Tensor]:
-        """All three, as a part of a `Run`. kept: cuts the pixels that count from (B,C,H,W), such as a tile's core."""
+    def run(self, x: torch.Tensor, others: torch.Tensor | None, scale: int) -> Run:
+        """x (B,C,H,W), of a frame or a tile of it on a grid `scale` times as coarse; others (B,n,C,H,W): aligned neighbours, or
+        None -> (B,C,H,W)."""
         q, k, v = self.project(x, others)
-        sums = yield self.sums(kept(q), kept(k))
-        return self.mix(x, v, sums)
+        sums = yield FrameSum(self.sums, (q, k), scale)
+        return self.mix(x, v, Sums(*sums))
 
     def forward(self, x: torch.Tensor, others: torch.Tensor | None = None) -> torch.Tensor:
-        """x (B,C,H,W), others (B,n,C,H,W) or None -> (B,C,H,W), of a whole frame."""
-        q, k, v = self.project(x, others)
-        return self.mix(x, v, self.sums(q, k))
+        """`run` of a whole frame."""
+        return whole_frame(self.run(x, others, 1), x.shape[-2:])
 
     def _by_head(self, x: torch.Tensor) -> torch.Tensor:
         """(B,n C,H,W) -> (B,heads,n C / heads,H W): head by head, the channels of every frame."""

@@ -1,1 +1,15 @@
 """DeepHDRVideo (Chen et al., ICCV 2021): coarse reconstruction in the image, deformable refinement in features."""
+
+from ..architecture import Architecture
+
+
+def _deephdrvideo():
+    from .deephdrvideo import DeepHDRVideo, DeepHDRVideoConfig
+
+    return DeepHDRVideo, DeepHDRVideoConfig
+
+
+DEEPHDRVIDEO = "deephdrvideo"
+ARCHITECTURES = (
+    Architecture(DEEPHDRVIDEO, _deephdrvideo, bytes_per_pixel=450),  # most of it of the blending weights
+)

@@ -5,7 +5,8 @@ import torch.nn.functional as F
 from torch import nn
 
 from ...hdr.exposure import match_exposure
-from ..blocks import conv, exposure_planes, pad_to_multiple, split_reference, warp_each, zero_conv
+from ...hdr.frame_window import FrameWindow
+from ..blocks import conv, exposure_planes, pad_to_multiple, warp_each, zero_conv
 from ..detail import amplified
 from ..f2hdr.fusion import CoarseFusion
 
@@ -34,15 +35,14 @@ class FlowNetwork(nn.Module):
 
         self.levels = nn.ModuleList(level() for _ in SCALES)
 
-    def forward(self, frames: torch.Tensor, exposures: torch.Tensor, flows: torch.Tensor) -> torch.Tensor:
-        """frames (B,N,3,H,W): code values in [0,1], ordered [prev..., ref, next...]; exposures (B,N), relative,
-        shortest = 1; flows (B,N-1,2,H,W): base flow from the reference to each neighbour, pixels -> refined flows."""
-        (b, k), (h, w) = flows.shape[:2], flows.shape[-2:]
-        reference, others = split_reference(frames)
-        own, theirs = split_reference(exposures.to(frames))
-        matched = match_exposure(reference, *(e[:, :, None, None, None] for e in (own, theirs)))
-        pairs = torch.stack((own.expand_as(theirs), theirs), 2).flatten(0, 1)  # (BK,2)
-        matched, others, base = (pad_to_multiple(x.flatten(0, 1).float(), SCALES[0]) for x in (matched, others, flows))
+    def forward(self, window: FrameWindow) -> torch.Tensor:
+        """Refined flows (B,N-1,2,H,W) from the reference to each neighbour, in pixels; the window has the base flow."""
+        flows, (h, w) = window.flows, window.size
+        pairs = window.exposure_pairs.flatten(0, 1)  # (BK,2)
+        reference = window.reference[:, None].expand_as(window.neighbours).flatten(0, 1)
+        matched = match_exposure(reference, *pairs.to(reference)[..., None, None, None].unbind(1))
+        planes = matched, window.neighbours.flatten(0, 1), flows.flatten(0, 1)
+        matched, others, base = (pad_to_multiple(x.float(), SCALES[0]) for x in planes)
 
         found = torch.zeros_like(F.avg_pool2d(base, SCALES[0]))
         for scale, level in zip(SCALES, self.levels, strict=True):
@@ -54,7 +54,7 @@ class FlowNetwork(nn.Module):
             found = F.interpolate(found, seen.shape[-2:], mode="bilinear", align_corners=False)
             found = found + level(torch.cat((seen, exposure_planes(pairs, seen)), 1)).float()
         change = F.interpolate(found, scale_factor=SCALES[-1], mode="bilinear", align_corners=False)
-        return flows + change[..., :h, :w].unflatten(0, (b, k)).clamp(-LIMIT, LIMIT)
+        return flows + change[..., :h, :w].unflatten(0, flows.shape[:2]).clamp(-LIMIT, LIMIT)
 
 
 class WeightNetwork(CoarseFusion):
@@ -78,16 +78,8 @@ class CoarseNet(nn.Module):
         self.flow = FlowNetwork(flow_width)
         self.weights = WeightNetwork(weight_width)
 
-    def blend(
-        self, frames: torch.Tensor, exposures: torch.Tensor, flows: torch.Tensor, confidence: torch.Tensor
-    ) -> torch.Tensor:
-        """Radiance (B,3,H,W) by the weight network; flows: refined."""
-        return self.weights.fuse(frames, exposures, flows, confidence)
-
-    def forward(
-        self, frames: torch.Tensor, exposures: torch.Tensor, flows: torch.Tensor, confidence: torch.Tensor
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        """H^c of the middle frame, radiance (B,3,H,W), 1.0 = clipping of the shortest exposure, and the refined flows
-        (B,N-1,2,H,W). Inputs as of `FlowNetwork`; confidence (B,N-1,1,H,W) in the base flows, in [0,1]."""
-        flows = self.flow(frames, exposures, flows)
-        return self.blend(frames, exposures, flows, confidence), flows
+    def forward(self, window: FrameWindow) -> tuple[torch.Tensor, torch.Tensor]:
+        """H^c of the reference, radiance (B,3,H,W), 1.0 = clipping of the shortest exposure, and the refined flows
+        (B,N-1,2,H,W); the window has the base flow and the confidence in it."""
+        flows = self.flow(window)
+        return self.weights.fuse(window.along(flows)), flows

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
+from ...hdr.frame_window import FrameWindow
 from ..blocks import start
 from .coarse import CoarseNet
 from .refine import FRAMES, RefineNet, blended, shares_around
@@ -66,7 +67,7 @@ class DeepHDRVideo(nn.Module):
 
         def coarse(t: int) -> tuple[torch.Tensor, torch.Tensor]:
             along = (x[:, t * k : (t + 1) * k] for x in (flows, confidence))
-            return self.coarse(frames[:, t : t + n], exposures[:, t : t + n], *along)
+            return self.coarse(FrameWindow(frames[:, t : t + n], exposures[:, t : t + n], *along))
 
         # Before the others: autocast keeps the weights it has cast, and from no_grad it would keep them without gradient.
         middle, refined_flows = coarse(1)

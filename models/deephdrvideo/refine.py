@@ -114,7 +114,7 @@ class RefineNet(nn.Module):
         self.decode = conv(3 * half, 24)
         self.last = zero_conv(24, 4 * (3 + len(TAPS)))
 
-    def look(self, coarse: torch.Tensor, shares: torch.Tensor, exposures: torch.Tensor) -> list[torch.Tensor]:
+    def encode(self, coarse: torch.Tensor, shares: torch.Tensor, exposures: torch.Tensor) -> list[torch.Tensor]:
         """Features (N,C,h,w) of three levels of coarse radiance and M (N,3,H,W), sides multiples of MULTIPLE; (N,)."""
         picture = mu_law(coarse)
         detail = bands(picture)
@@ -142,7 +142,7 @@ class RefineNet(nn.Module):
         [0,1], and how far the neighbours' features were moved, as of `gather`; H and W rounded up to MULTIPLE."""
         (b, n), (h, w) = coarse.shape[:2], coarse.shape[-2:]
         given = (pad_to_multiple(x.flatten(0, 1).float(), MULTIPLE) for x in (coarse, shares))
-        levels = [x.unflatten(0, (b, n)) for x in self.look(*given, exposures.flatten())]
+        levels = [x.unflatten(0, (b, n)) for x in self.encode(*given, exposures.flatten())]
         aligned, motion = self.gather(levels)
         fused = self.fusion(aligned)
         _, quarter, half = (x[:, 1] for x in levels)

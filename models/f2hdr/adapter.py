@@ -5,7 +5,9 @@ import torch.nn.functional as F
 from torch import nn
 
 from ...hdr.exposure import match_exposure
-from ..blocks import GAIN, DilatedBlock, conv, exposure_planes, pad_to_multiple, split_reference, warp_each, zero_conv
+from ...hdr.frame_window import FrameWindow
+from ...hdr.warp import warp
+from ..blocks import GAIN, DilatedBlock, conv, exposure_planes, pad_to_multiple, zero_conv
 from ..detail import amplified
 
 LAMBDA = 20.0  # pixels: equation 3
@@ -32,28 +34,27 @@ class FlowAdapter(nn.Module):
         self.body = nn.Sequential(*(DilatedBlock(width, dilation) for dilation in DILATIONS))
         self.tail = nn.Sequential(conv(width, width), zero_conv(width, 2))
 
-    def residual(self, frames: torch.Tensor, exposures: torch.Tensor, flows: torch.Tensor) -> torch.Tensor:
+    def residual(self, window: FrameWindow) -> torch.Tensor:
         """What is added to the flow, 20 A of equation 6, in pixels but on a grid of half the size: float32
-        (B,N-1,2,H/2,W/2), rounded up. Inputs as of `forward`."""
-        h, w = frames.shape[-2:]
-        reference, others = split_reference(frames)
-        own, theirs = split_reference(exposures)
-        warped = warp_each(others, flows)
-        matched = match_exposure(reference, *(e.to(frames)[:, :, None, None, None] for e in (own, theirs)))
+        (B,N-1,2,H/2,W/2), rounded up."""
+        (h, w), (b, k) = window.size, window.flows.shape[:2]
+        pairs = window.exposure_pairs.flatten(0, 1)  # (BK,2): of the reference, of the neighbour
+        reference = window.reference[:, None].expand_as(window.neighbours).flatten(0, 1)
+        warped = warp(window.neighbours.flatten(0, 1).float(), window.flows.flatten(0, 1).float())
+        matched = match_exposure(reference, *pairs.to(reference)[..., None, None, None].unbind(1))
 
-        images = torch.cat((reference.expand_as(warped), matched, warped, amplified(warped - matched)), 2).flatten(0, 1)
+        images = torch.cat((reference, matched, warped, amplified(warped - matched)), 1)
         images = F.pixel_unshuffle(pad_to_multiple(images, SCALE), SCALE)
-        motion = F.avg_pool2d(pad_to_multiple(flows.flatten(0, 1), SCALE) / LAMBDA, SCALE)
-        pairs = torch.stack((own.expand_as(theirs), theirs), 2).flatten(0, 1)  # (BK,2)
+        motion = F.avg_pool2d(pad_to_multiple(window.flows.flatten(0, 1), SCALE) / LAMBDA, SCALE)
         x = torch.cat((images, motion, exposure_planes(pairs, images)), 1)
         found = LAMBDA * GAIN * self.tail(self.body(self.head(x))).float()
         found = F.interpolate(found, scale_factor=SCALE // GRID, mode="bilinear", align_corners=False)
-        return found[..., : -(-h // GRID), : -(-w // GRID)].unflatten(0, flows.shape[:2])
+        return found[..., : -(-h // GRID), : -(-w // GRID)].unflatten(0, (b, k))
 
-    def forward(self, frames: torch.Tensor, exposures: torch.Tensor, flows: torch.Tensor) -> torch.Tensor:
-        """frames (B,N,3,H,W): code values in [0,1], ordered [prev..., ref, next...]; exposures (B,N), relative,
-        shortest = 1; flows (B,N-1,2,H,W): base flow from the reference to each neighbour, pixels -> refined flows."""
-        h, w = frames.shape[-2:]
-        residual = self.residual(frames, exposures, flows).flatten(1, 2)
-        residual = F.interpolate(residual, scale_factor=GRID, mode="bilinear", align_corners=False)
-        return flows + residual[..., :h, :w].unflatten(1, (-1, 2)).clamp(-LIMIT, LIMIT)
+    def forward(self, window: FrameWindow) -> torch.Tensor:
+        """Refined flows (B,N-1,2,H,W) from the reference to each neighbour, in pixels; the window has the base flow."""
+        h, w = window.size
+        residual = F.interpolate(
+            self.residual(window).flatten(1, 2), scale_factor=GRID, mode="bilinear", align_corners=False
+        )
+        return window.flows + residual[..., :h, :w].unflatten(1, (-1, 2)).clamp(-LIMIT, LIMIT)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
+from ...hdr.frame_window import FrameWindow, check_window
 from ..blocks import start
 from .adapter import FlowAdapter
 from .fusion import CoarseFusion
@@ -49,15 +50,9 @@ class F2HDR(nn.Module):
                 self.mask = PhysicalMotionMask(c.mask_width)
         start(self)
 
-    def adapt(self, frames: torch.Tensor, exposures: torch.Tensor, flows: torch.Tensor) -> torch.Tensor:
+    def adapt(self, window: FrameWindow) -> torch.Tensor:
         """Base flows to refined flows, (B,K,2,H,W) in pixels."""
-        return self.adapter(frames, exposures, flows) if self.config.adapter else flows
-
-    def fuse(
-        self, frames: torch.Tensor, exposures: torch.Tensor, flows: torch.Tensor, confidence: torch.Tensor
-    ) -> torch.Tensor:
-        """Coarse radiance (B,3,H,W)."""
-        return self.fusion.fuse(frames, exposures, flows, confidence)
+        return self.adapter(window) if self.config.adapter else window.flows
 
     def motion_masks(self, flows: torch.Tensor) -> torch.Tensor:
         """The mask for each neighbour: flows (B,K,2,H,W) in pixels -> (B,K,1,H,W) in [0,1]; zeros without the mask."""
@@ -66,29 +61,19 @@ class F2HDR(nn.Module):
         masks = self.mask(flows.flatten(0, 1)).unflatten(0, flows.shape[:2])
         return masks.amax(1, keepdim=True).expand_as(masks)
 
-    def forward(
-        self, frames: torch.Tensor, exposures: torch.Tensor, flows: torch.Tensor, confidence: torch.Tensor
-    ) -> dict[str, torch.Tensor]:
-        """Radiance of the middle frame.
+    def forward(self, window: FrameWindow) -> dict[str, torch.Tensor]:
+        """Radiance of the reference; the window has the base flow.
 
-        frames (B,N,3,H,W): gamma-encoded code values in [0,1], ordered [prev..., ref, next...]; exposures (B,N),
-        relative, shortest of the clip = 1; flows (B,N-1,2,H,W): base flow from the reference to each neighbour, pixels,
-        channel 0 = x; confidence (B,N-1,1,H,W) in it, in [0,1]. Returns coarse and refined (B,3,H,W) radiance in [0,1],
-        1.0 = clipping of the shortest exposure (refined is coarse where the refinement is left out), flows
-        (B,N-1,2,H,W), masks (B,N-1,1,H,W).
-        Raises ValueError when the shapes do not fit each other.
+        Returns coarse and refined (B,3,H,W): radiance in [0,1], 1.0 = clipping of the shortest exposure (refined is coarse
+        where the refinement is left out); flows (B,N-1,2,H,W), refined; masks (B,N-1,1,H,W).
+        Raises ValueError when the shapes of the window do not fit each other.
         """
-        b, n, _, h, w = frames.shape
-        if n < 3 or n % 2 == 0 or exposures.shape != (b, n) or flows.shape != (b, n - 1, 2, h, w):
-            raise ValueError(
-                f"frames {tuple(frames.shape)}, exposures {tuple(exposures.shape)} and flows {tuple(flows.shape)} do "
-                "not fit each other: give (B,N,3,H,W), (B,N) and (B,N-1,2,H,W), N an odd number from 3"
-            )
-        return self.from_adapted(frames, exposures, self.adapt(frames, exposures, flows), confidence)
+        check_window(window)
+        return self.from_adapted(window.along(self.adapt(window)))
 
-    def from_adapted(self, frames, exposures, flows, confidence) -> dict[str, torch.Tensor]:
-        """`forward` with flow that needs no adapter."""
-        coarse = self.fuse(frames, exposures, flows, confidence)
-        masks = self.motion_masks(flows)
-        refined = self.refinement(frames, exposures, flows, masks, coarse) if self.config.refinement else coarse
-        return {"coarse": coarse, "refined": refined, "flows": flows, "masks": masks}
+    def from_adapted(self, window: FrameWindow) -> dict[str, torch.Tensor]:
+        """`forward` of a window with flow that needs no adapter."""
+        coarse = self.fusion.fuse(window)
+        masks = self.motion_masks(window.flows)
+        refined = self.refinement(window, masks, coarse) if self.config.refinement else coarse
+        return {"coarse": coarse, "refined": refined, "flows": window.flows, "masks": masks}

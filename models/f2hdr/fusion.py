@@ -4,18 +4,15 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from ...hdr.exposure import to_radiance
+from ...hdr.frame_window import FrameWindow, without_reference
 from ...hdr.noise_model import MIN_VALIDITY, consistency_weight, measure, radiance_lower_bound
 from ...hdr.tonemap import mu_law
-from ...hdr.warp import inside
 from ..blocks import (
     SLOPE,
     UNet,
     conv,
     exposure_planes,
     pad_to_multiple,
-    split_reference,
-    warp_each,
     zero_conv,
 )
 from ..detail import amplified, bands, grain
@@ -79,34 +76,33 @@ class CoarseFusion(nn.Module):
         self.vote = zero_conv(width, 4)
 
     def forward(
-        self, candidates: torch.Tensor, exposures: torch.Tensor, validity: torch.Tensor, speed: torch.Tensor
+        self,
+        candidates: torch.Tensor,
+        radiance: torch.Tensor,
+        exposures: torch.Tensor,
+        validity: torch.Tensor,
+        speed: torch.Tensor,
     ) -> torch.Tensor:
-        """candidates (B,M,3,H,W): code values in [0,1], ordered [ref, warped neighbours, neighbours]; exposures (B,M)
-        of the frames they come from, relative, shortest = 1; validity (B,M,1,H,W) in [0,1], how far each is believed to
-        be aligned; speed (B,M,1,H,W), pixels from frame to frame -> radiance (B,3,H,W), between those of the
-        candidates."""
+        """candidates (B,M,3,H,W): code values in [0,1], ordered [ref, warped neighbours, neighbours]; radiance, same shape: of
+        these; exposures (B,M) of the frames they come from, relative, shortest = 1; validity (B,M,1,H,W) in [0,1], how far
+        each is believed to be aligned; speed (B,M,1,H,W), pixels from frame to frame -> radiance (B,3,H,W), between those of
+        the candidates."""
         h, w = candidates.shape[-2:]
-        radiance = to_radiance(candidates, exposures.to(candidates)[:, :, None, None, None])
         prior, _, least = sensor_prior(candidates, radiance, exposures, validity)
         learned = self.logits(candidates, radiance, exposures, validity, speed, prior)[..., :h, :w]
         return torch.maximum(weighted_mean(radiance, lifted(prior, learned)), least)
 
-    def fuse(
-        self, frames: torch.Tensor, exposures: torch.Tensor, flows: torch.Tensor, confidence: torch.Tensor
-    ) -> torch.Tensor:
-        """Radiance (B,3,H,W) of the reference, its neighbours warped bicubically, and its neighbours as they are.
-
-        frames (B,N,3,H,W): code values in [0,1], ordered [prev..., ref, next...]; exposures (B,N); flows (B,N-1,2,H,W) to
-        the neighbours, pixels, and confidence (B,N-1,1,H,W) in them."""
-        reference, others = split_reference(frames)
-        own, theirs = split_reference(exposures)
-        warped = warp_each(others, flows, "bicubic").clamp(0, 1)
-        valid = confidence * inside(flows.flatten(0, 1)).unflatten(0, flows.shape[:2])
+    def fuse(self, window: FrameWindow) -> torch.Tensor:
+        """Radiance (B,3,H,W) of the reference, its neighbours warped bicubically, and its neighbours as they are."""
+        middle = window.frames.shape[1] // 2
+        candidates = torch.cat((window.frames[:, middle, None], window.warped, window.neighbours), 1)
+        neighbours = without_reference(window.radiance)
+        radiance = torch.cat((window.radiance[:, middle, None], window.warped_radiance, neighbours), 1)
+        theirs, valid = window.neighbour_exposures, window.validity
         validity = torch.cat((torch.ones_like(valid[:, :1]), valid, torch.zeros_like(valid)), 1)
-        speed = speeds(flows)
+        speed = speeds(window.flows)
         speed = torch.cat((speed.mean(1, keepdim=True), speed, speed), 1)
-        candidates, exposures = torch.cat((reference, warped, others), 1), torch.cat((own, theirs, theirs), 1)
-        return self(candidates, exposures, validity, speed)
+        return self(candidates, radiance, torch.cat((window.exposure[:, None], theirs, theirs), 1), validity, speed)
 
     def logits(self, candidates, radiance, exposures, validity, speed, prior) -> torch.Tensor:
         """What is added to the logits of the prior (B,M,3,H,W): float32 (B,M,1,H,W), H and W rounded up to multiples of

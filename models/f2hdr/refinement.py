@@ -4,10 +4,11 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from ...hdr.exposure import to_radiance
+from ...hdr.frame_window import FrameWindow
 from ...hdr.tonemap import mu_law, mu_law_inverse
 from ..blocks import GAIN, TAPS, conv, exposure_planes, pad_to_multiple, split_reference, tapped, warp_each, zero_conv
 from ..detail import amplified, bands, grain
+from ..frame_statistics import FrameSum, Run, total_and_count, whole_frame
 
 SCALE = 2  # the features' grid
 COLOURS = 3 * SCALE**2  # channels of a picture on it
@@ -46,16 +47,11 @@ class Enhancement(nn.Module):
         self.excite = nn.Sequential(conv(width, squeezed, 1), nn.Conv2d(squeezed, width, 1), nn.Sigmoid())
         self.out = conv(width, width)
 
-    def mix(self, x: torch.Tensor) -> torch.Tensor:
-        """The branches joined; their mean over the frame is what squeeze-excite goes by."""
-        return self.join(torch.cat([branch(x) for branch in self.dilated] + [self.broad(x)], 1))
-
-    def forward(self, x: torch.Tensor, mean: torch.Tensor | None = None) -> torch.Tensor:
-        """mean (N,C,1,1): of `mix` over the whole frame, where x is a tile of it."""
-        joined = self.mix(x)
-        if mean is None:
-            mean = joined.float().mean((2, 3), keepdim=True)
-        return x + self.out(joined * self.excite(mean))
+    def run(self, x: torch.Tensor) -> Run:
+        """One tile, or all of a frame; squeeze-excite goes by the mean over the frame."""
+        joined = self.join(torch.cat([branch(x) for branch in self.dilated] + [self.broad(x)], 1))
+        total, count = yield FrameSum(total_and_count, (joined,), SCALE)
+        return x + self.out(joined * self.excite(total / count))
 
 
 class MotionGuidedRefinement(nn.Module):
@@ -84,13 +80,13 @@ class MotionGuidedRefinement(nn.Module):
         last = zero_conv(width, SCALE**2 * (3 + len(TAPS)))
         self.decoder = nn.Sequential(conv(2 * width, width, 1), conv(width, width), last)
 
-    def encode(self, frames: torch.Tensor, exposures: torch.Tensor) -> torch.Tensor:
-        """Equation 16 for all frames: (B,N,3,H,W) code values, (B,N) -> float32 features (B,N,C,H/2,W/2)."""
-        codes, exposures = frames.flatten(0, 1), exposures.to(frames).flatten()[:, None]
-        hdr = F.pixel_unshuffle(mu_law(to_radiance(codes, exposures[:, :, None, None])), SCALE)
+    def encode(self, window: FrameWindow) -> torch.Tensor:
+        """Equation 16 for all frames: float32 features (B,N,C,H/2,W/2), sides rounded up."""
+        codes, radiance = (pad_to_multiple(x.flatten(0, 1), SCALE) for x in (window.frames, window.radiance))
+        hdr = F.pixel_unshuffle(mu_law(radiance), SCALE)
         ldr = F.pixel_unshuffle(torch.cat((codes, *map(amplified, bands(codes))), 1), SCALE)
-        ldr = torch.cat((ldr, exposure_planes(exposures, ldr)), 1)
-        return self.encoder(ldr, hdr).float().unflatten(0, frames.shape[:2])
+        ldr = torch.cat((ldr, exposure_planes(window.exposures.to(codes).flatten()[:, None], ldr)), 1)
+        return self.encoder(ldr, hdr).float().unflatten(0, window.frames.shape[:2])
 
     def gate(self, flows: torch.Tensor, masks: torch.Tensor) -> torch.Tensor:
         """Equation 17 for each neighbour: flows (B,K,2,H,W) in pixels, masks (B,K,1,H,W) -> gates (B,K,1,H,W)."""
@@ -98,46 +94,44 @@ class MotionGuidedRefinement(nn.Module):
         motion = torch.cat((length, masks, torch.ones_like(masks)), 2)
         return self.gate_of(motion.flatten(0, 1)).unflatten(0, flows.shape[:2])
 
-    def look(self, coarse: torch.Tensor) -> torch.Tensor:
+    def condition_on(self, coarse: torch.Tensor) -> torch.Tensor:
         """Features of the coarse radiance (B,3,H,W): (B,C,H/2,W/2), rounded up."""
         picture = mu_law(pad_to_multiple(coarse, SCALE))
         detail = bands(picture)
         seen = F.pixel_unshuffle(torch.cat((picture, *map(amplified, detail)), 1), SCALE)
         return self.condition(torch.cat((seen, grain(detail)), 1))
 
-    def gather(self, frames, exposures, flows, masks, condition) -> torch.Tensor:
-        """Equations 16 to 18: the features of reference and neighbours beside `condition`, those of the coarse result,
-        as of `look`: (B,C,H/2,W/2), rounded up."""
-        frames, flows, masks = (
-            pad_to_multiple(x.flatten(0, 1), SCALE).unflatten(0, x.shape[:2]) for x in (frames, flows, masks)
-        )
+    def gather(self, window: FrameWindow, masks: torch.Tensor, condition: torch.Tensor) -> torch.Tensor:
+        """Equations 16 to 18: the features of reference and neighbours beside `condition`, those of the coarse result:
+        (B,C,H/2,W/2), rounded up."""
         # Flow and mask on the features' grid, both still in pixels of the frame.
-        flows, masks = (F.avg_pool2d(x.flatten(0, 1), SCALE).unflatten(0, x.shape[:2]) for x in (flows, masks))
-        reference, others = split_reference(self.encode(frames, exposures))
+        flows, masks = (
+            F.avg_pool2d(pad_to_multiple(x.flatten(0, 1), SCALE), SCALE).unflatten(0, x.shape[:2])
+            for x in (window.flows, masks)
+        )
+        reference, others = split_reference(self.encode(window))
         reference = reference[:, 0]
         gated = self.gate(flows, masks) * warp_each(others, flows / SCALE)  # equation 18
         gathered = gated.mean(1)
         return self.combine(torch.cat((gathered, reference, gathered - reference, condition), 1))
 
     def correct(self, coarse: torch.Tensor, condition: torch.Tensor, features: torch.Tensor) -> torch.Tensor:
-        """Coarse radiance (B,3,H,W) corrected by the enhanced features and those of `look`: (B,3,H,W) in [0,1]."""
+        """Coarse radiance (B,3,H,W) corrected by the enhanced features and those of `condition_on`: (B,3,H,W) in [0,1]."""
         h, w = coarse.shape[-2:]
         found = F.pixel_shuffle(self.decoder(torch.cat((features, condition), 1)).float(), SCALE)[..., :h, :w]
         picture = mu_law(coarse)
         residual = GAIN * found[:, :3] + tapped(picture, found[:, 3:])
         return mu_law_inverse((picture + residual).clamp(0, 1))
 
-    def forward(
-        self,
-        frames: torch.Tensor,
-        exposures: torch.Tensor,
-        flows: torch.Tensor,
-        masks: torch.Tensor,
-        coarse: torch.Tensor,
-    ) -> torch.Tensor:
-        """frames (B,N,3,H,W): code values in [0,1], ordered [prev..., ref, next...]; exposures (B,N), relative,
-        shortest = 1; flows (B,N-1,2,H,W): refined, pixels; masks (B,N-1,1,H,W) in [0,1]; coarse (B,3,H,W): radiance.
-        Returns radiance (B,3,H,W) in [0,1]."""
-        condition = self.look(coarse)
-        features = self.enhance(self.gather(frames, exposures, flows, masks, condition))
+    def run(self, window: FrameWindow, masks: torch.Tensor, coarse: torch.Tensor) -> Run:
+        """`forward`, under way: of one tile, or all of a frame."""
+        condition = self.condition_on(coarse)
+        features = self.gather(window, masks, condition)
+        for block in self.enhance:
+            features = yield from block.run(features)
         return self.correct(coarse, condition, features)
+
+    def forward(self, window: FrameWindow, masks: torch.Tensor, coarse: torch.Tensor) -> torch.Tensor:
+        """window: with refined flows; masks (B,N-1,1,H,W) in [0,1]; coarse (B,3,H,W): radiance. Returns radiance (B,3,H,W) in
+        [0,1]."""
+        return whole_frame(self.run(window, masks, coarse), window.size)

@@ -1,4 +1,4 @@
-"""What the captured frames say of the pictures that were made from them: for sequence refinement, where it gets the clip."""
+"""Captured-frame conditioning: sequence refinement told of the frames that a sequence was made from, where it gets the clip."""
 
 from typing import NamedTuple
 
@@ -16,17 +16,24 @@ CLIPPING = (0.9, 0.98)  # code values over which a frame ceases to say how brigh
 
 
 class Captured(NamedTuple):
-    """Frames as the camera gave them: codes (N,3,H,W), gamma-encoded in [0,1]; exposures (N,), relative, shortest = 1."""
+    """Frames as the camera gave them. codes (N,3,H,W): gamma-encoded in [0,1]; tone (N,3,H,W): their radiance in the mu-law
+    domain; exposures (N,): relative, shortest = 1."""
 
     codes: torch.Tensor
+    tone: torch.Tensor
     exposures: torch.Tensor
 
 
-class Witness(nn.Module):
+def captured_frames(codes: torch.Tensor, exposures: torch.Tensor) -> Captured:
+    """Of code values (N,3,H,W) and exposures (N,)."""
+    return Captured(codes, mu_law(to_radiance(codes, exposures[:, None, None, None])), exposures)
+
+
+class CapturedFrameConditioning(nn.Module):
     """Features of a captured frame, added to those of the picture, and the frame itself as one more to average with; both are
     0 before training.
 
-    An HDR sequence does not say which of its frames was long and smeared, which short and noisy, nor what of a picture was
+    An HDR sequence does not say which of its frames was long and blurred, which short and noisy, nor what of a picture was
     measured and what the others had to lend. This is no part of LoCAtion, whose second stage follows a first one that
     hands on its features.
     """
@@ -38,21 +45,22 @@ class Witness(nn.Module):
         self.compare = conv(texture + 4 * 4, 16)
         self.vote = zero_conv(16, 4)
 
-    def testimony(self, radiance: torch.Tensor, captured: Captured) -> torch.Tensor:
-        """Of radiance (N,3,H,W), H and W even: (N,C,H/2,W/2)."""
-        codes, e = captured.codes, captured.exposures[:, None, None, None]
-        differs = amplified(mu_law(to_radiance(codes, e)) - mu_law(radiance))
-        unexplained = amplified(codes - to_ldr(radiance, e))  # 0 where both clip
-        seen = F.pixel_unshuffle(torch.cat((codes, differs, unexplained), 1), 2)
+    def features(self, radiance: torch.Tensor, tone: torch.Tensor, captured: Captured) -> torch.Tensor:
+        """What is added to the texture of a picture: radiance and its mu-law `tone` (N,3,H,W), H and W even ->
+        (N,C,H/2,W/2)."""
+        differs = amplified(captured.tone - tone)
+        unexplained = amplified(
+            captured.codes - to_ldr(radiance, captured.exposures[:, None, None, None])
+        )  # 0: both clip
+        seen = F.pixel_unshuffle(torch.cat((captured.codes, differs, unexplained), 1), 2)
         return self.tell(self.look(torch.cat((seen, exposure_planes(captured.exposures[:, None], seen)), 1)))
 
-    def own(self, picture: torch.Tensor, x: torch.Tensor, captured: Captured) -> tuple[torch.Tensor, torch.Tensor]:
-        """What the frame changes in `picture` (B,3,H,W), mu-law, and the logit of its weight (B,1,H,W) with its prior; x
-        (B,C,H/2,W/2): what is known of the picture. A clipped frame only says "not darker than this"."""
-        light = mu_law(to_radiance(captured.codes, captured.exposures[:, None, None, None]))
+    def residual(self, tone: torch.Tensor, x: torch.Tensor, captured: Captured) -> tuple[torch.Tensor, ...]:
+        """What the frame changes in a picture, mu-law (B,3,H,W), the logit of its weight and its prior, (B,1,H,W) each; x
+        (B,C,H/2,W/2): features of the picture. A clipped frame only says "not darker than this"."""
         low, high = CLIPPING
         clear = 1 - ((captured.codes - low) / (high - low)).clamp(0, 1)
-        difference = light - picture
+        difference = captured.tone - tone
         difference = torch.where(difference < 0, clear * difference, difference)
         apart = box_mean(difference.abs().mean(1, keepdim=True), 3) / FAINT
         beside = F.pixel_unshuffle(torch.cat((amplified(difference), apart / (1 + apart)), 1), 2)

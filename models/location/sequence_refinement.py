@@ -28,13 +28,13 @@ from ..blocks import (
     zero_conv,
 )
 from ..detail import FAINT, amplified, bands, grain
-from .captured_frame import Captured, Witness
+from .captured_frame import Captured, CapturedFrameConditioning, captured_frames
 from .context_aggregation import ContextAggregation
 from .rwkv import RWKVBlock
 
 MULTIPLE = 8  # of height and width, for the long-range grid
 REACH = 2  # frames on either side whose pixels are averaged
-TOLD = 8  # features by which a neighbour says how good it is
+STATE = 8  # features by which a neighbour says how good it is
 LONGEST = 80  # cells, the longer side of the long-range grid
 RELUCTANCE = 0.12  # slope with which the weight of a neighbour leaves 0
 CALM = 0.25  # of the kernels: most sequences are nearly right, and the first steps would blur them
@@ -50,7 +50,7 @@ class SequenceRefinementConfig:
     """Shape of the network: plain values, stored beside the weights. texture, width: features at a half and a quarter of
     the frame's size; long_range: RWKV blocks, 0 = none, of `tokens` features each; aggregation: False leaves BCA out, for
     the paper's ablation; depth: blocks at half the frame's size before the correction; witness: whether it can be told of
-    the clip that the sequence was made from."""
+    the captured frames that the sequence was made from."""
 
     texture: int = 24
     width: int = 32
@@ -125,12 +125,12 @@ class TemporalMean(nn.Module):
     def __init__(self, texture: int):
         super().__init__()
         self.about_frame = nn.Conv2d(texture, 16, 1)
-        self.about_pair = nn.Conv2d(16 + TOLD, 16, 3, padding=1)
+        self.about_pair = nn.Conv2d(16 + STATE, 16, 3, padding=1)
         self.mix = conv(16, 16)
         self.vote = zero_conv(16 + 4, 4)
 
-    def forward(self, picture, others, told, flows, sure, x) -> tuple[torch.Tensor, torch.Tensor]:
-        """picture (B,3,H,W), others (B,K,3,H,W): mu-law; told (B,K,TOLD,H/4,W/4) of the others; flows (B,K,2,H,W), pixels;
+    def forward(self, picture, others, states, flows, sure, x) -> tuple[torch.Tensor, torch.Tensor]:
+        """picture (B,3,H,W), others (B,K,3,H,W): mu-law; states (B,K,STATE,H/4,W/4) of the others; flows (B,K,2,H,W), pixels;
         sure (B,K,1,H,W) in [0,1]; x (B,C,H/2,W/2): what is known of the frame. Returns the differences to the others,
         weighted and added up (B,3,H,W), and the weights' sum (B,1,H,W)."""
         b, k = others.shape[:2]
@@ -141,8 +141,8 @@ class TemporalMean(nn.Module):
         sure = sure.flatten(0, 1)
         prior = sure.clamp(min=LEAST) / (1 + apart)
         agree = F.pixel_unshuffle(sure * torch.exp(-apart.square()), 2)
-        told = warp(told.flatten(0, 1).float(), F.avg_pool2d(flows.flatten(0, 1), 4) / 4)
-        pair = torch.cat((F.pixel_unshuffle(amplified(difference).flatten(0, 1), 2), agree, twice(told)), 1)
+        states = warp(states.flatten(0, 1).float(), F.avg_pool2d(flows.flatten(0, 1), 4) / 4)
+        pair = torch.cat((F.pixel_unshuffle(amplified(difference).flatten(0, 1), 2), agree, twice(states)), 1)
         known = self.about_frame(x)[:, None] + self.about_pair(pair).unflatten(0, (b, k))
         known = self.mix(F.leaky_relu(known.flatten(0, 1), SLOPE))
         logit = F.pixel_shuffle(self.vote(torch.cat((known, agree.to(known)), 1)).float(), 2)
@@ -176,7 +176,7 @@ class SequenceRefinement(nn.Module):
         if c.aggregation:
             self.aggregate = ContextAggregation(c.width)
         self.long_range = LongRange(c.width, c.tokens, c.long_range) if c.long_range else nn.Identity()
-        self.tell = nn.Conv2d(c.width, TOLD, 1)
+        self.tell = nn.Conv2d(c.width, STATE, 1)
         self.up = conv(c.width, 4 * c.texture, 1)
         self.look = nn.Sequential(
             conv(2 * c.texture, c.texture),
@@ -185,19 +185,20 @@ class SequenceRefinement(nn.Module):
         )
         self.average = TemporalMean(c.texture)
         if c.witness:
-            self.witness = Witness(c.texture)
+            self.witness = CapturedFrameConditioning(c.texture)
         self.last = zero_conv(c.texture, 4 * (3 + len(TAPS)))
         start(self)
 
-    def encode(self, hdr: torch.Tensor, captured: Captured | None = None) -> tuple[torch.Tensor, torch.Tensor]:
-        """Radiance (N,3,H,W), H and W multiples of MULTIPLE, and the frames that it was made from, where they are known ->
-        texture (N,C,H/2,W/2), features (N,C,H/4,W/4)."""
-        picture = mu_law(hdr)
-        detail = bands(picture)
-        seen = F.pixel_unshuffle(torch.cat((picture, *map(amplified, detail)), 1), 2)
+    def encode(
+        self, radiance: torch.Tensor, tone: torch.Tensor, captured: Captured | None = None
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Radiance and its mu-law `tone` (N,3,H,W), H and W multiples of MULTIPLE, and the frames that it was made from, where
+        they are known -> texture (N,C,H/2,W/2), features (N,C,H/4,W/4)."""
+        detail = bands(tone)
+        seen = F.pixel_unshuffle(torch.cat((tone, *map(amplified, detail)), 1), 2)
         texture = self.texture(torch.cat((seen, grain(detail)), 1))
         if captured is not None and self.config.witness:
-            texture = texture + self.witness.testimony(hdr, captured)
+            texture = texture + self.witness.features(radiance, tone, captured)
         return texture, self.down(texture)
 
     def propagate(self, features, ahead, back, sure_ahead, sure_back) -> torch.Tensor:
@@ -207,23 +208,24 @@ class SequenceRefinement(nn.Module):
             features = self.aggregate(features, ahead, back, sure_ahead, sure_back)
         return self.long_range(features)
 
-    def correct(self, frame, texture, context, others, contexts, flows, sure, captured=None) -> torch.Tensor:
-        """One frame, and K others to average with: frame (B,3,H,W) and others (B,K,3,H,W), radiance; texture as of
-        `encode`; context (B,C,H/4,W/4) and contexts (B,K,C,H/4,W/4) as of `propagate`; flows (B,K,2,H,W) from the frame
+    def correct(
+        self, radiance, tone, texture, context, others, contexts, flows, sure, captured: Captured | None = None
+    ) -> torch.Tensor:
+        """One frame, and K others to average with: radiance and its mu-law `tone` (B,3,H,W); others (B,K,3,H,W), mu-law; texture
+        as of `encode`; context (B,C,H/4,W/4) and contexts (B,K,C,H/4,W/4) as of `propagate`; flows (B,K,2,H,W) from the frame
         to the others, sure (B,K,1,H,W); captured: as of `encode`. Returns radiance (B,3,H,W)."""
-        told = self.tell(contexts.flatten(0, 1)).unflatten(0, contexts.shape[:2])
+        states = self.tell(contexts.flatten(0, 1)).unflatten(0, contexts.shape[:2])
         x = self.look(torch.cat((texture, F.pixel_shuffle(self.up(context), 2)), 1))
-        picture = mu_law(frame)
-        change, weight = self.average(picture, mu_law(others), told, flows, sure, x)
+        change, weight = self.average(tone, others, states, flows, sure, x)
         if captured is not None and self.config.witness:
-            difference, logit, prior = self.witness.own(picture, x, captured)
+            difference, logit, prior = self.witness.residual(tone, x, captured)
             own = prior * weight_of(logit)
             change, weight = change + own * difference, weight + own
         change = change / (1 + weight)
         found = F.pixel_shuffle(self.last(x).float(), 2)
-        change = change + tapped(picture + change, CALM * found[:, 3:]) + GAIN * found[:, :3]
+        change = change + tapped(tone + change, CALM * found[:, 3:]) + GAIN * found[:, :3]
         # The difference of two inverses is exactly 0 where nothing changes.
-        return frame + (mu_law_inverse((picture + change).clamp(min=0)) - mu_law_inverse(picture))
+        return radiance + (mu_law_inverse((tone + change).clamp(min=0)) - mu_law_inverse(tone))
 
     def forward(self, hdr, ahead, back, sure_ahead, sure_back, codes=None, exposures=None) -> torch.Tensor:
         """hdr (B,T,3,H,W): radiance of a clip, 1.0 = clipping of the shortest exposure, more is allowed; ahead, back
@@ -237,8 +239,9 @@ class SequenceRefinement(nn.Module):
         )
         frames = None
         if codes is not None:
-            frames = Captured(pad_to_multiple(codes.float().flatten(0, 1), MULTIPLE), exposures.flatten())
-        texture, features = (x.unflatten(0, (b, t)) for x in self.encode(hdr.flatten(0, 1), frames))
+            frames = captured_frames(pad_to_multiple(codes.float().flatten(0, 1), MULTIPLE), exposures.flatten())
+        tone = mu_law(hdr)
+        texture, features = (x.unflatten(0, (b, t)) for x in self.encode(hdr.flatten(0, 1), tone.flatten(0, 1), frames))
         steps = [quartered(*(x.flatten(0, 1) for x in way)) for way in ((ahead, sure_ahead), (back, sure_back))]
         flows = [way[k].unflatten(0, (b, t - 1)) for k in (0, 1) for way in steps]
         contexts = self.propagate(features, *flows)
@@ -253,7 +256,7 @@ class SequenceRefinement(nn.Module):
             near = routes(step, k, t)
             others = [index for index, _, _ in near]
             flows, sure = stacked([f for _, f, _ in near], hdr[:, k, :2]), stacked([c for *_, c in near], hdr[:, k, :1])
-            given = hdr[:, k], texture[:, k], contexts[:, k], hdr[:, others], contexts[:, others]
+            given = hdr[:, k], tone[:, k], texture[:, k], contexts[:, k], tone[:, others], contexts[:, others]
             own = None if frames is None else Captured(*(x.unflatten(0, (b, t))[:, k] for x in frames))
             refined.append(self.correct(*given, flows, sure, own))
         return torch.stack(refined, 1)[..., :h, :w]

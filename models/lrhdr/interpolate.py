@@ -7,9 +7,9 @@ import torch.nn.functional as F
 from torch import nn
 
 from ...hdr.exposure import match_exposure, to_radiance
+from ...hdr.frame_window import FrameWindow
 from ...hdr.tonemap import mu_law, mu_law_inverse
-from ...hdr.warp import inside
-from ..blocks import GAIN, UNet, exposure_planes, pad_to_multiple, split_reference, start, warp_each, zero_conv
+from ..blocks import GAIN, UNet, exposure_planes, pad_to_multiple, start, zero_conv
 from ..detail import amplified, bands, grain
 from .kernels import GAINS, softened
 from .prior import column
@@ -78,20 +78,14 @@ class ExposureInterpolation(nn.Module):
         limit = mu_law(1 / e)
         return mu_law_inverse(torch.minimum(tone.clamp(min=0), limit)), share
 
-    def forward(
-        self, frames: torch.Tensor, exposures: torch.Tensor, flows: torch.Tensor, confidence: torch.Tensor
-    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """The P-1 missing exposures of a clip of period P, in the order of `missing`, from N = 2P-1 frames.
+    def forward(self, window: FrameWindow) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """The P-1 missing exposures of a clip of period P, in the order of `missing`, from a window of N = 2P-1 frames.
 
-        frames (B,N,3,H,W): code values in [0,1], ordered [prev..., ref, next...]; exposures (B,N), relative, shortest = 1;
-        flows (B,N-1,2,H,W) from the reference to each neighbour, pixels; confidence (B,N-1,1,H,W) in them, in [0,1].
         Returns radiance (B,P-1,3,H,W), validity (B,P-1,1,H,W) in [0,1], exposures (B,P-1).
         """
-        reference, others = split_reference(frames)
-        warped = warp_each(others, flows, "bicubic").clamp(0, 1)
-        sure = confidence * inside(flows.flatten(0, 1)).unflatten(0, flows.shape[:2])
-        own, theirs = split_reference(exposures)
-        period = (frames.shape[1] + 1) // 2
+        warped, sure = window.warped, window.validity
+        own, theirs = window.exposure, window.neighbour_exposures
+        period = (window.frames.shape[1] + 1) // 2
         found = []
         for pair in missing(period):
             # Neighbours are in order of time, without the reference.
@@ -99,9 +93,9 @@ class ExposureInterpolation(nn.Module):
             e = theirs[:, places[pair.index(nearer(*pair))]]
             # Where a frame was dropped, the two may differ in exposure.
             codes = [match_exposure(warped[:, k], column(theirs[:, k]), column(e)) for k in places]
-            closeness = torch.tensor([pair[1], -pair[0]], device=frames.device)[:, None, None, None] / period
+            closeness = torch.tensor([pair[1], -pair[0]], device=warped.device)[:, None, None, None] / period
             weights = closeness * (sure[:, places] + LEAST)
-            both = torch.stack(codes, 1), weights, reference[:, 0], torch.stack((own[:, 0], e), 1)
+            both = torch.stack(codes, 1), weights, window.reference, torch.stack((own, e), 1)
             radiance, share = self.between(*both)
             validity = torch.lerp(sure[:, places[0]], sure[:, places[1]], share)
             found.append((radiance, validity, e))

@@ -11,6 +11,7 @@ from ...hdr.tonemap import mu_law
 from ..blocks import SLOPE, conv, down, exposure_planes, pad_to_multiple, start, twice, zero_conv
 from ..detail import amplified, bands, grain
 from ..entmax import entmax
+from ..frame_statistics import FrameMap, Run, whole_frame
 from .prior import Reference, clipped_in, prior_logits, prior_votes, reach
 
 ALPHA = 1.75
@@ -94,7 +95,7 @@ class SparseFusion(nn.Module):
         self.heads = nn.ModuleList((zero_conv(width, 1), zero_conv(width, 1), zero_conv(width, 1 + SCALE**2)))
         start(self)
 
-    def look(
+    def encode(
         self,
         radiance: torch.Tensor,
         validity: torch.Tensor,
@@ -119,9 +120,9 @@ class SparseFusion(nn.Module):
             plane = pad_to_multiple(torch.cat((planes[:, :, k], clipped), 1), SCALE)
             noise, plane = grain(bands(images[:, :3])), F.avg_pool2d(plane, SCALE)
             taken = torch.stack((exposures[:, k], own), 1)  # 0: none
-            told = exposure_planes(torch.where(taken > 0, taken, 1), plane)
-            given = (taken > 0).to(plane)[:, :, None, None].expand_as(told)
-            seen = torch.cat((F.pixel_unshuffle(images, SCALE), noise, plane, told, given), 1)
+            stops = exposure_planes(torch.where(taken > 0, taken, 1), plane)
+            known = (taken > 0).to(plane)[:, :, None, None].expand_as(stops)
+            seen = torch.cat((F.pixel_unshuffle(images, SCALE), noise, plane, stops, known), 1)
             features.append(self.encoder(seen))
         return torch.stack(features, 1), prior
 
@@ -130,7 +131,7 @@ class SparseFusion(nn.Module):
         share = F.avg_pool2d(pad_to_multiple(prior, SCALE), SCALE)[:, :, None]
         return torch.cat((features.mean(1), (features * share.to(features)).sum(1)), 1)
 
-    def survey(self, pooled: torch.Tensor) -> list[torch.Tensor]:
+    def statistics(self, pooled: torch.Tensor) -> list[torch.Tensor]:
         """What the U-Net finds in `pool`'s means of a whole frame, at 1/8, 1/4 and 1/2: sides rounded up to multiples."""
         return self.context(pad_to_multiple(pooled, COARSEST))
 
@@ -154,6 +155,14 @@ class SparseFusion(nn.Module):
         z = z[..., :h, :w].unflatten(0, (b, k))[:, :, 0]
         return prior_logits(prior, alpha) + reach(alpha) / reach(self.config.alpha) * z
 
+    def run(self, radiance, validity, exposures, reference: Reference | None = None, alpha: float = ALPHA) -> Run:
+        """`forward`, under way: of one tile, or all of a frame; triplet attention goes by the rows and columns of the frame."""
+        features, prior = self.encode(radiance, validity, exposures, reference)
+        context = yield FrameMap(self.statistics, self.pool(features, prior), SCALE, (8, 4, 2))
+        logits = self.logits(features, prior, context, alpha)
+        votes = decide(logits, alpha)
+        return {"hdr": (votes[:, :, None] * radiance).sum(1), "votes": votes, "logits": logits}
+
     def forward(
         self,
         radiance: torch.Tensor,
@@ -168,10 +177,7 @@ class SparseFusion(nn.Module):
 
         Returns hdr (B,3,H,W), votes and logits (B,K,H,W), float32.
         """
-        features, prior = self.look(radiance, validity, exposures, reference)
-        logits = self.logits(features, prior, self.survey(self.pool(features, prior)), alpha)
-        votes = decide(logits, alpha)
-        return {"hdr": (votes[:, :, None] * radiance).sum(1), "votes": votes, "logits": logits}
+        return whole_frame(self.run(radiance, validity, exposures, reference, alpha), radiance.shape[-2:])
 
 
 def decide(logits: torch.Tensor, alpha: float = ALPHA) -> torch.Tensor:

@@ -22,15 +22,14 @@ from typing import NamedTuple
 import torch
 from torch import nn
 
+from ...hdr.frame_window import FrameWindow
 from ...hdr.sequence import ExposureSequence, FlowField
 from ...hdr.tonemap import mu_law, mu_law_inverse
 from ...models import registry
-from ...models.dealthdr.dealthdr import DeAltHDR
-from ...models.lrhdr.sparse_fusion import SparseFusion
 from ..runtime.networks import device_of, precision
 from ..runtime.windows import Progress, quiet
-from ..systems.dealthdr import surrounding
-from .adaptable import Reconstruct, View, reconstruct_with
+from ..systems.dealthdr import reach_of
+from .adaptable import Reconstruct, reconstruct_with
 from .footage import Footage
 
 AVERAGE = 0.999  # decay of the moving average, less in the first steps
@@ -41,7 +40,6 @@ CROPS, HELD_CROPS = 2, 4  # a step, and of each frame that is held out
 EVERY, PATIENCE = 12, 8  # steps between looks at what is held out; looks without gain, after which it ends
 SUBSETS = 2  # of each frame that is held out
 BYTES_PER_PIXEL = 2000  # of work memory, for each picture of a step, in float32: measured with DeAltHDR
-ARCHITECTURES = {DeAltHDR: "dealthdr", SparseFusion: "sparse_fusion"}  # as in the registry
 
 
 @dataclass(frozen=True)
@@ -104,17 +102,17 @@ class Adaptation:
         self.half = precision(footage.device) is torch.bfloat16
         self.step = 0
 
-    def tone(self, network: nn.Module, view: View) -> torch.Tensor:
-        """What the network makes of a view, in the mu-law domain. float16 is too narrow for gradients, bfloat16 is not."""
+    def tone(self, network: nn.Module, window: FrameWindow) -> torch.Tensor:
+        """What the network makes of a window, in the mu-law domain. float16 is too narrow for gradients, bfloat16 is not."""
         half = torch.autocast(self.footage.device.type, torch.bfloat16) if self.half else nullcontext()
         with half:
-            return mu_law(self.reconstruct(network, view).float())
+            return mu_law(self.reconstruct(network, window).float())
 
-    def visit(self, t: int, subsets: int, steps: int, crops: int = CROPS) -> list[list[View]]:
+    def visit(self, t: int, subsets: int, steps: int, crops: int = CROPS) -> list[list[FrameWindow]]:
         """Views of frame t: for every step one of all frames around it, and one of each subset."""
         boxes = [self.footage.boxes(crops) for _ in range(steps)]
-        chosen = [surrounding(self.footage.sequence, t), *(self.footage.subset(t) for _ in range(subsets))]
-        return list(map(list, zip(*(self.footage.views(frames, boxes) for frames in chosen), strict=True)))
+        chosen = [self.footage.around(t), *(self.footage.subset(t) for _ in range(subsets))]
+        return list(map(list, zip(*(self.footage.windows(frames, boxes) for frames in chosen), strict=True)))
 
     def hold_out(self) -> None:
         """Set the frames that are held out aside, with what the start makes of them."""
@@ -131,7 +129,7 @@ class Adaptation:
         views = [(view, label) for (_, *few), label in zip(self.held, self.labels, strict=True) for view in few]
         return sum(float((self.tone(self.average, view) - label).abs().mean()) for view, label in views) / len(views)
 
-    def learn(self, full: View, few: View, rate: float) -> None:
+    def learn(self, full: FrameWindow, few: FrameWindow, rate: float) -> None:
         """One step; without effect where its loss or gradient is not finite."""
         with torch.no_grad():
             label, steady = self.tone(self.start, full), self.tone(self.average, full)
@@ -190,7 +188,7 @@ class Adaptation:
 
 def room_to_adapt(sequence: ExposureSequence, settings: AdaptSettings = AdaptSettings()) -> int:
     """Bytes that adaptation needs beside the networks' weights."""
-    pictures = len(surrounding(sequence, 0)) + 3
+    pictures = 2 * reach_of(sequence) + 1 + 3
     return BYTES_PER_PIXEL * CROPS * pictures * settings.crop**2
 
 
@@ -238,7 +236,7 @@ def save_adapted(adapted: Adapted, name: str, folder, source: str = "") -> Path:
     entry = registry.register(
         name,
         network,
-        ARCHITECTURES[type(network)],
+        registry.architecture_of(network).id,
         asdict(network.config),
         folder,
         half=False,

@@ -1,43 +1,27 @@
-"""What can be adapted to footage: how a network makes one HDR frame from a view, with gradients."""
+"""What can be adapted to footage: how a network makes one HDR frame from a window, with gradients."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 import torch
 from torch import nn
 
 from ...hdr.exposure import to_radiance
-from ...hdr.warp import inside
-from ...models.blocks import split_reference, warp_each
+from ...hdr.frame_window import FrameWindow
+from ...models import registry
 from ...models.dealthdr.dealthdr import DeAltHDR
-from ...models.dealthdr.fgma import distrust_each, full_size
-from ...models.dealthdr.masked_attention import trust_mask
+from ...models.dealthdr.fgma import attended_cells
 from ...models.lrhdr.sparse_fusion import SparseFusion
 from ..runtime.networks import ACCR, DEALTHDR, FGMA, PACKAGED, SPARSE_FUSION, load_f2hdr, load_network
-
-
-class View(NamedTuple):
-    """A frame in the middle of its neighbours, any number on either side and in any order: frames (B,N,3,H,W), code values;
-    exposures (B,N), relative, shortest of the clip = 1; flows (B,N-1,2,H,W) to the neighbours, pixels; confidence
-    (B,N-1,1,H,W) in them; back (B,N-1,2,H,W), flow from the neighbours."""
-
-    frames: torch.Tensor
-    exposures: torch.Tensor
-    flows: torch.Tensor
-    confidence: torch.Tensor
-    back: torch.Tensor
-
-    def cells(self, s: float) -> torch.Tensor:
-        """Where FGMA attends at the sensitivity s, (B,N-1,1,H/4,W/4), rounded up."""
-        return trust_mask(distrust_each(self.frames, self.exposures, self.back, self.flows), s)
 
 
 class Reconstruct(Protocol):
     """All that `adapt` must know about a network."""
 
-    def __call__(self, network: nn.Module, view: View) -> torch.Tensor:
-        """Radiance (B,3,H,W) of the middle frame, on the scale of the shortest exposure."""
+    def __call__(self, network: nn.Module, window: FrameWindow) -> torch.Tensor:
+        """Radiance (B,3,H,W) of the reference, on the scale of the shortest exposure. The window has the way back; its
+        neighbours are any number on either side, in any order."""
 
 
 @dataclass(frozen=True)
@@ -46,15 +30,15 @@ class WithDeAltHDR:
 
     s: float = 15.0
 
-    def __call__(self, network: DeAltHDR, view: View) -> torch.Tensor:
-        return network(*view[:4], view.cells(self.s))["hdr"]
+    def __call__(self, network: DeAltHDR, window: FrameWindow) -> torch.Tensor:
+        return network(window, attended_cells(window, self.s))["hdr"]
 
 
 @dataclass(frozen=True)
 class WithSparseFusion:
     """The flagship: neighbours brought to the reference by flow, or by `aligner` (FGMA), these and the reference calibrated by
     `mapper` (ACCR), and the results of `fusion` (F2HDR, without its adapter) and of `whole` (DeAltHDR), where these are given;
-    the reference and they are what the network votes on. The others stay as they are. They see all neighbours of the view, in
+    the reference and they are what the network votes on. The others stay as they are. They see all neighbours of the window, in
     a clip of two exposures two more than at run time."""
 
     aligner: nn.Module | None = None
@@ -63,48 +47,37 @@ class WithSparseFusion:
     whole: nn.Module | None = None
     s: float = 15.0
 
-    def __call__(self, network: SparseFusion, view: View) -> torch.Tensor:
+    def __call__(self, network: SparseFusion, window: FrameWindow) -> torch.Tensor:
         with torch.no_grad():
-            radiance, validity, exposures = self.candidates(view)
-        return network(radiance, validity, exposures, (radiance[:, 0], view.exposures[:, view.frames.shape[1] // 2]))[
-            "hdr"
-        ]
+            radiance, validity, exposures = self.candidates(window)
+        return network(radiance, validity, exposures, (radiance[:, 0], window.exposure))["hdr"]
 
-    def candidates(self, view: View) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    def candidates(self, window: FrameWindow) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """radiance (B,M,3,H,W), the reference first; validity (B,M,1,H,W); exposures (B,M), 0 where fused."""
-        reference, others = split_reference(view.frames)
-        exposures = torch.cat(split_reference(view.exposures), 1)
-        warped, valid = self.aligned(reference, others, exposures, view) if self.aligner else by_flow(others, view)
-        codes, validity = torch.cat((reference, warped), 1), torch.cat((torch.ones_like(valid[:, :1]), valid), 1)
-        radiance = to_radiance(codes, exposures.to(codes)[:, :, None, None, None])
+        aligned, valid = self.aligned(window) if self.aligner else (window.warped_radiance, window.validity)
+        radiance = torch.cat((window.reference_radiance[:, None], aligned), 1)
+        validity = torch.cat((torch.ones_like(valid[:, :1]), valid), 1)
+        exposures = torch.cat((window.exposure[:, None], window.neighbour_exposures), 1)
         if self.mapper is not None:
-            mapped = self.mapper(radiance, exposures.to(codes), validity)
+            mapped = self.mapper(radiance, exposures.to(radiance), validity)
             radiance = torch.cat((radiance[:, :1], mapped), 1)
             validity, exposures = (torch.cat((x[:, :1], x), 1) for x in (validity, exposures))
         results = []
         if self.fusion is not None:
-            results.append(self.fusion.from_adapted(*view[:4])["refined"])
+            results.append(self.fusion.from_adapted(window)["refined"])
         if self.whole is not None:
-            results.append(self.whole(*view[:4], view.cells(self.s))["hdr"])
+            results.append(self.whole(window, attended_cells(window, self.s))["hdr"])
         for result in results:
             radiance = torch.cat((radiance, result[:, None]), 1)
             validity = torch.cat((validity, torch.ones_like(valid[:, :1])), 1)
             exposures = torch.cat((exposures, torch.zeros_like(exposures[:, :1])), 1)
         return radiance, validity, exposures
 
-    def aligned(self, reference, others, exposures, view: View) -> tuple[torch.Tensor, torch.Tensor]:
-        """Neighbours (B,K,3,H,W) by FGMA, and their validity (B,K,1,H,W)."""
-        pairs = torch.stack((exposures[:, :1].expand_as(exposures[:, 1:]), exposures[:, 1:]), 2)
-        mask = full_size(view.cells(self.s).flatten(0, 1), view.frames.shape[-2:])
-        planes = reference.expand_as(others), others, pairs, view.flows, view.confidence
-        out = self.aligner(*(x.flatten(0, 1) for x in planes), mask)
-        return tuple(x.unflatten(0, others.shape[:2]) for x in (out["aligned"], out["logit"].sigmoid()))
-
-
-def by_flow(others: torch.Tensor, view: View) -> tuple[torch.Tensor, torch.Tensor]:
-    """Neighbours (B,K,3,H,W) fetched along the flow, and their validity (B,K,1,H,W)."""
-    valid = view.confidence * inside(view.flows.flatten(0, 1)).unflatten(0, view.flows.shape[:2])
-    return warp_each(others, view.flows, "bicubic").clamp(0, 1), valid
+    def aligned(self, window: FrameWindow) -> tuple[torch.Tensor, torch.Tensor]:
+        """Radiance (B,K,3,H,W) of the neighbours by FGMA, and their validity (B,K,1,H,W)."""
+        out = self.aligner(window, attended_cells(window, self.s))
+        exposures = window.neighbour_exposures.to(out["aligned"])[:, :, None, None, None]
+        return to_radiance(out["aligned"], exposures), out["logit"].sigmoid()
 
 
 def load_adaptable(name: str, weights: str = PACKAGED, folders: Sequence = ()) -> nn.ModuleList:
@@ -123,4 +96,5 @@ def reconstruct_with(network: nn.Module, *others: nn.Module, s: float = 15.0) ->
         return WithDeAltHDR(s)
     if isinstance(network, SparseFusion):
         return WithSparseFusion(*others, s=s)
-    raise ValueError(f"a {type(network).__name__} cannot be adapted to footage: give DeAltHDR or sparse fusion")
+    can = " or ".join(row.adaptable for row in registry.ARCHITECTURES.values() if row.adaptable)
+    raise ValueError(f"a {type(network).__name__} cannot be adapted to footage: give {can}")

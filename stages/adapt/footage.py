@@ -3,9 +3,11 @@
 import numpy as np
 import torch
 
+from ...hdr.frame_window import FrameWindow
 from ...hdr.sequence import ExposureSequence, FlowField
-from ..flow.long_range import AnyFlow
-from .adaptable import View
+from ..flow.long_range import LongRangeFlow
+from ..runtime.per_frame import neighbours_around
+from ..systems.dealthdr import reach_of
 
 MOST_HELD_OUT = 4  # frames that are never learned from as references
 FLOWS = 40  # that are remembered
@@ -14,7 +16,7 @@ Box = tuple[slice, slice]  # rows and columns
 
 
 class Footage:
-    """Views of a normalized clip in pieces: squares with sides of `crop` pixels, of frames in the middle of others.
+    """Windows of a normalized clip in pieces: squares with sides of `crop` pixels, of frames in the middle of others.
 
     Raises ValueError when the clip is too short, or the flow is of another one.
     """
@@ -31,12 +33,16 @@ class Footage:
             raise ValueError("the flow is of another clip: wire the flow that was made from this one")
         self.sequence, self.device, self.crop = sequence, device, crop
         self.reach = max(reach, sequence.period)  # in fewer frames there may be one exposure only
-        self.any_flow = AnyFlow(sequence, flow)
+        self.flow = LongRangeFlow(sequence, flow)
         self.rng = np.random.default_rng(seed)
         count = len(sequence)
         held = min(max(count // 6, 1), MOST_HELD_OUT)
         self.held_out = sorted({(2 * k + 1) * count // (2 * held) for k in range(held)})
         self.learned = [t for t in range(count) if t not in self.held_out]
+
+    def around(self, t: int) -> list[int]:
+        """Frame t among all that DeAltHDR sees of it."""
+        return neighbours_around(self.sequence, t, reach_of(self.sequence))
 
     def subset(self, t: int) -> list[int]:
         """Frame t between two neighbours of different exposure, drawn at random."""
@@ -56,23 +62,23 @@ class Footage:
             tuple(slice(int(a), int(a) + side) for a, side in zip(corner, sides, strict=True)) for corner in corners
         ]
 
-    def views(self, chosen: list[int], boxes: list[list[Box]]) -> list[View]:
-        """The middle one of the frames `chosen` among the others: a view for each list of boxes, a batch of its pieces."""
+    def windows(self, chosen: list[int], boxes: list[list[Box]]) -> list[FrameWindow]:
+        """The middle one of the frames `chosen` among the others: a window for each list of boxes, a batch of its pieces."""
         t = chosen[len(chosen) // 2]
         others = chosen[: len(chosen) // 2] + chosen[len(chosen) // 2 + 1 :]
         frames = self.sequence.frames[chosen].float().movedim(-1, 1)
-        there = [self.any_flow.read(t, n) for n in others]
+        there = [self.flow.read(t, n) for n in others]
         planes = (
             frames,
             *(torch.cat(x) for x in zip(*there, strict=True)),
-            torch.cat([self.any_flow.read(n, t)[0] for n in others]),
+            torch.cat([self.flow.read(n, t)[0] for n in others]),
         )
-        self.any_flow.trim(FLOWS)
+        self.flow.trim(FLOWS)
 
-        def batch(pieces) -> View:
+        def batch(pieces) -> FrameWindow:
             cut = (torch.stack([x[..., rows, columns] for rows, columns in pieces]).to(self.device) for x in planes)
             codes, flows, confidence, back = cut
             exposures = self.sequence.exposures[chosen].repeat(len(pieces), 1).to(self.device)
-            return View(codes, exposures, flows, confidence, back)
+            return FrameWindow(codes, exposures, flows, confidence, back)
 
         return [batch(pieces) for pieces in boxes]

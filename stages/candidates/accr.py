@@ -5,11 +5,11 @@ from torch import nn
 
 from ...hdr.scratch import allocate
 from ...hdr.sequence import Candidate, CandidateSet, ExposureSequence
-from ...models.lrhdr.accr import cues
 from ..fusion.sparse_fusion import captured, check_sizes
-from ..runtime.networks import device_of, running
-from ..runtime.tiles import tiles
-from ..runtime.windows import Progress, quiet, windows
+from ..runtime.networks import device_of
+from ..runtime.per_frame import run_per_frame
+from ..runtime.tiles import in_tiles
+from ..runtime.windows import Progress, quiet
 
 PREFIX = "ACCR "
 
@@ -39,17 +39,20 @@ def accr_mapping(
     device = device_of(network)
     out = [allocate(sequence.frames.shape) for _ in streams]
     exposures = torch.stack([c.exposures for c in streams], 1).to(torch.float32)
-    for (t,) in windows(len(sequence), 1, progress):
-        radiance = torch.stack([c.radiance[t] for c in streams]).to(device, torch.float32).movedim(-1, 1)[None]
-        validity = torch.stack([c.validity[t] for c in streams]).to(device, torch.float32).movedim(-1, 1)[None]
-        taken = exposures[[t]].to(device)
-        with running(device):
-            for tile in tiles(sequence.size):
-                pictures = tile.cut(radiance)
-                told = cues(pictures, taken, tile.cut(validity))
-                for k, stored in enumerate(out):
-                    mapped = network.map(pictures[:, k], taken[:, k], told[k])
-                    stored[t].movedim(-1, 0)[tile.place()] = tile.kept(mapped)[0].cpu()
+
+    def read(t: int):
+        radiance, validity = (
+            torch.stack([getattr(c, name)[t] for c in streams]).to(device, torch.float32).movedim(-1, 1)[None]
+            for name in ("radiance", "validity")
+        )
+        return radiance, exposures[[t]].to(device), validity
+
+    def calibrated(*given: torch.Tensor) -> torch.Tensor:
+        return in_tiles(sequence.size, network, *given)
+
+    for t, (mapped,) in run_per_frame(len(sequence), read, calibrated, device, progress):
+        for stored, planes in zip(out, mapped[0], strict=True):
+            stored[t] = planes.movedim(0, -1)
     mapped = (
         Candidate(n, r, c.validity, c.exposures if keep_exposures else None)
         for n, r, c in zip(names, out, streams, strict=True)

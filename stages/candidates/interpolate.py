@@ -3,13 +3,14 @@
 import torch
 from torch import nn
 
+from ...hdr.frame_window import FrameWindow
 from ...hdr.scratch import allocate
 from ...hdr.sequence import Candidate, CandidateSet, ExposureSequence, FlowField
 from ...models.lrhdr.interpolate import missing, nearer
-from ..runtime.networks import running
-from ..runtime.tiles import tiles
-from ..runtime.windows import Progress, quiet, windows
-from ..systems.f2hdr import Neighbourhood
+from ..runtime.networks import device_of
+from ..runtime.per_frame import WindowReader, run_per_frame
+from ..runtime.tiles import in_tiles
+from ..runtime.windows import Progress, quiet
 
 
 def interpolate_exposure(
@@ -26,17 +27,17 @@ def interpolate_exposure(
         raise ValueError(
             "all frames of this clip have the same exposure, so none is missing: give alternating exposures"
         )
-    near = Neighbourhood(sequence, flow, network)
+    windows = WindowReader(sequence, flow, device_of(network))
     pairs, shape = missing(sequence.period), (len(sequence), *sequence.size)
     radiance, validity = ([allocate((*shape, c)) for _ in pairs] for c in (3, 1))
-    for (t,) in windows(len(sequence), 1, progress):
-        frames, exposures, (flows, confidence) = near.frames(t), near.exposures(t), near.flows(t)
-        with running(near.device):
-            for tile in tiles(sequence.size):
-                found = network(tile.cut(frames), exposures, tile.cut(flows), tile.cut(confidence))
-                for stored, result in ((radiance, found[0]), (validity, found[1])):
-                    for k, out in enumerate(stored):
-                        out[t].movedim(-1, 0)[tile.place()] = tile.kept(result)[0, k].cpu()
+
+    def interpolated(window: FrameWindow) -> tuple[torch.Tensor, ...]:
+        return in_tiles(sequence.size, lambda w: network(w)[:2], window)
+
+    for t, found in run_per_frame(len(sequence), windows.only, interpolated, windows.device, progress):
+        for stored, result in zip((radiance, validity), found, strict=True):
+            for k, out in enumerate(stored):
+                out[t] = result[0, k].movedim(0, -1)
     return CandidateSet(
         tuple(
             Candidate(f"interpolated {pair[1]:+d}", radiance[k], validity[k], _exposures(sequence, nearer(*pair)))

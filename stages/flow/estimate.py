@@ -82,8 +82,11 @@ def _leapt(pairs: PairFlow, t: int, others: tuple[int, int], found: Pair, leaps:
     if box is None:
         return found
     landed = [tuple(x.clone() for x in pair) for pair in found]
+    parts = {}  # at the ends of a clip both neighbours are the same frame
     for pair, k, leap in zip(landed, others, leaps, strict=True):
-        for whole, part in zip(pair, _landed(pairs, t, k, leap, box), strict=True):
+        if k not in parts:
+            parts[k] = _landed(pairs, t, k, leap, box)
+        for whole, part in zip(pair, parts[k], strict=True):
             whole[(..., *box)] = part
     better = cost - mismatch(pairs, t, others, [flow for flow, _ in landed]) > LEAP_ADVANTAGE
     return tuple(
@@ -196,20 +199,24 @@ def estimate_flow(
     scale = ratio(pairs.size, sequence.size)
     flow = {o: allocate((len(sequence), 2, h, w), torch.float16) for o in sequence.offsets}
     confidence = {o: allocate((len(sequence), 1, h, w), torch.float16) for o in sequence.offsets}
-    for window in windows(len(sequence), 1, progress):
-        t = window[0]
-        for offset in range(1, sequence.period):
-            both = (offset, offset - sequence.period)  # after and before the reference, same exposure
+    period = sequence.period
+    same_exposure = {o: allocate((len(sequence), 2, *pairs.size), torch.float16) for o in (-period, period)}
+    for (t,) in windows(len(sequence), 1, progress):
+        for offset in range(1, period):
+            both = (offset, offset - period)  # after and before the reference, same exposure
             others = tuple(sequence.neighbour(t, o) for o in both)
             leaps = search.leaps(t, others) if search and t not in others else None
             found = flow_pair(pairs, t, *others, leaps)
             for o, (full, sure) in zip(both, found, strict=True):
                 flow[o][t] = F.interpolate(full * scale, size=(h, w), mode="area")[0]
                 confidence[o][t] = F.interpolate(sure, size=(h, w), mode="area")[0].clamp(min=LEAST_CONFIDENCE)
-        pairs.forget(t - 2 * sequence.period)
+        if t >= period:
+            for a, b in ((t - period, t), (t, t - period)):
+                same_exposure[b - a][a] = pairs.flow(a, b)[0]
+        pairs.forget(t - 2 * period)
         if search:
-            search.forget(t - 2 * sequence.period)
-    return FlowField(sequence.size, flow, confidence)
+            search.forget(t - 2 * period)
+    return FlowField(sequence.size, flow, confidence, same_exposure)
 
 
 def base_flow(sequence: ExposureSequence, device="cpu", progress: Progress = quiet) -> FlowField:

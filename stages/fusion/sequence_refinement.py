@@ -9,26 +9,32 @@ moves by more than 80 pixels a frame. Propagation always sees whole frames, at a
 blocks at 80 cells at most.
 """
 
+from math import prod
+from typing import NamedTuple
+
 import torch
 import torch.nn.functional as F
 from torch import nn
 
 from ...hdr.detail_preservation import preserve_detail
+from ...hdr.exposure import to_radiance
 from ...hdr.masks import forward_backward_consistency
 from ...hdr.response import response_named
 from ...hdr.scratch import allocate
 from ...hdr.sequence import ExposureSequence, FlowField, LazyFrames
 from ...hdr.tonemap import mu_law
 from ...models.blocks import pad_to_multiple
-from ...models.location.captured_frame import Captured
-from ...models.location.sequence_refinement import MULTIPLE, quartered, routes, stacked
+from ...models.location.captured_frame import Captured, captured_frames
+from ...models.location.sequence_refinement import MULTIPLE, REACH, quartered, routes, stacked
 from ..flow.pair_flow import PairFlow, half_size, ratio, working_size
-from ..runtime.networks import device_of, running
-from ..runtime.tiles import Tile, tiles
+from ..runtime.networks import device_of
+from ..runtime.per_frame import run_per_frame, to_frame, to_planes
+from ..runtime.tiles import in_tiles
 from ..runtime.windows import Progress, quiet, windows
 
 WINDOW = 12  # frames that are corrected at once
 OVERLAP = 3  # frames beyond them, on both sides, that they are told of; at least REACH
+MEMORY, BYTES_PER_PIXEL = 1 << 29, 72  # of frames and flow that are kept for others, in bytes: 512 MB
 HIGHEST = 16.0  # radiance that flow distinguishes from more: four stops above clipping of the shortest exposure
 
 
@@ -70,88 +76,101 @@ def consecutive_flow(hdr, preset: str = "fine", progress: Progress = quiet) -> F
     return FlowField(size, flow, confidence)
 
 
-class Clip:
-    """Reads a clip of radiance, its flow and its features, as the network takes them: batch of 1, sides padded to
-    multiples of MULTIPLE. sequence: the normalized clip that it was made from, or None."""
+class Frame(NamedTuple):
+    """A frame of radiance (1,3,H,W), sides padded to multiples of MULTIPLE, its mu-law `tone`, and as the camera gave it, where
+    the clip is known."""
 
-    def __init__(self, hdr, flow: FlowField, network: nn.Module, sequence: ExposureSequence | None = None):
-        self.hdr, self.flow, self.network, self.sequence = hdr, flow, network, sequence
+    radiance: torch.Tensor
+    tone: torch.Tensor
+    captured: Captured | None
+
+
+class RefinedClip:
+    """Corrects the frames of a clip of radiance one after the other. All that several frames need is read, and worked out,
+    once, and dropped when none needs it any more. sequence: the normalized clip that `hdr` was made from, or None."""
+
+    def __init__(self, hdr, flow: FlowField, network: nn.Module, sequence: ExposureSequence | None, window: int):
+        self.hdr, self.flow, self.network, self.sequence, self.window = hdr, flow, network, sequence, window
         self.device = device_of(network)
-        self.features: dict[int, tuple[torch.Tensor, torch.Tensor]] = {}
+        self._frames: dict[int, Frame] = {}
+        self._features: dict[int, tuple[torch.Tensor, torch.Tensor]] = {}
+        self._steps: dict[tuple[int, int], tuple[torch.Tensor, torch.Tensor]] = {}
+        self._most = max(MEMORY // (BYTES_PER_PIXEL * prod(flow.size)), 2 * REACH + 2)  # frames that are kept
+        self._told = range(0)  # the frames of `_contexts`
+        self._contexts = torch.empty(0)
 
-    def frame(self, t: int) -> torch.Tensor:
-        """Radiance (1,3,H,W)."""
-        return self._padded(self.hdr[t])
-
-    def captured(self, t: int) -> Captured | None:
-        """The frame as the camera gave it, where the clip is known."""
+    def refined(self, t: int) -> torch.Tensor:
+        """Frame t, corrected: (1,3,H,W)."""
+        if t % self.window == 0:
+            self._propagate(t)
+        frame, near = self._frame(t), routes(self._step, t, len(self.hdr))
+        others = stacked([self._frame(other).tone for other, _, _ in near], frame.tone)
+        flows, sure = (
+            stacked([f for _, f, _ in near], frame.tone[:, :2]),
+            stacked([c for *_, c in near], frame.tone[:, :1]),
+        )
+        own = self._contexts[:, self._told.index(t)]
+        theirs = self._contexts[:, [self._told.index(other) for other, _, _ in near]]
+        given = frame.radiance, frame.tone, self._features[t][0], own, others, theirs, flows, sure
+        corrected = in_tiles(frame.tone.shape[-2:], self._correct, *given, *(frame.captured or ()))
+        height, width = self.flow.size
+        hdr = corrected[..., :height, :width]
         if self.sequence is None:
-            return None
-        return Captured(self._padded(self.sequence.frames[t]), self.sequence.exposures[[t]].to(self.device))
+            return hdr
+        code = frame.captured.codes[..., :height, :width]
+        light = to_radiance(code, frame.captured.exposures[:, None, None, None])
+        return preserve_detail(hdr, code, light, frame.captured.exposures)
+
+    def _correct(self, *given: torch.Tensor) -> torch.Tensor:
+        return self.network.correct(*given[:8], Captured(*given[8:]) if given[8:] else None)
+
+    def _frame(self, t: int) -> Frame:
+        if t not in self._frames:
+            _drop_oldest(self._frames, self._most)
+            radiance = self._padded(self.hdr[t])
+            captured = None
+            if self.sequence is not None:
+                exposure = self.sequence.exposures[[t]].to(self.device)
+                captured = captured_frames(self._padded(self.sequence.frames[t]), exposure)
+            self._frames[t] = Frame(radiance, mu_law(radiance), captured)
+        return self._frames[t]
 
     def _padded(self, picture: torch.Tensor) -> torch.Tensor:
-        return pad_to_multiple(picture.to(self.device, torch.float32).movedim(-1, 0)[None], MULTIPLE)
+        return pad_to_multiple(to_planes(picture, self.device), MULTIPLE)
 
-    def step(self, t: int, direction: int) -> tuple[torch.Tensor, torch.Tensor]:
+    def _step(self, t: int, direction: int) -> tuple[torch.Tensor, torch.Tensor]:
         """Flow (1,2,H,W) from a frame to the one before or after, and its confidence (1,1,H,W)."""
-        return tuple(pad_to_multiple(x.to(self.device), MULTIPLE) for x in self.flow.read(direction, [t]))
-
-    def encode(self, frames: range) -> None:
-        """Keep the texture and the features of these frames, and of no others."""
-        self.features = {t: self.features[t] if t in self.features else self._encoded(t) for t in frames}
+        if (t, direction) not in self._steps:
+            _drop_oldest(self._steps, 2 * self._most)
+            read = self.flow.read(direction, [t])
+            self._steps[t, direction] = tuple(pad_to_multiple(x.to(self.device), MULTIPLE) for x in read)
+        return self._steps[t, direction]
 
     def _encoded(self, t: int) -> tuple[torch.Tensor, torch.Tensor]:
-        frame, captured = self.frame(t), self.captured(t)
-        pieces = tiles(frame.shape[-2:])
-        found = [self.network.encode(piece.cut(frame), _part(captured, piece)) for piece in pieces]
-        return tuple(
-            _whole(pieces, results, scale) for results, scale in zip(zip(*found, strict=True), (2, 4), strict=True)
-        )
+        """Texture and features of a frame."""
+        frame = self._frame(t)
 
-    def contexts(self, frames: range) -> torch.Tensor:
-        """The features of these frames, told of each other: (1,T,C,H/4,W/4)."""
-        features = torch.stack([self.features[t][1] for t in frames], 1)
-        ahead = [quartered(*self.step(t, 1)) for t in frames[:-1]]
-        back = [quartered(*self.step(t, -1)) for t in frames[1:]]
+        def encode(radiance: torch.Tensor, tone: torch.Tensor, *captured: torch.Tensor):
+            return self.network.encode(radiance, tone, Captured(*captured) if captured else None)
+
+        return in_tiles(frame.tone.shape[-2:], encode, frame.radiance, frame.tone, *(frame.captured or ()))
+
+    def _propagate(self, first: int) -> None:
+        """Features of the frames of a window and of OVERLAP beyond it on both sides, told of each other: (1,T,C,H/4,W/4)."""
+        last = min(first + self.window, len(self.hdr))
+        told = range(max(first - OVERLAP, 0), min(last + OVERLAP, len(self.hdr)))
+        self._features = {t: self._features[t] if t in self._features else self._encoded(t) for t in told}
+        features = torch.stack([self._features[t][1] for t in told], 1)
+        ahead = [quartered(*self._step(t, 1)) for t in told[:-1]]
+        back = [quartered(*self._step(t, -1)) for t in told[1:]]
         flows = [stacked([p[k] for p in way], features[:, 0, : 2 - k]) for k in (0, 1) for way in (ahead, back)]
-        return self.network.propagate(features, *flows)
+        self._told, self._contexts = told, self.network.propagate(features, *flows)
 
 
-def _whole(pieces: list[Tile], results, scale: int) -> torch.Tensor:
-    """The results of tiles on a grid `scale` times as coarse, put together."""
-    if len(pieces) == 1:
-        return results[0]
-    height, width = (max(piece.core[k].stop for piece in pieces) // scale for k in (0, 1))
-    out = results[0].new_empty(*results[0].shape[:2], height, width)
-    for piece, result in zip(pieces, results, strict=True):
-        out[piece.place(scale)] = piece.kept(result, scale)
-    return out
-
-
-def _part(captured: Captured | None, piece: Tile) -> Captured | None:
-    return None if captured is None else captured._replace(codes=piece.cut(captured.codes))
-
-
-def _cut(x: torch.Tensor, piece: Tile, scale: int) -> torch.Tensor:
-    """The window of a tile from (...,H/scale,W/scale)."""
-    rows, columns = (slice(side.start // scale, side.stop // scale) for side in piece.window)
-    return x[..., rows, columns]
-
-
-def _correct(clip: Clip, t: int, frames: range, contexts: torch.Tensor) -> torch.Tensor:
-    """Frame t, corrected: (1,3,H,W). contexts: of `frames`."""
-    frame, captured, near = clip.frame(t), clip.captured(t), routes(clip.step, t, len(clip.hdr))
-    others = stacked([clip.frame(other) for other, _, _ in near], frame)
-    flows, sure = stacked([f for _, f, _ in near], frame[:, :2]), stacked([c for *_, c in near], frame[:, :1])
-    own = contexts[:, frames.index(t)]
-    theirs = contexts[:, [frames.index(other) for other, _, _ in near]]
-    out = torch.empty_like(frame)
-    for piece in tiles(frame.shape[-2:]):
-        features = _cut(clip.features[t][0], piece, 2), _cut(own, piece, 4)
-        around = piece.cut(others), _cut(theirs, piece, 4), piece.cut(flows), piece.cut(sure)
-        corrected = clip.network.correct(piece.cut(frame), *features, *around, _part(captured, piece))
-        out[piece.place()] = piece.kept(corrected)
-    return out
+def _drop_oldest(kept: dict, most: int) -> None:
+    """Leave room for one more in `most`."""
+    while len(kept) >= most:
+        del kept[next(iter(kept))]
 
 
 def sequence_refinement(
@@ -164,9 +183,10 @@ def sequence_refinement(
     """Radiance (T,H,W,3) of any method, corrected by the frames around each: radiance (T,H,W,3).
 
     hdr: frame source, 1.0 = clipping of the shortest exposure; more is allowed and kept. network: a `SequenceRefinement`
-    of `models.location`, on the device where it is. window: frames that are corrected at once; they are told of OVERLAP frames more on both sides, so a frame at a seam lacks what lies farther away. Memory grows
-    with the window, not with the clip. sequence: the normalized clip that `hdr` was made from, if there is one: the
-    network is told of it (`models.location.captured_frame`), and the result has its frames' own light where that is more exact
+    of `models.location`, on the device where it is. window: frames that are corrected at once; they are told of OVERLAP
+    frames more on both sides, so a frame at a seam lacks what lies farther away. Memory grows with the window, not with the
+    clip. sequence: the normalized clip that `hdr` was made from, if there is one: the network is told of it
+    (`models.location.captured_frame`), and the result has its frames' own detail where that is more exact
     (`preserve_detail`). Raises ValueError for other shapes, where radiance is not finite, or where clip and radiance do not
     belong together.
     """
@@ -178,16 +198,8 @@ def sequence_refinement(
             "that it was made from, or none"
         )
     flow = consecutive_flow(hdr, progress=progress)
-    clip, count = Clip(hdr, flow, network, sequence), len(hdr)
-    height, width = flow.size
+    clip = RefinedClip(hdr, flow, network, sequence, window)
     out = allocate(hdr.shape)
-    for chosen in windows(count, window):
-        frames = range(max(chosen[0] - OVERLAP, 0), min(chosen[-1] + 1 + OVERLAP, count))
-        with running(clip.device):
-            clip.encode(frames)
-            contexts = clip.contexts(frames)
-            for t in chosen:
-                refined = _correct(clip, t, frames, contexts)[0, :, :height, :width].movedim(0, -1).cpu()
-                out[t] = refined if sequence is None else preserve_detail(refined, sequence, t)
-                progress(t + 1, count)
+    for t, (refined,) in run_per_frame(len(hdr), lambda t: (t,), clip.refined, clip.device, progress):
+        out[t] = to_frame(refined)
     return out

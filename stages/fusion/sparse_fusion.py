@@ -10,13 +10,12 @@ from ...hdr.draw.text import PAPER, text, text_size
 from ...hdr.scratch import allocate
 from ...hdr.sequence import Candidate, CandidateSet, ExposureSequence, LazyFrames
 from ...models.lrhdr.prior import related
-from ...models.lrhdr.sparse_fusion import ALPHA, COARSEST, SCALE, decide
+from ...models.lrhdr.sparse_fusion import ALPHA
 from ..report.flow import colour_wheel
-from ..runtime.networks import device_of, running
-from ..runtime.tiles import Tile, tiles
+from ..runtime.networks import device_of
+from ..runtime.per_frame import run_per_frame, to_frame, to_planes
+from ..runtime.tiles import in_tiles
 from ..runtime.windows import Progress, quiet, windows
-
-PADDED = SCALE * COARSEST  # the network's grids cover multiples of it
 
 
 def captured(sequence: ExposureSequence) -> Candidate:
@@ -76,7 +75,7 @@ def sparse_fusion(
 
     alpha: 1 = softmax, every candidate has a part; 1.75 as trained; 2 = sparsemax, the fewest have. sequence: the
     normalized clip, if there is one: its frames vote too, and tell which candidates contradict them; one that does so nearly
-    everywhere in a frame, such as noise or another clip, has no vote there; and the result has their own light where that is
+    everywhere in a frame, such as noise or another clip, has no vote there; and the result has their own detail where that is
     more exact (`preserve_detail`). Raises ValueError for fewer than two candidates, candidates of different clips, or another
     alpha.
     """
@@ -89,53 +88,41 @@ def sparse_fusion(
     frames, height, width = chosen.candidates[0].radiance.shape[:3]
     device = device_of(network)
     hdr, votes = allocate((frames, height, width, 3)), allocate((frames, len(chosen), height, width), torch.float16)
-    for (t,) in windows(frames, 1, progress):
-        radiance = torch.stack([c.radiance[t] for c in chosen]).to(device, torch.float32).movedim(-1, 1)[None]
-        validity = torch.stack([c.validity[t] for c in chosen]).to(device, torch.float32).movedim(-1, 1)[None]
+
+    def read(t: int):
+        radiance, validity = (
+            torch.stack([getattr(c, name)[t] for c in chosen]).to(device, torch.float32).movedim(-1, 1)[None]
+            for name in ("radiance", "validity")
+        )
         taken = torch.tensor([[0.0 if c.exposures is None else float(c.exposures[t]) for c in chosen]], device=device)
-        reference = None if sequence is None else (radiance[:, 0], taken[:, 0])
-        with running(device):
-            every = torch.arange(len(chosen), device=device)
-            heard = every if reference is None else every[related(radiance, taken, reference)[0]]
-            given = radiance[:, heard], validity[:, heard], taken[:, heard]
-            hdr[t], cast = _vote(network, *given, reference, alpha)
-            votes[t] = 0
-            votes[t, heard.cpu()] = cast.to(votes.dtype)
-        if sequence is not None:
-            hdr[t] = preserve_detail(hdr[t], sequence, t)
+        return radiance, validity, taken, None if sequence is None else to_planes(sequence.frames[t], device)
+
+    def fuse(radiance, validity, taken, code):
+        return fused_frame(network, radiance, validity, taken, code, alpha)
+
+    for t, (fused, cast) in run_per_frame(frames, read, fuse, device, progress):
+        hdr[t], votes[t] = to_frame(fused), cast[0]
     return hdr, votes
 
 
-def _vote(network, radiance, validity, taken, reference, alpha: float) -> tuple[torch.Tensor, torch.Tensor]:
-    """The vote on one frame: (H,W,3) and (K,H,W), on the CPU. In tiles, the U-Net still sees the frame as a whole, because
-    triplet attention goes by its rows and columns; every tile's candidates are looked at twice."""
-    size = radiance.shape[-2:]
-    hdr, votes = torch.empty(3, *size), torch.empty(radiance.shape[1], *size)
-    pieces = tiles(size)
+def fused_frame(
+    network: nn.Module, radiance, validity, taken, code: torch.Tensor | None, alpha: float = ALPHA
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """The vote on one frame: radiance (1,3,H,W) and votes (1,K,H,W). Candidates as `SparseFusion` takes them; code (1,3,H,W):
+    the captured frame, which is candidate number 0 then, or None."""
+    reference = None if code is None else (radiance[:, 0], taken[:, 0])
+    every = torch.arange(taken.shape[1], device=taken.device)
+    heard = every if reference is None else every[related(radiance, taken, reference)[0]]
+    own = () if reference is None else reference
 
-    def look(piece: Tile):
-        seen = None if reference is None else (piece.cut(reference[0]), reference[1])
-        return network.look(piece.cut(radiance), piece.cut(validity), taken, seen)
+    def vote(radiance, validity, taken, *reference):
+        found = yield from network.run(radiance, validity, taken, reference or None, alpha)
+        return found["hdr"], found["votes"]
 
-    first = look(pieces[0])
-    pooled = [network.pool(*(first if piece is pieces[0] else look(piece))) for piece in pieces]
-    whole = pooled[0].new_empty(*pooled[0].shape[:2], *(-(-s // SCALE) for s in size))
-    for piece, part in zip(pieces, pooled, strict=True):
-        whole[piece.place(SCALE)] = piece.kept(part, SCALE)
-    context = network.survey(whole)
-    for piece in pieces:
-        features, prior = first if piece is pieces[0] else look(piece)
-        around = [_window(x, piece, scale) for x, scale in zip(context, (8, 4, 2), strict=True)]
-        chosen = decide(network.logits(features, prior, around, alpha), alpha)
-        hdr[piece.place()] = piece.kept((chosen[:, :, None] * piece.cut(radiance)).sum(1))[0].cpu()
-        votes[piece.place()] = piece.kept(chosen)[0].cpu()
-    return hdr.movedim(0, -1), votes
-
-
-def _window(grid: torch.Tensor, piece: Tile, scale: int) -> torch.Tensor:
-    """A tile's window of a grid `scale` times as coarse, with its padding."""
-    rows, columns = (slice(s.start // scale, -(-s.stop // PADDED) * PADDED // scale) for s in piece.window)
-    return grid[..., rows, columns]
+    given = radiance[:, heard], validity[:, heard], taken[:, heard]
+    hdr, cast = in_tiles(tuple(radiance.shape[-2:]), vote, *given, *own)
+    votes = cast.new_zeros(1, len(every), *cast.shape[-2:]).index_copy(1, heard, cast)
+    return (hdr if code is None else preserve_detail(hdr, code, *reference)), votes
 
 
 def candidate_colours(count: int) -> torch.Tensor:

@@ -9,29 +9,15 @@ import torch
 from torch import nn
 
 from ...models import registry
+from ...models.dealthdr import DEALTHDR, FGMA  # noqa: F401  ids of the networks, as stages and nodes name them
+from ...models.deephdrvideo import DEEPHDRVIDEO  # noqa: F401
+from ...models.f2hdr import F2HDR
+from ...models.flow import BASE_FLOW  # noqa: F401
+from ...models.location import COLLABORATIVE_FUSION, SEQUENCE_REFINEMENT  # noqa: F401
+from ...models.lrhdr import ACCR, INTERPOLATE, SPARSE_FUSION  # noqa: F401
 from .tiles import tiles
 
 PACKAGED = "packaged"
-# Architectures of the registry, and the names of their packaged weights.
-BASE_FLOW, F2HDR, FGMA, INTERPOLATE, ACCR = "base_flow", "f2hdr", "fgma", "interpolate", "accr"
-SPARSE_FUSION, SEQUENCE_REFINEMENT = "sparse_fusion", "sequence_refinement"
-DEALTHDR, DEEPHDRVIDEO, COLLABORATIVE_FUSION = "dealthdr", "deephdrvideo", "collaborative_fusion"
-
-# Of work memory, for each picture that a network sees at once, in float32: measured at 640x360. Most of F2HDR's is its
-# fusion's, of DeepHDRVideo's that of its blending weights, of DeAltHDR's its merge's; the others take 60 to 205.
-BYTES_PER_PIXEL = {
-    BASE_FLOW: 100,
-    F2HDR: 400,
-    FGMA: 200,
-    INTERPOLATE: 200,
-    ACCR: 200,
-    SPARSE_FUSION: 200,
-    SEQUENCE_REFINEMENT: 200,
-    DEALTHDR: 400,
-    DEEPHDRVIDEO: 450,
-    COLLABORATIVE_FUSION: 210,
-}
-WHOLE = (BASE_FLOW, SEQUENCE_REFINEMENT, DEALTHDR)  # keep the features, or the tiles, of whole frames
 
 
 class OwnNetwork(NamedTuple):
@@ -99,10 +85,11 @@ def running(device: torch.device):
 
 
 def work_memory(name: str, size: tuple[int, int], pictures: int) -> int:
-    """Bytes that a network needs beside its weights for as many `pictures` of `size` at once. It works on one tile at a
-    time, but for those in WHOLE."""
-    pixels = prod(size) if name in WHOLE else max(tile.pixels for tile in tiles(size))
-    return BYTES_PER_PIXEL[name] * pictures * pixels
+    """Bytes that the network `name` needs beside its weights for as many `pictures` of `size` at once: on one tile at a
+    time, or on whole frames, as its row says."""
+    row = registry.ARCHITECTURES[name]
+    pixels = prod(size) if row.whole_frame else max(tile.pixels for tile in tiles(size))
+    return row.bytes_per_pixel * pictures * pixels
 
 
 def device_of(network: nn.Module) -> torch.device:

@@ -1,42 +1,54 @@
 """Large frames in tiles: windows that overlap so far that their cores are what the whole frame would give."""
 
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from inspect import isgenerator
+from itertools import chain
 from math import prod
 
 import torch
 
+from ...hdr.frame_window import FrameWindow
+from ...models.frame_statistics import FrameMap, Question, side_by_side, whole_frame
+
 CORE = (1152, 1920)  # largest height and width of a core; a frame of no more pixels is one tile
 MARGIN = 192  # pixels around a core: 92 that the widest network sees, and 100 of motion
-ALIGNMENT = 8  # networks that work on coarser grids see them as in the whole frame
+ALIGNMENT = 8  # windows start at multiples, so that coarser grids lie as in the whole frame
 
 
 @dataclass(frozen=True)
 class Tile:
-    """Rows and columns of the frame: those that are computed (`window`), and those of them that are kept (`core`)."""
+    """Rows and columns of a frame of `size`: those that are computed (`window`), and those of them that are kept (`core`).
+
+    Maps of the frame, or of the window, may be on a grid `scale` times as coarse, padded on their right and below.
+    """
 
     window: tuple[slice, slice]
     core: tuple[slice, slice]
+    size: tuple[int, int]
 
     @property
     def pixels(self) -> int:
         """Of the window."""
         return prod(side.stop - side.start for side in self.window)
 
-    def cut(self, picture: torch.Tensor) -> torch.Tensor:
-        """The window of (...,H,W)."""
-        return picture[..., self.window[0], self.window[1]]
+    @property
+    def origin(self) -> tuple[int, int]:
+        """Row and column of the window's first pixel."""
+        return self.window[0].start, self.window[1].start
 
-    def kept(self, result: torch.Tensor, scale: int = 1) -> torch.Tensor:
-        """The core of what was computed from the window on a grid `scale` times as coarse."""
-        rows, columns = (
-            slice((core.start - window.start) // scale, -(-(core.stop - window.start) // scale))
-            for core, window in zip(self.core, self.window, strict=True)
-        )
-        return result[..., rows, columns]
+    def cut(self, frame: torch.Tensor, scale: int = 1) -> torch.Tensor:
+        """The window of a map (...,h,w) of the frame."""
+        return frame[(..., *(_slice(w.start, w.stop, n, scale) for w, n in zip(self.window, self.size, strict=True)))]
 
-    def place(self, scale: int = 1) -> tuple:
-        """Index of the core in a (...,H,W) on a grid `scale` times as coarse."""
-        return (..., *(slice(core.start // scale, -(-core.stop // scale)) for core in self.core))
+    def kept(self, window: torch.Tensor, scale: int = 1) -> torch.Tensor:
+        """The core of a map (...,h,w) of the window."""
+        sides = zip(self.core, self.window, self.size, strict=True)
+        return window[(..., *(_slice(c.start - w.start, c.stop - w.start, n - w.start, scale) for c, w, n in sides))]
+
+
+def _slice(start: int, stop: int, length: int, scale: int) -> slice:
+    return slice(start // scale, None if stop == length else stop // scale)
 
 
 def tiles(size: tuple[int, int]) -> list[Tile]:
@@ -46,9 +58,9 @@ def tiles(size: tuple[int, int]) -> list[Tile]:
     """
     if size[0] * size[1] <= CORE[0] * CORE[1]:
         whole = (slice(0, size[0]), slice(0, size[1]))
-        return [Tile(whole, whole)]
+        return [Tile(whole, whole, size)]
     rows, columns = (_spans(length, core) for length, core in zip(size, CORE, strict=True))
-    return [Tile((r[0], c[0]), (r[1], c[1])) for r in rows for c in columns]
+    return [Tile((r[0], c[0]), (r[1], c[1]), size) for r in rows for c in columns]
 
 
 def _spans(length: int, longest: int) -> list[tuple[slice, slice]]:
@@ -59,3 +71,64 @@ def _spans(length: int, longest: int) -> list[tuple[slice, slice]]:
         (slice(max(a - MARGIN, 0), min(b + MARGIN, length)), slice(a, b))
         for a, b in zip(cuts[:-1], cuts[1:], strict=True)
     ]
+
+
+def in_tiles(size: tuple[int, int], compute: Callable, *inputs):
+    """`compute(*inputs)` for a frame of `size` (height, width), tile by tile where it is large, put together again.
+
+    inputs: `FrameWindow`s and maps of the frame, tensors of four axes or more, (...,h,w), on its grid or a coarser one, of
+    which `compute` gets the tile's part; anything else it gets as it is. `compute` returns a map or a tuple of maps; or it is
+    a generator that asks for statistics of the whole frame (`models.frame_statistics`), and then returns them.
+    """
+    pieces = tiles(size)
+    if len(pieces) == 1:
+        result = compute(*inputs)
+        return whole_frame(result, size) if isgenerator(result) else result
+    results = (compute(*(_part(x, piece) for x in inputs)) for piece in pieces)
+    first = next(results)
+    if isgenerator(first):
+        return _joined(pieces, side_by_side([first, *results], lambda asked: _answers(pieces, asked)))
+    return _joined(pieces, chain([first], results))
+
+
+def _part(x, piece: Tile):
+    """What a tile sees of an input of `in_tiles`."""
+    if isinstance(x, FrameWindow):
+        return x.crop(*piece.window)
+    if isinstance(x, torch.Tensor) and x.ndim >= 4:
+        return piece.cut(x, round(piece.size[0] / x.shape[-2]))
+    return x
+
+
+def _joined(pieces: Sequence[Tile], results: Iterable):
+    """The maps of all tiles, one after the other, as maps of the frame."""
+    out: list[torch.Tensor] = []
+    for piece, result in zip(pieces, results, strict=True):
+        maps = (result,) if isinstance(result, torch.Tensor) else tuple(result)
+        height = piece.window[0].stop - piece.window[0].start
+        scales = [round(height / x.shape[-2]) for x in maps]
+        if not out:  # coarser grids may be padded up to ALIGNMENT
+            padded = [-(-side // ALIGNMENT) * ALIGNMENT for side in piece.size]
+            out = [x.new_empty(*x.shape[:-2], *(n // s for n in padded)) for x, s in zip(maps, scales, strict=True)]
+        ends = []
+        for whole, x, scale in zip(out, maps, scales, strict=True):
+            core = piece.kept(x, scale)
+            top, left = (side.start // scale for side in piece.core)
+            ends.append((top + core.shape[-2], left + core.shape[-1]))
+            whole[..., top : ends[-1][0], left : ends[-1][1]] = core
+    found = [whole[..., :bottom, :right] for whole, (bottom, right) in zip(out, ends, strict=True)]  # of the last tile
+    return found[0] if isinstance(result, torch.Tensor) else tuple(found)
+
+
+def _answers(pieces: Sequence[Tile], asked: list[Question]) -> list:
+    """What the tiles are sent that asked for a statistic of the frame."""
+    first = asked[0]
+    if isinstance(first, FrameMap):
+        whole = _joined(pieces, (question.map for question in asked))
+        maps = first.function(whole)
+        return [[piece.cut(x, s) for x, s in zip(maps, first.scales, strict=True)] for piece in pieces]
+    parts = [
+        question.function(*(piece.kept(x, question.scale) for x in question.maps))
+        for piece, question in zip(pieces, asked, strict=True)
+    ]
+    return [tuple(sum(values) for values in zip(*parts, strict=True))] * len(pieces)

@@ -9,6 +9,7 @@ taken from the darker frames, or guessed. A clip that was shot with a backbone h
 
 from bisect import bisect
 from collections.abc import Sequence
+from functools import partial
 
 import torch
 import torch.nn.functional as F
@@ -23,9 +24,10 @@ from ..clip.load import DEFAULT_FPS, image_clip, named_response
 from ..clip.normalize import normalize
 from ..flow.estimate import flow_pair
 from ..flow.pair_flow import FINE, PairFlow, ratio
-from ..runtime.networks import device_of, running
-from ..runtime.tiles import tiles
-from ..runtime.windows import Progress, quiet, spread, windows
+from ..runtime.networks import device_of
+from ..runtime.per_frame import run_per_frame, to_frame
+from ..runtime.tiles import in_tiles
+from ..runtime.windows import Progress, quiet, spread
 
 
 def backbone_and_stills(
@@ -110,12 +112,19 @@ def from_exposures(
     captured, missing = own.nonzero()[:, 0].tolist(), (~own).nonzero()[:, 0].tolist()
     made = allocate((len(missing), *sequence.frames.shape[1:]))
     pairs = PairFlow(sequence, FINE)
-    for (k,) in windows(len(missing), 1, progress):
-        t = missing[k]
-        place = bisect(captured, t)
+    device = device_of(network)
+
+    def read(k: int):
+        place = bisect(captured, missing[k])
         before, after = captured[max(place - 1, 0)], captured[min(place, len(captured) - 1)]  # at the ends one for both
-        made[k] = _estimate(sequence, pairs, network, t, before, after)
         pairs.forget(before)
+        return _between(sequence, pairs, missing[k], before, after, device)
+
+    def estimate(*given) -> torch.Tensor:
+        return in_tiles(sequence.size, partial(estimated, network), *given)
+
+    for k, (codes,) in run_per_frame(len(missing), read, estimate, device, progress):
+        made[k] = to_frame(codes)
     stored = {t: k for k, t in enumerate(missing)}
 
     def read(indices: list[int]) -> torch.Tensor:
@@ -134,21 +143,16 @@ def from_exposures(
     return AnchoredSequence(LazyFrames(sequence.frames.shape, read), e, tuple(anchors), *given)
 
 
-def _estimate(sequence: ExposureSequence, pairs: PairFlow, network: nn.Module, t: int, before: int, after: int):
-    """The backbone at frame t, from its frames before and after: code values (H,W,3)."""
-    device, size = device_of(network), sequence.size
+def _between(sequence: ExposureSequence, pairs: PairFlow, t: int, before: int, after: int, device):
+    """What `estimated` takes: the frame, its backbone frames before and after, and so on."""
+    size = sequence.size
     scale = ratio(pairs.size, size)
     flows, sure = zip(*flow_pair(pairs, t, before, after), strict=True)
     flows, sure = (
         F.interpolate(torch.cat(x), size=size, mode="bilinear", align_corners=False)[None].to(device)
         for x in ([flow * scale for flow in flows], sure)
     )
-    reference, *both = sequence.frames[[t, before, after]].to(device).movedim(-1, 1)
-    pair, exposures = torch.stack(both)[None], sequence.exposures[[t, before]][None].to(device)
+    reference, *both = sequence.frames[[t, before, after]].to(device, torch.float32).movedim(-1, 1)
+    exposures = sequence.exposures[[t, before]][None].to(device)
     share = (t - before) / (after - before) if after != before else 0.5
-    out = torch.empty(1, 3, *size)
-    with running(device):
-        for tile in tiles(size):
-            given = tile.cut(reference)[None], tile.cut(pair), exposures, tile.cut(flows), tile.cut(sure)
-            out[tile.place()] = tile.kept(estimated(network, *given, share)).cpu()
-    return out[0].movedim(0, -1)
+    return reference[None], torch.stack(both)[None], exposures, flows, sure, share

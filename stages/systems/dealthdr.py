@@ -1,8 +1,8 @@
 """DeAltHDR (ICLR 2026), whole: every frame from itself and the two on either side of it, in one go.
 
-Every frame is encoded once, and its features are carried along as long as another frame needs them. Frames larger than
-`tiles.CORE` go through in tiles, side by side, because the routers go by sums over the frame; they differ from whole
-frames by rounding only, as long as nothing moves by more than 100 pixels.
+Every frame is encoded once, and its features are kept as long as another frame needs them. Frames larger than `tiles.CORE`
+go through in tiles, side by side, because the routers go by sums over the frame; they differ from whole frames by rounding
+only, as long as nothing moves by more than 100 pixels.
 """
 
 import math
@@ -11,121 +11,122 @@ import torch
 from torch import nn
 
 from ...hdr.detail_preservation import preserve_detail
+from ...hdr.frame_window import FrameWindow
 from ...hdr.scratch import allocate
 from ...hdr.sequence import ExposureSequence, FlowField
-from ...models.dealthdr.fgma import CELL, blank_cells, distrust_each
+from ...models.dealthdr.fgma import blank_cells, distrust_each
 from ...models.dealthdr.masked_attention import sensitivity_for, trust_mask
-from ...models.dealthdr.router import together
-from ..flow.long_range import AnyFlow
-from ..runtime.networks import running
-from ..runtime.tiles import Tile, tiles
-from ..runtime.windows import Progress, quiet, windows
-from .f2hdr import Neighbourhood
+from ..flow.estimate import base_flow
+from ..runtime.networks import DEALTHDR, device_of, load_network
+from ..runtime.per_frame import WindowReader, run_per_frame, to_frame
+from ..runtime.tiles import in_tiles
+from ..runtime.windows import Progress, quiet
+from .system import System
 
 REACH = 2  # frames on either side
+S = 15.0  # sensitivity
 
 
-def surrounding(sequence: ExposureSequence, t: int) -> list[int]:
-    """Frame t in the middle of its neighbours: REACH on either side, and more where a clip has more exposures.
+def reach_of(sequence: ExposureSequence) -> int:
+    """Frames on either side that DeAltHDR sees: REACH, and more where a clip has more exposures."""
+    return max(REACH, sequence.period - 1)
 
-    At its ends the clip is mirrored by whole periods, which keeps the exposures; where that leads to t itself, the frame
-    as far away on the other side stands in.
+
+class Sensitivity:
+    """Where FGMA attends in each frame of a clip, by the sensitivity s or by a share of the pixels.
+
+    s: from 0 (flow alone) to infinity (attention everywhere). share: in place of s, the share of the pixels that may be
+    attended, in [0,1]: s is then chosen for every two periods of the clip together, the highest that keeps to it.
     """
-    reach = max(REACH, sequence.period - 1)
 
-    def neighbour(offset: int) -> int:
-        found = sequence.neighbour(t, offset)
-        return sequence.neighbour(t, -offset) if found == t else found
+    def __init__(self, windows: WindowReader, s: float = S, share: float | None = None):
+        self.windows, self.s, self.share = windows, s, share
+        self.together = 1 if share is None else 2 * windows.sequence.period
+        self.by_distrust = share is not None or 0 < s < math.inf
+        trust_mask(torch.zeros(1), s)  # names a wrong s before work begins
 
-    return [neighbour(o) if o else t for o in range(-reach, reach + 1)]
+    def distrust(self, window: FrameWindow) -> torch.Tensor:
+        """D towards each neighbour of a window of one frame, on cells: (1,K,1,h,w)."""
+        if not self.by_distrust:
+            return blank_cells(window.flows.shape[1], window.size, window.flows.device)[None]
+        return distrust_each(window)
 
-
-class FrameHistory(Neighbourhood):
-    """Reads a frame of a normalized clip with those around it, ordered as `surrounding` does, batch of 1; and carries the
-    features of frames from one call to the next."""
-
-    def __init__(self, sequence: ExposureSequence, flow: FlowField, network: nn.Module):
-        super().__init__(sequence, flow, network)
-        self.network, self.any_flow = network, AnyFlow(sequence, flow)
-        self.pieces = tiles(sequence.size)
-        self.carried: dict[int, list] = {}
-
-    def _indices(self, t: int) -> list[int]:
-        return surrounding(self.sequence, t)
-
-    def others(self, t: int) -> list[int]:
-        indices = self._indices(t)
-        middle = len(indices) // 2
-        return indices[:middle] + indices[middle + 1 :]
-
-    def flows(self, t: int) -> tuple[torch.Tensor, torch.Tensor]:
-        """Flow (1,K,2,H,W) in pixels and its confidence (1,K,1,H,W)."""
-        read = [self.any_flow.read(t, n) for n in self.others(t)]
-        return tuple(torch.cat([pair[k] for pair in read])[None].to(self.device) for k in (0, 1))
-
-    def distrust(self, t: int) -> torch.Tensor:
-        """D of frame t towards each neighbour, on cells: (K,1,h,w)."""
-        back = torch.cat([self.any_flow.read(n, t)[0] for n in self.others(t)])[None].to(self.device)
-        with torch.inference_mode():
-            return distrust_each(self.frames(t), self.exposures(t), back, self.flows(t)[0])[0]
-
-    def features(self, t: int) -> list[list[torch.Tensor]]:
-        """For each tile, features (1,N,C,h,w) of the frame and its neighbours, finest first."""
-        indices, frames, exposures = self._indices(t), self.frames(t), self.exposures(t)
-        known = {i: self.carried[i] for i in indices if i in self.carried}
-        for k, i in enumerate(indices):
-            if i not in known:
-                known[i] = [self.network.encode(piece.cut(frames[:, k]), exposures[:, k]) for piece in self.pieces]
-        self.carried = known
-        by_tile = zip(*(known[i] for i in indices), strict=True)
-        return [[torch.stack(x, 1) for x in zip(*tile, strict=True)] for tile in by_tile]
+    def cells(self, t: int, window: FrameWindow) -> torch.Tensor:
+        """Where to attend in frame t, of which `window` is, (1,K,1,h,w) of 0 and 1."""
+        if self.share is not None and t % self.together == 0:
+            count = len(self.windows.sequence)
+            ahead = (self.windows.read(i, back=True) for i in range(t, min(t + self.together, count)))
+            with torch.inference_mode():
+                seen = torch.cat([self.distrust(w)[0] for w in ahead])
+            self.s = sensitivity_for(seen.cpu(), self.share)
+        return trust_mask(self.distrust(window), self.s)
 
 
 def dealthdr(
     sequence: ExposureSequence,
     flow: FlowField,
     network: nn.Module,
-    s: float = 15.0,
+    s: float = S,
     share: float | None = None,
     progress: Progress = quiet,
 ) -> torch.Tensor:
-    """Radiance (T,H,W,3) in [0,1], 1.0 = clipping of the shortest exposure, with the frames' own light where that is
+    """Radiance (T,H,W,3) in [0,1], 1.0 = clipping of the shortest exposure, with the frames' own detail where that is
     more exact (`preserve_detail`).
 
     sequence: normalized. flow: made from it; flow to frames farther away is estimated here. network: a
-    `models.dealthdr.dealthdr.DeAltHDR`, on the device where it is. s: sensitivity, from 0 (flow alone; no attention is worked
-    out) to infinity (attention everywhere). share: in place of s, the share of the pixels that may be attended, in [0,1]:
-    s is then chosen for every two periods of the clip together, the highest that keeps to it. Raises ValueError when
+    `models.dealthdr.dealthdr.DeAltHDR`, on the device where it is. s, share: see `Sensitivity`. Raises ValueError when
     something of this does not fit.
     """
-    history = FrameHistory(sequence, flow, network)
-    count = len(sequence)
-    at_once = 1 if share is None else 2 * sequence.period
-    by_distrust = share is not None or 0 < s < math.inf
-    blank = blank_cells(len(history.others(0)), sequence.size, history.device)
+    windows = WindowReader(sequence, flow, device_of(network), reach_of(sequence))
+    sensitivity = Sensitivity(windows, s, share)
     out = allocate(sequence.frames.shape)
-    for (t,) in windows(count, 1, progress):
-        if t % at_once == 0:
-            seen = {i: history.distrust(i) if by_distrust else blank for i in range(t, min(t + at_once, count))}
-            if share is not None:
-                s = sensitivity_for(torch.cat(list(seen.values())).cpu(), share)
-        _reconstruct(history, t, trust_mask(seen[t], s), out[t].movedim(-1, 0))
-        out[t] = preserve_detail(out[t], sequence, t)
-        history.any_flow.forget(t - 2 * len(history.others(t)))
+
+    def read(t: int):
+        window = windows.read(t, back=sensitivity.by_distrust)
+        return window, sensitivity.cells(t, window), features_around(windows, network, t, window)
+
+    def reconstructed(window: FrameWindow, cells: torch.Tensor, features: list[torch.Tensor]) -> torch.Tensor:
+        return dealthdr_frame(network, window, cells, features)
+
+    for t, (hdr,) in run_per_frame(len(sequence), read, reconstructed, windows.device, progress):
+        out[t] = to_frame(hdr)
     return out
 
 
-def _reconstruct(history: FrameHistory, t: int, cells: torch.Tensor, out: torch.Tensor) -> None:
-    """Frame t into `out` (3,H,W), attended where `cells` (K,1,h,w) are 1."""
-    frames, exposures, (flows, confidence) = history.frames(t), history.exposures(t), history.flows(t)
+def features_around(windows: WindowReader, network: nn.Module, t: int, window: FrameWindow) -> list[torch.Tensor]:
+    """Features (1,N,C,h,w) at DeAltHDR's three levels of the frames of the window of frame t, each frame's made once."""
 
-    def start(piece: Tile, features: list[torch.Tensor]):
-        rows, columns = (slice(side.start // CELL, -(-side.stop // CELL)) for side in piece.window)
-        given = piece.cut(frames), exposures, piece.cut(flows), piece.cut(confidence), cells[None, ..., rows, columns]
-        origin = tuple(side.start for side in piece.window)
-        return history.network.decode(features, *given, origin, piece.kept)
+    def encoded(k: int) -> tuple[torch.Tensor, ...]:
+        frame = window.frames[:, k], window.radiance[:, k]
+        return in_tiles(window.size, lambda *planes: tuple(network.encode(*planes, window.exposures[:, k])), *frame)
 
-    with running(history.device):
-        runs = [start(*tile) for tile in zip(history.pieces, history.features(t), strict=True)]
-        for piece, result in zip(history.pieces, together(runs), strict=True):
-            out[piece.place()] = piece.kept(result["hdr"])[0].cpu()
+    every = [windows.once(network, i, lambda k=k: encoded(k)) for k, i in enumerate(windows.indices(t))]
+    return [torch.stack(level, 1) for level in zip(*every, strict=True)]
+
+
+def dealthdr_frame(
+    network: nn.Module, window: FrameWindow, cells: torch.Tensor, features: list[torch.Tensor]
+) -> torch.Tensor:
+    """Radiance (1,3,H,W) of the reference of a window, attended where `cells` (1,K,1,h,w) are 1."""
+
+    def run(*given: torch.Tensor):
+        return (yield from network.run(*given))["hdr"]
+
+    hdr = in_tiles(window.size, run, window, cells, *features)
+    return preserve_detail(hdr, window.reference, window.reference_radiance, window.exposure)
+
+
+def packaged_dealthdr(sequence: ExposureSequence, device="cpu", progress: Progress = quiet) -> torch.Tensor:
+    """DeAltHDR and the base flow, with packaged weights: radiance (T,H,W,3) of a normalized clip."""
+    flow = base_flow(sequence, device, progress)
+    return dealthdr(sequence, flow, load_network(DEALTHDR).to(device), progress=progress)
+
+
+SYSTEM = System(
+    "dealthdr",
+    "DeAltHDR (ICLR 2026)",
+    ("base_flow", "dealthdr"),
+    packaged_dealthdr,
+    recipe="dealthdr",
+    workflow="dealthdr",
+)

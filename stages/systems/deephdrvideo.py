@@ -10,15 +10,17 @@ mu-law domain.
 import torch
 from torch import nn
 
+from ...hdr.frame_window import FrameWindow
 from ...hdr.masks import exposure_ranks
 from ...hdr.scratch import allocate
 from ...hdr.sequence import ExposureSequence, FlowField
 from ...models.deephdrvideo.refine import blended, well_exposed_shares
 from ..flow.estimate import base_flow
-from ..runtime.networks import DEEPHDRVIDEO, device_of, load_network, running
-from ..runtime.tiles import tiles
-from ..runtime.windows import Progress, quiet, windows
-from .f2hdr import Neighbourhood
+from ..runtime.networks import DEEPHDRVIDEO, device_of, load_network
+from ..runtime.per_frame import WindowReader, run_per_frame, to_frame
+from ..runtime.tiles import in_tiles
+from ..runtime.windows import Progress, quiet
+from .system import System
 
 
 def coarse_reconstruction(
@@ -28,18 +30,15 @@ def coarse_reconstruction(
 
     sequence: normalized. flow: made from it. Raises ValueError when they do not belong together.
     """
-    near, coarse = Neighbourhood(sequence, flow, network), network.coarse
+    windows = WindowReader(sequence, flow, device_of(network))
     out = allocate(sequence.frames.shape)
-    pieces = tiles(sequence.size)
-    for (t,) in windows(len(sequence), 1, progress):
-        frames, exposures, (flows, confidence) = near.frames(t), near.exposures(t), near.flows(t)
-        refined = torch.empty_like(flows)
-        with running(near.device):
-            for tile in pieces:
-                refined[tile.place()] = tile.kept(coarse.flow(tile.cut(frames), exposures, tile.cut(flows)))
-            for tile in pieces:
-                blend = coarse.blend(tile.cut(frames), exposures, tile.cut(refined), tile.cut(confidence))
-                out[t].movedim(-1, 0)[tile.place()] = tile.kept(blend)[0].cpu()
+
+    def blend(window: FrameWindow) -> torch.Tensor:
+        refined = in_tiles(sequence.size, network.coarse.flow, window)
+        return in_tiles(sequence.size, network.coarse.weights.fuse, window.along(refined))
+
+    for t, (coarse,) in run_per_frame(len(sequence), windows.only, blend, windows.device, progress):
+        out[t] = to_frame(coarse)
     return out
 
 
@@ -61,7 +60,9 @@ def deformable_refinement(
     ranks, count = exposure_ranks(sequence.exposures)
     kept: dict[int, tuple[torch.Tensor, torch.Tensor]] = {}
     out = allocate(shape)
-    for (t,) in windows(len(sequence), 1, progress):
+
+    def read(t: int):
+        nonlocal kept
         around = [sequence.neighbour(t, o) for o in (-1, 0, 1)]
         missing = [i for i in dict.fromkeys(around) if i not in kept]
         kept = {i: pair for i, pair in kept.items() if i in around}
@@ -71,14 +72,17 @@ def deformable_refinement(
                 raise ValueError(f"the HDR sequence holds NaN or infinite values near frame {t}: repair it first")
             shares = well_exposed_shares(frames, ranks[missing], count)
             kept |= dict(zip(missing, zip(radiance, shares, strict=True), strict=True))
-        given, shares = (torch.stack(x)[None] for x in zip(*(kept[i] for i in around), strict=True))
-        exposures = sequence.exposures[around][None].to(device)
-        with running(device):
-            for tile in tiles(sequence.size):
-                window, mask = tile.cut(given), tile.cut(shares)
-                refined, _ = network.refine(window, mask, exposures)
-                result = blended(window[:, 1], refined, mask[:, 1])
-                out[t].movedim(-1, 0)[tile.place()] = tile.kept(result)[0].cpu()
+        radiance, shares = (torch.stack(x)[None] for x in zip(*(kept[i] for i in around), strict=True))
+        return radiance, shares, sequence.exposures[around][None].to(device)
+
+    def refined(radiance: torch.Tensor, shares: torch.Tensor, exposures: torch.Tensor) -> torch.Tensor:
+        return blended(radiance[:, 1], network.refine(radiance, shares, exposures)[0], shares[:, 1])
+
+    def frame(*given: torch.Tensor) -> torch.Tensor:
+        return in_tiles(sequence.size, refined, *given)
+
+    for t, (hdr,) in run_per_frame(len(sequence), read, frame, device, progress):
+        out[t] = to_frame(hdr)
     return out
 
 
@@ -87,3 +91,13 @@ def deephdrvideo(sequence: ExposureSequence, device="cpu", progress: Progress = 
     network = load_network(DEEPHDRVIDEO).to(device)
     coarse = coarse_reconstruction(sequence, base_flow(sequence, device, progress), network, progress)
     return deformable_refinement(sequence, coarse, network, progress)
+
+
+SYSTEM = System(
+    "deephdrvideo",
+    "DeepHDRVideo (Chen et al., ICCV 2021)",
+    ("base_flow", "deephdrvideo"),
+    deephdrvideo,
+    recipe="deephdrvideo",
+    workflow="deephdrvideo",
+)

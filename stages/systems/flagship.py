@@ -1,21 +1,29 @@
 """The flagship: neighbours aligned by DeAltHDR's FGMA and calibrated by LRHDR's ACCR, and what F2HDR and DeAltHDR make of
-them, are put to LRHDR's vote, and LoCAtion refines what it decides. What ACCR maps keeps its exposure here: without, the vote
-does not know where it was clipped, and clean clips of three exposures lose 0.5 dB. F2HDR's flow adapter has no part: with
-it, for F2HDR alone or for all, the flagship gained 0.004 dB."""
+them, are put to LRHDR's vote, and LoCAtion's second stage refines what it decides. What ACCR maps keeps its exposure here:
+without, the vote does not know where it was clipped, and clean clips of three exposures lose 0.5 dB. F2HDR's flow adapter has
+no part: with it, for F2HDR alone or for all, the flagship gained 0.004 dB.
+
+All candidates of a frame are made from one `FrameWindow`, so frames and flow are read once. As a graph of nodes, which keeps
+what each makes of the whole clip, it gives the same within rounding.
+"""
 
 import torch
+from torch import nn
 
-from ...hdr.sequence import CandidateSet, ExposureSequence, FlowField
-from ..candidates.accr import accr_mapping
-from ..candidates.combine import combine
-from ..candidates.fgma import fgma_alignment
+from ...hdr.frame_window import FrameWindow
+from ...hdr.scratch import allocate
+from ...hdr.sequence import ExposureSequence, FlowField
+from ..candidates.fgma import aligned_neighbours
 from ..flow.estimate import base_flow
 from ..fusion.sequence_refinement import sequence_refinement
-from ..fusion.sparse_fusion import sparse_fusion
+from ..fusion.sparse_fusion import fused_frame
 from ..runtime.networks import ACCR, DEALTHDR, FGMA, SEQUENCE_REFINEMENT, SPARSE_FUSION, load_f2hdr, load_network
+from ..runtime.per_frame import WindowReader, run_per_frame, to_frame
+from ..runtime.tiles import in_tiles
 from ..runtime.windows import Progress, quiet
-from .dealthdr import dealthdr
-from .f2hdr import fuse_and_refine
+from .dealthdr import Sensitivity, dealthdr_frame, features_around, reach_of
+from .f2hdr import f2hdr_frame
+from .system import System
 
 
 def flagship(sequence: ExposureSequence, device="cpu", progress: Progress = quiet) -> torch.Tensor:
@@ -24,24 +32,66 @@ def flagship(sequence: ExposureSequence, device="cpu", progress: Progress = quie
     return sequence_refinement(hdr, refinement, sequence=sequence, progress=progress)
 
 
-def flagship_vote(sequence: ExposureSequence, device="cpu", progress: Progress = quiet) -> torch.Tensor:
-    """The flagship without its refinement."""
-    candidates = flagship_candidates(sequence, base_flow(sequence, device, progress), device, progress)
-    return sparse_fusion(candidates, load_network(SPARSE_FUSION).to(device), sequence=sequence, progress=progress)[0]
+def flagship_vote(
+    sequence: ExposureSequence,
+    device="cpu",
+    progress: Progress = quiet,
+    flow: FlowField | None = None,
+    vote: nn.Module | None = None,
+) -> torch.Tensor:
+    """The flagship without its refinement: radiance (T,H,W,3) of a normalized clip. flow: made from it; vote: a `SparseFusion`;
+    by default the packaged ones."""
+    flow = flow or base_flow(sequence, device, progress)
+    f2hdr, vote = load_f2hdr().to(device), (vote or load_network(SPARSE_FUSION)).to(device)
+    fgma, accr, whole = (load_network(name).to(device) for name in (FGMA, ACCR, DEALTHDR))
+    windows = WindowReader(sequence, flow, device, reach_of(sequence))
+    sensitivity = Sensitivity(windows)
+    out = allocate(sequence.frames.shape)
+
+    def read(t: int):
+        window = windows.read(t, back=True)
+        return window, sensitivity.cells(t, window), features_around(windows, whole, t, window)
+
+    def voted(window: FrameWindow, cells: torch.Tensor, features: list[torch.Tensor]) -> torch.Tensor:
+        near = window.nearest(sequence.period - 1)
+        inner = slice((cells.shape[1] - near.flows.shape[1]) // 2, (cells.shape[1] + near.flows.shape[1]) // 2)
+        candidates = calibrated(fgma, accr, near, cells[:, inner])
+        results = f2hdr_frame(f2hdr, near), dealthdr_frame(whole, window, cells, features)
+        return fused_frame(vote, *with_results(*candidates, results), near.reference)[0]
+
+    for t, (hdr,) in run_per_frame(len(sequence), read, voted, windows.device, progress):
+        out[t] = to_frame(hdr)
+    return out
 
 
-def flagship_candidates(
-    sequence: ExposureSequence, flow: FlowField, device="cpu", progress: Progress = quiet
-) -> CandidateSet:
-    """What the flagship votes on beside the frames themselves. flow: made from the normalized clip.
+def calibrated(fgma: nn.Module, accr: nn.Module, window: FrameWindow, cells: torch.Tensor):
+    """The reference as captured, and it and its aligned neighbours calibrated: radiance (1,M,3,H,W), validity (1,M,1,H,W),
+    exposures (1,M). They have exposures and validity, by which the vote tells noise, clipping and wrong alignment before it
+    has learned anything."""
+    aligned, valid = aligned_neighbours(fgma, window, cells)
+    captured = window.reference_radiance[:, None]
+    radiance, validity = torch.cat((captured, aligned), 1), torch.cat((torch.ones_like(valid[:, :1]), valid), 1)
+    exposures = torch.cat((window.exposure[:, None], window.neighbour_exposures), 1)
+    mapped = in_tiles(window.size, accr, radiance, exposures, validity)
+    first = (captured, validity[:, :1], exposures[:, :1])
+    return tuple(torch.cat(pair, 1) for pair in zip(first, (mapped, validity, exposures), strict=True))
 
-    Frames and aligned neighbours, calibrated, have exposures and validity, by which the vote tells noise, clipping and wrong
-    alignment before it has learned anything.
-    """
-    fusion = load_f2hdr().to(device)
-    aligned = fgma_alignment(sequence, flow, load_network(FGMA).to(device), progress=progress).candidates
-    mapper = load_network(ACCR).to(device)
-    calibrated = accr_mapping(sequence, aligned, mapper, keep_exposures=True, progress=progress)
-    fused = fuse_and_refine(sequence, flow, fusion, progress)
-    whole = dealthdr(sequence, flow, load_network(DEALTHDR).to(device), progress=progress)
-    return combine([calibrated, fused, whole], ["F2HDR", "DeAltHDR"])
+
+def with_results(radiance, validity, exposures, results):
+    """Candidates as of `calibrated`, and results (1,3,H,W) of whole methods, which are valid everywhere and of no exposure."""
+    made = torch.stack(list(results), 1)
+    return (
+        torch.cat((radiance, made), 1),
+        torch.cat((validity, torch.ones_like(made[:, :, :1])), 1),
+        torch.cat((exposures, exposures.new_zeros(made.shape[:2])), 1),
+    )
+
+
+SYSTEM = System(
+    "flagship",
+    "the pack's own: F2HDR, DeAltHDR, LRHDR and LoCAtion combined",
+    ("base_flow", "f2hdr", "fgma", "accr", "dealthdr", "sparse_fusion", "sequence_refinement"),
+    flagship,
+    recipe="flagship",
+    workflow="flagship",
+)

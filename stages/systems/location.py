@@ -12,10 +12,12 @@ from ...hdr.anchors import AnchoredSequence
 from ...hdr.scratch import allocate
 from ...hdr.sequence import ExposureSequence
 from ..fusion.sequence_refinement import sequence_refinement
-from ..runtime.networks import device_of, running
-from ..runtime.tiles import tiles
-from ..runtime.windows import Progress, quiet, windows
+from ..runtime.networks import COLLABORATIVE_FUSION, INTERPOLATE, SEQUENCE_REFINEMENT, device_of, load_network
+from ..runtime.per_frame import run_per_frame
+from ..runtime.tiles import in_tiles
+from ..runtime.windows import Progress, quiet
 from .backbone import from_exposures
+from .system import System
 
 WINDOW = 5  # frames, the paper's T
 
@@ -35,15 +37,25 @@ def collaborative_fusion(
         raise ValueError("the clip has no anchors, or an exposure without any: give stills of other exposures")
     device, shape = device_of(network), sequence.frames.shape
     out, shares = allocate(shape), allocate(shape[:3])
-    for chosen in windows(len(sequence), window, progress):
-        backbone = _planes(sequence.frames[chosen], device)
-        anchors, exposures, times = _anchors(sequence, chosen, pairs, device)
-        with running(device):
-            for tile in tiles(sequence.size):
-                found = network(tile.cut(backbone), tile.cut(anchors), exposures, times)
-                for k, t in enumerate(chosen):
-                    out[t].movedim(-1, 0)[tile.place()] = tile.kept(found["hdr"])[0, k].cpu()
-                    shares[t][tile.place()] = tile.kept(found["share"])[0, k, 0].cpu()
+    starts = range(0, len(sequence), window)
+
+    def read(k: int):
+        chosen = list(range(starts[k], min(starts[k] + window, len(sequence))))
+        return _planes(sequence.frames[chosen], device), *_anchors(sequence, chosen, pairs, device)
+
+    def fuse(*given: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        found = network(*given)
+        return found["hdr"], found["share"]
+
+    def fused(*given: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        return in_tiles(sequence.size, fuse, *given)
+
+    def done(k: int, _: int) -> None:
+        progress(min(k * window, len(sequence)), len(sequence))
+
+    for k, (hdr, share) in run_per_frame(len(starts), read, fused, device, done):
+        chosen = slice(starts[k], starts[k] + window)
+        out[chosen], shares[chosen] = hdr[0].movedim(1, -1), share[0, :, 0]
     return out, shares
 
 
@@ -96,3 +108,20 @@ def location_of_alternating(
     anchored = from_exposures(sequence, interpolation, progress=progress)
     radiance, _ = collaborative_fusion(anchored, fusion, window, pairs_within(anchored, window), progress)
     return radiance if refinement is None else sequence_refinement(radiance, refinement, progress=progress)
+
+
+def packaged_location(sequence: ExposureSequence, device="cpu", progress: Progress = quiet) -> torch.Tensor:
+    """Both stages with packaged weights: radiance (T,H,W,3) of a normalized alternating clip."""
+    names = INTERPOLATE, COLLABORATIVE_FUSION, SEQUENCE_REFINEMENT
+    networks = [load_network(name).to(device) for name in names]
+    return location_of_alternating(sequence, *networks, progress=progress)
+
+
+SYSTEM = System(
+    "location",
+    "LoCAtion (arXiv 2603.14377)",
+    ("interpolate", "collaborative_fusion", "sequence_refinement"),
+    packaged_location,
+    recipe="collaborative_fusion",
+    workflow="location",
+)

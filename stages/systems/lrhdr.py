@@ -12,6 +12,7 @@ from ..flow.estimate import base_flow
 from ..fusion.sparse_fusion import sparse_fusion, unaligned
 from ..runtime.networks import ACCR, INTERPOLATE, SPARSE_FUSION, load_network
 from ..runtime.windows import Progress, quiet
+from .system import System
 
 
 def lrhdr(sequence: ExposureSequence, device="cpu", progress: Progress = quiet) -> torch.Tensor:
@@ -38,3 +39,13 @@ def lrhdr_with(
     mapped = accr_mapping(sequence, between, mapper, progress=progress)
     given = combine([unaligned(sequence), between, mapped])
     return sparse_fusion(given, vote, alpha, sequence, progress)[0]
+
+
+SYSTEM = System(
+    "lrhdr",
+    "LRHDR (CVPR 2026)",
+    ("base_flow", "interpolate", "accr", "sparse_fusion"),
+    lrhdr,
+    recipe="sparse_fusion",
+    workflow="lrhdr",
+)

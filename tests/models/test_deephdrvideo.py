@@ -11,7 +11,7 @@ from hdrweave.models.deephdrvideo.refine import RefineNet, TemporalAttentionFusi
 from hdrweave.models.f2hdr.fusion import sensor_prior, weighted_mean
 
 LIGHT = DeepHDRVideoConfig(flow_width=8, weight_width=8, refine_widths=(8, 8, 8))
-LADDERS = {2: (1.0, 8.0), 3: (1.0, 4.0, 16.0), 4: (1.0, 2.0, 4.0, 16.0)}
+ABLATIONS = {2: (1.0, 8.0), 3: (1.0, 4.0, 16.0), 4: (1.0, 2.0, 4.0, 16.0)}
 PERIODS = pytest.mark.parametrize("period", [2, 3, 4])
 
 
@@ -24,7 +24,7 @@ def inputs(period=2, h=32, w=48, batch=1, seed=0):
     """Codes, exposures, base flows and the confidence in them, of a random scene."""
     generator = torch.Generator().manual_seed(seed)
     n, k = 2 * period + 1, 3 * (2 * period - 2)
-    exposures = torch.tensor([LADDERS[period][t % period] for t in range(n)]).expand(batch, n)
+    exposures = torch.tensor([ABLATIONS[period][t % period] for t in range(n)]).expand(batch, n)
     flows = 4 * torch.randn(batch, k, 2, h, w, generator=generator)
     frames = torch.rand(batch, n, 3, h, w, generator=generator)
     return frames, exposures, flows, torch.rand(batch, k, 1, h, w, generator=generator)

@@ -8,15 +8,15 @@ from hdrweave.hdr.warp import inside, warp
 from hdrweave.models.lrhdr.interpolate import LEAST, ExposureInterpolation, InterpolationConfig, missing, nearer
 
 SMALL = InterpolationConfig(width=8)
-LADDERS = {2: (1.0, 8.0), 3: (1.0, 4.0, 16.0), 4: (1.0, 2.0, 4.0, 16.0)}
-PERIODS = pytest.mark.parametrize("period", LADDERS)
+ABLATIONS = {2: (1.0, 8.0), 3: (1.0, 4.0, 16.0), 4: (1.0, 2.0, 4.0, 16.0)}
+PERIODS = pytest.mark.parametrize("period", ABLATIONS)
 
 
 def clip(period=2, h=24, w=32, batch=1, seed=0):
     generator = torch.Generator().manual_seed(seed)
     n = 2 * period - 1
     frames = torch.rand(batch, n, 3, h, w, generator=generator)
-    exposures = torch.tensor([LADDERS[period][t % period] for t in range(n)]).expand(batch, n)
+    exposures = torch.tensor([ABLATIONS[period][t % period] for t in range(n)]).expand(batch, n)
     flows = 3 * torch.randn(batch, n - 1, 2, 1, 1, generator=generator).expand(-1, -1, -1, h, w)
     return frames, exposures, flows, torch.rand(batch, n - 1, 1, h, w, generator=generator)
 

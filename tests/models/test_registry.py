@@ -1,16 +1,21 @@
 """Weights come back as they were registered, and a wrong file is refused with the reason."""
 
 import json
+import subprocess
+import sys
 from dataclasses import asdict
+from pathlib import Path
 
 import pytest
 import torch
+import untrained
 from hdrweave.models import registry
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import nn
 
 FACTS = {"data": "none", "licence": "CC0-1.0", "command": "python -m it", "figures": {"psnr": 41.5}}
+PACKS_OWN = tuple(registry.ARCHITECTURES.values())
 
 
 class Tiny(nn.Module):
@@ -25,8 +30,8 @@ class Tiny(nn.Module):
 
 @pytest.fixture(autouse=True)
 def architectures(monkeypatch):
-    monkeypatch.setitem(registry.ARCHITECTURES, "tiny", Tiny)
-    monkeypatch.setitem(registry.ARCHITECTURES, "other", Tiny)
+    for name in ("tiny", "other"):
+        monkeypatch.setitem(registry.ARCHITECTURES, name, untrained.architecture(name, Tiny))
 
 
 @pytest.fixture
@@ -161,3 +166,34 @@ def test_broken_weights_are_not_registered(folder):
         registry.register("net", Tiny(5), "tiny", {"width": 6}, folder, **FACTS)
     assert isinstance(registry.load("net", [folder]), Tiny)
     assert sorted(p.name for p in folder.iterdir()) == ["manifest.json", "net.safetensors"]
+
+
+LISTING = """
+import importlib.util, sys
+spec = importlib.util.spec_from_file_location("hdrweave", {file!r}, submodule_search_locations=[{folder!r}])
+sys.modules["hdrweave"] = importlib.util.module_from_spec(spec)
+import hdrweave.models.registry
+print(*sys.modules)
+"""
+
+
+def test_listing_networks_imports_none_of_them():
+    """In a process of its own: what ComfyUI's start pays for the table is its rows alone."""
+    folder = Path(registry.__file__).resolve().parents[1]
+    code = LISTING.format(file=str(folder / "__init__.py"), folder=str(folder))
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    assert "hdrweave.models.registry" in found and not {row.network.__module__ for row in PACKS_OWN} & set(found)
+
+
+@pytest.mark.parametrize("row", PACKS_OWN, ids=lambda row: row.id)
+def test_a_row_names_its_network(row):
+    """Its id is the name of its file, and the class leads back to the row."""
+    assert row.network.__module__.rpartition(".")[2] == row.id
+    assert row.network.__module__ == row.config.__module__
+    assert registry.architecture_of(row.build()) is row
+    assert row.bytes_per_pixel > 0
+
+
+def test_a_network_without_a_row_is_refused():
+    with pytest.raises(ValueError, match="a Conv2d is no network of this pack: give one of base_flow"):
+        registry.architecture_of(nn.Conv2d(1, 1, 1))

@@ -278,17 +278,8 @@ def test_what_cannot_work_is_named():
 # --- saving ----------------------------------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def known(monkeypatch):
-    build = {
-        "dealthdr": lambda **p: DeAltHDR(DeAltHDRConfig(**p)),
-        "sparse_fusion": lambda **p: SparseFusion(SparseFusionConfig(**p)),
-    }
-    monkeypatch.setattr(registry, "ARCHITECTURES", {**registry.ARCHITECTURES, **build})
-
-
 @pytest.mark.parametrize("network", [dealthdr, fusion])
-def test_what_is_saved_is_what_was_judged(known, tmp_path, network):
+def test_what_is_saved_is_what_was_judged(tmp_path, network):
     pictures = torch.zeros(2, 4, 4, 3)
     report = stage.AdaptReport(0.2, 0.1, 0.01, 24, 12, 3.0, ((0, 0.2), (12, 0.1)), pictures)
     path = save_adapted(Adapted(network(), report), "my clip", tmp_path, "beach.mov")
@@ -299,7 +290,7 @@ def test_what_is_saved_is_what_was_judged(known, tmp_path, network):
     assert about["figures"]["held_out_after"] == 0.1 and "beach.mov" in about["data"]
 
 
-def test_names_that_hide_or_escape_are_refused(known, tmp_path):
+def test_names_that_hide_or_escape_are_refused(tmp_path):
     adapted = Adapted(fusion(), stage.AdaptReport(1, 1, 0, 0, 0, 0, (), torch.zeros(2, 1, 1, 3)))
     for name in ("../out", "a/b", "", ".hidden", "f2hdr"):
         with pytest.raises(ValueError, match="cannot be used for weights"):

@@ -117,11 +117,7 @@ def test_half_precision_stays_within_its_bound(monkeypatch):
 
 
 def test_the_whole_chain_with_packaged_weights(tmp_path, monkeypatch):
-    def build(**parameters):
-        return DeepHDRVideo(DeepHDRVideoConfig(**parameters))
-
     clip, net = alternating(3, 4, (32, 48)), network()
-    monkeypatch.setitem(registry.ARCHITECTURES, "deephdrvideo", build)
     monkeypatch.setattr(registry, "PACKAGED", tmp_path)
     registry.register("deephdrvideo", net, "deephdrvideo", asdict(net.config), tmp_path, half=False, **ABOUT)
     untrained.write(tmp_path, ("base_flow",))

@@ -21,7 +21,6 @@ from hdrweave.stages.runtime.networks import (
     BASE_FLOW,
     COLLABORATIVE_FUSION,
     DEALTHDR,
-    DEEPHDRVIDEO,
     FGMA,
     INTERPOLATE,
     SEQUENCE_REFINEMENT,
@@ -30,9 +29,8 @@ from hdrweave.stages.runtime.networks import (
     load_chosen,
     load_network,
 )
-from hdrweave.stages.systems.dealthdr import dealthdr
-from hdrweave.stages.systems.deephdrvideo import coarse_reconstruction, deformable_refinement
 from hdrweave.stages.systems.location import location_of_alternating
+from hdrweave.stages.systems.table import SYSTEMS
 from moving_texture import captured, radiance, sequence
 
 
@@ -63,47 +61,58 @@ def test_a_network_of_the_users_own_goes_before_stored_ones_if_it_is_the_right_o
 
 def test_room_is_asked_for_a_tile_or_where_frames_are_kept_for_all_of_them():
     small, large = (360, 640), (4320, 7680)
-    for name in networks.BYTES_PER_PIXEL:
+    for name in registry.ARCHITECTURES:
         assert networks.work_memory(name, small, 6) == 2 * networks.work_memory(name, small, 3)
         ratio = networks.work_memory(name, large, 3) / networks.work_memory(name, small, 3)
         assert (ratio == 144) is (name in (BASE_FLOW, SEQUENCE_REFINEMENT, DEALTHDR)) and ratio > 9
 
 
-def results(name: str, clip, flow) -> list[torch.Tensor]:
-    network, warped = load_network(name), warp_neighbours(clip, flow)
-
-    def radiances(candidates: CandidateSet):
-        return [c.radiance for c in candidates]
-
-    def with_flow():
-        return warp_neighbours(clip, estimate_flow(clip, network=network))
-
-    run = {
-        BASE_FLOW: lambda: [weighted_merge(clip, with_flow())],
-        FGMA: lambda: radiances(fgma_alignment(clip, flow, network).candidates),
-        INTERPOLATE: lambda: radiances(interpolate_exposure(clip, flow, network)),
-        ACCR: lambda: radiances(accr_mapping(clip, warped, network)),
-        SPARSE_FUSION: lambda: [sparse_fusion(warped, network, sequence=clip)[0]],
-        SEQUENCE_REFINEMENT: lambda: [sequence_refinement(clip.radiance(range(len(clip))), network)],
-        DEALTHDR: lambda: [dealthdr(clip, flow, network)],
-        DEEPHDRVIDEO: lambda: [
-            hdr := coarse_reconstruction(clip, flow, network),
-            deformable_refinement(clip, hdr, network),
-        ],
-        COLLABORATIVE_FUSION: lambda: [location_of_alternating(clip, ExposureInterpolation().eval(), network)],
-    }
-    return run[name]()
-
-
-@pytest.mark.parametrize("exposures", [(1.0, 8.0), (1.0, 4.0, 16.0)], ids=["two", "three"])
-@pytest.mark.parametrize("name", [name for name in networks.BYTES_PER_PIXEL if name != "f2hdr"])
-def test_packaged_weights_stay_within_the_bound_of_half_precision(name, exposures, monkeypatch):
-    if name not in registry.names():
-        pytest.skip("it has no packaged weights yet")
+def given(exposures):
+    """A clip of four frames, and its flow."""
     taken = [exposures[t % len(exposures)] for t in range(4)]
     clip = sequence(captured(radiance(4, (96, 160), 3.0), taken), taken, period=len(exposures))
-    flow = estimate_flow(clip)
-    fast = results(name, clip, flow)
+    return clip, estimate_flow(clip)
+
+
+def radiances(candidates: CandidateSet) -> list[torch.Tensor]:
+    return [c.radiance for c in candidates]
+
+
+PARTS = {  # networks whose results other stages take: of (clip, flow, network)
+    BASE_FLOW: lambda clip, flow, net: [weighted_merge(clip, warp_neighbours(clip, estimate_flow(clip, network=net)))],
+    FGMA: lambda clip, flow, net: radiances(fgma_alignment(clip, flow, net).candidates),
+    INTERPOLATE: lambda clip, flow, net: radiances(interpolate_exposure(clip, flow, net)),
+    ACCR: lambda clip, flow, net: radiances(accr_mapping(clip, warp_neighbours(clip, flow), net)),
+    SPARSE_FUSION: lambda clip, flow, net: [sparse_fusion(warp_neighbours(clip, flow), net, sequence=clip)[0]],
+    SEQUENCE_REFINEMENT: lambda clip, flow, net: [sequence_refinement(clip.radiance(range(len(clip))), net)],
+    COLLABORATIVE_FUSION: lambda clip, flow, net: [location_of_alternating(clip, ExposureInterpolation().eval(), net)],
+}
+WHOLE = [name for name in SYSTEMS if name in registry.ARCHITECTURES]  # networks that are systems by themselves
+KINDS = pytest.mark.parametrize("exposures", [(1.0, 8.0), (1.0, 4.0, 16.0)], ids=["two", "three"])
+
+
+def within_the_bound(run, monkeypatch) -> bool:
+    """Whether the sequences that `run` returns differ from those in float32 by 60 dB of mu-law PSNR at most."""
+    fast = run()
     monkeypatch.setattr(networks, "precision", lambda device: torch.float32)
-    for ours, exact in zip(fast, results(name, clip, flow), strict=True):
-        assert min(float(psnr_mu(a, b)) for a, b in zip(ours, exact, strict=True)) > 60
+    pairs = [(a, b) for ours, exact in zip(fast, run(), strict=True) for a, b in zip(ours, exact, strict=True)]
+    return min(float(psnr_mu(a, b)) for a, b in pairs) > 60
+
+
+@KINDS
+@pytest.mark.parametrize("name", PARTS)
+def test_packaged_weights_stay_within_the_bound_of_half_precision(name, exposures, monkeypatch):
+    clip, flow = given(exposures)
+    network = load_network(name)
+    assert within_the_bound(lambda: PARTS[name](clip, flow, network), monkeypatch)
+
+
+@KINDS
+@pytest.mark.parametrize("name", WHOLE)
+def test_systems_stay_within_the_bound_of_half_precision(name, exposures, monkeypatch):
+    clip, _ = given(exposures)
+    assert within_the_bound(lambda: [SYSTEMS[name].run(clip)], monkeypatch)
+
+
+def test_every_network_is_held_to_the_bound():
+    assert set(PARTS) | set(WHOLE) == set(registry.ARCHITECTURES)

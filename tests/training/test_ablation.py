@@ -1,4 +1,4 @@
-"""The ablation: every variant is trained on the same budget, evaluated on the same clips, and not trained twice."""
+"""The ablation: every variant is trained on the same budget, judged on the same clips, and not trained twice."""
 
 import json
 import sys
@@ -10,9 +10,11 @@ import untrained
 from hdrweave.models import registry
 from hdrweave.training.data.shards import ShardFolder
 from hdrweave.training.evaluation.evaluate import clip_folders, evaluate
-from hdrweave.training.evaluation.methods import METHODS
+from hdrweave.training.evaluation.methods import methods_on
 from hdrweave.training.recipes import ablation as module
-from hdrweave.training.recipes.ablation import ABLATIONS, Variant, folder_name, train_variants
+from hdrweave.training.recipes.ablation import folder_name, train_variants
+from hdrweave.training.recipes.table import ABLATIONS
+from hdrweave.training.recipes.variants import Variant
 from hdrweave.training.synthesis.clips import write_clip
 
 
@@ -20,14 +22,14 @@ def short(variant: Variant) -> Variant:
     return replace(variant, recipe=replace(variant.recipe, crop=(32, 32), batch=1))
 
 
-def test_each_variant_of_the_paper_adds_one_part():
+def test_the_papers_steps_each_add_one_part():
     parts = [{name for name, _ in r.recipe.build().named_children()} for r in ABLATIONS["f2hdr"].variants()]
     assert parts[0] == {"fusion"} and parts[1] == {"fusion", "adapter"}
     assert parts[2] == parts[1] | {"refinement"} and parts[3] == parts[2] | {"mask"}
 
 
 @pytest.mark.parametrize("name", ABLATIONS)
-def test_an_ablation_ends_with_the_whole_and_no_two_variants_are_the_same(name, tmp_path, monkeypatch):
+def test_a_ablation_ends_with_the_whole_and_no_rung_is_another(name, tmp_path, monkeypatch):
     monkeypatch.setattr(registry, "PACKAGED", tmp_path)
     ablation = ABLATIONS[name]
     if ablation.needs:
@@ -41,7 +43,7 @@ def test_an_ablation_ends_with_the_whole_and_no_two_variants_are_the_same(name, 
     assert len({folder_name(variant.name) for variant in variants}) == len(variants)
 
 
-def test_variants_are_trained_evaluated_and_kept(shards, tmp_path, capsys):
+def test_rungs_are_trained_judged_and_kept(shards, tmp_path, capsys):
     clips = list(ShardFolder(shards))
     for k, clip in enumerate(clips[:2]):
         write_clip(tmp_path / "clips" / f"split{clip.period}" / f"scene{k}", clip)
@@ -58,7 +60,7 @@ def test_variants_are_trained_evaluated_and_kept(shards, tmp_path, capsys):
     assert {path: torch.load(path, weights_only=True)["step"] for path in steps} == steps
 
 
-def test_a_variant_keeps_its_network_when_others_come_before_it(shards, tmp_path):
+def test_a_rung_keeps_its_network_when_others_come_before_it(shards, tmp_path):
     first, second = (short(variant) for variant in ABLATIONS["f2hdr"].variants()[:2])
     train_variants([first], shards, tmp_path, {"steps": 1})
     assert {path.name for path in tmp_path.iterdir()} == {"stage-i", "stage-i-again"}
@@ -96,9 +98,8 @@ def test_the_device_reaches_trainer_and_report(shards, tmp_path, monkeypatch, ca
     monkeypatch.setattr(module, "Trainer", Recorder)
     train_variants([short(ABLATIONS["f2hdr"].variants()[0])], shards, tmp_path, {"steps": 1}, "cuda")
     assert seen == ["cuda"] * 2
-    monkeypatch.setattr(
-        module, "train_variants", lambda *told: seen.append(told[-1]) or {"variant": METHODS["reference"]}
-    )
+    reference = methods_on("cpu")["reference"]
+    monkeypatch.setattr(module, "train_variants", lambda *told: seen.append(told[-1]) or {"variant": reference})
     monkeypatch.setattr(module, "BASELINES", ("reference",))  # none that needs its device
     write_clip(tmp_path / "clips" / "split" / "scene", ShardFolder(shards)[0])
     words = ("ablation", "f2hdr", "--shards", shards, "--out", tmp_path, "--clips", tmp_path / "clips")

@@ -4,6 +4,7 @@ import sys
 
 import pytest
 from hdrweave.stages.systems import flagship
+from hdrweave.training.__main__ import VERBS
 from hdrweave.training.evaluation import benchmark
 
 
@@ -31,3 +32,18 @@ def test_sizes_are_timed_beside_one_flow(monkeypatch, capsys):
 def test_memory_is_that_of_one_process(monkeypatch, capsys):
     printed = run(monkeypatch, capsys, "--methods", "classical", "--size", "64x48", "--one", "4")
     assert "4 frames of 64x48: peak" in printed
+
+
+def test_each_measurement_of_memory_is_a_command_of_its_own(monkeypatch, capsys):
+    asked = []
+    monkeypatch.setattr(benchmark.subprocess, "run", lambda command, check: asked.append(command))
+    run(monkeypatch, capsys, "--methods", "classical", "--size", "64x48", "--memory", "4", "8")
+    assert [command[-1] for command in asked] == ["4", "8"]
+    executable, flag, package, verb, *words = asked[0]
+    assert (executable, flag, package, VERBS[verb]) == (
+        sys.executable,
+        "-m",
+        "hdrweave.training",
+        "evaluation.benchmark",
+    )
+    assert "4 frames of 64x48: peak" in run(monkeypatch, capsys, *words)

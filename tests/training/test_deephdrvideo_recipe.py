@@ -10,8 +10,10 @@ from hdrweave.models import registry
 from hdrweave.models.deephdrvideo.deephdrvideo import DeepHDRVideo, DeepHDRVideoConfig
 from hdrweave.stages.runtime.networks import load_f2hdr
 from hdrweave.training.data.batches import Augmentation, Batches
+from hdrweave.training.data.shard_flow import SEARCHED_SUFFIX
 from hdrweave.training.data.shards import ShardFolder
 from hdrweave.training.recipes import deephdrvideo
+from hdrweave.training.recipes.prepare import flows_of, frames_of
 from hdrweave.training.recipes.trainer import Trainer
 from small_shards import one_thread, write_base_flows, write_clips_of_seven
 
@@ -37,6 +39,7 @@ def test_windows_hold_what_three_coarse_results_are_made_of():
     assert {p: w.frames for p, w in deephdrvideo.coarse().windows.items()} == {2: 3, 3: 5}
     windows = deephdrvideo.recipe().windows
     assert {p: w.frames for p, w in windows.items()} == {2: 5, 3: 7}
+    assert (frames_of(deephdrvideo.recipe()), flows_of(deephdrvideo.recipe())) == (7, [SEARCHED_SUFFIX])
     assert windows[2].pairs == ((2, 1), (2, 3)) and windows[3].pairs == ((3, 1), (3, 2), (3, 4), (3, 5))
 
 
@@ -105,13 +108,9 @@ def test_coarse_loss_of_the_truth(shards):
 
 
 def test_refinement_starts_from_packaged_coarse_weights(tmp_path, monkeypatch):
-    def make(**parameters):
-        return DeepHDRVideo(DeepHDRVideoConfig(**parameters))
-
-    monkeypatch.setitem(registry.ARCHITECTURES, "deephdrvideo", make)
     monkeypatch.setattr(registry, "PACKAGED", tmp_path)
     assert deephdrvideo.build(LIGHT).config == LIGHT  # before there are any
-    earlier = make(**{**asdict(LIGHT), "refinement": False})
+    earlier = DeepHDRVideo(replace(LIGHT, refinement=False))
     registry.register("deephdrvideo", earlier, "deephdrvideo", asdict(earlier.config), tmp_path, half=False, **ABOUT)
     found = deephdrvideo.build(LIGHT).coarse.state_dict()
     assert all(torch.equal(found[key], value) for key, value in earlier.coarse.state_dict().items())

@@ -11,8 +11,9 @@ import pytest
 import torch
 from hdrweave.hdr.io.image_files import read_image
 from hdrweave.hdr.metrics import SequenceMetrics, psnr_mu
-from hdrweave.stages import reconstruct as pipelines
 from hdrweave.stages.reconstruct import reconstruct
+from hdrweave.stages.systems.system import System
+from hdrweave.stages.systems.table import SYSTEMS
 from hdrweave.training.evaluation import evaluate, methods
 from hdrweave.training.evaluation.methods import Method
 from hdrweave.training.evaluation.report import format_table, worst_crop
@@ -133,7 +134,7 @@ def test_command_writes_figures_frames_and_picture(folder, tmp_path, monkeypatch
     printed = capsys.readouterr().out
     assert "inner frames" in printed and "two: 2 clips (2 of 64x48), 10 inner frames" in printed
     report = json.loads(figures.read_text())
-    assert list(report["methods"]) == list(methods.METHODS) and report["threads"] == 1
+    assert list(report["methods"]) == list(methods.methods_on("cpu")) and report["threads"] == 1
     classical = report["methods"]["classical"]
     clip = read_clip(folder / "three" / "a")
     hdr = reconstruct(clip.ldr, clip.exposures)
@@ -147,7 +148,7 @@ def test_command_writes_figures_frames_and_picture(folder, tmp_path, monkeypatch
     without_networks = ("reference", "unaligned", "debevec", "debevec+mtb", "classical")
     assert means["f2hdr"] > max(means[name] for name in without_networks)
     picture = read_image(worst)[0]
-    assert picture.shape[1] == (2 + len(methods.METHODS)) * 196 + 4 and picture.std() > 20
+    assert picture.shape[1] == (2 + len(report["methods"])) * 196 + 4 and picture.std() > 20
 
 
 def test_command_evaluates_clips_without_truth(folder, tmp_path, monkeypatch, capsys):
@@ -221,7 +222,7 @@ def test_the_device_that_is_asked_for_is_used_told_and_waited_for(folder, tmp_pa
         seen.append(device)
         return sequence.radiance(range(len(sequence)))
 
-    monkeypatch.setitem(pipelines.METHODS, "classical", classical)
+    monkeypatch.setitem(SYSTEMS, "classical", System("classical", "a recorder", (), classical))
     words = ("--clips", folder, "--splits", "two", "--methods", "reference,classical", "--json", tmp_path / "f.json")
     for given, device in (((), "cpu"), (("--device", "meta"), "meta")):
         command(monkeypatch, *words, *given)

@@ -152,15 +152,12 @@ def test_trained_weights_of_earlier_recipes_are_found(wide, tmp_path):
     most = max(lrhdr.candidates(batch)[0].exposures.shape[1] for _ in range(40))
     assert most <= 8  # reference, two warped, two plain, one between, the merge, a useless one
     facts = dict(data="none", licence="CC0", command="none", figures={})
-    registered = {"accr": lambda **c: ACCR(ACCRConfig(**c))}
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(registry, "ARCHITECTURES", {**registry.ARCHITECTURES, **registered})
-        registry.register("accr", ACCR(ACCRConfig(width=8)), "accr", {"width": 8}, tmp_path, **facts)
-        lrhdr.pretrained.cache_clear()
-        network = lrhdr.pretrained("accr", torch.device("cpu"))
-        assert network.config.width == 8 and not any(p.requires_grad for p in network.parameters())
-        small_f2hdr.register("f2hdr", small_f2hdr.network(), tmp_path)
-        assert max(lrhdr.candidates(batch)[0].exposures.shape[1] for _ in range(40)) == 12
+    registry.register("accr", ACCR(ACCRConfig(width=8)), "accr", {"width": 8}, tmp_path, **facts)
+    lrhdr.pretrained.cache_clear()
+    network = lrhdr.pretrained("accr", torch.device("cpu"))
+    assert network.config.width == 8 and not any(p.requires_grad for p in network.parameters())
+    small_f2hdr.register("f2hdr", small_f2hdr.network(), tmp_path)
+    assert max(lrhdr.candidates(batch)[0].exposures.shape[1] for _ in range(40)) == 12
 
 
 def test_dense_vote_and_no_vote_loss(wide):

@@ -28,13 +28,16 @@ def test_who_learns_on_more_than_windows_says_so():
 
 def test_only_those_with_a_perceptual_loss_take_vgg_weights(tmp_path):
     write_vgg(tmp_path / "vgg.safetensors")
+    assert len(PERCEPTUAL) == 2
     for name in RECIPES:
         if name in PERCEPTUAL:
             recipe = recipe_named(name, str(tmp_path / "vgg.safetensors"))
             assert recipe.perceptual and not recipe_named(name).perceptual
             assert any(isinstance(told, PerceptualLoss) for told in recipe.loss.keywords.values())
         else:
-            with pytest.raises(ValueError, match=f"{name}.* has no perceptual loss, only deephdrvideo and dealthdr do"):
+            with pytest.raises(
+                ValueError, match=f"{name}.* has no perceptual loss, only {' and '.join(PERCEPTUAL)} do"
+            ):
                 recipe_named(name, str(tmp_path / "vgg.safetensors"))
     with pytest.raises(OSError, match="needs VGG-16 weights"):
         recipe_named("dealthdr", "missing.safetensors")

@@ -7,7 +7,7 @@ from hdrweave.hdr.tonemap import mu_law
 from hdrweave.models.location.sequence_refinement import SequenceRefinement, SequenceRefinementConfig
 from hdrweave.stages.clip.black_level import match_black_level
 from hdrweave.stages.clip.normalize import normalize
-from hdrweave.stages.reconstruct import METHODS
+from hdrweave.stages.systems.table import SYSTEMS
 from hdrweave.training.data.first_pass import SUFFIX, FirstPasses, add_to_shard, first_pass, precomputed_methods
 from hdrweave.training.data.shards import ShardFolder
 from hdrweave.training.recipes import sequence_refinement as sequence
@@ -46,7 +46,7 @@ def test_first_passes_are_the_methods_own(shards):
 def test_a_first_pass_is_the_pipelines_result(shards):
     clip = ShardFolder(shards)[1]
     found, given = first_pass(clip, "classical"), match_black_level(normalize(clip.sequence()))
-    assert torch.equal(found["given"], METHODS["classical"](given).half())
+    assert torch.equal(found["given"], SYSTEMS["classical"].run(given).half())
     assert torch.equal(found["codes"], given.frames[:].half())
 
 

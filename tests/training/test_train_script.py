@@ -13,6 +13,7 @@ SCRIPT = Path(__file__).resolve().parents[2] / "scripts" / "train.sh"
 RECORDER = """#!/usr/bin/env bash
 echo "$@" >>calls
 [ "$3" = "$(cat broken 2>/dev/null)" ] && exit 3
+[ "$3" = prepare ] && echo "2 clips, 0.1 a second" && echo "$8/clips_of_5"
 [ "$3" = train ] || exit 0
 mkdir -p ".engine/training/$4" && touch ".engine/training/$4/checkpoint.pt"
 """
@@ -45,41 +46,28 @@ def run(checkout, *words, **variables) -> tuple[int, list[list[str]]]:
     return done.returncode, [line.split() for line in calls.read_text().splitlines()] if calls.exists() else []
 
 
-def test_clips_then_their_flow_then_training(checkout):
-    status, (fetched, *calls) = run(checkout, "f2hdr", "106", HDRWEAVE_CLIPS="12")
+def test_clips_then_training_on_them(checkout):
+    status, (fetched, prepare, train) = run(checkout, "f2hdr", "106", HDRWEAVE_CLIPS="12")
     assert status == 0 and fetched == ["fetched"]
-    assert [call[1:3] for call in calls] == [
-        ["hdrweave.training", verb] for verb in ("synthesize", "shard_flow", "train")
+    assert prepare[1:4] == ["hdrweave.training", "prepare", "f2hdr"] and train[1:4] == [
+        "hdrweave.training",
+        "train",
+        "f2hdr",
     ]
-    shards = [call[call.index("--shards" if "--shards" in call else "--out") + 1] for call in calls]
-    assert len(set(shards)) == 1
-    assert calls[0][calls[0].index("--count") + 1] == "12"
+    assert prepare[-2:] == ["--count", "12"]
+    assert train[train.index("--shards") + 1] == ".engine/training/clips_of_5"
 
 
-@pytest.mark.parametrize(
-    "recipe, frames, before",
-    [
-        ("f2hdr", "5", ["shard_flow --search"]),
-        ("base_flow", "5", ["shard_flow"]),
-        ("dealthdr", "5", ["shard_flow --search", "shard_flow --period"]),
-        ("sparse_fusion", "5", ["shard_flow --search", "shard_flow --period"]),
-        ("flagship", "7", ["shard_flow --search", "shard_flow --period"]),
-        ("deephdrvideo", "7", ["shard_flow --search"]),
-        ("sequence_refinement", "7", ["first_pass --method classical", "first_pass --method f2hdr"]),
-    ],
-)
-def test_what_some_recipes_need_beside_the_clips(checkout, recipe, frames, before):
-    status, (_, made, *calls) = run(checkout, recipe, "20")
-    assert status == 0 and made[made.index("--frames") + 1] == frames
-    found = [" ".join(call[2:]) for call in calls[:-1]]
-    assert [words.replace(f" --shards {made[made.index('--out') + 1]}", "") for words in found] == before
+def test_the_recipe_says_how_many_clips(checkout):
+    _, (_, prepare, _) = run(checkout, "flagship", "20")
+    assert "--count" not in prepare
 
 
 def test_an_interrupted_run_goes_on(checkout, monkeypatch):
     (checkout / "panoramas").mkdir()
     for recipe, resumed in (("f2hdr", False), ("f2hdr", True), ("fgma", False)):
         status, calls = run(checkout, recipe, "30", "panoramas")
-        assert status == 0 and calls[0][:5] == ["-m", "hdrweave.training", "synthesize", "--scenes", "panoramas"]
+        assert status == 0 and calls[0][2:6] == ["prepare", recipe, "--scenes", "panoramas"]
         monkeypatch.setattr(sys, "argv", ["train", *calls[-1][3:]])
         given = train.parse()
         assert given.recipe == recipe and given.minutes == 30 and given.install and given.licence == "CC0"
@@ -93,10 +81,8 @@ def test_the_device_can_be_chosen(checkout, monkeypatch):
 
 
 def test_what_fails_ends_the_run(checkout):
-    (checkout / "broken").write_text("shard_flow")
+    (checkout / "broken").write_text("prepare")
     status, calls = run(checkout, "f2hdr", "30")
-    assert status == 3 and calls[-1][2] == "shard_flow"
-    status, calls = run(checkout, "dealthdr", "30")
-    assert status == 3 and calls[-1][2] == "shard_flow" and "--period" not in calls[-1]
+    assert status == 3 and calls[-1][2] == "prepare"
     status, calls = run(checkout, "f2hdr")
     assert status != 0 and not calls  # nothing is begun without a budget

@@ -9,6 +9,7 @@ from itertools import count
 
 import pytest
 import torch
+import untrained
 from hdrweave.hdr.exposure import to_radiance
 from hdrweave.hdr.io.image_files import read_image
 from hdrweave.hdr.metrics import psnr_mu
@@ -272,7 +273,9 @@ def test_checkpoints_that_tell_only_their_recipe_go_on(tmp_path):
 def test_a_network_that_has_grown_starts_from_the_packages_weights(tmp_path, monkeypatch):
     """New parts as they start; other shapes, and parts that are no longer there, are named."""
     monkeypatch.setattr(registry, "PACKAGED", tmp_path)
-    monkeypatch.setitem(registry.ARCHITECTURES, "layers", lambda count=1: layers(count))
+    monkeypatch.setitem(
+        registry.ARCHITECTURES, "layers", untrained.architecture("layers", lambda count=1: layers(count))
+    )
     facts = dict(data="none", licence="CC0", command="none", figures={})
     registry.register("layers", layers(2), "layers", {"count": 2}, tmp_path, **facts)
     packaged, recipe = registry.load("layers"), replace(RECIPE, kept=(Kept("layers", "layers"),))
@@ -292,8 +295,8 @@ def test_the_command_trains_and_registers(tmp_path, monkeypatch, capsys):
         RECIPES, "toy", lambda: replace(RECIPE, run=lambda network, clip: clip.radiance(range(len(clip))))
     )
     monkeypatch.setattr(train, "VALIDATION", tmp_path / "validation")
-    monkeypatch.setitem(registry.ARCHITECTURES, "merge", Merge)
-    monkeypatch.setitem(registry.ARCHITECTURES, "head", lambda: nn.Conv2d(8, 3, 1))
+    for name, build in (("merge", Merge), ("head", lambda: nn.Conv2d(8, 3, 1))):
+        monkeypatch.setitem(registry.ARCHITECTURES, name, untrained.architecture(name, build))
     shards, out = tmp_path / "shards", tmp_path / "out"
     shards.mkdir()
     write_small_shards(shards, 4)

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from einops import rearrange
 
-from ..synthesis.clip import SyntheticClip, exact_occlusion
+from ...hdr.frame_window import FrameWindow
 from .shard_flow import PERIOD_SUFFIX, SEARCHED_SUFFIX, BaseFlows
 from .shards import ShardFolder
 
@@ -62,6 +62,14 @@ class Augmentation:
 
     turns: bool = True
     colours: bool = True
+
+
+def window_of(batch: dict[str, torch.Tensor], back: bool = False) -> FrameWindow:
+    """The middle frame of a batch of `Batches` among its neighbours, with the estimated flow to each. back: with the exact flow
+    back, where the window was `bidirectional_window`: the clips' estimated flow starts at inner frames only."""
+    ways = batch["base"].shape[1]
+    way_back = batch["flows"][:, ways:] if back else None
+    return FrameWindow(batch["ldr"], batch["exposures"], batch["base"], batch["confidence"], way_back)
 
 
 class Batches:

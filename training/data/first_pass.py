@@ -6,28 +6,36 @@ the recipe (`training.recipes.sequence_refinement`) looks at, 7, and may be larg
 """
 
 import argparse
+from dataclasses import replace
 
 import torch
 
-from ...models import registry
 from ...stages.clip.black_level import match_black_level
 from ...stages.clip.normalize import normalize
 from ...stages.fusion.sequence_refinement import consecutive_flow
-from ...stages.reconstruct import METHODS
+from ...stages.runtime.networks import SEQUENCE_REFINEMENT
 from ...stages.systems.flagship import flagship_vote
+from ...stages.systems.system import System
+from ...stages.systems.table import SYSTEMS
 from ..synthesis.clip import SyntheticClip
-from .precomputed import for_each_shard, write_precomputed
+from .precomputed import write_precomputed, for_each_shard
 from .shards import ShardFolder
 
 SUFFIX = ".first_pass_"  # and the method's name
-FIRST = {**METHODS, "vote": flagship_vote}
+
+
+def first_systems() -> dict[str, System]:
+    """All that can come first: the systems of the table, and the flagship's vote without the refinement after it."""
+    flagship = SYSTEMS["flagship"]
+    networks = tuple(name for name in flagship.networks if name != SEQUENCE_REFINEMENT)
+    return {**SYSTEMS, "vote": replace(flagship, name="vote", run=flagship_vote, networks=networks)}
 
 
 def first_pass(clip: SyntheticClip, method: str) -> dict[str, torch.Tensor]:
     """codes (T,H,W,3): the frames with blacks matched; given (T,H,W,3): radiance by `method`; and `consecutive` of it. All in
     half precision."""
     sequence = match_black_level(normalize(clip.sequence()))
-    given = FIRST[method](sequence)
+    given = first_systems()[method].run(sequence)
     return {name: x.half() for name, x in {"given": given, "codes": sequence.frames[:], **consecutive(given)}.items()}
 
 
@@ -42,7 +50,7 @@ def consecutive(hdr: torch.Tensor) -> dict[str, torch.Tensor]:
 
 def precomputed_methods(clips: ShardFolder) -> list[list[str]]:
     """The methods whose first pass lies beside each shard. Raises OSError where there is none."""
-    found = [[m for m in FIRST if path.with_suffix(SUFFIX + m).exists()] for path in clips.paths]
+    found = [[m for m in first_systems() if path.with_suffix(SUFFIX + m).exists()] for path in clips.paths]
     if not all(found):
         raise OSError(
             f"{clips.paths[found.index([])]} has no first pass beside it: "
@@ -73,14 +81,14 @@ class FirstPasses:
 
 def add_to_shard(path: str, method: str) -> int:
     """Write the first pass of a shard beside it, unless it is there; the number of clips."""
-    networks = registry.names() if method != "classical" else []
+    networks = first_systems()[method].networks
     return write_precomputed(path, SUFFIX + method, lambda clip: first_pass(clip, method), networks)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--shards", required=True, help="folder of training.synthesize, with --frames 7")
-    parser.add_argument("--method", required=True, choices=list(FIRST))
+    parser.add_argument("--method", required=True, choices=list(first_systems()))
     parser.add_argument("--workers", type=int, default=2)
     arguments = parser.parse_args()
     for_each_shard(arguments.shards, arguments.workers, add_to_shard, arguments.method)

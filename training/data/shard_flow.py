@@ -16,8 +16,9 @@ from torch import nn
 
 from ...hdr.response import response_named
 from ...hdr.sequence import ExposureSequence
+from ...stages.flow.long_range import LongRangeFlow
 from ...stages.flow.estimate import estimate_flow
-from ...stages.flow.long_range import AnyFlow
+from ...stages.flow.long_range import LongRangeFlow
 from ...stages.runtime.networks import BASE_FLOW, load_network
 from ..evaluation.scoring import inner_frames
 from ..synthesis.clip import RESPONSE, SyntheticClip
@@ -56,7 +57,7 @@ def period_flow(clip: SyntheticClip) -> tuple[torch.Tensor, torch.Tensor]:
     The first reference is frame `period`. R = 0 for clips of other periods than two.
     """
     sequence = ExposureSequence(clip.ldr, clip.exposures, response_named(RESPONSE), clip.period)
-    flow, period = AnyFlow(sequence), clip.period
+    flow, period = LongRangeFlow(sequence), clip.period
     inner = range(period, len(clip.ldr) - period if period == 2 else 0)
     found = [flow.read(t, n) for t in inner for n in (t - period, t + period)]
     empty = tuple(torch.zeros(0, channels, *sequence.size) for channels in (2, 1))

@@ -140,13 +140,5 @@ def main() -> None:
         time_stages(args.frames)
     for name in methods:
         for count in args.memory:
-            command = [
-                sys.executable,
-                "-m",
-                "hdrweave.training.evaluation.benchmark",
-                "--methods",
-                name,
-                "--size",
-                args.size,
-            ]
+            command = [sys.executable, "-m", "hdrweave.training", "benchmark", "--methods", name, "--size", args.size]
             subprocess.run([*command, "--one", str(count)], check=True)

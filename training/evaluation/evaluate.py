@@ -28,7 +28,7 @@ from ...hdr.sequence import ExposureSequence
 from ...stages.clip.normalize import normalize
 from ..synthesis.clips import EvaluationClip, find_clips, read_clip
 from ..synthesis.make_validation import make_validation
-from .methods import METHODS, Method, chosen_methods
+from .methods import Method, chosen_methods, methods_on
 from .report import WorstCrop, crops_picture, tables, worst_crop
 from .scoring import ClipFigures, inner_frames, score_frames, summary
 
@@ -230,7 +230,9 @@ def device_named(name: str) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--methods", default="all", help=f"all, or names with commas between: {', '.join(METHODS)}")
+    parser.add_argument(
+        "--methods", default="all", help=f"all, or names with commas between: {', '.join(methods_on('cpu'))}"
+    )
     parser.add_argument("--json", type=Path, help="file for all figures")
     parser.add_argument("--sheet", type=Path, help="picture of the worst crops, .png")
     parser.add_argument("--clips", help="folder of clips to evaluate, in place of the validation set")

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from ...hdr.cv import cv2
-from ...hdr.sequence import CandidateSet, ExposureSequence, FlowField
+from ...hdr.sequence import ExposureSequence, FlowField
 from ...stages.adapt.adapt import AdaptSettings, adapt
 from ...stages.adapt.adaptable import load_adaptable, reconstruct_with
 from ...stages.adapt.view import before_and_after
@@ -21,31 +21,25 @@ from ...stages.clip.black_level import match_black_level
 from ...stages.clip.load import load_clip
 from ...stages.clip.normalize import normalize
 from ...stages.flow.estimate import base_flow
-from ...stages.fusion.sparse_fusion import sparse_fusion
 from ...stages.runtime.networks import DEALTHDR, SPARSE_FUSION
 from ...stages.systems.dealthdr import dealthdr
-from ...stages.systems.flagship import flagship_candidates
+from ...stages.systems.flagship import flagship_vote
 from .evaluate import write_report
-from .real_clips import score_result
 from .report import format_table
 
 FIGURES = ("loss before", "after", "steps", "best", "seconds", "flicker %", "after", "texture %", "after")
 
 
-def whole(
-    name: str, sequence: ExposureSequence, flow: FlowField, given: CandidateSet, network: nn.Module
-) -> torch.Tensor:
-    """Radiance (T,H,W,3) of a clip by `network`: DeAltHDR, or sparse fusion of the candidates `given`."""
-    return (
-        dealthdr(sequence, flow, network) if name == DEALTHDR else sparse_fusion(given, network, sequence=sequence)[0]
-    )
+def whole(name: str, sequence: ExposureSequence, flow: FlowField, network: nn.Module) -> torch.Tensor:
+    """Radiance (T,H,W,3) of a clip by `network`: DeAltHDR, or the flagship's vote."""
+    return dealthdr(sequence, flow, network) if name == DEALTHDR else flagship_vote(sequence, flow=flow, vote=network)
 
 
 def adapted(path: Path, frames: int, minutes: float, out: Path) -> dict[str, dict]:
     """Metrics of both networks on one clip, by name."""
     sequence = match_black_level(normalize(load_clip(path, count=frames)))
     flow = base_flow(sequence)
-    warped, given = warp_neighbours(sequence, flow), flagship_candidates(sequence, flow)
+    warped = warp_neighbours(sequence, flow)
     found = {}
     for name in (DEALTHDR, SPARSE_FUSION):
         networks = load_adaptable(name)
@@ -53,9 +47,7 @@ def adapted(path: Path, frames: int, minutes: float, out: Path) -> dict[str, dic
         network, report = adapt(sequence, flow, networks[0], settings, reconstruct=reconstruct_with(*networks))
         picture = before_and_after(report)[0].mul(255).round().byte().numpy()
         cv2().imwrite(str(out / f"{path.parent.name}_{path.stem}_{name}.png"), picture[..., ::-1])
-        before, after = (
-            score_result(sequence, whole(name, sequence, flow, given, n), warped) for n in (networks[0], network)
-        )
+        before, after = (score_result(sequence, whole(name, sequence, flow, n), warped) for n in (networks[0], network))
         learned = {key: getattr(report, key) for key in ("before", "after", "steps", "best", "seconds", "drift")}
         found[name] = {**learned, "result before": before, "result after": after}
     return found

@@ -10,111 +10,21 @@ another seed: the difference is what chance does at this budget.
 
 import argparse
 import re
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from torch import nn
 
 from ...hdr.cv import cv2
-from ...models import registry
 from ..evaluation.evaluate import clip_folders, device_named, evaluate, validation_set, write_report
 from ..evaluation.methods import Method, chosen_methods, trained
 from ..evaluation.report import tables
-from . import collaborative_fusion as location
-from . import dealthdr, deephdrvideo, f2hdr, lrhdr
-from . import sequence_refinement as sequence
 from .recipe import Recipe
+from .table import ABLATIONS
 from .trainer import CHECKPOINT, Trainer
+from .variants import Variant
 
 BASELINES = ("reference", "unaligned", "classical")  # that an ablation is compared with
-
-
-@dataclass(frozen=True)
-class Variant:
-    name: str
-    recipe: Recipe
-
-
-@dataclass(frozen=True)
-class Ablation:
-    """An ablation study. settings: by variant, the arguments of `recipe`. needs: packaged weights that it uses."""
-
-    recipe: Callable[..., Recipe]
-    settings: dict[str, dict]
-    needs: tuple[str, ...] = ()
-
-    def variants(self) -> list[Variant]:
-        """The variants, in the paper's order. Raises ValueError when weights are missing that must be trained
-        before."""
-        missing = [name for name in self.needs if name not in registry.names()]
-        if missing:
-            raise ValueError(f"this ablation needs the weights {' and '.join(missing)}: train and install them first")
-        return [Variant(name, self.recipe(**told)) for name, told in self.settings.items()]
-
-
-ABLATIONS = {
-    # table 5
-    "deephdrvideo": Ablation(
-        deephdrvideo.recipe,
-        {
-            "CoarseNet": dict(refinement=False),
-            "without deformable alignment": dict(deformable=False),
-            "without temporal attention": dict(attention=False),
-            "whole": dict(),
-        },
-        needs=("deephdrvideo",),  # its CoarseNet, from which all variants start
-    ),
-    # table 4
-    "f2hdr": Ablation(
-        f2hdr.recipe,
-        {
-            "stage I": dict(adapter=False, refinement=False),
-            "+ adapter": dict(refinement=False),
-            "+ stage II": dict(mask=False),
-            "+ motion mask": dict(),
-        },
-    ),
-    # the ablation of its encoders
-    "dealthdr": Ablation(
-        dealthdr.recipe,
-        {
-            "all levels shared": dict(shared=3),
-            "levels 2 and 3 shared": dict(shared=2),
-            "level 3 shared": dict(shared=1),
-            "independent": dict(),
-        },
-    ),
-    # its ablation; the paper has no dense vote with a figure
-    "lrhdr": Ablation(
-        lrhdr.whole,
-        {
-            "base": dict(fine=False, mapper=False, accr_share=0),
-            "+ EIC": dict(mapper=False, accr_share=0),
-            "+ RM": dict(accr_share=0),
-            "whole, without vote loss": dict(vote_share=0),
-            "whole, dense vote": dict(alpha=1),
-            "+ ACCR loss: whole": dict(),
-        },
-        needs=("interpolate",),
-    ),
-    # table IV, the first stage
-    "location": Ablation(
-        location.recipe,
-        {"without TPA": dict(aggregator=False), "without LL domain": dict(wavelet=False), "whole": dict()},
-        needs=("interpolate",),
-    ),
-    # table IV, the second stage
-    "sequence_refinement": Ablation(
-        sequence.recipe,
-        {
-            "neither": dict(aggregation=False, long_range=0),
-            "+ BCA": dict(long_range=0),
-            "+ long range": dict(),
-        },
-    ),
-}
 
 
 def train(recipe: Recipe, shards, out: Path, budget: dict[str, float], seed: int, device: str) -> nn.Module:

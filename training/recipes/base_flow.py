@@ -73,3 +73,6 @@ def recipe() -> Recipe:
         crop=(192, 256),
         clip=2.0,
     )
+
+
+RECIPES = {"base_flow": recipe}

@@ -26,6 +26,7 @@ from ..synthesis.sensor import Sensor, capture
 from .losses import gradient_loss, psnr_loss
 from .lrhdr import INTERPOLATE, pretrained
 from .recipe import Kept, Recipe
+from .variants import Ablation
 
 REST = CameraPipeline(gain=1.0, sharpening=0, gratings=0)  # the truth of the shards has the others already
 NAME = "collaborative_fusion"  # recipe, weights and architecture
@@ -184,3 +185,13 @@ def run(network: nn.Module, sequence: ExposureSequence, window: int = WINDOW) ->
     """Radiance (T,H,W,3) of the first stage on a normalized alternating clip."""
     interpolation = pretrained(INTERPOLATE, device_of(network), ExposureInterpolation)
     return location_of_alternating(sequence, interpolation, network, window=window)
+
+
+RECIPES = {NAME: recipe}
+ABLATIONS = {  # table IV, the first stage
+    "location": Ablation(
+        recipe,
+        {"without TPA": dict(aggregator=False), "without LL domain": dict(wavelet=False), "whole": dict()},
+        needs=(INTERPOLATE,),
+    )
+}

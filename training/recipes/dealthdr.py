@@ -12,16 +12,16 @@ from torch import nn
 
 from ...hdr.sequence import ExposureSequence
 from ...models.dealthdr.dealthdr import DeAltHDR, DeAltHDRConfig
-from ...models.dealthdr.fgma import distrust_each, full_size
-from ...models.dealthdr.masked_attention import trust_mask
+from ...models.dealthdr.fgma import attended_cells, full_size
 from ...stages.flow.estimate import base_flow
 from ...stages.runtime.networks import device_of
 from ...stages.systems.dealthdr import dealthdr
-from ..data.batches import Window, bidirectional_window
+from ..data.batches import Window, bidirectional_window, window_of
 from .fgma import drawn_sensitivity
 from .losses import flow_loss, flow_weight, mu_l1, psnr_loss
 from .perceptual import PerceptualLoss
 from .recipe import Kept, Recipe
+from .variants import Ablation
 
 FRAMES = 5
 FLOW_SHARE = 0.05  # of the flow loss, in pixels, beside natural logarithms of errors
@@ -36,9 +36,8 @@ def window(period: int) -> Window:
 
 
 def cells_of(batch: dict[str, torch.Tensor], s: float) -> torch.Tensor:
-    """Attention mask (B,K,1,h,w). D is computed as in inference, but with the exact backward flow, see `fgma.loss`."""
-    k = batch["base"].shape[1]
-    return trust_mask(distrust_each(batch["ldr"], batch["exposures"], batch["flows"][:, k:], batch["base"]), s)
+    """Where to attend (B,K,1,h,w). D is worked out as in inference but with the exact flow back, see `fgma.loss`."""
+    return attended_cells(window_of(batch, back=True), s)
 
 
 def loss(network: nn.Module, batch: dict[str, torch.Tensor], perceptual: nn.Module | None = None):
@@ -50,7 +49,7 @@ def loss(network: nn.Module, batch: dict[str, torch.Tensor], perceptual: nn.Modu
     """
     truth = batch["hdr"][:, FRAMES // 2]
     cells = cells_of(batch, drawn_sensitivity())
-    out = network(batch["ldr"], batch["exposures"], batch["base"], batch["confidence"], cells)
+    out = network(window_of(batch), cells)
     k = cells.shape[1]
     exact, hidden = (batch[name][:, :k].flatten(0, 1) for name in ("flows", "occluded"))
     attended = full_size(cells.flatten(0, 1), truth.shape[-2:])
@@ -82,3 +81,17 @@ def recipe(vgg: str | None = None, **changes) -> Recipe:
 def run(network: nn.Module, sequence: ExposureSequence, s: float = 15.0) -> torch.Tensor:
     """Radiance (T,H,W,3) of DeAltHDR on a normalized clip, from the base flow."""
     return dealthdr(sequence, base_flow(sequence, device_of(network)), network, s)
+
+
+RECIPES = {"dealthdr": recipe}
+ABLATIONS = {  # the ablation of its encoders
+    "dealthdr": Ablation(
+        recipe,
+        {
+            "all levels shared": dict(shared=3),
+            "levels 2 and 3 shared": dict(shared=2),
+            "level 3 shared": dict(shared=1),
+            "independent": dict(),
+        },
+    )
+}

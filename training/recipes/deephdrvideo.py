@@ -17,6 +17,7 @@ from ..data.batches import Window, neighbour_window
 from .losses import flow_loss, flow_weight, gradient_loss, mu_l1, psnr_loss
 from .perceptual import PerceptualLoss
 from .recipe import Kept, Recipe
+from .variants import Ablation
 
 FLOW_SHARE = 0.05  # of the flow loss, in pixels, beside natural logarithms of errors
 LEAST_SHARE = 0.05  # lower bound on the badly exposed share of a batch, for the normalisation of equation 6
@@ -121,3 +122,18 @@ def run(network: nn.Module, sequence: ExposureSequence) -> torch.Tensor:
     """Radiance (T,H,W,3) of DeepHDRVideo, or parts of it, on a normalized clip, from the base flow."""
     hdr = coarse_reconstruction(sequence, base_flow(sequence, device_of(network)), network)
     return deformable_refinement(sequence, hdr, network) if network.config.refinement else hdr
+
+
+RECIPES = {"deephdrvideo_coarse": coarse, "deephdrvideo": recipe}
+ABLATIONS = {  # table 5
+    "deephdrvideo": Ablation(
+        recipe,
+        {
+            "CoarseNet": dict(refinement=False),
+            "without deformable alignment": dict(deformable=False),
+            "without temporal attention": dict(attention=False),
+            "whole": dict(),
+        },
+        needs=(DEEPHDRVIDEO,),  # its CoarseNet, from which all variants start
+    )
+}

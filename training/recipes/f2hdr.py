@@ -9,11 +9,12 @@ from torch import nn
 from ...hdr.sequence import ExposureSequence
 from ...models.f2hdr.f2hdr import F2HDR, F2HDRConfig
 from ...stages.flow.estimate import base_flow
-from ...stages.runtime.networks import device_of, running
-from ...stages.systems.f2hdr import Neighbourhood
-from ..data.batches import neighbour_window
+from ...stages.runtime.networks import device_of
+from ...stages.runtime.per_frame import WindowReader, run_per_frame, to_frame
+from ..data.batches import neighbour_window, window_of
 from .losses import flow_loss, flow_weight, psnr_loss
 from .recipe import Kept, Recipe
+from .variants import Ablation
 
 FLOW_SHARE = 0.05  # of the flow loss, in pixels, beside natural logarithms of errors
 
@@ -24,7 +25,7 @@ def loss(network: nn.Module, batch: dict[str, torch.Tensor]) -> tuple[torch.Tens
     Changed against the paper: PSNR replaces L1, with which clean clips got worse while noisy ones got better.
     """
     truth = batch["hdr"][:, batch["hdr"].shape[1] // 2]
-    out = network(batch["ldr"], batch["exposures"], batch["base"], batch["confidence"])
+    out = network(window_of(batch))
     coarse, refined = psnr_loss(out["coarse"], truth), psnr_loss(out["refined"], truth)
     exact = batch["flows"].flatten(0, 1)
     flow = flow_loss(out["flows"].flatten(0, 1), exact, flow_weight(exact, batch["occluded"].flatten(0, 1)))
@@ -46,11 +47,22 @@ def recipe(**parts: bool) -> Recipe:
 
 
 def run(network: nn.Module, sequence: ExposureSequence) -> torch.Tensor:
-    """Radiance (T,H,W,3) of F2HDR, or parts of it, on a normalized clip, from the base flow and without tiles."""
-    near = Neighbourhood(sequence, base_flow(sequence, device_of(network)), network)
-    with running(near.device):
-        frames = [
-            network(near.frames(t), near.exposures(t), *near.flows(t))["refined"][0].movedim(0, -1).cpu()
-            for t in range(len(sequence))
-        ]
-    return torch.stack(frames)
+    """Any part of F2HDR on a normalized clip, from the base flow and in one piece: radiance (T,H,W,3)."""
+    device = device_of(network)
+    windows = WindowReader(sequence, base_flow(sequence, device), device)
+    frames = run_per_frame(len(sequence), windows.only, lambda window: network(window)["refined"], device)
+    return torch.stack([to_frame(hdr) for _, (hdr,) in frames])
+
+
+RECIPES = {"f2hdr": recipe}
+ABLATIONS = {  # table 4
+    "f2hdr": Ablation(
+        recipe,
+        {
+            "stage I": dict(adapter=False, refinement=False),
+            "+ adapter": dict(refinement=False),
+            "+ stage II": dict(mask=False),
+            "+ motion mask": dict(),
+        },
+    )
+}

@@ -9,10 +9,8 @@ import torch.nn.functional as F
 
 from ...hdr.box_filter import box_mean
 from ...hdr.exposure import to_ldr, to_radiance
-from ...models.blocks import split_reference
-from ...models.dealthdr.fgma import AlignerConfig, FlowGuidedAligner, distrust, full_size
-from ...models.dealthdr.masked_attention import trust_mask
-from ..data.batches import Window, bidirectional_window
+from ...models.dealthdr.fgma import AlignerConfig, FlowGuidedAligner, attended_cells, full_size
+from ..data.batches import Window, bidirectional_window, window_of
 from .losses import flow_loss, flow_weight, psnr_loss
 from .recipe import Kept, Recipe
 
@@ -49,20 +47,15 @@ def loss(network: torch.nn.Module, batch: dict[str, torch.Tensor]) -> tuple[torc
     against six tenths with estimated backward flow); the attention of a cell does not depend on which others are
     masked.
     """
-    reference, others = split_reference(batch["ldr"])
-    own, theirs = split_reference(batch["exposures"])
-    k = others.shape[1]
-    pairs = torch.stack((own.expand_as(theirs), theirs), 2).flatten(0, 1)
-    reference = reference.expand_as(others).flatten(0, 1)
-    exact, back = (batch["flows"][:, part].flatten(0, 1) for part in (slice(k), slice(k, None)))
-    flow = batch["base"].flatten(0, 1)
+    window = window_of(batch, back=True)
+    k = window.flows.shape[1]
+    exact = batch["flows"][:, :k].flatten(0, 1)
+    cells = attended_cells(window, drawn_sensitivity())
+    mask = full_size(cells.flatten(0, 1), window.size)
+    out = {name: x.flatten(0, 1) for name, x in network(window, cells).items()}
 
-    distance = distrust(reference, pairs, back, flow)
-    mask = full_size(trust_mask(distance, drawn_sensitivity()), flow.shape[-2:])
-    out = network(reference, others.flatten(0, 1), pairs, flow, batch["confidence"].flatten(0, 1), mask)
-
-    e = pairs[:, 1, None, None, None]
-    scene = batch["hdr"][:, batch["hdr"].shape[1] // 2, None].expand_as(others).flatten(0, 1)
+    e = window.neighbour_exposures.flatten()[:, None, None, None]
+    scene = batch["hdr"][:, batch["hdr"].shape[1] // 2, None].expand_as(window.neighbours).flatten(0, 1)
     target = to_ldr(scene, e)
     picture = psnr_loss(to_radiance(out["aligned"], e), to_radiance(target, e))
     wrong = box_mean(out["aligned"].detach() - target, 5).abs().mean(1, keepdim=True)  # without the noise
@@ -83,3 +76,6 @@ def recipe() -> Recipe:
         windows={period: window(period) for period in (2, 3)},
         kept=(Kept("fgma", "fgma", asdict(config)),),
     )
+
+
+RECIPES = {"fgma": recipe}

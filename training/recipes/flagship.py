@@ -17,7 +17,7 @@ from ...models.dealthdr.fgma import FlowGuidedAligner
 from ...models.location.sequence_refinement import SequenceRefinement
 from ...models.lrhdr.accr import ACCR
 from ...models.lrhdr.sparse_fusion import ALPHA, SparseFusion
-from ..data.batches import Window
+from ..data.batches import Window, window_of
 from ..data.first_pass import consecutive
 from . import dealthdr, fgma, lrhdr
 from . import sequence_refinement as sequence
@@ -68,8 +68,8 @@ def voted(network: Chain, batch: dict[str, torch.Tensor]) -> tuple[torch.Tensor,
     """Result of sparse fusion for a reference (B,3,H,W), and its loss."""
     device = batch["ldr"].device
     f2hdr, whole = (lrhdr.pretrained(name, device) for name in (lrhdr.F2HDR, lrhdr.DEALTHDR))
-    view = lrhdr.view_of(lrhdr.nearest(batch))
-    candidates = lrhdr.flagships(batch, view, network.aligner, network.mapper, f2hdr, whole)
+    window = window_of(lrhdr.nearest(batch), back=True)
+    candidates = lrhdr.flagships(batch, window, network.aligner, network.mapper, f2hdr, whole)
     reference = candidates.radiance[:, 0], candidates.exposures[:, 0]
     truth = lrhdr.truth_of(batch)
     hdr, loss, _ = lrhdr.vote_and_picture(network.vote, ALPHA, lrhdr.VOTE_HINT, candidates, reference, truth)
@@ -113,3 +113,6 @@ def recipe() -> Recipe:
         warm_up=50,
         average=0.99,  # few steps, from trained weights
     )
+
+
+RECIPES = {"flagship": recipe}

@@ -14,24 +14,24 @@ import torch.nn.functional as F
 from torch import nn
 
 from ...hdr.exposure import to_ldr, to_radiance
+from ...hdr.frame_window import FrameWindow, without_reference
 from ...hdr.sequence import ExposureSequence
 from ...hdr.tonemap import mu_law_inverse
-from ...hdr.warp import inside
 from ...models import registry
-from ...models.blocks import split_reference, warp_each
 from ...models.lrhdr.accr import ACCR, ACCRConfig
 from ...models.lrhdr.interpolate import ExposureInterpolation, InterpolationConfig
 from ...models.lrhdr.prior import prior_votes
 from ...models.lrhdr.sparse_fusion import ALPHA, SparseFusion, SparseFusionConfig
-from ...stages.adapt.adaptable import View, WithSparseFusion
+from ...stages.adapt.adaptable import WithSparseFusion
 from ...stages.flow.estimate import base_flow
 from ...stages.runtime.networks import device_of, load_network
 from ...stages.systems.lrhdr import lrhdr_with
-from ..data.batches import Window
+from ..data.batches import Window, window_of
 from ..data.shard_flow import SEARCHED_SUFFIX
 from . import dealthdr
 from .losses import gradient_loss, mu_l1, psnr_loss, vote_loss, vote_oracle
 from .recipe import Kept, Recipe
+from .variants import Ablation
 
 INTERPOLATE, MAP, VOTE = "interpolate", "accr", "sparse_fusion"  # recipes, weights and architectures
 F2HDR, DEALTHDR, FGMA = "f2hdr", "dealthdr", "fgma"  # weights whose results are candidates too
@@ -64,21 +64,13 @@ def truth_of(batch: dict[str, torch.Tensor]) -> torch.Tensor:
 
 
 def captured(batch: dict[str, torch.Tensor]) -> tuple[Estimates, Estimates, Estimates]:
-    """Estimates of the reference, of its neighbours warped by the estimated flow, and of its neighbours without
-    alignment."""
-    reference, others = split_reference(batch["ldr"])
-    own, theirs = split_reference(batch["exposures"])
-    flows = batch["base"]
-    warped = warp_each(others, flows, "bicubic").clamp(0, 1)
-    valid = batch["confidence"] * inside(flows.flatten(0, 1)).unflatten(0, flows.shape[:2])
-
-    def estimates(codes, validity, exposures):
-        return Estimates(to_radiance(codes, exposures[:, :, None, None, None]), validity, exposures)
-
+    """The reference, its neighbours warped by the estimated flow, and its neighbours as they are."""
+    window = window_of(batch)
+    own, theirs, valid = window.exposure[:, None], window.neighbour_exposures, window.validity
     return (
-        estimates(reference, torch.ones_like(valid[:, :1]), own),
-        estimates(warped, valid, theirs),
-        estimates(others, torch.zeros_like(valid), theirs),
+        Estimates(window.reference_radiance[:, None], torch.ones_like(valid[:, :1]), own),
+        Estimates(window.warped_radiance, valid, theirs),
+        Estimates(without_reference(window.radiance), torch.zeros_like(valid), theirs),
     )
 
 
@@ -96,10 +88,9 @@ def pretrained(name: str, device: torch.device, untrained: Callable | None = Non
 
 
 def interpolated(batch: dict[str, torch.Tensor]) -> Estimates:
-    """Estimates of the missing exposures by exposure interpolation, with untrained weights while there are no
-    others."""
+    """The missing exposures; before there are weights for them, the means that these start from."""
     network = pretrained(INTERPOLATE, batch["ldr"].device, ExposureInterpolation)
-    return Estimates(*network(batch["ldr"], batch["exposures"], batch["base"], batch["confidence"]))
+    return Estimates(*network(window_of(batch)))
 
 
 def window(period: int) -> Window:
@@ -120,12 +111,6 @@ def nearest(batch: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     return {**batch, **inner, **ways}
 
 
-def view_of(near: dict[str, torch.Tensor]) -> View:
-    """The same as networks that make one frame take it."""
-    back = near["flows"].unflatten(1, (2, -1))[:, 1]
-    return View(*(near[name] for name in ("ldr", "exposures", "base", "confidence")), back)
-
-
 def _recipe(name: str, build: Callable, config, loss: Callable, window=window) -> Recipe:
     return Recipe(
         name=name,
@@ -137,8 +122,8 @@ def _recipe(name: str, build: Callable, config, loss: Callable, window=window) -
 
 
 def interpolate_loss(network: nn.Module, batch: dict[str, torch.Tensor]):
-    """PSNR in the mu-law domain against noise-free captures at the missing exposures."""
-    radiance, _, exposures = network(batch["ldr"], batch["exposures"], batch["base"], batch["confidence"])
+    """PSNR in the mu-law domain against what the missing exposures would have seen without noise."""
+    radiance, _, exposures = network(window_of(batch))
     e = exposures[:, :, None, None, None]
     seen = to_radiance(to_ldr(truth_of(batch)[:, None], e), e)
     total = psnr_loss(radiance.flatten(0, 1), seen.flatten(0, 1))
@@ -212,30 +197,29 @@ def distractor(like: Estimates) -> Estimates:
     return Estimates(torch.minimum(picture[:, None], limit), torch.ones_like(like.validity[:, :1]), exposure)
 
 
-def aligned(view: View, *parts: nn.Module | None) -> Estimates:
-    """Estimates of the reference, of its neighbours aligned by flow or by an aligner, of these mapped, and of a fusion
-    network: see `WithSparseFusion`."""
-    return Estimates(*WithSparseFusion(*parts).candidates(view))
+def aligned(window: FrameWindow, *parts: nn.Module | None) -> Estimates:
+    """The reference, its neighbours by flow or by an aligner, these mapped, and the result of a fusion: see
+    `WithSparseFusion`."""
+    return Estimates(*WithSparseFusion(*parts).candidates(window))
 
 
-def flagships(batch, view: View, aligner, mapper, f2hdr, whole) -> Estimates:
-    """Candidates of the flagship: the reference, it and its neighbours by FGMA and ACCR, and the results of F2HDR and
-    of DeAltHDR, `whole`, on all frames of the batch; without those that have no weights yet."""
-    near = aligned(view, aligner, mapper, f2hdr)
+def flagships(batch, window: FrameWindow, aligner, mapper, f2hdr, whole) -> Estimates:
+    """The reference, it and its neighbours by FGMA and ACCR, and the results of F2HDR and of DeAltHDR, `whole`, which sees
+    all of the batch; without what has no weights yet."""
+    near = aligned(window, aligner, mapper, f2hdr)
     if whole is None:
         return near
-    frames = (batch[name] for name in ("ldr", "exposures", "base", "confidence"))
-    return joined(near, result(whole(*frames, dealthdr.cells_of(batch, 15.0))["hdr"]))
+    return joined(near, result(whole(window_of(batch), dealthdr.cells_of(batch, 15.0))["hdr"]))
 
 
-def any_others(batch, view: View, aligner, mapper, f2hdr) -> Estimates:
-    """Other candidates: the reference and its neighbours, by flow or by FGMA; the missing exposures; all of these
-    mapped; the neighbours without alignment, the weighted merge, and the result of F2HDR."""
-    near = aligned(view, aligner if torch.rand(()) < 0.5 else None)
+def any_others(batch, window: FrameWindow, aligner, mapper, f2hdr) -> Estimates:
+    """The reference and its neighbours, by flow or by FGMA; the missing exposures; all of these mapped; the neighbours as
+    they are, the merge, and F2HDR's result."""
+    near = aligned(window, aligner if torch.rand(()) < 0.5 else None)
     streams, (_, _, plain) = joined(near, interpolated(batch)), captured(batch)
     sets = [streams, plain, merged(near, (near.radiance[:, 0], near.exposures[:, 0]))]
     if f2hdr is not None:
-        sets.append(result(f2hdr(*view[:4])["refined"]))
+        sets.append(result(f2hdr(window)["refined"]))
     if mapper is not None:
         mapped = mapper(streams.radiance, streams.exposures, streams.validity)
         sets.append(streams._replace(radiance=mapped, exposures=torch.zeros_like(streams.exposures)))
@@ -251,12 +235,12 @@ def candidates(batch: dict[str, torch.Tensor]) -> tuple[Estimates, tuple[torch.T
     """
     aligner, mapper, f2hdr, whole = (pretrained(name, batch["ldr"].device) for name in (FGMA, MAP, F2HDR, DEALTHDR))
     near = nearest(batch)
-    view = view_of(near)
+    window = window_of(near, back=True)
     flagship = bool(torch.rand(()) < FLAGSHIP)
     if flagship:
-        every = flagships(batch, view, aligner, mapper, f2hdr, whole)
+        every = flagships(batch, window, aligner, mapper, f2hdr, whole)
     else:
-        every = any_others(near, view, aligner, mapper, f2hdr)
+        every = any_others(near, window, aligner, mapper, f2hdr)
     given, total = (every.radiance[:, 0], every.exposures[:, 0]), every.exposures.shape[1]
     if torch.rand(()) < DISTRACTOR:
         every = joined(every, distractor(every))
@@ -330,3 +314,20 @@ def run(network: MapperAndVote, sequence: ExposureSequence) -> torch.Tensor:
     device = device_of(network)
     interpolation = load_network(INTERPOLATE).to(device)
     return lrhdr_with(sequence, base_flow(sequence, device), interpolation, network.mapper, network.vote, network.alpha)
+
+
+RECIPES = {INTERPOLATE: interpolate, MAP: accr, VOTE: sparse_fusion}
+ABLATIONS = {  # its ablation; the paper has no dense vote with a figure
+    "lrhdr": Ablation(
+        whole,
+        {
+            "base": dict(fine=False, mapper=False, accr_share=0),
+            "+ EIC": dict(mapper=False, accr_share=0),
+            "+ RM": dict(accr_share=0),
+            "whole, without vote loss": dict(vote_share=0),
+            "whole, dense vote": dict(alpha=1),
+            "+ ACCR loss: whole": dict(),
+        },
+        needs=(INTERPOLATE,),
+    )
+}

@@ -33,9 +33,9 @@ class Recipe:
     period. crop: (height, width). batch: clips. rate: peak learning rate; it warms up over `warm_up` steps, or a tenth
     of the budget where that is less, and falls along a cosine to 1 % of itself. decay: weight decay, on kernels only.
     clip: largest gradient norm. average: decay of the exponential moving average that is kept. precision: see
-    `trainer.precision_of`. batches: makes them, of what `data.Batches` is made of. perceptual: the loss has a term on
-    VGG weights of the user's. run: radiance (T,H,W,3) of the trained module on a normalized clip, where it makes
-    pictures.
+    `trainer.precision_of`. batches: makes them, of what `data.Batches` is made of. perceptual: the loss has a term on VGG
+    weights of the user's. first_passes: methods whose results it learns on, see `training.data.first_pass`. run: the trained
+    module on a normalized clip, to radiance (T,H,W,3), where it makes pictures by itself.
     """
 
     name: str
@@ -54,4 +54,5 @@ class Recipe:
     augmentation: Augmentation = Augmentation()
     batches: Callable[..., Batches] = Batches
     perceptual: bool = False
+    first_passes: tuple[str, ...] = ()
     run: Callable[[nn.Module, ExposureSequence], torch.Tensor] | None = None

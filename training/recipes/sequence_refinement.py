@@ -19,6 +19,7 @@ from ..data.shards import ShardFolder
 from ..synthesis.clip import exact_occlusion
 from .losses import linear_psnr_loss, psnr_loss, temporal_loss
 from .recipe import Kept, Recipe
+from .variants import Ablation
 
 CONFIG = SequenceRefinementConfig(depth=2, witness=True)
 ALONE = 0.2  # share of the batches without the captured clip
@@ -119,6 +120,7 @@ def recipe(**parts) -> Recipe:
         windows={period: Window(FRAMES) for period in (2, 3)},
         kept=(Kept("sequence_refinement", "sequence_refinement", asdict(config)),),
         batches=SequenceBatches,
+        first_passes=("classical", "f2hdr"),
         batch=2,
         run=run,
     )
@@ -127,3 +129,16 @@ def recipe(**parts) -> Recipe:
 def run(network: nn.Module, sequence: ExposureSequence) -> torch.Tensor:
     """Radiance (T,H,W,3) of F2HDR on a normalized clip, refined."""
     return sequence_refinement(f2hdr(sequence, device_of(network)), network, sequence=sequence)
+
+
+RECIPES = {"sequence_refinement": recipe}
+ABLATIONS = {  # table IV, the second stage
+    "sequence_refinement": Ablation(
+        recipe,
+        {
+            "neither": dict(aggregation=False, long_range=0),
+            "+ BCA": dict(long_range=0),
+            "+ long range": dict(),
+        },
+    )
+}

@@ -1,28 +1,30 @@
-"""What can be trained, by name."""
+"""What can be trained, and which ablations there are, by name. A new recipe is a file here with its rows, `RECIPES` and
+`ABLATIONS`, at the end."""
 
 from collections.abc import Callable
+from inspect import signature
 
-from . import base_flow as flow
-from . import collaborative_fusion as location
-from . import dealthdr, deephdrvideo, f2hdr, fgma, flagship, lrhdr
-from . import sequence_refinement as sequence
+from . import (
+    base_flow,
+    collaborative_fusion,
+    dealthdr,
+    deephdrvideo,
+    f2hdr,
+    fgma,
+    flagship,
+    lrhdr,
+    sequence_refinement,
+)
 from .recipe import Recipe
+from .variants import Ablation
 
-RECIPES: dict[str, Callable[[], Recipe]] = {
-    "base_flow": flow.recipe,
-    "f2hdr": f2hdr.recipe,
-    "fgma": fgma.recipe,
-    "interpolate": lrhdr.interpolate,
-    "accr": lrhdr.accr,
-    "sparse_fusion": lrhdr.sparse_fusion,
-    "sequence_refinement": sequence.recipe,
-    "deephdrvideo_coarse": deephdrvideo.coarse,
-    "deephdrvideo": deephdrvideo.recipe,
-    "dealthdr": dealthdr.recipe,
-    "collaborative_fusion": location.recipe,
-    "flagship": flagship.recipe,
-}
-PERCEPTUAL = ("deephdrvideo", "dealthdr")  # those whose papers have a loss on VGG features
+FILES = (base_flow, f2hdr, fgma, lrhdr, sequence_refinement, deephdrvideo, dealthdr, collaborative_fusion, flagship)
+RECIPES: dict[str, Callable[..., Recipe]] = {name: make for file in FILES for name, make in file.RECIPES.items()}
+"""Each recipe by its name: the id of its network where it is for one alone, see `models.registry`."""
+ABLATIONS: dict[str, Ablation] = {name: row for file in FILES for name, row in getattr(file, "ABLATIONS", {}).items()}
+"""Each ablation by the name of its system, or of its network where a system has two."""
+PERCEPTUAL = tuple(name for name, make in RECIPES.items() if "vgg" in signature(make).parameters)
+"""The recipes whose papers have a loss on VGG features."""
 
 
 def recipe_named(name: str, vgg: str | None = None) -> Recipe:

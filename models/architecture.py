@@ -1,0 +1,43 @@
+"""The table's row for one network: how it is built from stored parameters, how much memory it works in, whether it adapts.
+
+Every package of networks has its rows in its `__init__`, as `ARCHITECTURES`; `models.registry` lists the packages.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from torch import nn
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """id: what weights files and manifests call the network; also the name of its file, and of its recipe.
+
+    classes: imports and returns the network's class and the dataclass of its parameters, in this order; a function, so
+    that listing networks imports none of them.
+    bytes_per_pixel: work memory in float32 for each picture that the network sees at once, beside its weights, measured
+    at 640x360.
+    whole_frame: it keeps the features, or the tiles, of whole frames; else it works on one tile at a time.
+    adaptable: what *Adapt to Footage* calls it, None where it cannot be adapted (`stages.adapt.adaptable`).
+    """
+
+    id: str
+    classes: Callable[[], tuple[Callable[..., nn.Module], Callable]]
+    bytes_per_pixel: int
+    whole_frame: bool = False
+    adaptable: str | None = None
+
+    @property
+    def network(self) -> Callable[..., nn.Module]:
+        """The network's class, which takes a config."""
+        return self.classes()[0]
+
+    @property
+    def config(self) -> Callable:
+        """The dataclass of the network's parameters, plain values that are stored beside the weights."""
+        return self.classes()[1]
+
+    def build(self, **parameters) -> nn.Module:
+        """The network with random weights. Raises TypeError, ValueError or RuntimeError where it has no such parameters."""
+        network, config = self.classes()
+        return network(config(**parameters))

@@ -1,0 +1,124 @@
+"""The runner of all stages that go through a clip frame by frame: what is read, on which device, at which precision."""
+
+from collections.abc import Callable, Iterator, Sequence
+
+import torch
+
+from ...hdr.exposure import to_radiance
+from ...hdr.frame_window import FrameWindow
+from ...hdr.sequence import ExposureSequence, FlowField
+from ..flow.long_range import LongRangeFlow
+from .networks import running
+from .windows import Progress, quiet, windows
+
+
+def run_per_frame(
+    count: int, read: Callable[[int], Sequence], compute: Callable, device, progress: Progress = quiet
+) -> Iterator[tuple[int, tuple[torch.Tensor, ...]]]:
+    """(t, results on the CPU) of `compute(*read(t))` for every frame t of a clip of `count`, without gradients and in the
+    precision of `device`.
+
+    read: what frame t is computed from, on `device`. compute: one frame, returns a tensor or a tuple of them; large frames in
+    tiles are its own affair (`tiles.in_tiles`). progress is told after every frame; raising from it, or closing the
+    iterator, stops cleanly.
+    """
+    for (t,) in windows(count, 1, progress):
+        given = read(t)
+        with running(torch.device(device)):
+            results = compute(*given)
+        yield t, tuple(x.cpu() for x in ((results,) if isinstance(results, torch.Tensor) else results))
+
+
+def to_frame(planes: torch.Tensor) -> torch.Tensor:
+    """(1,C,H,W) as a frame (H,W,C)."""
+    return planes[0].movedim(0, -1)
+
+
+def to_planes(frame: torch.Tensor, device) -> torch.Tensor:
+    """A frame (H,W,C) as float32 planes (1,C,H,W) on `device`."""
+    return frame.to(device, torch.float32).movedim(-1, 0)[None]
+
+
+def neighbours_around(sequence: ExposureSequence, t: int, reach: int) -> list[int]:
+    """Frame t in the middle of `reach` frames on either side, in order of time.
+
+    At its ends the clip is mirrored by whole periods, which keeps the exposures; where that leads to t itself and the other
+    side does not, the frame as far away on the other side stands in.
+    """
+
+    def neighbour(offset: int) -> int:
+        found = sequence.neighbour(t, offset)
+        return sequence.neighbour(t, -offset) if found == t else found
+
+    return [neighbour(o) if o else t for o in range(-reach, reach + 1)]
+
+
+class WindowReader:
+    """Reads the `FrameWindow` of any frame of a normalized clip, on a device: every frame is read and decoded once, every flow
+    read and enlarged once, as long as frames are asked for in order.
+
+    reach: frames on either side; by default as many as hold every other exposure (`sequence.offsets`). Raises ValueError when
+    flow and clip do not belong together.
+    """
+
+    def __init__(self, sequence: ExposureSequence, flow: FlowField, device, reach: int | None = None):
+        if flow.size != sequence.size or len(flow) != len(sequence) or set(flow.offsets) != set(sequence.offsets):
+            raise ValueError(
+                f"the flow is for {len(flow)} frames of {flow.size[1]}x{flow.size[0]} and the neighbours "
+                f"{sorted(flow.offsets)}, the clip has {len(sequence)} of {sequence.size[1]}x{sequence.size[0]} and "
+                f"{list(sequence.offsets)}: wire the flow that was made from this clip"
+            )
+        self.sequence, self.device = sequence, torch.device(device)
+        self.reach = max(sequence.period - 1, 1) if reach is None else reach
+        self.flow = LongRangeFlow(sequence, flow)
+        self._frames: dict[int, tuple[torch.Tensor, torch.Tensor]] = {}
+        self._flows: dict[tuple[int, int], tuple[torch.Tensor, torch.Tensor]] = {}
+        self._features: dict[tuple[object, int], object] = {}
+
+    def indices(self, t: int) -> list[int]:
+        """The frames of the window of frame t, in order of time."""
+        return neighbours_around(self.sequence, t, self.reach)
+
+    def others(self, t: int) -> list[int]:
+        """`indices` without t in the middle."""
+        found = self.indices(t)
+        return found[: self.reach] + found[self.reach + 1 :]
+
+    def read(self, t: int, back: bool = False) -> FrameWindow:
+        """The window of frame t, batch of 1. back: with the flow from each neighbour to t."""
+        chosen, others = self.indices(t), self.others(t)
+        self._forget(t)
+        missing = [i for i in dict.fromkeys(chosen) if i not in self._frames]
+        if missing:
+            codes = self.sequence.frames[missing].to(self.device, torch.float32).movedim(-1, 1)  # (n,3,H,W)
+            exposures = self.sequence.exposures[missing].to(codes)[:, None, None, None]
+            self._frames |= dict(zip(missing, zip(codes, to_radiance(codes, exposures), strict=True), strict=True))
+        frames, decoded = (torch.stack(x)[None] for x in zip(*(self._frames[i] for i in chosen), strict=True))
+        flows, confidence = (torch.cat(x)[None] for x in zip(*(self._flow(t, n) for n in others), strict=True))
+        way_back = torch.cat([self._flow(n, t)[0] for n in others])[None] if back else None
+        exposures = self.sequence.exposures[chosen][None].to(self.device)
+        return FrameWindow(frames, exposures, flows, confidence, way_back, decoded)
+
+    def only(self, t: int) -> tuple[FrameWindow]:
+        """`read` for stages that need nothing else."""
+        return (self.read(t),)
+
+    def once(self, key, t: int, compute: Callable[[], object]):
+        """What `compute` made of frame t when it was last asked for by `key`, such as its features."""
+        if (key, t) not in self._features:
+            self._features[key, t] = compute()
+        return self._features[key, t]
+
+    def _flow(self, a: int, b: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """Flow (1,2,H,W) in pixels from frame a to frame b, and confidence (1,1,H,W) in it, on the device."""
+        if (a, b) not in self._flows:
+            self._flows[a, b] = tuple(x.to(self.device) for x in self.flow.read(a, b))
+        return self._flows[a, b]
+
+    def _forget(self, t: int) -> None:
+        """Drop what only windows of frames before t need."""
+        first = min(min(self.indices(k)) for k in range(t, min(t + self.reach + 1, len(self.sequence))))
+        self._frames = {i: kept for i, kept in self._frames.items() if i >= first}
+        self._features = {key: kept for key, kept in self._features.items() if key[1] >= first}
+        self._flows = {pair: kept for pair, kept in self._flows.items() if max(pair) >= t}
+        self.flow.forget(first - self.reach)

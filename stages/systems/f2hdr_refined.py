@@ -1,0 +1,26 @@
+"""F2HDR, then LoCAtion's Sequence Refinement, which removes noise and flicker that single frames cannot show."""
+
+import torch
+
+from ...hdr.sequence import ExposureSequence
+from ..fusion.sequence_refinement import sequence_refinement
+from ..runtime.networks import SEQUENCE_REFINEMENT, load_network
+from ..runtime.windows import Progress, quiet
+from .f2hdr import f2hdr
+from .system import System
+
+
+def f2hdr_refined(sequence: ExposureSequence, device="cpu", progress: Progress = quiet) -> torch.Tensor:
+    """F2HDR, then Sequence Refinement, with packaged weights: radiance (T,H,W,3) of a normalized clip."""
+    hdr, refinement = f2hdr(sequence, device, progress), load_network(SEQUENCE_REFINEMENT).to(device)
+    return sequence_refinement(hdr, refinement, sequence=sequence, progress=progress)
+
+
+SYSTEM = System(
+    "f2hdr_refined",
+    "F2HDR, then LoCAtion's Sequence Refinement",
+    ("base_flow", "f2hdr", "sequence_refinement"),
+    f2hdr_refined,
+    recipe="sequence_refinement",
+    workflow="f2hdr_refined",
+)

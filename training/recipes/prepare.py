@@ -1,0 +1,59 @@
+"""Clips for a recipe, and beside them what inference will see of these: flow, and results of earlier methods.
+
+python -m hdrweave.training prepare RECIPE --scenes DIR --out DIR
+
+How many frames a clip needs, and which files beside it, is what the recipe looks at. Recipes that look at as many frames share
+their clips, in OUT/clips_of_FRAMES, whose name is printed last; what is there already is used again.
+"""
+
+import argparse
+from pathlib import Path
+
+from ..data import first_pass, shard_flow
+from ..data.precomputed import for_each_shard
+from ..synthesis.synthesize import make_shards
+from .recipe import Recipe
+from .table import RECIPES, recipe_named
+
+SEED = 1_000_000  # of the first clip
+SIZE = {"width": 256, "height": 192}
+COUNT, COUNT_LONG, SHORT = 2400, 576, 5  # clips, and where these have more frames than SHORT
+
+
+def frames_of(recipe: Recipe) -> int:
+    """Frames of the clips that serve every window of a recipe."""
+    return max(window.frames for window in recipe.windows.values())
+
+
+def flows_of(recipe: Recipe) -> list[str]:
+    """Suffixes of the files with estimated flow that a recipe reads, see `training.data.shard_flow`."""
+    windows = recipe.windows.values()
+    near = sorted({window.base for window in windows if window.base})
+    return near + [shard_flow.PERIOD_SUFFIX] * any(window.far for window in windows)
+
+
+def prepare(recipe: Recipe, scenes: str, out: Path, count: int | None = None, workers: int = 2) -> Path:
+    """Make all that a recipe learns from; the folder of its clips. scenes: a folder of panoramas."""
+    frames = frames_of(recipe)
+    shards = out / f"clips_of_{frames}"
+    count = count or (COUNT if frames <= SHORT else COUNT_LONG)
+    make_shards(scenes, str(shards), "mixed", SEED, count, workers, {**SIZE, "frames": frames})
+    for suffix in flows_of(recipe):
+        for_each_shard(shards, workers, shard_flow.add_to_shard, suffix)
+    for method in recipe.first_passes:
+        for_each_shard(shards, workers, first_pass.add_to_shard, method)
+    return shards
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("recipe", choices=RECIPES, metavar="RECIPE", help=f"one of {', '.join(RECIPES)}")
+    parser.add_argument("--scenes", required=True, help="folder of .exr or .hdr files, and ordinary video")
+    parser.add_argument("--out", type=Path, required=True, help="folder for the folder of clips")
+    parser.add_argument(
+        "--count", type=int, help=f"clips, default {COUNT}, or {COUNT_LONG} of more than {SHORT} frames"
+    )
+    parser.add_argument("--workers", type=int, default=2)
+    arguments = parser.parse_args()
+    recipe = recipe_named(arguments.recipe)
+    print(prepare(recipe, arguments.scenes, arguments.out, arguments.count, arguments.workers))
