@@ -25,6 +25,7 @@ from ...stages.runtime.networks import DEALTHDR, SPARSE_FUSION
 from ...stages.systems.dealthdr import dealthdr
 from ...stages.systems.flagship import flagship_vote
 from .evaluate import write_report
+from .real_clips import score_result
 from .report import format_table
 
 FIGURES = ("loss before", "after", "steps", "best", "seconds", "flicker %", "after", "texture %", "after")
