@@ -52,4 +52,5 @@ class AnchoredSequence:
     @property
     def size(self) -> tuple[int, int]:
         """(height, width) in pixels."""
-        return tuple(self.frames.shape[1:3])
+        height, width = self.frames.shape[1:3]
+        return height, width

@@ -1,42 +1,72 @@
-"""Parser of exposure patterns as users write them: EVs, exposure times or ISO speeds of the frames of one period."""
+"""Parser of exposure patterns as users write them: EVs, factors, exposure times or ISO speeds of the frames of one period."""
 
+import math
 import re
 
 from .exposure import exposure_period, relative_from_evs, relative_from_values
 
 MAX_STOPS = 16
-HELP = "write EVs such as -3,0, times such as 1/500,1/60 or 2ms,16ms, ISO speeds such as ISO 100,800, or auto"
-_SECONDS = {"us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "sec": 1.0}
-_NUMBER = r"\d+\.?\d*|\.\d+"
-_TOKEN = re.compile(rf"([+-]?(?:{_NUMBER}))(?:/({_NUMBER}))?\s*(us|µs|ms|sec|s)?(?=[\s,;]|$)")
+LONGEST = 1000  # characters; longer texts are refused unread
+HELP = (
+    "write EVs such as -3,0, factors such as 1x,8x, times such as 1/500,1/60 or 2ms,16ms, ISO speeds such as "
+    "ISO 100,800, or auto"
+)
+_SECONDS = {"us": 1e-6, "µs": 1e-6, "μs": 1e-6, "ms": 1e-3, "s": 1.0, "sec": 1.0}
+_NUMBER = r"\d+(?:\.\d*)?|\.\d+"
+_TOKEN = re.compile(rf"([+-]?(?:{_NUMBER}))(?:/({_NUMBER}))?(us|µs|μs|ms|sec|s|x|×)?")
+_APART = re.compile(r"[\s,;]+")
+_UNIT_APART = re.compile(r"(?<=[\d.])\s(?=(?:us|µs|μs|ms|sec|s|x|×)(?:[\s,;]|$))")
 
 
 def parse_pattern(text: str) -> list[float] | None:
     """Exposures of one period, in frame order, relative to the shortest; None for `auto`.
 
-    Fractions and numbers with a unit are times; numbers with the word ISO, or bare ones all >= 25, are ISO speeds;
-    other numbers are EVs (more = brighter). Commas, spaces or semicolons separate. Raises ValueError with the remedy.
+    Numbers with an x are factors of light; fractions and numbers with a unit are times; numbers with the word ISO, or bare
+    ones all >= 25, are ISO speeds; other numbers are EVs (more = brighter). Commas, spaces or semicolons separate. Time and
+    memory grow with the length of the text, which is limited. Raises ValueError with the remedy.
     """
+    if not isinstance(text, str):
+        raise ValueError(f"the pattern is {type(text).__name__}, a text is expected: {HELP}")
+    if len(text) > LONGEST:
+        raise ValueError(f"the pattern has {len(text)} characters, at most {LONGEST} are read: {HELP}")
     cleaned = text.strip().lower().replace("−", "-")
     if cleaned == "auto":
         return None
     word = "iso" if "iso" in cleaned else "ev" if "ev" in cleaned else None
-    values, timed = _numbers(re.sub(r"iso|evs?", " ", cleaned), text)
+    values, kinds = _numbers(re.sub(r"iso|evs?", " ", cleaned), text)
     if len(values) < 2:
-        raise ValueError(f"the pattern {text!r} has {len(values)} exposures, at least 2 are needed: {HELP}")
-    if any(timed) and (word or not all(timed)):
-        raise ValueError(f"the pattern {text!r} mixes times with other numbers: give every exposure time its unit")
-    if any(timed) or word == "iso" or (word is None and min(values) >= 25):
+        raise ValueError(f"the pattern {_shown(text)} has {len(values)} exposures, at least 2 are needed: {HELP}")
+    kind = kinds[0]
+    if len(set(kinds)) > 1 or (kind and word):
+        raise ValueError(
+            f"the pattern {_shown(text)} mixes kinds of numbers: give every time its unit, every factor its x"
+        )
+    if kind or word == "iso" or (word is None and min(values) >= 25):
         if min(values) <= 0:
-            raise ValueError(f"the pattern {text!r} has an exposure of 0 or less: times and ISO speeds are above 0")
+            raise ValueError(
+                f"the pattern {_shown(text)} has an exposure of 0 or less: factors, times and ISO speeds are above 0"
+            )
         return fundamental_period(relative_from_values(values))
     if max(values) - min(values) > MAX_STOPS:
-        raise ValueError(f"the pattern {text!r} spans more than {MAX_STOPS} stops: {HELP}")
+        raise ValueError(f"the pattern {_shown(text)} spans more than {MAX_STOPS} stops: {HELP}")
     return fundamental_period(relative_from_evs(values))
 
 
+def looks_like_factors(text: str) -> bool:
+    """Whether a pattern that is read as EVs would be one of factors, too, and a usual one: bare whole numbers from 1 on, such
+    as 1,8 or 1,4,16, which papers and `reconstruct` write for 1 : 8 and 1 : 4 : 16."""
+    cleaned = str(text).strip()[:LONGEST]
+    words = [word for word in _APART.split(cleaned) if word]
+    if not 2 <= len(words) <= 16 or not all(re.fullmatch(r"\d{1,2}(?:\.0*)?", word) for word in words):
+        return False
+    values = [float(word) for word in words]
+    if min(values) != 1 or max(values) <= 2 or min(values) >= 25:
+        return False
+    return all(math.log2(value).is_integer() for value in values)
+
+
 def fundamental_period(exposures: list[float]) -> list[float]:
-    """The shortest repeating unit of a pattern: (1, 8) of (1, 8, 1, 8).
+    """The fewest of these exposures that repeat: of a period that was written several times, one.
 
     Raises ValueError when all exposures are the same, or lie more than MAX_STOPS apart.
     """
@@ -44,24 +74,27 @@ def fundamental_period(exposures: list[float]) -> list[float]:
         raise ValueError(
             f"all {len(exposures)} exposures of the pattern are the same: HDR needs at least two that differ"
         )
-    if max(exposures) > 2**MAX_STOPS:
+    if not max(exposures) <= 2**MAX_STOPS:
         raise ValueError(f"the exposures of the pattern lie more than {MAX_STOPS} stops apart: {HELP}")
     return exposures[: exposure_period(2 * exposures)]
 
 
-def _numbers(cleaned: str, text: str) -> tuple[list[float], list[bool]]:
-    """Numbers of a pattern, exposure times in seconds, and for each whether it is an exposure time."""
-    values, timed, position = [], [], 0
-    while position < len(cleaned):
-        separator = re.compile(r"[\s,;]+").match(cleaned, position)
-        if separator:
-            position = separator.end()
+def _shown(text: str) -> str:
+    return repr(text if len(text) <= 80 else f"{text[:80]}…")
+
+
+def _numbers(cleaned: str, text: str) -> tuple[list[float], list[str]]:
+    """The numbers of a pattern, times in seconds, and of each whether it is a "time", a "factor" or neither ("")."""
+    values, kinds = [], []
+    for word in _APART.split(_UNIT_APART.sub("", " ".join(cleaned.split()))):
+        if not word:
             continue
-        token = _TOKEN.match(cleaned, position)
+        token = _TOKEN.fullmatch(word)
         if token is None or (token[2] and float(token[2]) == 0):
-            raise ValueError(f"the pattern {text!r} cannot be read at {cleaned[position:].strip()!r}: {HELP}")
+            rest = cleaned[cleaned.find(word) :].strip()
+            raise ValueError(f"the pattern {_shown(text)} cannot be read at {_shown(rest)}: {HELP}")
         number, divisor, unit = token.groups()
+        factor = unit in ("x", "×")
         values.append(float(number) / float(divisor or 1) * _SECONDS.get(unit, 1.0))
-        timed.append(bool(divisor or unit))
-        position = token.end()
-    return values, timed
+        kinds.append("factor" if factor else "time" if divisor or unit else "")
+    return values, kinds

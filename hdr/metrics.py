@@ -167,11 +167,10 @@ class SequenceMetrics:
             for name, value in reference_metrics(estimate, truth).items():
                 figures[name].append(value)
         if self._previous is not None:
-            self._compare_with_previous(estimate, truth, flow, confidence)
+            self._compare_with_previous(*self._previous, estimate, truth, flow, confidence)
         self._previous = estimate.clone(), None if truth is None else truth.clone()
 
-    def _compare_with_previous(self, estimate, truth, flow, confidence) -> None:
-        before, truth_before = self._previous
+    def _compare_with_previous(self, before, truth_before, estimate, truth, flow, confidence) -> None:
         self._steps["t_psnr_nr"].append(psnr_mu(before, estimate))
         if truth is not None and truth_before is not None:
             change, true_change = mu_law(estimate) - mu_law(before), mu_law(truth) - mu_law(truth_before)

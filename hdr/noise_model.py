@@ -70,8 +70,8 @@ class Measurement:
 
     radiance: torch.Tensor
     variance: torch.Tensor
-    exposedness: torch.Tensor | float = 1.0
-    clipped: torch.Tensor | bool = False
+    exposedness: torch.Tensor = torch.tensor(1.0)
+    clipped: torch.Tensor = torch.tensor(False)
 
     @property
     def precision(self) -> torch.Tensor:

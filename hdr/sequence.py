@@ -63,7 +63,8 @@ class ExposureSequence:
     @property
     def size(self) -> tuple[int, int]:
         """(height, width) in pixels."""
-        return tuple(self.frames.shape[1:3])
+        height, width = self.frames.shape[1:3]
+        return height, width
 
     @property
     def offsets(self) -> tuple[int, ...]:
@@ -111,12 +112,13 @@ class FlowField:
     def read(self, offset: int, indices) -> tuple[torch.Tensor, torch.Tensor]:
         """Flow (n,2,H,W) in pixels and confidence (n,1,H,W) of the frames `indices`, float32 at full size."""
         indices = list(indices)
-        return tuple(
+        flow, confidence = (
             torch.nn.functional.interpolate(
                 field[offset][indices].float(), size=self.size, mode="bilinear", align_corners=False
             )
             for field in (self.flow, self.confidence)
         )
+        return flow, confidence
 
 
 @dataclass(frozen=True)

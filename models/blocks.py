@@ -42,8 +42,8 @@ def zero_conv(inputs: int, outputs: int) -> nn.Conv2d:
     by a gain of the error's size.
     """
     layer = nn.Conv2d(inputs, outputs, 3, padding=1)
-    nn.init.zeros_(layer.weight)
-    nn.init.zeros_(layer.bias)
+    for parameter in layer.parameters():
+        nn.init.zeros_(parameter)
     return layer
 
 

@@ -14,11 +14,14 @@ import torch
 from torch import nn
 
 from ..hdr.io.atomic import atomic_path
+from ..hdr.io.checked_path import printable, read_bytes
 from . import dealthdr, deephdrvideo, f2hdr, flow, location, lrhdr
 from .architecture import Architecture
+from .weights_limits import check_file, check_parameters, check_tensors, only_as_large_as
 
 PACKAGED = Path(__file__).parent / "weights"
 MANIFEST = "manifest.json"
+MOST_MANIFEST = 16 << 20  # bytes
 VERSION = "1"  # of the metadata
 
 
@@ -54,10 +57,12 @@ def manifest(folder=PACKAGED) -> list[dict]:
     if not path.is_file():
         return []
     try:
-        entries = json.loads(path.read_text(encoding="utf-8"))
-        return [entry for entry in entries if entry["name"] and entry["file"] and entry["sha256"]]
-    except (ValueError, KeyError, TypeError) as error:
-        raise ValueError(f"{path} is no manifest of weights ({error!r}): restore it, or delete it") from error
+        entries = json.loads(read_bytes(path, MOST_MANIFEST))
+        return [e for e in entries if all(e[k] and isinstance(e[k], str) for k in ("name", "file", "sha256"))]
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise ValueError(
+            f"{printable(path)} is no manifest of weights ({printable(repr(error))}): restore it, or delete it"
+        ) from error
 
 
 def names(folders: Sequence = (), architecture: str | None = None) -> list[str]:
@@ -85,54 +90,79 @@ def load(name: str, folders: Sequence = (), architecture: str | None = None) -> 
         if folder != PACKAGED and name.endswith(".safetensors") and (folder / name).is_file():
             return read_network(_inside(folder, name), architecture)
     known = ", ".join(names(folders, architecture)) or "none"
-    raise OSError(f"there are no weights called {name!r}: choose from {known}, or put the file into models/hdrweave")
+    raise OSError(
+        f"there are no weights called {printable(name)!r}: choose from {known}, or put the file into models/hdrweave"
+    )
 
 
 def read_network(path, architecture: str | None = None, sha256: str | None = None) -> nn.Module:
     """The network in one file; see `load`. sha256: what the file's bytes must hash to."""
-    from safetensors import SafetensorError
     from safetensors.torch import load as parse
 
-    path = Path(path)
-    if not path.is_file():
-        raise OSError(f"{path} is listed in the manifest but missing: install the pack again, or train it")
+    if not Path(path).exists():
+        raise OSError(f"{printable(path)} is listed in the manifest but missing: install the pack again, or train it")
+    path = check_file(path)
     content = path.read_bytes()
     found = hashlib.sha256(content).hexdigest()
     if sha256 and found != sha256:
         raise ValueError(
-            f"{path} has the sha256 {found[:12]}…, the manifest says {sha256[:12]}…: "
+            f"{printable(path)} has the sha256 {found[:12]}…, the manifest says {printable(sha256)[:12]}…: "
             "the file is damaged or was replaced, install it again"
         )
     try:
         stored = parse(content)
-    except SafetensorError as error:
-        raise ValueError(f"{path} is no safetensors file ({error}): give weights that this pack wrote") from error
+    except Exception as error:  # a library's own, a KeyError for types of tensors that it does not know …
+        raise ValueError(
+            f"{printable(path)} is no safetensors file ({printable(error)}): give weights that this pack wrote"
+        ) from error
+    check_tensors(path, stored)
     metadata = read_metadata(path)
+    check_parameters(path, metadata["parameters"])
     if architecture not in (None, metadata["architecture"]):
         raise ValueError(
-            f"{path} holds the network {metadata['architecture']!r}, expected {architecture!r}: choose another"
+            f"{printable(path)} holds the network {printable(metadata['architecture'])!r}, expected "
+            f"{architecture!r}: choose another"
         )
-    with torch.random.fork_rng(devices=[]):
-        network = build(metadata["architecture"], metadata["parameters"])
+    with torch.random.fork_rng(devices=[]), only_as_large_as(path, stored):
+        network = _built(path, metadata)
     network.load_state_dict(_checked(stored, network.state_dict(), path))
     return network.eval()
 
 
 def read_metadata(path) -> dict:
     """What a weights file says about itself. Raises ValueError when it is not one of this pack."""
-    from safetensors import safe_open
+    from safetensors import SafetensorError, safe_open
 
-    with safe_open(str(path), framework="pt") as file:
-        metadata = dict(file.metadata() or {})
+    try:
+        with safe_open(str(check_file(path)), framework="pt") as file:
+            metadata = dict(file.metadata() or {})
+    except SafetensorError as error:
+        raise ValueError(
+            f"{printable(path)} is no safetensors file ({printable(error)}): give weights that this pack wrote"
+        ) from error
     if not {"architecture", "parameters", "version"} <= set(metadata):
-        raise ValueError(f"{path} does not say what network it holds: give weights that this pack wrote")
+        raise ValueError(f"{printable(path)} does not say what network it holds: give weights that this pack wrote")
     if metadata["version"] != VERSION:
-        raise ValueError(f"{path} has format version {metadata['version']}, this pack reads {VERSION}: update the pack")
+        raise ValueError(
+            f"{printable(path)} has format version {printable(metadata['version'])}, this pack reads {VERSION}: update the pack"
+        )
     try:
         parsed = {key: json.loads(metadata.get(key, "{}")) for key in ("parameters", "figures")}
-    except ValueError as error:
-        raise ValueError(f"{path} has unreadable metadata ({error}): give weights that this pack wrote") from error
+    except (ValueError, RecursionError) as error:
+        raise ValueError(
+            f"{printable(path)} has unreadable metadata ({printable(error)}): give weights that this pack wrote"
+        ) from error
     return {**metadata, **parsed}
+
+
+def _built(path, metadata: dict) -> nn.Module:
+    """The network that metadata describe, with random weights; whatever its constructor meets becomes one sentence."""
+    try:
+        return build(metadata["architecture"], metadata["parameters"])
+    except ValueError as error:
+        raise ValueError(printable(error)) from error
+    except Exception as error:
+        raise ValueError(f"{printable(path)} describes no network that can be built ({printable(error)})") from error
 
 
 def register(
@@ -194,17 +224,19 @@ def _checked(stored: dict[str, torch.Tensor], expected: dict[str, torch.Tensor],
     """`stored`, when it has exactly the tensors of `expected`, in their shapes, and all finite."""
     missing, extra = sorted(expected.keys() - stored.keys()), sorted(stored.keys() - expected.keys())
     if missing or extra:
-        lacks = f"lacks {len(missing)} tensors ({missing[0]} …)" if missing else ""
-        has = f"has {len(extra)} too many ({extra[0]} …)" if extra else ""
-        raise ValueError(f"{path} {' and '.join(filter(None, (lacks, has)))}: it is not for this network")
+        lacks = f"lacks {len(missing)} tensors ({printable(missing[0])} …)" if missing else ""
+        has = f"has {len(extra)} too many ({printable(extra[0])} …)" if extra else ""
+        raise ValueError(f"{printable(path)} {' and '.join(filter(None, (lacks, has)))}: it is not for this network")
     for key, value in stored.items():
         if value.shape != expected[key].shape:
             raise ValueError(
-                f"{path} has {key} in the shape {tuple(value.shape)}, expected {tuple(expected[key].shape)}: "
-                "it is not for this network"
+                f"{printable(path)} has {printable(key)} in the shape {tuple(value.shape)}, expected "
+                f"{tuple(expected[key].shape)}: it is not for this network"
             )
         if value.is_floating_point() and not value.isfinite().all():
-            raise ValueError(f"{path} has NaN or infinite values in {key}: its training went wrong, or it is damaged")
+            raise ValueError(
+                f"{printable(path)} has NaN or infinite values in {printable(key)}: its training went wrong, or it is damaged"
+            )
     return stored
 
 
@@ -212,5 +244,5 @@ def _inside(folder: Path, file: str) -> Path:
     """The path of a file as written, so that links to files elsewhere are followed but names that lead out are not."""
     path = folder / file
     if not Path(os.path.normpath(path)).is_relative_to(os.path.normpath(folder)):
-        raise ValueError(f"{file} lies outside of {folder}: put the file into that folder")
+        raise ValueError(f"{printable(file)} lies outside of {printable(folder)}: put the file into that folder")
     return path

@@ -50,8 +50,8 @@ class AdaptToFootage(io.ComfyNode):
                     "save_as",
                     default="",
                     optional=True,
-                    tooltip="A name, to keep the result as a weights file in ComfyUI's models/hdrweave folder; one of that "
-                    "name is replaced. Empty = it is not saved.",
+                    tooltip="A name, to keep the result as a weights file NAME_v001 in ComfyUI's models/hdrweave folder; the "
+                    "next run writes NAME_v002. Empty, or where nothing was gained = it is not saved.",
                 ),
             ],
             outputs=[
@@ -90,7 +90,10 @@ class AdaptToFootage(io.ComfyNode):
         words = str(adapted.report)
         if save_as:
             try:
-                words += f"\nsaved as {save_adapted(adapted, save_as, own_weights_folder(), exposures.source)}"
+                path = save_adapted(adapted, save_as, own_weights_folder(), exposures.source)
+                words += (
+                    f"\nsaved as {path}" if path else "\nnot saved: nothing was gained, the weights are those before"
+                )
             except (OSError, ValueError) as error:  # minutes of learning are in it
                 words += f"\nNOT saved ({error}): it works from the model output until ComfyUI is closed"
         picture = before_and_after(adapted.report)

@@ -6,6 +6,7 @@ from comfy_api.latest import ComfyExtension, io
 from ..hdr.scratch import set_scratch_folder
 from .adapt import AdaptToFootage
 from .candidates import CombineCandidates, UnalignedNeighbours
+from .checked import checked
 from .classical import ExposureNormalization, GlobalAlignment, OpticalFlow, WarpNeighbours, WeightedMerge
 from .compat import register_weights_folder
 from .dealthdr import DeAltHDRReconstruction, FGMAAlignment
@@ -13,6 +14,7 @@ from .deephdrvideo import CoarseReconstruction, DeformableRefinement
 from .detect import DetectExposurePattern, ExposureCheck
 from .f2hdr import CoarseFusion, MotionGuidedRefinement, PhysicalMotionMask
 from .load import LoadAlternatingExposures, LoadHDRSequence
+from .load_backbone import LoadBackboneAndAnchors
 from .location import CollaborativeFusion, SequenceRefinement
 from .lrhdr import ACCRMapping, InterpolateExposure, SparseFusion
 from .measure import MeasureHDR
@@ -25,7 +27,7 @@ class HDRWeaveExtension(ComfyExtension):
     async def get_node_list(self) -> list[type[io.ComfyNode]]:
         set_scratch_folder(folder_paths.get_temp_directory())
         register_weights_folder()
-        return [
+        nodes = [
             LoadAlternatingExposures,
             LoadHDRSequence,
             SaveHDRSequence,
@@ -45,6 +47,7 @@ class HDRWeaveExtension(ComfyExtension):
             UnalignedNeighbours,
             CombineCandidates,
             SparseFusion,
+            LoadBackboneAndAnchors,
             CollaborativeFusion,
             SequenceRefinement,
             DeAltHDRReconstruction,
@@ -57,3 +60,4 @@ class HDRWeaveExtension(ComfyExtension):
             RecoveryReport,
             MeasureHDR,
         ]
+        return [checked(node) for node in nodes]

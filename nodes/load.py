@@ -1,29 +1,44 @@
 """Load Alternating Exposures and Load HDR Sequence."""
 
+import os
 from pathlib import Path
 
 import folder_paths
 from comfy_api.latest import InputImpl, io
 
 from ..hdr.exposure_pattern import parse_pattern
+from ..hdr.io.checked_path import printable
 from ..hdr.response import RESPONSES
 from ..stages.clip import load
+from ..stages.runtime.check import text
 from .compat import known, progress_bar
 from .preview import shown
 from .wires import CATEGORY, Exposures
 
 LUT_FILE = "LUT file"
+LONGEST_PATH = 4096  # characters
 PATH = "absolute, or relative to ComfyUI's input folder"
 SAMPLES = Path(__file__).parents[1] / "workflows" / "assets"  # so that the shipped workflows run as they are
 
 
 def resolve(path: str) -> str:
-    """A path that the user wrote: absolute, in ComfyUI's input folder, or a sample of the pack; empty stays empty."""
-    path = path.strip().strip('"')
+    """A path that the user wrote: absolute, from the user's own folder (~), in ComfyUI's input folder, or a sample of the pack;
+    empty stays empty."""
+    path = text("path", path, LONGEST_PATH).strip().strip('"')
     if not path:
         return ""
+    if path.startswith("~"):
+        return path  # the reader knows the user's folder
     found = Path(folder_paths.get_annotated_filepath(path))
-    return str(SAMPLES / path if not found.exists() and (SAMPLES / path).exists() else found)
+    return str(SAMPLES / path if not os.path.exists(found) and os.path.exists(SAMPLES / path) else found)
+
+
+def _fingerprint(path) -> str:
+    """A mark of what lies at a path; of one that is no path, the word for it: the run itself says what is wrong."""
+    try:
+        return load.fingerprint(resolve(path or ""))
+    except ValueError as error:
+        return printable(error)
 
 
 def _widgets() -> list:
@@ -32,15 +47,16 @@ def _widgets() -> list:
         io.String.Input(
             "path",
             default="",
-            tooltip=f"Video file or image sequence (png, tiff, jpg, exr), {PATH}. A sequence is a folder, a "
+            tooltip=f"Video file or image sequence (png, tiff, jpg, exr, dng …), {PATH}. A sequence is a folder, a "
             "name with #### or %04d, or any one of its frames. Leave empty when a video or images are "
             "connected.",
         ),
         io.String.Input(
             "pattern",
             default="auto",
-            tooltip="Exposures of the frames of one period, in order: EVs (-3,0: higher is brighter), times "
-            "(1/500,1/60 or 2ms,16ms) or ISO speeds (ISO 100,800). auto measures them from the pixels.",
+            tooltip="Exposures of the frames of one period, in order: EVs (-3,0: higher is brighter), factors (1x,8x), "
+            "times (1/500,1/60 or 2ms,16ms) or ISO speeds (ISO 100,800). auto takes those that the files state, or measures "
+            "them from the pixels.",
         ),
         io.Combo.Input(
             "response",
@@ -96,6 +112,13 @@ def _sockets() -> list:
         io.Image.Input(
             "stream_3", optional=True, tooltip="Third parallel stream, in [0,1], as captured, like stream_2."
         ),
+        io.Boolean.Input(
+            "holes",
+            default=False,
+            optional=True,
+            tooltip="Take an image sequence in which numbers are missing, as one of which frames were dropped: a written "
+            "pattern keeps step with the numbers, auto finds the holes. Off = it is an error.",
+        ),
     ]
 
 
@@ -127,19 +150,32 @@ class LoadAlternatingExposures(io.ComfyNode):
         try:
             parse_pattern(pattern or "auto")
         except ValueError as error:
-            return str(error)
+            return printable(error)
         return True
 
     @classmethod
     def fingerprint_inputs(cls, path="", lut="", **_):
-        return load.fingerprint(resolve(path or "")) + load.fingerprint(resolve(lut or ""))
+        return _fingerprint(path) + _fingerprint(lut)
 
     @classmethod
     def execute(
-        cls, path, pattern, response, lut, start, count, fps, video=None, images=None, stream_2=None, stream_3=None
+        cls,
+        path,
+        pattern,
+        response,
+        lut,
+        start,
+        count,
+        fps,
+        video=None,
+        images=None,
+        stream_2=None,
+        stream_3=None,
+        holes=False,
     ) -> io.NodeOutput:
         progress = progress_bar()
-        clips = [_first_clip(resolve(path), video, images, start, count, fps, progress)]
+        parse_pattern(pattern)  # before minutes of reading
+        clips = [_first_clip(resolve(path), video, images, start, count, fps, holes, progress)]
         for name, stream in (("stream_2", stream_2), ("stream_3", stream_3)):
             if stream is not None:
                 clips.append(load.image_clip(stream, start, count, fps, name, progress))
@@ -156,7 +192,7 @@ class LoadAlternatingExposures(io.ComfyNode):
         )
 
 
-def _first_clip(path, video, images, start, count, fps, progress) -> load.Clip:
+def _first_clip(path, video, images, start, count, fps, holes, progress) -> load.Clip:
     """The clip from whichever of path, video and images is given."""
     sources = {"path": path or None, "video": video, "images": images}
     given = [name for name, source in sources.items() if source is not None]
@@ -166,7 +202,7 @@ def _first_clip(path, video, images, start, count, fps, progress) -> load.Clip:
             f"sources given: {found}, one is expected: write a path, or connect a video, or connect images"
         )
     if path:
-        return load.read_clip(path, start, count, fps, progress)
+        return load.read_clip(path, start, count, fps, progress, holes=holes)
     if images is not None:
         return load.image_clip(images, start, count, fps, progress=progress)
     edited = getattr(video, "has_pending_frame_edits", bool)()  # ComfyUI has edits since 0.4, trimming among them
@@ -216,7 +252,7 @@ class LoadHDRSequence(io.ComfyNode):
 
     @classmethod
     def fingerprint_inputs(cls, path="", **_):
-        return load.fingerprint(resolve(path or ""))
+        return _fingerprint(path)
 
     @classmethod
     def execute(cls, path, start, count, gain) -> io.NodeOutput:

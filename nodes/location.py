@@ -2,61 +2,16 @@
 
 from comfy_api.latest import io
 
-from ..hdr.response import RESPONSES
 from ..stages.clip.normalize import normalize
 from ..stages.fusion.sequence_refinement import OVERLAP, WINDOW, sequence_refinement
-from ..stages.runtime.networks import COLLABORATIVE_FUSION, INTERPOLATE, PACKAGED, SEQUENCE_REFINEMENT
+from ..stages.runtime.networks import COLLABORATIVE_FUSION, PACKAGED, SEQUENCE_REFINEMENT
 from .compat import known, progress_bar
+from .load_backbone import SPLIT, anchored_sequence, stills_inputs
 from .preview import shown
 from .weights import chosen_network, weights_input
-from .wires import CATEGORY, HDR, NORMALIZED, Exposures, rgb
+from .wires import CATEGORY, HDR, Anchored, Exposures, rgb
 
 FRAMES = 5  # of a window, as in the paper
-
-
-def _other_cameras() -> list:
-    """What replaces an EXPOSURES where backbone and anchors are not in one clip."""
-    return [
-        io.Image.Input(
-            "backbone",
-            optional=True,
-            tooltip="In place of exposures: a clip of one exposure, display-encoded as captured, in [0,1].",
-        ),
-        io.Image.Input(
-            "low",
-            optional=True,
-            tooltip="For backbone: shorter exposures of the scene, as captured, in [0,1]. One still belongs to the middle "
-            "of the clip, several to the middles of equal parts, as many as the clip has frames to each.",
-        ),
-        io.Image.Input(
-            "high", optional=True, tooltip="For backbone: longer exposures, as captured, in [0,1], like low."
-        ),
-        io.Float.Input(
-            "low_ev",
-            default=-2.0,
-            min=-12.0,
-            max=12.0,
-            step=0.1,
-            optional=True,
-            tooltip="EV of low against the backbone; lower is darker: -2 = a quarter of the exposure.",
-        ),
-        io.Float.Input(
-            "high_ev",
-            default=2.0,
-            min=-12.0,
-            max=12.0,
-            step=0.1,
-            optional=True,
-            tooltip="EV of high against the backbone; higher is brighter: 2 = four times the exposure.",
-        ),
-        io.Combo.Input(
-            "response",
-            options=list(RESPONSES),
-            default="gamma2.2",
-            optional=True,
-            tooltip="For backbone: how code values became, of it and its anchors. A clip of exposures brings its own.",
-        ),
-    ]
 
 
 class CollaborativeFusion(io.ComfyNode):
@@ -96,14 +51,14 @@ class CollaborativeFusion(io.ComfyNode):
                     tooltip="Darker and brighter anchors that a window gets, the nearest; 0 = as many as were taken in its "
                     "time, 1 = the paper's one pair. Higher has more to choose from and takes longer.",
                 ),
-                Exposures.Input(
-                    "exposures",
-                    optional=True,
-                    tooltip=f"{NORMALIZED} Its most frequent exposure, or the middle one, is the backbone, the others are "
-                    "anchors. What the backbone lacks at their times is estimated along the flow.",
-                ),
-                *_other_cameras(),
+                Exposures.Input("exposures", optional=True, tooltip=SPLIT),
+                *stills_inputs(),
                 weights_input("collaborative fusion"),
+                Anchored.Input(
+                    "anchored",
+                    optional=True,
+                    tooltip="From Load Backbone and Anchors: in place of exposures, backbone, low and high.",
+                ),
             ],
             outputs=[
                 io.Image.Output("hdr", display_name="hdr", tooltip=f"One frame for every frame of the clip. {HDR}"),
@@ -118,34 +73,22 @@ class CollaborativeFusion(io.ComfyNode):
     @classmethod
     def execute(
         cls, window, pairs, exposures=None, backbone=None, low=None, high=None, low_ev=-2.0, high_ev=2.0,
-        response="gamma2.2", weights=PACKAGED,
+        response="gamma2.2", weights=PACKAGED, anchored=None,
     ) -> io.NodeOutput:  # fmt: skip
         from ..stages.systems.location import collaborative_fusion, pairs_within
 
-        stills = [(images, 2.0**ev) for images, ev in ((low, low_ev), (high, high_ev)) if images is not None]
-        clip = _anchored(exposures, backbone, stills, response)
+        separate = {"exposures": exposures, "backbone": backbone, "low": low, "high": high}
+        also = [name for name, given in separate.items() if given is not None]
+        if anchored is not None and also:
+            raise ValueError(f"beside anchored, {', '.join(also)} are connected: unlink these, or anchored")
+        stills = ((low, low_ev, ""), (high, high_ev, ""))
+        clip = anchored_sequence(exposures, backbone, stills, response) if anchored is None else anchored
         pairs = pairs or pairs_within(clip, window)
         seen = window + pairs * len(clip.anchors)
         with chosen_network(COLLABORATIVE_FUSION, weights, clip.size, seen) as network:
             hdr, share = collaborative_fusion(clip, network, window, pairs, progress_bar())
         picture = share[len(share) // 2, None, :, :, None].expand(-1, -1, -1, 3)
         return io.NodeOutput(hdr, share, ui=shown(cls, picture, ""))
-
-
-def _anchored(exposures, backbone, stills: list[tuple], response: str):
-    """A backbone and its anchors, from whichever was connected."""
-    from ..stages.systems.backbone import backbone_and_stills, from_exposures
-
-    if (exposures is None) == (backbone is None):
-        given = "none" if exposures is None else "both"
-        raise ValueError(f"of exposures and backbone, {given} are connected: connect one of them")
-    if backbone is not None:
-        return backbone_and_stills(backbone, 1.0, stills, response)
-    if stills:
-        raise ValueError("low or high is connected, but no backbone: connect it, or unlink them from this clip")
-    clip = normalize(exposures)
-    with chosen_network(INTERPOLATE, PACKAGED, clip.size, 3) as network:
-        return from_exposures(clip, network, progress=progress_bar())
 
 
 class SequenceRefinement(io.ComfyNode):

@@ -1,9 +1,10 @@
-"""The pack's own wire types, and words that many tooltips share. What travels on them: see hdr/sequence.py; on a MODEL wire
-`OwnNetwork` of stages/runtime/networks.py."""
+"""The pack's own wire types, and words that many tooltips share. What travels on them: see hdr/sequence.py; on an
+ANCHORED wire the `AnchoredSequence` of hdr/anchors.py, on a MODEL wire the `OwnNetwork` of stages/runtime/networks.py."""
 
 from comfy_api.latest import io
 
 Exposures = io.Custom("HDRWEAVE_EXPOSURES")
+Anchored = io.Custom("HDRWEAVE_ANCHORED")
 Flow = io.Custom("HDRWEAVE_FLOW")
 Candidates = io.Custom("HDRWEAVE_CANDIDATES")
 Model = io.Custom("HDRWEAVE_MODEL")

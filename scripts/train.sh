@@ -10,7 +10,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 recipe=${1:?which recipe? for instance: scripts/train.sh f2hdr 294}
 minutes=${2:?how many minutes? for instance: scripts/train.sh f2hdr 294}
-scenes=${3:-training/data/scenes/train}
+scenes=${3:-scenes/train}
 seed=${HDRWEAVE_SEED:-0}
 work=.engine/training
 scripts/setup_engine.sh

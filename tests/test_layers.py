@@ -18,7 +18,7 @@ MAY_IMPORT = {
 }
 SHIPPED = ("hdr", "models", "stages", "nodes")
 ENGINE = {"comfy", "comfy_api", "comfy_extras", "comfy_execution", "folder_paths", "server", "execution"}
-HEAVY = {"cv2", "av", "kornia", "OpenEXR", "scipy", "torchvision", "torchaudio", "matplotlib"}
+HEAVY = {"cv2", "av", "kornia", "OpenEXR", "scipy", "torchvision", "torchaudio", "matplotlib", "rawpy"}
 FORBIDDEN_MODULES = {"subprocess", "urllib", "requests", "http", "socket", "importlib", "pickle"}
 FORBIDDEN_CALLS = {"eval", "exec", "__import__", "os.system", "os.popen", "torch.load", "os.getenv", "os.putenv"}
 MACHINE_PATH = re.compile(r"(?<![\w.~}])/(?:work|tmp|home|root|Users|mnt)/\w|\b[A-Z]:\\\\?Users")
@@ -124,7 +124,8 @@ def test_the_pack_lists_every_package_for_pip():
 
 def test_dependencies_are_what_is_imported():
     tomllib = pytest.importorskip("tomllib")
-    declared = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    declared = project["dependencies"] + project["optional-dependencies"]["raw"]
     declared = {re.match(r"[\w-]+", requirement)[0] for requirement in declared}
     imported = set().union(
         *(absolute_imports(ast.parse(p.read_text())) for layer in MAY_IMPORT for p in sources(layer))

@@ -3,15 +3,17 @@
 import errno
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+
+from .checked_path import printable
 
 
 @contextmanager
 def atomic_path(path) -> Iterator[Path]:
     """A temporary path beside `path`, moved onto it when the block succeeds, removed when it fails for any reason.
 
-    Raises OSError in one sentence when the disk is full.
+    Raises OSError in one sentence when the disk is full, or the folder may not be written to.
     """
     path = Path(path)
     temporary = path.with_name(f".{path.stem}.partial{path.suffix}")
@@ -19,10 +21,37 @@ def atomic_path(path) -> Iterator[Path]:
         yield temporary
         os.replace(temporary, path)
     except BaseException as error:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
         if _disk_full(error):
-            raise OSError(f"the disk is full: {path} was not written; free some space and run again") from error
+            raise OSError(
+                f"the disk is full: {printable(path)} was not written; free some space and run again"
+            ) from error
+        if isinstance(error, OSError) and error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+            raise OSError(
+                f"{printable(path)} may not be written ({error.strerror}): choose another folder, or change its rights"
+            ) from error
         raise
+
+
+def remove_partial(folder: Path) -> None:
+    """Removes the unfinished files that `atomic_path` left in a folder when the process was killed."""
+    for file in folder.glob(".*.partial*"):
+        with suppress(OSError):
+            file.unlink()
+
+
+def is_running(process: int) -> bool:
+    """Whether a process of that number runs on this machine; True where it cannot be told."""
+    if os.name != "posix":
+        return process == os.getpid()
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True
+    return True
 
 
 def _disk_full(error: BaseException) -> bool:

@@ -1,15 +1,15 @@
 """OpenEXR frames: scene-linear RGB in half or float, with the attributes that compositing programs read."""
 
-from pathlib import Path
-
 import numpy as np
 
+from ..gamut import REC709, to_rec709
 from .atomic import atomic_path
+from .checked_path import printable
+from .exr_header import Part, read_header
 
 HALF_MAX = 65504.0
 FLOAT_MAX = float(np.finfo(np.float32).max)
 COMPRESSIONS = ("ZIP", "PIZ", "DWAA", "none")
-REC709 = (0.64, 0.33, 0.30, 0.60, 0.15, 0.06, 0.3127, 0.329)  # red, green, blue, white (D65): x, y of each
 
 
 def finite(rgb, low: float, high: float) -> tuple[np.ndarray, int, int]:
@@ -29,15 +29,15 @@ def write_exr(
 ) -> tuple[int, int]:
     """Write (H,W,3) scene-linear Rec.709 atomically; return the numbers of clamped and of NaN values.
 
-    Half holds up to 65504; values beyond are clamped to it, NaN is written as 0. `compression`: one of `COMPRESSIONS`
-    (DWAA loses a little). `attributes`: EXR header entries, `framesPerSecond` as a Fraction, `expTime`, `isoSpeed`,
-    `comments` or names of one's own. Raises OSError when the file cannot be written.
+    Half holds up to 65504, and so does DWAA, which computes in half; values beyond are clamped, NaN is written as 0.
+    `compression`: one of `COMPRESSIONS` (DWAA loses a little). `attributes`: EXR header entries, `framesPerSecond` as a
+    Fraction, `expTime`, `isoSpeed`, `comments` or names of one's own. Raises OSError when the file cannot be written.
     """
     import OpenEXR
 
     if compression not in COMPRESSIONS:
         raise ValueError(f"compression is {compression!r}: choose one of {', '.join(COMPRESSIONS)}")
-    limit = HALF_MAX if half else FLOAT_MAX
+    limit = HALF_MAX if half or compression == "DWAA" else FLOAT_MAX
     pixels, clamped, nan = finite(rgb, -limit, limit)
     header = {
         "type": OpenEXR.scanlineimage,
@@ -51,42 +51,71 @@ def write_exr(
         try:
             OpenEXR.File(header, {"RGB": pixels.astype(np.float16 if half else np.float32)}).write(str(temporary))
         except RuntimeError as error:
-            raise OSError(f"{path} cannot be written: {error}") from error
+            raise OSError(f"{printable(path)} cannot be written: {printable(error)}") from error
     return clamped, nan
 
 
 def read_exr(path) -> tuple[np.ndarray, dict]:
-    """The first part of an EXR file as float32 (H,W,3), and its header.
+    """The first part of an EXR file that has colour, as float32 (H,W,3), linear Rec.709, and its header.
 
-    The display window is filled, with 0 outside the data window. A lone Y channel is spread to RGB, alpha is left out.
-    Raises OSError for a file that is missing, broken or cut short, ValueError for one without RGB or Y.
+    The display window is filled, with 0 outside the data window. A lone Y channel is spread to RGB, alpha is left out; other
+    chromaticities than Rec.709's are converted, white to white. Raises OSError for a file that is missing, broken or cut
+    short, ValueError for one without RGB or Y, for deep and luminance-chroma pictures, and for impossible sizes.
     """
     import OpenEXR
 
-    if not Path(path).is_file():
-        raise FileNotFoundError(f"{path} does not exist: check the path")
+    parts = read_header(path)
+    index = _colour_part(path, parts)
     try:
         file = OpenEXR.File(str(path), separate_channels=True)
-    except RuntimeError as error:
-        raise OSError(f"{path} is not a readable OpenEXR file: write or copy it again") from error
-    if not file.parts:  # the library only warns when pixel data is missing
-        raise OSError(f"{path} is cut short, its pixels cannot be read: write or copy it again")
-    header, channels = file.header(), file.channels()
+    except Exception as error:  # the binding raises whatever its conversion of an attribute meets
+        raise OSError(f"{printable(path)} is not a readable OpenEXR file: write or copy it again") from error
+    if len(file.parts) <= index:  # the library only warns when pixel data is missing
+        raise OSError(f"{printable(path)} is cut short, its pixels cannot be read: write or copy it again")
+    header, channels = file.header(index), file.channels(index)
     names = "RGB" if set("RGB") <= set(channels) else "YYY"
-    if not set(names) <= set(channels):
-        raise ValueError(f"{path} has the channels {', '.join(channels)}: R, G, B or Y are needed")
-    rgb = np.stack([channels[c].pixels for c in names], axis=-1).astype(np.float32)
-    return _fill_display_window(rgb, header), header
+    pixels = [getattr(channels.get(c), "pixels", None) for c in names]
+    left, top, right, bottom = parts[index].data
+    if any(p is None or p.shape != (bottom - top + 1, right - left + 1) for p in pixels):
+        raise OSError(f"{printable(path)} is cut short, its pixels cannot be read: write or copy it again")
+    rgb = np.stack(pixels, axis=-1).astype(np.float32)
+    matrix = _to_rec709(path, parts[index]) if names == "RGB" else None
+    if matrix is not None:
+        rgb = rgb @ matrix.T.astype(np.float32)
+    return _fill_display_window(rgb, parts[index]), header
 
 
-def _fill_display_window(rgb: np.ndarray, header: dict) -> np.ndarray:
-    (left, top), (right, bottom) = (np.asarray(corner) for corner in header["displayWindow"])
-    (x, y), _ = (np.asarray(corner) for corner in header["dataWindow"])
+def _colour_part(path, parts: tuple[Part, ...]) -> int:
+    """The index of the first part that holds RGB or Y; raises ValueError with what the file holds instead."""
+    for index, part in enumerate(parts):
+        full = {c.name for c in part.channels if c.sampling == (1, 1)}
+        if not part.deep and (set("RGB") <= full or ("Y" in full and not {"RY", "BY"} & part.names)):
+            return index
+    if parts[0].deep:
+        raise ValueError(f"{printable(path)} is a deep picture, which is not read: flatten it")
+    if {"RY", "BY"} & parts[0].names:
+        raise ValueError(f"{printable(path)} is stored as luminance and chroma, which is not read: write it as RGB")
+    found = printable(", ".join(sorted(parts[0].names)))
+    raise ValueError(f"{printable(path)} has the channels {found}: R, G, B or Y are needed")
+
+
+def _to_rec709(path, part: Part) -> np.ndarray | None:
+    if part.chromaticities is None:
+        return None
+    try:
+        return to_rec709(part.chromaticities)
+    except ValueError as error:
+        raise ValueError(f"{printable(path)}: {error}, write it again with those of its colours") from error
+
+
+def _fill_display_window(rgb: np.ndarray, part: Part) -> np.ndarray:
+    (left, top, right, bottom), (x, y, _, _) = part.display, part.data
     height, width = bottom - top + 1, right - left + 1
     if (x, y) == (left, top) and rgb.shape[:2] == (height, width):
         return rgb
     full = np.zeros((height, width, 3), np.float32)
     y0, x0 = max(y, top), max(x, left)
-    part = rgb[y0 - y : bottom + 1 - y, x0 - x : right + 1 - x]
-    full[y0 - top : y0 - top + part.shape[0], x0 - left : x0 - left + part.shape[1]] = part
+    inside = rgb[max(y0 - y, 0) : max(bottom + 1 - y, 0), max(x0 - x, 0) : max(right + 1 - x, 0)]
+    if inside.size:
+        full[y0 - top : y0 - top + inside.shape[0], x0 - left : x0 - left + inside.shape[1]] = inside
     return full

@@ -1,39 +1,60 @@
-"""Single frames from image files, in the depth they were written: 8 and 16 bit by OpenCV, float by OpenEXR and .hdr."""
+"""Single frames from image files, in the depth they were written: 8 and 16 bit by OpenCV, float by OpenEXR and .hdr, camera
+raw by rawpy where it is installed."""
 
 from pathlib import Path
 
 import numpy as np
 
 from ..cv import cv2
+from .checked_path import check_picture_size, printable, read_bytes, regular_file
 from .exr import read_exr
+from .exr_header import read_header
+from .picture_size import announced_size
+from .raw_files import RAW, read_raw
 from .rgbe import read_hdr
 
-SUFFIXES = (".png", ".tif", ".tiff", ".jpg", ".jpeg", ".exr", ".hdr")
+CODES = (".png", ".tif", ".tiff", ".jpg", ".jpeg", ".bmp", ".webp", ".ppm", ".pgm")  # by OpenCV
+SUFFIXES = (*CODES, ".exr", ".hdr", *RAW)
+MOST_BYTES = 2 << 30  # of an image file
 
 
 def read_image(path) -> tuple[np.ndarray, bool]:
     """An image file as RGB (H,W,3), uint8, uint16 or float32 as stored, and whether an alpha channel was dropped.
 
-    Gray is spread to RGB. Raises OSError for a missing or unreadable file, ValueError for another number of channels.
+    Gray is spread to RGB. Raises OSError for a missing or unreadable file, ValueError for another number of channels, and for
+    pictures larger than are read.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f"{path} does not exist: check the path")
-    if path.suffix.lower() == ".exr":
-        rgb, header = read_exr(path)
-        return rgb, any(channel.name == "A" for channel in header["channels"])
-    if path.suffix.lower() == ".hdr":
+    path, suffix = regular_file(path), Path(path).suffix.lower()
+    if suffix == ".exr":
+        rgb, _ = read_exr(path)
+        return rgb, any("A" in part.names for part in read_header(path))
+    if suffix == ".hdr":
         return read_hdr(path), False
-    data = np.frombuffer(path.read_bytes(), np.uint8)
+    if suffix in RAW:
+        return read_raw(path), False
     # Photographs may lie on their side, with a note that says so.
-    upright = path.suffix.lower() in (".jpg", ".jpeg")
-    mode = cv2().IMREAD_COLOR if upright else cv2().IMREAD_UNCHANGED
-    pixels = cv2().imdecode(data, mode) if data.size else None
-    if pixels is None or pixels.dtype not in (np.uint8, np.uint16, np.float32):
-        raise OSError(f"{path} is not a readable 8-bit, 16-bit or float image: write it again as png, tiff, jpg or exr")
+    upright = suffix in (".jpg", ".jpeg")
+    pixels = decoded(path, "COLOR" if upright else "UNCHANGED")
+    if pixels is None or pixels.dtype not in (np.uint8, np.uint16, np.float32) or pixels.ndim not in (2, 3):
+        raise OSError(
+            f"{printable(path)} is not a readable 8-bit, 16-bit or float image: write it again as png, tiff, jpg or exr"
+        )
     if pixels.ndim == 2 or pixels.shape[2] < 3:  # gray, gray with alpha
         gray = pixels.reshape(*pixels.shape[:2], -1)
         return np.repeat(gray[..., :1], 3, axis=-1), gray.shape[2] == 2
     if pixels.shape[2] > 4:
-        raise ValueError(f"{path} has {pixels.shape[2]} channels: 1, 3 or 4 are expected")
+        raise ValueError(f"{printable(path)} has {pixels.shape[2]} channels: 1, 3 or 4 are expected")
     return np.ascontiguousarray(pixels[..., 2::-1]), pixels.shape[2] == 4
+
+
+def decoded(path, mode: str) -> np.ndarray | None:
+    """What OpenCV makes of an image file, read as IMREAD_`mode`; None where it cannot. Raises ValueError for sizes that are
+    not read."""
+    content = read_bytes(path, MOST_BYTES)
+    size = announced_size(content)
+    if size is not None:
+        check_picture_size(path, *size)
+    try:
+        return cv2().imdecode(np.frombuffer(content, np.uint8), getattr(cv2(), f"IMREAD_{mode}")) if content else None
+    except cv2().error:
+        return None

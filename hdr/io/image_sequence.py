@@ -1,13 +1,36 @@
-"""Numbered image sequences: found from a folder, a pattern, or any one of their frames."""
+"""Image sequences: found from a folder, a pattern, or any one of their frames, and put in the order of their numbers.
 
+Names are split into text and groups of digits. The group that differs between all files is the frame number; others may
+change along with it (an exposure, a time stamp) or stay (a version, a size). Words for exposures (short, long, under …) do
+not separate files either.
+"""
+
+import os
 import re
+from collections import defaultdict
+from itertools import pairwise
+from math import gcd
 from pathlib import Path
+from typing import NamedTuple
 
+from .checked_path import printable, regular_file
 from .image_files import SUFFIXES
 
-# Stills that a video reader would open, too: one frame each, and a hole ends their sequence without a word.
-OTHER_STILLS = ".dng .cr2 .cr3 .nef .arw .dpx .tga .bmp .jp2 .jxl .webp .heic .heif .avif".split()
+# Stills that are not read. Some a video reader would open: one frame each, and a hole ends their sequence without a word.
+OTHER_STILLS = ".dpx .cin .tga .jp2 .j2k .jxl .heic .heif .avif .psd .sgi .pfm .pbm .pam .xcf".split()
 MARKER = re.compile(r"#+|%0?\d*d")
+EXPOSURE_WORD = re.compile(
+    r"(?i)(?<![a-z])(short|long|mid|middle|medium|under|over|dark|bright|low|high|normal)(?![a-z])"
+)
+LONGEST_NUMBER = 40  # digits
+STAMP = 1000  # numbers that lie farther apart than this, in the median, are time stamps and not counted frames
+
+
+class Frame(NamedTuple):
+    """A file, and its place in the sequence, from 0; holes leave places out."""
+
+    place: int
+    path: Path
 
 
 def is_sequence_path(path) -> bool:
@@ -17,74 +40,187 @@ def is_sequence_path(path) -> bool:
     """
     path = Path(path)
     suffix = path.suffix.lower()
-    if path.is_dir() or suffix in SUFFIXES:
+    if os.path.isdir(path) or suffix in SUFFIXES:
         return True
-    if suffix in OTHER_STILLS or ("##" in path.name and not path.is_file()):
+    if suffix in OTHER_STILLS or ("##" in path.name and not os.path.isfile(path)):
         raise ValueError(
-            f"{path}: images are read from {', '.join(SUFFIXES)} files only: convert them, or correct the name"
+            f"{printable(path)}: images are read from {', '.join(SUFFIXES)} files only: convert them, or correct the name"
         )
     return False
 
 
 def find_sequence(path) -> list[Path]:
-    """The files of a sequence in the order of their numbers.
+    """The files of a sequence without holes in the order of their numbers; see `find_frames`."""
+    return [frame.path for frame in find_frames(path)]
 
-    `path`: a folder with one sequence in it, a name with `####` or `%04d` (the last of several counts), or any one
-    frame, whatever its name. Raises FileNotFoundError when nothing matches, ValueError for missing numbers, equal
-    numbers, or several sequences in one folder.
+
+def find_frames(path, holes: bool = False) -> list[Frame]:
+    """The frames of a sequence in the order of their numbers.
+
+    `path`: a folder with one sequence in it, a name with `####` or `%04d` (the last of several counts), or any one frame,
+    whatever its name. holes: take a sequence in which numbers are missing, and leave their places out. Raises
+    FileNotFoundError when nothing matches, ValueError for missing numbers, equal numbers, or several sequences in one folder.
     """
     path = Path(path)
-    if path.is_dir():
-        return _in_folder(path)
-    markers = [] if path.is_file() else list(MARKER.finditer(path.name))
+    if os.path.isdir(path):
+        return _in_folder(path, holes)
+    markers = [] if os.path.isfile(path) else list(MARKER.finditer(path.name))
     if markers:
-        files = _matching(path.parent, path.name[: markers[-1].start()], path.name[markers[-1].end() :])
+        before, after = path.name[: markers[-1].start()], path.name[markers[-1].end() :]
+        name = re.compile(rf"{re.escape(before)}(\d{{1,{LONGEST_NUMBER}}}){re.escape(after)}")
+        found = ((name.fullmatch(file), file) for file in _names(path.parent))
+        files = sorted((int(match[1]), path.parent / file) for match, file in found if match)
         if not files:
-            raise FileNotFoundError(f"no file matches {path}: check the folder, the name and the extension")
-        return _without_holes(files)
-    if not path.is_file():
-        raise FileNotFoundError(f"{path} does not exist: check the path")
-    for digits in reversed(list(re.finditer(r"\d+", path.name[: -len(path.suffix)]))):
-        files = _matching(path.parent, path.name[: digits.start()], path.name[digits.end() :])
-        if len(files) > 1:
-            return _without_holes(files)
-    return [path]
+            raise FileNotFoundError(f"no file matches {printable(path)}: check the folder, the name and the extension")
+        return _placed(files, holes)
+    regular_file(path)
+    key = _key(path.name)
+    alike = [file for file in _names(path.parent) if _key(file) == key]
+    for files in _sequences(path.parent, alike):
+        if len(files) > 1 and any(file.name == path.name for _, file in files):
+            return _placed(files, holes)
+    return [Frame(0, path)]
 
 
-def _matching(folder: Path, before: str, after: str) -> list[tuple[int, Path]]:
-    """(number, file) of every file in `folder` named `before`, digits, `after`."""
-    name = re.compile(rf"{re.escape(before)}(\d+){re.escape(after)}")
-    found = ((name.fullmatch(file.name), file) for file in folder.iterdir()) if folder.is_dir() else ()
-    return sorted((int(match[1]), file) for match, file in found if match)
+def _names(folder: Path) -> list[str]:
+    """The names in a folder; none where it is not there. Raises OSError in a sentence where it cannot be listed."""
+    try:
+        return os.listdir(folder)
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    except OSError as error:
+        raise OSError(f"{printable(folder)} cannot be listed ({error.strerror}): check its rights") from error
 
 
-def _in_folder(folder: Path) -> list[Path]:
-    """The one sequence of a folder; its number is the last run of digits in the names."""
-    sequences: dict[tuple[str, str], list[tuple[int, Path]]] = {}
-    for file in folder.iterdir():
-        parts = re.fullmatch(r"(.*?)(\d+)(\D*)", file.name[: -len(file.suffix)] if file.suffix else "")
-        if parts and file.suffix.lower() in SUFFIXES and not file.name.startswith("."):
-            sequences.setdefault((parts[1], parts[3] + file.suffix), []).append((int(parts[2]), file))
+def _in_folder(folder: Path, holes: bool) -> list[Frame]:
+    """The one sequence of a folder."""
+    alike = defaultdict(list)
+    for name in _names(folder):
+        if Path(name).suffix.lower() in SUFFIXES and not name.startswith(".") and _digits(name):
+            alike[_key(name)].append(name)
+    found = {key: _sequences(folder, names) for key, names in alike.items()}
+    sequences = [(key, files) for key, all_files in found.items() for files in all_files]
     if not sequences:
-        raise FileNotFoundError(f"{folder} holds no numbered images ({', '.join(SUFFIXES)}): check the folder")
-    if len(sequences) > 1:
-        names = ", ".join(sorted(f"{before}####{after}" for before, after in sequences)[:4])
-        raise ValueError(f"{folder} holds {len(sequences)} sequences ({names}): give the path of one of their frames")
-    return _without_holes(sorted(next(iter(sequences.values()))))
-
-
-def _without_holes(numbered: list[tuple[int, Path]]) -> list[Path]:
-    numbers = [number for number, _ in numbered]
-    pattern = numbered[0][1]
-    if len(set(numbers)) < len(numbers):
-        twice = next(n for n, following in zip(numbers, numbers[1:], strict=False) if n == following)
-        raise ValueError(f"the number {twice} occurs twice beside {pattern}: keep one of the files")
-    present = set(numbers)
-    missing = [n for n in range(numbers[0], numbers[-1] + 1) if n not in present]
-    if missing:
-        shown = ", ".join(map(str, missing[:5])) + (" …" if len(missing) > 5 else "")
-        raise ValueError(
-            f"the sequence of {pattern} lacks {len(missing)} of the frames {numbers[0]} to {numbers[-1]} ({shown}): "
-            "render or copy them, an exposure pattern cannot have holes"
+        raise FileNotFoundError(
+            f"{printable(folder)} holds no numbered images ({', '.join(SUFFIXES)}): check the folder"
         )
-    return [file for _, file in numbered]
+    if len(sequences) > 1:
+        shown = printable(", ".join(sorted({_shown(files) for _, files in sequences})[:4]))
+        raise ValueError(
+            f"{printable(folder)} holds {len(sequences)} sequences ({shown}): give the path of one of their frames"
+        )
+    return _placed(sequences[0][1], holes)
+
+
+def _digits(name: str) -> list[str]:
+    """The groups of digits in a name, its suffix apart."""
+    return re.findall(rf"\d{{1,{LONGEST_NUMBER}}}", name[: len(name) - len(Path(name).suffix)])
+
+
+def _key(name: str) -> tuple[str, ...]:
+    """What the names of all files of a sequence share: the text between their numbers, exposure words apart."""
+    suffix = Path(name).suffix
+    words = EXPOSURE_WORD.sub("<exposure>", name[: len(name) - len(suffix)])
+    return (*re.split(rf"\d{{1,{LONGEST_NUMBER}}}", words), suffix)
+
+
+def _sequences(folder: Path, names: list[str]) -> list[list[tuple[int, Path]]]:
+    """Files of one key as sequences of (number, file), sorted by number."""
+    rows = sorted(([int(group) for group in _digits(name)], name) for name in names)
+    columns = list(zip(*(numbers for numbers, _ in rows), strict=True))
+    unique = [k for k, column in enumerate(columns) if len(set(column)) == len(rows)]
+    if not columns:
+        return [[(0, folder / name)] for name in names]
+    counted = _frame_number(columns, unique) if unique else None
+    if counted is not None and not _changes_in_blocks(columns, counted, [_word(name) for _, name in rows]):
+        return [sorted((numbers[counted], folder / name) for numbers, name in rows)]
+    return _split(folder, rows, columns)
+
+
+def _frame_number(columns, unique: list[int]) -> int:
+    """Of the groups that differ between all files the one that counts them: steps of one, then steps of one size, then the
+    smallest steps; the last of equals."""
+
+    def irregular(k: int):
+        steps = {b - a for a, b in pairwise(sorted(columns[k]))}
+        return (steps != {1}, len(steps) > 1, max(steps, default=0), -k)
+
+    return min(unique, key=irregular)
+
+
+def _word(name: str) -> str:
+    found = EXPOSURE_WORD.search(name)
+    return found[1].lower() if found else ""
+
+
+def _changes_in_blocks(columns, counted: int, words: list[str]) -> bool:
+    """Whether another group changes like the shots of a folder and not like exposures: in runs of several frames each."""
+    order = sorted(range(len(columns[counted])), key=lambda i: columns[counted][i])
+    for k, column in enumerate((*columns, words)):
+        values = [column[i] for i in order]
+        kinds, changes = len(set(values)), sum(a != b for a, b in pairwise(values))
+        if k != counted and 1 < kinds <= len(values) // 2 and changes == kinds - 1:
+            return True
+    return False
+
+
+def _split(folder: Path, rows, columns) -> list[list[tuple[int, Path]]]:
+    """Where no group tells all files apart, one sequence for every combination of the others and of exposure words; the last
+    group that makes sequences of several files counts them."""
+    best = None
+    for k in reversed(range(len(columns))):
+        groups = defaultdict(list)
+        for numbers, name in rows:
+            rest = (*numbers[:k], *numbers[k + 1 :], _word(name))
+            groups[rest].append((numbers[k], folder / name))
+        found = [sorted(files) for files in groups.values()]
+        if best is None or len(found) < len(best):
+            best = found
+    return best
+
+
+def _shown(files: list[tuple[int, Path]]) -> str:
+    """A name for a sequence, with #### for its number."""
+    number, file = files[0]
+    for group in reversed(list(re.finditer(r"\d+", file.stem))):
+        if int(group[0]) == number:
+            return f"{file.stem[: group.start()]}####{file.stem[group.end() :]}{file.suffix}"
+    return file.name
+
+
+def _placed(numbered: list[tuple[int, Path]], holes: bool) -> list[Frame]:
+    """Numbers as places from 0. Work grows with the files, not with their numbers."""
+    numbers = [number for number, _ in numbered]
+    steps = [b - a for a, b in pairwise(numbers)]
+    if 0 in steps:
+        twice = numbers[steps.index(0)]
+        raise ValueError(f"the number {twice} occurs twice beside {printable(numbered[0][1])}: keep one of the files")
+    if not steps:
+        return [Frame(0, numbered[0][1])]
+    middle = sorted(steps)[len(steps) // 2]
+    if middle > STAMP and len(steps) > 1:  # time stamps jitter
+        gaps = [max(round(step / middle), 1) for step in steps]
+    else:
+        unit = gcd(*steps) if len(steps) > 1 else 1
+        gaps = [step // unit for step in steps]
+    missing = sum(gaps) - len(gaps)
+    if missing and not holes:
+        raise ValueError(_holes(numbered, gaps, missing))
+    places = [0]
+    for gap in gaps:
+        places.append(places[-1] + gap)
+    return [Frame(place, file) for place, (_, file) in zip(places, numbered, strict=True)]
+
+
+def _holes(numbered, gaps: list[int], missing: int) -> str:
+    shown = []
+    for (number, _), (following, _), gap in zip(numbered, numbered[1:], gaps, strict=False):
+        step = (following - number) / gap
+        shown += [round(number + k * step) for k in range(1, min(gap, 7))]
+        if len(shown) > 5:
+            break
+    first = ", ".join(map(str, shown[:5])) + (" …" if missing > 5 else "")
+    return (
+        f"the sequence of {printable(numbered[0][1])} lacks {missing} of the frames {numbered[0][0]} to {numbered[-1][0]} "
+        f"({first}): render or copy them, an exposure pattern cannot have holes"
+    )

@@ -1,14 +1,15 @@
 """Radiance .hdr frames (RGBE: 8-bit mantissas with a shared exponent, about 1 % steps, no negative values)."""
 
-from pathlib import Path
-
 import numpy as np
 
 from ..cv import cv2
 from .atomic import atomic_path
+from .checked_path import check_picture_size, printable, read_bytes
 from .exr import finite
+from .picture_size import announced_size
 
 RGBE_MAX = 1e38
+MOST_BYTES = 2 << 30  # of a file
 
 
 def write_hdr(path, rgb) -> tuple[int, int]:
@@ -24,8 +25,15 @@ def write_hdr(path, rgb) -> tuple[int, int]:
 
 def read_hdr(path) -> np.ndarray:
     """A Radiance file as float32 (H,W,3). Raises OSError when it is missing or unreadable."""
-    data = np.frombuffer(Path(path).read_bytes(), np.uint8)
-    bgr = cv2().imdecode(data, cv2().IMREAD_UNCHANGED) if data.size else None
-    if bgr is None:
-        raise OSError(f"{path} is not a readable Radiance file: write or copy it again")
+    content = read_bytes(path, MOST_BYTES)
+    size = announced_size(content) if content.startswith(b"#?") else None
+    if size is None:
+        raise OSError(f"{printable(path)} is not a readable Radiance file: write or copy it again")
+    check_picture_size(path, *size)
+    try:
+        bgr = cv2().imdecode(np.frombuffer(content, np.uint8), cv2().IMREAD_UNCHANGED)
+    except cv2().error:
+        bgr = None
+    if bgr is None or bgr.ndim != 3 or bgr.shape[2] != 3:
+        raise OSError(f"{printable(path)} is not a readable Radiance file: write or copy it again")
     return np.ascontiguousarray(bgr[..., ::-1], dtype=np.float32)

@@ -6,62 +6,86 @@ range, as players do.
 """
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 
 import numpy as np
 
 from .atomic import atomic_path
+from .checked_path import check_picture_size, printable, regular_file
+from .display_matrix import upright
 
 _KR_KB = {1: (0.2126, 0.0722), 4: (0.30, 0.11), 5: (0.299, 0.114), 6: (0.299, 0.114), 7: (0.212, 0.087)}
 _KR_KB |= {9: (0.2627, 0.0593), 10: (0.2627, 0.0593)}  # keys: matrix coefficients of ITU-T H.273
-FULL_RANGE = 2
+LIMITED_RANGE, FULL_RANGE = 1, 2
+# Containers and raw streams of video alone. What is not here stays closed: playlists and manifests (hls, concat, dash …),
+# which name other files and addresses, network formats, devices, text art, and pictures, which have readers of their own.
+FORMATS = (
+    "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mxf,mpegts,mpeg,mpegvideo,m4v,h264,hevc,vvc,av1,obu,ivf,ogg,flv,live_flv,asf,"
+    "gif,apng,yuv4mpegpipe,nut,mjpeg,dv,dnxhd,vc1,gxf,rm,wtv,y4m,cavsvideo,dirac,h261,h263,amv,f4v,r3d,mlv,cine,lxf,nsv,nuv"
+)
+OPTIONS = {"format_whitelist": FORMATS, "protocol_whitelist": "file", "enable_drefs": "0"}
 
 
 @dataclass(frozen=True)
 class VideoInfo:
-    """fps as tagged; frames: how many the container announces, 0 = unknown; gamut, transfer: colour primaries and transfer
-    characteristics as tagged, numbers of ITU-T H.273."""
+    """fps as tagged, the average where the rate varies; frames: how many the container announces, 0 = unknown; gamut, transfer:
+    colour primaries and transfer characteristics as tagged, numbers of ITU-T H.273; exact: whether `frames` was counted by
+    the writer, and not worked out from the duration."""
 
     fps: Fraction
     frames: int
     gamut: int
     transfer: int
+    exact: bool = False
 
 
 def frame_rate(fps) -> Fraction:
-    """A frame rate as a fraction; 23.976, 29.97 and their kin become multiples of 1000/1001."""
+    """A frame rate as a fraction; 23.976, 29.97 and their kin become multiples of 1000/1001. Raises ValueError for what is no
+    rate: 0 or less, more than a million, NaN."""
+    try:
+        valid = 0 < fps <= 1_000_000
+    except TypeError:
+        valid = False
+    if not valid:
+        raise ValueError(f"the frame rate is {printable(fps)}: give frames per second above 0")
     nearest = Fraction(round(fps * 1.001) * 1000, 1001)
-    return nearest if abs(fps - nearest) < 0.005 else Fraction(fps).limit_denominator(1001)
+    exact = nearest if nearest and abs(fps - nearest) < 0.005 else Fraction(fps).limit_denominator(1001)
+    return exact or Fraction(1, 1001)
 
 
 def video_info(source) -> VideoInfo:
     """Frame rate and announced length of a video (path or binary stream). Raises OSError when it cannot be opened."""
-    with _open(source) as container:
-        stream = container.streams.video[0]
-        fps = Fraction(stream.average_rate or stream.guessed_rate or 24)
+    with _open(source) as (_, stream):
+        fps = stream.average_rate or stream.guessed_rate
+        fps = Fraction(fps) if fps and 0 < fps <= 100_000 else Fraction(24)
         tags = stream.codec_context
-        return VideoInfo(fps, stream.frames or 0, int(tags.color_primaries), int(tags.color_trc))
+        seconds = float(stream.duration * stream.time_base) if stream.duration and stream.time_base else 0.0
+        by_length = max(round(seconds * fps), 0)
+        # An edit list shows fewer frames than are stored, and shortens the duration with them.
+        frames = min(stream.frames, by_length) if stream.frames and by_length else stream.frames or by_length
+        return VideoInfo(fps, frames, int(tags.color_primaries), int(tags.color_trc), bool(stream.frames))
 
 
 def video_frames(source) -> Iterator:
     """The decoded frames of a video, one after another, to be turned to pixels by `to_rgb` or passed over.
 
-    Raises OSError for an unreadable or damaged file.
+    Of several video streams the best one, as players choose: not a cover picture. Raises OSError for an unreadable or
+    damaged file, ValueError for a picture larger than is read.
     """
     import av
 
-    with _open(source) as container:
-        stream = container.streams.video[0]
+    with _open(source) as (container, stream):
         stream.thread_type = "AUTO"
         decoded = 0
         try:
             for frame in container.decode(stream):
                 yield frame
                 decoded += 1
-        except av.FFmpegError as error:
+        except (av.FFmpegError, UnicodeError, MemoryError) as error:
             raise OSError(
-                f"{_name(source)} is damaged after frame {decoded} ({error}): "
+                f"{_name(source)} is damaged after frame {decoded} ({printable(error)}): "
                 "copy or export it again, or load only the frames before with `count`"
             ) from error
 
@@ -94,42 +118,98 @@ def write_mp4(path, frames, fps, crf: int = 16) -> None:
         container.mux(stream.encode(None))
 
 
-def _open(source):
-    """An opened container with at least one video stream."""
+@contextmanager
+def _open(source) -> Iterator[tuple]:
+    """An opened container, and its best video stream with a decoder."""
     import av
 
     if hasattr(source, "seek"):
         source.seek(0)
+        opened = source
+    else:
+        opened = f"file:{regular_file(source).absolute()}"  # the protocol, too: a name may look like an address
     try:
-        container = av.open(source if hasattr(source, "read") else str(source))
-    except FileNotFoundError as error:
-        raise FileNotFoundError(f"{source} does not exist: check the path") from error
-    except av.FFmpegError as error:
+        container = av.open(opened, options=OPTIONS, metadata_errors="replace")
+    except av.ArgumentError as error:  # what FFmpeg answers to a format that is not in the list, too
         raise OSError(
-            f"{_name(source)} is not a readable video ({error}): check the file, or export it again"
+            f"{_name(source)} is damaged, or no kind of video that is read: playlists, streams from a network, sound and "
+            "single pictures are not; export it as mp4, mov or mkv"
         ) from error
-    if not container.streams.video:
-        container.close()
+    except (av.FFmpegError, UnicodeError, MemoryError) as error:
+        raise OSError(
+            f"{_name(source)} is not a readable video ({printable(error)}): check the file, or export it again"
+        ) from error
+    with container:
+        yield container, _best_stream(container, source)
+
+
+def _best_stream(container, source):
+    """Of the streams that can be decoded the one that a player shows: not a cover or thumbnail of one frame, then the one with
+    most pixels, then the first."""
+    streams = container.streams.video
+    if not streams:
         raise OSError(f"{_name(source)} has no video stream: check the file")
-    return container
+    ranked = [(rank, -k) for k, stream in enumerate(streams) if (rank := _rank(stream)) is not None]
+    if not ranked:
+        raise OSError(f"{_name(source)} is coded in a way that this FFmpeg cannot decode: export it in another codec")
+    stream = streams[-max(ranked)[1]]
+    context = stream.codec_context
+    if context.width or context.height:
+        check_picture_size(_name(source), context.width, context.height)
+    return stream
+
+
+def _rank(stream) -> tuple[bool, bool, int] | None:
+    """How good a stream is, for comparison; None where there is no decoder for it."""
+    import av
+
+    try:
+        context = stream.codec_context
+        if context is None or not context.name:
+            return None
+        cover = "attached_pic" in str(stream.disposition).lower()
+        return not cover, stream.frames != 1, context.width * context.height
+    except (av.FFmpegError, ValueError, AttributeError, UnicodeError):
+        return None
 
 
 def _name(source) -> str:
-    return "the video" if hasattr(source, "read") else str(source)
+    return "the video" if hasattr(source, "read") else printable(source)
 
 
 def to_rgb(frame) -> np.ndarray:
-    """A decoded frame as RGB (H,W,3): uint8, or uint16 (white = 65535) if deeper; display rotation applied."""
+    """A decoded frame as RGB (H,W,3): uint8, or uint16 (white = 65535) if deeper; turned and mirrored as it is displayed.
+
+    Raises OSError for a pixel format that cannot be converted.
+    """
+    import av
+
+    try:
+        return upright(_rgb(frame), frame)
+    except (av.FFmpegError, ValueError, IndexError) as error:
+        raise OSError(
+            f"frames in the pixel format {printable(getattr(frame.format, 'name', '?'))} cannot be read "
+            f"({printable(error)}): export the video in another one"
+        ) from error
+
+
+def _rgb(frame) -> np.ndarray:
     depth = max(component.bits for component in frame.format.components)
-    coded_as_rgb = frame.format.is_rgb or frame.format.name == "pal8" or frame.format.name.startswith("gray")
-    if coded_as_rgb:
-        rgb = frame.to_ndarray(format="rgb24" if depth <= 8 else "rgb48le")
-    else:
-        white = 255 if depth <= 8 else 65535
-        rgb = _full_resolution(frame, depth)
-        np.multiply(rgb, white, out=rgb)
-        rgb = np.clip(np.rint(rgb, out=rgb), 0, white, out=rgb).astype(np.uint8 if depth <= 8 else np.uint16)
-    return np.ascontiguousarray(np.rot90(rgb, round(frame.rotation / 90)))
+    white = 255 if depth <= 8 else 65535
+    if frame.format.name.startswith("gray") and int(frame.color_range) == LIMITED_RANGE:
+        # The scaler takes gray for full range whatever its tag says.
+        spread = frame.to_ndarray(format="rgb24" if depth <= 8 else "rgb48le").astype(np.float32) / white
+        code = spread * ((2.0**depth - 1) / 2.0 ** (depth - 8))  # in 8-bit steps
+        return _rounded((code - 16) / 219, white)
+    if frame.format.is_rgb or frame.format.name == "pal8" or frame.format.name.startswith("gray"):
+        return frame.to_ndarray(format="rgb24" if depth <= 8 else "rgb48le")
+    return _rounded(_full_resolution(frame, depth), white)
+
+
+def _rounded(rgb: np.ndarray, white: int) -> np.ndarray:
+    """Values in [0,1] as whole codes up to `white`; `rgb` is written over."""
+    np.multiply(rgb, white, out=rgb)
+    return np.clip(np.rint(rgb, out=rgb), 0, white, out=rgb).astype(np.uint8 if white == 255 else np.uint16)
 
 
 def _full_resolution(frame, depth: int) -> np.ndarray:

@@ -94,7 +94,9 @@ class MotionSearch(nn.Module):
         """Features (B,C,h,w) of the reference and either neighbour -> logits (B,(2r+1)^2,h,w), ordered as `shifts`, of the
         motion over `stride(steps)` frames, in cells of CELL pixels. A row of motions at a time, so that memory stays flat."""
         size = reference.shape[-2:]
-        reach = [self.radius * abs(s) // stride(steps) for s in steps]
+        reach = [
+            -(-self.radius * abs(s) // stride(steps)) for s in steps
+        ]  # rounded up, as `moved` rounds down from below 0
         there = reference.new_ones(1, 1, *size)
         shown = [F.pad(x, (r,) * 4) for x, r in zip((first, second, there, there), reach * 2, strict=True)]
 

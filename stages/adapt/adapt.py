@@ -15,6 +15,7 @@ import re
 from contextlib import nullcontext
 from copy import deepcopy
 from dataclasses import asdict, dataclass
+from itertools import count
 from pathlib import Path
 from time import monotonic
 from typing import NamedTuple
@@ -23,6 +24,8 @@ import torch
 from torch import nn
 
 from ...hdr.frame_window import FrameWindow
+from ...hdr.io.atomic import remove_partial
+from ...hdr.io.checked_path import printable
 from ...hdr.sequence import ExposureSequence, FlowField
 from ...hdr.tonemap import mu_law, mu_law_inverse
 from ...models import registry
@@ -220,29 +223,40 @@ def adapt(
 def check_name(name: str) -> None:
     """Raises ValueError for a name that weights cannot be saved under: with a folder in it, or that of packaged weights,
     which would be hidden."""
-    if not re.fullmatch(r"\w[\w .-]*", name) or name in registry.names():
+    if not isinstance(name, str) or not re.fullmatch(r"\w[\w .-]{0,99}", name) or name in registry.names():
         raise ValueError(
-            f"the name {name!r} cannot be used for weights: give letters, digits, '-', '_', not a packaged name"
+            f"the name {printable(name)!r} cannot be used for weights: give up to 100 letters, digits, '-', '_', not a "
+            "packaged name"
         )
 
 
-def save_adapted(adapted: Adapted, name: str, folder, source: str = "") -> Path:
-    """Write the network as NAME.safetensors into `folder`, with an entry in the manifest there, in single precision: what
-    is loaded again is what was judged. A file of that name is replaced in one go. Returns the path. Raises ValueError for
-    a bad name, see `check_name`."""
+def save_adapted(adapted: Adapted, name: str, folder, source: str = "") -> Path | None:
+    """Write the network as NAME_vNNN.safetensors into `folder`, NNN being the next free version, with an entry in the manifest
+    there, in single precision: what is loaded again is what was judged. Nothing is ever replaced, and nothing is written,
+    None is returned, where nothing was learned. Raises ValueError for a bad name, see `check_name`."""
     check_name(name)
     network, report = adapted
+    if not report.best:
+        return None
     figures = {"held_out_before": report.before, "held_out_after": report.after, "steps": report.steps}
     entry = registry.register(
-        name,
+        _free_version(name, Path(folder)),
         network,
         registry.architecture_of(network).id,
         asdict(network.config),
         folder,
         half=False,
-        data=f"packaged or chosen weights, adapted to {source or 'a clip of the user'}",
+        data=f"packaged or chosen weights, adapted to {printable(source) or 'a clip of the user'}",
         licence="that of the weights before, and of the clip",
         command="Adapt to Footage",
         figures=figures,
     )
     return Path(folder) / entry["file"]
+
+
+def _free_version(name: str, folder: Path) -> str:
+    """NAME_vNNN, of which neither a file nor an entry of the manifest exists; unfinished files of killed processes go."""
+    listed = {entry["name"] for entry in registry.manifest(folder)} | set(registry.names())
+    remove_partial(folder)
+    free = (f"{name}_v{version:03d}" for version in count(1))
+    return next(v for v in free if v not in listed and not (folder / f"{v}.safetensors").exists())

@@ -58,8 +58,9 @@ class Footage:
         corners = self.rng.integers(
             [length - side + 1 for length, side in zip(self.sequence.size, sides, strict=True)], size=(count, 2)
         )
+        height, width = sides
         return [
-            tuple(slice(int(a), int(a) + side) for a, side in zip(corner, sides, strict=True)) for corner in corners
+            (slice(int(row), int(row) + height), slice(int(column), int(column) + width)) for row, column in corners
         ]
 
     def windows(self, chosen: list[int], boxes: list[list[Box]]) -> list[FrameWindow]:

@@ -67,7 +67,7 @@ def _similarity(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     corners = cv2().goodFeaturesToTrack(a, CORNERS, 0.01, 8)
     if corners is None:
         return IDENTITY
-    moved, found, _ = cv2().calcOpticalFlowPyrLK(a, b, corners, None)
+    moved, found, _ = cv2().calcOpticalFlowPyrLK(a, b, corners, None)  # pyright: ignore[reportCallIssue, reportArgumentType]
     kept = found.ravel() == 1
     if kept.sum() < 8:
         return IDENTITY

@@ -1,38 +1,55 @@
 """Load Alternating Exposures: files, videos and images to an exposure sequence."""
 
+import re
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
 import torch
 
-from ...hdr.exposure_pattern import parse_pattern
+from ...hdr.exposure_pattern import looks_like_factors, parse_pattern
+from ...hdr.io.checked_path import printable, regular_file
+from ...hdr.io.file_exposure import stated_exposures
 from ...hdr.io.frame_store import FrameStore
 from ...hdr.io.image_files import read_image
-from ...hdr.io.image_sequence import find_sequence, is_sequence_path
+from ...hdr.io.image_sequence import Frame, find_frames, find_sequence, is_sequence_path
+from ...hdr.io.raw_files import RAW
 from ...hdr.io.video_files import VideoInfo, frame_rate, to_rgb, video_frames, video_info
-from ...hdr.response import ResponseCurve, response_named
+from ...hdr.response import RESPONSES, ResponseCurve, response_named
 from ...hdr.scratch import allocate, trim
 from ...hdr.sequence import ExposureSequence, LazyFrames
+from ..runtime.check import chosen, number, text
 from ..runtime.windows import Progress, quiet, windows
+from .incomplete import refuse_incomplete
+from .stated_exposure import with_stated
+from .video_faults import VideoFaults
 
 ESTIMATE = "estimate"
 LUT_SUFFIXES = (".npy", ".csv", ".txt", ".cube")
 DEFAULT_FPS = Fraction(24)  # of sources that carry no frame rate
 WINDOW = 8
+FEWEST = 4  # frames in which a pattern can be measured
+CODE_TYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64, torch.uint8, torch.uint16)
 WIDE = {9: "BT.2020", 11: "DCI-P3", 12: "Display P3"}  # keys of both: ITU-T H.273
 DELIVERY = {16: "PQ", 18: "HLG"}
 
 
 @dataclass(frozen=True)
 class Clip:
-    """Frames as captured, (T,H,W,3) in [0,1], before anything is known about their exposures."""
+    """Frames as captured, (T,H,W,3) in [0,1], before anything is known about their exposures.
+
+    places: of the frames in the pattern's time, where files are missing; None = one after another. stated: exposure of each
+    frame as its file states it, in any unit; None where they state none. linear: the kind of file that holds linear light as
+    a rule ("float", "raw"), else "".
+    """
 
     frames: torch.Tensor | LazyFrames
     fps: Fraction
     source: str
     warnings: tuple[str, ...] = ()
-    float_file: bool = False
+    linear: str = ""
+    places: tuple[int, ...] | None = None
+    stated: tuple[float, ...] | None = None
 
 
 def load_clip(
@@ -64,23 +81,29 @@ def read_clip(
     fps=None,
     progress: Progress = quiet,
     trim_to: tuple[float, float] = (0.0, 0.0),
+    holes: bool = False,
 ) -> Clip:
     """Frames of a video file (path or binary stream) or of an image sequence, in the bit depth they have.
 
     source: for a sequence a folder, a name with `####` or `%04d`, or any one of its frames. start: frames to skip.
     count: frames to read, 0 = all. fps: None or 0 = the file's own, 24 for images. trim_to: the part of a video that
-    counts, its beginning and length in seconds, 0 = to the end. Raises OSError or ValueError for
+    counts, its beginning and length in seconds, 0 = to the end. holes: take an image sequence in which numbers are missing,
+    as one of which frames were dropped. Raises OSError or ValueError for
     files that are missing, unreadable, damaged or of different sizes, and for float values outside [0,1].
     """
+    _check_range(start, count, fps)
     if not hasattr(source, "read"):
         if not str(source).strip():
             raise ValueError("no source is given: write a path, or connect a video or images")
+        source = _home(source)
         if is_sequence_path(source):
-            return _read_images(source, start, count, fps, progress)
-    name = "video" if hasattr(source, "read") else Path(source).name
+            return _read_images(source, start, count, fps, progress, holes)
+        regular_file(source)
+    name = "video" if hasattr(source, "read") else printable(Path(source).name)
     info = video_info(source)
-    store = FrameStore()
+    store, faults = FrameStore(), VideoFaults(info)
     for index, frame in enumerate(_within(video_frames(source), *trim_to)):
+        faults.see(frame)
         if index >= start:
             store.append(to_rgb(frame))
             if len(store) % WINDOW == 0:
@@ -88,7 +111,25 @@ def read_clip(
         progress(index + 1, max(start + count if count else info.frames, index + 1))
         if count and len(store) == count:
             break
-    return Clip(_stored(store, name, start), frame_rate(fps or info.fps), name, tuple(_colour_warnings(info)))
+    else:
+        faults.ended = not any(trim_to)
+    warnings = (*_colour_warnings(info), *faults.warnings(name))
+    return Clip(_stored(store, name, start), frame_rate(fps or info.fps), name, warnings)
+
+
+def _check_range(start, count, fps) -> None:
+    number("start", start, 0)
+    number("count", count, 0)
+    if fps is not None and fps != 0:
+        frame_rate(fps)
+
+
+def _home(path) -> Path:
+    """A path with a `~` at its beginning replaced by the user's folder; a path that is no text is refused."""
+    try:
+        return Path(text("path", str(path), 4096)).expanduser()
+    except RuntimeError as error:  # of a user that does not exist
+        raise ValueError(f"{printable(path)} names no folder of a user ({error}): write the whole path") from error
 
 
 def _within(frames, begin: float, length: float):
@@ -119,15 +160,21 @@ def image_clip(
 
     They are converted when they are read: a clip of bytes stays one.
     """
-    if images.ndim != 4 or images.shape[-1] not in (1, 3, 4) or 0 in images.shape[1:3]:
-        raise ValueError(
-            f"the {source} have shape {tuple(images.shape)}: (frames, height, width, 1, 3 or 4) is expected"
-        )
-    chosen = images[start : start + count if count else None]
-    if not len(chosen):
+    _check_range(start, count, fps)
+    shape = tuple(getattr(images, "shape", ()))
+    if not isinstance(images, torch.Tensor) and not isinstance(images, LazyFrames):
+        raise ValueError(f"the {source} are {type(images).__name__}, a tensor of images is expected")
+    if len(shape) != 4 or shape[-1] not in (1, 3, 4) or 0 in shape[1:3]:
+        raise ValueError(f"the {source} have shape {shape}: (frames, height, width, 1, 3 or 4) is expected")
+    if images.dtype not in CODE_TYPES:
+        raise ValueError(f"the {source} are {images.dtype}: floats in [0,1], uint8 or uint16 are expected")
+    if isinstance(images, torch.Tensor):
+        images = images.detach()
+    part = images[start : start + count if count else None]
+    if not len(part):
         raise ValueError(f"the {source} are {len(images)} frames, none is left from frame {start} on: lower start")
     channels = [0, 0, 0] if images.shape[-1] == 1 else [0, 1, 2]
-    frames = LazyFrames((*chosen.shape[:3], 3), lambda indices: _code_values(chosen[indices][..., channels]))
+    frames = LazyFrames((*part.shape[:3], 3), lambda indices: _code_values(part[indices][..., channels]))
     _check_values(frames, source, progress)
     warnings = (f"{source}: the alpha channel was dropped",) if images.shape[-1] == 4 else ()
     return Clip(frames, frame_rate(fps or DEFAULT_FPS), source, warnings)
@@ -158,7 +205,7 @@ def interleave(clips: list[Clip]) -> Clip:
     )
     names = " + ".join(clip.source for clip in clips)
     warnings = tuple(warning for clip in clips for warning in clip.warnings)
-    return Clip(frames, clips[0].fps * n, names, warnings, any(clip.float_file for clip in clips))
+    return Clip(frames, clips[0].fps * n, names, warnings, "float" if any(clip.linear for clip in clips) else "")
 
 
 def expose(
@@ -170,8 +217,13 @@ def expose(
     (Debevec and Malik, needs a pattern that is given). period: how many exposures a pattern must have, if known.
     """
     exposures, total = parse_pattern(pattern), len(clip.frames)
+    chosen("response", response, (*RESPONSES, ESTIMATE), others=True)
     if total < 2:
         raise ValueError(f"{clip.source} gives 1 frame, alternating exposures need 2 or more: load a clip")
+    if exposures is None and clip.stated is None and total < FEWEST:
+        raise ValueError(
+            f"{total} frames are too few to measure a pattern: write it, such as {'-3,0' if total == 2 else '-3,0,3'} in EVs"
+        )
     if exposures is not None and len(exposures) > total:
         raise ValueError(
             f"{clip.source} has {total} frames, fewer than the {len(exposures)} exposures of the pattern: "
@@ -184,14 +236,26 @@ def expose(
     if exposures is None and response == ESTIMATE:
         raise ValueError("a response can only be estimated when the exposures are known: write the pattern, not auto")
     warnings = clip.warnings
-    if clip.float_file and response != "linear":
-        warnings += (f"float files are linear as a rule but are decoded as {response}: is the response right?",)
+    if looks_like_factors(pattern):
+        factors = ",".join(f"{float(word):g}x" for word in re.split(r"[\s,;]+", pattern.strip()) if word)
+        warnings += (
+            f"the pattern {pattern.strip()} is read as EVs, {max(exposures):g} times the light: write {factors} if factors "
+            "of light are meant",
+        )
+    if clip.linear and response != "linear":
+        warnings += (f"{clip.linear} files are linear as a rule but are decoded as {response}: is the response right?",)
     curve = response_named("gamma2.2") if response == ESTIMATE else named_response(response)
     period = 1 if exposures is None else len(exposures)
     cycle = torch.tensor(exposures or [1.0], dtype=torch.float32)
-    sequence = ExposureSequence(
-        clip.frames, cycle[torch.arange(total) % period], curve, period, clip.fps, clip.source, warnings
-    )
+    places = torch.tensor(clip.places or range(total))
+    of_frames = cycle[places % period]
+    if exposures is not None and len(of_frames.unique()) < 2:
+        raise ValueError(
+            f"all {total} frames of {clip.source} have one exposure of the pattern: load frames of the others"
+        )
+    sequence = ExposureSequence(clip.frames, of_frames, curve, period, clip.fps, clip.source, warnings)
+    if clip.stated is not None:
+        return with_stated(sequence, clip.stated, exposures is not None, progress)
     if exposures is None:
         from .detect import apply_detection, detect_pattern
 
@@ -205,11 +269,14 @@ def expose(
 
 def named_response(response: str) -> ResponseCurve:
     """A response curve by name, or from a LUT file."""
+    response = text("response", response, 4096)
     if Path(response).suffix.lower() in LUT_SUFFIXES:
         from ...hdr.io.lut import response_from_lut
 
         return response_from_lut(response)
-    return response_named(response)
+    if response.startswith("gamma") and response.isprintable() and len(response) < 40:
+        return response_named(response)  # any exponent
+    return response_named(chosen("response", response, RESPONSES))
 
 
 def describe(sequence: ExposureSequence) -> str:
@@ -231,34 +298,43 @@ def fingerprint(path: str) -> str:
     if not path:
         return ""
     try:
-        files = find_sequence(path) if is_sequence_path(path) else [Path(path)]
+        path = _home(path)
+        files = [f.path for f in find_frames(path, holes=True)] if is_sequence_path(path) else [regular_file(path)]
         states = [file.stat() for file in files]
     except (OSError, ValueError):  # told in full when the clip is loaded
-        return f"{path}: not readable"
-    return f"{path}: {len(files)} {max(s.st_mtime_ns for s in states)} {sum(s.st_size for s in states)}"
+        return f"{printable(path)}: not readable"
+    return f"{printable(path)}: {len(files)} {max(s.st_mtime_ns for s in states)} {sum(s.st_size for s in states)}"
 
 
 def load_hdr(path, start: int = 0, count: int = 0, gain: float = 1.0, progress: Progress = quiet) -> torch.Tensor:
     """An EXR or .hdr sequence as scene-linear float32 (T,H,W,3), every value times `gain`. Raises as `read_clip`."""
-    files = _chosen(find_sequence(path), start, count)
+    _check_range(start, count, None)
+    gain = number("gain", gain)
+    path = _home(path)
+    found = find_sequence(path)
+    refuse_incomplete(found, start, count)
+    files = _chosen(found, start, count)
     out = None
     for window in windows(len(files), 1, progress):
-        pixels, _ = read_image(files[window[0]])
+        name, (pixels, _) = printable(files[window[0]]), read_image(files[window[0]])
         if pixels.dtype != "float32":
-            raise ValueError(f"{files[window[0]]} holds {pixels.dtype}: a float sequence (exr, hdr) is expected")
+            raise ValueError(f"{name} holds {pixels.dtype}: a float sequence (exr, hdr) is expected")
         if out is None:
             out = allocate((len(files), *pixels.shape))
         if pixels.shape != tuple(out.shape[1:]):
             raise ValueError(
-                f"{files[window[0]]} is {pixels.shape[1]}x{pixels.shape[0]}, the first frame is "
+                f"{name} is {pixels.shape[1]}x{pixels.shape[0]}, the first frame is "
                 f"{out.shape[2]}x{out.shape[1]}: all frames must have one size"
             )
         out[window[0]] = torch.from_numpy(pixels) * gain
     return out
 
 
-def _read_images(path, start: int, count: int, fps, progress: Progress) -> Clip:
-    files = _chosen(find_sequence(path), start, count)
+def _read_images(path, start: int, count: int, fps, progress: Progress, holes: bool) -> Clip:
+    found = find_frames(path, holes)
+    refuse_incomplete([frame.path for frame in found], start, count)
+    chosen_frames = _chosen(found, start, count)
+    files = [frame.path for frame in chosen_frames]
     store, alpha = FrameStore(), 0
     for window in windows(len(files), 1, progress):
         pixels, has_alpha = read_image(files[window[0]])
@@ -266,23 +342,38 @@ def _read_images(path, start: int, count: int, fps, progress: Progress) -> Clip:
         try:
             store.append(pixels)
         except ValueError as error:
-            raise ValueError(f"{files[window[0]].name}: {error}") from error
-    name = files[0].name if len(files) == 1 else f"{files[0].name} … {files[-1].name}"
+            raise ValueError(f"{printable(files[window[0]].name)}: {error}") from error
+    first, last = (printable(file.name) for file in (files[0], files[-1]))
+    name = first if len(files) == 1 else f"{first} … {last}"
     frames = _stored(store, name, start)
     warnings = (f"the alpha channel of {alpha} of {len(files)} images was dropped",) if alpha else ()
-    float_file = pixels.dtype == "float32"
-    if float_file:
+    places = tuple(frame.place - chosen_frames[0].place for frame in chosen_frames)
+    missing = places[-1] + 1 - len(places)
+    if missing:
+        warnings += (f"{missing} of {places[-1] + 1} frames are missing from the sequence and count as dropped",)
+    linear = "float" if pixels.dtype == "float32" else "raw" if files[0].suffix.lower() in RAW else ""
+    if linear == "float":
         _check_values(frames, name, progress)
-    return Clip(frames, frame_rate(fps or DEFAULT_FPS), name, warnings, float_file)
+    stated = stated_exposures(files)
+    return Clip(
+        frames,
+        frame_rate(fps or DEFAULT_FPS),
+        name,
+        warnings,
+        linear,
+        places if missing else None,
+        None if stated is None else tuple(stated),
+    )
 
 
-def _chosen(files: list[Path], start: int, count: int) -> list[Path]:
-    chosen = files[start : start + count if count else None]
-    if not chosen:
+def _chosen(files: list, start: int, count: int) -> list:
+    part = files[start : start + count if count else None]
+    if not part:
+        first = files[0].path if isinstance(files[0], Frame) else files[0]
         raise ValueError(
-            f"the sequence of {files[0]} has {len(files)} frames, none is left from {start} on: lower start"
+            f"the sequence of {printable(first)} has {len(files)} frames, none is left from {start} on: lower start"
         )
-    return chosen
+    return part
 
 
 def _stored(store: FrameStore, name: str, start: int) -> LazyFrames:

@@ -25,6 +25,7 @@ from ...hdr.warp import warp
 from ...models.flow.base_flow import CELL, likeliest
 from ..runtime.networks import BASE_FLOW, device_of, load_network, running
 from ..runtime.windows import Progress, quiet, windows
+from .guarded_dis import dis_flow
 from .occlusion import carried_on
 from .pair_flow import FINE, PRESETS, Flows, Pair, PairFlow, as_flow, dis, half_size, mismatch, ratio
 from .propagation import propagate
@@ -68,7 +69,7 @@ def _landed(pairs: PairFlow, t: int, n: int, leap: torch.Tensor, box: Box) -> tu
     fetched = warp(torch.from_numpy(neighbour)[None, None].float(), leap)[0, 0].round().to(torch.uint8).numpy()
     pair = [np.ascontiguousarray(frame[box]) for frame in (reference, fetched)]
     # One for each box: having seen a small picture, they search more finely ever after.
-    forth, back = as_flow(dis(pairs.preset).calc(*pair, None)), as_flow(dis("medium").calc(*reversed(pair), None))
+    forth, back = as_flow(dis_flow(dis(pairs.preset), *pair)), as_flow(dis_flow(dis("medium"), *reversed(pair)))
     return forth + warp(leap[(..., *box)], forth, mode="nearest"), forward_backward_consistency(forth, back)
 
 

@@ -11,6 +11,7 @@ from ...hdr.cv import cv2
 from ...hdr.exposure import luma, match_exposure
 from ...hdr.sequence import ExposureSequence
 from ...hdr.warp import warp
+from .guarded_dis import dis_flow
 
 FINE = "fine"
 PRESETS = ("ultrafast", "fast", "medium", FINE)  # the last is ours, the others OpenCV's
@@ -105,7 +106,7 @@ class PairFlow:
     def flow(self, a: int, b: int) -> torch.Tensor:
         """Backward flow (1,2,h,w) from frame a to frame b, in pixels of `size`."""
         if (a, b) not in self.flows:
-            self.flows[a, b] = as_flow(self.dis.calc(*self.matched_pair(a, b), None))
+            self.flows[a, b] = as_flow(dis_flow(self.dis, *self.matched_pair(a, b)))
         return self.flows[a, b]
 
     def forget(self, before: int) -> None:

@@ -122,6 +122,7 @@ def fused_frame(
     given = radiance[:, heard], validity[:, heard], taken[:, heard]
     hdr, cast = in_tiles(tuple(radiance.shape[-2:]), vote, *given, *own)
     votes = cast.new_zeros(1, len(every), *cast.shape[-2:]).index_copy(1, heard, cast)
+    hdr = hdr.clamp(min=0)  # the sum rounds to a hair below
     return (hdr if code is None else preserve_detail(hdr, code, *reference)), votes
 
 

@@ -28,7 +28,7 @@ def check_picture(sequence, clip, found, overlaps, declared, words: str) -> torc
 def _colours(found) -> list[tuple]:
     """A colour for every phase, by its brightness."""
     level = {int(p): float(e) for p, e in zip(found.phase_of_frames, found.pattern_of_frames, strict=True)}
-    order = sorted(level, key=level.get)
+    order = sorted(level, key=level.__getitem__)
     return [COLOURS[order.index(p) % len(COLOURS)] if p in level else COLOURS[0] for p in range(found.period)]
 
 

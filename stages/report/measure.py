@@ -73,9 +73,9 @@ def measure(
         exposure = float(sequence.exposures[t]) if sequence else None
         raw.update(estimate, truth, exposure)
         frames.append(psnr_mu(estimate, truth))
-        if sequence:
+        if sequence and composited:
             captured = to_ldr(sequence.response.decode(sequence.frames[[t]])[0], 1.0)
-            pasted = composite(estimate, captured, exposure, int(ranks[t]), count)
+            pasted = composite(estimate, captured, float(sequence.exposures[t]), int(ranks[t]), count)
             composited.update(pasted, truth, exposure)
     after = composited.compute() if composited else None
     return Measurement(raw.compute(), after, raw.by_exposure(), gain, torch.tensor(frames))

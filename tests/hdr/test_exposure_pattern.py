@@ -1,5 +1,7 @@
+import time
+
 import pytest
-from hdrweave.hdr.exposure_pattern import parse_pattern
+from hdrweave.hdr.exposure_pattern import looks_like_factors, parse_pattern
 
 
 @pytest.mark.parametrize(
@@ -18,6 +20,9 @@ from hdrweave.hdr.exposure_pattern import parse_pattern
         ("ISO 100,800", [1, 8]),
         ("iso800 iso100", [8, 1]),
         ("100,400,1600", [1, 4, 16]),
+        ("1x,8x", [1, 8]),
+        ("1x 4x 16 x", [1, 4, 16]),
+        ("1×; 8×", [1, 8]),
         ("-2,0,2,0", [1, 4, 16, 4]),
         ("-3,0,-3,0", [1, 8]),
         ("1/60 1/500 1/60 1/500 1/60 1/500", [500 / 60, 1]),
@@ -47,9 +52,29 @@ def test_auto_is_none():
         ("ISO 100,2ms", "unit"),
         ("short,long", "cannot be read at 'short,long'"),
         ("1/0,1/60", "cannot be read"),
-        ("-3,0x", "cannot be read at '0x'"),
+        ("-3,0x", "mixes kinds of numbers"),
+        ("1x,8", "mixes kinds of numbers"),
+        ("0x,8x", "0 or less"),
+        ("-3,0y", "cannot be read at '0y'"),
+        ("9" * 30000, "30000 characters, at most 1000"),
+        ("9" * 900 + ",1", "stops"),
+        ("-" + "9" * 900 + ",1", "16 stops"),
+        (None, "a text is expected"),
     ],
 )
 def test_bad_patterns_name_the_fault(text, message):
     with pytest.raises(ValueError, match=message):
         parse_pattern(text)
+
+
+def test_patterns_that_are_factors_in_papers():
+    assert all(map(looks_like_factors, ("1,8", "1 4 16", "8,1", "1.0, 4.0")))
+    assert not any(map(looks_like_factors, ("1,2", "0,3", "-3,0", "1x,8x", "1,3", "100,800", "1s,8s", "auto", "1,0")))
+
+
+@pytest.mark.parametrize("text", ["9" * 1000, "1 " * 500, " " * 999 + "1", "1s " * 333, ",1" * 500, "1." * 499])
+def test_no_text_takes_long(text):
+    begun = time.process_time()
+    with pytest.raises(ValueError) as caught:
+        parse_pattern(text)
+    assert time.process_time() - begun < 0.5 and len(str(caught.value)) < 500

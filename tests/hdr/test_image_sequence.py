@@ -44,9 +44,11 @@ def test_a_marker_in_the_name_of_a_shot_is_no_pattern(tmp_path):
 
 
 def test_images_of_other_formats_are_refused_with_those_that_are_read(tmp_path):
-    touch(tmp_path, "a.0001.dng", "take##2.mov", "loop.gif")
-    for name in ("a.0001.dng", "a.####.dng", "A.WEBP", "a.####.xyz", "a.####"):
-        with pytest.raises(ValueError, match=rf"{name}: images are read from .png, .*, .hdr files only: convert them"):
+    touch(tmp_path, "a.0001.dpx", "take##2.mov", "loop.gif")
+    for name in ("a.0001.dpx", "a.####.dpx", "A.HEIC", "a.####.xyz", "a.####"):
+        with pytest.raises(
+            ValueError, match=rf"{name}: images are read from .png, .*, .hdr, .* files only: convert them"
+        ):
             is_sequence_path(tmp_path / name)
     for name in ("take##2.mov", "loop.gif", "take#3.mov", "a.mp4"):
         assert not is_sequence_path(tmp_path / name)

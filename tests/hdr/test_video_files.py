@@ -158,10 +158,10 @@ def test_bad_files(tmp_path):
     for name in ("empty.mp4", "junk.mp4"):
         with pytest.raises(OSError, match=f"{name} is not a readable video"):
             video_info(tmp_path / name)
-    with av.open(str(tmp_path / "a.wav"), "w") as container:
+    with av.open(str(tmp_path / "a.mkv"), "w") as container:
         stream = container.add_stream("pcm_s16le", rate=8000, layout="mono")
         sound = av.AudioFrame.from_ndarray(np.zeros((1, 800), np.int16), "s16", "mono")
         sound.sample_rate = 8000
         container.mux(stream.encode(sound))
     with pytest.raises(OSError, match="no video stream"):
-        video_info(tmp_path / "a.wav")
+        video_info(tmp_path / "a.mkv")

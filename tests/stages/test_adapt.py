@@ -283,16 +283,29 @@ def test_what_is_saved_is_what_was_judged(tmp_path, network):
     pictures = torch.zeros(2, 4, 4, 3)
     report = stage.AdaptReport(0.2, 0.1, 0.01, 24, 12, 3.0, ((0, 0.2), (12, 0.1)), pictures)
     path = save_adapted(Adapted(network(), report), "my clip", tmp_path, "beach.mov")
-    assert path == tmp_path / "my clip.safetensors"
-    loaded = registry.load("my clip", [tmp_path])
+    assert path == tmp_path / "my clip_v001.safetensors"
+    loaded = registry.load("my clip_v001", [tmp_path])
     assert type(loaded) is type(network()) and same(network().state_dict(), loaded.state_dict())
     about = registry.read_metadata(path)
     assert about["figures"]["held_out_after"] == 0.1 and "beach.mov" in about["data"]
 
 
-def test_names_that_hide_or_escape_are_refused(tmp_path):
+def test_nothing_is_replaced_and_nothing_learned_is_nothing_saved(known, tmp_path):
+    def report(best):
+        return stage.AdaptReport(0.2, 0.1, 0.01, 24, best, 3.0, ((0, 0.2),), torch.zeros(2, 4, 4, 3))
+
+    assert save_adapted(Adapted(fusion(), report(0)), "mine", tmp_path) is None and not list(tmp_path.iterdir())
+    (tmp_path / "mine_v002.safetensors").write_bytes(b"somebody's")
+    (tmp_path / ".mine_v009.partial.safetensors").write_bytes(b"half a file")
+    names = [save_adapted(Adapted(fusion(), report(12)), "mine", tmp_path).name for _ in range(2)]
+    assert names == ["mine_v001.safetensors", "mine_v003.safetensors"]
+    assert (tmp_path / "mine_v002.safetensors").read_bytes() == b"somebody's"
+    assert not list(tmp_path.glob(".*"))
+
+
+def test_names_that_hide_or_escape_are_refused(known, tmp_path):
     adapted = Adapted(fusion(), stage.AdaptReport(1, 1, 0, 0, 0, 0, (), torch.zeros(2, 1, 1, 3)))
-    for name in ("../out", "a/b", "", ".hidden", "f2hdr"):
+    for name in ("../out", "a/b", "", ".hidden", "f2hdr", "a\0b", "x" * 101, "\ud800", None):
         with pytest.raises(ValueError, match="cannot be used for weights"):
             save_adapted(adapted, name, tmp_path)
     assert not list(tmp_path.iterdir()) and math.isfinite(adapted.report.before)

@@ -4,6 +4,7 @@ from fractions import Fraction
 import OpenEXR
 import pytest
 import torch
+from child import run_child
 from hdrweave.hdr.response import response_named
 from hdrweave.hdr.sequence import ExposureSequence, LazyFrames
 from hdrweave.stages.clip.load import load_hdr
@@ -128,4 +129,72 @@ def test_bad_arguments(tmp_path, hdr):
     for bad in (hdr[0], hdr[:0], hdr[..., :1]):
         with pytest.raises(ValueError, match=r"frames have shape"):
             save_sequence(bad, tmp_path, "a", scale="research")
+    assert not list(tmp_path.iterdir())
+
+
+KILLED = """
+import os, sys, torch
+from hdrweave.stages.output.save import save_sequence
+
+class Frames:
+    shape = (6, 256, 256, 3)
+    def __len__(self):
+        return 6
+    def __getitem__(self, index):
+        if index == int(sys.argv[2]):
+            import OpenEXR
+            class Killed(OpenEXR.File):
+                def write(self, path):
+                    open(path, "wb").write(b"half a file")
+                    os.kill(os.getpid(), 9)
+            OpenEXR.File = Killed
+        return torch.full((256, 256, 3), float(index))
+
+save_sequence(Frames(), sys.argv[1], "a", scale="research")
+"""
+
+
+def test_a_killed_save_is_told_and_cleaned(tmp_path, hdr):
+    for killed_at in (0, 4):
+        assert run_child(KILLED, tmp_path, killed_at).returncode == -9
+    leftovers = sorted(p.name for p in tmp_path.rglob("*") if p.is_file() and ".partial" in p.name)
+    assert leftovers == [".a.1005.partial.exr"]  # the first was removed by the second run
+    with pytest.raises(ValueError, match="a_v002 is incomplete: saving ended after 4 of 6 frames"):
+        load_hdr(tmp_path / "a_v002")
+    assert [float(f.mean()) for f in load_hdr(tmp_path / "a_v002", count=4)] == [0, 1, 2, 3]
+    assert save_sequence(hdr, tmp_path, "a", scale="research").folder.name == "a_v003"
+    assert not [p for p in tmp_path.rglob("*") if ".partial" in p.name]
+    assert len(load_hdr(tmp_path / "a_v003")) == 5
+
+
+@pytest.mark.parametrize("prefix", ["a\0b", "x" * 300, "y" * 2000, "a\nb", None, 3])
+def test_prefixes_that_no_disk_takes(tmp_path, hdr, prefix):
+    with pytest.raises((ValueError, OSError), match="prefix|no folder can be made") as caught:
+        save_sequence(hdr, tmp_path, prefix, scale="research")
+    assert "\n" not in str(caught.value) and len(str(caught.value)) < 900
+    assert not [p for p in tmp_path.rglob("*") if p.is_file()]
+
+
+def test_a_folder_that_may_not_be_written(tmp_path, hdr, monkeypatch):
+    def refuse(self, *_, **__):
+        raise PermissionError(errno.EACCES, "Permission denied", str(self))
+
+    monkeypatch.setattr(type(tmp_path), "mkdir", refuse)
+    with pytest.raises(OSError, match="no folder can be made in .*Permission denied.*give another prefix"):
+        save_sequence(hdr, tmp_path, "a/b", scale="research")
+
+
+@pytest.mark.parametrize(
+    "changes, words",
+    [
+        ({"fps": float("nan")}, "frame rate is nan"),
+        ({"start": -1}, "start is -1"),
+        ({"padding": 10**6}, "padding is 1000000"),
+        ({"file_format": None}, "format is None"),
+        ({"compression": "zip"}, "compression is 'zip'"),
+    ],
+)
+def test_numbers_and_choices_are_checked_before_work(tmp_path, hdr, changes, words):
+    with pytest.raises(ValueError, match=words):
+        save_sequence(hdr, tmp_path, "a", **{"scale": "research", **changes})
     assert not list(tmp_path.iterdir())

@@ -12,6 +12,7 @@ import torch
 from einops import rearrange
 
 from ...hdr.frame_window import FrameWindow
+from ..synthesis.clip import SyntheticClip, exact_occlusion
 from .shard_flow import PERIOD_SUFFIX, SEARCHED_SUFFIX, BaseFlows
 from .shards import ShardFolder
 

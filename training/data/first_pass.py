@@ -19,7 +19,7 @@ from ...stages.systems.flagship import flagship_vote
 from ...stages.systems.system import System
 from ...stages.systems.table import SYSTEMS
 from ..synthesis.clip import SyntheticClip
-from .precomputed import write_precomputed, for_each_shard
+from .precomputed import for_each_shard, write_precomputed
 from .shards import ShardFolder
 
 SUFFIX = ".first_pass_"  # and the method's name

@@ -16,7 +16,6 @@ from torch import nn
 
 from ...hdr.response import response_named
 from ...hdr.sequence import ExposureSequence
-from ...stages.flow.long_range import LongRangeFlow
 from ...stages.flow.estimate import estimate_flow
 from ...stages.flow.long_range import LongRangeFlow
 from ...stages.runtime.networks import BASE_FLOW, load_network

@@ -1,0 +1,124 @@
+"""The header of an OpenEXR file, read without the library: what it would allocate is known before it does.
+
+Layout: openexr.com, "OpenEXR File Layout". Magic number, version with flags, then for every part a list of attributes
+(name, type, size, value) that ends with an empty name; a multi-part file ends its list of parts with an empty header.
+"""
+
+import struct
+from dataclasses import dataclass
+
+from .checked_path import check_picture_size, printable, regular_file
+
+MAGIC = 20000630
+MULTIPART, DEEP = 0x1000, 0x800
+MOST_HEADER = 64 << 20  # bytes; workflows are stored in headers
+MOST_BYTES = 8 << 30  # of all pixels of a file, unpacked
+BYTES = {0: 4, 1: 2, 2: 4}  # of a value: unsigned integer, half, float
+Window = tuple[int, int, int, int]  # left, top, right, bottom, all inside
+
+
+@dataclass(frozen=True)
+class Channel:
+    name: str
+    kind: int
+    sampling: tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Part:
+    """One picture of a file. chromaticities: x, y of red, green, blue and white; None = Rec.709."""
+
+    channels: tuple[Channel, ...]
+    data: Window
+    display: Window
+    deep: bool
+    chromaticities: tuple[float, ...] | None
+    exposure: tuple[float | None, float | None]
+
+    @property
+    def names(self) -> set[str]:
+        return {channel.name for channel in self.channels}
+
+
+def read_header(path) -> tuple[Part, ...]:
+    """The parts of an EXR file. Raises OSError for what is no EXR file or is cut short in its header, ValueError for windows
+    that cannot be those of a picture, or more pixels than are read."""
+    with open(regular_file(path), "rb") as file:
+        content = file.read(MOST_HEADER)
+    try:
+        parts = tuple(_part(attributes) for attributes in _attributes(content))
+    except (struct.error, IndexError, KeyError, ValueError) as error:
+        raise OSError(f"{printable(path)} is not a readable OpenEXR file: write or copy it again") from error
+    if not parts:
+        raise OSError(f"{printable(path)} is not a readable OpenEXR file: write or copy it again")
+    total = 0
+    for part in parts:
+        for left, top, right, bottom in (part.data, part.display):
+            check_picture_size(path, right - left + 1, bottom - top + 1)
+        left, top, right, bottom = part.data
+        total += (right - left + 1) * (bottom - top + 1) * sum(BYTES.get(c.kind, 4) for c in part.channels)
+    if total > MOST_BYTES:
+        raise ValueError(
+            f"{printable(path)} announces {total / 1e9:.0f} GB of pixels, up to {MOST_BYTES / 1e9:.0f} GB are read: "
+            "write fewer parts or channels"
+        )
+    return parts
+
+
+def _attributes(content: bytes):
+    """The attributes of each part: {name: (type, value)}."""
+    magic, version = struct.unpack_from("<ii", content)
+    if magic != MAGIC or version & 0xFF != 2:
+        raise ValueError("no EXR")
+    position = 8
+    while True:
+        attributes = {}
+        while content[position]:
+            name, position = _text(content, position)
+            kind, position = _text(content, position)
+            (size,) = struct.unpack_from("<i", content, position)
+            position += 4
+            if size < 0 or position + size > len(content):
+                raise ValueError("cut short")
+            attributes[name] = kind, content[position : position + size]
+            position += size
+        position += 1
+        if attributes:
+            yield attributes
+        if not attributes or not version & MULTIPART:
+            return
+
+
+def _text(content: bytes, position: int) -> tuple[str, int]:
+    end = content.index(b"\0", position, position + 256)
+    return content[position:end].decode("utf-8", "backslashreplace"), end + 1
+
+
+def _part(attributes: dict) -> Part:
+    def window(name: str) -> Window:
+        return struct.unpack("<4i", attributes[name][1])
+
+    def number(name: str) -> float | None:
+        kind, value = attributes.get(name, ("", b""))
+        return struct.unpack("<f", value)[0] if kind == "float" and len(value) == 4 else None
+
+    kind = attributes.get("type", ("", b""))[1]
+    chromaticities = attributes.get("chromaticities", ("", b""))[1]
+    return Part(
+        _channels(attributes["channels"][1]),
+        window("dataWindow"),
+        window("displayWindow"),
+        kind.startswith(b"deep"),
+        struct.unpack("<8f", chromaticities) if len(chromaticities) == 32 else None,
+        (number("expTime"), number("isoSpeed")),
+    )
+
+
+def _channels(value: bytes) -> tuple[Channel, ...]:
+    found, position = [], 0
+    while value[position]:
+        name, position = _text(value, position)
+        kind, _, x, y = struct.unpack_from("<iiii", value, position)
+        position += 16
+        found.append(Channel(name, kind, (x, y)))
+    return tuple(found)

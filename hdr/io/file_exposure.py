@@ -1,0 +1,108 @@
+"""The exposure that a frame's own file states: in its EXIF data, its EXR header or its name.
+
+EXIF: CIPA DC-008, tags ExposureTime, FNumber and PhotographicSensitivity (ISO). Light on the sensor goes with
+time * sensitivity / f-number^2; facts that a file lacks are taken to be the same in all files.
+"""
+
+import re
+import struct
+from pathlib import Path
+
+from .checked_path import regular_file
+from .exr_header import read_header
+
+EXIF_BYTES = 1 << 20  # of a file, within which its EXIF data lies
+TIME, F_NUMBER, ISO, EXIF_FOLDER = 33434, 33437, 34855, 34665
+# exp8000, exp_8000us, 1_8000s: a number beside a word or unit; plain numbers in a name say nothing.
+_NAMED = (
+    (
+        re.compile(r"(?i)(?<![a-z])(?:exp|exposure|shutter|et)[_=-]?(\d{1,9}(?:\.\d{1,6})?)(?:us|ms|s)?(?![0-9a-z])"),
+        1.0,
+    ),
+    (re.compile(r"(?i)(?<![a-z0-9.])(\d{1,9}(?:\.\d{1,6})?)us(?![a-z])"), 1e-6),
+    (re.compile(r"(?i)(?<![a-z0-9.])(\d{1,9}(?:\.\d{1,6})?)ms(?![a-z])"), 1e-3),
+)
+_NAMED_EV = re.compile(r"(?i)(?<![a-z])ev[_=]?([+-]?\d{1,2}(?:\.\d{1,3})?)(?![0-9])")
+_NAMED_ISO = re.compile(r"(?i)(?<![a-z])iso[_=-]?(\d{2,7})(?![0-9])")
+
+
+def stated_exposures(files: list[Path]) -> list[float] | None:
+    """The exposures of the files of a clip, in one unit; None where not all of them state one, or all state the same."""
+    for read in (_from_header, _from_name):
+        found = []
+        for file in files:
+            value = read(file)
+            if value is None or not 0 < value < 1e12:
+                break
+            found.append(value)
+        if len(found) == len(files) and max(found) > 1.02 * min(found):
+            return found
+    return None
+
+
+def _from_name(file: Path) -> float | None:
+    name = file.stem
+    ev, iso = _NAMED_EV.search(name), _NAMED_ISO.search(name)
+    if ev:
+        return 2.0 ** float(ev[1])
+    for pattern, unit in _NAMED:
+        if found := pattern.search(name):
+            return float(found[1]) * unit * (float(iso[1]) if iso else 1.0)
+    return float(iso[1]) if iso else None
+
+
+def _from_header(file: Path) -> float | None:
+    suffix = file.suffix.lower()
+    try:
+        if suffix == ".exr":
+            time, iso = read_header(file)[0].exposure
+        elif suffix in (".jpg", ".jpeg", ".tif", ".tiff", ".dng"):
+            facts = _exif(file)
+            aperture = facts.get(F_NUMBER)
+            time, iso = facts.get(TIME), facts.get(ISO)
+            if time and aperture:
+                time /= aperture**2
+        else:
+            return None
+    except (OSError, ValueError, struct.error, IndexError, ZeroDivisionError, OverflowError):
+        return None
+    if time is None and iso is None:
+        return None
+    return (time or 1.0) * (iso or 1.0)
+
+
+def _exif(file: Path) -> dict[int, float]:
+    with open(regular_file(file), "rb") as opened:
+        content = opened.read(EXIF_BYTES)
+    if content.startswith(b"\xff\xd8"):
+        place = content.find(b"Exif\0\0", 0, 1 << 17)
+        if place < 0:
+            return {}
+        content = content[place + 6 :]
+    if content[:4] not in (b"II*\0", b"MM\0*"):
+        return {}
+    order = "<" if content[:2] == b"II" else ">"
+    (first,) = struct.unpack_from(order + "I", content, 4)
+    facts = _directory(content, order, first)
+    if EXIF_FOLDER in facts:
+        facts |= _directory(content, order, int(facts[EXIF_FOLDER]))
+    return facts
+
+
+def _directory(content: bytes, order: str, place: int) -> dict[int, float]:
+    """The numbers that a directory holds under the tags that matter."""
+    (count,) = struct.unpack_from(order + "H", content, place)
+    found = {}
+    for k in range(min(count, 512)):
+        tag, kind, _, value = struct.unpack_from(order + "HHII", content, place + 2 + 12 * k)
+        if tag not in (TIME, F_NUMBER, ISO, EXIF_FOLDER):
+            continue
+        if kind == 3:
+            (found[tag],) = struct.unpack_from(order + "H", content, place + 2 + 12 * k + 8)
+        elif kind == 4:
+            found[tag] = value
+        elif kind == 5:
+            above, below = struct.unpack_from(order + "II", content, value)
+            if below and above:
+                found[tag] = above / below
+    return found

@@ -1,0 +1,102 @@
+"""The size that the header of an image file announces, read before a decoder takes memory for it."""
+
+import re
+import struct
+
+_JPEG_FRAMES = {0xC0, 0xC1, 0xC2, 0xC3, 0xC5, 0xC6, 0xC7, 0xC9, 0xCA, 0xCB, 0xCD, 0xCE, 0xCF}
+_TIFF_TYPES = {1: "B", 3: "H", 4: "I", 16: "Q"}
+
+
+def announced_size(content: bytes) -> tuple[int, int] | None:
+    """(width, height) of a png, jpeg, tiff, bmp, webp, portable anymap or Radiance file; None where none is found."""
+    try:
+        if content.startswith(b"\x89PNG\r\n\x1a\n"):
+            return struct.unpack_from(">II", content, 16)
+        if content.startswith(b"\xff\xd8"):
+            return _jpeg(content)
+        if content[:4] in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"):
+            return _tiff(content)
+        if content.startswith(b"BM"):
+            return _bmp(content)
+        if content.startswith(b"RIFF") and content[8:12] == b"WEBP":
+            return _webp(content)
+        if re.match(rb"P[1-7]\s", content):
+            return _anymap(content)
+        if content.startswith(b"#?"):
+            found = re.search(rb"\n[-+]([XY]) (\d{1,10}) [-+][XY] (\d{1,10})\n", content[:65536])
+            first, second = int(found[2]), int(found[3])
+            return (second, first) if found[1] == b"Y" else (first, second)
+    except (struct.error, IndexError, TypeError, ValueError):
+        pass
+    return None
+
+
+def _jpeg(content: bytes) -> tuple[int, int] | None:
+    position = 2
+    while position < len(content):
+        if content[position] != 0xFF:
+            return None
+        marker = content[position + 1]
+        if marker in _JPEG_FRAMES:
+            height, width = struct.unpack_from(">HH", content, position + 5)
+            return width, height
+        if marker == 0xFF:
+            position += 1
+        elif 0xD0 <= marker <= 0xD8 or marker == 1:
+            position += 2
+        else:
+            position += 2 + struct.unpack_from(">H", content, position + 2)[0]
+    return None
+
+
+def _tiff(content: bytes) -> tuple[int, int] | None:
+    """The largest directory's size: of the pictures in the file any may be decoded."""
+    order = "<" if content[:2] == b"II" else ">"
+    big = content[2:4] in (b"+\0", b"\0+")
+    head, count_form, entry = (16, "Q", 20) if big else (8, "H", 12)
+    (place,) = struct.unpack_from(order + ("Q" if big else "I"), content, 8 if big else 4)
+    best, seen = None, set()
+    while place and place not in seen and len(seen) < 64:
+        seen.add(place)
+        (count,) = struct.unpack_from(order + count_form, content, place)
+        position, size = place + struct.calcsize(count_form), {}
+        for _ in range(min(count, 4096)):
+            tag, kind = struct.unpack_from(order + "HH", content, position)
+            if tag in (256, 257) and kind in _TIFF_TYPES:
+                (size[tag],) = struct.unpack_from(
+                    order + _TIFF_TYPES[kind], content, position + head - (4 if big else 0)
+                )
+            position += entry
+        if len(size) == 2 and (best is None or size[256] * size[257] > best[0] * best[1]):
+            best = size[256], size[257]
+        (place,) = struct.unpack_from(order + ("Q" if big else "I"), content, position)
+    return best
+
+
+def _bmp(content: bytes) -> tuple[int, int]:
+    if struct.unpack_from("<I", content, 14)[0] == 12:
+        return struct.unpack_from("<HH", content, 18)
+    width, height = struct.unpack_from("<ii", content, 18)
+    return abs(width), abs(height)
+
+
+def _webp(content: bytes) -> tuple[int, int] | None:
+    kind = content[12:16]
+    if kind == b"VP8X":
+        return tuple(int.from_bytes(content[k : k + 3], "little") + 1 for k in (24, 27))
+    if kind == b"VP8L":
+        bits = int.from_bytes(content[21:25], "little")
+        return (bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1
+    if kind == b"VP8 ":
+        width, height = struct.unpack_from("<HH", content, 26)
+        return width & 0x3FFF, height & 0x3FFF
+    return None
+
+
+def _anymap(content: bytes) -> tuple[int, int] | None:
+    head = content[:4096]
+    if content.startswith(b"P7"):
+        width, height = (re.search(rb"\n%s (\d{1,10})\s" % word, head) for word in (b"WIDTH", b"HEIGHT"))
+        return int(width[1]), int(height[1])
+    numbers = re.findall(rb"(?:#[^\n]*\n|\s)+(\d{1,10})(?=\s)", head[2:])
+    return int(numbers[0]), int(numbers[1])

@@ -1,0 +1,31 @@
+"""Bilinear samples of a frame at any positions, where the edge repeats beyond the frame, and nothing waits for the device."""
+
+import torch
+import torch.nn.functional as F
+
+from ...hdr.warp import pixel_grid
+
+
+def both(x: float, y: float, device) -> torch.Tensor:
+    """(2,) float32, filled on the device: torch.tensor would copy from the host and wait for it."""
+    return torch.stack((torch.full((), x, device=device), torch.full((), y, device=device)))
+
+
+def unit(height: int, width: int, device) -> torch.Tensor:
+    """What pixel coordinates (...,2) are multiplied by, before 1 is subtracted, to be those of grid_sample."""
+    return both(2 / (width - 1), 2 / (height - 1), device)
+
+
+def sample(image: torch.Tensor, grid: torch.Tensor) -> torch.Tensor:
+    """image (N,1,H,W), grid (N,A,B,2) in coordinates of grid_sample, overwritten -> (N,A,B).
+
+    The grid is clamped, because MPS has no border padding in its sampler.
+    """
+    return F.grid_sample(image, grid.clamp_(-1, 1), mode="bilinear", padding_mode="zeros", align_corners=True)[:, 0]
+
+
+def fetch(image: torch.Tensor, flow: torch.Tensor) -> torch.Tensor:
+    """image (N,1,H,W) at x + flow(x), flow (N,2,H,W) in pixels -> (N,1,H,W)."""
+    height, width = image.shape[-2:]
+    position = (pixel_grid(height, width, flow.device) + flow).movedim(1, -1)  # (N,H,W,2)
+    return sample(image, position * unit(height, width, flow.device) - 1)[:, None]

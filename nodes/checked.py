@@ -1,0 +1,58 @@
+"""What ComfyUI leaves unchecked: values that a node's own schema does not allow, and messages that cannot be sent.
+
+The engine does not compare the choices of these nodes with their options, takes NaN for a number within any bounds, and checks
+nothing that comes by a link; a message with a lone surrogate in it ends the engine's worker thread.
+"""
+
+import functools
+import math
+
+from comfy_api.latest import io
+
+from ..hdr.io.checked_path import printable
+from ..stages.runtime.check import chosen, number, text
+
+LONGEST = 100_000  # characters of a text
+OPEN = ("weights",)  # choices that may be newer than the list of nodes; reading them says what is wrong
+
+
+def checked(node: type[io.ComfyNode]) -> type[io.ComfyNode]:
+    """The node, whose `execute` first checks its inputs against its schema and only raises what can be shown."""
+    execute = node.execute.__func__
+
+    @functools.wraps(execute)
+    def run(cls, *args, **kwargs):
+        try:
+            check_inputs(cls.define_schema().inputs, kwargs)
+            return execute(cls, *args, **kwargs)
+        except Exception as error:
+            if _can_be_sent(str(error)):
+                raise
+            message = printable(error)
+        raise ValueError(message)
+
+    node.execute = classmethod(run)
+    return node
+
+
+def check_inputs(inputs, values: dict) -> None:
+    """Raises ValueError with one sentence for the first value that its input does not allow."""
+    for entry in inputs:
+        value = values.get(entry.id)
+        if entry.id not in values or (value is None and entry.optional):
+            continue
+        if isinstance(entry, io.Combo.Input) and entry.id not in OPEN:
+            chosen(entry.id, value, [getattr(option, "value", option) for option in entry.options])
+        elif isinstance(entry, io.Int.Input | io.Float.Input):
+            low = -math.inf if entry.min is None else entry.min
+            number(entry.id, value, low, math.inf if entry.max is None else entry.max)
+        elif isinstance(entry, io.String.Input):
+            text(entry.id, value, LONGEST)
+
+
+def _can_be_sent(message: str) -> bool:
+    try:
+        message.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True

@@ -1,0 +1,10 @@
+#!/usr/bin/env bash
+# Checks style (ruff) and types (pyright in basic mode; [tool.pyright] of pyproject.toml says over what).
+# Needs what `scripts/setup_engine.sh --python` sets up.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+bin=.engine/venv/bin
+"$bin/ruff" check .
+"$bin/ruff" format --check .
+# basedpyright is pyright as a wheel with its own Node.js; pyright's own wheel downloads itself when it is first run.
+"$bin/basedpyright"

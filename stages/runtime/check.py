@@ -1,0 +1,37 @@
+"""Arguments from outside, checked before any work: choices, numbers and texts. ComfyUI checks none of them for these nodes,
+and Python callers write what they like."""
+
+import math
+from numbers import Real
+
+from ...hdr.io.checked_path import printable
+
+
+def chosen(name: str, value, options, others: bool = False):
+    """`value`, when it is one of `options`; others: when it is a text at all. Raises ValueError with the options."""
+    if isinstance(value, str) and (others or value in options):
+        return value
+    shown = printable(", ".join(map(str, options)))
+    raise ValueError(f"{name} is {_shown(value)}: choose one of {shown}")
+
+
+def number(name: str, value, low: float = -math.inf, high: float = math.inf):
+    """`value`, when it is a finite number from `low` to `high`. Raises ValueError with the range."""
+    if isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value) and low <= value <= high:
+        return value
+    bounds = [f"{low:g} or more"] if low > -math.inf else []
+    bounds += [f"{high:g} at most"] if high < math.inf else []
+    raise ValueError(f"{name} is {_shown(value)}: give a number{', ' if bounds else ''}{' and '.join(bounds)}")
+
+
+def text(name: str, value, longest: int = 1000) -> str:
+    """`value`, when it is a text without NUL of `longest` characters at most. Raises ValueError."""
+    if not isinstance(value, str):
+        raise ValueError(f"{name} is {_shown(value)}: a text is expected")
+    if "\0" in value or len(value) > longest:
+        raise ValueError(f"{name} is {_shown(value)}: give a text of {longest} characters at most, without NUL")
+    return value
+
+
+def _shown(value) -> str:
+    return repr(printable(value)[:100]) if isinstance(value, str) else printable(repr(value))[:100]

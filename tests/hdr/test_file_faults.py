@@ -1,0 +1,361 @@
+"""Files as they come from strangers and broken disks: right, or one sentence at once and without taking memory."""
+
+import os
+import socket
+import struct
+import zlib
+from fractions import Fraction
+
+import av
+import numpy as np
+import pytest
+from child import run_child
+from hdrweave.hdr.cv import cv2
+from hdrweave.hdr.gamut import REC709, to_rec709
+from hdrweave.hdr.io.checked_path import printable, regular_file
+from hdrweave.hdr.io.exr import HALF_MAX, read_exr, write_exr
+from hdrweave.hdr.io.image_files import read_image
+from hdrweave.hdr.io.lut import response_from_lut
+from hdrweave.hdr.io.picture_size import announced_size
+from hdrweave.hdr.io.video_files import to_rgb, video_frames, video_info
+from hdrweave.stages.clip.load import load_clip, load_hdr, read_clip
+
+AP0 = (0.7347, 0.2653, 0.0, 1.0, 0.0001, -0.077, 0.32168, 0.33767)
+
+
+def picture(height=36, width=64, t=0):
+    """A gradient with a bright corner that moves (H,W,3) uint8."""
+    y, x = np.mgrid[:height, :width]
+    frame = np.stack([x * 200 // width, y * 200 // height, (x + y + t) % 128], -1).astype(np.uint8)
+    frame[: height // 4, : width // 4] = 255
+    return frame
+
+
+def write_video(path, count=24, codec="libx264", size=(36, 64), fmt="yuv420p", options=None, thumbnail=False):
+    with av.open(str(path), "w", options=options or {}) as container:
+        if thumbnail:
+            small = container.add_stream("mjpeg", rate=1)
+            small.width, small.height, small.pix_fmt = 32, 16, "yuvj420p"
+        stream = container.add_stream(codec, rate=24)
+        stream.height, stream.width, stream.pix_fmt = *size, fmt
+        if thumbnail:
+            container.mux(small.encode(av.VideoFrame.from_ndarray(picture(16, 32), format="rgb24")))
+            container.mux(small.encode(None))
+        for t in range(count):
+            container.mux(
+                stream.encode(av.VideoFrame.from_ndarray(picture(*size, t), format="rgb24").reformat(format=fmt))
+            )
+        container.mux(stream.encode(None))
+
+
+def test_messages_can_always_be_shown():
+    assert printable("a\udcff\nb\x00ü") == "a\\udcff\\nb\\x00ü"
+    assert len(printable("x" * 10**6)) < 400
+    printable("\ud800").encode("utf-8")
+
+
+def test_only_regular_files_are_opened(tmp_path):
+    os.mkfifo(tmp_path / "pipe.mp4")
+    os.mkfifo(tmp_path / "pipe.png")
+    os.mkfifo(tmp_path / "pipe.exr")
+    os.mkfifo(tmp_path / "pipe.cube")
+    (tmp_path / "link.mp4").symlink_to("/dev/zero")
+    server = socket.socket(socket.AF_UNIX)
+    server.bind(str(tmp_path / "s.mp4"))
+    for name in ("pipe.mp4", "pipe.png", "pipe.exr", "link.mp4", "s.mp4"):
+        with pytest.raises(OSError, match="a device, a pipe or a socket, a file is expected"):
+            load_clip(tmp_path / name, "-3,0")
+    with pytest.raises(OSError, match="a device, a pipe or a socket"):
+        response_from_lut(tmp_path / "pipe.cube")
+    server.close()
+    for path in ("a\0b.mp4", "x" * 5000, "http://host/a.mp4", "rtsp://host/a"):
+        with pytest.raises((OSError, ValueError)) as caught:
+            load_clip(path, "-3,0")
+        assert len(str(caught.value)) < 500
+    with pytest.raises(ValueError, match="10 MB, at most 1 MB"):
+        (tmp_path / "big").write_bytes(bytes(10**7))
+        regular_file(tmp_path / "big", 10**6)
+
+
+PLAYLISTS = {
+    "a.m3u8": "#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\nsecret.mp4\n#EXT-X-ENDLIST\n",
+    "a.ffconcat": "ffconcat version 1.0\nfile secret.mp4\n",
+    "a.mp4": "ffconcat version 1.0\nfile secret.mp4\n",
+    "a.sdp": "v=0\no=- 0 0 IN IP4 127.0.0.1\ns=x\nc=IN IP4 127.0.0.1\nm=video 5004 RTP/AVP 96\na=rtpmap:96 H264/90000\n",
+    "a.mpd": '<?xml version="1.0"?><MPD><Period><AdaptationSet><BaseURL>secret.mp4</BaseURL></AdaptationSet></Period></MPD>',
+}
+
+
+@pytest.mark.parametrize("name", PLAYLISTS)
+def test_playlists_open_no_other_file(tmp_path, name):
+    write_video(tmp_path / "secret.mp4", 3)
+    (tmp_path / name).write_text(PLAYLISTS[name])
+    refused = "no kind of video that is read|not a readable video"
+    with pytest.raises(OSError, match=refused):
+        list(video_frames(tmp_path / name))
+    with open(tmp_path / name, "rb") as stream, pytest.raises(OSError, match=refused):
+        list(video_frames(stream))
+    assert len(list(video_frames(tmp_path / "secret.mp4"))) == 3
+
+
+def test_names_that_are_no_utf8(tmp_path):
+    folder = os.path.join(os.fsencode(tmp_path), b"Aufl\xf6sung")
+    os.mkdir(folder)
+    for t in range(2):
+        with open(os.path.join(folder, b"\xfc%d.png" % t), "wb") as file:
+            file.write(b"junk")
+    with pytest.raises(OSError, match="not a readable") as caught:
+        load_clip(os.fsdecode(folder), "-3,0")
+    str(caught.value).encode("utf-8")
+    write_video(os.fsdecode(os.path.join(os.fsencode(tmp_path), b"\xfc.mp4")), 3)
+    clip = read_clip(os.fsdecode(os.path.join(os.fsencode(tmp_path), b"\xfc.mp4")))
+    clip.source.encode("utf-8")
+    assert len(clip.frames) == 3
+
+
+def test_a_video_that_is_cut_short_is_counted(tmp_path):
+    write_video(tmp_path / "a.mp4", 48, options={"movflags": "faststart"})
+    assert read_clip(tmp_path / "a.mp4").warnings == ()
+    content = (tmp_path / "a.mp4").read_bytes()
+    (tmp_path / "cut.mp4").write_bytes(content[: int(len(content) * 0.8)])
+    clip = read_clip(tmp_path / "cut.mp4")
+    assert 2 < len(clip.frames) < 48
+    assert any(w.startswith(f"{len(clip.frames)} of 48 frames:") for w in clip.warnings), clip.warnings
+    assert read_clip(tmp_path / "cut.mp4", count=2).warnings == ()
+
+
+def test_damaged_pictures_are_counted(tmp_path):
+    write_video(tmp_path / "a.mp4", 48, size=(144, 256), options={"movflags": "faststart"})
+    content = bytearray((tmp_path / "a.mp4").read_bytes())
+    begin = content.index(b"mdat") + 2000
+    for k in range(begin, len(content) - 200, 997):
+        content[k] ^= 0x55
+    (tmp_path / "bad.mp4").write_bytes(content)
+    try:
+        clip = read_clip(tmp_path / "bad.mp4")
+    except OSError as error:
+        assert "damaged after frame" in str(error)
+    else:
+        assert any("damaged" in warning for warning in clip.warnings)
+
+
+def test_the_best_stream_is_taken(tmp_path):
+    write_video(tmp_path / "a.mov", 24, thumbnail=True)
+    clip = read_clip(tmp_path / "a.mov")
+    assert tuple(clip.frames.shape[:3]) == (24, 36, 64)
+
+
+def test_a_rate_that_varies_is_told(tmp_path):
+    with av.open(str(tmp_path / "a.mkv"), "w") as container:
+        stream = container.add_stream("ffv1", rate=24)
+        stream.width, stream.height, stream.pix_fmt, stream.time_base = 64, 36, "yuv420p", Fraction(1, 1000)
+        for time in (0, 40, 80, 200, 240):
+            frame = av.VideoFrame.from_ndarray(picture(), format="rgb24").reformat(format="yuv420p")
+            frame.pts, frame.time_base = time, Fraction(1, 1000)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    assert any("frame rate of a.mkv varies" in warning for warning in read_clip(tmp_path / "a.mkv").warnings)
+
+
+@pytest.mark.parametrize(
+    "matrix, expected",
+    [
+        ((1, 0, 0, 1), lambda p: p),
+        ((0, 1, -1, 0), lambda p: np.rot90(p, -1)),
+        ((-1, 0, 0, -1), lambda p: np.rot90(p, 2)),
+        ((0, -1, 1, 0), lambda p: np.rot90(p, 1)),
+        ((-1, 0, 0, 1), lambda p: p[:, ::-1]),
+        ((1, 0, 0, -1), lambda p: p[::-1]),
+        ((0, 1, 1, 0), lambda p: p.swapaxes(0, 1)),
+        ((0, -1, -1, 0), lambda p: np.rot90(p, 2).swapaxes(0, 1)),
+    ],
+)
+def test_all_eight_display_matrices(tmp_path, matrix, expected):
+    write_video(tmp_path / "a.mp4", 2, "libx264rgb", fmt="rgb24", options={})
+    upright = to_rgb(next(video_frames(tmp_path / "a.mp4")))
+    content = bytearray((tmp_path / "a.mp4").read_bytes())
+    place = content.index(b"tkhd") + 4 + 40
+    a, b, c, d = (value * 65536 for value in matrix)
+    content[place : place + 36] = struct.pack(">9i", a, b, 0, c, d, 0, 0, 0, 1 << 30)
+    (tmp_path / "b.mp4").write_bytes(content)
+    assert np.array_equal(to_rgb(next(video_frames(tmp_path / "b.mp4"))), expected(upright))
+
+
+@pytest.mark.parametrize("fmt, depth", [("gray", 8), ("gray10le", 10), ("gray12le", 12)])
+def test_gray_of_limited_range(fmt, depth):
+    for code, expected in ((16, 0.0), (235, 1.0), (126, 110 / 219)):
+        frame = av.VideoFrame(64, 48, fmt)
+        dtype = np.uint8 if depth == 8 else np.uint16
+        plane = frame.planes[0]
+        plane.update(np.full(plane.buffer_size // np.dtype(dtype).itemsize, code << (depth - 8), dtype).tobytes())
+        frame.color_range = 1
+        rgb = to_rgb(frame)
+        assert abs(rgb[3, 3] / np.iinfo(rgb.dtype).max - expected).max() < 0.003
+
+
+def test_an_unknown_codec_and_broken_tags(tmp_path):
+    write_video(tmp_path / "a.mp4", 4)
+    content = (tmp_path / "a.mp4").read_bytes()
+    (tmp_path / "b.mp4").write_bytes(content.replace(b"avc1", b"zzz9").replace(b"avcC", b"zzzC"))
+    with pytest.raises(OSError, match="cannot decode|damaged"):
+        list(video_frames(tmp_path / "b.mp4"))
+    with av.open(str(tmp_path / "c.mkv"), "w") as container:
+        container.metadata["title"] = "TITLETITLE"
+        stream = container.add_stream("ffv1", rate=24)
+        stream.width, stream.height, stream.pix_fmt = 64, 36, "yuv420p"
+        container.mux(stream.encode(av.VideoFrame.from_ndarray(picture(), format="rgb24").reformat(format="yuv420p")))
+        container.mux(stream.encode(None))
+    content = (tmp_path / "c.mkv").read_bytes()
+    (tmp_path / "c.mkv").write_bytes(content.replace(b"TITLETITLE", b"\xff\xfeTLE\xe4\xf6\xfc\xff\xff"))
+    assert video_info(tmp_path / "c.mkv").fps == 24 and len(list(video_frames(tmp_path / "c.mkv"))) == 1
+
+
+def png_announcing(width, height):
+    head = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    chunks = [(b"IHDR", head), (b"IDAT", zlib.compress(b"\0" * 100)), (b"IEND", b"")]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data)) for kind, data in chunks
+    )
+
+
+def test_sizes_are_read_from_every_header(tmp_path):
+    for suffix in (".png", ".jpg", ".bmp", ".webp", ".tif", ".ppm", ".hdr"):
+        pixels = picture(36, 64) if suffix != ".hdr" else picture(36, 64).astype(np.float32)
+        content = cv2().imencode(suffix, pixels)[1].tobytes()
+        assert announced_size(content) == (64, 36), suffix
+        (tmp_path / f"a{suffix}").write_bytes(content)
+        assert read_image(tmp_path / f"a{suffix}")[0].shape == (36, 64, 3)
+    assert announced_size(b"P6 # a note\n64\n# another\n36 255\n") == (64, 36)
+
+
+def test_huge_pictures_are_refused_before_memory_is_taken(tmp_path):
+    (tmp_path / "a.png").write_bytes(png_announcing(100_000, 100_000))
+    (tmp_path / "b.png").write_bytes(png_announcing(16_000, 16_000))
+    (tmp_path / "c.hdr").write_bytes(b"#?RADIANCE\nFORMAT=32-bit_rle_rgbe\n\n-Y 30000 +X 30000\n" + bytes(100))
+    (tmp_path / "d.ppm").write_bytes(b"P6 60000 60000 255\n" + bytes(100))
+    code = """
+import resource, sys
+from hdrweave.hdr.io.image_files import read_image
+from hdrweave.hdr.cv import cv2
+cv2()
+import OpenEXR
+used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+for path in sys.argv[1:]:
+    try:
+        read_image(path)
+    except ValueError as error:
+        assert "announces" in str(error), error
+    else:
+        raise AssertionError(path)
+assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - used < 20_000
+"""
+    write_exr(tmp_path / "e.exr", np.zeros((8, 8, 3)))
+    content = bytearray((tmp_path / "e.exr").read_bytes())
+    for k, window in enumerate((b"displayWindow", b"dataWindow")):
+        place = content.index(window + b"\0box2i\0") + len(window) + 7 + 4
+        changed = content[:]
+        changed[place : place + 16] = struct.pack("<4i", 0, 0, *((2_000_000_000,) * 2 if k else (19_999,) * 2))
+        (tmp_path / f"f{k}.exr").write_bytes(changed)
+    names = ("a.png", "b.png", "c.hdr", "d.ppm", "f0.exr", "f1.exr")
+    done = run_child(code, *(tmp_path / name for name in names), timeout=120)
+    assert done.returncode == 0, done.stderr[-800:]
+
+
+def test_exr_of_other_gamuts_is_converted(tmp_path):
+    rng = np.random.default_rng(0)
+    rgb = rng.random((8, 12, 3)).astype(np.float32)
+    matrix = to_rec709(AP0)
+    stored = rgb @ np.linalg.inv(matrix).T
+    write_exr(tmp_path / "a.exr", stored, half=False, attributes={"chromaticities": AP0})
+    assert abs(read_exr(tmp_path / "a.exr")[0] - rgb).max() < 1e-4
+    assert to_rec709(REC709) is None
+    assert abs(matrix.sum(1) - 1).max() < 2e-3  # white stays white
+    # Academy TB-2014-004, AP0 (D60) to Rec.709 with Bradford's adaptation.
+    published = [[2.5219, -1.1339, -0.3881], [-0.2767, 1.3728, -0.0961], [-0.0155, -0.1528, 1.1684]]
+    assert abs(matrix - published).max() < 4e-3
+
+
+def test_exr_with_dwaa_counts_what_half_cannot_hold(tmp_path):
+    frame = np.full((32, 32, 3), 0.5)
+    frame[:3] = 1e6
+    assert write_exr(tmp_path / "a.exr", frame, half=False, compression="DWAA")[0] == 3 * 32 * 3
+    assert np.isfinite(read_exr(tmp_path / "a.exr")[0]).all() and read_exr(tmp_path / "a.exr")[0].max() <= HALF_MAX
+    assert write_exr(tmp_path / "a.exr", frame, half=False)[0] == 0
+
+
+def exr_header(channels, kind=b"scanlineimage", flags=0):
+    def attribute(name, type_, value):
+        return name + b"\0" + type_ + b"\0" + struct.pack("<i", len(value)) + value
+
+    listed = b"".join(n + b"\0" + struct.pack("<iiii", 1, 0, s, s) for n, s in channels) + b"\0"
+    window = struct.pack("<4i", 0, 0, 7, 7)
+    return (
+        struct.pack("<ii", 20000630, 2 | flags)
+        + attribute(b"channels", b"chlist", listed)
+        + attribute(b"compression", b"compression", b"\0")
+        + attribute(b"dataWindow", b"box2i", window)
+        + attribute(b"displayWindow", b"box2i", window)
+        + attribute(b"lineOrder", b"lineOrder", b"\0")
+        + attribute(b"pixelAspectRatio", b"float", struct.pack("<f", 1))
+        + attribute(b"screenWindowCenter", b"v2f", bytes(8))
+        + attribute(b"screenWindowWidth", b"float", struct.pack("<f", 1))
+        + attribute(b"type", b"string", kind)
+        + b"\0"
+        + bytes(64)
+    )
+
+
+@pytest.mark.parametrize(
+    "content, words",
+    [
+        (exr_header([(b"BY", 2), (b"RY", 2), (b"Y", 1)]), "luminance and chroma"),
+        (exr_header([(b"A", 1), (b"Z", 1)], b"deepscanline", 0x800), "deep picture"),
+        (exr_header([(b"Z", 1)]), "channels Z: R, G, B or Y"),
+        (exr_header([(b"R", 1), (b"G", 1), (b"B", 1)])[:200], "not a readable OpenEXR"),
+        (b"", "not a readable OpenEXR"),
+        (b"v/1\x01\x02\0\0\0" + bytes(8), "not a readable OpenEXR"),
+    ],
+)
+def test_exr_kinds_that_are_not_read(tmp_path, content, words):
+    (tmp_path / "a.exr").write_bytes(content)
+    with pytest.raises((OSError, ValueError), match=words):
+        load_hdr(tmp_path / "a.exr")
+
+
+def test_the_part_with_colour_is_read(tmp_path):
+    import OpenEXR
+
+    rgb = np.random.default_rng(0).random((6, 8, 3)).astype(np.float32)
+    depth = OpenEXR.Part({"name": "depth", "type": OpenEXR.scanlineimage}, {"Z": np.zeros((6, 8), np.float32)})
+    colour = OpenEXR.Part({"name": "colour", "type": OpenEXR.scanlineimage}, {"RGB": rgb})
+    OpenEXR.File([depth, colour]).write(str(tmp_path / "a.exr"))
+    assert np.array_equal(read_exr(tmp_path / "a.exr")[0], rgb)
+
+
+def npy_announcing(shape):
+    head = f"{{'descr': '<f8', 'fortran_order': False, 'shape': {shape}, }}".encode().ljust(117) + b"\n"
+    return b"\x93NUMPY\x01\0" + struct.pack("<H", len(head)) + head + bytes(64)
+
+
+@pytest.mark.parametrize(
+    "name, content",
+    [
+        ("a.npy", b""),
+        ("a.npy", npy_announcing((10**12,))),
+        ("a.npy", npy_announcing((4, 4))),
+        ("a.npy", b"PK\x03\x04" + bytes(50)),
+        ("a.npy", b"\x93NUMPY\x01\0\x10\0{'descr': [[[[[\n"),
+        ("a.npy", b"\x93NUMPY\x09\0"),
+        ("a.cube", b"LUT_1D_SIZE inf\n0 0 0\n1 1 1\n"),
+        ("a.cube", b"LUT_1D_SIZE nan\n0 0 0\n1 1 1\n"),
+        ("a.cube", b"\xff\xfe0\0"),
+        ("a.csv", b"0,0\n1e999,1\n"),
+        ("a.txt", b"0 nan\n1 1\n"),
+        ("a.txt", b""),
+    ],
+)
+def test_bad_luts_get_one_sentence(tmp_path, name, content):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(ValueError) as caught:
+        response_from_lut(tmp_path / name)
+    assert "\n" not in str(caught.value)

@@ -1,0 +1,73 @@
+"""Values that a schema does not allow are refused before any work, as the engine calls the nodes; messages can be sent."""
+
+import pytest
+from real_engine import run_in_engine
+
+IN_ENGINE = """
+import asyncio
+from hdrweave.nodes.extension import HDRWeaveExtension
+from hdrweave.nodes import load
+
+comfy.cli_args.args.disable_metadata = True
+
+nodes = {n.define_schema().node_id: n for n in asyncio.run(HDRWeaveExtension().get_node_list())}
+folder_paths.set_output_directory(str(folder / "output"))
+folder_paths.set_temp_directory(str(folder / "temp"))
+
+
+def told(name, **inputs):
+    try:
+        nodes["HDRWeave_" + name].execute(**inputs)
+    except Exception as error:
+        message = str(error)
+        message.encode("utf-8")
+        return type(error).__name__ + ": " + message
+    return "done"
+
+
+images = torch.rand(4, 16, 16, 3)
+given = dict(path="", pattern="-3,0", response="gamma2.2", lut="", start=0, count=0, fps=0.0, images=images)
+saved = dict(
+    hdr=images, prefix="a", format="exr half", compression="ZIP", scale="research", start=1, padding=4, fps=0.0,
+)
+toned = dict(image=images, direction="HDR to display", mu=5000.0, peak=1.0)
+words = dict(
+    good=told("LoadAlternatingExposures", **given),
+    saved=told("SaveHDRSequence", **saved),
+    toned=told("MuLawTonemap", **toned),
+    response=told("LoadAlternatingExposures", **{**given, "response": "gama"}),
+    surrogate=told("LoadAlternatingExposures", **{**given, "response": "\\ud800"}),
+    path=told("LoadAlternatingExposures", **{**given, "images": None, "path": str(folder) + "/\\udcff.mp4"}),
+    fps=told("LoadAlternatingExposures", **{**given, "fps": math.nan}),
+    start=told("LoadAlternatingExposures", **{**given, "start": -1}),
+    pattern=told("LoadAlternatingExposures", **{**given, "pattern": "9" * 30000}),
+    format=told("SaveHDRSequence", **{**saved, "format": "png"}),
+    prefix=told("SaveHDRSequence", **{**saved, "prefix": "a\\0b"}),
+    direction=told("MuLawTonemap", **{**toned, "direction": "to hdr"}),
+    mu=told("MuLawTonemap", **{**toned, "mu": math.nan}),
+    method=told("Flow", exposures=None, method="medum"),
+    darks=told("ExposureNormalization", exposures=None, darks="matsh"),
+    system=told("AdaptToFootage", exposures=None, flow=None, system="x", minutes=1.0),
+    minutes=told("AdaptToFootage", exposures=None, flow=None, system="DeAltHDR", minutes=math.inf),
+)
+validated = nodes["HDRWeave_LoadAlternatingExposures"].validate_inputs(pattern="1," * 15000)
+marks = load.LoadAlternatingExposures.fingerprint_inputs(path="a\\0b", lut="\\udcff.cube")
+marks.encode("utf-8")
+print(json.dumps(dict(words=words, validated=validated)))
+"""
+
+
+@pytest.mark.engine
+def test_every_value_is_checked_before_work(tmp_path):
+    found = run_in_engine(IN_ENGINE, tmp_path)
+    words = found["words"]
+    assert [words.pop(name) for name in ("good", "saved", "toned")] == ["done"] * 3
+    assert all(word.startswith(("ValueError", "FileNotFoundError")) and len(word) < 700 for word in words.values()), (
+        words
+    )
+    for name in ("response", "format", "direction", "method", "darks", "system"):
+        assert f"{name} is '" in words[name] and "choose one of" in words[name], words[name]
+    for name in ("fps", "start", "mu", "minutes"):
+        assert f"{name} is " in words[name] and "give a number" in words[name], words[name]
+    assert "without NUL" in words["prefix"] and "30000 characters" in words["pattern"]
+    assert "does not exist" in words["path"] and "30000 characters" in found["validated"]

@@ -1,0 +1,251 @@
+"""Sequences, exposures and brackets as cameras name and number them."""
+
+import struct
+
+import numpy as np
+import pytest
+import torch
+from child import run_child
+from hdrweave.hdr.cv import cv2
+from hdrweave.hdr.io.exr import write_exr
+from hdrweave.hdr.io.file_exposure import stated_exposures
+from hdrweave.hdr.io.image_sequence import find_frames, find_sequence
+from hdrweave.stages.clip.load import from_images, load_clip, load_hdr
+from hdrweave.stages.reconstruct import reconstruct
+from small_clips import scene, write_png
+
+
+def touch(folder, *names):
+    for name in names:
+        (folder / name).touch()
+
+
+def found(path, **options):
+    return [frame.path.name for frame in find_frames(path, **options)]
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        [f"frame{t:04d}_exp{(1000, 8000)[t % 2]}.png" for t in range(6)],
+        [f"scene_{t:03d}_{('short', 'long')[t % 2]}.png" for t in range(6)],
+        [f"{('under', 'mid', 'over')[t % 3]}-{t}.png" for t in range(12)],
+        [f"f{t * 10:03d}.png" for t in range(6)],
+        [f"shot{t}.png" for t in range(8, 13)],
+        [f"img_{1699999999000000000 + t * 41_666_667}.png" for t in range(6)],
+        [f"img_{t:06d}_{1699999999000000000 + t * 41_666_667 + t % 3}.png" for t in range(6)],
+        [f"img_{1699999999000000000 + t * 41_666_667}_{t:06d}.png" for t in range(6)],
+        [f"v2_take3_{t:04d}_1080p.png" for t in range(4)],
+        ["0" * 200 + f"{t}.png" for t in range(3)],
+    ],
+)
+def test_the_group_that_differs_everywhere_is_the_frame_number(tmp_path, names):
+    touch(tmp_path, *reversed(names), ".hidden1.png", "notes.txt")
+    assert found(tmp_path) == names
+    assert all(found(tmp_path / name) == names for name in names)
+
+
+def test_huge_numbers_cost_nothing(tmp_path):
+    code = """
+import resource, sys
+from pathlib import Path
+from hdrweave.hdr.io.image_sequence import find_frames
+folder = Path(sys.argv[1])
+before = resource.getrusage(resource.RUSAGE_SELF)
+try:
+    print(len(find_frames(folder)))
+except ValueError as error:
+    print(error)
+after = resource.getrusage(resource.RUSAGE_SELF)
+assert after.ru_maxrss - before.ru_maxrss < 20_000 and after.ru_utime - before.ru_utime < 1
+"""
+    for k, numbers in enumerate(([1, 10**18, 10**18 + 5], [3, 10**15], [t * 10**12 + t for t in range(6)])):
+        (tmp_path / str(k)).mkdir()
+        touch(tmp_path / str(k), *(f"a{n}.png" for n in numbers))
+        done = run_child(code, tmp_path / str(k), timeout=60)
+        assert done.returncode == 0, done.stderr[-500:]
+
+
+def test_shots_and_versions_stay_apart(tmp_path):
+    touch(tmp_path, *(f"v1_{t:03d}.png" for t in range(4)), *(f"v2_{t:03d}.png" for t in range(4, 8)))
+    with pytest.raises(ValueError, match="holds 2 sequences"):
+        find_sequence(tmp_path)
+    assert len(found(tmp_path / "v2_005.png")) == 4
+    (tmp_path / "b").mkdir()
+    touch(tmp_path / "b", *(f"s{t}_{word}.png" for t in range(4) for word in ("short", "long")))
+    with pytest.raises(ValueError, match="holds 2 sequences"):
+        find_sequence(tmp_path / "b")
+    assert found(tmp_path / "b" / "s2_long.png") == [f"s{t}_long.png" for t in range(4)]
+
+
+def test_holes_are_read_as_dropped_frames_on_request(tmp_path):
+    frames = [frame.roll(3 * t, 1) for t, frame in enumerate(scene(13))]
+    for t in (*range(5), *range(6, 13)):
+        write_png(tmp_path / f"f{t * 10:03d}.png", frames[t])
+    with pytest.raises(ValueError, match=r"lacks 1 of the frames 0 to 120 \(50\)"):
+        load_clip(tmp_path, "-3,0")
+    from hdrweave.stages.clip.load import expose, read_clip
+
+    clip = read_clip(tmp_path, holes=True)
+    assert clip.places == (*range(5), *range(6, 13)) and "1 of 13 frames are missing" in clip.warnings[0]
+    for pattern in ("-3,0", "auto"):
+        sequence = expose(clip, pattern)
+        right = torch.tensor([(1.0, 8.0)[t % 2] for t in clip.places])
+        torch.testing.assert_close(sequence.exposures, right, rtol=0.06, atol=0)
+
+
+def test_a_path_may_begin_with_the_users_folder(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for t, frame in enumerate(scene(4)):
+        write_png(tmp_path / f"a{t}.png", frame)
+    assert len(load_clip("~/a0.png", "-3,0")) == 4
+
+
+@pytest.mark.parametrize("suffix", [".bmp", ".webp", ".ppm"])
+def test_other_stills_are_read(tmp_path, suffix):
+    for t, frame in enumerate(scene(4)):
+        write_png(tmp_path / f"a{t}{suffix}", frame)
+    sequence = load_clip(tmp_path, "-3,0")
+    assert (sequence.frames[:] - scene(4)).abs().max() < 0.12  # webp loses some
+
+
+def test_raw_files_need_an_extra_or_are_linear_light(tmp_path, monkeypatch):
+    touch(tmp_path, "M01_000000.dng", "M01_000001.dng", "M01_000002.dng", "M01_000003.dng")
+    monkeypatch.setitem(__import__("sys").modules, "rawpy", None)
+    with pytest.raises(ImportError, match="M01_000000.dng is a camera raw file: run `pip install rawpy`"):
+        load_clip(tmp_path, "-3,0", "linear")
+    monkeypatch.setitem(__import__("sys").modules, "rawpy", stand_in(tmp_path))
+    sequence = load_clip(tmp_path, "-3,0", "linear")
+    assert sequence.frames[3].max() == 1 and sequence.warnings == ()
+    assert "raw files are linear" in load_clip(tmp_path, "-3,0").warnings[0]
+
+
+def stand_in(folder):
+    """A rawpy that decodes every file to a ramp, when it is asked for linear light."""
+    from types import SimpleNamespace
+
+    class Raw:
+        sizes = SimpleNamespace(raw_width=8, raw_height=6)
+
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *_):
+            pass
+
+        def postprocess(self, gamma, no_auto_bright, use_camera_wb, output_bps, **_):
+            assert gamma == (1, 1) and no_auto_bright and use_camera_wb and output_bps == 16
+            return np.broadcast_to(np.linspace(0, 65535, 8).astype(np.uint16)[None, :, None], (6, 8, 3))
+
+    return SimpleNamespace(
+        imread=lambda path: Raw(),
+        LibRawError=RuntimeError,
+        ColorSpace=SimpleNamespace(sRGB=1),
+        HighlightMode=SimpleNamespace(Clip=0),
+    )
+
+
+def exif(jpeg: bytes, time: tuple[int, int], iso: int = 100) -> bytes:
+    """A JPEG with EXIF ExposureTime and PhotographicSensitivity."""
+    inner = 8 + 2 + 12 + 4
+    rational = inner + 2 + 24 + 4
+    tiff = b"II*\0" + struct.pack("<I", 8)
+    tiff += struct.pack("<HHHIII", 1, 0x8769, 4, 1, inner, 0)
+    tiff += struct.pack("<H", 2) + struct.pack("<HHII", 0x829A, 5, 1, rational)
+    tiff += struct.pack("<HHIHH", 0x8827, 3, 1, iso, 0) + struct.pack("<I", 0) + struct.pack("<II", *time)
+    note = b"Exif\0\0" + tiff
+    return jpeg[:2] + b"\xff\xe1" + (len(note) + 2).to_bytes(2, "big") + note + jpeg[2:]
+
+
+def test_exposures_in_exif_are_taken_and_checked(tmp_path):
+    for t, frame in enumerate(scene(12)):
+        codes = (frame.numpy()[..., ::-1] * 255).round().astype(np.uint8)
+        jpeg = cv2().imencode(".jpg", codes, [cv2().IMWRITE_JPEG_QUALITY, 98])[1].tobytes()
+        (tmp_path / f"a{t:02d}.jpg").write_bytes(exif(jpeg, ((1, 8000), (1, 1000))[t % 2]))
+    sequence = load_clip(tmp_path, "auto")
+    torch.testing.assert_close(sequence.exposures, torch.tensor([1.0, 8.0]).repeat(6))
+    assert sequence.period == 2 and any("those that the files state (1, 8)" in w for w in sequence.warnings)
+    assert not any("pixels show" in w for w in sequence.warnings)
+    assert load_clip(tmp_path, "-3,0").warnings == ()
+    assert "(1, 8) that differ from the pattern by up to 1.0 stops" in load_clip(tmp_path, "-2,0").warnings[0]
+    for file in tmp_path.iterdir():
+        content = file.read_bytes()
+        file.write_bytes(content.replace(struct.pack("<II", 1, 1000), struct.pack("<II", 1, 15)))
+    sequence = load_clip(tmp_path, "auto")
+    assert float(sequence.exposures.max()) == pytest.approx(8000 / 15, rel=0.01)
+    assert any("9.06 stops apart; the pixels show" in w for w in sequence.warnings)
+
+
+def test_exposures_in_names_and_exr_headers(tmp_path):
+    for t in range(4):
+        write_exr(
+            tmp_path / f"a{t}.exr",
+            np.zeros((4, 4, 3)),
+            attributes={"expTime": (0.002, 0.016)[t % 2], "isoSpeed": 400.0},
+        )
+    files = find_sequence(tmp_path)
+    assert np.array(stated_exposures(files)) / 0.8 == pytest.approx([1, 8, 1, 8], rel=1e-5)
+    for names, expected in (
+        (["f0_exp1000", "f1_exp8000"], [1, 8]),
+        (["f0_2ms", "f1_16ms"], [1, 8]),
+        (["f0_500us", "f1_4ms"], [1, 8]),
+        (["f0_ev-3", "f1_ev0"], [1, 8]),
+        (["f0_iso100", "f1_iso800"], [1, 8]),
+        (["f0_short", "f1_long"], None),
+        (["f0_exp1000", "f1"], None),
+        (["f0_exp1000", "f1_exp1000"], None),
+        (["export1", "export2"], None),
+    ):
+        stated = stated_exposures([tmp_path / f"{name}.png" for name in names])
+        assert stated is None if expected is None else [s / stated[0] for s in stated] == pytest.approx(expected), names
+
+
+@pytest.mark.parametrize("count", [2, 3])
+def test_a_bracket_of_photos_is_merged_with_a_pattern(count):
+    exposures = (1, 8, 64)[:count]
+    frames = scene(count, exposures)
+    with pytest.raises(ValueError, match=f"{count} frames are too few to measure a pattern: write it"):
+        from_images(frames, "auto")
+    merged = reconstruct(frames, list(exposures))
+    assert merged.shape == frames.shape and merged.isfinite().all()
+    assert from_images(frames, ",".join(f"{e}x" for e in exposures)).exposures.tolist() == list(exposures)
+
+
+def test_patterns_that_may_be_factors_get_a_clear_word():
+    assert "1,8 is read as EVs, 128 times the light: write 1x,8x" in from_images(scene(4), "1,8").warnings[0]
+    assert from_images(scene(4), "1x,8x").warnings == ()
+
+
+@pytest.mark.parametrize(
+    "arguments, words",
+    [
+        ({"fps": float("nan")}, "frame rate is nan"),
+        ({"fps": -3}, "frame rate is -3"),
+        ({"fps": float("inf")}, "frame rate is inf"),
+        ({"start": -1}, "start is -1"),
+        ({"count": float("nan")}, "count is nan"),
+        ({"pattern": None}, "a text is expected"),
+        ({"pattern": "1," * 20000}, "at most 1000 are read"),
+        ({"response": None}, "response is None"),
+        ({"response": "\ud800"}, "choose one of gamma2.2"),
+        ({"response": "gamma\ud800"}, "choose one of gamma2.2"),
+        ({"response": "a\0.cube"}, "without NUL"),
+        ({"response": "x" * 10**6}, "choose one of|at most"),
+    ],
+)
+def test_bad_arguments_get_one_printable_sentence(arguments, words):
+    with pytest.raises(ValueError, match=words) as caught:
+        from_images(**{"images": scene(4), "pattern": "-3,0", **arguments})
+    str(caught.value).encode("utf-8")
+    assert "\n" not in str(caught.value) and len(str(caught.value)) < 700
+
+
+def test_a_folder_of_which_saving_was_killed_says_so(tmp_path):
+    for t in range(3):
+        write_exr(tmp_path / f"a.{t}.exr", np.zeros((4, 4, 3)))
+    (tmp_path / ".incomplete").write_text("24 1 host\n")
+    with pytest.raises(ValueError, match="is incomplete: saving ended after 3 of 24 frames"):
+        load_hdr(tmp_path)
+    assert len(load_hdr(tmp_path, count=3)) == 3
+    with pytest.raises(ValueError, match="is incomplete"):
+        load_clip(tmp_path, "-3,0", "linear")

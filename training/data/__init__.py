@@ -1,0 +1,1 @@
+"""Shards of clips, what is precomputed beside them, and batches from them."""
