@@ -4,9 +4,9 @@ import pytest
 import torch
 from einops import rearrange
 from hdrweave.hdr.box_filter import box_mean
-from hdrweave.hdr.detail_preservation import preserve_detail
 from hdrweave.hdr.response import response_named
 from hdrweave.hdr.sequence import ExposureSequence
+from preserved import preserved
 
 SIZE = (96, 128)
 
@@ -28,12 +28,6 @@ def clip(code: torch.Tensor, exposure: float = 1.0, noise: float = 0.0) -> Expos
 
 def blurred(code: torch.Tensor) -> torch.Tensor:
     return box_mean(rearrange(code, "h w c -> 1 c h w"), 5)[0].movedim(0, -1)
-
-
-def preserved(hdr: torch.Tensor, sequence: ExposureSequence) -> torch.Tensor:
-    """`preserve_detail` of an estimate (H,W,3) of the first frame."""
-    planes = (rearrange(x, "1 h w c -> 1 c h w") for x in (hdr[None], sequence.frames[:1], sequence.radiance([0])))
-    return rearrange(preserve_detail(*planes, sequence.exposures[:1]), "1 c h w -> h w c")
 
 
 def error(a: torch.Tensor, b: torch.Tensor, columns: slice) -> float:
