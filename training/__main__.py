@@ -22,6 +22,7 @@ VERBS = {
     "benchmark": "evaluation.benchmark",
     "real_clips": "evaluation.real_clips",
     "detect_real": "evaluation.detect_real",
+    "dis_agreement": "evaluation.dis_agreement",
 }
 """Each verb and the module of this package whose `main` it calls."""
 

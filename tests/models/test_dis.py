@@ -7,7 +7,7 @@ from hdrweave.hdr.cv import cv2
 from hdrweave.models.flow import dis as module
 from hdrweave.models.flow import inverse_search, variational
 from hdrweave.models.flow.dis import PRESETS, DISConfig, dis_flow
-from hdrweave.stages.pair_flow import as_flow, dis
+from hdrweave.stages.flow.pair_flow import as_flow, dis
 from hdrweave.training.dis_agreement import compare, frame_pair, moving_texture, opencv_flow
 from small_shards import one_thread
 from torch.utils._python_dispatch import TorchDispatchMode

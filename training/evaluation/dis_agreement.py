@@ -1,4 +1,4 @@
-"""How far DIS in PyTorch agrees with OpenCV's: `python -m hdrweave.training.dis_agreement --clips FILE ...`.
+"""How far DIS in PyTorch agrees with OpenCV's: `python -m hdrweave.training dis_agreement --clips FILE ...`.
 
 On a texture that moves by a smooth field of up to 2.5 % of the frame's width, and on frames t and t + 2 of videos, at each
 size and with each preset: the median difference between both flows in pixels, and the share of differences above half a
@@ -14,14 +14,14 @@ from pathlib import Path
 import torch
 import torch.nn.functional as F
 
-from ..hdr.boxes import box_mean
-from ..hdr.cv import cv2
-from ..hdr.metrics import psnr
-from ..hdr.video_files import to_rgb, video_frames
-from ..hdr.warp import pixel_grid, warp
-from ..models.flow.dis import PRESETS, dis_flow
-from ..stages.pair_flow import as_flow, dis
-from .evaluate_view import aligned
+from ...hdr.box_filter import box_mean
+from ...hdr.cv import cv2
+from ...hdr.io.video_files import to_rgb, video_frames
+from ...hdr.metrics import psnr
+from ...hdr.warp import pixel_grid, warp
+from ...models.flow.dis import PRESETS, dis_flow
+from ...stages.flow.pair_flow import as_flow, dis
+from .report import format_table
 
 TEXTURE = 0.02  # standard deviation of luma in 7x7 pixels
 LARGE = 0.5  # pixels
@@ -109,10 +109,6 @@ def main() -> None:
     try:
         sizes = [tuple(map(int, reversed(size.split("x")))) for size in arguments.sizes.split(",")]
         rows = agreement(arguments.clips, sizes, arguments.presets.split(","), arguments.frame, arguments.device)
-        print(aligned([HEAD, *rows]))
+        print(format_table([HEAD, *rows]))
     except (ValueError, OSError) as error:
         parser.error(str(error))
-
-
-if __name__ == "__main__":
-    main()
