@@ -1,4 +1,5 @@
-"""What one frame is reconstructed from: the frame among its neighbours, with the flow to each of them and back."""
+"""Input of the reconstruction of one frame: the reference and its neighbours, with the flow to each of them and
+back."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -12,14 +13,14 @@ from .warp import inside, warp
 
 @dataclass(frozen=True)
 class FrameWindow:
-    """A reference frame in the middle of K neighbours, in order of time; N = K + 1 frames, K even. Batch first.
+    """A reference frame with K neighbours, K/2 on either side, in order of time: N = K + 1 frames.
 
-    frames (B,N,3,H,W): code values on the gamma 2.2 curve, in [0,1]. exposures (B,N): relative, shortest of the clip = 1.
-    flows (B,K,2,H,W): from the reference to each neighbour, in pixels, channel 0 = x. confidence (B,K,1,H,W): in them, in
-    [0,1]. back (B,K,2,H,W): flow from each neighbour to the reference, where it is known. decoded (B,N,3,H,W): the frames as
-    radiance, where a caller has them already. origin: row and column of the first pixel, when these are a tile of a frame.
+    frames (B,N,3,H,W): code values on gamma 2.2, in [0,1]. exposures (B,N): relative, shortest of the clip = 1. flows
+    (B,K,2,H,W): from the reference to each neighbour, in pixels, channel 0 = x. confidence (B,K,1,H,W): of the flows,
+    in [0,1]. back (B,K,2,H,W): flow from each neighbour to the reference, where known. decoded (B,N,3,H,W): radiance of
+    the frames, where the caller has computed it. origin: row and column of the first pixel of a tile within the frame.
 
-    What is worked out from these is worked out once: `radiance`, `warped`, `warped_radiance`, `validity`.
+    `radiance`, `warped`, `warped_radiance` and `validity` are computed once and cached.
     """
 
     frames: torch.Tensor
@@ -37,22 +38,22 @@ class FrameWindow:
 
     @property
     def reference(self) -> torch.Tensor:
-        """Code values (B,3,H,W)."""
+        """Code values (B,3,H,W) of the reference."""
         return self.frames[:, self.frames.shape[1] // 2]
 
     @property
     def neighbours(self) -> torch.Tensor:
-        """Code values (B,K,3,H,W)."""
+        """Code values (B,K,3,H,W) of the neighbours."""
         return without_reference(self.frames)
 
     @property
     def exposure(self) -> torch.Tensor:
-        """Of the reference, (B,)."""
+        """Exposure (B,) of the reference."""
         return self.exposures[:, self.exposures.shape[1] // 2]
 
     @property
     def neighbour_exposures(self) -> torch.Tensor:
-        """(B,K)"""
+        """Exposures (B,K) of the neighbours."""
         return without_reference(self.exposures)
 
     @property
@@ -75,7 +76,7 @@ class FrameWindow:
 
     @cached_property
     def warped(self) -> torch.Tensor:
-        """The neighbours fetched along the flow, code values (B,K,3,H,W); bicubic, which keeps texture."""
+        """Code values (B,K,3,H,W) of the neighbours warped along the flow, bicubic, which preserves texture."""
         images, flows = self.neighbours.flatten(0, 1).float(), self.flows.flatten(0, 1).float()
         return warp(images, flows, mode="bicubic").clamp(0, 1).unflatten(0, self.flows.shape[:2])
 
@@ -86,7 +87,7 @@ class FrameWindow:
 
     @cached_property
     def validity(self) -> torch.Tensor:
-        """How far `warped` is believed to be aligned, (B,K,1,H,W) in [0,1]: confidence, less where the flow leaves the frame."""
+        """Validity (B,K,1,H,W) of `warped`, in [0,1]: confidence times the share of the sample inside the frame."""
         return self.confidence * inside(self.flows.flatten(0, 1)).unflatten(0, self.flows.shape[:2])
 
     def nearest(self, reach: int) -> "FrameWindow":
@@ -100,7 +101,7 @@ class FrameWindow:
         return inner
 
     def pair(self, k: int) -> "FrameWindow":
-        """The reference and neighbour number k alone."""
+        """The window of the reference and neighbour number k alone."""
         middle = self.frames.shape[1] // 2
         both = [k + (k >= middle), middle]  # the reference is number N // 2 of N = 2 frames, too
         planes = {name: getattr(self, name) for name in ("frames", "exposures", "decoded")}
@@ -113,17 +114,17 @@ class FrameWindow:
         return pair
 
     def crop(self, rows: slice, columns: slice) -> "FrameWindow":
-        """The same part of all planes."""
+        """The window of a tile: the same rows and columns of all planes."""
         origin = self.origin[0] + (rows.start or 0), self.origin[1] + (columns.start or 0)
         return replace(self.map(lambda x: x[..., rows, columns]), origin=origin)
 
     def map(self, change: Callable[[torch.Tensor], torch.Tensor]) -> "FrameWindow":
-        """A window whose planes (B,n,C,H,W) are what `change` makes of them; exposures stay."""
+        """The window with `change` applied to all planes (B,n,C,H,W); exposures stay."""
         planes = {name: getattr(self, name) for name in ("frames", "flows", "confidence", "back", "decoded")}
         return replace(self, **{name: None if x is None else change(x) for name, x in planes.items()})
 
     def along(self, flows: torch.Tensor) -> "FrameWindow":
-        """The same frames with other flows (B,K,2,H,W) to the neighbours."""
+        """The window with other flows (B,K,2,H,W) to the neighbours."""
         return replace(self, flows=flows)
 
     def to(self, device) -> "FrameWindow":
@@ -132,13 +133,13 @@ class FrameWindow:
 
 
 def without_reference(frames: torch.Tensor) -> torch.Tensor:
-    """(B,N,...) without the middle one: (B,N-1,...)."""
+    """Neighbours (B,N-1,...) of frames (B,N,...): all but the middle one."""
     middle = frames.shape[1] // 2
     return torch.cat((frames[:, :middle], frames[:, middle + 1 :]), 1)
 
 
 def check_window(window: FrameWindow, least: int = 3) -> None:
-    """Raises ValueError when the shapes of a window do not fit each other, or it has fewer than `least` frames."""
+    """Raise ValueError when the shapes of a window do not match, or it has fewer than `least` frames."""
     b, n, _, h, w = window.frames.shape
     shapes = window.exposures.shape, window.flows.shape, window.confidence.shape
     if n < least or n % 2 == 0 or shapes != ((b, n), (b, n - 1, 2, h, w), (b, n - 1, 1, h, w)):

@@ -4,7 +4,6 @@ import pytest
 import small_f2hdr
 import torch
 import untrained
-from hdrweave.hdr.detail_preservation import preserve_detail
 from hdrweave.hdr.metrics import psnr_mu
 from hdrweave.hdr.sequence import FlowField
 from hdrweave.hdr.tonemap import mu_law
@@ -14,6 +13,7 @@ from hdrweave.stages.runtime import networks, tiles
 from hdrweave.stages.systems import f2hdr
 from hdrweave.stages.systems.f2hdr import adapt_flow, coarse_fusion, motion_mask, refine
 from moving_texture import captured, radiance, sequence
+from preserved import preserved
 
 CYCLES = {2: (1.0, 8.0), 3: (1.0, 4.0, 16.0), 4: (1.0, 2.0, 4.0, 16.0)}
 PERIODS = pytest.mark.parametrize("period", [2, 3, 4])
@@ -70,7 +70,7 @@ def test_the_steps_give_what_the_network_gives_at_once(float32, period, size, fl
         for ours, name in ((coarse, "coarse"), (refined, "refined")):
             expected = at_once[name][0].movedim(0, -1)
             if ours is refined:
-                expected = preserve_detail(expected, clip, t)
+                expected = preserved(expected, clip, t)
             difference = mu_law(ours[t]) - mu_law(expected)
             assert difference.square().mean().sqrt() < mu_rms, name
         assert (mu_law(at_once["refined"]) - mu_law(at_once["coarse"])).abs().mean() > 0.01

@@ -2,7 +2,6 @@
 
 import pytest
 import torch
-from hdrweave.hdr.detail_preservation import preserve_detail
 from hdrweave.hdr.metrics import psnr_mu
 from hdrweave.hdr.sequence import Candidate, CandidateSet
 from hdrweave.models.lrhdr.prior import related
@@ -13,6 +12,7 @@ from hdrweave.stages.fusion.sparse_fusion import candidate_colours, sparse_fusio
 from hdrweave.stages.fusion.weighted_merge import weighted_merge
 from hdrweave.stages.runtime import networks, tiles
 from moving_texture import captured, radiance, sequence
+from preserved import preserved
 
 
 @pytest.fixture
@@ -59,7 +59,7 @@ def test_it_gives_what_the_network_gives(float32, known):
         reference = (clip.radiance([t]).movedim(-1, 1), clip.exposures[[t]]) if known else None
         direct = net(pictures, validity, taken, reference, 1.5)
         expected = direct["hdr"][0].movedim(0, -1)
-        expected = preserve_detail(expected, clip, t) if known else expected
+        expected = preserved(expected, clip, t) if known else expected
         torch.testing.assert_close(hdr[t], expected, atol=1e-5, rtol=1e-4)
         torch.testing.assert_close(votes[t].float(), direct["votes"][0], atol=1e-3, rtol=1e-3)
         zero = direct["votes"][0] == 0

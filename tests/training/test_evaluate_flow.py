@@ -117,7 +117,7 @@ def test_plain_dis_is_the_estimate_without_what_this_pack_adds(monkeypatch):
     plain, bridged = plain_dis(sequence), estimate_flow(sequence)
     monkeypatch.setattr("hdrweave.stages.flow.estimate._bridge", lambda *pair: None)
     for stage in ("propagate", "carried_on"):
-        monkeypatch.setattr(f"hdrweave.stages.flow.{stage}", lambda pairs, t, others, found: found)
+        monkeypatch.setattr(f"hdrweave.stages.flow.estimate.{stage}", lambda pairs, t, others, found: found)
     monkeypatch.setattr("hdrweave.stages.flow.pair_flow.fine_size", working_size)
     direct = estimate_flow(sequence)
     for offset in sequence.offsets:

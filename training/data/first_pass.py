@@ -1,8 +1,9 @@
-"""First passes, for training what refines them: `python -m hdrweave.training first_pass --shards DIR --method classical`.
+"""First passes, for training networks that refine them: `python -m hdrweave.training first_pass --shards DIR --method
+classical`.
 
-What a method makes of every clip, and the flow between its consecutive frames, as inference will see them. It takes longer
-than a training step, so it is computed once and kept beside the shard, in half precision. Clips should have as many frames as
-the recipe (`training.recipes.sequence_refinement`) looks at, 7, and may be larger than its crops.
+What a method makes of every clip, and the flow between its consecutive frames, as inference will see them. It takes
+longer than a training step, so it is computed once and kept beside the shard, in half precision. Clips should have as
+many frames as the recipe (`training.recipes.sequence_refinement`) looks at, 7, and may be larger than its crops.
 """
 
 import argparse
@@ -32,16 +33,16 @@ def first_systems() -> dict[str, System]:
 
 
 def first_pass(clip: SyntheticClip, method: str) -> dict[str, torch.Tensor]:
-    """codes (T,H,W,3): the frames with blacks matched; given (T,H,W,3): radiance by `method`; and `consecutive` of it. All in
-    half precision."""
+    """First pass of a clip, in half precision: codes (T,H,W,3), the frames with matched black levels; given (T,H,W,3),
+    radiance by `method`; and `consecutive` of it."""
     sequence = match_black_level(normalize(clip.sequence()))
     given = first_systems()[method].run(sequence)
     return {name: x.half() for name, x in {"given": given, "codes": sequence.frames[:], **consecutive(given)}.items()}
 
 
 def consecutive(hdr: torch.Tensor) -> dict[str, torch.Tensor]:
-    """Flow of inference within radiance (T,H,W,3): ahead, back (T-1,2,H,W), from frame t to t+1 and from t+1 to t, in pixels;
-    sure_ahead, sure_back (T-1,1,H,W): confidence."""
+    """Flow of inference within radiance (T,H,W,3): ahead, back (T-1,2,H,W), from frame t to t+1 and from t+1 to t, in
+    pixels; sure_ahead, sure_back (T-1,1,H,W): confidence."""
     flow, last = consecutive_flow(hdr), len(hdr) - 1
     ahead, sure_ahead = flow.read(1, range(last))
     back, sure_back = flow.read(-1, range(1, last + 1))
@@ -49,7 +50,7 @@ def consecutive(hdr: torch.Tensor) -> dict[str, torch.Tensor]:
 
 
 def precomputed_methods(clips: ShardFolder) -> list[list[str]]:
-    """The methods whose first pass lies beside each shard. Raises OSError where there is none."""
+    """Methods whose first passes are precomputed, by shard. Raises OSError where there is none."""
     found = [[m for m in first_systems() if path.with_suffix(SUFFIX + m).exists()] for path in clips.paths]
     if not all(found):
         raise OSError(
@@ -60,7 +61,7 @@ def precomputed_methods(clips: ShardFolder) -> list[list[str]]:
 
 
 class FirstPasses:
-    """What `main` wrote beside shards of a folder for one method, clip by clip."""
+    """Reader of the first passes by one method that `main` wrote beside the shards of a folder."""
 
     def __init__(self, clips: ShardFolder, method: str):
         from safetensors import safe_open
@@ -80,7 +81,7 @@ class FirstPasses:
 
 
 def add_to_shard(path: str, method: str) -> int:
-    """Write the first pass of a shard beside it, unless it is there; the number of clips."""
+    """Write the first passes of a shard beside it, unless they exist; returns the number of clips."""
     networks = first_systems()[method].networks
     return write_precomputed(path, SUFFIX + method, lambda clip: first_pass(clip, method), networks)
 

@@ -28,7 +28,7 @@ class Method:
 
 
 def pipeline(device: str, name: str, sequence: ExposureSequence) -> torch.Tensor:
-    """One of the pack's own, as its workflow has it."""
+    """Radiance (T,H,W,3) by one of the pack's methods, as in its workflow."""
     return SYSTEMS[name].run(match_black_level(sequence), device)
 
 
@@ -55,7 +55,7 @@ def methods_on(device: str) -> dict[str, Method]:
 
 
 def chosen_methods(names: str, device: str = "cpu") -> dict[str, Method]:
-    """`all`, or names with commas between. Raises ValueError for an unknown one."""
+    """Methods by name. names: `all`, or names separated by commas. Raises ValueError for an unknown one."""
     methods = methods_on(device)
     wanted = list(methods) if names == "all" else [name.strip() for name in names.split(",")]
     unknown = [name for name in wanted if name not in methods]

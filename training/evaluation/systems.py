@@ -1,6 +1,6 @@
-"""The methods as a table: `python -m hdrweave.training systems`, which README.md has between two comments.
+"""Table of the methods: `python -m hdrweave.training systems`, for README.md, between two comments.
 
---write FILE puts the table of this code into a file that has the comments.
+--write FILE replaces the table in a file that has the comments.
 """
 
 import argparse
@@ -18,7 +18,7 @@ BEGIN, END = (
 
 
 def parameters_of(networks: tuple[str, ...]) -> int:
-    """Of packaged networks, together. Raises KeyError where one is not packaged."""
+    """Number of parameters of packaged networks in all. Raises KeyError when one is not packaged."""
     counts = {entry["name"]: entry["count"] for entry in registry.manifest(registry.PACKAGED)}
     return sum(counts[name] for name in networks)
 

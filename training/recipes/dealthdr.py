@@ -36,7 +36,7 @@ def window(period: int) -> Window:
 
 
 def cells_of(batch: dict[str, torch.Tensor], s: float) -> torch.Tensor:
-    """Where to attend (B,K,1,h,w). D is worked out as in inference but with the exact flow back, see `fgma.loss`."""
+    """Attention mask (B,K,1,h,w). D is computed as in inference, but with the exact backward flow, see `fgma.loss`."""
     return attended_cells(window_of(batch, back=True), s)
 
 

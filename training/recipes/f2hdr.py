@@ -47,7 +47,7 @@ def recipe(**parts: bool) -> Recipe:
 
 
 def run(network: nn.Module, sequence: ExposureSequence) -> torch.Tensor:
-    """Any part of F2HDR on a normalized clip, from the base flow and in one piece: radiance (T,H,W,3)."""
+    """Radiance (T,H,W,3) of F2HDR, or parts of it, on a normalized clip, from the base flow and without tiles."""
     device = device_of(network)
     windows = WindowReader(sequence, base_flow(sequence, device), device)
     frames = run_per_frame(len(sequence), windows.only, lambda window: network(window)["refined"], device)

@@ -64,7 +64,8 @@ def truth_of(batch: dict[str, torch.Tensor]) -> torch.Tensor:
 
 
 def captured(batch: dict[str, torch.Tensor]) -> tuple[Estimates, Estimates, Estimates]:
-    """The reference, its neighbours warped by the estimated flow, and its neighbours as they are."""
+    """Estimates of the reference, of its neighbours warped by the estimated flow, and of its neighbours without
+    alignment."""
     window = window_of(batch)
     own, theirs, valid = window.exposure[:, None], window.neighbour_exposures, window.validity
     return (
@@ -88,7 +89,8 @@ def pretrained(name: str, device: torch.device, untrained: Callable | None = Non
 
 
 def interpolated(batch: dict[str, torch.Tensor]) -> Estimates:
-    """The missing exposures; before there are weights for them, the means that these start from."""
+    """Estimates of the missing exposures by exposure interpolation, with untrained weights while there are no
+    others."""
     network = pretrained(INTERPOLATE, batch["ldr"].device, ExposureInterpolation)
     return Estimates(*network(window_of(batch)))
 
@@ -122,7 +124,7 @@ def _recipe(name: str, build: Callable, config, loss: Callable, window=window) -
 
 
 def interpolate_loss(network: nn.Module, batch: dict[str, torch.Tensor]):
-    """PSNR in the mu-law domain against what the missing exposures would have seen without noise."""
+    """PSNR in the mu-law domain against noise-free captures at the missing exposures."""
     radiance, _, exposures = network(window_of(batch))
     e = exposures[:, :, None, None, None]
     seen = to_radiance(to_ldr(truth_of(batch)[:, None], e), e)
@@ -198,14 +200,14 @@ def distractor(like: Estimates) -> Estimates:
 
 
 def aligned(window: FrameWindow, *parts: nn.Module | None) -> Estimates:
-    """The reference, its neighbours by flow or by an aligner, these mapped, and the result of a fusion: see
-    `WithSparseFusion`."""
+    """Estimates of the reference, of its neighbours aligned by flow or by an aligner, of these mapped, and of a fusion
+    network: see `WithSparseFusion`."""
     return Estimates(*WithSparseFusion(*parts).candidates(window))
 
 
 def flagships(batch, window: FrameWindow, aligner, mapper, f2hdr, whole) -> Estimates:
-    """The reference, it and its neighbours by FGMA and ACCR, and the results of F2HDR and of DeAltHDR, `whole`, which sees
-    all of the batch; without what has no weights yet."""
+    """Candidates of the flagship: the reference, it and its neighbours by FGMA and ACCR, and the results of F2HDR and
+    of DeAltHDR, `whole`, on all frames of the batch; without those that have no weights yet."""
     near = aligned(window, aligner, mapper, f2hdr)
     if whole is None:
         return near
@@ -213,8 +215,8 @@ def flagships(batch, window: FrameWindow, aligner, mapper, f2hdr, whole) -> Esti
 
 
 def any_others(batch, window: FrameWindow, aligner, mapper, f2hdr) -> Estimates:
-    """The reference and its neighbours, by flow or by FGMA; the missing exposures; all of these mapped; the neighbours as
-    they are, the merge, and F2HDR's result."""
+    """Other candidates: the reference and its neighbours, by flow or by FGMA; the missing exposures; all of these
+    mapped; the neighbours without alignment, the weighted merge, and the result of F2HDR."""
     near = aligned(window, aligner if torch.rand(()) < 0.5 else None)
     streams, (_, _, plain) = joined(near, interpolated(batch)), captured(batch)
     sets = [streams, plain, merged(near, (near.radiance[:, 0], near.exposures[:, 0]))]

@@ -1,9 +1,9 @@
-"""Clips for a recipe, and beside them what inference will see of these: flow, and results of earlier methods.
+"""Training data for a recipe: synthetic clips, and precomputed flow and first passes beside them.
 
 python -m hdrweave.training prepare RECIPE --scenes DIR --out DIR
 
-How many frames a clip needs, and which files beside it, is what the recipe looks at. Recipes that look at as many frames share
-their clips, in OUT/clips_of_FRAMES, whose name is printed last; what is there already is used again.
+The recipe determines the number of frames of a clip and the precomputed files. Recipes with the same number of frames
+share their clips, in the folder OUT/clips_of_FRAMES, whose name is printed last; existing files are used again.
 """
 
 import argparse
@@ -21,7 +21,7 @@ COUNT, COUNT_LONG, SHORT = 2400, 576, 5  # clips, and where these have more fram
 
 
 def frames_of(recipe: Recipe) -> int:
-    """Frames of the clips that serve every window of a recipe."""
+    """Number of frames that a clip needs for all windows of a recipe."""
     return max(window.frames for window in recipe.windows.values())
 
 
@@ -33,7 +33,7 @@ def flows_of(recipe: Recipe) -> list[str]:
 
 
 def prepare(recipe: Recipe, scenes: str, out: Path, count: int | None = None, workers: int = 2) -> Path:
-    """Make all that a recipe learns from; the folder of its clips. scenes: a folder of panoramas."""
+    """Make the training data of a recipe; returns the folder of its clips. scenes: folder of panoramas."""
     frames = frames_of(recipe)
     shards = out / f"clips_of_{frames}"
     count = count or (COUNT if frames <= SHORT else COUNT_LONG)

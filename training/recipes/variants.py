@@ -1,4 +1,4 @@
-"""The row for one ablation: a paper's variants in its order, each a change of the same recipe."""
+"""Ablation studies: the variants of a paper in its order, each a change of the same recipe."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,20 +9,22 @@ from .recipe import Recipe
 
 @dataclass(frozen=True)
 class Variant:
+    """A variant of an ablation study: its name in the paper's table, and its recipe."""
+
     name: str
     recipe: Recipe
 
 
 @dataclass(frozen=True)
 class Ablation:
-    """settings: by variant, the arguments of `recipe`. needs: packaged weights that training or scoring uses."""
+    """An ablation study. settings: by variant, the arguments of `recipe`. needs: packaged weights that it uses."""
 
     recipe: Callable[..., Recipe]
     settings: dict[str, dict]
     needs: tuple[str, ...] = ()
 
     def variants(self) -> list[Variant]:
-        """In the paper's order. Raises ValueError when weights are missing that must be trained before."""
+        """The variants in the paper's order. Raises ValueError when weights are missing that must be trained before."""
         missing = [name for name in self.needs if name not in registry.names()]
         if missing:
             raise ValueError(f"this ablation needs the weights {' and '.join(missing)}: train and install them first")
