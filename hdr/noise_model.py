@@ -108,6 +108,22 @@ def consistency_weight(estimate: Measurement, reference: Measurement, strictness
     return torch.exp(-0.5 * (strictness * deviation).clamp(max=MAX_DEVIATION))
 
 
+def belief(
+    estimate: Measurement, validity: torch.Tensor, reference: Measurement | None = None, strictness: float = 1.0
+) -> torch.Tensor:
+    """v g of a sample's weight, (N,1,H,W): its validity (N,1,H,W) in [0,1], MIN_VALIDITY at least, and, beside a reference,
+    its consistency with it."""
+    bounded = validity.clamp(min=MIN_VALIDITY)
+    return bounded if reference is None else bounded * consistency_weight(estimate, reference, strictness)
+
+
+def merge_weight(
+    estimate: Measurement, validity: torch.Tensor, reference: Measurement | None = None, strictness: float = 1.0
+) -> torch.Tensor:
+    """The weight s v g / var of a sample in a merge, (N,3,H,W). See `belief`."""
+    return estimate.precision * belief(estimate, validity, reference, strictness)
+
+
 def radiance_lower_bound(reference: Measurement, others: Sequence[tuple[Measurement, torch.Tensor]]) -> torch.Tensor:
     """Lower bound on the radiance from clipped samples, (N,3,H,W): the largest clipping level recorded; 0 where none
     clips.

@@ -5,7 +5,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from ...hdr.frame_window import FrameWindow, without_reference
-from ...hdr.noise_model import MIN_VALIDITY, consistency_weight, measure, radiance_lower_bound
+from ...hdr.noise_model import MIN_VALIDITY, measure, merge_weight, radiance_lower_bound
 from ...hdr.tonemap import mu_law
 from ..blocks import (
     SLOPE,
@@ -36,8 +36,9 @@ def sensor_prior(candidates: torch.Tensor, radiance: torch.Tensor, exposures: to
     """
     taken = radiance, candidates, exposures.to(radiance)[:, :, None, None, None]
     estimates = [measure(*one) for one in zip(*(x.unbind(1) for x in taken), strict=True)]
-    weights = torch.stack([one.precision for one in estimates], 1) * validity.clamp(min=MIN_VALIDITY)
-    weights[:, 1:] *= torch.stack([consistency_weight(one, estimates[0]) for one in estimates[1:]], 1)
+    others = zip(estimates[1:], validity[:, 1:].unbind(1), strict=True)
+    given = [(estimates[0], validity[:, 0], None), *((one, valid, estimates[0]) for one, valid in others)]
+    weights = torch.stack([merge_weight(*one) for one in given], 1)
     least = radiance_lower_bound(estimates[0], list(zip(estimates[1:], validity[:, 1:].unbind(1), strict=True)))
     return (weights / weights.sum(1, keepdim=True)).clamp(min=MIN_VALIDITY), estimates[0].clipped, least
 

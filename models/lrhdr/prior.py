@@ -5,7 +5,7 @@ from dataclasses import replace
 import torch
 
 from ...hdr.exposure import to_ldr
-from ...hdr.noise_model import MIN_VALIDITY, Measurement, clipping_mask, consistency_weight, dilate_highlights, measure
+from ...hdr.noise_model import Measurement, belief, clipping_mask, consistency_weight, dilate_highlights, measure
 
 MODEST = 0.5  # vote of all candidates without exposure together, beside 1 for those with one
 RELATED = 0.1  # least share of a frame in which a candidate agrees with it; of aligned ones it is 0.6 to 1, unaligned 0.4 to 0.9
@@ -32,10 +32,12 @@ def clipped_in(reference: Reference) -> torch.Tensor:
     return clipping_mask(dilate_highlights(to_ldr(reference[0], column(reference[1]))))
 
 
-def agreement_with(captured: Measurement, estimate: Measurement, known: torch.Tensor) -> torch.Tensor:
-    """g (B,1,H,W) of a candidate; one that is not `known` (B,) to belong to an exposure is allowed the frame's own variance."""
-    spread = torch.where(column(known), estimate.variance, captured.variance)
-    return consistency_weight(replace(estimate, variance=spread), captured)
+def allowing(captured: Measurement | None, estimate: Measurement, known: torch.Tensor) -> Measurement:
+    """The estimate with the variance that its consistency is judged by: that of the captured frame, if there is one, where it is
+    not `known` (B,) to belong to an exposure."""
+    if captured is None:
+        return estimate
+    return replace(estimate, variance=torch.where(column(known), estimate.variance, captured.variance))
 
 
 @torch.no_grad()
@@ -50,7 +52,8 @@ def related(radiance: torch.Tensor, exposures: torch.Tensor, reference: Referenc
     shares = []
     for k, taken in enumerate(exposures.unbind(1)):
         estimate = captured_at(thinned[:, k], torch.where(taken > 0, taken, 1))
-        shares.append((agreement_with(captured, estimate, taken > 0) > RELATED).float().mean((1, 2, 3)))
+        consistency = consistency_weight(allowing(captured, estimate, taken > 0), captured)
+        shares.append((consistency > RELATED).float().mean((1, 2, 3)))
     found = torch.stack(shares, 1) > RELATED
     return found | (found.sum(1, keepdim=True) < 2)
 
@@ -68,11 +71,9 @@ def prior_votes(radiance, validity, exposures, reference: Reference | None = Non
     captured = None if reference is None else captured_at(*reference)
     precise, believed = [], []
     for k in range(radiance.shape[1]):
-        estimate, belief = captured_at(radiance[:, k], taken[:, k]), validity[:, k].clamp(min=MIN_VALIDITY)
+        estimate = captured_at(radiance[:, k], taken[:, k])
         precise.append(estimate.precision)
-        if captured is not None:
-            belief = belief * agreement_with(captured, estimate, known[:, k])
-        believed.append(belief)
+        believed.append(belief(allowing(captured, estimate, known[:, k]), validity[:, k], captured))
     believed, known = torch.stack(believed, 1), known[:, :, None, None, None]
     exposed = torch.stack(precise, 1) * believed * known
     exposed = (exposed / exposed.sum(1, keepdim=True).clamp(min=1e-30)).mean(2)

@@ -11,14 +11,7 @@ import numpy as np
 import torch
 
 from ...hdr.exposure import to_ldr
-from ...hdr.noise_model import (
-    HIGHLIGHT_THRESHOLD,
-    MIN_VALIDITY,
-    Measurement,
-    consistency_weight,
-    measure,
-    radiance_lower_bound,
-)
+from ...hdr.noise_model import HIGHLIGHT_THRESHOLD, Measurement, measure, merge_weight, radiance_lower_bound
 from ...hdr.scratch import allocate
 from ...hdr.sequence import CandidateSet, ExposureSequence
 from ..runtime.windows import Progress, quiet, windows
@@ -126,8 +119,7 @@ def _merge(captured: Estimate, others: list[Estimate], settings: MergeSettings) 
         else:
             estimate = _measured(other, settings.highlight_threshold)
             taken.append((estimate, other.validity))
-        validity = other.validity.clamp(min=MIN_VALIDITY)
-        weight = estimate.precision * (validity * consistency_weight(estimate, reference, settings.ghost_rejection))
+        weight = merge_weight(estimate, other.validity, reference, settings.ghost_rejection)
         total, norm = total + weight * estimate.radiance, norm + weight
     merged = torch.maximum(total / norm, radiance_lower_bound(reference, taken))
     return torch.lerp(reference.radiance, merged, settings.blend)
