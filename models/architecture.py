@@ -1,4 +1,4 @@
-"""The table's row for one network: how it is built from stored parameters, how much memory it works in, whether it adapts.
+"""Table row of one network: how it is built from stored parameters, its work memory, whether it can be adapted.
 
 Every package of networks has its rows in its `__init__`, as `ARCHITECTURES`; `models.registry` lists the packages.
 """
@@ -11,14 +11,13 @@ from torch import nn
 
 @dataclass(frozen=True)
 class Architecture:
-    """id: what weights files and manifests call the network; also the name of its file, and of its recipe.
+    """id: name of the network in weights files and manifests, of its module and of its recipe.
 
     classes: imports and returns the network's class and the dataclass of its parameters, in this order; a function, so
     that listing networks imports none of them.
-    bytes_per_pixel: work memory in float32 for each picture that the network sees at once, beside its weights, measured
-    at 640x360.
-    whole_frame: it keeps the features, or the tiles, of whole frames; else it works on one tile at a time.
-    adaptable: what *Adapt to Footage* calls it, None where it cannot be adapted (`stages.adapt.adaptable`).
+    bytes_per_pixel: work memory in float32 for each frame in a forward pass, without weights, measured at 640x360.
+    whole_frame: features of whole frames are kept in memory; otherwise one tile at a time is processed.
+    adaptable: its name in *Adapt to Footage*; None if it cannot be adapted (`stages.adapt.adaptable`).
     """
 
     id: str
@@ -38,6 +37,7 @@ class Architecture:
         return self.classes()[1]
 
     def build(self, **parameters) -> nn.Module:
-        """The network with random weights. Raises TypeError, ValueError or RuntimeError where it has no such parameters."""
+        """The network with random weights. Raises TypeError, ValueError or RuntimeError where it has no such
+        parameters."""
         network, config = self.classes()
         return network(config(**parameters))

@@ -1,5 +1,5 @@
-"""What the networks share: layers, a block and a U-Net of them; padding to a multiple, exposures as input planes, warping,
-kernels of each pixel's own."""
+"""Building blocks that the networks share: layers, residual blocks, a U-Net, padding, exposure planes, warping, and
+predicted per-pixel kernels."""
 
 from contextlib import nullcontext
 
@@ -9,15 +9,15 @@ from torch import nn
 
 from ..hdr.warp import warp
 
-SLOPE = 0.1  # of a negative activation
-GAIN = 0.05  # of residual branches that start at 0, see `zero_conv`
-# Of the kernels, in pixels.
+SLOPE = 0.1  # of the leaky ReLU
+GAIN = 0.05  # factor of residual branches that start at 0, see `zero_conv`
+# Offsets (dy, dx) of the kernels' taps, in pixels.
 TAPS = [(s * y, s * x) for s in (1, 2, 4) for y in (-1, 0, 1) for x in (-1, 0, 1) if x or y]
 REACH = 4  # pixels, of the farthest tap
 
 
 def in_float32(device: torch.device):
-    """A context without autocast; where a backend has none, even to turn it off is an error."""
+    """Context without autocast. Backends without autocast raise when it is turned off, so nothing is done there."""
     return torch.autocast(device.type, enabled=False) if device.type in ("cpu", "cuda") else nullcontext()
 
 
@@ -35,11 +35,11 @@ def down(inputs: int, outputs: int) -> nn.Sequential:
 
 
 def zero_conv(inputs: int, outputs: int) -> nn.Conv2d:
-    """A 3x3 convolution that returns 0 until it has been trained: the last one of a residual branch.
+    """A 3x3 convolution with zero weights: the last layer of a residual branch, which starts as the identity.
 
-    The first steps of Adam move all its weights by the learning rate, and its output by the sum over hundreds of inputs;
-    where that is more than the error to be corrected, everything before it learns to be silent. So the branch is weighed
-    by a gain of the error's size.
+    The first steps of Adam change every weight by the learning rate, and the output by the sum over hundreds of inputs.
+    If that exceeds the error to be corrected, the layers before it learn to output nothing. Hence the branch is
+    multiplied by a gain (GAIN) of about the size of the error.
     """
     layer = nn.Conv2d(inputs, outputs, 3, padding=1)
     for parameter in layer.parameters():
@@ -48,7 +48,7 @@ def zero_conv(inputs: int, outputs: int) -> nn.Conv2d:
 
 
 class ResidualBlock(nn.Module):
-    """Two convolutions beside a skip, which is all there is before training: (N,C,H,W)."""
+    """Two convolutions with a skip connection, the identity before training: (N,C,H,W) -> the same."""
 
     def __init__(self, width: int):
         super().__init__()
@@ -71,8 +71,8 @@ class DilatedBlock(nn.Module):
 
 
 class UNet(nn.Module):
-    """Widths w, 2w, 3w at 1/2, 1/4, 1/8 of the frame: (B,inputs,H/2,W/2) -> (B,w,H/2,W/2). No batch norm: the absolute
-    level of a radiance says something here, and training and inference compute the same."""
+    """Widths w, 2w, 3w at 1/2, 1/4, 1/8 of the frame: (B,inputs,H/2,W/2) -> (B,w,H/2,W/2). No batch norm:
+    absolute radiance carries information, and training and inference compute the same."""
 
     def __init__(self, inputs: int, width: int):
         super().__init__()
@@ -92,10 +92,12 @@ class UNet(nn.Module):
         return self.mix_half(torch.cat((self.up_half(quarter), half), 1))
 
 
-def start(network: nn.Module) -> None:
-    """Kernels drawn so that activations keep their size from layer to layer (He et al. 2015); zeroed ones stay zero.
+def init_weights(network: nn.Module) -> None:
+    """Initialise convolution kernels in place so that the variance of activations is kept (He et al. 2015); zero ones
+    stay.
 
-    PyTorch's default shrinks them by half at each layer, and what ends in a zeroed layer then learns several times slower.
+    PyTorch's default halves activations at each layer; branches that end in `zero_conv` then learn several times
+    slower.
     """
     for layer in network.modules():
         if isinstance(layer, (nn.Conv2d, nn.ConvTranspose2d)) and layer.weight.any():
@@ -105,20 +107,21 @@ def start(network: nn.Module) -> None:
 
 
 def pad_to_multiple(x: torch.Tensor, multiple: int) -> torch.Tensor:
-    """(N,C,H,W) with its right and lower edge repeated until H and W are multiples; the caller crops."""
+    """(N,C,H,W), padded at the right and lower edge by replication until H and W are multiples of `multiple`."""
     h, w = x.shape[-2:]
     if h % multiple == 0 and w % multiple == 0:
         return x
     return F.pad(x, (0, -w % multiple, 0, -h % multiple), mode="replicate")
 
 
-def twice(x: torch.Tensor) -> torch.Tensor:
-    """(N,C,H,W) enlarged to (N,C,2H,2W)."""
+def upsample_twice(x: torch.Tensor) -> torch.Tensor:
+    """(N,C,H,W) bilinearly enlarged to (N,C,2H,2W)."""
     return F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)
 
 
 def exposure_planes(exposures: torch.Tensor, image: torch.Tensor) -> torch.Tensor:
-    """Relative exposures (N,M) as constant planes (N,M,H,W) of `image`'s size: log2(e)/4, so that four stops are 1."""
+    """Constant planes (N,M,H,W) of log2(e)/4 for relative exposures (N,M), so that four stops are 1; H, W as
+    `image`."""
     planes = exposures.to(image).log2() / 4
     return planes[:, :, None, None].expand(-1, -1, *image.shape[-2:])
 
@@ -130,17 +133,18 @@ def split_reference(frames: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def warp_each(images: torch.Tensor, flows: torch.Tensor, mode: str = "bilinear") -> torch.Tensor:
-    """Every neighbour fetched to the reference: images (B,K,C,H,W), flows (B,K,2,H,W) in pixels -> float32 (B,K,C,H,W).
+    """Every neighbour warped to the reference: images (B,K,C,H,W), flows (B,K,2,H,W) in pixels -> float32 (B,K,C,H,W).
 
-    Float32 whatever autocast says: the sampling grid needs it.
+    Always in float32, which the sampling grid needs.
     """
     return warp(images.flatten(0, 1).float(), flows.flatten(0, 1).float(), mode=mode).unflatten(0, images.shape[:2])
 
 
-def tapped(picture: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
-    """A residual by kernels of its own at every pixel: sum over TAPS of weight times (picture there - picture here) / 2.
+def apply_kernels(picture: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
+    """Residual (B,3,H,W) by predicted per-pixel kernels: sum over TAPS of weight * (picture(x + tap) - picture(x)) / 2.
 
-    picture (B,3,H,W), weights (B,len(TAPS),H,W) -> (B,3,H,W). Positive weights smooth, negative ones sharpen.
+    picture (B,3,H,W), weights (B,len(TAPS),H,W). Positive weights smooth, negative ones sharpen (Mildenhall et al.
+    2018).
     """
     h, w = picture.shape[-2:]
     around = F.pad(picture, (REACH,) * 4, mode="replicate")

@@ -1,4 +1,5 @@
-"""Alpha-entmax, a softmax that can be exactly zero (Peters, Niculae and Martins 2019, section 4.1 and appendix)."""
+"""Alpha-entmax: a sparse softmax, exactly 0 for low logits (Peters, Niculae and Martins 2019, section 4.1,
+appendix)."""
 
 import torch
 
@@ -32,8 +33,8 @@ class _Entmax(torch.autograd.Function):
 def entmax(logits: torch.Tensor, alpha: float = 1.75, dim: int = 1) -> torch.Tensor:
     """Weights that sum to 1 along `dim`: p_i = [(alpha-1) z_i - tau]_+^(1/(alpha-1)), tau found by bisection.
 
-    alpha in (1, 2]: towards 1 it is softmax, at 2 sparsemax. A logit that leads all others by 1/(alpha-1) takes all the
-    weight, exactly. logits of any shape and float dtype; worked out in float32 at least.
+    alpha in (1, 2]: near 1 it is softmax, at 2 sparsemax. A logit that exceeds all others by 1/(alpha-1) has weight 1,
+    exactly. logits: any shape and float dtype; computed in float32 at least. Raises ValueError for another alpha.
     """
     if not 1 < alpha <= 2:
         raise ValueError(f"alpha is {alpha:g}, expected more than 1 (near softmax) and at most 2 (sparsemax)")

@@ -1,8 +1,8 @@
-"""Statistics of a whole frame inside networks that may see it in tiles.
+"""Statistics of a whole frame in networks that process it in tiles.
 
-A network that goes by a mean, a sum or a small map of the whole frame is written as a generator: it yields what it wants to
-know, `FrameSum` or `FrameMap`, of the part that it sees, and is sent the answer for the frame. `whole_frame` runs one that
-sees all of a frame; `stages.runtime.tiles` runs those of several tiles side by side.
+A network that needs a mean, a sum or a small map of the whole frame is written as a generator: it yields a request,
+`FrameSum` or `FrameMap`, with the data of its tile, and receives the result for the frame. `whole_frame` runs a network
+on a whole frame; `stages.runtime.tiles` runs those of all tiles in parallel, from one request to the next.
 """
 
 from collections.abc import Callable, Generator, Sequence
@@ -12,10 +12,10 @@ import torch
 
 
 class FrameSum(NamedTuple):
-    """Asks for `function(*maps)`, a tuple of tensors, added up over the frame.
+    """Request for the sum over the frame of `function(*maps)`, a tuple of tensors.
 
-    maps (B,C,h,w): of this part, on a grid `scale` times as coarse as the frame; what is padding, or belongs to another
-    tile, is cut off before `function` sees them.
+    maps (B,C,h,w): of this tile, on a grid `scale` times as coarse as the frame. Padding and the overlap with other
+    tiles are cropped before `function` is applied.
     """
 
     function: Callable[..., Sequence[torch.Tensor]]
@@ -24,8 +24,8 @@ class FrameSum(NamedTuple):
 
 
 class FrameMap(NamedTuple):
-    """Asks for `function(map)`, a sequence of maps (B,C,h,w) of the whole frame on grids that are `scales` times as coarse,
-    of which each part is sent its own. map (B,C,h,w): of this part, on a grid `scale` times as coarse as the frame."""
+    """Request for `function(map)` of the whole frame: maps (B,C,h,w) on grids `scales` times as coarse, of which each
+    tile receives its part. map (B,C,h,w): of this tile, on a grid `scale` times as coarse as the frame."""
 
     function: Callable[[torch.Tensor], Sequence[torch.Tensor]]
     map: torch.Tensor
@@ -33,19 +33,19 @@ class FrameMap(NamedTuple):
     scales: Sequence[int]
 
 
-Question = FrameSum | FrameMap
-Run = Generator[Question, Sequence[torch.Tensor], Any]
-"""A network under way; what it returns is its result."""
+Request = FrameSum | FrameMap
+Run = Generator[Request, Sequence[torch.Tensor], Any]
+"""A running network: yields requests, receives their results, returns its output."""
 
 
 def total_and_count(x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """For a mean over pixels of (B,C,h,w): the sum (B,C,1,1), in single precision, and how many pixels it is of."""
+    """Sum over pixels (B,C,1,1) of (B,C,h,w), in single precision, and the number of pixels: a mean over all tiles."""
     return x.float().sum((2, 3), keepdim=True), torch.tensor(x.shape[-2] * x.shape[-1])
 
 
-def side_by_side(runs: Sequence[Run], answer: Callable[[list[Question]], Sequence]) -> list:
-    """The results of networks that go on together from one question to the next. answer: of the questions of all of them,
-    what each is sent."""
+def side_by_side(runs: Sequence[Run], answer: Callable[[list[Request]], Sequence]) -> list:
+    """Results of networks that run in parallel from one request to the next. answer: maps the requests of all networks
+    to what each receives."""
     asked = [next(run) for run in runs]
     results: list = []
     while not results:
@@ -59,10 +59,10 @@ def side_by_side(runs: Sequence[Run], answer: Callable[[list[Question]], Sequenc
 
 
 def whole_frame(run: Run, size: tuple[int, int]):
-    """The result of a network that sees all of a frame of `size` (height, width), and perhaps padding on its right and below."""
+    """Result of a network on a whole frame of `size` (height, width), which may be padded on its right and below."""
 
-    def answer(questions: list[Question]) -> list:
-        (asked,) = questions
+    def answer(requests: list[Request]) -> list:
+        (asked,) = requests
         if isinstance(asked, FrameMap):
             return [asked.function(asked.map)]
         height, width = (-(-side // asked.scale) for side in size)

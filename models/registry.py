@@ -66,7 +66,7 @@ def manifest(folder=PACKAGED) -> list[dict]:
 
 
 def names(folders: Sequence = (), architecture: str | None = None) -> list[str]:
-    """All that `load` would find: names in the manifests, and files of `folders` that no manifest lists."""
+    """Names that `load` accepts: those in the manifests, and files of `folders` that no manifest lists."""
     found = {e["name"]: e for folder in (PACKAGED, *folders) for e in manifest(folder)}
     listed = [n for n, e in found.items() if architecture in (None, e.get("architecture"))]
     for folder in map(Path, folders):
@@ -77,11 +77,11 @@ def names(folders: Sequence = (), architecture: str | None = None) -> list[str]:
 
 
 def load(name: str, folders: Sequence = (), architecture: str | None = None) -> nn.Module:
-    """The network called `name`, in eval mode, on the CPU, in float32 (stored half precision is widened).
+    """The network `name`, in eval mode, on the CPU, in float32 (also where it is stored in half precision).
 
     name: of a manifest entry, or of a .safetensors file, with its ending, inside one of `folders`. The folders, such as
-    ComfyUI's `models/hdrweave`, come before the package. architecture: refuse any other. Raises OSError when there is
-    no such file, ValueError when it is not what it should be; one sentence with the reason.
+    ComfyUI's `models/hdrweave`, are searched before the package. architecture: any other is refused. Raises OSError
+    when there is no such file, ValueError when the file is invalid.
     """
     for folder in map(Path, (*folders, PACKAGED)):
         for entry in manifest(folder):
@@ -130,7 +130,7 @@ def read_network(path, architecture: str | None = None, sha256: str | None = Non
 
 
 def read_metadata(path) -> dict:
-    """What a weights file says about itself. Raises ValueError when it is not one of this pack."""
+    """Metadata of a weights file. Raises ValueError when the file is not one of this pack."""
     from safetensors import SafetensorError, safe_open
 
     try:
@@ -156,7 +156,7 @@ def read_metadata(path) -> dict:
 
 
 def _built(path, metadata: dict) -> nn.Module:
-    """The network that metadata describe, with random weights; whatever its constructor meets becomes one sentence."""
+    """The network that metadata describe, with random weights. Raises ValueError for any error of its constructor."""
     try:
         return build(metadata["architecture"], metadata["parameters"])
     except ValueError as error:
@@ -182,7 +182,7 @@ def register(
 
     half: kernels are stored in float16, as they lose under 0.05 % each; biases, norms and buffers stay as they are.
     data, licence: what it was trained on, and under which terms. command: that repeats the training. figures: what was
-    measured. Returns the entry. Raises ValueError for NaN, or when the file could not be loaded again.
+    measured. Returns the entry. Raises ValueError for NaN, or when the written file cannot be loaded.
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""What a weights file may ask for: refused before memory or minutes are spent on files that are damaged or made to harm."""
+"""Limits on weights files, checked before memory or time is spent on damaged or malicious ones."""
 
 import threading
 from collections.abc import Iterator
@@ -28,7 +28,8 @@ DTYPES = (
 
 
 def check_file(path) -> Path:
-    """`path`, when it can be a safetensors file by its size and the length of its header. Raises OSError or ValueError."""
+    """`path`, when it can be a safetensors file by its size and the length of its header. Raises OSError or
+    ValueError."""
     path = regular_file(path, MOST_BYTES)
     with path.open("rb") as file:
         header, size = int.from_bytes(file.read(8), "little"), path.stat().st_size
@@ -48,7 +49,8 @@ def check_tensors(path, stored: dict[str, torch.Tensor]) -> None:
 
 
 def check_parameters(path, parameters) -> None:
-    """Raises ValueError for parameters of a network that are no mapping of few, small numbers, texts and lists of such."""
+    """Raises ValueError for parameters of a network that are no mapping of few, small numbers, texts and lists of
+    such."""
     found = [(parameters, 0)]
     for value, depth in found:
         inner = list(value.values()) if isinstance(value, dict) else value if isinstance(value, list) else []

@@ -1,4 +1,4 @@
-"""DeAltHDR (ICLR 2026), whole: dual encoders, flow-guided masked attention, frame history router, one HDR frame."""
+"""DeAltHDR (ICLR 2026): dual encoders, flow-guided masked attention and frame history router, to one HDR frame."""
 
 from dataclasses import dataclass
 
@@ -14,21 +14,21 @@ from ..blocks import (
     SLOPE,
     TAPS,
     DilatedBlock,
+    apply_kernels,
     conv,
+    init_weights,
     pad_to_multiple,
     split_reference,
-    start,
-    tapped,
     zero_conv,
 )
 from ..frame_statistics import Run, whole_frame
 from .encoder import FINEST, LEVELS, MULTIPLE, DualEncoder
 from .fgma import CELL, full_size
 from .masked_attention import FGMA
-from .merge import EVIDENCE_PLANES, MERGE_PLANES, Pictures, evidence, gather_pictures, merge_planes
+from .merge import MERGE_PLANES, NEIGHBOUR_PLANES, MergeCandidates, gather_candidates, merge_planes, neighbour_planes
 from .router import FrameHistoryRouter
 
-FETCHING = 2  # level whose attention also says where a neighbour's pixels are: its grid is that of the mask
+POSITION_LEVEL = 2  # level whose attention also gives positions of the neighbour's pixels: its grid is that of the mask
 
 
 @dataclass(frozen=True)
@@ -45,40 +45,42 @@ class DeAltHDRConfig:
 
 
 class DecoderLevel(nn.Module):
-    """One scale of the decoder: features from the level below and the reference's own, FGMA of every neighbour, frame
-    history router over them, residual block.
+    """One scale of the decoder: features of the coarser level and of the reference, FGMA of every neighbour, frame
+    history router, residual block.
 
-    inputs: channels that enter. beside: planes about each neighbour that come beside its aligned features.
+    inputs: channels of the former two. further: planes of each neighbour that are added to its aligned features.
     """
 
-    def __init__(self, inputs: int, width: int, heads: int, window: int, beside: int = 0):
+    def __init__(self, inputs: int, width: int, heads: int, window: int, further: int = 0):
         super().__init__()
         self.reduce = conv(inputs, width)
         self.attention = FGMA(width, window)
-        gather = conv(2 * width + 1 + beside, width, 1)
-        self.gather = nn.Sequential(gather, conv(width, width)) if beside else gather
+        gather = conv(2 * width + 1 + further, width, 1)
+        self.gather = nn.Sequential(gather, conv(width, width)) if further else gather
         self.router = FrameHistoryRouter(width, heads)
         self.block = DilatedBlock(width, 1)
 
     def align(self, x, others, flow, mask, carried, origin) -> tuple[torch.Tensor, torch.Tensor]:
-        """FGMA of x (B,C,h,w) with every neighbour's features (B,K,C,h,w): its output (BK,2C+1,h,w) and what was carried."""
+        """FGMA of x (B,C,h,w) with every neighbour's features (B,K,C,h,w): (BK,2C+1,h,w), and the attended planes
+        `carried`."""
         x = x[:, None].expand(-1, others.shape[1], -1, -1, -1).flatten(0, 1)
         out = self.attention(x, others.flatten(0, 1), flow, mask, carried, origin)
         return out[:, : 2 * x.shape[1] + 1], out[:, 2 * x.shape[1] + 1 :]
 
 
 class DeAltHDR(nn.Module):
-    """F_out = FHR(F_in, [FGMA(F_in, F_n) for every neighbour n]) at three scales, from two encoders. Any frame size, any
-    number of neighbours at any exposures; four of them (t-2, t-1, t+1, t+2) are the paper's.
+    """F_out = FHR(F_in, [FGMA(F_in, F_n) for every neighbour n]) at three scales, from two encoders. Any frame size,
+    any number of neighbours at any exposures; four of them (t-2, t-1, t+1, t+2) are the paper's.
 
     Changed against the paper:
-    - A quarter of the width and fewer blocks: levels at 1/2, 1/4 and 1/8 of the frame; the middle stays at level 3's
-      size, the coarsest that every tile of a frame sees alike. Blocks are residual convolutions.
-    - Neighbours share the projections of FGMA and router, so that the same weights serve any number of them.
-    - At level 2 attention also carries positions: where it looked, the neighbour's pixels are fetched, sharp. What is
-      put out is not drawn on the reference alone: reference, neighbours by flow and neighbours by attention are merged
-      with the sensor model's weights, to whose logits the network adds (as F2HDR's fusion here), and a residual is
-      added, drawn and by predicted kernels, all in the mu-law domain. It starts as the classical merge of flow's warps.
+    - Size: a quarter of the width and fewer blocks, which are residual convolutions; levels at 1/2, 1/4 and 1/8 of the
+      frame. The bottleneck stays at level 3, the coarsest grid that is the same in every tile of a frame.
+    - Neighbours: they share the projections of FGMA and router, so that the same weights serve any number of them.
+    - Output: it is not a residual of the reference alone. At level 2 attention also gives positions, at which the
+      neighbour is sampled. Reference, neighbours warped by flow and neighbours aligned by attention are merged with the
+      weights of the camera noise model, to whose logits the network adds (as in `f2hdr.fusion`); a residual and
+      predicted kernels correct the result in the mu-law domain. Before training it is the classical merge of the warped
+      neighbours.
     """
 
     def __init__(self, config: DeAltHDRConfig = DeAltHDRConfig()):
@@ -89,7 +91,7 @@ class DeAltHDR(nn.Module):
         one, two, three = config.windows
         self.levels = nn.ModuleList(
             (
-                DecoderLevel(3 * c, c, 1, one, EVIDENCE_PLANES),
+                DecoderLevel(3 * c, c, 1, one, NEIGHBOUR_PLANES),
                 DecoderLevel(4 * c, 2 * c, 2, two),
                 DecoderLevel(8 * c, 4 * c, 4, three),
             )
@@ -98,19 +100,20 @@ class DeAltHDR(nn.Module):
         self.survey = conv(MERGE_PLANES, c)
         self.tell, self.vote = nn.Conv2d(c, c, 1), zero_conv(c, 2 * FINEST**2)
         self.draw = nn.Sequential(conv(c, c), zero_conv(c, FINEST**2 * (3 + len(TAPS))))
-        start(self)
+        init_weights(self)
 
     def encode(self, codes: torch.Tensor, radiance: torch.Tensor, exposures: torch.Tensor) -> list[torch.Tensor]:
-        """Features of frames (N,3,H,W) at levels 1 to 3, whatever they are used for; exposures (N,). See `DualEncoder`."""
+        """Features of frames (N,3,H,W) at levels 1 to 3, independent of the reference; exposures (N,). See
+        `DualEncoder`."""
         return self.encoder(*(pad_to_multiple(x, MULTIPLE) for x in (codes, radiance)), exposures)
 
     def forward(self, window: FrameWindow, cells: torch.Tensor) -> dict[str, torch.Tensor]:
-        """Radiance of the reference. cells (B,K,1,H/4,W/4), rounded up, of 0 and 1: where to attend, see `fgma.distrust` and
-        `masked_attention.trust_mask`.
+        """Radiance of the reference. cells (B,K,1,H/4,W/4), rounded up, of 0 and 1: attention mask, see `fgma.distrust`
+        and `masked_attention.trust_mask`.
 
-        Returns, float32, hdr and merged (B,3,H,W): radiance in [0,1], 1.0 = clipping of the shortest exposure, the latter
-        before the residual; motion (B,K,2,H,W), pixels: where attention looked, and the flow where it did not.
-        Raises ValueError when the shapes do not fit each other.
+        Returns, float32, hdr and merged (B,3,H,W): radiance in [0,1], 1.0 = clipping of the shortest exposure, the
+        latter before the residual; motion (B,K,2,H,W), pixels: mean displacement of the attention, the flow where the
+        mask is 0. Raises ValueError when the shapes do not fit each other.
         """
         check_window(window)
         (b, n), (h, w) = window.frames.shape[:2], window.size
@@ -123,8 +126,8 @@ class DeAltHDR(nn.Module):
         return whole_frame(self.run(window, cells, *features), window.size)
 
     def run(self, window: FrameWindow, cells: torch.Tensor, *features: torch.Tensor) -> Run:
-        """`forward` from the features (B,N,C,h,w) of `encode`, under way: of one tile, or all of a frame. The routers go by sums
-        over the frame."""
+        """`forward` from the features (B,N,C,h,w) of `encode`, as a generator (`models.frame_statistics`), of a tile or
+        a frame: the routers need sums over the frame."""
         (b, k), (h, w) = window.flows.shape[:2], window.size
         window, cells = padded(window, cells)
         own, others = zip(*map(split_reference, features), strict=True)
@@ -139,37 +142,39 @@ class DeAltHDR(nn.Module):
             entering = [x if number == LEVELS else self.up[number - 1](x), own[number - 1]]
             if number == 1:
                 attended = full_size(cells.flatten(0, 1), window.size).unflatten(0, (b, k))
-                pictures = gather_pictures(window, attended, motion)
-                merged = pictures.merged()
-                entering.append(self.survey(merge_planes(pictures, merged)))
+                candidates = gather_candidates(window, attended, motion)
+                merged = candidates.merged()
+                entering.append(self.survey(merge_planes(candidates, merged)))
             x = level.reduce(torch.cat(entering, 1))
             positions = pixel_grid(*flow.shape[-2:], flow.device).expand_as(flow)
             corner = tuple(o // scale for o in window.origin)
-            carried = positions if number == FETCHING else None
-            found, looked = level.align(x, others[number - 1], flow, mask, carried, corner)
-            if number == FETCHING:
-                motion = pixel_motion(torch.where(mask > 0, looked - positions, flow), window.flows, cells)
+            carried = positions if number == POSITION_LEVEL else None
+            aligned_features, attended_positions = level.align(x, others[number - 1], flow, mask, carried, corner)
+            if number == POSITION_LEVEL:
+                motion = pixel_motion(torch.where(mask > 0, attended_positions - positions, flow), window.flows, cells)
             if number == 1:
-                found = torch.cat((found, evidence(pictures, merged, window)), 1)
-            aligned = level.gather(found)
+                aligned_features = torch.cat((aligned_features, neighbour_planes(candidates, merged, window)), 1)
+            aligned = level.gather(aligned_features)
             x = level.block((yield from level.router.run(x, aligned.unflatten(0, (b, k)), scale)))
-        result = self.put_out(x, aligned, pictures)
+        result = self.decode_output(x, aligned, candidates)
         return {name: y[..., :h, :w] for name, y in {**result, "motion": motion}.items()}
 
-    def put_out(self, x: torch.Tensor, aligned: torch.Tensor, pictures: Pictures) -> dict[str, torch.Tensor]:
+    def decode_output(
+        self, x: torch.Tensor, aligned: torch.Tensor, candidates: MergeCandidates
+    ) -> dict[str, torch.Tensor]:
         """hdr and merged (B,3,H,W) from the last features (B,C,H/2,W/2) and the neighbours' (BK,C,H/2,W/2)."""
-        b, k = pictures.attended.shape[:2]
-        told = F.leaky_relu(aligned.unflatten(0, (b, k)) + self.tell(x)[:, None], SLOPE).flatten(0, 1)
-        votes = F.pixel_shuffle(self.vote(told), FINEST).float().unflatten(0, (b, k))  # (B,K,2,H,W)
-        merged = pictures.merged(votes.transpose(1, 2).flatten(1, 2))
+        b, k = candidates.attended.shape[:2]
+        conditioned = F.leaky_relu(aligned.unflatten(0, (b, k)) + self.tell(x)[:, None], SLOPE).flatten(0, 1)
+        votes = F.pixel_shuffle(self.vote(conditioned), FINEST).float().unflatten(0, (b, k))  # (B,K,2,H,W)
+        merged = candidates.merged(votes.transpose(1, 2).flatten(1, 2))
         residual = F.pixel_shuffle(self.draw(x).float(), FINEST)
         tone = mu_law(merged)
-        tone = tone + GAIN * residual[:, :3] + tapped(tone, residual[:, 3:])
+        tone = tone + GAIN * residual[:, :3] + apply_kernels(tone, residual[:, 3:])
         return {"hdr": mu_law_inverse(tone.clamp(0, 1)), "merged": merged}
 
 
 def padded(window: FrameWindow, cells: torch.Tensor) -> tuple[FrameWindow, torch.Tensor]:
-    """Both with their right and lower edges repeated up to multiples of MULTIPLE; nothing is attended there."""
+    """Both padded at the right and lower edge to multiples of MULTIPLE, by replication, the mask by zeros."""
     if any(side % MULTIPLE for side in window.size):
         window = window.map(lambda x: pad_to_multiple(x.flatten(0, 1), MULTIPLE).unflatten(0, x.shape[:2]))
     rows, columns = (s // CELL - c for s, c in zip(window.size, cells.shape[-2:], strict=True))
@@ -177,8 +182,8 @@ def padded(window: FrameWindow, cells: torch.Tensor) -> tuple[FrameWindow, torch
 
 
 def on_grid(flows: torch.Tensor, cells: torch.Tensor, scale: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Flows (B,K,2,H,W) in pixels and where to attend (B,K,1,H/4,W/4), on a grid `scale` times as coarse as the frame: (BK,2,h,w)
-    in its pixels, (BK,1,h,w)."""
+    """Flows (B,K,2,H,W) in pixels and attention mask (B,K,1,H/4,W/4) on a grid `scale` times as coarse as the frame:
+    (BK,2,h,w) in pixels of that grid, (BK,1,h,w)."""
     cells = cells.flatten(0, 1)
     if scale < CELL:
         cells = F.interpolate(cells, scale_factor=CELL // scale, mode="nearest")
@@ -186,7 +191,7 @@ def on_grid(flows: torch.Tensor, cells: torch.Tensor, scale: int) -> tuple[torch
 
 
 def pixel_motion(motion: torch.Tensor, flows: torch.Tensor, cells: torch.Tensor) -> torch.Tensor:
-    """Motion (BK,2,H/4,W/4), in cells, as pixels (B,K,2,H,W); where nothing is attended, the flow itself."""
+    """Motion (BK,2,H/4,W/4) in cells, as (B,K,2,H,W) in pixels; the flow where the mask is 0."""
     motion = F.interpolate(CELL * motion, scale_factor=CELL, mode="bilinear", align_corners=False)
     attended = full_size(cells.flatten(0, 1), motion.shape[-2:]) > 0
     return torch.where(attended, motion, flows.flatten(0, 1)).unflatten(0, flows.shape[:2])

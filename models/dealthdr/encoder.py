@@ -1,4 +1,5 @@
-"""DeAltHDR's dual encoder (key design 3): short exposures are noisy and long ones blurred, so each has its own."""
+"""Dual encoder (DeAltHDR, key design 3): one for short exposures, which are noisy, one for long ones, which are
+blurred."""
 
 import torch
 import torch.nn.functional as F
@@ -11,13 +12,14 @@ from ..detail import amplified, bands, grain
 LEVELS = 3
 FINEST = 2  # pixels a side on the grid of level 1; levels 2 and 3 are twice and four times as coarse
 MULTIPLE = FINEST * 2 ** (LEVELS - 1)  # sides of a frame are multiples of it
-SEEN = 13 * FINEST**2 + 6 + 1  # planes
+INPUT_PLANES = 13 * FINEST**2 + 6 + 1  # planes
 LONG = 2**0.5  # relative exposure from which a frame is long-like
 
 
 def long_like(exposures: torch.Tensor) -> torch.Tensor:
-    """Which frames the long exposures' encoder takes: all but the shortest of the clip, and what is within half a stop of
-    it. A third exposure is one of them: like the longest it clips below 1.0 and blurs, which the shortest never does."""
+    """Frames for the encoder of long exposures, bool (N,): all that are more than half a stop above the shortest (N,).
+
+    A third, middle exposure belongs to them: like the longest it clips below radiance 1.0 and is blurred."""
     return exposures > LONG
 
 
@@ -27,10 +29,10 @@ def normalised_pair(radiance: torch.Tensor) -> torch.Tensor:
 
 
 def encoder_input(codes: torch.Tensor, radiance: torch.Tensor, exposures: torch.Tensor) -> torch.Tensor:
-    """What an encoder sees of frames (N,3,H,W), code values and radiance, taken at exposures (N,): (N,SEEN,H/2,W/2).
+    """Input planes (N,INPUT_PLANES,H/2,W/2) of frames (N,3,H,W), code values and radiance, taken at exposures (N,).
 
-    Beside the paper's pair: the detail that half precision hides, the brightest channel as captured, which says where a
-    frame clips, and the exposure.
+    Added to the paper's pair: amplified detail, the brightest channel as captured, which shows clipping, and the
+    exposure.
     """
     detail = bands(codes)
     brightest = codes.amax(1, keepdim=True)
@@ -40,9 +42,9 @@ def encoder_input(codes: torch.Tensor, radiance: torch.Tensor, exposures: torch.
 
 
 def level(number: int, width: int) -> nn.Sequential:
-    """Level 1, 2 or 3 of an encoder, with width, 2 width and 4 width channels; from the level above, or what is seen."""
+    """Level 1, 2 or 3 of an encoder, with width, 2 width and 4 width channels, on the output of the level before."""
     if number == 1:
-        return nn.Sequential(conv(SEEN, width), DilatedBlock(width, 1))
+        return nn.Sequential(conv(INPUT_PLANES, width), DilatedBlock(width, 1))
     above = width * 2 ** (number - 2)
     down = nn.Sequential(nn.Conv2d(above, above // 2, 3, padding=1), nn.PixelUnshuffle(2))
     return nn.Sequential(down, DilatedBlock(2 * above, 1))
@@ -52,8 +54,8 @@ class DualEncoder(nn.Module):
     """Features of frames at levels 1 to 3, each frame through the encoder of its own exposure.
 
     shared: how many levels both kinds share, from the coarsest on: 0 = the paper's best, independent at all levels; 1 =
-    level 3; 2 = levels 2 and 3; 3 = one encoder. Changed against the paper: level 1 has half the frame's size; residual
-    convolutions in place of Turtle's blocks.
+    level 3; 2 = levels 2 and 3; 3 = one encoder. Changed against the paper: level 1 is at half the frame's size, and
+    residual convolutions replace Turtle's blocks.
     """
 
     def __init__(self, width: int, shared: int = 0):
@@ -66,17 +68,18 @@ class DualEncoder(nn.Module):
         )
 
     def forward(self, codes: torch.Tensor, radiance: torch.Tensor, exposures: torch.Tensor) -> list[torch.Tensor]:
-        """codes (N,3,H,W): as captured, in [0,1], sides multiples of MULTIPLE; radiance (N,3,H,W) of them; exposures (N,):
-        relative, shortest of the clip = 1 -> features, finest first: (N,C,H/2,W/2), (N,2C,H/4,W/4), (N,4C,H/8,W/8)."""
+        """codes (N,3,H,W): as captured, in [0,1], sides multiples of MULTIPLE; radiance (N,3,H,W) of them; exposures
+        (N,): relative, shortest of the clip = 1 -> features, finest first: (N,C,H/2,W/2), (N,2C,H/4,W/4),
+        (N,4C,H/8,W/8)."""
         x, long, found = encoder_input(codes, radiance, exposures), long_like(exposures), []
         for kinds in self.levels:
-            x = kinds[0](x) if len(kinds) == 1 else apart(kinds, x, long)
+            x = kinds[0](x) if len(kinds) == 1 else by_exposure(kinds, x, long)
             found.append(x)
         return found
 
 
-def apart(kinds: nn.ModuleList, x: torch.Tensor, long: torch.Tensor) -> torch.Tensor:
-    """x (N,...) through the first of two networks, or the second where `long` (N,) says so."""
+def by_exposure(kinds: nn.ModuleList, x: torch.Tensor, long: torch.Tensor) -> torch.Tensor:
+    """x (N,...) through the first of two networks, or through the second where `long` (N,) is true."""
     short, long = (chosen.nonzero()[:, 0] for chosen in (~long, long))
     parts = [network(x[chosen]) for network, chosen in zip(kinds, (short, long), strict=True) if len(chosen)]
     return torch.cat(parts)[torch.cat((short, long)).argsort()]

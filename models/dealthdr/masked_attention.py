@@ -1,7 +1,7 @@
-"""Flow-guided masked attention (DeAltHDR, key design 1): the flow's warp where it can be trusted, attention elsewhere.
+"""Flow-guided masked attention (DeAltHDR, key design 1): warping where the flow is consistent, attention elsewhere.
 
-For features of any resolution. Flow is in pixels of their grid; *to the neighbour* means on the reference's grid, pointing
-into the neighbour, *to the reference* the other way round.
+For features of any resolution. Flow is in pixels of their grid; *to the neighbour* means on the reference's grid,
+pointing into the neighbour, *to the reference* the other way round.
 """
 
 import math
@@ -14,31 +14,31 @@ from ...hdr.box_filter import box_mean
 from ...hdr.warp import pixel_grid, warp
 from ..blocks import in_float32
 
-LEAST_DISTANCE = 1e-4  # of D: what differs by less is the same, or rounding
-PAIRS = 1 << 22  # of query and key that are worked out at once; bounds the memory
+MIN_DISTANCE = 1e-4  # of D: smaller differences are rounding
+PAIRS = 1 << 22  # of query and key that are computed at once; bounds the memory
 
 
 def consistency(reference: torch.Tensor, to_reference: torch.Tensor, to_neighbour: torch.Tensor) -> torch.Tensor:
-    """D, how much the reference differs from itself after the journey to the neighbour's time and back.
+    """D: mean absolute difference of the reference and itself, warped to the neighbour's time and back.
 
     reference (N,3,H,W): gamma-encoded code values in [0,1], matched to the neighbour's exposure; flows (N,2,H,W) in
-    pixels -> (N,1,H,W) in [0,1], the mean over channels.
-    At the neighbour's exposure it clips where the neighbour clips too, and where it clips itself it is flat: either way
-    the journey changes nothing, and D stays 0 where one of the two frames has nothing to compare.
-    Changed against the paper: the frame is smoothed over 3x3 pixels first, and sampled bicubically. D would be full of
-    noise and of the blur of two bilinear warps: so the mask for s = 100 is a third as large and misses 1 to 3 % more of
-    what is wrong.
+    pixels -> (N,1,H,W) in [0,1], the mean over channels. At the neighbour's exposure it clips where the neighbour
+    clips, and where it clips itself it is flat: D is 0 where one of the two frames is clipped. Changed against the
+    paper: the frame is first smoothed over 3x3 pixels, and sampled bicubically. Otherwise D is dominated by noise and
+    by the blur of two bilinear warps; the mask for s = 100 is a third as large and misses 1 to 3 % more of the wrong
+    pixels.
     """
     smooth = box_mean(reference, 3)
-    there = warp(smooth, to_reference, mode="bicubic").clamp(0, 1)
-    back = warp(there, to_neighbour, mode="bicubic").clamp(0, 1)
+    at_neighbour = warp(smooth, to_reference, mode="bicubic").clamp(0, 1)
+    back = warp(at_neighbour, to_neighbour, mode="bicubic").clamp(0, 1)
     return (back - smooth).abs().mean(1, keepdim=True)
 
 
 def trust_mask(distance: torch.Tensor, s: float) -> torch.Tensor:
     """M of D: 1 where s D / 255 > 0.5, D in 8-bit units, which is D > 0.5 / s in [0,1]; same shape as `distance`.
 
-    s: sensitivity, from 0 (flow alone) to infinity (attention everywhere). Raises ValueError when it is negative or NaN.
+    s: sensitivity, from 0 (flow alone) to infinity (attention everywhere). Raises ValueError when it is negative or
+    NaN.
     """
     if not s >= 0:
         raise ValueError(f"the sensitivity s is {s:g}: give 0 (flow alone) or more, up to infinity (attention alone)")
@@ -50,7 +50,8 @@ def trust_mask(distance: torch.Tensor, s: float) -> torch.Tensor:
 
 
 def sensitivity_for(distance: torch.Tensor, share: float) -> float:
-    """The largest s for which `trust_mask` marks no more than `share` of the values of D; `share` 0 gives 0, 1 infinity.
+    """The largest s for which `trust_mask` marks no more than `share` of the values of D; `share` 0 gives 0, 1
+    infinity.
 
     This is what the paper leaves open: how to choose s. Raises ValueError when `share` is not in [0,1].
     """
@@ -60,19 +61,19 @@ def sensitivity_for(distance: torch.Tensor, share: float) -> float:
     if allowed == 0 or allowed == distance.numel():
         return math.inf if allowed else 0.0
     highest = distance.float().flatten().kthvalue(distance.numel() - allowed).values.item()
-    return 0.5 / max(highest, LEAST_DISTANCE)
+    return 0.5 / max(highest, MIN_DISTANCE)
 
 
 class FGMA(nn.Module):
     """F_out = concat(F_flow, M, F_att): F_flow = W(F_n, flow), F_att = attention with Q = P_q(F_in M), K = P_k(F_n),
     V = P_v(F_n), 0 where M is 0.
 
-    The paper leaves the kind of attention open; its cost must follow M. Here it is worked out for windows of the map that
-    hold a masked pixel, and for no others. The pixels of a window look at one box of the neighbour: the window shifted by
-    its median flow, rounded, with a margin of one window on all sides, and moved inside of the frame. Queries and keys
-    are compared by direction only (features of noisy frames differ in length), sharpened by a learned factor; a learned
-    price on the distance from where the flow points says which of two alike is meant (as ALiBi, Press et al. 2022).
-    In single precision whatever autocast says: the same weights may carry pixels and positions, see `forward`.
+    The paper leaves the kind of attention open; its cost must follow M. Here it is windowed and computed only for
+    windows that contain a masked pixel. Each attends to one box of the neighbour: the window shifted by its rounded
+    median flow, with a margin of one window on all sides, moved inside the frame. Scores are cosines of queries and
+    keys (features of noisy frames differ in length) times a learned factor, minus a learned penalty on the distance to
+    the position that the flow gives, which decides between similar positions (as ALiBi, Press et al. 2022). Always in
+    single precision, as the same weights may be applied to pixels and positions, see `forward`.
     """
 
     def __init__(self, width: int, window: int = 8):
@@ -94,9 +95,9 @@ class FGMA(nn.Module):
         """features, neighbour (B,C,H,W); flow (B,2,H,W) to the neighbour; mask (B,1,H,W) of 0 and 1 -> float32
         (B,2C+1,H,W).
 
-        carried (B,P,H,W): planes of the neighbour that the attention carries along; they are appended to the result,
-        which then has 2C+1+P channels. origin: row and column of these features in a larger map, when they are a tile
-        of it, so that its windows are the whole map's.
+        carried (B,P,H,W): further planes of the neighbour to which the attention weights are applied; they are appended
+        to the result, which then has 2C+1+P channels. origin: row and column of these features in a larger map, when
+        they are a tile of it, so that its windows are the whole map's.
         """
         warped = warp(neighbour.float(), flow)
         with in_float32(features.device):
@@ -104,7 +105,7 @@ class FGMA(nn.Module):
         return torch.cat((warped, mask.float(), found), 1)
 
     def attend(self, features, neighbour, flow, mask, carried, origin) -> torch.Tensor:
-        """F_att and what is carried, (B,C+P,H,W)."""
+        """F_att and the attended planes `carried`, (B,C+P,H,W)."""
         h, w = features.shape[-2:]
         grid = WindowGrid((h, w), self.window, origin)
         active = grid.cut(mask, "constant").amax((3, 4)) > 0  # (B,rows,columns) of windows
@@ -117,19 +118,19 @@ class FGMA(nn.Module):
             keys = F.normalize(self.key(neighbour), dim=1)
             values = self.value(neighbour)
             values = values if carried is None else torch.cat((values, carried), 1)
-            found[active] = self.look_up(queries, rows_of(keys), rows_of(values), *boxes, places[:, 0] * h * w)
+            found[active] = self.attend_windows(queries, rows_of(keys), rows_of(values), *boxes, places[:, 0] * h * w)
         return grid.join(found) * mask
 
-    def look_up(self, queries, keys, values, expected, there, index, first) -> torch.Tensor:
-        """Attention of A windows: queries (A,Q,C); keys, values (B H W, ...), one row a pixel; expected (A,Q,2): where
-        the flow points; there (A,K,2): positions of the box; index (A,K): their rows, from row `first` (A,) on."""
-        found, together = [], max(1, PAIRS // (queries.shape[1] * there.shape[1]))
-        for k in range(0, len(queries), together):
-            few = slice(k, k + together)
-            rows = index[few] + first[few, None]
-            scores = self.sharpness.exp() * queries[few] @ keys[rows].mT
-            far = torch.cdist(expected[few], there[few], compute_mode="donot_use_mm_for_euclid_dist")
-            found.append((scores - self.price.exp() * far).softmax(-1) @ values[rows])
+    def attend_windows(self, queries, keys, values, expected, positions, index, first) -> torch.Tensor:
+        """Attention of A windows: queries (A,Q,C); keys, values (B H W, ...), one row a pixel; expected (A,Q,2):
+        position by the flow; positions (A,K,2): of the box; index (A,K): their rows, from row `first` (A,) on."""
+        found, batch = [], max(1, PAIRS // (queries.shape[1] * positions.shape[1]))
+        for k in range(0, len(queries), batch):
+            chunk = slice(k, k + batch)
+            rows = index[chunk] + first[chunk, None]
+            scores = self.sharpness.exp() * queries[chunk] @ keys[rows].mT
+            distance = torch.cdist(expected[chunk], positions[chunk], compute_mode="donot_use_mm_for_euclid_dist")
+            found.append((scores - self.price.exp() * distance).softmax(-1) @ values[rows])
         return torch.cat(found)
 
 
@@ -147,7 +148,7 @@ class WindowGrid:
         self.after = tuple(-(n + b) % side for n, b in zip(size, self.before, strict=True))
 
     def cut(self, x: torch.Tensor, padding: str = "replicate") -> torch.Tensor:
-        """(B,C,H,W) -> (B,rows,columns,side^2,C), what sticks out padded."""
+        """(B,C,H,W) -> (B,rows,columns,side^2,C), with incomplete windows padded."""
         edges = (self.before[1], self.after[1], self.before[0], self.after[0])
         x = F.pad(x, edges, mode=padding) if any(edges) else x
         x = x.unflatten(2, (-1, self.side)).unflatten(4, (-1, self.side))  # (B,C,rows,side,columns,side)
@@ -160,9 +161,11 @@ class WindowGrid:
         return x[..., top : top + height, left : left + width]
 
     def boxes(self, places: torch.Tensor, flow: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Where the windows at `places` (A,2), row and column of the grid, look, their pixels having the flow (A,Q,2):
-        the position (A,Q,2) that the flow of the window gives each pixel, and those of the box (A,K,2), x first; and
-        the number of the box's pixels in the map, (A,K)."""
+        """Boxes that the windows at `places` (A,2), row and column of the grid, attend to; flow (A,Q,2) of their
+        pixels.
+
+        Returns the position (A,Q,2) that the window's median flow gives each pixel, the positions (A,K,2) in its box, x
+        first, and the indices (A,K) of these in the flattened map."""
         side, device = self.side, flow.device
         corner = places * side - torch.tensor(self.before, device=device)
         shift = flow.median(1).values.round().flip(-1)  # y first
@@ -172,6 +175,6 @@ class WindowGrid:
             first = (corner[:, axis] + shift[:, axis].long() - side).clamp(0, length - reach)
             axes.append(first[:, None] + torch.arange(reach, device=device))
         y, x = axes[0][:, :, None], axes[1][:, None, :]
-        there = torch.stack(torch.broadcast_tensors(x, y), -1).flatten(1, 2).float()
+        positions = torch.stack(torch.broadcast_tensors(x, y), -1).flatten(1, 2).float()
         own = pixel_grid(side, side, device).flatten(1).T + corner.flip(-1)[:, None] + shift.flip(-1)[:, None]
-        return own, there, (y * self.size[1] + x).flatten(1)
+        return own, positions, (y * self.size[1] + x).flatten(1)

@@ -1,6 +1,6 @@
-"""Frame history router (Turtle, Ghasemabadi et al. 2024; DeAltHDR's fusion): channels of many frames, weighed by relevance.
+"""Frame history router (Turtle, Ghasemabadi et al. 2024; fusion of DeAltHDR): channel attention over several frames.
 
-Its scores are sums over the whole frame (`models.frame_statistics`).
+Its attention scores are sums over the whole frame (`models.frame_statistics`).
 """
 
 import math
@@ -16,7 +16,8 @@ SHARPNESS = 4.0  # of the scores before training
 
 
 class Sums(NamedTuple):
-    """Over pixels: products (B,heads,c,m) of queries and keys, squares of queries (B,heads,c) and of keys (B,heads,m)."""
+    """Over pixels: products (B,heads,c,m) of queries and keys, squares of queries (B,heads,c) and of keys
+    (B,heads,m)."""
 
     products: torch.Tensor
     queries: torch.Tensor
@@ -28,7 +29,7 @@ class FrameHistoryRouter(nn.Module):
     neighbours, both L2-normalised over all pixels; h heads; a skip around it.
 
     Any n, any order; without neighbours it is channel attention (Restormer, Zamir et al. 2022) with the same weights.
-    The cost is linear in pixels and in n. In single precision whatever autocast says: half overflows in the sums.
+    The cost is linear in pixels and in n. Always in single precision, as the sums overflow in half precision.
     """
 
     def __init__(self, width: int, heads: int):
@@ -44,7 +45,8 @@ class FrameHistoryRouter(nn.Module):
         self.out = nn.Conv2d(width, width, 1)
 
     def project(self, x: torch.Tensor, others: torch.Tensor | None) -> list[torch.Tensor]:
-        """Queries (B,C,H,W), keys and values (B,(n+1)C,H,W), float32. others (B,n,C,H,W): aligned neighbours, or None."""
+        """Queries (B,C,H,W), keys and values (B,(n+1)C,H,W), float32. others (B,n,C,H,W): aligned neighbours, or
+        None."""
         every = x[:, None] if others is None else torch.cat((x[:, None], others.to(x.dtype)), 1)
         both = self.key_value(every.flatten(0, 1)).unflatten(0, every.shape[:2])
         k, v = (part.flatten(1, 2).float() for part in both.chunk(2, 2))
@@ -57,7 +59,7 @@ class FrameHistoryRouter(nn.Module):
             return Sums(q @ k.mT, q.square().sum(-1), k.square().sum(-1))
 
     def mix(self, x: torch.Tensor, v: torch.Tensor, sums: Sums) -> torch.Tensor:
-        """x (B,C,H,W) and what it takes from the values (B,(n+1)C,H,W). sums: over the whole frame."""
+        """x (B,C,H,W) plus the attended values (B,(n+1)C,H,W). sums: over the whole frame."""
         with in_float32(v.device):
             lengths = sums.queries.clamp(min=1e-12).sqrt()[..., None] * sums.keys.clamp(min=1e-12).sqrt()[:, :, None]
             scores = self.sharpness.exp()[:, None, None] * sums.products / lengths
@@ -65,8 +67,8 @@ class FrameHistoryRouter(nn.Module):
         return x + self.out(found.flatten(1, 2).unflatten(-1, v.shape[-2:]))
 
     def run(self, x: torch.Tensor, others: torch.Tensor | None, scale: int) -> Run:
-        """x (B,C,H,W), of a frame or a tile of it on a grid `scale` times as coarse; others (B,n,C,H,W): aligned neighbours, or
-        None -> (B,C,H,W)."""
+        """x (B,C,H,W), of a frame or a tile of it on a grid `scale` times as coarse; others (B,n,C,H,W): aligned
+        neighbours, or None -> (B,C,H,W)."""
         q, k, v = self.project(x, others)
         sums = yield FrameSum(self.sums, (q, k), scale)
         return self.mix(x, v, Sums(*sums))

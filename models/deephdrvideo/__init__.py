@@ -1,4 +1,5 @@
-"""DeepHDRVideo (Chen et al., ICCV 2021): coarse reconstruction in the image, deformable refinement in features."""
+"""DeepHDRVideo (Chen et al., ICCV 2021): coarse reconstruction in image space, deformable refinement in feature
+space."""
 
 from ..architecture import Architecture
 

@@ -1,4 +1,5 @@
-"""CoarseNet (DeepHDRVideo, section 3.2): neighbours are aligned by flow and blended with the reference, in the image."""
+"""CoarseNet (DeepHDRVideo, section 3.2): neighbours are aligned by flow and blended with the reference in image
+space."""
 
 import torch
 import torch.nn.functional as F
@@ -19,12 +20,12 @@ class FlowNetwork(nn.Module):
     convolutions a level, not shared between levels. R starts at 0, and so does the flow at its base.
 
     Changed against the paper:
-    - It starts from a base flow, not from 0, which leaves two of five levels to do, of 3x3 kernels for 5x5; the finest
-      ends at a quarter of the frame's size.
-    - One neighbour at a time, so that the same weights serve any number of them; its exposure and the reference's are
-      told.
-    - Faint differences are amplified (`models.detail`).
-    - It corrects by at most 100 pixels; the paper's flow, from 0, is at most 200.
+    - Start: a base flow, not 0, so that two of five levels suffice, with 3x3 kernels for 5x5, the finest at a quarter
+      of the frame's size.
+    - Neighbours: processed independently, so that the same weights serve any number of them; conditioned on the
+      exposures of neighbour and reference.
+    - Inputs: small differences are amplified (`models.detail`).
+    - Range: it corrects by at most 100 pixels; the paper's flow, from 0, is at most 200.
     """
 
     def __init__(self, width: int = 32):
@@ -46,7 +47,7 @@ class FlowNetwork(nn.Module):
 
         found = torch.zeros_like(F.avg_pool2d(base, SCALES[0]))
         for scale, level in zip(SCALES, self.levels, strict=True):
-            half = scale // 2  # a level reads pictures of twice its size, pixel-unshuffled
+            half = scale // 2  # the input of a level has twice its size and is pixel-unshuffled
             target, neighbour, now = (F.avg_pool2d(x, half) for x in (matched, others, base))
             now = (now + F.interpolate(found, now.shape[-2:], mode="bilinear", align_corners=False)) / half
             warped = warp_each(neighbour[:, None], now[:, None])[:, 0]
@@ -58,11 +59,12 @@ class FlowNetwork(nn.Module):
 
 
 class WeightNetwork(CoarseFusion):
-    """H = sum w I / (sum w + 1e-8) over reference, warped neighbours and neighbours as they are; a weight for each colour.
+    """H = sum w I / (sum w + 1e-8) over reference, warped neighbours and unaligned neighbours, with a weight per
+    channel.
 
-    This is where F2HDR has its coarse fusion from, with one learned weight for all colours. Changed against the paper: all
-    that is said there, above all that one encoder serves any number of candidates, and that the weights start as those of the
-    sensor model.
+    F2HDR's coarse fusion is the same with one weight for all channels. Changed against the paper: as listed in
+    `CoarseFusion`, above all one encoder for any number of candidates, and weights that start as those of the noise
+    model.
     """
 
     def __init__(self, width: int = 24):
@@ -80,6 +82,6 @@ class CoarseNet(nn.Module):
 
     def forward(self, window: FrameWindow) -> tuple[torch.Tensor, torch.Tensor]:
         """H^c of the reference, radiance (B,3,H,W), 1.0 = clipping of the shortest exposure, and the refined flows
-        (B,N-1,2,H,W); the window has the base flow and the confidence in it."""
+        (B,N-1,2,H,W). window: with base flow and its confidence."""
         flows = self.flow(window)
         return self.weights.fuse(window.along(flows)), flows

@@ -1,4 +1,4 @@
-"""DeepHDRVideo (Chen et al., ICCV 2021), whole: alternating exposures and a base flow to radiance."""
+"""DeepHDRVideo (Chen et al., ICCV 2021): alternating exposures and a base flow to radiance."""
 
 from dataclasses import dataclass
 
@@ -6,17 +6,17 @@ import torch
 from torch import nn
 
 from ...hdr.frame_window import FrameWindow
-from ..blocks import start
+from ..blocks import init_weights
 from .coarse import CoarseNet
-from .refine import FRAMES, RefineNet, blended, shares_around
+from .refine import FRAMES, RefineNet, blend, blend_weights_around
 
 
 @dataclass(frozen=True)
 class DeepHDRVideoConfig:
     """Shape of the networks; plain values, so that it can be stored beside the weights.
 
-    refine_widths: of the features at 1/8, 1/4, 1/2 of the frame. refinement, deformable, attention: False leaves RefineNet,
-    its alignment, or its attention maps out, for the paper's table 5.
+    refine_widths: of the features at 1/8, 1/4, 1/2 of the frame. refinement, deformable, attention: False omits
+    RefineNet, its alignment, or its attention maps, for the paper's table 5.
     """
 
     flow_width: int = 32
@@ -28,10 +28,10 @@ class DeepHDRVideoConfig:
 
 
 class DeepHDRVideo(nn.Module):
-    """CoarseNet for three frames in a row, then RefineNet for the middle one. Any frame size, two exposures, three or more.
+    """CoarseNet for three consecutive frames, then RefineNet for the middle one. Any frame size, two exposures or more.
 
-    Changed against the paper, which trains one network for two and one for three exposures: see each network. RefineNet
-    takes three coarse results at any period.
+    Changed against the paper, which trains one network for two and one for three exposures: RefineNet takes three
+    coarse results at any period; further changes are listed in each network.
     """
 
     def __init__(self, config: DeepHDRVideoConfig = DeepHDRVideoConfig()):
@@ -40,7 +40,7 @@ class DeepHDRVideo(nn.Module):
         self.coarse = CoarseNet(c.flow_width, c.weight_width)
         if c.refinement:
             self.refine = RefineNet(tuple(c.refine_widths), c.deformable, c.attention)
-        start(self)
+        init_weights(self)
 
     def forward(
         self, frames: torch.Tensor, exposures: torch.Tensor, flows: torch.Tensor, confidence: torch.Tensor
@@ -49,13 +49,13 @@ class DeepHDRVideo(nn.Module):
 
         frames (B,N,3,H,W): gamma-encoded code values in [0,1] in order of time, N = 5 for two exposures, 7 for three;
         exposures (B,N), relative, shortest of the clip = 1; flows (B,3(N-3),2,H,W): base flow from each of the three
-        frames in the middle, one after the other, to the (N-3)/2 frames before and after it, pixels, channel 0 = x;
-        confidence (B,3(N-3),1,H,W) in it, in [0,1]. Returns coarse (B,3,H,W): H^c; refined (B,3,H,W): H by equation 4,
-        in [0,1], 1.0 = clipping of the shortest exposure, H^c where RefineNet is left out; share (B,3,H,W): M; flows
-        (B,N-3,2,H,W), as CoarseNet refines them; motion (B,2,2,H/2,W/2) of the neighbours' features, see `RefineNet`,
-        None where nothing aligns them. In training, gradients reach CoarseNet through H^c of the middle frame alone: the
-        network for the others is the same, and the step costs a third less.
-        Raises ValueError when the shapes do not fit each other.
+        middle frames, one after the other, to the (N-3)/2 frames before and after it, pixels, channel 0 = x; confidence
+        (B,3(N-3),1,H,W) in it, in [0,1]. Returns coarse (B,3,H,W): H^c; refined (B,3,H,W): H by equation 4, in [0,1],
+        1.0 = clipping of the shortest exposure, H^c without RefineNet; share (B,3,H,W): M; flows (B,N-3,2,H,W), as
+        CoarseNet refines them; motion (B,2,2,H/2,W/2) of the neighbours' features, see `RefineNet`, None without
+        alignment. In training, gradients reach CoarseNet through H^c of the middle frame only, which makes a step a
+        third cheaper; the weights for the other frames are the same. Raises ValueError when the shapes do not fit each
+        other.
         """
         b, n, _, h, w = frames.shape
         if n < 5 or n % 2 == 0 or exposures.shape != (b, n) or flows.shape != (b, FRAMES * (n - 3), 2, h, w):
@@ -69,14 +69,14 @@ class DeepHDRVideo(nn.Module):
             along = (x[:, t * k : (t + 1) * k] for x in (flows, confidence))
             return self.coarse(FrameWindow(frames[:, t : t + n], exposures[:, t : t + n], *along))
 
-        # Before the others: autocast keeps the weights it has cast, and from no_grad it would keep them without gradient.
+        # First, as autocast caches cast weights: cached under no_grad, they would have no gradient.
         middle, refined_flows = coarse(1)
-        shares = shares_around(frames, exposures)
+        shares = blend_weights_around(frames, exposures)
         out = {"coarse": middle, "refined": middle, "share": shares[:, 1], "flows": refined_flows, "motion": None}
         if self.config.refinement:
             with torch.no_grad():
                 before, after = coarse(0)[0], coarse(2)[0]
             around = exposures[:, n // 2 : n // 2 + FRAMES]
             refined, out["motion"] = self.refine(torch.stack((before, middle, after), 1), shares, around)
-            out["refined"] = blended(middle, refined, shares[:, 1])
+            out["refined"] = blend(middle, refined, shares[:, 1])
         return out

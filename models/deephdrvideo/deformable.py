@@ -1,4 +1,5 @@
-"""Deformable alignment (DeepHDRVideo, section 3.3; the pyramid, cascading and deformable module of EDVR, Wang et al. 2019)."""
+"""Deformable alignment (DeepHDRVideo, section 3.3; the pyramid, cascading and deformable module of EDVR, Wang et al.
+2019)."""
 
 import torch
 import torch.nn.functional as F
@@ -11,17 +12,16 @@ from ..flow.correlation import expected_shift, local_correlation, shifts
 
 TAPS = 9  # of a 3x3 kernel
 GROUPS = 4  # of channels that share offsets
-RADII = (4, 2, 1)  # coarse to fine, in pixels of the level: how far it looks for the reference
-KEYS = 16  # channels that are compared
-AROUND = 5  # pixels of the level that are averaged, for comparisons
+RADII = (4, 2, 1)  # radius of the correlation, coarse to fine, in pixels of the level
+KEYS = 16  # channels of the correlated features
+AROUND = 5  # side in pixels of the level of the local mean that is subtracted from them
 
 
 def deformable_samples(x: torch.Tensor, offsets: torch.Tensor) -> torch.Tensor:
-    """What a 3x3 kernel with moved taps sees: x (B,C,H,W), offsets (B,G,9,2,H,W) in pixels, x first -> float32
-    (B,C,9,H,W).
+    """Samples (B,C,9,H,W), float32, of x (B,C,H,W) at the taps of a 3x3 kernel with offsets (B,G,9,2,H,W) in pixels, x
+    first.
 
-    Tap k, row by row, of the channels of group g is fetched at p + p_k + offset, between pixels linearly; beyond the frame
-    all is 0, as with the zeros that a convolution pads with.
+    Tap k, row by row, of the channels of group g is sampled bilinearly at p + p_k + offset; outside the frame it is 0.
     """
     (b, c, h, w), groups = x.shape, offsets.shape[1]
     position = pixel_grid(h, w, x.device) + shifts(1).to(x.device)[:, :, None, None] + offsets.float()
@@ -34,7 +34,7 @@ def deformable_samples(x: torch.Tensor, offsets: torch.Tensor) -> torch.Tensor:
 
 class DeformableConv(nn.Module):
     """y(p) = sum over k of w_k m_k(p) x(p + p_k + offset_k(p)) (Zhu et al. 2019); with offsets 0 and m = 1 a 3x3
-    convolution. It starts as what lies at the middle tap."""
+    convolution. It starts as the identity at the middle tap."""
 
     def __init__(self, width: int):
         super().__init__()
@@ -48,7 +48,7 @@ class DeformableConv(nn.Module):
 
 
 class Offsets(nn.Module):
-    """Equation 2: features by which the taps move, and the moves themselves, 0 before training."""
+    """Equation 2: offsets and modulation masks of the taps, predicted from features; offsets are 0 before training."""
 
     def __init__(self, inputs: int, width: int):
         super().__init__()
@@ -65,9 +65,9 @@ class Offsets(nn.Module):
 
 
 class Level(nn.Module):
-    """Equations 2 and 3 on one level; what the level above found, doubled in size, is where it starts.
+    """Equations 2 and 3 on one level, starting from the result of the coarser level, enlarged twice.
 
-    coarser: features of that level; 0 for the coarsest, which has none.
+    coarser: channels of that level; 0 for the coarsest.
     """
 
     def __init__(self, width: int, coarser: int, radius: int):
@@ -80,13 +80,14 @@ class Level(nn.Module):
         self.join = conv(width + coarser, width) if coarser else nn.Identity()
 
     def keys(self, x: torch.Tensor) -> torch.Tensor:
-        """What is compared: features less their mean around, float32."""
+        """Features for the correlation, less their local mean: float32."""
         keys = self.key(x).float()
         return keys - box_mean(keys, AROUND)
 
     def forward(self, neighbour, reference, shift, carried, aligned):
-        """neighbour, reference (B,C,H,W): features; from the coarser level, or None: shift (B,2,H,W), pixels of this one,
-        the features of its offsets (B,C',H,W) and what it aligned (B,C',H,W). Returns the same of this level."""
+        """neighbour, reference (B,C,H,W): features; of the coarser level, or None: shift (B,2,H,W) in pixels of this
+        level, features of its offsets (B,C',H,W) and its aligned features (B,C',H,W). Returns the same three of this
+        level."""
         if shift is None:
             shift = torch.zeros_like(neighbour[:, :2], dtype=torch.float32)
         match = local_correlation(self.keys(reference), warp(self.keys(neighbour), shift), self.radius)
@@ -100,16 +101,16 @@ class Level(nn.Module):
 
 
 class PyramidAlignment(nn.Module):
-    """A neighbour's features as they would lie in the reference: deformable convolutions on three levels, coarse to fine,
-    and one more over the result (cascading).
+    """A neighbour's features aligned to the reference: deformable convolutions on three levels, coarse to fine, and one
+    more on the result (cascading).
 
     Changed against the paper:
-    - Offsets start where a soft-argmax over the correlation of both features points (`models.flow.correlation`), level by
-      level, and the correlation is told to what predicts them. Bare convolutions have to learn matching from what the
-      picture gains by it, which takes days; so they start from a match.
-    - 4 groups for 8, fewer channels on the finest level, 1x1 kernels that predict the offsets; the reference is not
-      aligned to itself.
-    - Pure PyTorch: bilinear sampling and a 1x1 convolution.
+    - Offsets: they start at the soft-argmax of the correlation of both features (`models.flow.correlation`), level by
+      level, and the correlation is an input of the layers that predict them. Convolutions alone would have to learn
+      matching from the reconstruction loss, which takes days.
+    - Size: 4 groups for 8, fewer channels on the finest level, 1x1 kernels that predict the offsets; the reference is
+      not aligned to itself.
+    - Implementation: PyTorch only, bilinear sampling and a 1x1 convolution.
     """
 
     def __init__(self, widths: tuple[int, int, int]):

@@ -1,4 +1,4 @@
-"""RefineNet (DeepHDRVideo, section 3.3): three coarse results, aligned and fused as features, make a better one."""
+"""RefineNet (DeepHDRVideo, section 3.3): three coarse results, aligned and fused in feature space, to a refined one."""
 
 import torch
 import torch.nn.functional as F
@@ -11,40 +11,40 @@ from ..blocks import (
     SLOPE,
     TAPS,
     ResidualBlock,
+    apply_kernels,
     conv,
     down,
     exposure_planes,
     pad_to_multiple,
     split_reference,
-    tapped,
     zero_conv,
 )
 from ..detail import amplified, bands, grain
 from .deformable import PyramidAlignment
 
-FRAMES = 3  # whose coarse results it takes, at any period: before, reference, after
+FRAMES = 3  # coarse results at any period: before, reference, after
 MULTIPLE = 8  # of height and width, for the coarsest features
 BLOCKS = 4  # of the reconstruction
 
 
-def well_exposed_shares(frames: torch.Tensor, ranks: torch.Tensor, count: int) -> torch.Tensor:
-    """M of equation 5 (see `hdr.masks.coarse_blend_weight`): code values (N,3,H,W) and the rank of their exposures (N,) among
-    `count` -> (N,3,H,W) in [0,1]."""
+def blend_weights(frames: torch.Tensor, ranks: torch.Tensor, count: int) -> torch.Tensor:
+    """M of equation 5 (see `hdr.masks.coarse_blend_weight`): code values (N,3,H,W) and the rank of their exposures (N,)
+    among `count` -> (N,3,H,W) in [0,1]."""
     return torch.stack([coarse_blend_weight(code, int(rank), count) for code, rank in zip(frames, ranks, strict=True)])
 
 
-def shares_around(frames: torch.Tensor, exposures: torch.Tensor) -> torch.Tensor:
+def blend_weights_around(frames: torch.Tensor, exposures: torch.Tensor) -> torch.Tensor:
     """M of the middle FRAMES of windows that hold all exposures: (B,N,3,H,W), (B,N) -> (B,FRAMES,3,H,W)."""
     first = (frames.shape[1] - FRAMES) // 2
     middle = slice(first, first + FRAMES)
     found = []
     for codes, row in zip(frames, exposures, strict=True):
         ranks, count = exposure_ranks(row)
-        found.append(well_exposed_shares(codes[middle], ranks[middle], count))
+        found.append(blend_weights(codes[middle], ranks[middle], count))
     return torch.stack(found)
 
 
-def blended(coarse: torch.Tensor, refined: torch.Tensor, share: torch.Tensor) -> torch.Tensor:
+def blend(coarse: torch.Tensor, refined: torch.Tensor, share: torch.Tensor) -> torch.Tensor:
     """Equation 4: H = M H^c + (1 - M) H^r, for each colour; all (B,3,H,W)."""
     return share * coarse + (1 - share) * refined
 
@@ -66,11 +66,11 @@ class Extractor(nn.Module):
 
 
 class TemporalAttentionFusion(nn.Module):
-    """Each feature, weighed by an attention map that two convolutions make of it and the reference's, then all of them
-    concatenated and fused by a convolution: (B,FRAMES,C,H,W), the reference in the middle -> (B,C,H,W).
+    """Features (B,FRAMES,C,H,W), the reference in the middle, each weighted by an attention map from it and the
+    reference's, then concatenated and fused by a convolution: (B,C,H,W).
 
-    attention: False leaves the maps out, as in the paper's ablation. Changed against the authors' code: a sigmoid keeps
-    the maps in (0,1), since they are meant to suppress.
+    attention: False omits the maps, as in the paper's ablation. Changed against the authors' code: a sigmoid keeps the
+    maps in (0,1), as they are meant to suppress.
     """
 
     def __init__(self, width: int, attention: bool):
@@ -88,20 +88,20 @@ class TemporalAttentionFusion(nn.Module):
 
 
 class RefineNet(nn.Module):
-    """Features of three coarse results, deformable alignment, temporal attention fusion, reconstruction: H^r, which starts
-    as H^c.
+    """Features of three coarse results, deformable alignment, temporal attention fusion, reconstruction: H^r, which
+    starts as H^c.
 
     Changed against the paper:
-    - 16 channels at a half of the frame's size and 32 below in place of 64, 4 residual blocks, at a quarter, in place of
-      10; the skip connections, from the reference's encoder, come in at a quarter and at a half.
-    - The coarse results enter in the mu-law domain and with faint detail (`models.detail`), each with its frame's mask M,
-      as the authors' code has it for two exposures, and its exposure.
-    - In place of the picture it gives a residual to H^c: drawn, weighed by GAIN, and taken from H^c by kernels that it
-      predicts for each pixel (`blocks.tapped`).
+    - Size: 16 channels at half the frame's size and 32 below in place of 64; 4 residual blocks, at a quarter, in place
+      of 10; skip connections from the reference's encoder at a quarter and at a half.
+    - Inputs: coarse results in the mu-law domain with amplified detail (`models.detail`), each with its frame's mask M,
+      as in the authors' code for two exposures, and its exposure.
+    - Output: a residual of H^c in place of the image, predicted directly, times GAIN, and by per-pixel kernels on H^c
+      (`blocks.apply_kernels`).
     """
 
     def __init__(self, widths: tuple[int, int, int], deformable: bool = True, attention: bool = True):
-        """widths: of the features at 1/8, 1/4, 1/2 of the frame. deformable, attention: False leaves that out."""
+        """widths: of the features at 1/8, 1/4, 1/2 of the frame. deformable, attention: False omits that part."""
         super().__init__()
         _, quarter, half = widths
         self.extract = Extractor(9 * 4 + 6 + 3 + 1, widths)
@@ -123,8 +123,8 @@ class RefineNet(nn.Module):
         return self.extract(torch.cat((seen, grain(detail), F.avg_pool2d(shares, 2), planes), 1))
 
     def gather(self, levels: list[torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor | None]:
-        """Features (B,FRAMES,C,h,w) of three levels -> the finest with both neighbours aligned (B,FRAMES,C,H/2,W/2), and
-        how far they were moved, in pixels of the frame (B,2,2,H/2,W/2)."""
+        """Features (B,FRAMES,C,h,w) of three levels -> the finest with both neighbours aligned (B,FRAMES,C,H/2,W/2),
+        and their displacement in pixels of the frame (B,2,2,H/2,W/2)."""
         features = levels[-1]
         if self.align is None:
             return features, None
@@ -139,7 +139,7 @@ class RefineNet(nn.Module):
     ) -> tuple[torch.Tensor, torch.Tensor | None]:
         """coarse (B,FRAMES,3,H,W): radiance by CoarseNet of the frames before, at and after the reference; shares: M of
         these frames, the same shape; exposures (B,FRAMES), relative, shortest = 1. Returns H^r, radiance (B,3,H,W) in
-        [0,1], and how far the neighbours' features were moved, as of `gather`; H and W rounded up to MULTIPLE."""
+        [0,1], and the displacement of the neighbours' features, see `gather`; H and W rounded up to MULTIPLE."""
         (b, n), (h, w) = coarse.shape[:2], coarse.shape[-2:]
         given = (pad_to_multiple(x.flatten(0, 1).float(), MULTIPLE) for x in (coarse, shares))
         levels = [x.unflatten(0, (b, n)) for x in self.encode(*given, exposures.flatten())]
@@ -150,5 +150,5 @@ class RefineNet(nn.Module):
         x = self.decode(torch.cat((F.pixel_shuffle(self.up(x), 2), fused, half), 1))
         found = F.pixel_shuffle(self.last(x).float(), 2)[..., :h, :w]
         picture = mu_law(coarse[:, 1])
-        residual = GAIN * found[:, :3] + tapped(picture, found[:, 3:])
+        residual = GAIN * found[:, :3] + apply_kernels(picture, found[:, 3:])
         return mu_law_inverse((picture + residual).clamp(0, 1)), motion

@@ -1,4 +1,4 @@
-"""Flow adapter (F2HDR, section 3.1.1): a residual that fits a base flow to the needs of HDR."""
+"""Flow adapter (F2HDR, section 3.1.1): a residual that adapts a base flow to HDR fusion."""
 
 import torch
 import torch.nn.functional as F
@@ -20,12 +20,15 @@ GRID = 2  # the grid of the residual that it returns
 class FlowAdapter(nn.Module):
     """Equations 3 to 6: refined flow = base flow + clamp(20 A(frames, base flow / 20), +-100 px); A starts at 0.
 
-    Changed against the paper: it clamps the sum, which would cut large motion in large frames that the base flow has
-    found; A looks at one neighbour at a time, so that the same weights serve any number of them; it
-    works on quarter-size grids (pixel-unshuffled frames; dilations 1 to 4 for the paper's 1 to 8) and is half as wide;
-    beside the neighbour warped by the base flow, as in the authors' code (their text says unwarped), and the reference
-    it sees the reference matched to the neighbour's exposure (equation 2, which the authors use for the base flow only),
-    the difference of these two and both exposures; A is weighed by GAIN.
+    Changed against the paper:
+    - Clamping: of the residual; the paper clamps the sum, which would cut large motion in large frames.
+    - Neighbours: A processes them independently, so that the same weights serve any number of them.
+    - Size: a quarter of the resolution (pixel-unshuffled frames; dilations 1 to 4 for the paper's 1 to 8), half as
+      wide.
+    - Inputs: the reference, the neighbour warped by the base flow, as in the authors' code (their text says unwarped),
+      and in addition the reference matched to the neighbour's exposure (equation 2, which the authors use for the base
+      flow only), the amplified difference of these two, and both exposures.
+    - Output: A is multiplied by GAIN.
     """
 
     def __init__(self, width: int = 32):
@@ -35,7 +38,7 @@ class FlowAdapter(nn.Module):
         self.tail = nn.Sequential(conv(width, width), zero_conv(width, 2))
 
     def residual(self, window: FrameWindow) -> torch.Tensor:
-        """What is added to the flow, 20 A of equation 6, in pixels but on a grid of half the size: float32
+        """Residual of the flow, 20 A of equation 6, in pixels of the frame on a grid of half its size: float32
         (B,N-1,2,H/2,W/2), rounded up."""
         (h, w), (b, k) = window.size, window.flows.shape[:2]
         pairs = window.exposure_pairs.flatten(0, 1)  # (BK,2): of the reference, of the neighbour

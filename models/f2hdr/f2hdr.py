@@ -1,4 +1,4 @@
-"""F2HDR (CVPR 2026), whole: two stages from alternating exposures and a base flow to radiance."""
+"""F2HDR (CVPR 2026): two stages from alternating exposures and a base flow to radiance."""
 
 from dataclasses import dataclass
 
@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from ...hdr.frame_window import FrameWindow, check_window
-from ..blocks import start
+from ..blocks import init_weights
 from .adapter import FlowAdapter
 from .fusion import CoarseFusion
 from .motion_mask import PhysicalMotionMask
@@ -17,8 +17,8 @@ from .refinement import MotionGuidedRefinement
 class F2HDRConfig:
     """Shape of the networks; plain values, so that it can be stored beside the weights.
 
-    adapter, mask, refinement: False leaves that part out, for the steps of the paper's ablation; without the mask the
-    gates see the flow's length only.
+    adapter, mask, refinement: False omits that part, for the paper's ablation; without the mask the gates depend on the
+    length of the flow only.
     """
 
     adapter_width: int = 32
@@ -34,8 +34,9 @@ class F2HDR(nn.Module):
     """Flow adapter, coarse fusion, physical motion mask, motion-guided refinement. Any frame size, any number of
     neighbours: 2 (t-1, t+1: two exposures), 4 (t-2 … t+2: three), or more.
 
-    Changed against the paper, which has two exposures only: see each network. One mask serves all neighbours, the highest
-    of theirs, so that it can travel as one picture a frame; the fusion gets its neighbours by bicubic sampling.
+    Changed against the paper, which has two exposures only (further changes are listed in each network): one mask
+    serves all neighbours, the maximum of theirs, so that there is one image per frame; neighbours are warped
+    bicubically for the fusion.
     """
 
     def __init__(self, config: F2HDRConfig = F2HDRConfig()):
@@ -48,14 +49,15 @@ class F2HDR(nn.Module):
             self.refinement = MotionGuidedRefinement(c.refinement_width)
             if c.mask:
                 self.mask = PhysicalMotionMask(c.mask_width)
-        start(self)
+        init_weights(self)
 
     def adapt(self, window: FrameWindow) -> torch.Tensor:
         """Base flows to refined flows, (B,K,2,H,W) in pixels."""
         return self.adapter(window) if self.config.adapter else window.flows
 
     def motion_masks(self, flows: torch.Tensor) -> torch.Tensor:
-        """The mask for each neighbour: flows (B,K,2,H,W) in pixels -> (B,K,1,H,W) in [0,1]; zeros without the mask."""
+        """Motion mask, the same for each neighbour: flows (B,K,2,H,W) in pixels -> (B,K,1,H,W) in [0,1]; 0 without the
+        mask."""
         if not (self.config.mask and self.config.refinement):
             return torch.zeros_like(flows[:, :, :1])
         masks = self.mask(flows.flatten(0, 1)).unflatten(0, flows.shape[:2])
@@ -64,15 +66,15 @@ class F2HDR(nn.Module):
     def forward(self, window: FrameWindow) -> dict[str, torch.Tensor]:
         """Radiance of the reference; the window has the base flow.
 
-        Returns coarse and refined (B,3,H,W): radiance in [0,1], 1.0 = clipping of the shortest exposure (refined is coarse
-        where the refinement is left out); flows (B,N-1,2,H,W), refined; masks (B,N-1,1,H,W).
-        Raises ValueError when the shapes of the window do not fit each other.
+        Returns coarse and refined (B,3,H,W): radiance in [0,1], 1.0 = clipping of the shortest exposure (refined is
+        coarse without the refinement); flows (B,N-1,2,H,W), refined; masks (B,N-1,1,H,W). Raises ValueError when the
+        shapes of the window do not fit each other.
         """
         check_window(window)
         return self.from_adapted(window.along(self.adapt(window)))
 
     def from_adapted(self, window: FrameWindow) -> dict[str, torch.Tensor]:
-        """`forward` of a window with flow that needs no adapter."""
+        """`forward` of a window with refined flow."""
         coarse = self.fusion.fuse(window)
         masks = self.motion_masks(window.flows)
         refined = self.refinement(window, masks, coarse) if self.config.refinement else coarse

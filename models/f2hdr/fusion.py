@@ -18,7 +18,7 @@ from ..blocks import (
 from ..detail import amplified, bands, grain
 
 MULTIPLE = 8
-BLUR = 20.0  # pixels of motion while the shutter is open that count as 1
+BLUR = 20.0  # unit of motion blur: pixels of motion during the exposure
 
 
 def weighted_mean(radiance: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
@@ -28,11 +28,11 @@ def weighted_mean(radiance: torch.Tensor, weights: torch.Tensor) -> torch.Tensor
 
 @torch.no_grad()
 def sensor_prior(candidates: torch.Tensor, radiance: torch.Tensor, exposures: torch.Tensor, validity: torch.Tensor):
-    """What the sensor model makes of the candidates before anything is learned (see `hdr.noise_model`).
+    """Weights of the candidates by the camera noise model (`hdr.noise_model`), from which learned weights start.
 
     candidates, radiance (B,M,3,H,W), the reference first; exposures (B,M); validity (B,M,1,H,W) in [0,1]. Returns
-    weights (B,M,3,H,W) that sum to 1 over M but are LEAST_VALIDITY at least, where the reference clips, bool (B,3,H,W), and
-    the `radiance_lower_bound`.
+    weights (B,M,3,H,W) that sum to 1 over M, but are MIN_VALIDITY at least; where the reference clips, bool (B,3,H,W);
+    and the `radiance_lower_bound` (B,3,H,W).
     """
     taken = radiance, candidates, exposures.to(radiance)[:, :, None, None, None]
     estimates = [measure(*one) for one in zip(*(x.unbind(1) for x in taken), strict=True)]
@@ -44,29 +44,29 @@ def sensor_prior(candidates: torch.Tensor, radiance: torch.Tensor, exposures: to
 
 
 def speeds(flows: torch.Tensor) -> torch.Tensor:
-    """How far things move from a frame to the next: flows (B,K,2,H,W) to the frames before and after -> (B,K,1,H,W). Frames
-    are taken to be one apart: at the ends of a clip, where neighbours are mirrored, it is an approximation."""
+    """Speed (B,K,1,H,W) in pixels per frame from flows (B,K,2,H,W) to the frames before and after. Neighbours are
+    assumed to be consecutive frames, which does not hold at the ends of a clip, where they are mirrored."""
     half = flows.shape[1] // 2
     steps = torch.tensor([*range(half, 0, -1), *range(1, half + 1)], device=flows.device)
     return (flows.float().square().sum(2, keepdim=True) + 1e-6).sqrt() / steps[:, None, None, None]
 
 
-def lifted(prior: torch.Tensor, learned: torch.Tensor) -> torch.Tensor:
-    """The weights `prior`, in [0,1], with `learned` added to their logits. The paper has one map of weights for all colours; what
-    is learned is one for all too, but the prior is not, as colours clip apart."""
+def add_to_logits(prior: torch.Tensor, learned: torch.Tensor) -> torch.Tensor:
+    """Weights sigmoid(logit(prior) + learned), prior in [0,1]. As in the paper, learned weights are the same for all
+    channels; the prior is not, as channels clip separately."""
     return torch.sigmoid(torch.logit(prior, 1e-6) + learned)
 
 
 class CoarseFusion(nn.Module):
-    """Equation 7 over 1 + 2K candidates: the reference, the K warped neighbours, the K neighbours as they are.
+    """Equation 7 over 1 + 2K candidates: the reference, the K warped neighbours, the K unaligned neighbours.
 
-    What is averaged, and by which formula, is the paper's. Changed: how the weights are found. Every candidate goes through
-    one encoder; a U-Net without batch norm, at half the frame's size, sees the reference's features and the means over
-    all candidates, so that the same weights serve any number of neighbours. Radiance enters in the mu-law domain (linear
-    values hide the shadows), and each candidate comes with its difference to the reference, its grain (`models.detail`),
-    its exposure, and how far its picture moved while the shutter was open. The output is added to the logit of the weight
-    that the sensor model gives (`sensor_prior`), which the network also sees: it starts as the classical merge and has only
-    to learn where that is wrong.
+    Changed against the paper, in how the weights are computed:
+    - Network: one encoder for all candidates, and a U-Net without batch norm, at half the frame's size, on the
+      reference's features and the means over all candidates, so that the same weights serve any number of neighbours.
+    - Inputs: radiance in the mu-law domain (linear values hide shadows), and for each candidate its difference to the
+      reference, its local detail (`models.detail`), its exposure, and its motion blur in pixels.
+    - Output: it is added to the logits of the weights of the camera noise model (`sensor_prior`), which are also an
+      input, so that the network starts as the classical merge.
     """
 
     def __init__(self, width: int = 24):
@@ -84,17 +84,18 @@ class CoarseFusion(nn.Module):
         validity: torch.Tensor,
         speed: torch.Tensor,
     ) -> torch.Tensor:
-        """candidates (B,M,3,H,W): code values in [0,1], ordered [ref, warped neighbours, neighbours]; radiance, same shape: of
-        these; exposures (B,M) of the frames they come from, relative, shortest = 1; validity (B,M,1,H,W) in [0,1], how far
-        each is believed to be aligned; speed (B,M,1,H,W), pixels from frame to frame -> radiance (B,3,H,W), between those of
+        """candidates (B,M,3,H,W): code values in [0,1], ordered [ref, warped neighbours, neighbours]; radiance, same
+        shape: of these; exposures (B,M) of the frames they come from, relative, shortest = 1; validity (B,M,1,H,W) in
+        [0,1], geometric confidence; speed (B,M,1,H,W), pixels per frame -> radiance (B,3,H,W), a convex combination of
         the candidates."""
         h, w = candidates.shape[-2:]
         prior, _, least = sensor_prior(candidates, radiance, exposures, validity)
         learned = self.logits(candidates, radiance, exposures, validity, speed, prior)[..., :h, :w]
-        return torch.maximum(weighted_mean(radiance, lifted(prior, learned)), least)
+        return torch.maximum(weighted_mean(radiance, add_to_logits(prior, learned)), least)
 
     def fuse(self, window: FrameWindow) -> torch.Tensor:
-        """Radiance (B,3,H,W) of the reference, its neighbours warped bicubically, and its neighbours as they are."""
+        """`forward` for a window: radiance (B,3,H,W) from the reference, neighbours warped bicubically, and unaligned
+        ones."""
         middle = window.frames.shape[1] // 2
         candidates = torch.cat((window.frames[:, middle, None], window.warped, window.neighbours), 1)
         neighbours = without_reference(window.radiance)
@@ -106,8 +107,8 @@ class CoarseFusion(nn.Module):
         return self(candidates, radiance, torch.cat((window.exposure[:, None], theirs, theirs), 1), validity, speed)
 
     def logits(self, candidates, radiance, exposures, validity, speed, prior) -> torch.Tensor:
-        """What is added to the logits of the prior (B,M,3,H,W): float32 (B,M,1,H,W), H and W rounded up to multiples of
-        MULTIPLE. The rest as of `forward`."""
+        """Residual (B,M,1,H,W), float32, of the logits of the prior (B,M,3,H,W); H and W rounded up to multiples of
+        MULTIPLE. Other inputs as in `forward`."""
         b, m = candidates.shape[:2]
         e = exposures.to(candidates)
         blur = speed * (e / e.amax(1, keepdim=True))[:, :, None, None, None] / BLUR
@@ -121,7 +122,7 @@ class CoarseFusion(nn.Module):
         pairs = torch.stack((e, e[:, :1].expand_as(e)), 2).flatten(0, 1)  # (BM,2): its exposure, the reference's
         seen = torch.cat((images, planes[:, 1:], share.log10() / 4, exposure_planes(pairs, images), noise), 1)
         features = self.encoder(seen).unflatten(0, (b, m))  # (B,M,C,H/2,W/2)
-        likely = (features * share.unflatten(0, (b, m)).to(features)).sum(1)
-        context = self.context(torch.cat((features[:, 0], features.mean(1), likely), 1))
-        told = F.leaky_relu(features + self.tell(context)[:, None], SLOPE)
-        return F.pixel_shuffle(self.vote(told.flatten(0, 1)), 2).float().unflatten(0, (b, m))
+        weighted = (features * share.unflatten(0, (b, m)).to(features)).sum(1)
+        context = self.context(torch.cat((features[:, 0], features.mean(1), weighted), 1))
+        conditioned = F.leaky_relu(features + self.tell(context)[:, None], SLOPE)
+        return F.pixel_shuffle(self.vote(conditioned.flatten(0, 1)), 2).float().unflatten(0, (b, m))

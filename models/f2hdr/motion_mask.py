@@ -1,6 +1,6 @@
-"""Physical motion mask (F2HDR, section 3.1.2): where the flow says that ghosts are likely.
+"""Physical motion mask (F2HDR, section 3.1.2): saliency of motion, where ghosts are likely.
 
-All figures of a frame (minimum, maximum, threshold) are taken over the whole frame: do not run this on tiles.
+Minimum, maximum and threshold are statistics of the whole frame: do not apply it to tiles.
 """
 
 import torch
@@ -11,8 +11,8 @@ from ...hdr.box_filter import box_mean
 
 SCALES = (1, 2, 4)
 BINS = 64
-ENERGY_FLOOR = 1.0  # pixels of motion energy that count as the least contrast of a frame
-CONTRAST_FLOOR = 0.25  # the same for the centre-surround contrast, which is about a fifth of a step's height
+ENERGY_FLOOR = 1.0  # pixels: smallest range of motion energy that is stretched to [0,1]
+CONTRAST_FLOOR = 0.25  # the same for centre-surround contrast, which is about a fifth of the height of a step
 
 
 def sobel(flow: torch.Tensor, padding: str = "replicate") -> tuple[torch.Tensor, torch.Tensor]:
@@ -50,7 +50,7 @@ def centre_surround(energy: torch.Tensor, zero_padding: bool = False) -> torch.T
 def otsu(values: torch.Tensor) -> torch.Tensor:
     """Otsu's threshold of every image, 64 bins: (N,1,H,W) in [0,1] -> (N,1,1,1), a bin's centre, without gradient.
 
-    The bin that maximises the variance between the classes (mu_T w - m)^2 / (w (1 - w)); of equals the first.
+    The bin that maximises the between-class variance (mu_T w - m)^2 / (w (1 - w)); the first one of several.
     """
     index = (values.detach().flatten(1) * BINS).long().clamp(0, BINS - 1)
     counts = torch.zeros(len(values), BINS, dtype=torch.int32, device=values.device)
@@ -70,13 +70,13 @@ def _stretch(x: torch.Tensor, floor: float) -> tuple[torch.Tensor, torch.Tensor]
 
 
 class PhysicalMotionMask(nn.Module):
-    """Equations 8 to 15: flow -> mask in [0,1], high where its motion stands out of the frame's.
+    """Equations 8 to 15: flow -> mask in [0,1], high where motion differs from that of the frame.
 
-    As published: PhysicalMotionMask(32, robust=False).
-    Changed against the paper, by default (`robust`): what lies outside the frame repeats the border in place of zeros;
-    a frame's contrast is stretched only where it passes a floor (1 px of energy), and the threshold never falls below
-    half that floor. As published a static frame lights up along its border, and a perfectly constant flow gives 0.469
-    everywhere; here both give 0. The weight network is narrower (8 channels).
+    As published: PhysicalMotionMask(32, robust=False). Changed against the paper:
+    - Padding, if `robust`: by replication in place of zeros. As published, the border of a static frame is salient.
+    - Normalisation, if `robust`: contrast is stretched only above a floor (1 px of energy), and the threshold is at
+      least half of that floor. As published, a constant flow gives 0.469 everywhere; here it gives 0.
+    - Size: the weight network is narrower (8 channels).
     """
 
     def __init__(self, width: int = 8, robust: bool = True):

@@ -1,4 +1,5 @@
-"""Motion-guided refinement (F2HDR, section 3.2): neighbours' features, gated by motion, correct the coarse result."""
+"""Motion-guided refinement (F2HDR, section 3.2): the coarse result, corrected by neighbours' features, gated by
+motion."""
 
 import torch
 import torch.nn.functional as F
@@ -6,12 +7,22 @@ from torch import nn
 
 from ...hdr.frame_window import FrameWindow
 from ...hdr.tonemap import mu_law, mu_law_inverse
-from ..blocks import GAIN, TAPS, conv, exposure_planes, pad_to_multiple, split_reference, tapped, warp_each, zero_conv
+from ..blocks import (
+    GAIN,
+    TAPS,
+    apply_kernels,
+    conv,
+    exposure_planes,
+    pad_to_multiple,
+    split_reference,
+    warp_each,
+    zero_conv,
+)
 from ..detail import amplified, bands, grain
 from ..frame_statistics import FrameSum, Run, total_and_count, whole_frame
 
 SCALE = 2  # the features' grid
-COLOURS = 3 * SCALE**2  # channels of a picture on it
+COLOURS = 3 * SCALE**2  # channels of a pixel-unshuffled frame
 
 
 class FrameEncoder(nn.Module):
@@ -36,7 +47,8 @@ class MotionGate(nn.Sequential):
 
 
 class Enhancement(nn.Module):
-    """Three dilated branches and a broad depth-wise one, squeeze-excite over the whole frame, and a skip: (N,C,H,W)."""
+    """Three dilated branches and a depth-wise 5x5 one, squeeze-excite over the whole frame, skip connection:
+    (N,C,H,W)."""
 
     def __init__(self, width: int):
         super().__init__()
@@ -48,7 +60,7 @@ class Enhancement(nn.Module):
         self.out = conv(width, width)
 
     def run(self, x: torch.Tensor) -> Run:
-        """One tile, or all of a frame; squeeze-excite goes by the mean over the frame."""
+        """Generator (`models.frame_statistics`) for a tile or a frame; squeeze-excite needs the mean over the frame."""
         joined = self.join(torch.cat([branch(x) for branch in self.dilated] + [self.broad(x)], 1))
         total, count = yield FrameSum(total_and_count, (joined,), SCALE)
         return x + self.out(joined * self.excite(total / count))
@@ -58,16 +70,16 @@ class MotionGuidedRefinement(nn.Module):
     """Equations 16 to 18 and section 3.2.2: H_final = clamp(H_coarse + residual, 0, 1); the residual starts at 0.
 
     Changed against the paper:
-    - Half resolution (pixel-unshuffled frames in, pixel-shuffled residual out) and 32 channels for 48.
-    - One encoder and one gate for all neighbours, whose gated features are averaged in place of summed, so that the same
-      weights serve any number of them; their difference to the reference's enters too, as in the authors' code.
-    - The gate sees the flow's length in units of 20 pixels, as in the authors' code, not of the frame's largest.
-    - The coarse result enters before the enhancement as well as after it, since it is what must be cleaned, and with its
-      faint detail (`models.detail`); each frame's exposure is told.
-    - The residual is what the decoder draws, weighed by GAIN, and what kernels that it predicts for each pixel (Mildenhall
-      et al. 2018) take from the coarse result around it: noise can be averaged away without being drawn again.
-    - All in the mu-law domain that the loss is taken in, so that one step of the residual means as much in shadows as in
-      highlights.
+    - Size: half resolution (pixel-unshuffled frames in, pixel-shuffled residual out) and 32 channels for 48.
+    - Neighbours: one encoder and one gate for all, whose gated features are averaged in place of summed, so that the
+      same weights serve any number of them; their difference to the reference's is an input too, as in the authors'
+      code.
+    - Gate: it depends on the flow's length in units of 20 pixels, as in the authors' code, not of the frame's maximum.
+    - Coarse result: an input before the enhancement as well as after it, with amplified detail (`models.detail`).
+    - Exposures: the encoder is conditioned on them.
+    - Residual: predicted directly, times GAIN, and by per-pixel kernels (Mildenhall et al. 2018) on the coarse result,
+      which average noise without predicting it.
+    - Domain: mu-law, as for the loss, so that the residual has the same scale in shadows and in highlights.
     """
 
     def __init__(self, width: int = 32):
@@ -102,8 +114,8 @@ class MotionGuidedRefinement(nn.Module):
         return self.condition(torch.cat((seen, grain(detail)), 1))
 
     def gather(self, window: FrameWindow, masks: torch.Tensor, condition: torch.Tensor) -> torch.Tensor:
-        """Equations 16 to 18: the features of reference and neighbours beside `condition`, those of the coarse result:
-        (B,C,H/2,W/2), rounded up."""
+        """Equations 16 to 18: features of reference and neighbours, combined with `condition`, those of the coarse
+        result: (B,C,H/2,W/2), rounded up."""
         # Flow and mask on the features' grid, both still in pixels of the frame.
         flows, masks = (
             F.avg_pool2d(pad_to_multiple(x.flatten(0, 1), SCALE), SCALE).unflatten(0, x.shape[:2])
@@ -116,15 +128,16 @@ class MotionGuidedRefinement(nn.Module):
         return self.combine(torch.cat((gathered, reference, gathered - reference, condition), 1))
 
     def correct(self, coarse: torch.Tensor, condition: torch.Tensor, features: torch.Tensor) -> torch.Tensor:
-        """Coarse radiance (B,3,H,W) corrected by the enhanced features and those of `condition_on`: (B,3,H,W) in [0,1]."""
+        """Coarse radiance (B,3,H,W) corrected by the enhanced features and those of `condition_on`: (B,3,H,W) in
+        [0,1]."""
         h, w = coarse.shape[-2:]
         found = F.pixel_shuffle(self.decoder(torch.cat((features, condition), 1)).float(), SCALE)[..., :h, :w]
         picture = mu_law(coarse)
-        residual = GAIN * found[:, :3] + tapped(picture, found[:, 3:])
+        residual = GAIN * found[:, :3] + apply_kernels(picture, found[:, 3:])
         return mu_law_inverse((picture + residual).clamp(0, 1))
 
     def run(self, window: FrameWindow, masks: torch.Tensor, coarse: torch.Tensor) -> Run:
-        """`forward`, under way: of one tile, or all of a frame."""
+        """`forward` as a generator (`models.frame_statistics`), for a tile or a frame."""
         condition = self.condition_on(coarse)
         features = self.gather(window, masks, condition)
         for block in self.enhance:
@@ -132,6 +145,6 @@ class MotionGuidedRefinement(nn.Module):
         return self.correct(coarse, condition, features)
 
     def forward(self, window: FrameWindow, masks: torch.Tensor, coarse: torch.Tensor) -> torch.Tensor:
-        """window: with refined flows; masks (B,N-1,1,H,W) in [0,1]; coarse (B,3,H,W): radiance. Returns radiance (B,3,H,W) in
-        [0,1]."""
+        """window: with refined flows; masks (B,N-1,1,H,W) in [0,1]; coarse (B,3,H,W): radiance. Returns radiance
+        (B,3,H,W) in [0,1]."""
         return whole_frame(self.run(window, masks, coarse), window.size)

@@ -1,10 +1,10 @@
-"""The base flow network: a search for motion that is larger than the thing that moves, at every shift within reach.
+"""Base flow network: an exhaustive search of large displacements by a cost volume at 1/8 of the frame.
 
-Where a frame shows texture, classical flow is right to a tenth of a pixel and a small network is not; but coarse-to-fine
-flow loses what is small and fast, and where exposure clips it is blind. Here one cost volume on an eighth of the frame
-holds, for every motion from frame to frame, how alike the frame and either neighbour are, and how alike the neighbours
-are to each other: that comparison holds where the frame itself is clipped, dark or blurred, as motion over a few frames
-is nearly straight. From the likeliest motion the classical flow goes on (`stages.flow.estimate`).
+Coarse-to-fine flow loses small fast objects, and fails where a frame is clipped; on texture it is accurate to a tenth
+of a pixel, which a small network is not. The cost volume holds, for every displacement within a radius, the similarity
+of the frame to either neighbour, and of the neighbours to each other. The latter holds where the frame itself is
+clipped, dark or blurred, as motion over a few frames is nearly linear. DIS refines the most probable motion
+(`stages.flow.estimate`).
 """
 
 from dataclasses import dataclass
@@ -21,15 +21,15 @@ from ..detail import amplified, bands
 from .correlation import FLAT, radius_of, shifts, standardised
 
 CELL = 8  # pixels of the frame
-SEEN = 4 * 16 + 2  # planes, see `planes`
-WIDTH = 8  # features of a motion at a cell, while its surroundings have a say
-SHARPNESS = 10.0  # logit of a cosine
-GAIN = 5.0  # of what is learned
+INPUT_PLANES = 4 * 16 + 2  # see `planes`
+WIDTH = 8  # features of a displacement in the support network
+SHARPNESS = 10.0  # factor from cosine to logit
+GAIN = 5.0  # factor of the learned logit
 
 
 @dataclass(frozen=True)
 class MotionSearchConfig:
-    """Shape of the network; plain values, stored beside the weights. radius: motion that is looked for, in cells either way.
+    """Shape of the network; plain values, stored beside the weights. radius: largest displacement, in cells.
     features: of the encoder at 1/2, 1/4 and 1/8 of the frame."""
 
     radius: int = 8
@@ -37,17 +37,15 @@ class MotionSearchConfig:
 
 
 class MotionSearch(nn.Module):
-    """How likely each motion within `radius` is at each pixel. Before training, by the cosines alone.
-
-    What is learned is how far a motion's surroundings support it: convolutions over every motion's own map.
-    """
+    """Logits of all displacements within `radius` at each cell: mean cosine similarity of features, before training,
+    plus a learned support by the surroundings, from convolutions over the similarity maps of each displacement."""
 
     def __init__(self, config: MotionSearchConfig = MotionSearchConfig()):
         super().__init__()
         self.config, self.radius = config, config.radius
         half, quarter, eighth = config.features
         self.encoder = nn.Sequential(
-            *(bordered(SEEN, half), nn.LeakyReLU(SLOPE)),
+            *(bordered(INPUT_PLANES, half), nn.LeakyReLU(SLOPE)),
             # 2x2 kernels: an odd one would shift the features by half a pixel against the cells
             *(
                 nn.Conv2d(half, quarter, 2, stride=2),
@@ -75,47 +73,50 @@ class MotionSearch(nn.Module):
     def forward(
         self, reference: torch.Tensor, neighbours: torch.Tensor, exposures: torch.Tensor, steps: tuple[int, int]
     ) -> torch.Tensor:
-        """reference (B,3,H,W), neighbours (B,2,3,H,W): code values in [0,1], gamma 2.2; exposures (B,2): the reference's
-        and that of both neighbours, relative, shortest of the clip = 1; steps: frames to either neighbour, such as
-        (1, -1). Returns the logits of `compare`."""
+        """reference (B,3,H,W), neighbours (B,2,3,H,W): code values in [0,1], gamma 2.2; exposures (B,2): the
+        reference's and that of both neighbours, relative, shortest of the clip = 1; steps: frames to either neighbour,
+        such as (1, -1). Returns the logits of `compare`."""
         frames = torch.cat((reference, neighbours[:, 0], neighbours[:, 1]))
         own, other = torch.cat((exposures, exposures.flip(1), exposures.flip(1))).to(frames.dtype).unbind(1)
         return self.compare(*self.encode(frames, own, other).chunk(3), steps)
 
     def encode(self, frames: torch.Tensor, own: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
-        """Features (N,C,H/8,W/8), sides rounded up, of frames (N,3,H,W) taken at `own`, to be compared with such at `other`
-        (N,): of length 1, or 0 where there is nothing."""
+        """Features (N,C,H/8,W/8), sides rounded up, of frames (N,3,H,W) of exposures `own`, for comparison with frames
+        of exposures `other` (N,): of length 1, or 0 where the frame is flat."""
         features = standardised(self.encoder(planes(frames, own, other, CELL)))
         return features * (features.square().sum(1, keepdim=True) + FLAT).rsqrt()
 
     def compare(
         self, reference: torch.Tensor, first: torch.Tensor, second: torch.Tensor, steps: tuple[int, int]
     ) -> torch.Tensor:
-        """Features (B,C,h,w) of the reference and either neighbour -> logits (B,(2r+1)^2,h,w), ordered as `shifts`, of the
-        motion over `stride(steps)` frames, in cells of CELL pixels. A row of motions at a time, so that memory stays flat."""
+        """Features (B,C,h,w) of the reference and either neighbour -> logits (B,(2r+1)^2,h,w), ordered as `shifts`, of
+        the displacement over `stride(steps)` frames, in cells of CELL pixels. Computed by rows of displacements, to
+        bound memory."""
         size = reference.shape[-2:]
         reach = [
             -(-self.radius * abs(s) // stride(steps)) for s in steps
         ]  # rounded up, as `moved` rounds down from below 0
-        there = reference.new_ones(1, 1, *size)
-        shown = [F.pad(x, (r,) * 4) for x, r in zip((first, second, there, there), reach * 2, strict=True)]
+        inside_frame = reference.new_ones(1, 1, *size)
+        padded_maps = [
+            F.pad(x, (r,) * 4) for x, r in zip((first, second, inside_frame, inside_frame), reach * 2, strict=True)
+        ]
 
-        def moved(k: int, shift) -> torch.Tensor:
+        def shifted(k: int, shift) -> torch.Tensor:
             y, x = (reach[k % 2] + int(s) * steps[k % 2] // stride(steps) for s in reversed(shift))
-            return shown[k][..., y : y + size[0], x : x + size[1]]
+            return padded_maps[k][..., y : y + size[0], x : x + size[1]]
 
         found = []
         for row in shifts(self.radius).split(2 * self.radius + 1):
             motions = []
             for shift in row.tolist():
-                a, b, seen_a, seen_b = (moved(k, shift) for k in range(4))
+                a, b, seen_a, seen_b = (shifted(k, shift) for k in range(4))
                 alike = [(x * y).sum(1, keepdim=True) for x, y in ((reference, a), (reference, b), (a, b))]
                 motions.append(torch.cat((*alike, seen_a.expand_as(alike[0]), seen_b.expand_as(alike[0])), 1))
             found.append(self._logits(torch.stack(motions, 1)))
         return torch.cat(found, 1)
 
     def _logits(self, motions: torch.Tensor) -> torch.Tensor:
-        """(B,k,5,h,w): three cosines, 0 out of the frame, and whether either neighbour is seen -> (B,k,h,w)."""
+        """(B,k,5,h,w): three cosines, 0 outside the frame, and whether either neighbour is inside it -> (B,k,h,w)."""
         cosines, (a, b) = motions[:, :, :3], motions[:, :, 3:].unbind(2)
         compared = (a + b + a * b).clamp(min=1)
         plain = 3 * (cosines * self.sharpness.view(3, 1, 1)).sum(2) / compared
@@ -124,9 +125,9 @@ class MotionSearch(nn.Module):
 
 
 def planes(frames: torch.Tensor, own: torch.Tensor, other: torch.Tensor, multiple: int) -> torch.Tensor:
-    """Code values (N,3,H,W) of frames taken at the exposures `own` (N,), to be compared with frames taken at `other` (N,):
-    (N,SEEN,H/2,W/2), with the frames padded to a multiple first. They are the code values, these at the longer exposure and
-    their faint detail, radiance, and how well exposed a pixel is; and the exposures."""
+    """Input planes (N,INPUT_PLANES,H/2,W/2) of frames (N,3,H,W), code values of exposures `own` (N,), for comparison
+    with frames of exposures `other` (N,), padded to a multiple first: code values, the same at the longer exposure with
+    amplified detail, mu-law radiance, well-exposedness, and the exposures."""
     frames = frames.float()
     own_planes = own[:, None, None, None]
     longer = torch.maximum(own, other)[:, None, None, None]
@@ -139,19 +140,18 @@ def planes(frames: torch.Tensor, own: torch.Tensor, other: torch.Tensor, multipl
 
 
 def bordered(inputs: int, outputs: int) -> nn.Conv2d:
-    """A 3x3 convolution that sees the border repeated: zeros beyond it would look like a place of their own, the same in
-    both frames."""
+    """A 3x3 convolution with replicated borders: zero padding would be a feature that matches between frames."""
     return nn.Conv2d(inputs, outputs, 3, padding=1, padding_mode="replicate")
 
 
 def stride(steps: tuple[int, int]) -> int:
-    """Frames that the motion is counted over: to the nearer neighbour."""
+    """Number of frames over which displacements are measured: the distance of the nearer neighbour."""
     return max(min(map(abs, steps)), 1)
 
 
 def expected_motion(logits: torch.Tensor, steps: tuple[int, int]) -> torch.Tensor:
-    """Flow to either neighbour (B,2,2,h,w), in cells, by the motion that is likeliest together with those around it; from
-    logits (B,(2r+1)^2,h,w) as of `MotionSearch`."""
+    """Flow to either neighbour (B,2,2,h,w), in cells, from logits (B,(2r+1)^2,h,w) of `MotionSearch`: the
+    probability-weighted mean over the 3x3 displacements with the highest total probability (a local soft-argmax)."""
     places = shifts(radius_of(logits)).to(logits.device, torch.float32)
     side = 2 * radius_of(logits) + 1
     shares = logits.float().softmax(1)

@@ -1,9 +1,9 @@
-"""Local correlation: how alike two feature maps are at every shift within a radius, and where they are most alike."""
+"""Local correlation of two feature maps at every shift within a radius, and its soft-argmax."""
 
 import torch
 import torch.nn.functional as F
 
-FLAT = 0.01  # added to squares before dividing: where nothing is to be seen neither values nor gradients grow
+FLAT = 0.01  # added to squares before dividing, which bounds values and gradients in flat areas
 
 
 def shifts(radius: int) -> torch.Tensor:
@@ -15,7 +15,7 @@ def shifts(radius: int) -> torch.Tensor:
 def standardised(features: torch.Tensor) -> torch.Tensor:
     """Features (N,C,H,W) less their mean over the frame, over their deviation: float32.
 
-    What all pixels share, such as the exposure, would make all of them alike.
+    What all pixels share, such as the exposure, would raise all similarities.
     """
     features = features.float()
     centred = features - features.mean((2, 3), keepdim=True)
@@ -23,10 +23,11 @@ def standardised(features: torch.Tensor) -> torch.Tensor:
 
 
 def local_correlation(first: torch.Tensor, second: torch.Tensor, radius: int) -> torch.Tensor:
-    """Cosine between features at x in `first` and at x + shift in `second`: (N,C,H,W) twice -> float32 (N,(2r+1)^2,H,W).
+    """Cosine between features at x in `first` and at x + shift in `second`: (N,C,H,W) twice -> float32
+    (N,(2r+1)^2,H,W).
 
-    Channels are ordered as `shifts`; beyond the border everything is 0. A sum of products for each shift: no copy of
-    the features is ever held for all shifts at once.
+    Channels are ordered as `shifts`; 0 outside the frame. Computed shift by shift, so that features are not copied for
+    all shifts at once.
     """
     h, w = first.shape[-2:]
     first, second = (x * (x.square().sum(1, keepdim=True) + FLAT).rsqrt() for x in (first.float(), second.float()))

@@ -1,8 +1,8 @@
 """Dense inverse search (DIS) in PyTorch, on any device and for many pairs of frames at once.
 
-Kroeger et al., "Fast Optical Flow using Dense Inverse Search", ECCV 2016, as OpenCV's DISOpticalFlow has it: from the coarsest
-scale to the finest, patches of the first frame are looked for in the second (`inverse_search`), their motion is made a dense
-flow, and that is refined (`variational`).
+Kroeger et al., "Fast Optical Flow using Dense Inverse Search", ECCV 2016, in the variant of OpenCV's DISOpticalFlow:
+from the coarsest scale to the finest, patches of the first frame are searched in the second (`inverse_search`), their
+motion is converted to dense flow, which is refined (`variational`).
 """
 
 from dataclasses import dataclass
@@ -21,8 +21,8 @@ WHITE = 255.0  # constants of the search and the refinement are for 8-bit code v
 class DISConfig:
     """Parameters as OpenCV names them.
 
-    finest: scale at which the search ends, 2^finest pixels of the frame to one of the flow; on frames too small for it the
-    search ends at single pixels, as OpenCV's does for most of them. stride: pixels from patch to patch, 1 to 8.
+    finest: scale at which the search ends, 2^finest pixels of the frame to one of the flow; on frames too small for it
+    the search ends at single pixels, as OpenCV's does for most of them. stride: pixels from patch to patch, 1 to 8.
     iterations: of gradient descent in OpenCV, over both directions; here each round has half of them, 6 at most.
     refinement: after the search at each scale, None for none.
     """
@@ -34,14 +34,14 @@ class DISConfig:
 
     def __post_init__(self):
         if self.finest < 0 or self.iterations < 2 or not 1 <= self.stride <= PATCH:
-            raise ValueError(f"{self} cannot be: let finest be 0 or more, iterations 2 or more, stride 1 to {PATCH}")
+            raise ValueError(f"{self} is invalid: let finest be 0 or more, iterations 2 or more, stride 1 to {PATCH}")
 
 
 PRESETS = {
     "ultrafast": DISConfig(finest=2, stride=4, iterations=12, refinement=None),
     "fast": DISConfig(finest=2, stride=4, iterations=16),
     "medium": DISConfig(finest=1, stride=3, iterations=25),
-    "fine": DISConfig(finest=0, stride=4, iterations=12),  # ours, see `stages.pair_flow`
+    "fine": DISConfig(finest=0, stride=4, iterations=12),  # ours, see `stages.flow.dis_backends`
 }
 
 
@@ -51,15 +51,15 @@ def dis_flow(
 ) -> torch.Tensor:
     """Backward flow from the first frame of each pair to the second: `second` at x + flow(x) looks like `first` at x.
 
-    Luma is scaled to 8-bit code values and rounded, at all scales, as the constants of OpenCV demand. Given round(255 luma),
-    OpenCV finds the same but for the order in which patches take over motion. Nothing waits for the device and no shape
-    depends on values, so that a CUDA graph can record it; no gradient is kept.
+    Luma is scaled to 8-bit code values and rounded, at all scales, as the constants of OpenCV demand. Given round(255
+    luma), OpenCV differs only in the order in which patches adopt the motion of others. There is no synchronisation
+    with the device and no shape depends on values, so that a CUDA graph can record it; no gradient is kept.
 
     Args:
         first: luma (N,1,H,W) in [0,1], any height and width from 1, any floating type.
         second: luma of the same shape and exposure. Means of patches may differ, contrast should not.
         preset: one of `PRESETS`, or parameters.
-        initial: a flow (N,2,H,W) in pixels that each patch tries beside what the coarser scale found.
+        initial: a flow (N,2,H,W) in pixels, a further starting point of each patch beside that of the coarser scale.
 
     Returns:
         Flow (N,2,H,W), float32, in pixels of the frame, channel 0 = x. Memory: about 270 bytes for each pixel of each pair
@@ -100,7 +100,7 @@ def config_of(preset: str | DISConfig) -> DISConfig:
 
 
 def check(first: torch.Tensor, second: torch.Tensor, initial: torch.Tensor | None) -> None:
-    """Raise ValueError for what is no pair of lumas, or no flow for it."""
+    """Raises ValueError where shapes or types do not fit each other."""
     if first.ndim != 4 or first.shape[1] != 1 or 0 in first.shape:
         raise ValueError(f"The first frame is {tuple(first.shape)}: give luma as (N,1,H,W), with at least one pixel")
     if second.shape != first.shape:
@@ -120,7 +120,7 @@ def code_values(luma: torch.Tensor) -> torch.Tensor:
 
 
 def padded(planes: torch.Tensor) -> torch.Tensor:
-    """At least one patch high and wide, by repeating the lower and right edge."""
+    """Planes padded by replication at the lower and right edge to at least one patch."""
     height, width = planes.shape[-2:]
     if min(height, width) >= PATCH:
         return planes
@@ -128,7 +128,8 @@ def padded(planes: torch.Tensor) -> torch.Tensor:
 
 
 def coarsest_scale(size: tuple[int, int]) -> int:
-    """Where the search begins: motion of a quarter of the longer side is within a patch, and the shorter holds a patch."""
+    """Scale at which the search begins: a quarter of the longer side is at most a patch there, the shorter side at
+    least one."""
     reach = int(log2(max(size) / (4 * PATCH)) + 0.5)
     return max(0, min(reach, int(log2(min(size) // PATCH))))
 
@@ -143,7 +144,8 @@ def pyramid(frame: torch.Tensor, finest: int, coarsest: int) -> list[torch.Tenso
 
 
 def area_reduced(frame: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
-    """Means over the area of each new pixel, rounded as OpenCV does: halves up where 2x2 pixels become one, else to even."""
+    """Means over the area of each new pixel, rounded as OpenCV does: halves up where 2x2 pixels become one, else to
+    even."""
     before = tuple(frame.shape[-2:])
     if before == tuple(size):
         return frame
@@ -153,7 +155,7 @@ def area_reduced(frame: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
 
 
 def area_means(frame: torch.Tensor, axis: int, side: int) -> torch.Tensor:
-    """Means over equal parts of an axis, whose pixels count by how much of them lies in a part."""
+    """Means over `side` equal parts of an axis, with pixels weighted by their overlap with a part."""
     before = frame.shape[axis]
     length = before / side
     start, total = torch.arange(side, device=frame.device, dtype=torch.float32) * length, 0
@@ -167,5 +169,5 @@ def area_means(frame: torch.Tensor, axis: int, side: int) -> torch.Tensor:
 
 
 def resized(flow: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
-    """Bilinear; the motion itself stays as it is."""
+    """Flow (N,2,h,w) on the grid `size`, bilinear; the vectors are not scaled."""
     return flow if tuple(flow.shape[-2:]) == tuple(size) else F.interpolate(flow, size=tuple(size), mode="bilinear")

@@ -1,12 +1,12 @@
-"""The inverse search of DIS: patches on a grid of the first frame, looked for in the second, and made a dense flow.
+"""Inverse search of DIS: patches on a grid of the first frame are searched in the second and converted to dense flow.
 
-Kroeger et al. 2016, sections 2.1 and 2.3, with what OpenCV adds: patches are compared less their means, a patch may take
-over the motion of its neighbours, and a search that ends far from its start is discarded.
+Kroeger et al. 2016, sections 2.1 and 2.3, with the additions of OpenCV: patches are compared without their means, a
+patch may adopt the motion of its neighbours, and a search that ends far from its start is discarded.
 
-OpenCV takes the patches one after the other, forward and then backward, and each starts from the best motion of those before:
-a good motion may reach its whole strip. Here all patches are computed at once. In each of a few rounds every patch tries
-the motion of two neighbours, left and upper in the forward half, right and lower in the backward half, and descends
-from the best: a motion reaches as many patches as there are rounds, and is better converged.
+OpenCV processes patches sequentially, forward and then backward, each starting from the best motion of its
+predecessors, so that a motion can propagate through a whole strip. Here all patches are computed in parallel. In each
+of a few rounds every patch tests the motion of two neighbours, left and upper in the forward half, right and lower in
+the backward half, and descends from the best: a motion propagates by one patch a round, and converges further.
 """
 
 import torch
@@ -17,13 +17,13 @@ from .sampling import both, fetch, sample, unit
 
 PATCH = 8  # pixels
 ROUNDS = 4  # in each half
-STRIPS = 8  # from top to bottom, between which no motion is taken over, as in OpenCV
+STRIPS = 8  # horizontal strips between which no motion is propagated, as in OpenCV
 DESCENT = 6  # iterations in a round, or fewer where the preset has fewer
 LEAST_DETERMINANT = 0.001  # of the structure tensor
 
 
 def sobel(image: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Derivatives to x and y by the 3x3 Sobel operator, 8 times as large as they are: (N,1,H,W) -> two of the same."""
+    """8 times the derivatives to x and y, by the 3x3 Sobel operator: (N,1,H,W) -> two of the same shape."""
     padded = F.pad(image, (1, 1, 1, 1), mode="reflect")
     across, down = padded[..., 2:] - padded[..., :-2], padded[..., 2:, :] - padded[..., :-2, :]
     return (
@@ -33,7 +33,8 @@ def sobel(image: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 class Patches:
-    """The patches of `first` and what is known of them before the search; R rows and C columns of them, P = R C.
+    """Patches of `first`, R rows by C columns, P = R C, with their gradients and inverse Hessians, computed before the
+    search.
 
     first, second: (N,1,H,W) in code values 0..255, at least `PATCH` pixels either way.
     """
@@ -66,7 +67,7 @@ class Patches:
         return patches.reshape(len(plane), -1, PATCH**2)
 
     def centres(self, flow: torch.Tensor) -> torch.Tensor:
-        """What flow (N,2,H,W) is at the patches' centres, (N,P,2)."""
+        """Flow (N,2,H,W) at the centres of the patches, (N,P,2)."""
         grid = flow[..., PATCH // 2 :: self.stride, PATCH // 2 :: self.stride]
         return grid[..., : self.rows, : self.columns].flatten(2).mT
 
@@ -76,13 +77,13 @@ class Patches:
         return sample(self.second, corner[:, :, None] + self.pixels).sub_(self.texture)
 
     def step(self, difference: torch.Tensor) -> torch.Tensor:
-        """Inverse compositional step (N,P,2) on patches less their means: equation 3 of the paper. No matrix product, as one
-        for each patch is slow on a GPU, and may be rounded to TF32."""
+        """Inverse compositional step (N,P,2) on patches less their means: equation 3 of the paper. Without matrix
+        products, which are slow on a GPU for single patches and may be rounded to TF32."""
         return (difference[:, None] * self.descent).sum(-1).mT
 
     def neighbour(self, motion: torch.Tensor, by: int, axis: int) -> torch.Tensor:
-        """Motion (N,P,2) of the patch before each in its row (axis 2) or column (axis 1), after it where `by` is -1; its own at
-        the end of the row or strip."""
+        """Motion (N,P,2) of the patch before each in its row (axis 2) or column (axis 1), after it where `by` is -1;
+        its own at the end of the row or strip."""
         grid = motion.unflatten(1, (self.rows, self.columns))  # (N,R,C,2)
         rest = grid.shape[axis] - 1
         inner, end = grid.narrow(axis, max(-by, 0), rest), grid.narrow(axis, 0 if by > 0 else rest, 1)
@@ -95,15 +96,15 @@ class Patches:
 
 
 def error(difference: torch.Tensor) -> torch.Tensor:
-    """Sum of squares less the mean: (N,P,64) -> (N,P,1)."""
+    """Sum of squared deviations from the mean: (N,P,64) -> (N,P,1)."""
     squares = torch.linalg.vector_norm(difference, dim=-1, keepdim=True).square_()
     total = difference.sum(-1, keepdim=True)
     return squares.addcmul_(total, total, value=-1 / PATCH**2)
 
 
 def descend(patches: Patches, start: torch.Tensor, iterations: int) -> torch.Tensor:
-    """Gradient descent from `start` (N,P,2), for each patch until its error stops falling. One that ends further away than a
-    patch is wide keeps its start."""
+    """Gradient descent from `start` (N,P,2), for each patch until its error stops falling. A patch that ends farther
+    away than its width keeps its start."""
     motion, last = start, torch.inf
     active = torch.ones_like(start[..., :1], dtype=torch.bool)
     for _ in range(iterations):
@@ -116,7 +117,7 @@ def descend(patches: Patches, start: torch.Tensor, iterations: int) -> torch.Ten
 
 
 def search(patches: Patches, flow: torch.Tensor, iterations: int, initial: torch.Tensor | None = None) -> torch.Tensor:
-    """Motion (N,P,2) of each patch in pixels, from what flow and `initial` (N,2,H,W) are at its centre."""
+    """Motion (N,P,2) of each patch in pixels, starting from flow and `initial` (N,2,H,W) at its centre."""
     motion = patches.centres(flow)
 
     def better(motion, least, candidate):
@@ -135,15 +136,16 @@ def search(patches: Patches, flow: torch.Tensor, iterations: int, initial: torch
 
 
 def covering(size: int, count: int, stride: int, device) -> tuple[torch.Tensor, torch.Tensor]:
-    """Index of the first and of the last of `count` patches over each of `size` pixels; beyond the last patch, the last."""
+    """Index of the first and of the last of `count` patches over each of `size` pixels; beyond the last patch, the
+    last."""
     pixel = torch.arange(size, device=device)
     last = (pixel // stride).clamp(max=count - 1)
     return torch.minimum((pixel - PATCH + stride).clamp(min=0) // stride, last), last
 
 
 def densify(patches: Patches, motion: torch.Tensor) -> torch.Tensor:
-    """Flow (N,2,H,W): at each pixel the mean motion of the patches over it, each weighted by how well it explains that
-    pixel. Equation 4 of the paper."""
+    """Dense flow (N,2,H,W): mean motion of the patches over each pixel, weighted by the inverse photometric error there
+    (equation 4 of the paper)."""
     height, width = patches.first.shape[-2:]
     grid = motion.mT.unflatten(2, (patches.rows, patches.columns))  # (N,2,R,C)
     top, bottom = covering(height, patches.rows, patches.stride, motion.device)

@@ -1,4 +1,4 @@
-"""Bilinear samples of a frame at any positions, where the edge repeats beyond the frame, and nothing waits for the device."""
+"""Bilinear sampling of a frame at any positions, with replicated edges and without synchronisation with the device."""
 
 import torch
 import torch.nn.functional as F
@@ -7,12 +7,12 @@ from ...hdr.warp import pixel_grid
 
 
 def both(x: float, y: float, device) -> torch.Tensor:
-    """(2,) float32, filled on the device: torch.tensor would copy from the host and wait for it."""
+    """(2,) float32, filled on the device: torch.tensor would copy from the host and synchronise."""
     return torch.stack((torch.full((), x, device=device), torch.full((), y, device=device)))
 
 
 def unit(height: int, width: int, device) -> torch.Tensor:
-    """What pixel coordinates (...,2) are multiplied by, before 1 is subtracted, to be those of grid_sample."""
+    """Factor (2,) from pixel coordinates to those of grid_sample, before 1 is subtracted."""
     return both(2 / (width - 1), 2 / (height - 1), device)
 
 

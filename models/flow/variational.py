@@ -1,7 +1,8 @@
-"""Variational refinement of optical flow in batch: Brox et al. 2004 as it follows dense inverse search in OpenCV.
+"""Variational refinement of optical flow in batches: Brox et al. 2004, in the variant of OpenCV's DIS.
 
-The energy has three terms: constancy of brightness (delta) and of its gradient (gamma), both normalised by the gradient's
-magnitude as in Zimmer et al. 2011, and smoothness of the flow (alpha). The penalty of each is sqrt(s^2 + EPSILON^2).
+The energy has three terms: constancy of brightness (delta) and of its gradient (gamma), both normalised by the
+gradient's magnitude as in Zimmer et al. 2011, and smoothness of the flow (alpha). The penalty of each is sqrt(s^2 +
+EPSILON^2).
 """
 
 from dataclasses import dataclass
@@ -18,8 +19,8 @@ EPSILON2 = 0.01**2  # as in OpenCV's DISOpticalFlow; its VariationalRefinement a
 
 @dataclass(frozen=True)
 class RefinementConfig:
-    """OpenCV's defaults. alpha: of smoothness; delta: of brightness; gamma: of the gradient; outer: fixed-point iterations;
-    inner: iterations of successive over-relaxation (SOR) in each; omega: its relaxation."""
+    """OpenCV's defaults. alpha: of smoothness; delta: of brightness; gamma: of the gradient; outer: fixed-point
+    iterations; inner: iterations of successive over-relaxation (SOR) in each; omega: its relaxation."""
 
     alpha: float = 20.0
     delta: float = 5.0
@@ -30,7 +31,7 @@ class RefinementConfig:
 
 
 def slope_x(image: torch.Tensor) -> torch.Tensor:
-    """Right neighbour less left neighbour, edges repeated: twice the derivative, as OpenCV has it."""
+    """Right neighbour less left neighbour, edges replicated: twice the derivative, as in OpenCV."""
     padded = F.pad(image, (1, 1, 0, 0), mode="replicate")
     return padded[..., 2:] - padded[..., :-2]
 
@@ -42,10 +43,10 @@ def slope_y(image: torch.Tensor) -> torch.Tensor:
 
 
 class DataTerm:
-    """What the constancies say of an increment of the flow, linearised where the second frame is fetched along `flow`.
+    """Data term for an increment of the flow, linearised around the second frame warped along `flow`.
 
-    Three planes for the three constancies: of brightness, of its slope to x and of its slope to y. `x` and `y` are what each
-    gains a pixel of motion, `t` what it differs by.
+    Three planes for the constancy of brightness and of both its derivatives: `x` and `y` are their derivatives by the
+    flow, `t` the differences between the frames.
     """
 
     def __init__(self, first: torch.Tensor, second: torch.Tensor, flow: torch.Tensor, config: RefinementConfig):
@@ -60,7 +61,8 @@ class DataTerm:
         self.norm = 1 / (self.x.square() + self.y.square() + ZETA2)
 
     def system(self, du: torch.Tensor, dv: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        """Coefficients a11, a12, a22 (N,1,H,W) and right side (N,2,H,W) of the linear system around increment (du, dv)."""
+        """Coefficients a11, a12, a22 (N,1,H,W) and right side (N,2,H,W) of the linear system around increment (du,
+        dv)."""
         left = torch.addcmul(self.t, self.x, du).addcmul_(self.y, dv)
         squares = left.square_().mul_(self.norm)
         brightness = 0.5 * self.config.delta * torch.rsqrt(squares[:, :1] + EPSILON2)
@@ -96,7 +98,8 @@ def one_down(planes: torch.Tensor) -> torch.Tensor:
 
 
 def smoothness(flow: torch.Tensor, alpha: float) -> tuple[torch.Tensor, torch.Tensor]:
-    """Weights (N,1,H,W) of the differences of `flow` (N,2,H,W) to the right and to the lower neighbour; 0 at the edge."""
+    """Weights (N,1,H,W) of the differences of `flow` (N,2,H,W) to the right and to the lower neighbour; 0 at the
+    edge."""
     squares = forward_x(flow).square_() + forward_y(flow).square_()
     weight = 0.5 * alpha * torch.rsqrt(squares.sum(1, keepdim=True) + EPSILON2)
     return F.pad(weight[..., :-1], (0, 1)), F.pad(weight[..., :-1, :], (0, 0, 0, 1))

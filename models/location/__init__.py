@@ -1,5 +1,5 @@
-"""LoCAtion (Long-time Collaborative Attention, arXiv 2603.14377): collaborative fusion of a backbone with anchors, and the
-refinement of a whole HDR sequence."""
+"""LoCAtion (Long-time Collaborative Attention, arXiv 2603.14377): collaborative fusion of a backbone with anchors, and
+the refinement of a whole HDR sequence."""
 
 from ..architecture import Architecture
 

@@ -1,4 +1,4 @@
-"""Captured-frame conditioning: sequence refinement told of the frames that a sequence was made from, where it gets the clip."""
+"""Captured-frame conditioning: sequence refinement with the captured frames of the clip as additional input."""
 
 from typing import NamedTuple
 
@@ -12,11 +12,11 @@ from ...hdr.tonemap import mu_law
 from ..blocks import conv, exposure_planes, zero_conv
 from ..detail import FAINT, amplified
 
-CLIPPING = (0.9, 0.98)  # code values over which a frame ceases to say how bright something is
+CLIPPING = (0.9, 0.98)  # code values over which a pixel becomes a lower bound of radiance
 
 
 class Captured(NamedTuple):
-    """Frames as the camera gave them. codes (N,3,H,W): gamma-encoded in [0,1]; tone (N,3,H,W): their radiance in the mu-law
+    """Frames as captured. codes (N,3,H,W): gamma-encoded in [0,1]; tone (N,3,H,W): their radiance in the mu-law
     domain; exposures (N,): relative, shortest = 1."""
 
     codes: torch.Tensor
@@ -25,17 +25,16 @@ class Captured(NamedTuple):
 
 
 def captured_frames(codes: torch.Tensor, exposures: torch.Tensor) -> Captured:
-    """Of code values (N,3,H,W) and exposures (N,)."""
+    """`Captured` of code values (N,3,H,W) and exposures (N,)."""
     return Captured(codes, mu_law(to_radiance(codes, exposures[:, None, None, None])), exposures)
 
 
 class CapturedFrameConditioning(nn.Module):
-    """Features of a captured frame, added to those of the picture, and the frame itself as one more to average with; both are
-    0 before training.
+    """Features of a captured frame, added to those of the HDR frame, and a weight of the captured frame in the temporal
+    mean; both are 0 before training.
 
-    An HDR sequence does not say which of its frames was long and blurred, which short and noisy, nor what of a picture was
-    measured and what the others had to lend. This is no part of LoCAtion, whose second stage follows a first one that
-    hands on its features.
+    From an HDR sequence alone the network cannot know which frames were long and blurred or short and noisy, nor which
+    pixels were measured. Not part of LoCAtion, whose second stage receives features of its first.
     """
 
     def __init__(self, texture: int):
@@ -46,8 +45,8 @@ class CapturedFrameConditioning(nn.Module):
         self.vote = zero_conv(16, 4)
 
     def features(self, radiance: torch.Tensor, tone: torch.Tensor, captured: Captured) -> torch.Tensor:
-        """What is added to the texture of a picture: radiance and its mu-law `tone` (N,3,H,W), H and W even ->
-        (N,C,H/2,W/2)."""
+        """Residual (N,C,H/2,W/2) of the texture features of HDR frames: radiance and its mu-law `tone` (N,3,H,W), H, W
+        even."""
         differs = amplified(captured.tone - tone)
         unexplained = amplified(
             captured.codes - to_ldr(radiance, captured.exposures[:, None, None, None])
@@ -56,8 +55,9 @@ class CapturedFrameConditioning(nn.Module):
         return self.tell(self.look(torch.cat((seen, exposure_planes(captured.exposures[:, None], seen)), 1)))
 
     def residual(self, tone: torch.Tensor, x: torch.Tensor, captured: Captured) -> tuple[torch.Tensor, ...]:
-        """What the frame changes in a picture, mu-law (B,3,H,W), the logit of its weight and its prior, (B,1,H,W) each; x
-        (B,C,H/2,W/2): features of the picture. A clipped frame only says "not darker than this"."""
+        """Difference of the captured frame to the HDR frame, mu-law (B,3,H,W), the logit of its weight and the prior of
+        its weight, (B,1,H,W) each; x (B,C,H/2,W/2): features of the HDR frame. Where the frame clips, only positive
+        differences count."""
         low, high = CLIPPING
         clear = 1 - ((captured.codes - low) / (high - low)).clamp(0, 1)
         difference = captured.tone - tone

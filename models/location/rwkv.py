@@ -4,14 +4,14 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-CHUNK = 32  # tokens that are summed at once
+CHUNK = 32  # tokens of a cumulative sum
 MOST_DECAY = 1.0  # nats a token
 RANGE = 80.0  # nats between the weights of a chunk that single precision can tell apart
-NOTHING = -1e4  # log weight of no tokens at all
+NOTHING = -1e4  # log weight of an empty set of tokens
 SLOWEST, FASTEST = 0.25, 64.0  # decay of the first and the last channel before training, nats a frame
 
 Mean = tuple[torch.Tensor, torch.Tensor]
-"""A weighted mean of values: the logarithm of its whole weight, and the mean itself."""
+"""A weighted mean of values: the logarithm of its total weight, and the mean."""
 
 
 def joined(a: Mean, b: Mean) -> Mean:
@@ -21,8 +21,8 @@ def joined(a: Mean, b: Mean) -> Mean:
 def before(keys: torch.Tensor, values: torch.Tensor, decay: torch.Tensor) -> list[Mean]:
     """The mean over all tokens before each one, i < t with weight exp(k_i - decay (t - 1 - i)): a prefix scan.
 
-    keys, values (B,N,C), decay (C,). Given as two means to be joined, (B,N,C) each: over the tokens of the same chunk, by
-    cumulative sums, and over all chunks before it, by doubling the number of chunks that are joined.
+    keys, values (B,N,C), decay (C,). Given as two means to be joined, (B,N,C) each: over the tokens of the same chunk,
+    by cumulative sums, and over all chunks before it, by doubling the number of chunks that are joined.
     """
     n = keys.shape[1]
     k, v = (  # (B,M,CHUNK,C)
@@ -79,7 +79,7 @@ def q_shift(x: torch.Tensor) -> torch.Tensor:
 
 
 class Shifted(nn.Module):
-    """x mixed with its `q_shift`, in shares of their own for each of `count` uses: count times (B,T,H,W,C)."""
+    """x blended with its `q_shift` by learned weights for each of `count` uses: count times (B,T,H,W,C)."""
 
     def __init__(self, width: int, count: int):
         super().__init__()
@@ -91,12 +91,12 @@ class Shifted(nn.Module):
 
 
 class SpatialMix(nn.Module):
-    """Every token looks at all tokens of all frames: (B,T,H,W,C).
+    """Attention of every token to all tokens of all frames: (B,T,H,W,C) -> the same.
 
     Changed against the paper:
-    - The decay counts in frames, not in the length of the sequence: a window of another length must not change how far
-      a frame looks. It cannot grow with distance, and is MOST_DECAY a token at most.
-    - The own token's bonus is not divided by the number of tokens, which would make it nothing.
+    - Decay: it is measured in frames, not in the length of the sequence, so that the range of attention does not depend
+      on the length of a window. It is at most MOST_DECAY per token.
+    - Bonus: that of the own token is not divided by the number of tokens, which would make it negligible.
     """
 
     def __init__(self, width: int):

@@ -1,7 +1,7 @@
-"""Sequence refinement (LoCAtion, section III-C): an HDR sequence, by whatever method, is corrected by its own neighbours.
+"""Sequence refinement (LoCAtion, section III-C): every frame of an HDR sequence is corrected by its neighbours in time.
 
-Where every frame is reconstructed with itself as the reference, noise, blur and errors alternate with the exposures. The
-frames beside it know better, and motion says where.
+Methods that reconstruct each frame with itself as the reference leave noise, blur and errors that alternate with the
+exposures; motion-compensated neighbours correct them.
 """
 
 from collections.abc import Callable
@@ -19,11 +19,11 @@ from ..blocks import (
     SLOPE,
     TAPS,
     ResidualBlock,
+    apply_kernels,
     conv,
+    init_weights,
     pad_to_multiple,
-    start,
-    tapped,
-    twice,
+    upsample_twice,
     warp_each,
     zero_conv,
 )
@@ -34,11 +34,11 @@ from .rwkv import RWKVBlock
 
 MULTIPLE = 8  # of height and width, for the long-range grid
 REACH = 2  # frames on either side whose pixels are averaged
-STATE = 8  # features by which a neighbour says how good it is
+STATE = 8  # features of a neighbour's quality
 LONGEST = 80  # cells, the longer side of the long-range grid
-RELUCTANCE = 0.12  # slope with which the weight of a neighbour leaves 0
-CALM = 0.25  # of the kernels: most sequences are nearly right, and the first steps would blur them
-LEAST = 0.1  # confidence that every neighbour keeps, so that the network can lift it
+MIN_SLOPE = 0.12  # of `signed_weight` at logit 0
+KERNEL_GAIN = 0.25  # factor of the kernels: without it, the first training steps blur sequences that are nearly right
+MIN_CONFIDENCE = 0.1  # lower bound of a neighbour's confidence, so that its weight can be learned
 HIGHEST = 20.0  # logit of a neighbour; its weight is about 18 then, that of the frame itself 1
 
 Step = Callable[[int, int], tuple[torch.Tensor, torch.Tensor]]
@@ -47,10 +47,10 @@ Step = Callable[[int, int], tuple[torch.Tensor, torch.Tensor]]
 
 @dataclass(frozen=True)
 class SequenceRefinementConfig:
-    """Shape of the network: plain values, stored beside the weights. texture, width: features at a half and a quarter of
-    the frame's size; long_range: RWKV blocks, 0 = none, of `tokens` features each; aggregation: False leaves BCA out, for
-    the paper's ablation; depth: blocks at half the frame's size before the correction; witness: whether it can be told of
-    the captured frames that the sequence was made from."""
+    """Shape of the network: plain values, stored beside the weights. texture, width: features at a half and a quarter
+    of the frame's size; long_range: RWKV blocks, 0 = none, of `tokens` features each; aggregation: False omits BCA, for
+    the paper's ablation; depth: blocks at half the frame's size before the correction; witness: with captured-frame
+    conditioning."""
 
     texture: int = 24
     width: int = 32
@@ -61,38 +61,38 @@ class SequenceRefinementConfig:
     witness: bool = False
 
 
-def routes(step: Step, frame: int, count: int) -> list[tuple[int, torch.Tensor, torch.Tensor]]:
-    """Where the pixels of a frame are in the frames of a clip of `count` within REACH, steps chained one after the other:
-    (index, flow (B,2,H,W), confidence (B,1,H,W)) for each."""
+def chained_flows(step: Step, frame: int, count: int) -> list[tuple[int, torch.Tensor, torch.Tensor]]:
+    """Flow from a frame to those within REACH in a clip of `count` frames, composed of flows between consecutive
+    frames: (index, flow (B,2,H,W), confidence (B,1,H,W)) for each."""
     found = []
     for direction in (-1, 1):
         route = None
         for other in range(frame + direction, frame + direction * (REACH + 1), direction):
             if not 0 <= other < count:
                 break
-            flow, sure = step(other - direction, direction)
+            flow, confidence = step(other - direction, direction)
             if route is not None:
-                flow, sure = route[0] + warp(flow, route[0]), route[1] * warp(sure, route[0])
-            route = flow, sure
-            found.append((other, flow, sure))
+                flow, confidence = route[0] + warp(flow, route[0]), route[1] * warp(confidence, route[0])
+            route = flow, confidence
+            found.append((other, flow, confidence))
     return found
 
 
 def stacked(tensors: list[torch.Tensor], like: torch.Tensor) -> torch.Tensor:
-    """Tensors (B,C,...) for each neighbour as (B,K,C,...); K may be 0, and then the rest is as in `like`."""
+    """Tensors (B,C,...) of K neighbours as (B,K,C,...); for K = 0 with the other sizes of `like`."""
     return torch.stack(tensors, 1) if tensors else like[:, None][:, :0]
 
 
-def quartered(flow: torch.Tensor, sure: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Flow (N,2,H,W) and confidence (N,1,H,W) on the grid of the features, a quarter, in its pixels."""
-    return F.avg_pool2d(flow, 4) / 4, F.avg_pool2d(sure, 4)
+def at_quarter_size(flow: torch.Tensor, confidence: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Flow (N,2,H,W) and confidence (N,1,H,W) at a quarter of the size, flow in pixels of that grid."""
+    return F.avg_pool2d(flow, 4) / 4, F.avg_pool2d(confidence, 4)
 
 
 class LongRange(nn.Module):
     """RWKV over all tokens of all frames on an eighth of the frame's grid: (B,T,C,h,w), h and w even -> the same.
 
-    Changed against the paper: the blocks work below the grid of the propagated features, LONGEST cells at most, so that
-    they cost little, and any size of frame has tokens of about the number that is trained with.
+    Changed against the paper: the blocks work on a coarser grid than the propagated features, LONGEST cells at most, so
+    that they are cheap, and the number of tokens is about that of training for any frame size.
     """
 
     def __init__(self, width: int, tokens: int, blocks: int):
@@ -115,11 +115,11 @@ class LongRange(nn.Module):
 
 
 class TemporalMean(nn.Module):
-    """A weighted mean with the neighbours' pixels: weights for each neighbour and pixel, 0 before training.
+    """Weighted mean of a frame and its motion-compensated neighbours: weights per neighbour and pixel, 0 before
+    training.
 
-    All neighbours go through the same layers, so any number of them will do, in any order. A weight is also divided by how
-    far the neighbour is from the frame around the pixel, in units of FAINT, so that no wrong one can do much harm unless the
-    network insists.
+    All neighbours pass through the same layers, in any number and order. A weight is divided by 1 + the local
+    difference of neighbour and frame in units of FAINT, which suppresses misaligned neighbours.
     """
 
     def __init__(self, texture: int):
@@ -129,43 +129,44 @@ class TemporalMean(nn.Module):
         self.mix = conv(16, 16)
         self.vote = zero_conv(16 + 4, 4)
 
-    def forward(self, picture, others, states, flows, sure, x) -> tuple[torch.Tensor, torch.Tensor]:
-        """picture (B,3,H,W), others (B,K,3,H,W): mu-law; states (B,K,STATE,H/4,W/4) of the others; flows (B,K,2,H,W), pixels;
-        sure (B,K,1,H,W) in [0,1]; x (B,C,H/2,W/2): what is known of the frame. Returns the differences to the others,
-        weighted and added up (B,3,H,W), and the weights' sum (B,1,H,W)."""
+    def forward(self, picture, others, states, flows, confidence, x) -> tuple[torch.Tensor, torch.Tensor]:
+        """picture (B,3,H,W), others (B,K,3,H,W): mu-law; states (B,K,STATE,H/4,W/4) of the others; flows (B,K,2,H,W),
+        pixels; confidence (B,K,1,H,W) in [0,1]; x (B,C,H/2,W/2): features of the frame. Returns the weighted sum of the
+        differences to the others (B,3,H,W), and the sum of the weights (B,1,H,W)."""
         b, k = others.shape[:2]
         if not k:
             return torch.zeros_like(picture), torch.zeros_like(picture[:, :1])
         difference = warp_each(others, flows, "bicubic").clamp(min=0) - picture[:, None]
         apart = box_mean(difference.abs().mean(2, keepdim=True).flatten(0, 1), 3) / FAINT
-        sure = sure.flatten(0, 1)
-        prior = sure.clamp(min=LEAST) / (1 + apart)
-        agree = F.pixel_unshuffle(sure * torch.exp(-apart.square()), 2)
+        confidence = confidence.flatten(0, 1)
+        prior = confidence.clamp(min=MIN_CONFIDENCE) / (1 + apart)
+        agree = F.pixel_unshuffle(confidence * torch.exp(-apart.square()), 2)
         states = warp(states.flatten(0, 1).float(), F.avg_pool2d(flows.flatten(0, 1), 4) / 4)
-        pair = torch.cat((F.pixel_unshuffle(amplified(difference).flatten(0, 1), 2), agree, twice(states)), 1)
+        pair = torch.cat((F.pixel_unshuffle(amplified(difference).flatten(0, 1), 2), agree, upsample_twice(states)), 1)
         known = self.about_frame(x)[:, None] + self.about_pair(pair).unflatten(0, (b, k))
         known = self.mix(F.leaky_relu(known.flatten(0, 1), SLOPE))
         logit = F.pixel_shuffle(self.vote(torch.cat((known, agree.to(known)), 1)).float(), 2)
-        weight = (prior * weight_of(logit)).unflatten(0, (b, k))
+        weight = (prior * signed_weight(logit)).unflatten(0, (b, k))
         return (weight * difference).sum(1), weight.sum(1)
 
 
-def weight_of(logit: torch.Tensor) -> torch.Tensor:
-    """Exactly 0 at logit 0, above it soon as steep as the logit, never below -RELUCTANCE."""
-    return torch.log1p(RELUCTANCE * torch.expm1(logit.clamp(max=HIGHEST)))
+def signed_weight(logit: torch.Tensor) -> torch.Tensor:
+    """log(1 + MIN_SLOPE (exp(logit) - 1)): exactly 0 at logit 0, asymptotically linear above, bounded by log(1 -
+    MIN_SLOPE) below."""
+    return torch.log1p(MIN_SLOPE * torch.expm1(logit.clamp(max=HIGHEST)))
 
 
 class SequenceRefinement(nn.Module):
-    """Equation 2: the sequence, corrected by a residual that all its frames together lead to; it starts at 0.
+    """Equation 2: the sequence plus a residual predicted from all its frames; the residual starts at 0.
 
     Changed against the paper:
-    - It takes radiance, not the features of a first stage, so that it works after any method; in the mu-law domain, with
-      faint detail amplified (`models.detail`).
-    - The features that travel are fetched along the flow (see `bca`), and it is the frame's own texture at half resolution
-      that the residual is drawn with.
-    - The residual is made of three parts. A mean with the neighbours' pixels, fetched along the flow, weighs each by what
-      the features say: this is what averages noise over time, and fetches what a neighbour has right. Kernels
-      (`blocks.tapped`) average what noise is left in the frame. A little is drawn.
+    - Input: radiance, not features of a first stage, so that it works after any method; in the mu-law domain, with
+      amplified detail (`models.detail`).
+    - Propagation: features are warped along the flow (see `ContextAggregation`); the residual is predicted with texture
+      features of the frame at half resolution.
+    - Residual: the sum of three parts. A learned weighted mean with the neighbours' warped pixels averages noise over
+      time and adds what neighbours recorded. Per-pixel kernels (`blocks.apply_kernels`) average noise that is left. A
+      small residual is predicted directly.
     """
 
     def __init__(self, config: SequenceRefinementConfig = SequenceRefinementConfig()):
@@ -187,13 +188,13 @@ class SequenceRefinement(nn.Module):
         if c.witness:
             self.witness = CapturedFrameConditioning(c.texture)
         self.last = zero_conv(c.texture, 4 * (3 + len(TAPS)))
-        start(self)
+        init_weights(self)
 
     def encode(
         self, radiance: torch.Tensor, tone: torch.Tensor, captured: Captured | None = None
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Radiance and its mu-law `tone` (N,3,H,W), H and W multiples of MULTIPLE, and the frames that it was made from, where
-        they are known -> texture (N,C,H/2,W/2), features (N,C,H/4,W/4)."""
+        """Radiance and its mu-law `tone` (N,3,H,W), H and W multiples of MULTIPLE, and the captured frames, where they
+        are given -> texture (N,C,H/2,W/2), features (N,C,H/4,W/4)."""
         detail = bands(tone)
         seen = F.pixel_unshuffle(torch.cat((tone, *map(amplified, detail)), 1), 2)
         texture = self.texture(torch.cat((seen, grain(detail)), 1))
@@ -202,36 +203,36 @@ class SequenceRefinement(nn.Module):
         return texture, self.down(texture)
 
     def propagate(self, features, ahead, back, sure_ahead, sure_back) -> torch.Tensor:
-        """Equations 3 and 4: features (B,T,C,h,w) of all frames, told of each other. Flows (B,T-1,2,h,w) from frame t to
-        t+1 and from t+1 to t, `quartered`, and confidence in them (B,T-1,1,h,w)."""
+        """Equations 3 and 4: features (B,T,C,h,w) of all frames, propagated in both directions. Flows (B,T-1,2,h,w)
+        from frame t to t+1 and from t+1 to t, see `at_quarter_size`, and their confidence (B,T-1,1,h,w)."""
         if self.config.aggregation:
             features = self.aggregate(features, ahead, back, sure_ahead, sure_back)
         return self.long_range(features)
 
     def correct(
-        self, radiance, tone, texture, context, others, contexts, flows, sure, captured: Captured | None = None
+        self, radiance, tone, texture, context, others, contexts, flows, confidence, captured: Captured | None = None
     ) -> torch.Tensor:
-        """One frame, and K others to average with: radiance and its mu-law `tone` (B,3,H,W); others (B,K,3,H,W), mu-law; texture
-        as of `encode`; context (B,C,H/4,W/4) and contexts (B,K,C,H/4,W/4) as of `propagate`; flows (B,K,2,H,W) from the frame
-        to the others, sure (B,K,1,H,W); captured: as of `encode`. Returns radiance (B,3,H,W)."""
+        """Correct one frame with K others: radiance and its mu-law `tone` (B,3,H,W); others (B,K,3,H,W), mu-law;
+        texture as of `encode`; context (B,C,H/4,W/4) and contexts (B,K,C,H/4,W/4) as of `propagate`; flows (B,K,2,H,W)
+        from the frame to the others, confidence (B,K,1,H,W); captured: as of `encode`. Returns radiance (B,3,H,W)."""
         states = self.tell(contexts.flatten(0, 1)).unflatten(0, contexts.shape[:2])
         x = self.look(torch.cat((texture, F.pixel_shuffle(self.up(context), 2)), 1))
-        change, weight = self.average(tone, others, states, flows, sure, x)
+        change, weight = self.average(tone, others, states, flows, confidence, x)
         if captured is not None and self.config.witness:
             difference, logit, prior = self.witness.residual(tone, x, captured)
-            own = prior * weight_of(logit)
+            own = prior * signed_weight(logit)
             change, weight = change + own * difference, weight + own
         change = change / (1 + weight)
         found = F.pixel_shuffle(self.last(x).float(), 2)
-        change = change + tapped(tone + change, CALM * found[:, 3:]) + GAIN * found[:, :3]
-        # The difference of two inverses is exactly 0 where nothing changes.
+        change = change + apply_kernels(tone + change, KERNEL_GAIN * found[:, 3:]) + GAIN * found[:, :3]
+        # As a difference of two inverses it is exactly 0 where nothing changes.
         return radiance + (mu_law_inverse((tone + change).clamp(min=0)) - mu_law_inverse(tone))
 
     def forward(self, hdr, ahead, back, sure_ahead, sure_back, codes=None, exposures=None) -> torch.Tensor:
         """hdr (B,T,3,H,W): radiance of a clip, 1.0 = clipping of the shortest exposure, more is allowed; ahead, back
         (B,T-1,2,H,W): flow from frame t to t+1 and from t+1 to t, in pixels, channel 0 = x; sure_ahead, sure_back
-        (B,T-1,1,H,W) in [0,1], confidence in it; codes (B,T,3,H,W) and exposures (B,T): the frames that hdr was made from,
-        see `Captured`. Any T from 1 and any size. Returns radiance (B,T,3,H,W)."""
+        (B,T-1,1,H,W) in [0,1], confidence in it; codes (B,T,3,H,W) and exposures (B,T): the frames that hdr was made
+        from, see `Captured`. Any T from 1 and any size. Returns radiance (B,T,3,H,W)."""
         (b, t), (h, w) = hdr.shape[:2], hdr.shape[-2:]
         hdr, ahead, back, sure_ahead, sure_back = (
             pad_to_multiple(x.float().flatten(0, 1), MULTIPLE).unflatten(0, (b, x.shape[1]))
@@ -242,21 +243,24 @@ class SequenceRefinement(nn.Module):
             frames = captured_frames(pad_to_multiple(codes.float().flatten(0, 1), MULTIPLE), exposures.flatten())
         tone = mu_law(hdr)
         texture, features = (x.unflatten(0, (b, t)) for x in self.encode(hdr.flatten(0, 1), tone.flatten(0, 1), frames))
-        steps = [quartered(*(x.flatten(0, 1) for x in way)) for way in ((ahead, sure_ahead), (back, sure_back))]
+        steps = [at_quarter_size(*(x.flatten(0, 1) for x in way)) for way in ((ahead, sure_ahead), (back, sure_back))]
         flows = [way[k].unflatten(0, (b, t - 1)) for k in (0, 1) for way in steps]
         contexts = self.propagate(features, *flows)
 
         def step(frame: int, direction: int):
-            flow, sure = (ahead, sure_ahead) if direction > 0 else (back, sure_back)
+            flow, confidence = (ahead, sure_ahead) if direction > 0 else (back, sure_back)
             index = frame if direction > 0 else frame - 1
-            return flow[:, index], sure[:, index]
+            return flow[:, index], confidence[:, index]
 
         refined = []
         for k in range(t):
-            near = routes(step, k, t)
+            near = chained_flows(step, k, t)
             others = [index for index, _, _ in near]
-            flows, sure = stacked([f for _, f, _ in near], hdr[:, k, :2]), stacked([c for *_, c in near], hdr[:, k, :1])
+            flows, confidence = (
+                stacked([f for _, f, _ in near], hdr[:, k, :2]),
+                stacked([c for *_, c in near], hdr[:, k, :1]),
+            )
             given = hdr[:, k], tone[:, k], texture[:, k], contexts[:, k], tone[:, others], contexts[:, others]
             own = None if frames is None else Captured(*(x.unflatten(0, (b, t))[:, k] for x in frames))
-            refined.append(self.correct(*given, flows, sure, own))
+            refined.append(self.correct(*given, flows, confidence, own))
         return torch.stack(refined, 1)[..., :h, :w]

@@ -1,4 +1,4 @@
-"""The Haar wavelet, one level: what LoCAtion fuses in. Orthonormal, so that it keeps energy and inverts exactly."""
+"""One level of the Haar wavelet transform, in which LoCAtion fuses: orthonormal and exactly invertible."""
 
 import torch
 

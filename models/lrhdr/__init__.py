@@ -1,4 +1,4 @@
-"""LRHDR (CVPR 2026): exposure interpolation, mapping to a representation free of exposure (ACCR), sparse fusion."""
+"""LRHDR (CVPR 2026): exposure interpolation, exposure-invariant representation mapping (ACCR), sparse fusion."""
 
 from ..architecture import Architecture
 

@@ -1,4 +1,4 @@
-"""Exposure-aware interleaved context (LRHDR, key design 1, EIC): features that know the exposure they come from."""
+"""Exposure-aware interleaved context (LRHDR, key design 1, EIC): features gated by the exposure of their frame."""
 
 import torch
 import torch.nn.functional as F
@@ -39,7 +39,7 @@ class LargeField(nn.Module):
 class Product(nn.Module):
     """A convolution, its channels split in halves, a (1 + b) of them: (N,inputs,H,W) -> (N,width,H,W).
 
-    Changed: 1 + b in place of b, as products of small numbers fade away.
+    Changed against the paper: 1 + b in place of b, as products of small activations vanish.
     """
 
     def __init__(self, inputs: int, width: int, size: int):
@@ -52,10 +52,10 @@ class Product(nn.Module):
 
 
 class EIC(nn.Module):
-    """F = LF(L) + alpha(e) HF(L): a picture (N,inputs,H,W), sides multiples of 4, with `more` channels that are known at
-    half size only, and its exposure (N,) -> features (N,width,H/2,W/2).
+    """F = LF(L) + alpha(e) HF(L): planes (N,inputs,H,W), sides multiples of 4, `more` planes at half size, and the
+    exposure (N,) -> features (N,width,H/2,W/2).
 
-    fine: False leaves the branch of high fidelity out, with its gate: the encoder that the paper starts its table from.
+    fine: False omits the high-fidelity branch and its gate, as in the baseline of the paper's ablation.
     """
 
     def __init__(self, inputs: int, more: int, width: int, fine: bool = True):

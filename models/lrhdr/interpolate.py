@@ -1,4 +1,5 @@
-"""Exposure interpolation (LRHDR, its first stage): the exposures that are missing at the time of the reference."""
+"""Exposure interpolation (LRHDR, first stage): frames of the exposures that are missing at the time of the
+reference."""
 
 from dataclasses import dataclass
 
@@ -9,24 +10,24 @@ from torch import nn
 from ...hdr.exposure import match_exposure, to_radiance
 from ...hdr.frame_window import FrameWindow
 from ...hdr.tonemap import mu_law, mu_law_inverse
-from ..blocks import GAIN, UNet, exposure_planes, pad_to_multiple, start, zero_conv
+from ..blocks import GAIN, UNet, exposure_planes, init_weights, pad_to_multiple, zero_conv
 from ..detail import amplified, bands, grain
-from .kernels import GAINS, softened
+from .kernels import GAINS, attenuate_detail
 from .prior import column
 
 SCALE = 2  # the features' grid
 MULTIPLE = 8
-LEAST = 1e-3  # confidence that a neighbour keeps, so that two doubtful ones are still weighed by time
+MIN_CONFIDENCE = 1e-3  # added to the confidence, so that two neighbours of confidence 0 are weighted by time
 
 
-def missing(period: int) -> list[tuple[int, int]]:
-    """Where each exposure that the reference lacks was taken before and after it: [(-1, 1)] for two exposures, [(-2, 1),
-    (-1, 2)] for three."""
+def missing_exposures(period: int) -> list[tuple[int, int]]:
+    """Offsets of the frames before and after the reference, for each exposure that it lacks: [(-1, 1)] for two
+    exposures, [(-2, 1), (-1, 2)] for three."""
     return [(after - period, after) for after in range(1, period)]
 
 
 def nearer(before: int, after: int) -> int:
-    """Which of two offsets is closer to the reference; the later one when they are alike."""
+    """The offset that is closer to the reference; `after` when both are as close."""
     return before if -before < after else after
 
 
@@ -38,12 +39,14 @@ class InterpolationConfig:
 
 
 class ExposureInterpolation(nn.Module):
-    """Each missing exposure from the two nearest frames that have it, brought to the reference along the flow.
+    """Each missing exposure, interpolated from the two nearest frames that have it, warped to the reference.
 
-    Starts as their mean, weighed by closeness in time and confidence; learns the weights, what to draw, and what detail
-    to take away. Changed against the paper, which freezes a large interpolator that knows these two frames alone: this one
-    is small, and trained here; flow comes from the reference, for any place in time; and the reference at the missing
-    exposure shows where things are, but lends no pixels, so that the result adds to what the reference knows.
+    It starts as their mean, weighted by distance in time and confidence; weights, a residual and an attenuation of detail are
+    learned. Changed against the paper:
+    - Network: small and trained here; the paper freezes a large interpolator of these two frames.
+    - Flow: from the reference, at any time between the two.
+    - Reference: at the missing exposure it guides alignment, but its pixels are not used, so that the result is
+      independent of it.
     """
 
     def __init__(self, config: InterpolationConfig = InterpolationConfig()):
@@ -51,30 +54,30 @@ class ExposureInterpolation(nn.Module):
         self.config, width = config, config.width
         self.body = UNet(18 * SCALE**2 + 6 + 3 + 2, width)
         self.last = zero_conv(width, SCALE**2 * (1 + 3 + GAINS))
-        start(self)
+        init_weights(self)
 
     def between(
         self, pair: torch.Tensor, weights: torch.Tensor, reference: torch.Tensor, exposures: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """pair (B,2,3,H,W): code values of the frames before and after, warped, at one exposure; weights (B,2,1,H,W)
-        above 0; reference (B,3,H,W): its code values; exposures (B,2) of the reference and of the pair. Returns radiance
-        (B,3,H,W) in [0, 1/e] and the share of the frame after (B,1,H,W)."""
+        above 0; reference (B,3,H,W): its code values; exposures (B,2) of the reference and of the pair. Returns
+        radiance (B,3,H,W) in [0, 1/e] and the weight of the frame after (B,1,H,W)."""
         h, w = reference.shape[-2:]
         own, e = column(exposures[:, 0]), column(exposures[:, 1])
         prior = weights[:, 1] / weights.sum(1)
         matched = match_exposure(reference, own, e)
         before, after, known = (mu_law(to_radiance(code, e)) for code in (pair[:, 0], pair[:, 1], matched))
         start = torch.lerp(before, after, prior)
-        apart = map(amplified, (after - before, before - known, after - known))
-        images = pad_to_multiple(torch.cat((before, after, known, *apart, start), 1), MULTIPLE)
+        differences = map(amplified, (after - before, before - known, after - known))
+        images = pad_to_multiple(torch.cat((before, after, known, *differences, start), 1), MULTIPLE)
         planes = pad_to_multiple(torch.cat((weights.flatten(1, 2), prior), 1), MULTIPLE)
         images, noise = F.pixel_unshuffle(images[:, :18], SCALE), grain(bands(images[:, 18:]))
-        told = exposure_planes(exposures, images)
-        found = self.last(self.body(torch.cat((images, noise, F.avg_pool2d(planes, SCALE), told), 1)))
+        conditions = exposure_planes(exposures, images)
+        found = self.last(self.body(torch.cat((images, noise, F.avg_pool2d(planes, SCALE), conditions), 1)))
         found = F.pixel_shuffle(found.float(), SCALE)[..., :h, :w]
         share = torch.sigmoid(torch.logit(prior, 1e-6) + found[:, :1])
         blend = torch.lerp(before, after, share)
-        tone = blend + GAIN * found[:, 1:4] + softened(bands(blend), found[:, 4:])
+        tone = blend + GAIN * found[:, 1:4] + attenuate_detail(bands(blend), found[:, 4:])
         limit = mu_law(1 / e)
         return mu_law_inverse(torch.minimum(tone.clamp(min=0), limit)), share
 
@@ -83,20 +86,20 @@ class ExposureInterpolation(nn.Module):
 
         Returns radiance (B,P-1,3,H,W), validity (B,P-1,1,H,W) in [0,1], exposures (B,P-1).
         """
-        warped, sure = window.warped, window.validity
+        warped, confidence = window.warped, window.validity
         own, theirs = window.exposure, window.neighbour_exposures
         period = (window.frames.shape[1] + 1) // 2
         found = []
-        for pair in missing(period):
+        for pair in missing_exposures(period):
             # Neighbours are in order of time, without the reference.
             places = [o + period - 1 - (o > 0) for o in pair]
             e = theirs[:, places[pair.index(nearer(*pair))]]
-            # Where a frame was dropped, the two may differ in exposure.
+            # Next to a dropped frame, the two may differ in exposure.
             codes = [match_exposure(warped[:, k], column(theirs[:, k]), column(e)) for k in places]
             closeness = torch.tensor([pair[1], -pair[0]], device=warped.device)[:, None, None, None] / period
-            weights = closeness * (sure[:, places] + LEAST)
+            weights = closeness * (confidence[:, places] + MIN_CONFIDENCE)
             both = torch.stack(codes, 1), weights, window.reference, torch.stack((own, e), 1)
             radiance, share = self.between(*both)
-            validity = torch.lerp(sure[:, places[0]], sure[:, places[1]], share)
+            validity = torch.lerp(confidence[:, places[0]], confidence[:, places[1]], share)
             found.append((radiance, validity, e))
         return tuple(torch.stack(x, 1) for x in zip(*found, strict=True))

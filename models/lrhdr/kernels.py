@@ -1,4 +1,4 @@
-"""Predicted kernels, as cheap as they get: how much of each band of detail goes away, pixel by pixel."""
+"""Predicted per-pixel kernels of low cost: the attenuation of each detail band."""
 
 from collections.abc import Sequence
 
@@ -9,10 +9,11 @@ from ..detail import SCALES
 GAINS = 3 * len(SCALES)  # a pixel: for every band and colour
 
 
-def softened(detail: Sequence[torch.Tensor], gains: torch.Tensor) -> torch.Tensor:
-    """A residual that takes `gains` (N,GAINS,H,W) of the bands (N,3,H,W) away: 1 smooths, below 0 sharpens.
+def attenuate_detail(detail: Sequence[torch.Tensor], gains: torch.Tensor) -> torch.Tensor:
+    """Residual (N,3,H,W) = -sum of `gains` (N,GAINS,H,W) times the bands (N,3,H,W): a gain of 1 smooths, below 0
+    sharpens.
 
-    Equal to kernels of 7x7 pixels spanned by two binomials, of which 1 and 1 leaves a sixth of white noise. Each item of
-    many goes through it, where `models.blocks.tapped` with its 24 free taps would be most of the cost.
+    Equal to 7x7 kernels spanned by two binomial filters; gains of 1 leave a sixth of white noise. It is applied to
+    every candidate, for which `models.blocks.apply_kernels` with its 24 free taps would dominate the cost.
     """
     return -sum(gain * band for gain, band in zip(gains.split(3, 1), detail, strict=True))

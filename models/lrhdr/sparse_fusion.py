@@ -1,4 +1,4 @@
-"""Sparse fusion (LRHDR, key design 3, APSWF): every pixel votes among any number of HDR candidates."""
+"""Sparse fusion (LRHDR, key design 3, APSWF): sparse per-pixel weights of any number of HDR candidates."""
 
 from dataclasses import dataclass
 
@@ -8,23 +8,23 @@ from torch import nn
 
 from ...hdr.noise_model import MIN_VALIDITY
 from ...hdr.tonemap import mu_law
-from ..blocks import SLOPE, conv, down, exposure_planes, pad_to_multiple, start, twice, zero_conv
+from ..blocks import SLOPE, conv, down, exposure_planes, init_weights, pad_to_multiple, upsample_twice, zero_conv
 from ..detail import amplified, bands, grain
 from ..entmax import entmax
 from ..frame_statistics import FrameMap, Run, whole_frame
-from .prior import Reference, clipped_in, prior_logits, prior_votes, reach
+from .prior import Reference, clipped_in, logit_range, prior_logits, prior_votes
 
 ALPHA = 1.75
 SCALE = 2  # the features' grid
-COARSEST = 4  # their sides are multiples of it inside the U-Net
+COARSEST = 4  # sides of feature maps in the U-Net are multiples of it
 
 
 class TripletAttention(nn.Module):
     """Gates for (C,W), (C,H) and (H,W), each from the largest and the mean along the third axis (Misra et al. 2021):
     (N,C,H,W) -> the same.
 
-    Changed: no batch norm, so that a frame does not depend on others; gates of 2 sigmoid, so that they start near 1 and
-    the signal keeps its size.
+    Changed against the paper: no batch norm, so that a frame does not depend on others; gates of 2 sigmoid, which start
+    near 1 and keep the scale of activations.
     """
 
     def __init__(self):
@@ -59,30 +59,31 @@ class Context(nn.Module):
             levels.append(x)
         found = [levels[-1]]
         for level, reduce, join in zip((levels[1], levels[0]), self.reduce, self.join, strict=True):
-            found.append(join(torch.cat((twice(reduce(found[-1])), level), 1)))
+            found.append(join(torch.cat((upsample_twice(reduce(found[-1])), level), 1)))
         return found
 
 
 @dataclass(frozen=True)
 class SparseFusionConfig:
-    """Shape of the network; plain values, so that it can be stored beside the weights. alpha: at which it learns."""
+    """Shape of the network; plain values, so that it can be stored beside the weights. alpha: of entmax in training."""
 
     width: int = 24
     alpha: float = ALPHA
 
 
 class SparseFusion(nn.Module):
-    """H = sum_i M_i H_i in linear light, M = entmax of logits, one a candidate and a pixel (alpha 1.75: most are exactly 0).
+    """H = sum_i M_i H_i in linear light, M = entmax of logits per candidate and pixel (alpha 1.75: most weights are
+    exactly 0).
 
-    U-Net, triplet attention, logits at four scales fused from coarse to fine and the vote are the paper's. Changed:
-    - Its six input and output channels stand for six given candidates. Here one encoder serves all candidates, the U-Net
-      sees the means over them, plain and weighted by the prior, and every head sees the candidate's own features beside
-      the U-Net's: any number, any order.
-    - What is learned is added to the logits of the weighted merge (`prior`), so that it starts there.
-    - Half resolution; candidates enter in the mu-law domain, with what sets them apart from the prior's merge and from the
-      reference, and their grain (`models.detail`).
-    - The reference is context, given apart, and a candidate like the others if the caller adds it to them: so it needs no
-      place of its own in their order, and a set without it can be voted on too.
+    U-Net, triplet attention, logits at four scales fused from coarse to fine, and entmax are the paper's. Changed against the
+    paper:
+    - Candidates: any number, in any order, for the paper's six fixed channels. One encoder serves all; the U-Net's
+      input are means over the candidates, plain and weighted by the prior; each head combines its output with the
+      candidate's features.
+    - Start: learned logits are added to those of the weighted merge (`prior`).
+    - Inputs: half resolution, mu-law radiance, differences to the prior's merge and to the reference, local detail
+      (`models.detail`).
+    - Reference: a separate input, and a candidate only if the caller adds it, so that sets without it work too.
     """
 
     def __init__(self, config: SparseFusionConfig = SparseFusionConfig()):
@@ -93,7 +94,7 @@ class SparseFusion(nn.Module):
         self.tell = nn.ModuleList(nn.Conv2d(n * width, width, 1) for n in (3, 2, 1))
         self.mix = nn.ModuleList((conv(width, width), conv(width, width), nn.Identity()))
         self.heads = nn.ModuleList((zero_conv(width, 1), zero_conv(width, 1), zero_conv(width, 1 + SCALE**2)))
-        start(self)
+        init_weights(self)
 
     def encode(
         self,
@@ -102,7 +103,7 @@ class SparseFusion(nn.Module):
         exposures: torch.Tensor,
         reference: Reference | None = None,
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Features of each candidate (B,K,C,H/2,W/2), sides rounded up, and the prior's votes (B,K,H,W). Inputs as of
+        """Features of each candidate (B,K,C,H/2,W/2), sides rounded up, and the prior's votes (B,K,H,W). Inputs as in
         `forward`."""
         prior = prior_votes(radiance, validity, exposures, reference)
         merged = mu_law((prior[:, :, None] * radiance).sum(1))
@@ -115,8 +116,8 @@ class SparseFusion(nn.Module):
         features = []
         for k in range(radiance.shape[1]):
             tone = mu_law(radiance[:, k])
-            beside = torch.zeros_like(tone) if captured is None else tone - captured
-            images = pad_to_multiple(torch.cat((tone, amplified(tone - merged), amplified(beside)), 1), SCALE)
+            difference = torch.zeros_like(tone) if captured is None else tone - captured
+            images = pad_to_multiple(torch.cat((tone, amplified(tone - merged), amplified(difference)), 1), SCALE)
             plane = pad_to_multiple(torch.cat((planes[:, :, k], clipped), 1), SCALE)
             noise, plane = grain(bands(images[:, :3])), F.avg_pool2d(plane, SCALE)
             taken = torch.stack((exposures[:, k], own), 1)  # 0: none
@@ -132,15 +133,17 @@ class SparseFusion(nn.Module):
         return torch.cat((features.mean(1), (features * share.to(features)).sum(1)), 1)
 
     def statistics(self, pooled: torch.Tensor) -> list[torch.Tensor]:
-        """What the U-Net finds in `pool`'s means of a whole frame, at 1/8, 1/4 and 1/2: sides rounded up to multiples."""
+        """Features of the U-Net at 1/8, 1/4 and 1/2 from the output of `pool` for a whole frame: sides rounded up to
+        multiples."""
         return self.context(pad_to_multiple(pooled, COARSEST))
 
     def logits(
         self, features: torch.Tensor, prior: torch.Tensor, context: list[torch.Tensor], alpha: float = ALPHA
     ) -> torch.Tensor:
-        """z_s = head_s + up2(z_(s+1)) from 1/8 of the frame to all of it, on top of the prior's: float32 (B,K,H,W).
+        """z_s = head_s + up2(z_(s+1)) from 1/8 of the frame to full size, added to the prior's logits: float32
+        (B,K,H,W).
 
-        What was learned at one alpha counts as much beside the prior at any other: its unit is the prior's reach.
+        Learned logits are scaled by the range of the prior's logits, so that they have the same effect at any alpha.
         """
         b, k = features.shape[:2]
         own = pad_to_multiple(features.flatten(0, 1), COARSEST)
@@ -149,18 +152,19 @@ class SparseFusion(nn.Module):
         for factor, around, tell, mix, head in scales:
             seen = (F.avg_pool2d(own, factor) if factor > 1 else own).unflatten(0, (b, k)) + tell(around)[:, None]
             found = head(mix(F.leaky_relu(seen.flatten(0, 1), SLOPE))).float()
-            z = found[:, :1] + (twice(z) if factor < COARSEST else 0)
-        z = twice(z) + F.pixel_shuffle(found[:, 1:], SCALE)
+            z = found[:, :1] + (upsample_twice(z) if factor < COARSEST else 0)
+        z = upsample_twice(z) + F.pixel_shuffle(found[:, 1:], SCALE)
         h, w = prior.shape[-2:]
         z = z[..., :h, :w].unflatten(0, (b, k))[:, :, 0]
-        return prior_logits(prior, alpha) + reach(alpha) / reach(self.config.alpha) * z
+        return prior_logits(prior, alpha) + logit_range(alpha) / logit_range(self.config.alpha) * z
 
     def run(self, radiance, validity, exposures, reference: Reference | None = None, alpha: float = ALPHA) -> Run:
-        """`forward`, under way: of one tile, or all of a frame; triplet attention goes by the rows and columns of the frame."""
+        """`forward` as a generator (`models.frame_statistics`), for a tile or a frame: triplet attention needs the
+        whole frame."""
         features, prior = self.encode(radiance, validity, exposures, reference)
         context = yield FrameMap(self.statistics, self.pool(features, prior), SCALE, (8, 4, 2))
         logits = self.logits(features, prior, context, alpha)
-        votes = decide(logits, alpha)
+        votes = normalise_votes(logits, alpha)
         return {"hdr": (votes[:, :, None] * radiance).sum(1), "votes": votes, "logits": logits}
 
     def forward(
@@ -171,16 +175,16 @@ class SparseFusion(nn.Module):
         reference: Reference | None = None,
         alpha: float = ALPHA,
     ) -> dict[str, torch.Tensor]:
-        """radiance (B,K,3,H,W) of the candidates, linear, 1.0 = clipping of the shortest exposure; validity (B,K,1,H,W) in
-        [0,1], how far each is believed to be aligned; exposures (B,K) that they were taken at, relative, shortest = 1, 0
-        where a candidate belongs to none; reference: see `prior.Reference`. alpha in [1,2]: see `decide`.
+        """radiance (B,K,3,H,W) of the candidates, linear, 1.0 = clipping of the shortest exposure; validity (B,K,1,H,W)
+        in [0,1], geometric confidence; exposures (B,K), relative, shortest = 1, 0 for a candidate without exposure;
+        reference: see `prior.Reference`. alpha in [1,2]: see `normalise_votes`.
 
         Returns hdr (B,3,H,W), votes and logits (B,K,H,W), float32.
         """
         return whole_frame(self.run(radiance, validity, exposures, reference, alpha), radiance.shape[-2:])
 
 
-def decide(logits: torch.Tensor, alpha: float = ALPHA) -> torch.Tensor:
-    """Votes that sum to 1 over the candidates, from logits (B,K,H,W). alpha 1 is softmax, in which every candidate has a
-    part; up to 2, sparsemax, fewer and fewer have."""
+def normalise_votes(logits: torch.Tensor, alpha: float = ALPHA) -> torch.Tensor:
+    """Entmax of logits (B,K,H,W) over the candidates: weights that sum to 1. alpha 1 is softmax, all weights above 0;
+    towards 2, sparsemax, more and more are exactly 0."""
     return logits.softmax(1) if alpha == 1 else entmax(logits, alpha)
