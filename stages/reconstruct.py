@@ -27,13 +27,13 @@ def reconstruct(
     """Scene-linear HDR frames from a clip of alternating exposures.
 
     frames: (T,H,W,3), a tensor, a numpy array or a list of arrays, float in [0,1] or uint8 / uint16, as captured.
-    exposures: one period (`[1, 8]`) or all T relative exposures, in any unit that is proportional to time, or a pattern as
-    the nodes read it (`"1x,8x"`, `"-3,0"`, `"1/500,1/60"`); measured ones count as one where they lie within 2 %. method:
-    a name in `stages.systems.table.SYSTEMS`, which `python -m hdrweave.training systems` lists: `classical`, or one that has
-    networks. response: a name of `hdr.response.RESPONSES` or the path of a LUT. device: torch device, default the best there
-    is. darks: match the black level of shorter exposures to that of the longest.
-    Returns radiance (T,H,W,3) float32, a tensor for a tensor, else a numpy array; 1.0 is the shortest exposure's clip.
-    Raises ValueError with a sentence that says what to change.
+    exposures: one period (`[1, 8]`) or all T relative exposures, in any unit that is proportional to time, or a pattern
+    as the nodes read it (`"1x,8x"`, `"-3,0"`, `"1/500,1/60"`); measured ones count as one where they lie within 2 %.
+    method: a name in `stages.systems.table.SYSTEMS`, which `python -m hdrweave.training systems` lists: `classical`, or
+    one that has networks. response: a name of `hdr.response.RESPONSES` or the path of a LUT. device: torch device,
+    default the best there is. darks: match the black level of shorter exposures to that of the longest. Returns
+    radiance (T,H,W,3) float32, a tensor for a tensor, else a numpy array; 1.0 is the shortest exposure's clip. Raises
+    ValueError with a sentence that says what to change.
     """
     chosen("method", method, SYSTEMS)
     if not isinstance(darks, bool):
@@ -93,7 +93,8 @@ def _pattern(text: str) -> list[float]:
 
 
 def usable_device(device=None) -> torch.device:
-    """A torch device, given as one or by name, on which a tensor can be made; None = the best there is. Raises ValueError."""
+    """A torch device, given as one or by name, on which a tensor can be made; None = the best there is. Raises
+    ValueError."""
     if device is None:
         return best_device()
     try:

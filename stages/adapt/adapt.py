@@ -1,13 +1,15 @@
-"""Adapt to Footage (DeAltHDR, key design 4): a network learns on the user's own clip, without ground truth.
+"""Adapt to Footage (DeAltHDR, key design 4): self-supervised test-time adaptation of a network to the user's clip.
 
     L = L_time + beta L_ema
-    L_time = |T(H~) - T(H^)|  H^ by the frozen start from five frames, H~ from three: the frame itself and two neighbours of
-                              different exposure, drawn anew each time from t-6 ... t+6; T is the mu-law
+    L_time = |T(H~) - T(H^)|  H^ by the frozen initial network from five frames, H~ from three: the frame itself and two
+                              neighbours of different exposure, sampled in each step from t-6 ... t+6; T is the mu-law
     L_ema  = |T(H5) - T(H5')| H5 from five frames, H5' the same by the moving average of the network (BracketIRE)
 
-Changed against the paper: H^ is by the network as it was before, not as it is by now, so that it cannot drift; with more
-than two exposures the two neighbours are of any two; and some frames are held out: their L_time, of the moving average,
-says which state is returned. It is never worse there than the start, which is returned when nothing was better.
+Changed against the paper:
+- Target: H^ is by the initial network, not by the current one, which prevents drift.
+- Neighbours: with more than two exposures they are of any two.
+- Selection: some frames are held out; the state with the lowest L_time of the moving average on them is returned, which
+  is the initial one if none is better.
 """
 
 import math
@@ -37,19 +39,21 @@ from .footage import Footage
 
 AVERAGE = 0.999  # decay of the moving average, less in the first steps
 CLIP = 1.0  # largest gradient norm
-WARM_UP = 10  # steps over which the rate rises: the first ones of Adam are as large as the rate, whatever the gradient
-VISIT = 4  # steps on one frame: flow takes longer than a step
+WARM_UP = (
+    10  # steps over which the learning rate rises: first steps of Adam have the size of the rate, whatever the gradient
+)
+VISIT = 4  # consecutive steps on one frame, as flow takes longer than a step
 CROPS, HELD_CROPS = 2, 4  # a step, and of each frame that is held out
-EVERY, PATIENCE = 12, 8  # steps between looks at what is held out; looks without gain, after which it ends
+EVERY, PATIENCE = 12, 8  # steps between validations; validations without gain after which it ends
 SUBSETS = 2  # of each frame that is held out
-BYTES_PER_PIXEL = 2000  # of work memory, for each picture of a step, in float32: measured with DeAltHDR
+BYTES_PER_PIXEL = 2000  # work memory for each frame of a step, in float32: measured with DeAltHDR
 
 
 @dataclass(frozen=True)
 class AdaptSettings:
-    """seconds, steps: the budget, whichever ends first. rate: of learning, falls along a cosine; at ten times as much the
-    first steps undo more than the others learn. beta: of L_ema. reach: frames on either side that subsets are drawn from.
-    crop: side of the squares that are learned from, pixels."""
+    """seconds, steps: the budget, whichever ends first. rate: learning rate, with cosine decay; ten times as much makes
+    the first steps destructive. beta: weight of L_ema. reach: frames on either side from which neighbours are sampled.
+    crop: side of the training crops in pixels."""
 
     seconds: float = 120.0
     steps: float = math.inf
@@ -62,9 +66,9 @@ class AdaptSettings:
 
 @dataclass(frozen=True)
 class AdaptReport:
-    """before, after: L_time of the frames held out. drift: how far what comes out for them from five frames has moved, mean
-    difference in the mu-law domain. steps: taken; best: after how many the returned state was reached, 0 = the start.
-    losses: (step, L_time held out). pictures: radiance (2,h,w,3) of a piece of a held-out frame, before and after."""
+    """before, after: L_time on the held-out frames. drift: mean change of their results from five frames, in the mu-law
+    domain. steps: taken; best: step of the returned state, 0 = the initial one. losses: (step, L_time held out).
+    pictures: radiance (2,h,w,3) of a crop of a held-out frame, before and after."""
 
     before: float
     after: float
@@ -88,7 +92,7 @@ class Adapted(NamedTuple):
 
 
 class Adaptation:
-    """The frozen start, the network that learns, its moving average, and the footage they see."""
+    """The frozen initial network, the trained one, its moving average, and the footage."""
 
     def __init__(
         self,
@@ -106,19 +110,20 @@ class Adaptation:
         self.step = 0
 
     def tone(self, network: nn.Module, window: FrameWindow) -> torch.Tensor:
-        """What the network makes of a window, in the mu-law domain. float16 is too narrow for gradients, bfloat16 is not."""
+        """Result of the network for a window in the mu-law domain. The range of float16 is too small for gradients,
+        hence bfloat16."""
         half = torch.autocast(self.footage.device.type, torch.bfloat16) if self.half else nullcontext()
         with half:
             return mu_law(self.reconstruct(network, window).float())
 
     def visit(self, t: int, subsets: int, steps: int, crops: int = CROPS) -> list[list[FrameWindow]]:
-        """Views of frame t: for every step one of all frames around it, and one of each subset."""
+        """Windows of frame t: for every step one of all frames around it, and one of each subset."""
         boxes = [self.footage.boxes(crops) for _ in range(steps)]
         chosen = [self.footage.around(t), *(self.footage.subset(t) for _ in range(subsets))]
         return list(map(list, zip(*(self.footage.windows(frames, boxes) for frames in chosen), strict=True)))
 
     def hold_out(self) -> None:
-        """Set the frames that are held out aside, with what the start makes of them."""
+        """Prepare the held-out frames, with the results of the initial network for them."""
         self.held, self.labels = [], []
         for t in self.footage.held_out:
             self.progress(0, 100)
@@ -128,12 +133,12 @@ class Adaptation:
 
     @torch.no_grad()
     def held_out_loss(self) -> float:
-        """L_time of the moving average on what is held out."""
+        """L_time of the moving average on the held-out frames."""
         views = [(view, label) for (_, *few), label in zip(self.held, self.labels, strict=True) for view in few]
         return sum(float((self.tone(self.average, view) - label).abs().mean()) for view, label in views) / len(views)
 
     def learn(self, full: FrameWindow, few: FrameWindow, rate: float) -> None:
-        """One step; without effect where its loss or gradient is not finite."""
+        """One training step, skipped where loss or gradient is not finite."""
         with torch.no_grad():
             label, steady = self.tone(self.start, full), self.tone(self.average, full)
         loss = (self.tone(self.online, few) - label).abs().mean()
@@ -154,7 +159,7 @@ class Adaptation:
                 kept.lerp_(new, share)
 
     def steps(self):
-        """Pairs of views, of all frames and of three, without end."""
+        """Infinite iterator of pairs of windows, of all frames and of three."""
         while True:
             for t in self.footage.rng.permutation(self.footage.learned):
                 yield from self.visit(int(t), 1, VISIT)
@@ -204,11 +209,11 @@ def adapt(
     reconstruct: Reconstruct | None = None,
     progress: Progress = quiet,
 ) -> Adapted:
-    """A copy of `network`, adapted to a normalized clip, and what came of it; `network` itself stays as it is.
+    """A copy of `network`, adapted to a normalized clip, with a report; `network` is not changed.
 
-    flow: made from the clip. network: a `DeAltHDR`, a `SparseFusion`, or any other with `reconstruct`, on the device where
-    it is. s: sensitivity of FGMA. progress: is told percents of the budget; raising from it stops at once, with nothing
-    changed. Works under inference mode too. Raises ValueError when the clip is too short or the network of another kind.
+    flow: made from the clip. network: a `DeAltHDR`, a `SparseFusion`, or any other with `reconstruct`, on the device
+    where it is. s: sensitivity of FGMA. progress: called with percents of the budget; raising from it stops at once.
+    Works under inference mode too. Raises ValueError when the clip is too short or the network of another kind.
     """
     begun = monotonic()
     if not (settings.seconds > 0 and settings.steps > 0):
@@ -221,8 +226,8 @@ def adapt(
 
 
 def check_name(name: str) -> None:
-    """Raises ValueError for a name that weights cannot be saved under: with a folder in it, or that of packaged weights,
-    which would be hidden."""
+    """Raises ValueError for names under which weights cannot be saved: with a folder, or those of packaged weights,
+    which they would hide."""
     if not isinstance(name, str) or not re.fullmatch(r"\w[\w .-]{0,99}", name) or name in registry.names():
         raise ValueError(
             f"the name {printable(name)!r} cannot be used for weights: give up to 100 letters, digits, '-', '_', not a "
@@ -231,9 +236,9 @@ def check_name(name: str) -> None:
 
 
 def save_adapted(adapted: Adapted, name: str, folder, source: str = "") -> Path | None:
-    """Write the network as NAME_vNNN.safetensors into `folder`, NNN being the next free version, with an entry in the manifest
-    there, in single precision: what is loaded again is what was judged. Nothing is ever replaced, and nothing is written,
-    None is returned, where nothing was learned. Raises ValueError for a bad name, see `check_name`."""
+    """Write the network as NAME_vNNN.safetensors into `folder`, NNN being the next free version, with an entry in the
+    manifest there, in single precision, so that the loaded network is the validated one. Nothing is replaced. Without
+    any gain nothing is written and None is returned. Raises ValueError for a bad name, see `check_name`."""
     check_name(name)
     network, report = adapted
     if not report.best:
@@ -255,7 +260,8 @@ def save_adapted(adapted: Adapted, name: str, folder, source: str = "") -> Path 
 
 
 def _free_version(name: str, folder: Path) -> str:
-    """NAME_vNNN, of which neither a file nor an entry of the manifest exists; unfinished files of killed processes go."""
+    """NAME_vNNN, of which neither a file nor an entry of the manifest exists; unfinished files of killed processes are
+    removed."""
     listed = {entry["name"] for entry in registry.manifest(folder)} | set(registry.names())
     remove_partial(folder)
     free = (f"{name}_v{version:03d}" for version in count(1))

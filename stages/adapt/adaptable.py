@@ -1,4 +1,4 @@
-"""What can be adapted to footage: how a network makes one HDR frame from a window, with gradients."""
+"""Networks that can be adapted to footage: one HDR frame from a window, with gradients."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,11 +17,11 @@ from ..runtime.networks import ACCR, DEALTHDR, FGMA, PACKAGED, SPARSE_FUSION, lo
 
 
 class Reconstruct(Protocol):
-    """All that `adapt` must know about a network."""
+    """The interface of a network to `adapt`."""
 
     def __call__(self, network: nn.Module, window: FrameWindow) -> torch.Tensor:
-        """Radiance (B,3,H,W) of the reference, on the scale of the shortest exposure. The window has the way back; its
-        neighbours are any number on either side, in any order."""
+        """Radiance (B,3,H,W) of the reference, on the scale of the shortest exposure. The window has backward flow
+        (`back`); any number of neighbours on either side, in any order."""
 
 
 @dataclass(frozen=True)
@@ -36,10 +36,10 @@ class WithDeAltHDR:
 
 @dataclass(frozen=True)
 class WithSparseFusion:
-    """The flagship: neighbours brought to the reference by flow, or by `aligner` (FGMA), these and the reference calibrated by
-    `mapper` (ACCR), and the results of `fusion` (F2HDR, without its adapter) and of `whole` (DeAltHDR), where these are given;
-    the reference and they are what the network votes on. The others stay as they are. They see all neighbours of the window, in
-    a clip of two exposures two more than at run time."""
+    """The vote of the flagship. Its candidates are the reference, neighbours aligned by flow or by `aligner` (FGMA),
+    the same calibrated by `mapper` (ACCR), and the results of `fusion` (F2HDR without adapter) and `whole` (DeAltHDR),
+    as far as given. These networks are not changed. They use all neighbours of the window, for two exposures two more
+    than at run time."""
 
     aligner: nn.Module | None = None
     mapper: nn.Module | None = None
@@ -81,8 +81,8 @@ class WithSparseFusion:
 
 
 def load_adaptable(name: str, weights: str = PACKAGED, folders: Sequence = ()) -> nn.ModuleList:
-    """The network to adapt, and after it those that it works with, which stay as they are: those of the flagship for
-    sparse fusion. See `load_network`."""
+    """The network to adapt, followed by the fixed networks that it needs: for sparse fusion those of the flagship. See
+    `load_network`."""
     network = load_network(name, weights, folders)
     if name != SPARSE_FUSION:
         return nn.ModuleList([network])
@@ -90,8 +90,8 @@ def load_adaptable(name: str, weights: str = PACKAGED, folders: Sequence = ()) -
 
 
 def reconstruct_with(network: nn.Module, *others: nn.Module, s: float = 15.0) -> Reconstruct:
-    """How to use a network of the pack. others: for sparse fusion, FGMA, ACCR, F2HDR and DeAltHDR. Raises ValueError when it
-    is of a kind that cannot be adapted."""
+    """The `Reconstruct` of a network of the pack. others: for sparse fusion FGMA, ACCR, F2HDR and DeAltHDR. Raises
+    ValueError for networks that cannot be adapted."""
     if isinstance(network, DeAltHDR):
         return WithDeAltHDR(s)
     if isinstance(network, SparseFusion):

@@ -1,4 +1,4 @@
-"""A user's clip as something to learn from: frames with their neighbours, near and far, in pieces."""
+"""Training windows from a user's clip: crops of frames with near and far neighbours."""
 
 import numpy as np
 import torch
@@ -9,14 +9,14 @@ from ..flow.long_range import LongRangeFlow
 from ..runtime.per_frame import neighbours_around
 from ..systems.dealthdr import reach_of
 
-MOST_HELD_OUT = 4  # frames that are never learned from as references
-FLOWS = 40  # that are remembered
+MAX_HELD_OUT = 4  # frames that are never references in training
+FLOWS = 40  # that are kept
 
 Box = tuple[slice, slice]  # rows and columns
 
 
 class Footage:
-    """Windows of a normalized clip in pieces: squares with sides of `crop` pixels, of frames in the middle of others.
+    """Windows of a normalized clip, in square crops with sides of `crop` pixels.
 
     Raises ValueError when the clip is too short, or the flow is of another one.
     """
@@ -36,16 +36,16 @@ class Footage:
         self.flow = LongRangeFlow(sequence, flow)
         self.rng = np.random.default_rng(seed)
         count = len(sequence)
-        held = min(max(count // 6, 1), MOST_HELD_OUT)
+        held = min(max(count // 6, 1), MAX_HELD_OUT)
         self.held_out = sorted({(2 * k + 1) * count // (2 * held) for k in range(held)})
         self.learned = [t for t in range(count) if t not in self.held_out]
 
     def around(self, t: int) -> list[int]:
-        """Frame t among all that DeAltHDR sees of it."""
+        """Frame t in the middle of the neighbours that DeAltHDR uses."""
         return neighbours_around(self.sequence, t, reach_of(self.sequence))
 
     def subset(self, t: int) -> list[int]:
-        """Frame t between two neighbours of different exposure, drawn at random."""
+        """Frame t between two random neighbours of different exposure."""
         around = range(max(t - self.reach, 0), min(t + self.reach + 1, len(self.sequence)))
         exposures = self.sequence.exposures
         kinds = self.rng.permutation(sorted({float(exposures[n]) for n in around if n != t}))
@@ -53,7 +53,7 @@ class Footage:
         return [int(one), t, int(other)]
 
     def boxes(self, count: int) -> list[Box]:
-        """Rows and columns of random squares."""
+        """Rows and columns of random crops."""
         sides = [min(self.crop, length) for length in self.sequence.size]
         corners = self.rng.integers(
             [length - side + 1 for length, side in zip(self.sequence.size, sides, strict=True)], size=(count, 2)
@@ -64,14 +64,15 @@ class Footage:
         ]
 
     def windows(self, chosen: list[int], boxes: list[list[Box]]) -> list[FrameWindow]:
-        """The middle one of the frames `chosen` among the others: a window for each list of boxes, a batch of its pieces."""
+        """Windows of the middle one of the frames `chosen`, with the others as neighbours: for each list of boxes one,
+        a batch of its crops."""
         t = chosen[len(chosen) // 2]
         others = chosen[: len(chosen) // 2] + chosen[len(chosen) // 2 + 1 :]
         frames = self.sequence.frames[chosen].float().movedim(-1, 1)
-        there = [self.flow.match(t, n) for n in others]
+        forward = [self.flow.match(t, n) for n in others]
         planes = (
             frames,
-            *(torch.cat(x) for x in zip(*there, strict=True)),
+            *(torch.cat(x) for x in zip(*forward, strict=True)),
             torch.cat([self.flow.match(n, t)[0] for n in others]),
         )
         self.flow.trim(FLOWS)

@@ -1,4 +1,4 @@
-"""What Adapt to Footage has changed, as a picture."""
+"""The result of Adapt to Footage before and after, as a picture."""
 
 import torch
 

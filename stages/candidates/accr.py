@@ -1,4 +1,4 @@
-"""ACCR Mapping: every measurement calibrated to one representation that knows no exposure (LRHDR)."""
+"""ACCR Mapping (LRHDR): the reference and aligned candidates, mapped to exposure-invariant calibrated radiance."""
 
 import torch
 from torch import nn
@@ -23,10 +23,10 @@ def accr_mapping(
 ) -> CandidateSet:
     """The reference and every candidate that has exposures, mapped: "ACCR reference", "ACCR <name>", in their order.
 
-    sequence: normalized. Candidates must be aligned to the reference: flow-warped, interpolated and so on. What is mapped
-    belongs to no exposure any more, as in the paper, or, with keep_exposures, still to its own: a vote or merge then knows where
-    it was clipped or dark before. Validity is passed through. Candidates without exposures pass through unchanged, after the
-    others. Raises ValueError for candidates of another clip's length or size, or that were mapped already.
+    sequence: normalized. Candidates must be aligned to the reference: warped, interpolated and so on. Mapped candidates
+    have no exposure, as in the paper; with keep_exposures they keep theirs, from which a vote or merge knows where they
+    were clipped or dark. Validity is passed through. Candidates without exposures follow unchanged. Raises ValueError
+    for candidates of another length or size than the clip, or that were mapped already.
     """
     streams = [captured(sequence), *(c for c in candidates if c.exposures is not None)]
     others = [c for c in candidates if c.exposures is None]

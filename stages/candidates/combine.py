@@ -1,4 +1,4 @@
-"""Combine Candidates: sets of any nodes, and HDR results of any method, as one set for a merge or a vote."""
+"""Combine Candidates: candidate sets and HDR results of several methods as one set for a merge or a vote."""
 
 from collections.abc import Iterable, Sequence
 
@@ -11,9 +11,8 @@ from ..fusion.sparse_fusion import check_sizes
 def combine(sources: Iterable, names: Sequence[str] = ()) -> CandidateSet:
     """All candidates of `sources`, in their order: candidate sets, and radiance (T,H,W,3) of other methods.
 
-    names: for the radiances, in their order; those without one, or with an empty one, are "image 1" and so on. A name that is
-    taken gets a number.
-    Raises ValueError for more names than radiances, and where sizes or lengths differ.
+    names: of the radiances, in their order; those without, or with an empty one, are "image 1" and so on. Names that
+    occur twice are numbered. Raises ValueError for more names than radiances, and where sizes or lengths differ.
     """
     found, pictures = [], 0
     for source in sources:
@@ -36,13 +35,14 @@ def combine(sources: Iterable, names: Sequence[str] = ()) -> CandidateSet:
 
 
 def result(radiance, name: str) -> Candidate:
-    """Radiance (T,H,W,3) of any method and precision as a candidate: valid everywhere, of no exposure."""
+    """Radiance (T,H,W,3) of any method and precision as a candidate: validity 1, without exposures, values clamped to
+    >= 0."""
 
     def read(indices: list[int]) -> torch.Tensor:
         frames = radiance[indices].float()
         if not frames.isfinite().all():
             raise ValueError(f"candidate {name!r} holds NaN or infinite values: repair it first")
-        return frames.clamp(min=0)  # other packs and filters leave negative values, which are no light
+        return frames.clamp(min=0)  # filters may leave negative values
 
     shape = (*radiance.shape[:3], 1)
     return Candidate(

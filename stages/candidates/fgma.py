@@ -1,7 +1,7 @@
-"""FGMA Alignment (DeAltHDR, ICLR 2026): neighbours aligned to each frame, by flow where it holds and by attention elsewhere.
+"""FGMA Alignment (DeAltHDR, ICLR 2026): neighbours aligned by flow where it is consistent, and by attention elsewhere.
 
-Frames larger than `tiles.CORE` go through in tiles and differ from whole frames by rounding only, as long as flow leads no
-further than 100 pixels.
+Frames larger than `tiles.CORE` are processed in tiles, with the result of whole frames within rounding for flow of at
+most 100 pixels.
 """
 
 from typing import NamedTuple
@@ -22,8 +22,8 @@ from ..systems.dealthdr import S, Sensitivity
 
 
 class Alignment(NamedTuple):
-    """candidates: one for each neighbour, "FGMA -1" and so on. mask: (T,H,W), the share of a frame's neighbours for which
-    a pixel was attended. sensitivity: the s of every frame, (T,) float64."""
+    """candidates: one for each neighbour, "FGMA -1" and so on. mask: (T,H,W), the share of a frame's neighbours for
+    which a pixel was attended. sensitivity: the s of every frame, (T,) float64."""
 
     candidates: CandidateSet
     mask: torch.Tensor
@@ -38,11 +38,11 @@ def fgma_alignment(
     share: float | None = None,
     progress: Progress = quiet,
 ) -> Alignment:
-    """Every neighbour as it would look at the reference's time: scene-linear radiance (T,H,W,3), 1.0 = clipping of the
-    shortest exposure, with a validity (T,H,W,1) in [0,1] that starts at the flow's confidence and is learned.
+    """Every neighbour aligned to its reference: scene-linear radiance (T,H,W,3), 1.0 = clipping of the shortest
+    exposure, and a learned validity (T,H,W,1) in [0,1].
 
     sequence: normalized. flow: made from it. network: a `FlowGuidedAligner`, on the device where it is. s, share: see
-    `Sensitivity`. Raises ValueError when something of this does not fit.
+    `Sensitivity`. Raises ValueError where these do not fit each other.
     """
     reader = WindowReader(sequence, flow, device_of(network))
     sensitivity = Sensitivity(reader, s, share)
@@ -72,8 +72,8 @@ def fgma_alignment(
 def aligned_neighbours(
     network: nn.Module, window: FrameWindow, cells: torch.Tensor
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """The neighbours of a window aligned to its reference: radiance (1,K,3,H,W) and validity (1,K,1,H,W); attended where
-    `cells` (1,K,1,h,w) are 1."""
+    """The neighbours of a window aligned to its reference: radiance (1,K,3,H,W) and validity (1,K,1,H,W); attended
+    where `cells` (1,K,1,h,w) are 1."""
 
     def align(window: FrameWindow, cells: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         one_by_one = [network(window.pair(k), cells[:, k : k + 1]) for k in range(cells.shape[1])]
@@ -85,7 +85,7 @@ def aligned_neighbours(
 
 
 def alignment_text(alignment: Alignment) -> str:
-    """How much was attended, in words: a line for every run of frames with one s."""
+    """Share of attended pixels, in words: a line for every run of frames with the same s."""
     s, lines, start = alignment.sensitivity.tolist(), [], 0
     shares = [alignment.mask[t].mean().item() for (t,) in windows(len(s), 1)]
     for end in range(1, len(s) + 1):

@@ -1,4 +1,4 @@
-"""Interpolate Exposure: what the other exposures would have seen at the time of each frame (LRHDR's first stage)."""
+"""Interpolate Exposure (first stage of LRHDR): the missing exposures at the time of each frame."""
 
 import torch
 from torch import nn
@@ -6,7 +6,7 @@ from torch import nn
 from ...hdr.frame_window import FrameWindow
 from ...hdr.scratch import allocate
 from ...hdr.sequence import Candidate, CandidateSet, ExposureSequence, FlowField
-from ...models.lrhdr.interpolate import missing, nearer
+from ...models.lrhdr.interpolate import missing_exposures, nearer
 from ..runtime.networks import device_of
 from ..runtime.per_frame import WindowReader, run_per_frame
 from ..runtime.tiles import in_tiles
@@ -16,19 +16,19 @@ from ..runtime.windows import Progress, quiet
 def interpolate_exposure(
     sequence: ExposureSequence, flow: FlowField, network: nn.Module, progress: Progress = quiet
 ) -> CandidateSet:
-    """A candidate for every exposure that a frame lacks, from the nearest frames before and after that have it.
+    """A candidate for every exposure that a frame lacks, interpolated from the nearest frames that have it.
 
-    sequence: normalized. "interpolated +1" is the exposure of the next frame, "interpolated +2" that of the one after it:
-    named by place in the pattern, as which exposures are missing changes from frame to frame; `Candidate.exposures` has
-    their values. Validity is the confidence of the flows. Raises ValueError when all frames have the same exposure, or
-    the flow is not of this clip.
+    sequence: normalized. "interpolated +1" is the exposure of the next frame, "interpolated +2" that of the one after
+    it: the missing exposures differ from frame to frame, so candidates are named by their place in the pattern;
+    `Candidate.exposures` has the values. Validity is the confidence of the flows. Raises ValueError when all frames
+    have the same exposure, or the flow is not of this clip.
     """
     if sequence.period < 2:
         raise ValueError(
             "all frames of this clip have the same exposure, so none is missing: give alternating exposures"
         )
     windows = WindowReader(sequence, flow, device_of(network))
-    pairs, shape = missing(sequence.period), (len(sequence), *sequence.size)
+    pairs, shape = missing_exposures(sequence.period), (len(sequence), *sequence.size)
     radiance, validity = ([allocate((*shape, c)) for _ in pairs] for c in (3, 1))
 
     def interpolated(window: FrameWindow) -> tuple[torch.Tensor, ...]:

@@ -7,10 +7,11 @@ from ...hdr.warp import inside, warp
 
 
 def warp_neighbours(sequence: ExposureSequence, flow: FlowField) -> CandidateSet:
-    """Each neighbour's radiance, warped to the reference when it is read: one candidate an offset, nothing stored.
+    """Radiance of each neighbour, warped to the reference: one candidate per offset, computed when it is read.
 
-    A frame is warped as captured (gamma-encoded) and made linear afterwards, as the published systems do; bicubic, as
-    bilinear sampling blurs texture: 0.7 dB of the merge. Validity is the flow's confidence, 0 where the flow leaves the frame.
+    Frames are warped gamma-encoded and decoded afterwards, as in the published systems; bicubically, as the blur of
+    bilinear sampling costs 0.7 dB of the merge. Validity is the confidence of the flow, 0 where it leaves the frame.
+    Raises ValueError where flow and clip differ in length or size.
     """
     if flow.size != sequence.size or len(flow) != len(sequence):
         raise ValueError(

@@ -19,10 +19,11 @@ DenseFlow = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 
 
 def dis_backend(name: str, preset: str = FINE) -> DenseFlow:
-    """DIS by OpenCV ("opencv", on the CPU, one pair after the other) or by PyTorch ("pytorch", on the device of the frames).
+    """DIS by OpenCV ("opencv", on the CPU, one pair after the other) or by PyTorch ("pytorch", on the device of the
+    frames).
 
-    Both round luma to 8 bits; their flows differ by less than 0.1 px in the median. Raises ValueError for an unknown backend
-    or preset.
+    Both round luma to 8 bits; their flows differ by less than 0.1 px in the median. Raises ValueError for an unknown
+    backend or preset.
     """
     if preset not in PRESETS:
         raise ValueError(f"flow preset {preset!r} is unknown: choose one of {', '.join(PRESETS)}")
@@ -41,8 +42,8 @@ def dis_backend(name: str, preset: str = FINE) -> DenseFlow:
 
 
 def create_dis(preset: str):
-    """A cv2.DISOpticalFlow. `fine` is OpenCV's medium preset down to single pixels in place of 2x2, with a larger stride of
-    patches and fewer iterations, which cost no accuracy there: twice the time for 0.5 dB of the merge.
+    """A cv2.DISOpticalFlow. `fine` is OpenCV's medium preset down to single pixels in place of 2x2, with a larger
+    stride of patches and fewer iterations, which cost no accuracy there: twice the time for 0.5 dB of the merge.
 
     The estimator keeps state: after a small frame its finest scale stays finer.
     """

@@ -2,8 +2,9 @@
 
 Per pixel, the flow of the lowest photometric cost is selected among:
 - direct flow: DIS on luma, brought to the longer exposure of both frames;
-- same-exposure flow, for pixels that the longer exposure clips or the shorter one records as noise: the flow between the two
-  frames of the neighbour's exposure that enclose the reference, scaled to its time (Kang et al. 2003, Kalantari et al. 2013);
+- same-exposure flow, for pixels that the longer exposure clips or the shorter one records as noise: the flow between
+  the two frames of the neighbour's exposure that enclose the reference, scaled to its time (Kang et al. 2003, Kalantari
+  et al. 2013);
 - large-displacement proposals, for small fast objects that the image pyramid of DIS loses: motion on a coarse grid by a
   network that compares each position with all within its reach (`models.flow.base_flow`), refined by DIS.
 
@@ -41,7 +42,8 @@ Flows = tuple[torch.Tensor, torch.Tensor]  # to two neighbours
 def _same_exposure_flow(pairs: PairFlow, t: int, n: int, other: int) -> Flow | None:
     """Flow t -> n from the flow n -> other, two frames of one exposure on either side of t; None where they are not.
 
-    A point at y in frame n is at y + r f(y) at time t, with r = (t - n) / (other - n); y is found by fixed-point iteration.
+    A point at y in frame n is at y + r f(y) at time t, with r = (t - n) / (other - n); y is found by fixed-point
+    iteration.
     """
     if (n - t) * (other - t) >= 0 or pairs.sequence.exposures[n] != pairs.sequence.exposures[other]:
         return None
@@ -54,7 +56,8 @@ def _same_exposure_flow(pairs: PairFlow, t: int, n: int, other: int) -> Flow | N
 
 
 def _refine_proposal(pairs: PairFlow, t: int, n: int, proposal: torch.Tensor, box: Box) -> Flow:
-    """Flow t -> n in a box: a proposal (1,2,h,w), refined by DIS; and its confidence, from a flow back at lower accuracy."""
+    """Flow t -> n in a box: a proposal (1,2,h,w), refined by DIS; and its confidence, from a flow back at lower
+    accuracy."""
     reference, neighbour = ((luma * 255).round() for luma in pairs.matched_pair(t, n))
     warped = warp(neighbour, proposal).round()
     first, second = (frame[(..., *box)] / 255 for frame in (reference, warped))
@@ -102,7 +105,8 @@ def _where(condition: torch.Tensor, first: Flow, second: Flow) -> Flow:
 
 
 def bounding_box(mask: torch.Tensor, margin: int) -> Box | None:
-    """Bounding box of all true pixels of a mask (1,1,h,w), extended by `margin` pixels within the frame; None without any."""
+    """Bounding box of all true pixels of a mask (1,1,h,w), extended by `margin` pixels within the frame; None without
+    any."""
     if not mask.any():
         return None
     rows, columns = (mask[0, 0].any(dim).nonzero() for dim in (1, 0))
@@ -111,8 +115,8 @@ def bounding_box(mask: torch.Tensor, margin: int) -> Box | None:
 
 
 def _dilate(flow: torch.Tensor, start: torch.Tensor) -> torch.Tensor:
-    """Flow (1,2,h,w) dilated by DILATION pixels: at each pixel the vector around it that differs most from `start`, on a grid
-    of every fourth pixel."""
+    """Flow (1,2,h,w) dilated by DILATION pixels: at each pixel the vector around it that differs most from `start`, on
+    a grid of every fourth pixel."""
     coarse = flow[..., ::4, ::4]
     difference = (coarse - start[..., ::4, ::4]).norm(dim=1, keepdim=True)
     _, index = F.max_pool2d(difference, DILATION // 2 + 1, 1, DILATION // 4, return_indices=True)
@@ -121,7 +125,8 @@ def _dilate(flow: torch.Tensor, start: torch.Tensor) -> torch.Tensor:
 
 
 def _with_proposals(pairs: PairFlow, t: int, others: tuple[int, int], found: FlowPair, proposals: Flows) -> FlowPair:
-    """`found` with proposals, selected twice: as they are, and dilated, as their cells are coarser than motion boundaries."""
+    """`found` with proposals, selected twice: as they are, and dilated, as their cells are coarser than motion
+    boundaries."""
     selected = _select_proposals(pairs, t, others, found, proposals)
     if selected is None:
         return found
@@ -132,8 +137,8 @@ def _with_proposals(pairs: PairFlow, t: int, others: tuple[int, int], found: Flo
 def flow_pair(pairs: PairFlow, t: int, n: int, other: int, proposals: Flows | None = None) -> FlowPair:
     """Flow (1,2,h,w) and confidence (1,1,h,w) from reference t to the neighbours n and other, one period apart.
 
-    Direct flow, same-exposure flow and proposals (1,2,h,w), where they exist, are selected per pixel by photometric cost,
-    then propagated and extrapolated.
+    Direct flow, same-exposure flow and proposals (1,2,h,w), where they exist, are selected per pixel by photometric
+    cost, then propagated and extrapolated.
     """
     found = _direct_or_same_exposure(pairs, t, n, other)
     if proposals is not None:
@@ -142,7 +147,8 @@ def flow_pair(pairs: PairFlow, t: int, n: int, other: int, proposals: Flows | No
 
 
 def cost_margin(size: tuple[int, int]) -> float:
-    """Photometric cost by which same-exposure flow must be better than direct flow in frames of `size` (height, width)."""
+    """Photometric cost by which same-exposure flow must be better than direct flow in frames of `size` (height,
+    width)."""
     return COST_MARGIN * max(max(size) / MARGIN_SIDE, 1.0) ** 2
 
 
@@ -162,8 +168,8 @@ def _blend(first: Flow, second: Flow, weight: torch.Tensor) -> Flow:
 
 
 class ProposalSearch:
-    """Large-displacement proposals between the frames of `pairs` by a `MotionSearch`, on its device. Each frame is encoded once
-    for every exposure with which it is compared."""
+    """Large-displacement proposals between the frames of `pairs` by a `MotionSearch`, on its device. Each frame is
+    encoded once for every exposure with which it is compared."""
 
     def __init__(self, network: MotionSearch, pairs: PairFlow):
         self.network, self.pairs, self.device = network, pairs, device_of(network)
@@ -177,7 +183,8 @@ class ProposalSearch:
         return self.features[t, other]
 
     def propose(self, t: int, others: tuple[int, int]) -> Flows:
-        """Most probable motion from reference t to two neighbours, (1,2,h,w) in pixels of `pairs.size`, constant on cells."""
+        """Most probable motion from reference t to two neighbours, (1,2,h,w) in pixels of `pairs.size`, constant on
+        cells."""
         own, theirs = self.pairs.sequence.exposures[[t, others[0]]].tolist()
         steps = others[0] - t, others[1] - t
         with running(self.device):
@@ -202,10 +209,11 @@ def estimate_flow(
 ) -> FlowField:
     """Flow from every frame to its neighbours on both sides (`sequence.offsets`) with forward-backward confidence.
 
-    sequence: normalized (gamma 2.2). preset: of DIS, from fast to accurate. network: a `models.flow.base_flow.MotionSearch`
-    for large-displacement proposals, on the device where it is; frames are reduced so far that it needs no tiles. backend: of
-    DIS, see `dis_backends`. The result is on a grid of half the size at which it was estimated, in half precision. Raises
-    ValueError for a clip of one exposure and for an unknown preset or backend.
+    sequence: normalized (gamma 2.2). preset: of DIS, from fast to accurate. network: a
+    `models.flow.base_flow.MotionSearch` for large-displacement proposals, on the device where it is; frames are reduced
+    so far that it needs no tiles. backend: of DIS, see `dis_backends`. The result is on a grid of half the size at
+    which it was estimated, in half precision. Raises ValueError for a clip of one exposure and for an unknown preset or
+    backend.
     """
     if sequence.period < 2:
         raise ValueError("the clip has one exposure only: give its exposure pattern, or let it be detected")

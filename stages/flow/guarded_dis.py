@@ -1,9 +1,9 @@
 """OpenCV's dense inverse search (DIS), with frame sizes padded on which it would end the process.
 
-DIS builds an image pyramid whose coarsest level must hold a patch of 8 pixels. Where its usual rule leaves no level at or
-above the finest one, it chooses levels by the frame's width alone; a frame that is low for its width then has less than a
-patch on the coarsest level, and DIS reads and writes outside its buffers. Such frames are padded by edge replication; all
-others are passed on unchanged.
+DIS builds an image pyramid whose coarsest level must hold a patch of 8 pixels. Where its usual rule leaves no level at
+or above the finest one, it chooses levels by the frame's width alone; a frame that is low for its width then has less
+than a patch on the coarsest level, and DIS reads and writes outside its buffers. Such frames are padded by edge
+replication; all others are passed on unchanged.
 """
 
 from math import log2
@@ -16,7 +16,8 @@ PADDED_SIDE = 24  # pixels on the finest level that a padded frame has on both s
 
 
 def dis_flow(estimator, reference: np.ndarray, neighbour: np.ndarray) -> np.ndarray:
-    """Backward flow (h,w,2) float32 in pixels from `reference` to `neighbour`, both (h,w) uint8, by a cv2.DISOpticalFlow."""
+    """Backward flow (h,w,2) float32 in pixels from `reference` to `neighbour`, both (h,w) uint8, by a
+    cv2.DISOpticalFlow."""
     size, finest = reference.shape, estimator.getFinestScale()
     if is_sound(size, finest):
         return estimator.calc(reference, neighbour, None)
@@ -30,8 +31,8 @@ def dis_flow(estimator, reference: np.ndarray, neighbour: np.ndarray) -> np.ndar
 def is_sound(size: tuple[int, int], finest: int) -> bool:
     """Whether DIS can process frames of `size` (height, width) down to the pyramid level `finest`.
 
-    The arithmetic is OpenCV's (`DISOpticalFlowImpl::calc` and `autoSelectPatchSizeAndScales`). A sweep over 2,700 sizes and
-    all presets in child processes found no size that is wrongly called sound.
+    The arithmetic is OpenCV's (`DISOpticalFlowImpl::calc` and `autoSelectPatchSizeAndScales`). A sweep over 2,700 sizes
+    and all presets in child processes found no size that is wrongly called sound.
     """
     height, width = size
     if min(size) < PATCH or max(size) < MIN_SIDE:

@@ -1,4 +1,5 @@
-"""Flow from one frame of a clip to any other, for networks whose windows reach beyond the neighbours of a `FlowField`."""
+"""Flow from one frame of a clip to any other, for networks whose windows reach beyond the neighbours of a
+`FlowField`."""
 
 import torch
 import torch.nn.functional as F
@@ -13,8 +14,9 @@ from .pair_flow import Flow, PairFlow, flow_scale
 class LongRangeFlow:
     """Flow between any two frames of a normalized clip, at full size: a `FlowMatcher`.
 
-    To neighbours and to frames one period away it is read from `flow`; between all other frames it is DIS flow, estimated
-    when it is asked for. Frames of one exposure need nothing else; between others `flow` is better where one of them clips.
+    To neighbours and to frames one period away it is read from `flow`; between all other frames it is DIS flow,
+    estimated when it is asked for. Frames of one exposure need nothing else; between others `flow` is better where one
+    of them clips.
     """
 
     def __init__(
@@ -28,8 +30,8 @@ class LongRangeFlow:
         return self.sequence.size
 
     def match(self, a: int, b: int) -> Flow:
-        """Flow (1,2,H,W) from frame a to frame b in pixels, and its confidence (1,1,H,W), float32. 0 and 1 from a frame to
-        itself, onto which the ends of a very short clip are mirrored."""
+        """Flow (1,2,H,W) from frame a to frame b in pixels, and its confidence (1,1,H,W), float32. 0 and 1 from a frame
+        to itself, onto which the ends of a very short clip are mirrored."""
         size = self.size
         if a == b:
             return torch.zeros(1, 2, *size), torch.ones(1, 1, *size)

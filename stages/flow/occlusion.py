@@ -1,4 +1,5 @@
-"""Occlusion extrapolation: motion that one neighbour does not show, from the neighbour on the other side of the reference."""
+"""Occlusion extrapolation: motion that one neighbour does not show, from the neighbour on the other side of the
+reference."""
 
 import torch
 
@@ -17,12 +18,12 @@ AREA = 5  # side in pixels of the area over which that difference is averaged
 
 
 def extrapolate_occlusion(pairs: PairFlow, t: int, others: tuple[int, int], flows: FlowPair) -> FlowPair:
-    """Flows (1,2,h,w) with confidences (1,1,h,w) from reference t to two neighbours of one exposure, extrapolated where one
-    of them occludes or clips a point.
+    """Flows (1,2,h,w) with confidences (1,1,h,w) from reference t to two neighbours of one exposure, extrapolated where
+    one of them occludes or clips a point.
 
-    Where the flow to one neighbour fails the forward-backward check and that to the other, on the other side of t, passes it,
-    the latter is extrapolated at constant velocity, unless the neighbour, warped along it, differs from the reference.
-    Confidence is not changed.
+    Where the flow to one neighbour fails the forward-backward check and that to the other, on the other side of t,
+    passes it, the latter is extrapolated at constant velocity, unless the neighbour, warped along it, differs from the
+    reference. Confidence is not changed.
     """
     first, second = (k - t for k in others)
     if first * second >= 0:

@@ -26,7 +26,8 @@ def working_size(size: tuple[int, int]) -> tuple[int, int]:
 
 
 def fine_size(size: tuple[int, int]) -> tuple[int, int]:
-    """The size (height, width) on which the finest preset estimates the flow of frames of `size`: `working_size` or larger."""
+    """The size (height, width) on which the finest preset estimates the flow of frames of `size`: `working_size` or
+    larger."""
     scale = min(max(FINE_SIDE / max(size), 1.0), MAX_ENLARGEMENT)
     height, width = working_size(size)
     return round(height * scale), round(width * scale)
@@ -38,15 +39,17 @@ def half_size(size: Sequence[int]) -> tuple[int, int]:
 
 
 def flow_scale(size: Sequence[int], target: Sequence[int]) -> torch.Tensor:
-    """Factor (1,2,1,1) that converts flow in pixels of frames of `size` (height, width) to pixels of frames of `target`."""
+    """Factor (1,2,1,1) that converts flow in pixels of frames of `size` (height, width) to pixels of frames of
+    `target`."""
     return torch.tensor([target[1] / size[1], target[0] / size[0]]).view(1, 2, 1, 1)
 
 
 class PairFlow:
-    """DIS flow and exposure-matched luma between any two frames of a normalized clip, kept until `forget`: a `FlowMatcher`.
+    """DIS flow and exposure-matched luma between any two frames of a normalized clip, kept until `forget`: a
+    `FlowMatcher`.
 
-    size (height, width): of lumas and flows, no smaller than the working size; by default that, or `fine_size` with the finest
-    preset. backend: see `dis_backends.dis_backend`.
+    size (height, width): of lumas and flows, no smaller than the working size; by default that, or `fine_size` with the
+    finest preset. backend: see `dis_backends.dis_backend`.
     """
 
     def __init__(
@@ -70,7 +73,8 @@ class PairFlow:
         return self.frames[t]
 
     def matched(self, t: int, exposure: float, size: tuple[int, int] | None = None) -> torch.Tensor:
-        """Luma (h,w) in [0,1] of frame t, brought to `exposure` and clipped there; on the grid `size`, by default the flow's."""
+        """Luma (h,w) in [0,1] of frame t, brought to `exposure` and clipped there; on the grid `size`, by default the
+        flow's."""
         key = t, exposure, size or self.size
         if key not in self.lumas:
             if key[2] != self.size:
@@ -83,7 +87,8 @@ class PairFlow:
         return self.lumas[key]
 
     def matched_pair(self, a: int, b: int) -> tuple[torch.Tensor, torch.Tensor]:
-        """Luma (1,1,h,w) in [0,1] of frames a and b at the longer of their exposures, where shadows of both are visible."""
+        """Luma (1,1,h,w) in [0,1] of frames a and b at the longer of their exposures, where shadows of both are
+        visible."""
         exposure = float(self.sequence.exposures[[a, b]].max())
         return self.matched(a, exposure)[None, None], self.matched(b, exposure)[None, None]
 
@@ -113,11 +118,12 @@ class PairFlow:
 def photometric_cost(
     pairs: PairFlow, t: int, others: tuple[int, int], flows: Sequence[torch.Tensor], area: int = 9
 ) -> torch.Tensor:
-    """Photometric cost (1,1,h,w), in code values, of flows (1,2,h,w) from reference t to two neighbours of one exposure.
+    """Photometric cost (1,1,h,w), in code values, of flows (1,2,h,w) from reference t to two neighbours of one
+    exposure.
 
-    Sum of absolute differences of luma, averaged over area x area pixels: of either warped neighbour to the reference at the
-    longer exposure, where clipped pixels agree and cost nothing; and of the warped neighbours to each other at their own
-    exposure, which constrains pixels that the reference does not record. Computed on the grid of the flows.
+    Sum of absolute differences of luma, averaged over area x area pixels: of either warped neighbour to the reference
+    at the longer exposure, where clipped pixels agree and cost nothing; and of the warped neighbours to each other at
+    their own exposure, which constrains pixels that the reference does not record. Computed on the grid of the flows.
     """
     size = flows[0].shape[-2], flows[0].shape[-1]
 

@@ -1,5 +1,5 @@
-"""Propagation of flow to neighbouring pixels (as in PatchMatch, Barnes et al. 2009), which corrects motion boundaries: the
-patches of DIS straddle them."""
+"""Propagation of flow to neighbouring pixels (as in PatchMatch, Barnes et al. 2009), which corrects motion boundaries:
+the patches of DIS straddle them."""
 
 from collections.abc import Iterator
 
@@ -14,8 +14,8 @@ HALF_AREA, AREA = 3, 5  # sides in pixels of the area of the photometric cost, a
 
 
 def propagate(pairs: PairFlow, t: int, others: tuple[int, int], flows: FlowPair) -> FlowPair:
-    """Flows (1,2,h,w) with confidences (1,1,h,w) from reference t to two neighbours, where each pixel may adopt both flows of
-    another one at a distance of DISTANCES, in one of eight directions, if their photometric cost is lower.
+    """Flows (1,2,h,w) with confidences (1,1,h,w) from reference t to two neighbours, where each pixel may adopt both
+    flows of another one at a distance of DISTANCES, in one of eight directions, if their photometric cost is lower.
 
     The best direction is chosen at half size, at a quarter of the cost; the choice is verified at full size.
     """

@@ -1,12 +1,13 @@
-"""LoCAtion's second stage after any method: every frame of an HDR sequence is corrected by the frames around it.
+"""Sequence refinement (second stage of LoCAtion) after any method: every frame of an HDR sequence, corrected by the
+others.
 
-The clip goes through in windows that overlap: what is propagated is computed anew for each, from features that are kept,
-and the frames in the middle of it are corrected. Beside a seam they differ from those of the whole clip at once by 0.0005 of
-white in the mu-law domain at most, an eighth of an 8 bit step, where refinement changes 0.002 to 0.004 (root mean square,
-packaged weights, two real clips of 30 frames); three frames on by a tenth of that. Features are made, and frames corrected,
-in tiles where the frame is larger than `tiles.CORE`; that differs from whole frames by rounding only as long as nothing
-moves by more than 80 pixels a frame. Propagation always sees whole frames, at a quarter of their size, and the long-range
-blocks at 80 cells at most.
+The clip is processed in overlapping windows: features of frames are cached, propagation is computed for each window,
+and the frames in its middle are corrected. Next to a window's end they differ from the result for a whole clip by at
+most 0.0005 of white in the mu-law domain, an eighth of an 8-bit step, where refinement changes 0.002 to 0.004 (root
+mean square, packaged weights, two real clips of 30 frames); three frames further by a tenth of that. Frames larger than
+`tiles.CORE` are encoded and corrected in tiles, with the result of whole frames within rounding for motion of at most
+80 pixels a frame. Propagation uses whole frames, at a quarter of their size, and the long-range blocks 80 cells at
+most.
 """
 
 from math import prod
@@ -24,21 +25,21 @@ from ...hdr.sequence import ExposureSequence, FlowField, LazyFrames
 from ...hdr.tonemap import mu_law
 from ...models.blocks import pad_to_multiple
 from ...models.location.captured_frame import Captured, captured_frames
-from ...models.location.sequence_refinement import MULTIPLE, REACH, quartered, routes, stacked
+from ...models.location.sequence_refinement import MULTIPLE, REACH, at_quarter_size, chained_flows, stacked
 from ..flow.pair_flow import PairFlow, flow_scale, half_size, working_size
 from ..runtime.networks import device_of
 from ..runtime.per_frame import run_per_frame, to_frame, to_planes
 from ..runtime.tiles import in_tiles
 from ..runtime.windows import Progress, quiet, windows
 
-WINDOW = 12  # frames that are corrected at once
-OVERLAP = 3  # frames beyond them, on both sides, that they are told of; at least REACH
-MEMORY, BYTES_PER_PIXEL = 1 << 29, 72  # of frames and flow that are kept for others, in bytes: 512 MB
-HIGHEST = 16.0  # radiance that flow distinguishes from more: four stops above clipping of the shortest exposure
+WINDOW = 12  # frames that are corrected together
+OVERLAP = 3  # further frames on both sides that are propagated with them; at least REACH
+MEMORY, BYTES_PER_PIXEL = 1 << 29, 72  # of cached frames and flow, in bytes: 512 MB
+HIGHEST = 16.0  # radiance at which the input of flow saturates: four stops above clipping of the shortest exposure
 
 
 def brightest(hdr, progress: Progress = quiet) -> float:
-    """The largest value of a clip (T,H,W,3). Raises ValueError where it is no clip of finite radiance."""
+    """The largest value of a clip (T,H,W,3). Raises ValueError for other shapes and for values that are not finite."""
     if len(hdr.shape) != 4 or hdr.shape[-1] != 3 or not len(hdr):
         raise ValueError(f"the HDR sequence has the shape {tuple(hdr.shape)}, expected frames (T,H,W,3)")
     highest = 0.0
@@ -53,9 +54,9 @@ def brightest(hdr, progress: Progress = quiet) -> float:
 def consecutive_flow(hdr, preset: str = "fine", progress: Progress = quiet) -> FlowField:
     """DIS flow between neighbouring frames of radiance (T,H,W,3), both ways, with forward-backward confidence.
 
-    All frames show one scale, so it is estimated on their luma after the mu-law. Offset 1 is the flow from frame t to
-    t+1, offset -1 that to t-1; where there is no such frame, flow and confidence are 0. On a grid of half the working size
-    in half precision, as of `stages.flow.estimate.estimate_flow`.
+    All frames are on one scale, so it is estimated on mu-law luma. Offset 1 is the flow from frame t to t+1, offset -1
+    that to t-1; where there is no such frame, flow and confidence are 0. On a grid of half the working size in half
+    precision, as of `stages.flow.estimate.estimate_flow`.
     """
     count, scale = len(hdr), mu_law(torch.tensor(min(max(brightest(hdr, progress), 1.0), HIGHEST)))
     tone = LazyFrames(hdr.shape, lambda indices: mu_law(hdr[indices].float()) / scale)
@@ -75,8 +76,8 @@ def consecutive_flow(hdr, preset: str = "fine", progress: Progress = quiet) -> F
 
 
 class Frame(NamedTuple):
-    """A frame of radiance (1,3,H,W), sides padded to multiples of MULTIPLE, its mu-law `tone`, and as the camera gave it, where
-    the clip is known."""
+    """Radiance (1,3,H,W), sides padded to multiples of MULTIPLE, its mu-law `tone`, and the captured frame, if the clip
+    is known."""
 
     radiance: torch.Tensor
     tone: torch.Tensor
@@ -84,8 +85,8 @@ class Frame(NamedTuple):
 
 
 class RefinedClip:
-    """Corrects the frames of a clip of radiance one after the other. All that several frames need is read, and worked out,
-    once, and dropped when none needs it any more. sequence: the normalized clip that `hdr` was made from, or None."""
+    """Corrects the frames of a clip of radiance in order. Data that several frames need is read or computed once, and
+    dropped afterwards. sequence: the normalized clip that `hdr` was made from, or None."""
 
     def __init__(self, hdr, flow: FlowField, network: nn.Module, sequence: ExposureSequence | None, window: int):
         self.hdr, self.flow, self.network, self.sequence, self.window = hdr, flow, network, sequence, window
@@ -94,21 +95,21 @@ class RefinedClip:
         self._features: dict[int, tuple[torch.Tensor, torch.Tensor]] = {}
         self._steps: dict[tuple[int, int], tuple[torch.Tensor, torch.Tensor]] = {}
         self._most = max(MEMORY // (BYTES_PER_PIXEL * prod(flow.size)), 2 * REACH + 2)  # frames that are kept
-        self._told = range(0)  # the frames of `_contexts`
+        self._span = range(0)  # the frames of `_contexts`
         self._contexts = torch.empty(0)
 
     def refined(self, t: int) -> torch.Tensor:
         """Frame t, corrected: (1,3,H,W)."""
         if t % self.window == 0:
             self._propagate(t)
-        frame, near = self._frame(t), routes(self._step, t, len(self.hdr))
+        frame, near = self._frame(t), chained_flows(self._step, t, len(self.hdr))
         others = stacked([self._frame(other).tone for other, _, _ in near], frame.tone)
         flows, sure = (
             stacked([f for _, f, _ in near], frame.tone[:, :2]),
             stacked([c for *_, c in near], frame.tone[:, :1]),
         )
-        own = self._contexts[:, self._told.index(t)]
-        theirs = self._contexts[:, [self._told.index(other) for other, _, _ in near]]
+        own = self._contexts[:, self._span.index(t)]
+        theirs = self._contexts[:, [self._span.index(other) for other, _, _ in near]]
         given = frame.radiance, frame.tone, self._features[t][0], own, others, theirs, flows, sure
         corrected = in_tiles(frame.tone.shape[-2:], self._correct, *given, *(frame.captured or ()))
         height, width = self.flow.size
@@ -154,19 +155,19 @@ class RefinedClip:
         return in_tiles(frame.tone.shape[-2:], encode, frame.radiance, frame.tone, *(frame.captured or ()))
 
     def _propagate(self, first: int) -> None:
-        """Features of the frames of a window and of OVERLAP beyond it on both sides, told of each other: (1,T,C,H/4,W/4)."""
+        """Propagate features (1,T,C,H/4,W/4) of the frames of a window and of OVERLAP frames on both sides of it."""
         last = min(first + self.window, len(self.hdr))
-        told = range(max(first - OVERLAP, 0), min(last + OVERLAP, len(self.hdr)))
-        self._features = {t: self._features[t] if t in self._features else self._encoded(t) for t in told}
-        features = torch.stack([self._features[t][1] for t in told], 1)
-        ahead = [quartered(*self._step(t, 1)) for t in told[:-1]]
-        back = [quartered(*self._step(t, -1)) for t in told[1:]]
+        span = range(max(first - OVERLAP, 0), min(last + OVERLAP, len(self.hdr)))
+        self._features = {t: self._features[t] if t in self._features else self._encoded(t) for t in span}
+        features = torch.stack([self._features[t][1] for t in span], 1)
+        ahead = [at_quarter_size(*self._step(t, 1)) for t in span[:-1]]
+        back = [at_quarter_size(*self._step(t, -1)) for t in span[1:]]
         flows = [stacked([p[k] for p in way], features[:, 0, : 2 - k]) for k in (0, 1) for way in (ahead, back)]
-        self._told, self._contexts = told, self.network.propagate(features, *flows)
+        self._span, self._contexts = span, self.network.propagate(features, *flows)
 
 
 def _drop_oldest(kept: dict, most: int) -> None:
-    """Leave room for one more in `most`."""
+    """Drop the oldest entries until fewer than `most` are left."""
     while len(kept) >= most:
         del kept[next(iter(kept))]
 
@@ -180,13 +181,12 @@ def sequence_refinement(
 ) -> torch.Tensor:
     """Radiance (T,H,W,3) of any method, corrected by the frames around each: radiance (T,H,W,3).
 
-    hdr: frame source, 1.0 = clipping of the shortest exposure; more is allowed and kept. network: a `SequenceRefinement`
-    of `models.location`, on the device where it is. window: frames that are corrected at once; they are told of OVERLAP
-    frames more on both sides, so a frame at a seam lacks what lies farther away. Memory grows with the window, not with the
-    clip. sequence: the normalized clip that `hdr` was made from, if there is one: the network is told of it
-    (`models.location.captured_frame`), and the result has its frames' own detail where that is more exact
-    (`preserve_detail`). Raises ValueError for other shapes, where radiance is not finite, or where clip and radiance do not
-    belong together.
+    hdr: frame source, 1.0 = clipping of the shortest exposure; higher values are allowed and kept. network: a
+    `SequenceRefinement`, on the device where it is. window: frames that are corrected together, with OVERLAP more on
+    both sides; frames farther away do not contribute. Memory grows with the window, not with the clip. sequence: the
+    normalized clip that `hdr` was made from, if there is one: the network is conditioned on it
+    (`models.location.captured_frame`), and detail of the captured frames is preserved (`preserve_detail`). Raises
+    ValueError for other shapes, where radiance is not finite, or where clip and radiance do not belong together.
     """
     if window < 1:
         raise ValueError(f"the window is {window} frames: give 1 or more")

@@ -1,4 +1,4 @@
-"""Sparse Fusion: every pixel votes among any number of candidates, from any method (LRHDR)."""
+"""Sparse Fusion (LRHDR): sparse per-pixel weights of any number of candidates, from any methods."""
 
 from collections.abc import Sequence
 
@@ -9,7 +9,7 @@ from ...hdr.detail_preservation import preserve_detail
 from ...hdr.draw.text import PAPER, text, text_size
 from ...hdr.scratch import allocate
 from ...hdr.sequence import Candidate, CandidateSet, ExposureSequence, LazyFrames
-from ...models.lrhdr.prior import related
+from ...models.lrhdr.prior import consistent_candidates
 from ...models.lrhdr.sparse_fusion import ALPHA
 from ..report.flow import colour_wheel
 from ..runtime.networks import device_of
@@ -19,7 +19,7 @@ from ..runtime.windows import Progress, quiet, windows
 
 
 def captured(sequence: ExposureSequence) -> Candidate:
-    """The frames themselves as a candidate, computed when they are read."""
+    """The captured frames as a candidate, computed when they are read."""
     shape = (*sequence.frames.shape[:3], 1)
     return Candidate(
         "reference",
@@ -30,7 +30,7 @@ def captured(sequence: ExposureSequence) -> Candidate:
 
 
 def unaligned(sequence: ExposureSequence) -> CandidateSet:
-    """The neighbours as they are, "frame -1" and so on, which LRHDR votes on too; of no validity, as nothing aligns them."""
+    """Unaligned neighbours as candidates, "frame -1" and so on, as in LRHDR; with validity 0."""
     shape = (*sequence.frames.shape[:3], 1)
 
     def neighbour(offset: int) -> Candidate:
@@ -42,9 +42,8 @@ def unaligned(sequence: ExposureSequence) -> CandidateSet:
     return CandidateSet(tuple(neighbour(o) for o in sequence.offsets))
 
 
-def voters(candidates: CandidateSet, sequence: ExposureSequence | None = None) -> CandidateSet:
-    """Those that `sparse_fusion` lets vote, in the order of its votes: the candidates and, where the clip is given, its
-    frames as "reference": the one measurement that needs no alignment."""
+def voting_candidates(candidates: CandidateSet, sequence: ExposureSequence | None = None) -> CandidateSet:
+    """Candidates of `sparse_fusion` in the order of its votes: with a clip, its frames come first, as "reference"."""
     own = () if sequence is None else (captured(sequence),)
     return CandidateSet((*own, *candidates))
 
@@ -73,13 +72,13 @@ def sparse_fusion(
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """HDR (T,H,W,3) and the votes (T,K,H,W), half precision, of `voters(candidates, sequence)`; they sum to 1.
 
-    alpha: 1 = softmax, every candidate has a part; 1.75 as trained; 2 = sparsemax, the fewest have. sequence: the
-    normalized clip, if there is one: its frames vote too, and tell which candidates contradict them; one that does so nearly
-    everywhere in a frame, such as noise or another clip, has no vote there; and the result has their own detail where that is
-    more exact (`preserve_detail`). Raises ValueError for fewer than two candidates, candidates of different clips, or another
-    alpha.
+    alpha: 1 = softmax, all weights above 0; 1.75 as trained; 2 = sparsemax, the fewest above 0. sequence: the
+    normalized clip, if there is one: its frames are a candidate, candidates are weighted by their consistency with
+    them, those that are inconsistent nearly everywhere in a frame, such as noise or another clip, have weight 0 there,
+    and detail of the captured frames is preserved (`preserve_detail`). Raises ValueError for fewer than two candidates,
+    candidates of different clips, or another alpha.
     """
-    chosen = voters(candidates, sequence)
+    chosen = voting_candidates(candidates, sequence)
     if len(chosen) < 2:
         raise ValueError(f"{len(chosen)} candidate is no vote: wire at least two, or the exposures beside one")
     if not 1 <= alpha <= 2:
@@ -108,21 +107,21 @@ def sparse_fusion(
 def fused_frame(
     network: nn.Module, radiance, validity, taken, code: torch.Tensor | None, alpha: float = ALPHA
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """The vote on one frame: radiance (1,3,H,W) and votes (1,K,H,W). Candidates as `SparseFusion` takes them; code (1,3,H,W):
-    the captured frame, which is candidate number 0 then, or None."""
+    """Sparse fusion of one frame: radiance (1,3,H,W) and votes (1,K,H,W). Candidates as in `SparseFusion.forward`; code
+    (1,3,H,W): the captured frame, which is candidate 0 then, or None."""
     reference = None if code is None else (radiance[:, 0], taken[:, 0])
     every = torch.arange(taken.shape[1], device=taken.device)
-    heard = every if reference is None else every[related(radiance, taken, reference)[0]]
+    voting = every if reference is None else every[consistent_candidates(radiance, taken, reference)[0]]
     own = () if reference is None else reference
 
     def vote(radiance, validity, taken, *reference):
         found = yield from network.run(radiance, validity, taken, reference or None, alpha)
         return found["hdr"], found["votes"]
 
-    given = radiance[:, heard], validity[:, heard], taken[:, heard]
+    given = radiance[:, voting], validity[:, voting], taken[:, voting]
     hdr, cast = in_tiles(tuple(radiance.shape[-2:]), vote, *given, *own)
-    votes = cast.new_zeros(1, len(every), *cast.shape[-2:]).index_copy(1, heard, cast)
-    hdr = hdr.clamp(min=0)  # the sum rounds to a hair below
+    votes = cast.new_zeros(1, len(every), *cast.shape[-2:]).index_copy(1, voting, cast)
+    hdr = hdr.clamp(min=0)  # rounding may give values just below 0
     return (hdr if code is None else preserve_detail(hdr, code, *reference)), votes
 
 
@@ -135,8 +134,8 @@ def candidate_colours(count: int) -> torch.Tensor:
 
 
 def vote_picture(votes: torch.Tensor, names: Sequence[str], progress: Progress = quiet) -> torch.Tensor:
-    """Pictures (T,h,W,3) in [0,1] of votes (T,K,H,W): a colour for each candidate, mixed by votes, and below it which is
-    which, with its share of the frame. Raises ValueError when there are not K names."""
+    """Pictures (T,h,W,3) in [0,1] of votes (T,K,H,W): a colour for each candidate, mixed by votes, above a legend with
+    its share of the frame. Raises ValueError when there are not K names."""
     if len(names) != votes.shape[1]:
         raise ValueError(f"there are {len(names)} names for votes on {votes.shape[1]} candidates: give one for each")
     count, _, height, width = votes.shape

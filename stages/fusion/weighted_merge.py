@@ -1,8 +1,8 @@
-"""Weighted Merge: noise-optimal merging of candidates with the reference, with ghost rejection. No learned weights.
+"""Weighted Merge: inverse-variance merge of candidates with the reference, with ghost rejection. No learned weights.
 
-Every estimate of a pixel's radiance gets the weight that the sensor model gives it (`hdr.noise_model`); its validity is the
-confidence of the flow that brought it here. The reference itself is always in the sum, so nothing else is needed where
-everything was rejected.
+Every radiance estimate is weighted by the camera noise model (`hdr.noise_model`), by its validity, and by its
+consistency with the reference. The reference is always included, so that the sum is defined where all candidates are
+rejected.
 """
 
 from dataclasses import dataclass, replace
@@ -16,15 +16,15 @@ from ...hdr.scratch import allocate
 from ...hdr.sequence import CandidateSet, ExposureSequence
 from ..runtime.windows import Progress, quiet, windows
 
-BAND = 64  # rows that are merged at once, so that all of it stays in the processor's cache
-MARGIN = 4  # rows around them that the filters of `hdr.noise_model` look at
+BAND = 64  # rows that are merged at once, to fit into the processor's cache
+MARGIN = 4  # rows around them that the filters of `hdr.noise_model` need
 
 
 @dataclass(frozen=True)
 class MergeSettings:
     """blend: opacity of the merge over the reference, 0 … 1. highlight_threshold: code value from which a frame clips.
-    exposure_offset: EV added to every step between exposures. ghost_rejection: 0 = off, 1 = by the sensor model, more =
-    stricter.
+    exposure_offset: EV added to every step between exposures. ghost_rejection: 0 = off, 1 = by the noise model, higher
+    is stricter.
     """
 
     blend: float = 1.0
@@ -102,7 +102,7 @@ def _merge_window(sequence, candidates, settings, levels, window, device) -> tor
 
 
 def _measured(taken: Estimate, threshold: float) -> Measurement:
-    """By the exposure as it was declared, and then at the one that its gain makes of it."""
+    """Samples of the noise model at the declared exposure, then multiplied by the gain."""
     found = measure(taken.radiance, to_ldr(taken.radiance, taken.exposure), taken.exposure, threshold)
     return replace(found, radiance=found.radiance * taken.gain, variance=found.variance * taken.gain**2)
 

@@ -65,10 +65,11 @@ def save_sequence(
 
     Nothing is ever overwritten, and `prefix` may not leave `root`. scale: `research` writes radiance as it is (1 =
     clipping of the shortest exposure); `compositing` multiplies by the longest exposure of `sequence` (1 = its
-    clipping, the white of a normal picture). fps: None = of `sequence`. metadata: further text for the EXR headers.
-    An interruption or a full disk leaves complete frames only; where the process is killed, the folder keeps a mark that
-    makes it say, when it is read, that it is incomplete, and what it left behind is removed when the same prefix is saved
-    again. Raises ValueError for bad arguments, also for a `sequence` of another length, OSError when a file cannot be written.
+    clipping, the white of a normal picture). fps: None = of `sequence`. metadata: further text for the EXR headers. An
+    interruption or a full disk leaves complete frames only; where the process is killed, the folder keeps a mark that
+    makes it say, when it is read, that it is incomplete, and what it left behind is removed when the same prefix is
+    saved again. Raises ValueError for bad arguments, also for a `sequence` of another length, OSError when a file
+    cannot be written.
     """
     if len(getattr(frames, "shape", ())) != 4 or frames.shape[-1] != 3 or not len(frames):
         raise ValueError(

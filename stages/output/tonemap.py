@@ -6,7 +6,7 @@ from ...hdr.scratch import allocate
 from ...hdr.tonemap import MU, mu_law, mu_law_inverse
 from ..runtime.windows import Progress, quiet, spread, windows
 
-PERCENTILE = 0.999  # of the brightest channel: what lies above may burn out, so that one glint does not darken a clip
+PERCENTILE = 0.999  # of the brightest channel: the rest may clip, so that single highlights do not darken a clip
 
 
 def automatic_peak(hdr) -> float:
@@ -32,8 +32,8 @@ def automatic_peak(hdr) -> float:
 def tonemap(hdr, mu: float = MU, peak: float = 1.0, progress: Progress = quiet, even: bool = False) -> torch.Tensor:
     """Scene-linear radiance (T,H,W,3) to display values in [0,1]: log(1 + mu H / peak) / log(1 + mu), clamped.
 
-    peak: the radiance shown as white; `automatic_peak` finds one. even: leave out the last row or column of an odd size,
-    which 4:2:0 video cannot hold.
+    peak: the radiance shown as white; `automatic_peak` finds one. even: leave out the last row or column of an odd
+    size, which 4:2:0 video cannot hold.
     """
     height, width = (n - n % 2 if even else n for n in hdr.shape[1:3])
     display = allocate((len(hdr), height, width, 3))

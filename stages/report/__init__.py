@@ -1,1 +1,1 @@
-"""Pictures, figures and words to judge a clip or a result by."""
+"""Reports on clips and results: pictures, figures and text."""

@@ -1,4 +1,4 @@
-"""The Exposure Check as a picture: brightness of the frames, ratio against code value, histograms, and the words."""
+"""The Exposure Check as a picture: brightness of the frames, ratio against code value, histograms, and the text."""
 
 import numpy as np
 import torch

@@ -1,4 +1,5 @@
-"""Measure HDR: a reconstruction against a reference sequence, in words, figures and a picture of the worst frame."""
+"""Measure HDR: metrics of a reconstruction against a reference sequence, as text and as a picture of the worst
+frame."""
 
 import math
 from dataclasses import dataclass

@@ -1,19 +1,18 @@
-"""Recovery Report: how much of what a frame could not show another exposure filled, measured and not invented.
+"""Recovery Report: share of clipped and noisy pixels that were recovered, verified against measurements of other
+exposures.
 
-A pixel is in question where the reference frame as captured clips, or lies buried in noise (`hdr.masks`). Its HDR
-value H is held against R, the radiance that the reference alone gives (in clipped areas its clipping level), and
-against C, the radiance that another exposure measured there: a candidate that is valid (at least 0.36, the border of
-the flow test), comes from a shorter exposure (clipped) or a longer one (noise), is itself neither clipped nor buried,
-and does not lie below the clipping level. Distances d are differences in the mu-law domain, largest channel, averaged
-over 3x3 pixels; less than TOLERANCE = 0.01, about what can be seen, counts as the same. Each pixel in question then
-has one of four fates:
-    filled       H departs from R, and has gone at least half of the way to C:  d(H,C) <= max(d(C,R) / 2, TOLERANCE)
-    confirmed    H stays at R, and C says the same: nothing had to be filled
-    unsupported  H departs from R, but no measurement agrees with it: invented, smoothed or ghosted
-    left         H stays at R though R is not to be trusted
-The reference alone scores 0 % filled, and so does any value made up above the clipping level where no exposure saw
-it. Without candidates nothing can be held against a measurement: whatever departs counts as `changed`, and the report
-says so.
+Evaluated are pixels where the captured reference clips or is below the noise floor (`hdr.masks`). Their HDR value H is compared
+with R, the radiance of the reference alone (in clipped areas its clipping level), and with C, a measurement of another
+exposure: a candidate with validity of at least 0.36 (the threshold of the forward-backward check), of a shorter exposure
+(clipped) or a longer one (noise), neither clipped nor below the noise floor itself, and not below the clipping level.
+Distances d are differences in the mu-law domain, maximum over channels, averaged over 3x3 pixels; less than
+TOLERANCE = 0.01, about the visibility threshold, counts as equal. Each of these pixels has one of four outcomes:
+    filled       H differs from R and is at least half-way to C:  d(H,C) <= max(d(C,R) / 2, TOLERANCE)
+    confirmed    H equals R, and so does C
+    unsupported  H differs from R, but agrees with no measurement: hallucinated, smoothed or ghosted
+    left         H equals R, and no measurement confirms it
+The reference alone scores 0 % filled, and so does any value above the clipping level that no exposure measured. Without
+candidates H cannot be verified: every difference from R is then reported as `changed`.
 """
 
 from dataclasses import dataclass
@@ -32,15 +31,15 @@ from ..runtime.windows import Progress, quiet, spread, windows
 
 TOLERANCE = 0.01
 KINDS = ("clipped", "buried in noise")
-FATES = ("filled", "confirmed", "unsupported", "left")
+OUTCOMES = ("filled", "confirmed", "unsupported", "left")
 
 
 @dataclass(frozen=True)
 class Recovery:
-    """shares: (T,2,4), the share of a frame's pixels by kind (`KINDS`) and fate (`FATES`). seen: (T,2), the share
-    that is in question and was measured by another exposure. filled: (T,H,W) mask. gain: how much brighter the HDR is
-    than the clip where that is well exposed (1 = on one scale). flicker: period-locked flicker
-    (`hdr.metrics.flicker`). verified: whether candidates were there to check against.
+    """shares: (T,2,4), shares of a frame's pixels by kind (`KINDS`) and outcome (`OUTCOMES`). seen: (T,2), shares of
+    pixels of each kind that another exposure measured. filled: (T,H,W) mask. gain: median ratio of HDR to captured
+    radiance on well-exposed pixels (1 = same scale). flicker: period-locked flicker (`hdr.metrics.flicker`).
+    verified: whether candidates were given.
     """
 
     exposures: torch.Tensor
@@ -55,31 +54,31 @@ class Recovery:
 def recovery(
     sequence: ExposureSequence, hdr, candidates: CandidateSet | None = None, progress: Progress = quiet
 ) -> Recovery:
-    """Judge every pixel of `hdr` (frame source (T,H,W,3), radiance, 1 = clipping of the shortest exposure).
+    """Score every pixel of `hdr` (frame source (T,H,W,3), radiance, 1 = clipping of the shortest exposure).
 
-    `candidates`: other exposures brought to each frame, the ones that `hdr` was merged from. Raises ValueError when
-    sizes differ or when no candidate knows its exposure.
+    `candidates`: aligned frames of other exposures, those that `hdr` was merged from. Raises ValueError when sizes
+    differ or when no candidate has exposures.
     """
     _check(sequence, hdr, candidates)
     count, (height, width) = len(sequence), sequence.size
-    shares, seen = torch.zeros(count, len(KINDS), len(FATES)), torch.zeros(count, len(KINDS))
+    shares, seen = torch.zeros(count, len(KINDS), len(OUTCOMES)), torch.zeros(count, len(KINDS))
     filled = allocate((count, height, width))
     levels = []
     for window in windows(count, 2, progress):
-        kind, fate, measured = judge(sequence, hdr, candidates, window)
-        filled[window] = (fate == 0).float()
+        kind, outcome, measured = score_pixels(sequence, hdr, candidates, window)
+        filled[window] = (outcome == 0).float()
         levels += [brightness(hdr[t].float().nan_to_num()) for t in window]
         for k in range(len(KINDS)):
             seen[window, k] = (measured & (kind == k)).float().mean((1, 2))
-            for f in range(len(FATES)):
-                shares[window, k, f] = ((kind == k) & (fate == f)).float().mean((1, 2))
+            for f in range(len(OUTCOMES)):
+                shares[window, k, f] = ((kind == k) & (outcome == f)).float().mean((1, 2))
     steady = flicker(levels, sequence.period)
     return Recovery(sequence.exposures, shares, seen, filled, _gain(sequence, hdr), steady, candidates is not None)
 
 
-def judge(sequence: ExposureSequence, hdr, candidates: CandidateSet | None, window: list[int]):
-    """Kind and fate of every pixel of the frames `window` as indices into KINDS and FATES, -1 where the pixel is not in
-    question, and whether another exposure measured it: three tensors (n,H,W).
+def score_pixels(sequence: ExposureSequence, hdr, candidates: CandidateSet | None, window: list[int]):
+    """Kind and outcome of every pixel of the frames `window` as indices into KINDS and OUTCOMES, -1 for pixels that are
+    recorded well, and whether another exposure measured it: three tensors (n,H,W).
     """
     exposures = sequence.exposures[window].float()[:, None, None, None]
     alone = sequence.radiance(window)  # R
@@ -109,13 +108,13 @@ def judge(sequence: ExposureSequence, hdr, candidates: CandidateSet | None, wind
         measured = measured | usable
     if candidates is None:
         agrees = departed
-    fate = torch.where(departed, torch.where(agrees, 0, 2), torch.where(same, 1, 3))
+    outcome = torch.where(departed, torch.where(agrees, 0, 2), torch.where(same, 1, 3))
     kind = torch.where(over, 0, torch.where(under, 1, -1))
-    return kind[..., 0], torch.where(kind >= 0, fate, -1)[..., 0], measured[..., 0]
+    return kind[..., 0], torch.where(kind >= 0, outcome, -1)[..., 0], measured[..., 0]
 
 
 def _distance(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
-    """Largest difference among the channels, mean over 3x3 pixels: (n,H,W,3) twice -> (n,H,W,1)."""
+    """Maximum difference over channels, mean over 3x3 pixels: (n,H,W,3) twice -> (n,H,W,1)."""
     largest = (a - b).abs().amax(-1)[:, None]
     return F.avg_pool2d(largest, 3, 1, 1, count_include_pad=False).movedim(1, -1)
 

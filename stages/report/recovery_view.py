@@ -7,7 +7,7 @@ import torch
 from ...hdr.draw.text import PAPER, resized, text, text_size
 from ...hdr.sequence import CandidateSet, ExposureSequence
 from ...hdr.tonemap import mu_law
-from .recovery import FATES, KINDS, Recovery, judge
+from .recovery import KINDS, OUTCOMES, Recovery, score_pixels
 
 WIDTH, MAX_HEIGHT = 1280, 900  # of the photograph
 FILLED = ((1.0, 0.72, 0.1), (0.2, 0.65, 1.0))  # of clipped pixels, of noise-buried ones
@@ -76,9 +76,9 @@ def _unfilled(result: Recovery) -> torch.Tensor:
 def recovery_picture(
     sequence: ExposureSequence, hdr, candidates: CandidateSet | None, result: Recovery, frame: int = -1
 ) -> torch.Tensor:
-    """One frame with the fate of its pixels in colour, a legend, and all frames as bars over time: (1,h,1280,3).
+    """One frame with the outcome of its pixels in colour, a legend, and all frames as bars over time: (1,h,1280,3).
 
-    `frame` -1 takes the one with the most in question. Raises ValueError when there is no such frame.
+    `frame` -1 selects the one with the most clipped and noisy pixels. Raises ValueError when there is no such frame.
     """
     if frame >= len(sequence):
         raise ValueError(
@@ -100,19 +100,19 @@ def _colours(kind: int) -> torch.Tensor:
 
 
 def _tinted(sequence, hdr, candidates, t: int) -> torch.Tensor:
-    """Frame t in greys, pixels in question in the colour of their fate: (H,W,3)."""
-    kind, fate, _ = (x[0] for x in judge(sequence, hdr, candidates, [t]))
+    """Frame t in greys, clipped and noisy pixels in the colour of their outcome: (H,W,3)."""
+    kind, outcome, _ = (x[0] for x in score_pixels(sequence, hdr, candidates, [t]))
     peak = hdr[t].float().nan_to_num().amax().clamp(min=1e-6)
     grey = mu_law(hdr[t].float().nan_to_num() / peak, 500.0).mean(-1, keepdim=True).expand(-1, -1, 3)
     palette = torch.stack([_colours(0), _colours(1)])  # (kind, fate, 3)
-    tint = palette[kind.clamp(min=0), fate.clamp(min=0)] * (0.5 + 0.5 * grey)
+    tint = palette[kind.clamp(min=0), outcome.clamp(min=0)] * (0.5 + 0.5 * grey)
     return torch.where((kind >= 0)[..., None], tint, grey * 0.8)
 
 
 def _legend(verified: bool) -> torch.Tensor:
     strip = torch.full((44, WIDTH, 3), PAPER)
     verb = "filled" if verified else "changed"
-    entries = [(f"clipped, {verb}", FILLED[0]), (f"noise, {verb}", FILLED[1]), *zip(FATES[1:], OTHERS, strict=True)]
+    entries = [(f"clipped, {verb}", FILLED[0]), (f"noise, {verb}", FILLED[1]), *zip(OUTCOMES[1:], OTHERS, strict=True)]
     if not verified:
         entries = [entries[0], entries[1], entries[4]]
     x = 14

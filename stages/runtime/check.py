@@ -1,5 +1,4 @@
-"""Arguments from outside, checked before any work: choices, numbers and texts. ComfyUI checks none of them for these nodes,
-and Python callers write what they like."""
+"""Checks of arguments before any work: choices, numbers and texts. ComfyUI does not check them for these nodes."""
 
 import math
 from numbers import Real

@@ -1,4 +1,4 @@
-"""Where the stages get their networks, and how they run them: one policy of device, precision and memory for all."""
+"""Loading and running of networks: one policy of device, precision and memory for all stages."""
 
 from collections.abc import Sequence
 from contextlib import contextmanager
@@ -21,7 +21,7 @@ PACKAGED = "packaged"
 
 
 class OwnNetwork(NamedTuple):
-    """What a MODEL wire carries: a network that the user has made, in place of stored weights. architecture: of the
+    """Value of a MODEL wire: a network that replaces stored weights, such as an adapted one. architecture: id in the
     registry."""
 
     architecture: str
@@ -41,8 +41,8 @@ def load_network(name: str, weights: str = PACKAGED, folders: Sequence = ()) -> 
 def load_chosen(
     name: str, weights: str = PACKAGED, folders: Sequence = (), model: OwnNetwork | None = None
 ) -> nn.Module:
-    """The network of `model`, where there is one, or else the stored one; see `load_network`. Raises ValueError when the
-    model is another network."""
+    """The network of `model` if given, otherwise the stored one, see `load_network`. Raises ValueError when the model
+    is another network."""
     if model is None:
         return load_network(name, weights, folders)
     if model.architecture != name:
@@ -51,7 +51,7 @@ def load_chosen(
 
 
 def load_f2hdr(weights: str = PACKAGED, folders: Sequence = ()) -> nn.Module:
-    """F2HDR, all of it; see `load_network`."""
+    """F2HDR with all its parts, see `load_network`. Raises ValueError for weights of a part."""
     network = load_network(F2HDR, weights, folders)
     c = network.config
     if not (c.adapter and c.mask and c.refinement):
@@ -60,7 +60,7 @@ def load_f2hdr(weights: str = PACKAGED, folders: Sequence = ()) -> nn.Module:
 
 
 def precision(device: torch.device) -> torch.dtype:
-    """What networks compute in: float16 on CUDA, bfloat16 on a CPU that multiplies it, float32 elsewhere.
+    """Data type of networks under autocast: float16 on CUDA, bfloat16 on CPUs with hardware support, float32 elsewhere.
 
     Radiance, flow and warping stay in float32. The result must stay within 60 dB of float32 in mu-law PSNR; the tests
     hold every packaged network to that.
@@ -74,7 +74,7 @@ def precision(device: torch.device) -> torch.dtype:
 
 @contextmanager
 def running(device: torch.device):
-    """Around every use of a network: no gradients, and the precision for `device`."""
+    """Context for every use of a network: inference mode and the `precision` of `device`."""
     dtype = precision(device)
     with torch.inference_mode():
         if dtype is torch.float32:
@@ -85,8 +85,8 @@ def running(device: torch.device):
 
 
 def work_memory(name: str, size: tuple[int, int], pictures: int) -> int:
-    """Bytes that the network `name` needs beside its weights for as many `pictures` of `size` at once: on one tile at a
-    time, or on whole frames, as its row says."""
+    """Bytes that the network `name` needs besides its weights for a forward pass of `pictures` frames of `size`, in
+    tiles or in whole frames according to its `Architecture`."""
     row = registry.ARCHITECTURES[name]
     pixels = prod(size) if row.whole_frame else max(tile.pixels for tile in tiles(size))
     return row.bytes_per_pixel * pictures * pixels

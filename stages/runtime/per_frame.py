@@ -1,4 +1,4 @@
-"""The runner of all stages that go through a clip frame by frame: what is read, on which device, at which precision."""
+"""Runner of all stages that process a clip frame by frame, and reader of frame windows."""
 
 from collections.abc import Callable, Iterator, Sequence
 
@@ -15,11 +15,11 @@ from .windows import Progress, quiet, windows
 def run_per_frame(
     count: int, read: Callable[[int], Sequence], compute: Callable, device, progress: Progress = quiet
 ) -> Iterator[tuple[int, tuple[torch.Tensor, ...]]]:
-    """(t, results on the CPU) of `compute(*read(t))` for every frame t of a clip of `count`, without gradients and in the
-    precision of `device`.
+    """(t, results on the CPU) of `compute(*read(t))` for every frame t of a clip of `count`, without gradients and in
+    the precision of `device`.
 
-    read: what frame t is computed from, on `device`. compute: one frame, returns a tensor or a tuple of them; large frames in
-    tiles are its own affair (`tiles.in_tiles`). progress is told after every frame; raising from it, or closing the
+    read: inputs of frame t, on `device`. compute: one frame, returns a tensor or a tuple of them; it divides large
+    frames into tiles itself (`tiles.in_tiles`). progress is called after every frame; raising from it, or closing the
     iterator, stops cleanly.
     """
     for (t,) in windows(count, 1, progress):
@@ -42,8 +42,8 @@ def to_planes(frame: torch.Tensor, device) -> torch.Tensor:
 def neighbours_around(sequence: ExposureSequence, t: int, reach: int) -> list[int]:
     """Frame t in the middle of `reach` frames on either side, in order of time.
 
-    At its ends the clip is mirrored by whole periods, which keeps the exposures; where that leads to t itself and the other
-    side does not, the frame as far away on the other side stands in.
+    At its ends the clip is mirrored by whole periods, which keeps the exposures. A neighbour that this maps to t itself
+    is replaced by the one at the same distance on the other side.
     """
 
     def neighbour(offset: int) -> int:
@@ -54,11 +54,11 @@ def neighbours_around(sequence: ExposureSequence, t: int, reach: int) -> list[in
 
 
 class WindowReader:
-    """Reads the `FrameWindow` of any frame of a normalized clip, on a device: every frame is read and decoded once, every flow
-    read and enlarged once, as long as frames are asked for in order.
+    """Reads the `FrameWindow` of frames of a normalized clip, on a device. When frames are read in order, every frame
+    is decoded once and every flow read and enlarged once.
 
-    reach: frames on either side; by default as many as hold every other exposure (`sequence.offsets`). Raises ValueError when
-    flow and clip do not belong together.
+    reach: frames on either side; by default the smallest number that covers all exposures (`sequence.offsets`). Raises
+    ValueError when flow and clip do not belong together.
     """
 
     def __init__(self, sequence: ExposureSequence, flow: FlowField, device, reach: int | None = None):
@@ -85,7 +85,7 @@ class WindowReader:
         return found[: self.reach] + found[self.reach + 1 :]
 
     def read(self, t: int, back: bool = False) -> FrameWindow:
-        """The window of frame t, batch of 1. back: with the flow from each neighbour to t."""
+        """The window of frame t, batch of 1. back: with backward flow, from each neighbour to t."""
         chosen, others = self.indices(t), self.others(t)
         self._forget(t)
         missing = [i for i in dict.fromkeys(chosen) if i not in self._frames]
@@ -100,11 +100,11 @@ class WindowReader:
         return FrameWindow(frames, exposures, flows, confidence, way_back, decoded)
 
     def only(self, t: int) -> tuple[FrameWindow]:
-        """`read` for stages that need nothing else."""
+        """`read` as the only input of a stage."""
         return (self.read(t),)
 
     def once(self, key, t: int, compute: Callable[[], object]):
-        """What `compute` made of frame t when it was last asked for by `key`, such as its features."""
+        """`compute()` for frame t, cached under `key`: for features that several windows need."""
         if (key, t) not in self._features:
             self._features[key, t] = compute()
         return self._features[key, t]
@@ -116,7 +116,7 @@ class WindowReader:
         return self._flows[a, b]
 
     def _forget(self, t: int) -> None:
-        """Drop what only windows of frames before t need."""
+        """Drop data that only windows of frames before t need."""
         first = min(min(self.indices(k)) for k in range(t, min(t + self.reach + 1, len(self.sequence))))
         self._frames = {i: kept for i, kept in self._frames.items() if i >= first}
         self._features = {key: kept for key, kept in self._features.items() if key[1] >= first}

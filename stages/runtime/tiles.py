@@ -1,4 +1,4 @@
-"""Large frames in tiles: windows that overlap so far that their cores are what the whole frame would give."""
+"""Processing of large frames in tiles, which overlap so far that their cores equal the result of the whole frame."""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -9,18 +9,18 @@ from math import prod
 import torch
 
 from ...hdr.frame_window import FrameWindow
-from ...models.frame_statistics import FrameMap, Question, side_by_side, whole_frame
+from ...models.frame_statistics import FrameMap, Request, side_by_side, whole_frame
 
 CORE = (1152, 1920)  # largest height and width of a core; a frame of no more pixels is one tile
-MARGIN = 192  # pixels around a core: 92 that the widest network sees, and 100 of motion
+MARGIN = 192  # pixels around a core: a receptive field of 92 and motion of 100
 ALIGNMENT = 8  # windows start at multiples, so that coarser grids lie as in the whole frame
 
 
 @dataclass(frozen=True)
 class Tile:
-    """Rows and columns of a frame of `size`: those that are computed (`window`), and those of them that are kept (`core`).
+    """Rows and columns of a frame of `size`: those that are computed (`window`), and the part that is kept (`core`).
 
-    Maps of the frame, or of the window, may be on a grid `scale` times as coarse, padded on their right and below.
+    Maps of the frame or the window may be on a grid `scale` times as coarse, padded on their right and below.
     """
 
     window: tuple[slice, slice]
@@ -54,7 +54,7 @@ def _slice(start: int, stop: int, length: int, scale: int) -> slice:
 def tiles(size: tuple[int, int]) -> list[Tile]:
     """The tiles of a frame of `size` (height, width): one, or cores of about equal size that cover it exactly once.
 
-    A frame in tiles costs up to a third more than its pixels say, for the margins that are computed twice.
+    Overlapping margins raise the cost of a frame by up to a third.
     """
     if size[0] * size[1] <= CORE[0] * CORE[1]:
         whole = (slice(0, size[0]), slice(0, size[1]))
@@ -74,11 +74,12 @@ def _spans(length: int, longest: int) -> list[tuple[slice, slice]]:
 
 
 def in_tiles(size: tuple[int, int], compute: Callable, *inputs):
-    """`compute(*inputs)` for a frame of `size` (height, width), tile by tile where it is large, put together again.
+    """`compute(*inputs)` for a frame of `size` (height, width), tile by tile if it is large, with the results
+    assembled.
 
-    inputs: `FrameWindow`s and maps of the frame, tensors of four axes or more, (...,h,w), on its grid or a coarser one, of
-    which `compute` gets the tile's part; anything else it gets as it is. `compute` returns a map or a tuple of maps; or it is
-    a generator that asks for statistics of the whole frame (`models.frame_statistics`), and then returns them.
+    inputs: `FrameWindow`s and maps (...,h,w) of the frame, tensors of four axes or more on its grid or a coarser one,
+    are cropped to the tile; anything else is passed on. `compute` returns a map or a tuple of maps; or it is a
+    generator that requests statistics of the whole frame (`models.frame_statistics`), and then returns them.
     """
     pieces = tiles(size)
     if len(pieces) == 1:
@@ -92,7 +93,7 @@ def in_tiles(size: tuple[int, int], compute: Callable, *inputs):
 
 
 def _part(x, piece: Tile):
-    """What a tile sees of an input of `in_tiles`."""
+    """The part of an input of `in_tiles` that belongs to a tile."""
     if isinstance(x, FrameWindow):
         return x.crop(*piece.window)
     if isinstance(x, torch.Tensor) and x.ndim >= 4:
@@ -101,7 +102,7 @@ def _part(x, piece: Tile):
 
 
 def _joined(pieces: Sequence[Tile], results: Iterable):
-    """The maps of all tiles, one after the other, as maps of the frame."""
+    """Maps of the frame, assembled from the maps of all tiles."""
     out: list[torch.Tensor] = []
     for piece, result in zip(pieces, results, strict=True):
         maps = (result,) if isinstance(result, torch.Tensor) else tuple(result)
@@ -120,8 +121,8 @@ def _joined(pieces: Sequence[Tile], results: Iterable):
     return found[0] if isinstance(result, torch.Tensor) else tuple(found)
 
 
-def _answers(pieces: Sequence[Tile], asked: list[Question]) -> list:
-    """What the tiles are sent that asked for a statistic of the frame."""
+def _answers(pieces: Sequence[Tile], asked: list[Request]) -> list:
+    """Results of the requests of all tiles for a statistic of the frame."""
     first = asked[0]
     if isinstance(first, FrameMap):
         whole = _joined(pieces, (question.map for question in asked))

@@ -1,4 +1,4 @@
-"""How a stage runs through a clip: windows, progress, interruption, device."""
+"""Windows of a clip, with progress and interruption; the default device."""
 
 from collections.abc import Callable, Iterator
 
@@ -11,7 +11,7 @@ Progress = Callable[[int, int], None]
 
 
 def quiet(done: int, total: int) -> None:
-    """Progress for nobody."""
+    """A progress callback that does nothing."""
 
 
 def windows(count: int, size: int = 4, progress: Progress = quiet) -> Iterator[list[int]]:
@@ -23,7 +23,8 @@ def windows(count: int, size: int = 4, progress: Progress = quiet) -> Iterator[l
 
 
 def spread(count: int, places: int = 6) -> list[int]:
-    """Frame indices for a per-clip estimate: three in a row, so that every exposure is seen, at `places` along the clip."""
+    """Frame indices for an estimate per clip: three consecutive ones, so that every exposure is included, at `places`
+    positions."""
     starts = [round(k * max(count - 3, 0) / max(places - 1, 1)) for k in range(places)]
     return sorted({s + k for s in starts for k in range(3) if s + k < count})
 

@@ -1,1 +1,1 @@
-"""The published systems, and the pack's own, whole."""
+"""Complete systems: the published ones and the pack's own."""

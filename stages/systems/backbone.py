@@ -1,10 +1,10 @@
-"""A backbone and anchors from what people have: two or three streams, a clip and stills, or alternating exposures.
+"""A backbone with anchors from two or three streams, from a clip and stills, or from alternating exposures.
 
-An alternating clip lacks the backbone at the times of its other exposures, and there it is estimated
-(`models.location.backbone`), along flow between frames of different exposure: what LoCAtion was made to avoid. It costs
-two DIS flows both ways for each estimated frame, half the frames of two exposures and two thirds of three; what the flow
-gets wrong is part of the backbone, against which anchors are then judged; and where the backbone clips, its motion is
-taken from the darker frames, or guessed. A clip that was shot with a backbone has none of this.
+An alternating clip lacks the backbone at the times of its other exposures. There it is estimated
+(`models.location.backbone`) along flow between frames of different exposure, which LoCAtion was designed to avoid. The
+cost is two DIS flows both ways for each estimated frame, half of the frames with two exposures, two thirds with three.
+Errors of the flow become part of the backbone, with which anchors are compared; where the backbone clips, its motion
+comes from shorter exposures or is extrapolated. A clip that was shot with a backbone has none of these problems.
 """
 
 from bisect import bisect
@@ -19,7 +19,7 @@ from ...hdr.anchors import AnchoredSequence, Anchors
 from ...hdr.masks import well_exposed
 from ...hdr.scratch import allocate
 from ...hdr.sequence import ExposureSequence, LazyFrames
-from ...models.location.backbone import estimated
+from ...models.location.backbone import estimate_backbone
 from ..clip.load import DEFAULT_FPS, image_clip, named_response
 from ..clip.normalize import normalize
 from ..flow.estimate import flow_pair
@@ -40,10 +40,10 @@ def backbone_and_stills(
 ) -> AnchoredSequence:
     """A clip of one exposure and frames of others: a second camera, a second stream of the same one, or stills.
 
-    backbone: images (T,H,W,C), as `image_clip` takes them. stills: (images (K,H,W,C), exposure) for each other exposure;
-    exposures in any unit that is proportional to time. response: a name, or the path of a LUT; of all images. times: when
-    the stills of each were taken, in frames of the backbone; without them, K stills belong to the middles of K equal parts
-    of the clip: as many as the backbone has frames are taken with these. Raises ValueError where they do not fit together.
+    backbone: images (T,H,W,C), as `image_clip` takes them. stills: (images (K,H,W,C), exposure) for each other
+    exposure; exposures in any unit proportional to time. response: of all images, a name or the path of a LUT. times:
+    of the stills of each exposure, in frames of the backbone; by default K stills are at the middles of K equal parts
+    of the clip. Raises ValueError where these do not fit each other.
     """
     if not stills:
         raise ValueError("no anchors are given: add stills of at least one other exposure")
@@ -61,20 +61,22 @@ def backbone_and_stills(
     if [len(m) for m in moments] != [len(c.frames) for c in clips[1:]]:
         raise ValueError(f"{[len(m) for m in moments]} times are given for {[len(c.frames) for c in clips[1:]]} stills")
 
-    def developed(clip) -> torch.Tensor | LazyFrames:
+    def normalized_frames(clip) -> torch.Tensor | LazyFrames:
         return normalize(ExposureSequence(clip.frames, torch.ones(len(clip.frames)), curve, 1)).frames
 
     anchors = tuple(
-        Anchors(developed(clip), torch.tensor(when, dtype=torch.float32), e / min(exposures))
+        Anchors(normalized_frames(clip), torch.tensor(when, dtype=torch.float32), e / min(exposures))
         for clip, e, when in zip(clips[1:], exposures[1:], moments, strict=True)
     )
     warnings = tuple(warning for clip in clips for warning in clip.warnings)
-    return AnchoredSequence(developed(clips[0]), exposures[0] / min(exposures), anchors, fps, "backbone", warnings)
+    return AnchoredSequence(
+        normalized_frames(clips[0]), exposures[0] / min(exposures), anchors, fps, "backbone", warnings
+    )
 
 
 def backbone_exposure(sequence: ExposureSequence) -> float:
-    """Which exposure of a clip is its backbone: the one that most frames of a period have. Where several are as frequent,
-    the middle one; of two in the middle the one whose frames are better exposed. sequence: normalized."""
+    """The backbone's exposure of a normalized clip: the most frequent one of a period; of several, the middle one; of
+    two in the middle, the one with higher well-exposedness. Raises ValueError for a clip of one exposure."""
     whole = max(len(sequence) // sequence.period, 1) * sequence.period
     values, counts = sequence.exposures[:whole].unique(return_counts=True)
     if len(values) < 2:
@@ -94,8 +96,8 @@ def backbone_exposure(sequence: ExposureSequence) -> float:
 def from_exposures(
     sequence: ExposureSequence, network: nn.Module, backbone: float | None = None, progress: Progress = quiet
 ) -> AnchoredSequence:
-    """A clip in which some frames, or every second or third one, have another exposure: a backbone frame for each of its
-    frames, as captured or estimated, and the others as anchors at their own times.
+    """Backbone and anchors from a clip of several exposures: a backbone frame for each frame, captured or estimated,
+    and frames of the other exposures as anchors at their times.
 
     sequence: any exposures, such as declared with a pattern of one period: 0,0,-2,0,0,+2. network: an
     `ExposureInterpolation` on the device where it is. backbone: its exposure, as in `sequence.exposures`; None:
@@ -121,7 +123,7 @@ def from_exposures(
         return _between(sequence, pairs, missing[k], before, after, device)
 
     def estimate(*given) -> torch.Tensor:
-        return in_tiles(sequence.size, partial(estimated, network), *given)
+        return in_tiles(sequence.size, partial(estimate_backbone, network), *given)
 
     for k, (codes,) in run_per_frame(len(missing), read, estimate, device, progress):
         made[k] = to_frame(codes)
@@ -144,15 +146,15 @@ def from_exposures(
 
 
 def _between(sequence: ExposureSequence, pairs: PairFlow, t: int, before: int, after: int, device):
-    """What `estimated` takes: the frame, its backbone frames before and after, and so on."""
+    """Inputs of `estimate_backbone` for frame t, from the backbone frames before and after."""
     size = sequence.size
     scale = flow_scale(pairs.size, size)
-    flows, sure = zip(*flow_pair(pairs, t, before, after), strict=True)
-    flows, sure = (
+    flows, confidence = zip(*flow_pair(pairs, t, before, after), strict=True)
+    flows, confidence = (
         F.interpolate(torch.cat(x), size=size, mode="bilinear", align_corners=False)[None].to(device)
-        for x in ([flow * scale for flow in flows], sure)
+        for x in ([flow * scale for flow in flows], confidence)
     )
     reference, *both = sequence.frames[[t, before, after]].to(device, torch.float32).movedim(-1, 1)
     exposures = sequence.exposures[[t, before]][None].to(device)
     share = (t - before) / (after - before) if after != before else 0.5
-    return reference[None], torch.stack(both)[None], exposures, flows, sure, share
+    return reference[None], torch.stack(both)[None], exposures, flows, confidence, share

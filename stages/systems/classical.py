@@ -1,4 +1,4 @@
-"""The classical pipeline, without networks: DIS optical flow, warped neighbours, a merge weighted by a sensor model."""
+"""The classical pipeline, without networks: DIS optical flow, warped neighbours, inverse-variance merge."""
 
 import torch
 

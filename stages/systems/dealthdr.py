@@ -1,8 +1,8 @@
-"""DeAltHDR (ICLR 2026), whole: every frame from itself and the two on either side of it, in one go.
+"""DeAltHDR (ICLR 2026): every frame from itself and the two on either side of it.
 
-Every frame is encoded once, and its features are kept as long as another frame needs them. Frames larger than `tiles.CORE`
-go through in tiles, side by side, because the routers go by sums over the frame; they differ from whole frames by rounding
-only, as long as nothing moves by more than 100 pixels.
+Every frame is encoded once, and its features are cached as long as another frame needs them. Frames larger than
+`tiles.CORE` are processed in tiles, in parallel, as the routers need sums over the frame; the result is that of whole
+frames within rounding for motion of at most 100 pixels.
 """
 
 import math
@@ -14,7 +14,7 @@ from ...hdr.detail_preservation import preserve_detail
 from ...hdr.frame_window import FrameWindow
 from ...hdr.scratch import allocate
 from ...hdr.sequence import ExposureSequence, FlowField
-from ...models.dealthdr.fgma import blank_cells, distrust_each
+from ...models.dealthdr.fgma import distrust_each, empty_cells
 from ...models.dealthdr.masked_attention import sensitivity_for, trust_mask
 from ..flow.estimate import base_flow
 from ..runtime.networks import DEALTHDR, device_of, load_network
@@ -28,31 +28,31 @@ S = 15.0  # sensitivity
 
 
 def reach_of(sequence: ExposureSequence) -> int:
-    """Frames on either side that DeAltHDR sees: REACH, and more where a clip has more exposures."""
+    """Frames on either side in the window of DeAltHDR: REACH, and more for clips of more exposures."""
     return max(REACH, sequence.period - 1)
 
 
 class Sensitivity:
-    """Where FGMA attends in each frame of a clip, by the sensitivity s or by a share of the pixels.
+    """Attention masks of FGMA for the frames of a clip, by the sensitivity s or by a share of the pixels.
 
-    s: from 0 (flow alone) to infinity (attention everywhere). share: in place of s, the share of the pixels that may be
-    attended, in [0,1]: s is then chosen for every two periods of the clip together, the highest that keeps to it.
+    s: from 0 (flow alone) to infinity (attention everywhere). share: in place of s, the largest share of attended
+    pixels, in [0,1]; s is then the highest value that keeps to it, chosen for two periods of the clip at a time.
     """
 
     def __init__(self, windows: WindowReader, s: float = S, share: float | None = None):
         self.windows, self.s, self.share = windows, s, share
         self.together = 1 if share is None else 2 * windows.sequence.period
         self.by_distrust = share is not None or 0 < s < math.inf
-        trust_mask(torch.zeros(1), s)  # names a wrong s before work begins
+        trust_mask(torch.zeros(1), s)  # raises for an invalid s before work begins
 
     def distrust(self, window: FrameWindow) -> torch.Tensor:
-        """D towards each neighbour of a window of one frame, on cells: (1,K,1,h,w)."""
+        """D for each neighbour of a window, on cells: (1,K,1,h,w)."""
         if not self.by_distrust:
-            return blank_cells(window.flows.shape[1], window.size, window.flows.device)[None]
+            return empty_cells(window.flows.shape[1], window.size, window.flows.device)[None]
         return distrust_each(window)
 
     def cells(self, t: int, window: FrameWindow) -> torch.Tensor:
-        """Where to attend in frame t, of which `window` is, (1,K,1,h,w) of 0 and 1."""
+        """Attention mask of frame t, whose window is given: (1,K,1,h,w) of 0 and 1."""
         if self.share is not None and t % self.together == 0:
             count = len(self.windows.sequence)
             ahead = (self.windows.read(i, back=True) for i in range(t, min(t + self.together, count)))
@@ -70,12 +70,12 @@ def dealthdr(
     share: float | None = None,
     progress: Progress = quiet,
 ) -> torch.Tensor:
-    """Radiance (T,H,W,3) in [0,1], 1.0 = clipping of the shortest exposure, with the frames' own detail where that is
-    more exact (`preserve_detail`).
+    """Radiance (T,H,W,3) in [0,1], 1.0 = clipping of the shortest exposure, with detail preservation
+    (`preserve_detail`).
 
     sequence: normalized. flow: made from it; flow to frames farther away is estimated here. network: a
-    `models.dealthdr.dealthdr.DeAltHDR`, on the device where it is. s, share: see `Sensitivity`. Raises ValueError when
-    something of this does not fit.
+    `models.dealthdr.dealthdr.DeAltHDR`, on the device where it is. s, share: see `Sensitivity`. Raises ValueError where
+    these do not fit each other.
     """
     windows = WindowReader(sequence, flow, device_of(network), reach_of(sequence))
     sensitivity = Sensitivity(windows, s, share)
@@ -94,7 +94,7 @@ def dealthdr(
 
 
 def features_around(windows: WindowReader, network: nn.Module, t: int, window: FrameWindow) -> list[torch.Tensor]:
-    """Features (1,N,C,h,w) at DeAltHDR's three levels of the frames of the window of frame t, each frame's made once."""
+    """Features (1,N,C,h,w) at DeAltHDR's three levels for the window of frame t; each frame is encoded once."""
 
     def encoded(k: int) -> tuple[torch.Tensor, ...]:
         frame = window.frames[:, k], window.radiance[:, k]
@@ -107,7 +107,7 @@ def features_around(windows: WindowReader, network: nn.Module, t: int, window: F
 def dealthdr_frame(
     network: nn.Module, window: FrameWindow, cells: torch.Tensor, features: list[torch.Tensor]
 ) -> torch.Tensor:
-    """Radiance (1,3,H,W) of the reference of a window, attended where `cells` (1,K,1,h,w) are 1."""
+    """Radiance (1,3,H,W) of the reference of a window; cells (1,K,1,h,w): attention mask."""
 
     def run(*given: torch.Tensor):
         return (yield from network.run(*given))["hdr"]

@@ -1,9 +1,10 @@
-"""DeepHDRVideo (ICCV 2021) in its two stages: coarse reconstruction in the image, deformable refinement in features.
+"""DeepHDRVideo (ICCV 2021) in its two stages: coarse reconstruction in image space, deformable refinement in feature
+space.
 
-The paper aligns the clip against camera shake first: `stages.clip.global_alignment`. Both stages take a whole clip through one
-part of the network (`models.deephdrvideo.deephdrvideo.DeepHDRVideo`), on the device where it is. Frames larger than `tiles.CORE`
-go through in tiles. CoarseNet's differ from whole frames by rounding only, as long as nothing moves by more than 100
-pixels a step; RefineNet sees farther than a tile's margin, but next to nothing comes from there: 1e-4 of white in the
+The paper compensates camera shake first: `stages.clip.global_alignment`. Each stage processes a whole clip with one
+part of the network (`models.deephdrvideo.deephdrvideo.DeepHDRVideo`), on the device where it is. Frames larger than
+`tiles.CORE` are processed in tiles. CoarseNet's result is that of whole frames within rounding for motion of at most
+100 pixels; RefineNet's receptive field exceeds the margin of tiles, which changes the result by 1e-4 of white in the
 mu-law domain.
 """
 
@@ -14,7 +15,7 @@ from ...hdr.frame_window import FrameWindow
 from ...hdr.masks import exposure_ranks
 from ...hdr.scratch import allocate
 from ...hdr.sequence import ExposureSequence, FlowField
-from ...models.deephdrvideo.refine import blended, well_exposed_shares
+from ...models.deephdrvideo.refine import blend, blend_weights
 from ..flow.estimate import base_flow
 from ..runtime.networks import DEEPHDRVIDEO, device_of, load_network
 from ..runtime.per_frame import WindowReader, run_per_frame, to_frame
@@ -45,10 +46,10 @@ def coarse_reconstruction(
 def deformable_refinement(
     sequence: ExposureSequence, coarse: torch.Tensor, network: nn.Module, progress: Progress = quiet
 ) -> torch.Tensor:
-    """H = M H^c + (1 - M) H^r: coarse radiance (T,H,W,3) where a frame is well exposed, elsewhere what RefineNet makes of
-    its coarse result and those of the frames before and after: radiance (T,H,W,3) in [0,1].
+    """H = M H^c + (1 - M) H^r: coarse radiance (T,H,W,3) where a frame is well exposed, elsewhere the result of
+    RefineNet from the coarse results of the frame, the one before and the one after: radiance (T,H,W,3) in [0,1].
 
-    sequence: normalized; gives exposures and M. At the ends of the clip, the frame beyond is one of its exposure inside.
+    sequence: normalized, for exposures and M. The clip is mirrored at its ends by whole periods.
     Raises ValueError when `coarse` is not of this clip, or the network has no RefineNet.
     """
     shape = tuple(sequence.frames.shape)
@@ -70,13 +71,13 @@ def deformable_refinement(
             frames, radiance = (x[missing].to(device, torch.float32).movedim(-1, 1) for x in (sequence.frames, coarse))
             if not radiance.isfinite().all():
                 raise ValueError(f"the HDR sequence holds NaN or infinite values near frame {t}: repair it first")
-            shares = well_exposed_shares(frames, ranks[missing], count)
-            kept |= dict(zip(missing, zip(radiance, shares, strict=True), strict=True))
-        radiance, shares = (torch.stack(x)[None] for x in zip(*(kept[i] for i in around), strict=True))
-        return radiance, shares, sequence.exposures[around][None].to(device)
+            weights = blend_weights(frames, ranks[missing], count)
+            kept |= dict(zip(missing, zip(radiance, weights, strict=True), strict=True))
+        radiance, weights = (torch.stack(x)[None] for x in zip(*(kept[i] for i in around), strict=True))
+        return radiance, weights, sequence.exposures[around][None].to(device)
 
-    def refined(radiance: torch.Tensor, shares: torch.Tensor, exposures: torch.Tensor) -> torch.Tensor:
-        return blended(radiance[:, 1], network.refine(radiance, shares, exposures)[0], shares[:, 1])
+    def refined(radiance: torch.Tensor, weights: torch.Tensor, exposures: torch.Tensor) -> torch.Tensor:
+        return blend(radiance[:, 1], network.refine(radiance, weights, exposures)[0], weights[:, 1])
 
     def frame(*given: torch.Tensor) -> torch.Tensor:
         return in_tiles(sequence.size, refined, *given)

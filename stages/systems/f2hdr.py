@@ -1,10 +1,10 @@
 """F2HDR (CVPR 2026) in its four steps: flow adapter, coarse fusion, physical motion mask, motion-guided refinement.
 
-Each step takes a whole clip through one part of the network (`models.f2hdr.f2hdr.F2HDR`), on the device where the network is.
-One after the other they give what `f2hdr_frame` gives at once, but for the flow between them, which is stored in half
-precision (the results differ by 1e-4 of white in the mu-law domain, root mean square; by 5e-3 where height or width is
-odd). Frames larger than `tiles.CORE` go through in tiles, the mask apart, and differ from whole frames by rounding only
-(2e-5), as long as nothing moves by more than 100 pixels a step.
+Each step processes a whole clip with one part of the network (`models.f2hdr.f2hdr.F2HDR`), on the device where it is.
+In sequence they give the result of `f2hdr_frame`, except that flow between them is stored in half precision (a
+difference of 1e-4 of white in the mu-law domain, root mean square; 5e-3 for odd heights or widths). Frames larger than
+`tiles.CORE` are processed in tiles, except for the mask, with the result of whole frames within rounding (2e-5) for
+motion of at most 100 pixels.
 """
 
 import torch
@@ -29,8 +29,8 @@ def adapt_flow(
 ) -> FlowField:
     """The base flow with the adapter's residual added, which is at most 100 pixels; the confidence is passed through.
 
-    sequence: normalized. Stored in half precision on the grid of what is added, half the frame's, or the base flow's where that
-    is finer.
+    sequence: normalized. The result is stored in half precision on the grid of the residual, half the frame's size, or
+    on that of the base flow where it is finer.
     """
     windows = WindowReader(sequence, flow, device_of(network))
     grid = tuple(-(-s // GRID) for s in sequence.size)
@@ -50,7 +50,7 @@ def adapt_flow(
 def coarse_fusion(
     sequence: ExposureSequence, flow: FlowField, network: nn.Module, progress: Progress = quiet
 ) -> torch.Tensor:
-    """Every frame fused with its neighbours, warped and as they are: radiance (T,H,W,3). sequence: normalized."""
+    """Every frame fused with its neighbours, warped and unaligned: radiance (T,H,W,3). sequence: normalized."""
     windows = WindowReader(sequence, flow, device_of(network))
     out = allocate(sequence.frames.shape)
 
@@ -63,10 +63,8 @@ def coarse_fusion(
 
 
 def motion_mask(flow: FlowField, network: nn.Module, progress: Progress = quiet) -> torch.Tensor:
-    """Where a frame's motion stands out, towards any of its neighbours: (T,H,W) in [0,1].
-
-    One neighbour after the other at full size, never in tiles: the threshold belongs to the whole frame.
-    """
+    """Motion masks, the maximum over the neighbours: (T,H,W) in [0,1]. Whole frames, as the threshold is a statistic of
+    the frame; neighbours one after the other, to save memory."""
     device = device_of(network)
     out = allocate((len(flow), *flow.size))
 
@@ -79,7 +77,7 @@ def motion_mask(flow: FlowField, network: nn.Module, progress: Progress = quiet)
 
 
 def highest_mask(network: nn.Module, flows: torch.Tensor) -> torch.Tensor:
-    """Flows (1,K,2,H,W) -> the highest of their masks, (1,1,H,W), one after the other to save memory."""
+    """Maximum (1,1,H,W) of the motion masks of flows (1,K,2,H,W), computed one after the other to save memory."""
     masks = [network.motion_masks(flow[:, None])[:, 0] for flow in flows.unbind(1)]
     return torch.stack(masks).amax(0)
 
@@ -92,8 +90,8 @@ def refine(
     network: nn.Module,
     progress: Progress = quiet,
 ) -> torch.Tensor:
-    """Coarse radiance `hdr` (T,H,W,3) corrected where `mask` (T,H,W) and flow say: radiance (T,H,W,3) in [0,1], with the
-    frames' own detail where that is more exact (`preserve_detail`).
+    """Coarse radiance `hdr` (T,H,W,3), refined under the motion mask (T,H,W): radiance (T,H,W,3) in [0,1], with detail
+    preservation (`preserve_detail`).
 
     sequence: normalized. Raises ValueError when mask or hdr are not of this clip, or not finite.
     """
@@ -142,7 +140,7 @@ def f2hdr(sequence: ExposureSequence, device="cpu", progress: Progress = quiet) 
 def fuse_and_refine(
     sequence: ExposureSequence, flow: FlowField, network: nn.Module, progress: Progress = quiet
 ) -> torch.Tensor:
-    """The three steps after the adapter at once: radiance (T,H,W,3)."""
+    """The three steps after the adapter, frame by frame: radiance (T,H,W,3)."""
     windows = WindowReader(sequence, flow, device_of(network))
     out = allocate(sequence.frames.shape)
     frames = run_per_frame(len(sequence), windows.only, lambda w: f2hdr_frame(network, w), windows.device, progress)

@@ -1,4 +1,4 @@
-"""F2HDR, then LoCAtion's Sequence Refinement, which removes noise and flicker that single frames cannot show."""
+"""F2HDR, then LoCAtion's Sequence Refinement, which removes noise and flicker over time."""
 
 import torch
 

@@ -1,10 +1,12 @@
-"""The flagship: neighbours aligned by DeAltHDR's FGMA and calibrated by LRHDR's ACCR, and what F2HDR and DeAltHDR make of
-them, are put to LRHDR's vote, and LoCAtion's second stage refines what it decides. What ACCR maps keeps its exposure here:
-without, the vote does not know where it was clipped, and clean clips of three exposures lose 0.5 dB. F2HDR's flow adapter has
-no part: with it, for F2HDR alone or for all, the flagship gained 0.004 dB.
+"""The flagship: LRHDR's sparse fusion of candidates from several methods, refined by the second stage of LoCAtion.
 
-All candidates of a frame are made from one `FrameWindow`, so frames and flow are read once. As a graph of nodes, which keeps
-what each makes of the whole clip, it gives the same within rounding.
+Candidates are the reference and its neighbours, aligned by DeAltHDR's FGMA and calibrated by LRHDR's ACCR, and the
+results of F2HDR and DeAltHDR. Calibrated candidates keep their exposures here: otherwise the vote does not know where
+they were clipped, and clean clips of three exposures lose 0.5 dB. F2HDR's flow adapter is not used: it gained 0.004 dB,
+for F2HDR alone or for all.
+
+All candidates of a frame are computed from one `FrameWindow`, so frames and flow are read once. The graph of nodes, in
+which every stage processes the whole clip, gives the same result within rounding.
 """
 
 import torch
@@ -39,8 +41,8 @@ def flagship_vote(
     flow: FlowField | None = None,
     vote: nn.Module | None = None,
 ) -> torch.Tensor:
-    """The flagship without its refinement: radiance (T,H,W,3) of a normalized clip. flow: made from it; vote: a `SparseFusion`;
-    by default the packaged ones."""
+    """The flagship without its refinement: radiance (T,H,W,3) of a normalized clip. flow: made from it; vote: a
+    `SparseFusion`; by default the packaged ones."""
     flow = flow or base_flow(sequence, device, progress)
     f2hdr, vote = load_f2hdr().to(device), (vote or load_network(SPARSE_FUSION)).to(device)
     fgma, accr, whole = (load_network(name).to(device) for name in (FGMA, ACCR, DEALTHDR))
@@ -65,9 +67,9 @@ def flagship_vote(
 
 
 def calibrated(fgma: nn.Module, accr: nn.Module, window: FrameWindow, cells: torch.Tensor):
-    """The reference as captured, and it and its aligned neighbours calibrated: radiance (1,M,3,H,W), validity (1,M,1,H,W),
-    exposures (1,M). They have exposures and validity, by which the vote tells noise, clipping and wrong alignment before it
-    has learned anything."""
+    """Candidates of a window: the reference as captured, then reference and aligned neighbours calibrated: radiance
+    (1,M,3,H,W), validity (1,M,1,H,W), exposures (1,M), from which the prior of the vote derives noise, clipping and
+    alignment."""
     aligned, valid = aligned_neighbours(fgma, window, cells)
     captured = window.reference_radiance[:, None]
     radiance, validity = torch.cat((captured, aligned), 1), torch.cat((torch.ones_like(valid[:, :1]), valid), 1)
@@ -78,7 +80,7 @@ def calibrated(fgma: nn.Module, accr: nn.Module, window: FrameWindow, cells: tor
 
 
 def with_results(radiance, validity, exposures, results):
-    """Candidates as of `calibrated`, and results (1,3,H,W) of whole methods, which are valid everywhere and of no exposure."""
+    """Candidates as of `calibrated`, with results (1,3,H,W) of complete methods: validity 1, without exposures."""
     made = torch.stack(list(results), 1)
     return (
         torch.cat((radiance, made), 1),

@@ -1,8 +1,8 @@
-"""Collaborative Fusion, LoCAtion's first stage, on whole clips; and the whole system: that, then Sequence Refinement.
+"""LoCAtion: Collaborative Fusion on whole clips, and the complete system with Sequence Refinement.
 
-The clip goes through in windows of T frames, one after the other, each with its own anchors, as in the paper. What windows
-see differently at their borders is left to Sequence Refinement. Frames larger than `tiles.CORE` go through in tiles:
-nothing is warped, so that these agree with whole frames by rounding only as long as T is 12 at most, and nearly beyond.
+The clip is processed in windows of T frames, each with its anchors, as in the paper. Differences between consecutive
+windows are left to Sequence Refinement. Frames larger than `tiles.CORE` are processed in tiles, with the result of
+whole frames within rounding for T up to 12, as nothing is warped, and nearly so beyond.
 """
 
 import torch
@@ -25,11 +25,11 @@ WINDOW = 5  # frames, the paper's T
 def collaborative_fusion(
     sequence: AnchoredSequence, network: nn.Module, window: int = WINDOW, pairs: int = 1, progress: Progress = quiet
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Radiance (T,H,W,3) of every backbone frame, and how much of it came from anchors, (T,H,W) in [0,1].
+    """Radiance (T,H,W,3) of every backbone frame, and the total weight of the anchors, (T,H,W) in [0,1].
 
-    network: a `models.location.collaborative_fusion.CollaborativeFusion`, on the device where it is. window: frames of the
-    backbone that are looked at together. pairs: anchors of each exposure that such a window gets, those nearest to its
-    middle: one in the paper; more where the clip has more. Raises ValueError where there are no anchors.
+    network: a `models.location.collaborative_fusion.CollaborativeFusion`, on the device where it is. window: frames of
+    the backbone that are processed together. pairs: anchors of each exposure for a window, those nearest to its middle;
+    one in the paper. Raises ValueError without anchors.
     """
     if window < 1 or pairs < 1:
         raise ValueError(f"the window is {window} frames with {pairs} anchors of each exposure: give 1 or more")
@@ -60,7 +60,7 @@ def collaborative_fusion(
 
 
 def _planes(frames: torch.Tensor, device: torch.device) -> torch.Tensor:
-    """Frames (T,H,W,3) as the network takes them: (1,T,3,H,W)."""
+    """Frames (T,H,W,3) as (1,T,3,H,W), float32, on `device`."""
     return frames.to(device, torch.float32).movedim(-1, 1)[None]
 
 
@@ -74,12 +74,13 @@ def _anchors(sequence: AnchoredSequence, chosen: list[int], pairs: int, device: 
         frames.append(_planes(anchors.frames[nearest], device))
         exposures += [anchors.exposure] * len(nearest)
         times += (anchors.times[nearest] - chosen[0]).tolist()
-    told = (torch.tensor([x], dtype=torch.float32, device=device) for x in (exposures, times))
-    return torch.cat(frames, 1), *told
+    values = (torch.tensor([x], dtype=torch.float32, device=device) for x in (exposures, times))
+    return torch.cat(frames, 1), *values
 
 
 def pairs_within(sequence: AnchoredSequence, window: int) -> int:
-    """How many anchors of each exposure were taken in the time of a window of frames, where they are spread evenly."""
+    """Number of anchors of each exposure in the time of a window of frames, if they are spread evenly; of the most
+    frequent."""
     return max(-(-window * len(anchors) // len(sequence)) for anchors in sequence.anchors)
 
 
@@ -103,8 +104,8 @@ def location_of_alternating(
     window: int = WINDOW,
     progress: Progress = quiet,
 ) -> torch.Tensor:
-    """LoCAtion on an alternating clip, at the cost that `stages.systems.backbone` states; every anchor of a window is used, as
-    they are there. refinement: None leaves the second stage out."""
+    """LoCAtion on an alternating clip: radiance (T,H,W,3). For the cost see `stages.systems.backbone`. All anchors in
+    the time of a window are used. refinement: None omits the second stage."""
     anchored = from_exposures(sequence, interpolation, progress=progress)
     radiance, _ = collaborative_fusion(anchored, fusion, window, pairs_within(anchored, window), progress)
     return radiance if refinement is None else sequence_refinement(radiance, refinement, progress=progress)

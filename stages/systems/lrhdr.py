@@ -1,4 +1,4 @@
-"""LRHDR (CVPR 2026): the published six candidates, and as many more as there are exposures, in one vote."""
+"""LRHDR (CVPR 2026): sparse fusion of the six published candidates, and of more for more exposures."""
 
 import torch
 from torch import nn
@@ -32,8 +32,8 @@ def lrhdr_with(
 ) -> torch.Tensor:
     """With any flow and networks: radiance (T,H,W,3) of a normalized clip.
 
-    Who votes, with two exposures: the frame, its two neighbours as they are, the interpolated exposure, and ACCR's mapping
-    of the frame and of the interpolated one.
+    Candidates with two exposures: the frame, its two unaligned neighbours, the interpolated exposure, and ACCR's
+    mapping of the frame and of the interpolated one.
     """
     between = interpolate_exposure(sequence, flow, interpolation, progress)
     mapped = accr_mapping(sequence, between, mapper, progress=progress)
