@@ -1,1 +1,1 @@
-"""What ComfyUI sees: schema, tooltips, previews."""
+"""Nodes for ComfyUI: schemas, tooltips, previews."""

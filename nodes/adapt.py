@@ -1,4 +1,4 @@
-"""Adapt to Footage: DeAltHDR's self-supervised adaptation of a network to the user's own clip."""
+"""Adapt to Footage: self-supervised test-time adaptation of a network to a clip (DeAltHDR)."""
 
 from comfy_api.latest import io
 
@@ -21,21 +21,21 @@ class AdaptToFootage(io.ComfyNode):
             node_id="HDRWeave_AdaptToFootage",
             display_name="Adapt to Footage",
             category=CATEGORY,
-            description="A network learns on your own clip, without ground truth, for as long as you allow; it is never worse "
-            "there than before by its own held-out loss.",
+            description="Fine-tunes a network on your own clip, without ground truth and within a time limit. On held-out "
+            "frames of the clip, the loss of the result is never higher than before.",
             search_aliases=["DeAltHDR", "fine-tune", "self-supervised", "test-time adaptation", "train", "domain gap"],
             is_output_node=True,
             inputs=[
                 Exposures.Input(
-                    "exposures", tooltip=f"{NORMALIZED} From 4 frames on (6 of three exposures), better 20."
+                    "exposures", tooltip=f"{NORMALIZED} At least 4 frames (6 with three exposures), better 20."
                 ),
                 Flow.Input("flow", tooltip="Flow that was made from this clip, with or without adapter."),
                 io.Combo.Input(
                     "system",
                     options=list(SYSTEMS),
                     default="DeAltHDR",
-                    tooltip="Whose network: DeAltHDR, for DeAltHDR Reconstruction; or the vote of Sparse Fusion, with the "
-                    "candidates of the flagship.",
+                    tooltip="The network to fine-tune: DeAltHDR, for DeAltHDR Reconstruction; or that of Sparse Fusion, with "
+                    "the candidates of the flagship.",
                 ),
                 io.Float.Input(
                     "minutes",
@@ -43,15 +43,15 @@ class AdaptToFootage(io.ComfyNode):
                     min=0.1,
                     max=600.0,
                     step=0.1,
-                    tooltip="Time to learn for. Higher can gain more; it ends sooner where nothing is gained any more.",
+                    tooltip="Time limit. Higher can gain more; training stops early when nothing improves any more.",
                 ),
-                weights_input("the system that is chosen above; learning starts from them"),
+                weights_input("the system that is chosen above; training starts from them"),
                 io.String.Input(
                     "save_as",
                     default="",
                     optional=True,
-                    tooltip="A name, to keep the result as a weights file NAME_v001 in ComfyUI's models/hdrweave folder; the "
-                    "next run writes NAME_v002. Empty, or where nothing was gained = it is not saved.",
+                    tooltip="Name of a weights file, NAME_v001, in ComfyUI's models/hdrweave folder; the next run writes "
+                    "NAME_v002. Nothing is saved if it is empty, or if the network did not improve.",
                 ),
             ],
             outputs=[
@@ -63,12 +63,12 @@ class AdaptToFootage(io.ComfyNode):
                 io.Image.Output(
                     "picture",
                     display_name="picture",
-                    tooltip=f"Part of a frame that was held out, before and after. {DISPLAY}",
+                    tooltip=f"Part of a held-out frame, before and after. {DISPLAY}",
                 ),
                 io.String.Output(
                     "report",
                     display_name="report",
-                    tooltip="Loss on the frames held out, before and after; steps and seconds; where it was saved.",
+                    tooltip="Loss on held-out frames, before and after; steps and seconds; path of the saved file.",
                 ),
             ],
         )
@@ -81,12 +81,12 @@ class AdaptToFootage(io.ComfyNode):
 
         name, save_as = SYSTEMS[system], save_as.strip()
         if save_as:
-            check_name(save_as)  # before minutes are spent
+            check_name(save_as)  # before the long computation
         clip, settings = normalize(exposures), AdaptSettings(seconds=60 * minutes)
         with on_device(load_adaptable(name, weights, weights_folders()), room_to_adapt(clip, settings)) as networks:
             how = reconstruct_with(*networks)
             adapted = adapt(clip, flow, networks[0], settings, reconstruct=how, progress=progress_bar())
-        adapted.network.cpu()  # where those wait that ComfyUI has not loaded
+        adapted.network.cpu()  # as models that ComfyUI has not loaded
         words = str(adapted.report)
         if save_as:
             try:
@@ -94,7 +94,7 @@ class AdaptToFootage(io.ComfyNode):
                 words += (
                     f"\nsaved as {path}" if path else "\nnot saved: nothing was gained, the weights are those before"
                 )
-            except (OSError, ValueError) as error:  # minutes of learning are in it
+            except (OSError, ValueError) as error:  # the trained network must not be lost
                 words += f"\nNOT saved ({error}): it works from the model output until ComfyUI is closed"
         picture = before_and_after(adapted.report)
         return io.NodeOutput(OwnNetwork(name, adapted.network), picture, words, ui=shown(cls, picture, words))

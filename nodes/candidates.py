@@ -1,4 +1,4 @@
-"""Candidates that no network makes: Unaligned Neighbours, and Combine Candidates."""
+"""Candidates without a network: Unaligned Neighbours, Combine Candidates."""
 
 from comfy_api.latest import io
 
@@ -9,7 +9,7 @@ from ..stages.fusion.sparse_fusion import unaligned
 from .compat import known
 from .wires import CATEGORY, HDR, NORMALIZED, Candidates, Exposures, rgb
 
-SOCKETS = 8  # a second node makes it fifteen: what comes out of one goes into the other
+SOCKETS = 8  # more candidates need a second node behind the first
 
 
 class UnalignedNeighbours(io.ComfyNode):
@@ -20,16 +20,16 @@ class UnalignedNeighbours(io.ComfyNode):
             node_id="HDRWeave_UnalignedNeighbours",
             display_name="Unaligned Neighbours",
             category=CATEGORY,
-            description="The neighbouring frames just as they are, as candidates for a vote: right wherever nothing moves, "
-            "and never warped wrongly.",
+            description="Neighbouring frames without alignment, as candidates for Sparse Fusion: correct where nothing "
+            "moves, and free of warping errors.",
             search_aliases=["LRHDR", "frames as candidates", "static merge", "unwarped frames"],
             inputs=[Exposures.Input("exposures", tooltip=NORMALIZED)],
             outputs=[
                 Candidates.Output(
                     "candidates",
                     display_name="candidates",
-                    tooltip="One candidate a neighbour: its scene-linear radiance, of no validity, as nothing aligned it. "
-                    "Computed when it is read, so it takes no memory.",
+                    tooltip="One candidate per neighbour: scene-linear radiance, with validity 0 as it is not aligned. "
+                    "Computed on access, so it takes no memory.",
                 )
             ],
         )
@@ -44,7 +44,7 @@ def _socket(number: int):
         f"candidates_{number}",
         types=[Candidates, io.Image],
         optional=number > 1,
-        tooltip=f"Candidates from any node, or the HDR frames of any method as one more of them: an IMAGE. {HDR}",
+        tooltip=f"Candidates from any node, or an IMAGE with the HDR frames of any method as a candidate. {HDR}",
     )
 
 
@@ -56,8 +56,8 @@ class CombineCandidates(io.ComfyNode):
             node_id="HDRWeave_CombineCandidates",
             display_name="Combine Candidates",
             category=CATEGORY,
-            description="Candidates of several nodes, and HDR results of several methods, as one set to merge or to vote "
-            "on.",
+            description="Combines candidates of several nodes and HDR results of several methods into one set, for Weighted "
+            "Merge or Sparse Fusion.",
             search_aliases=["mix methods", "join candidates", "ensemble", "batch candidates", "hdr to candidates"],
             inputs=[
                 *(_socket(number) for number in range(1, SOCKETS + 1)),
@@ -65,15 +65,15 @@ class CombineCandidates(io.ComfyNode):
                     "names",
                     default="",
                     optional=True,
-                    tooltip="What wired IMAGEs are called in the vote map, from the top, with commas between: F2HDR, "
-                    "classical. Those without a name are image 1, image 2 …",
+                    tooltip="Names of the connected IMAGEs in the vote map, in the order of the inputs, separated by commas: "
+                    "F2HDR, classical. Those without a name are image 1, image 2 …",
                 ),
             ],
             outputs=[
                 Candidates.Output(
                     "candidates",
                     display_name="candidates",
-                    tooltip="All of them, in the order of the inputs. Names that occur twice are numbered.",
+                    tooltip="All candidates in the order of the inputs. Names that occur twice are numbered.",
                 )
             ],
         )

@@ -1,4 +1,4 @@
-"""What ComfyUI leaves unchecked: values that a node's own schema does not allow, and messages that cannot be sent.
+"""Checks that ComfyUI does not make: input values against a node's schema, and error messages that cannot be sent.
 
 The engine does not compare the choices of these nodes with their options, takes NaN for a number within any bounds, and checks
 nothing that comes by a link; a message with a lone surrogate in it ends the engine's worker thread.
@@ -13,11 +13,11 @@ from ..hdr.io.checked_path import printable
 from ..stages.runtime.check import chosen, number, text
 
 LONGEST = 100_000  # characters of a text
-OPEN = ("weights",)  # choices that may be newer than the list of nodes; reading them says what is wrong
+OPEN = ("weights",)  # choices that may be newer than the node's list; the loader checks them
 
 
 def checked(node: type[io.ComfyNode]) -> type[io.ComfyNode]:
-    """The node, whose `execute` first checks its inputs against its schema and only raises what can be shown."""
+    """The node with an `execute` that checks its inputs against its schema first, and raises only messages that can be sent."""
     execute = node.execute.__func__
 
     @functools.wraps(execute)

@@ -31,8 +31,8 @@ class GlobalAlignment(io.ComfyNode):
             node_id="HDRWeave_GlobalAlignment",
             display_name="Global Alignment",
             category=CATEGORY,
-            description="Steadies a hand-held clip: each frame is moved, turned and scaled as a whole, so that less is "
-            "left for the optical flow.",
+            description="Stabilizes a hand-held clip by a similarity transform per frame, so that the optical flow has less "
+            "motion to estimate.",
             search_aliases=["stabilize", "camera shake", "align images", "tripod"],
             inputs=[
                 Exposures.Input("exposures", tooltip="The clip as loaded, with its exposure pattern."),
@@ -40,8 +40,8 @@ class GlobalAlignment(io.ComfyNode):
                     "camera",
                     options=list(CAMERAS),
                     default="smooth",
-                    tooltip="smooth keeps pans and takes the shake out; locked holds the view of the middle frame, as if "
-                    "from a tripod.",
+                    tooltip="smooth keeps pans and removes shake; locked holds the view of the middle frame, as from a "
+                    "tripod.",
                 ),
                 io.Float.Input(
                     "seconds",
@@ -49,13 +49,13 @@ class GlobalAlignment(io.ComfyNode):
                     min=0.04,
                     max=10.0,
                     step=0.01,
-                    tooltip="For smooth: moves faster than this are taken out. Higher is steadier and shifts frames "
-                    "further, so that more edge pixels repeat.",
+                    tooltip="For smooth: camera motion faster than this is removed. Higher is steadier and shifts frames "
+                    "further, so that more edge pixels are replicated.",
                 ),
             ],
             outputs=[
                 Exposures.Output(
-                    "steady", display_name="exposures", tooltip="The steadied clip, same size; edges are repeated."
+                    "steady", display_name="exposures", tooltip="The stabilized clip, same size; edges are replicated."
                 )
             ],
         )
@@ -73,8 +73,8 @@ class ExposureNormalization(io.ComfyNode):
             node_id="HDRWeave_ExposureNormalization",
             display_name="Exposure Normalization",
             category=CATEGORY,
-            description="Replaces the camera's response by gamma 2.2 and puts all frames on one radiance scale: what "
-            "every reconstruction starts from.",
+            description="Converts the camera's response to gamma 2.2 and all frames to one radiance scale, which all "
+            "reconstructions start from.",
             search_aliases=["linearize", "radiance", "exposure match", "gamma"],
             inputs=[
                 Exposures.Input("exposures", tooltip="The clip as captured, with its response and exposures."),
@@ -83,23 +83,22 @@ class ExposureNormalization(io.ComfyNode):
                     options=list(DARKS),
                     default=MATCHED,
                     optional=True,
-                    tooltip="Takes tints and lifted or crushed blacks out of the shorter exposures: their darkest code "
-                    "values are compared with what the longest exposure shows there, once a clip. Clean footage stays as "
-                    "it is.",
+                    tooltip="Corrects the black level of shorter exposures, such as tints and lifted or crushed blacks, by "
+                    "comparison with the longest exposure; one correction per clip. Clean footage is not changed.",
                 ),
                 io.Boolean.Input(
                     "pictures",
                     default=True,
                     optional=True,
-                    tooltip="linear and gamma for all frames, which takes room on disk for long clips; off = of the "
-                    "first frame only. The stages that follow do not need them.",
+                    tooltip="On: outputs linear and gamma for all frames, which needs disk space for long clips. Off: for the "
+                    "first frame only. Other nodes do not need them.",
                 ),
             ],
             outputs=[
                 Exposures.Output(
                     "normalized", display_name="exposures", tooltip="The clip on gamma 2.2, for the stages that follow."
                 ),
-                io.Image.Output("linear", display_name="linear", tooltip=f"Radiance of each frame by itself. {HDR}"),
+                io.Image.Output("linear", display_name="linear", tooltip=f"Radiance of each single frame. {HDR}"),
                 io.Image.Output(
                     "gamma",
                     display_name="gamma",
@@ -125,8 +124,8 @@ class OpticalFlow(io.ComfyNode):
             node_id="HDRWeave_Flow",
             display_name="Flow",
             category=CATEGORY,
-            description="Motion from every frame to its neighbours of other exposures, matched in exposure first, with a "
-            "confidence.",
+            description="Optical flow from every frame to its neighbours of other exposures, on exposure-matched frames, with "
+            "a confidence.",
             search_aliases=["optical flow", "DIS", "motion estimation", "flow with adapter", "F2HDR"],
             inputs=[
                 Exposures.Input("exposures", tooltip=NORMALIZED),
@@ -134,12 +133,11 @@ class OpticalFlow(io.ComfyNode):
                     "method",
                     options=[*DIS, ADAPTED, SEARCHED, BOTH],
                     default=DIS[-1],
-                    tooltip="OpenCV's dense inverse search needs no weights. fine is the most accurate; medium, fast "
-                    "and ultrafast save time on large or long clips, the last the most. The adapter is a network that "
-                    "fits the flow to what F2HDR's fusion needs. The other network looks for what is small and fast before "
-                    "DIS, for any stage, and takes three times as long or more.",
+                    tooltip="DIS: OpenCV's dense inverse search, without weights; fine is the most accurate, ultrafast the "
+                    "fastest. + network: finds large motion of small objects first, for any node; takes three times as "
+                    "long or more. + F2HDR adapter: a network corrects the flow for F2HDR's Coarse Fusion.",
                 ),
-                weights_input("F2HDR for the adapter, of a base flow for the network alone"),
+                weights_input("F2HDR for the adapter, of the base flow network otherwise"),
             ],
             outputs=[
                 Flow.Output(
@@ -176,8 +174,8 @@ class WarpNeighbours(io.ComfyNode):
             node_id="HDRWeave_WarpNeighbours",
             display_name="Warp Neighbours",
             category=CATEGORY,
-            description="The neighbouring frames brought to each reference frame by the flow: HDR candidates for a merge "
-            "or a vote.",
+            description="Neighbouring frames, warped to each reference frame along the flow: HDR candidates for Weighted Merge "
+            "or Sparse Fusion.",
             search_aliases=["flow warp", "align neighbours", "candidates", "backward warp"],
             inputs=[
                 Exposures.Input("exposures", tooltip=NORMALIZED),
@@ -187,8 +185,8 @@ class WarpNeighbours(io.ComfyNode):
                 Candidates.Output(
                     "candidates",
                     display_name="candidates",
-                    tooltip="One candidate a neighbour: scene-linear radiance and where it is valid. Computed when it is "
-                    "read, so it takes no memory.",
+                    tooltip="One candidate per neighbour: scene-linear radiance and validity. Computed on access, so it "
+                    "takes no memory.",
                 )
             ],
         )
@@ -206,13 +204,13 @@ class WeightedMerge(io.ComfyNode):
             node_id="HDRWeave_WeightedMerge",
             display_name="Weighted Merge",
             category=CATEGORY,
-            description="Merges candidates into every frame, weighted by exposure, sensor noise and flow confidence, and "
-            "leaves out what contradicts the frame (ghosts). No learned weights.",
+            description="Inverse-variance merge of candidates into every frame, weighted by exposure, sensor noise and flow "
+            "confidence, with ghost rejection. No learned weights.",
             search_aliases=["hdr merge", "HDRx", "deghost", "exposure merge", "debevec"],
             inputs=[
                 Exposures.Input("exposures", tooltip=NORMALIZED),
                 Candidates.Input(
-                    "candidates", tooltip="HDR estimates of the same frames, from Warp Neighbours for one."
+                    "candidates", tooltip="HDR estimates of the same frames, for instance from Warp Neighbours."
                 ),
                 io.Float.Input(
                     "blend",
@@ -238,8 +236,8 @@ class WeightedMerge(io.ComfyNode):
                     min=-2.0,
                     max=2.0,
                     step=0.01,
-                    tooltip="EV added to each step between exposures, where the true step is not the declared one. "
-                    "Higher makes long exposures count as longer, so their pixels get darker.",
+                    tooltip="EV added to each step between exposures, to correct a wrong declared ratio. Higher assumes "
+                    "longer long exposures, which darkens their radiance.",
                 ),
                 io.Float.Input(
                     "ghost_rejection",
@@ -247,8 +245,8 @@ class WeightedMerge(io.ComfyNode):
                     min=0.0,
                     max=10.0,
                     step=0.05,
-                    tooltip="How strictly a candidate must agree with the frame where the frame can tell. Higher: fewer "
-                    "ghosts, more noise. 0 = off.",
+                    tooltip="How strictly candidates must agree with the frame where it is well exposed. Higher: fewer ghosts, "
+                    "more noise. 0 = off.",
                 ),
             ],
             outputs=[io.Image.Output("hdr", display_name="hdr", tooltip=HDR)],

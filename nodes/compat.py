@@ -1,4 +1,4 @@
-"""Bridges to the running ComfyUI: newer keywords, progress, device, weights. Nothing else knows the engine's version."""
+"""Interface to the running ComfyUI: newer keywords, progress, device, weights. No other module depends on its version."""
 
 import inspect
 from contextlib import contextmanager
@@ -13,7 +13,7 @@ WEIGHTS_FOLDER = "hdrweave"  # in ComfyUI's models folder, and the key in its ex
 
 
 def known(cls, *args, **kwargs):
-    """Call `cls`, dropping keywords that the running ComfyUI does not know yet (they would fail the whole pack)."""
+    """Call `cls` without keywords that the running ComfyUI does not know yet, which would fail the whole pack."""
     parameters = inspect.signature(cls.__init__).parameters
     if any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
         return cls(*args, **kwargs)
@@ -32,13 +32,13 @@ def progress_bar():
 
 
 def device():
-    """The device that ComfyUI wants networks and heavy tensor work on."""
+    """ComfyUI's device for networks and large tensor operations."""
     return comfy.model_management.get_torch_device()
 
 
 @contextmanager
 def on_device(network, work_memory: int):
-    """`network` on the device that ComfyUI wants it on; other models make room for it and for `work_memory` bytes."""
+    """`network` on ComfyUI's device; other models are unloaded to make room for it and for `work_memory` bytes."""
     patcher = comfy.model_patcher.ModelPatcher(
         network,
         load_device=comfy.model_management.get_torch_device(),

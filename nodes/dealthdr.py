@@ -17,15 +17,15 @@ FLOW = "Flow that was made from this clip, with or without adapter."
 
 
 def _attention_inputs() -> list:
-    """Where FGMA attends."""
+    """Inputs for the attention mask of FGMA."""
     return [
         io.Combo.Input(
             "attention",
             options=[BY_S, EVERYWHERE, BY_SHARE],
             default=BY_S,
-            tooltip="Where to look for what the flow missed. by s: where a frame comes back changed from the journey along "
-            "the flow and back; everywhere: at each pixel (s = infinity), the slowest; share of pixels: at the worst "
-            "ones, s is chosen for every few frames.",
+            tooltip="Where attention replaces the flow. by s: where the forward-backward difference of a frame exceeds a "
+            "threshold; everywhere: at every pixel (s = infinity), the slowest; share of pixels: where the difference is "
+            "largest, with s chosen for every few frames.",
         ),
         io.Float.Input(
             "s",
@@ -33,9 +33,9 @@ def _attention_inputs() -> list:
             min=0.0,
             max=10000.0,
             step=0.1,
-            tooltip="Sensitivity, for by s: attention where the difference, a mean over 4x4 pixels, is above 127.5 / s code "
-            "values of 255. Higher attends to more and takes longer; 0 = flow alone, 15 = the paper's balance, 100 nearly all "
-            "that differs by more than noise.",
+            tooltip="Sensitivity, for by s: attention where the difference, a mean over 4x4 pixels, exceeds 127.5 / s code "
+            "values of 255. Higher attends to more pixels and takes longer; 0 = flow alone, 15 = the paper's value, 100 = "
+            "nearly all differences above noise.",
         ),
         io.Float.Input(
             "share",
@@ -43,8 +43,8 @@ def _attention_inputs() -> list:
             min=0.0,
             max=1.0,
             step=0.01,
-            tooltip="For share of pixels: how much of the picture may be attended, 0 to 1; the time goes up with it. Higher "
-            "brings more over where things hide each other.",
+            tooltip="For share of pixels: largest share of attended pixels, 0 to 1. Higher takes longer and recovers more at "
+            "occlusions.",
         ),
     ]
 
@@ -62,8 +62,8 @@ class FGMAAlignment(io.ComfyNode):
             node_id="HDRWeave_FGMAAlignment",
             display_name="FGMA Alignment",
             category=CATEGORY,
-            description="Brings neighbours to each frame by the flow, and by attention where the flow cannot be trusted: "
-            "DeAltHDR's flow-guided masked attention.",
+            description="Aligns neighbours to each frame by the flow, and by attention where the flow is inconsistent: "
+            "flow-guided masked attention (FGMA) of DeAltHDR.",
             search_aliases=["DeAltHDR", "flow-guided masked attention", "align neighbours", "occlusion", "deghost"],
             inputs=[
                 Exposures.Input("exposures", tooltip=NORMALIZED),
@@ -75,19 +75,18 @@ class FGMAAlignment(io.ComfyNode):
                 Candidates.Output(
                     "candidates",
                     display_name="candidates",
-                    tooltip="One candidate a neighbour: scene-linear radiance as it would have looked at the frame's time, "
-                    "and how far it can be trusted, which is learned.",
+                    tooltip="One candidate per neighbour: scene-linear radiance, aligned to the frame, and a learned "
+                    "validity.",
                 ),
                 io.Mask.Output(
                     "mask",
                     display_name="mask",
-                    tooltip="Where attention was used, one a frame: the share of the neighbours for which a pixel was "
-                    "attended, 0 to 1.",
+                    tooltip="One mask per frame, 0 to 1: share of the neighbours for which attention was used at a pixel.",
                 ),
                 io.String.Output(
                     "report",
                     display_name="report",
-                    tooltip="The s of every few frames, and the share that it attended.",
+                    tooltip="s and the share of attended pixels, for every few frames.",
                 ),
             ],
         )
@@ -110,8 +109,8 @@ class DeAltHDRReconstruction(io.ComfyNode):
             node_id="HDRWeave_DeAltHDRReconstruction",
             display_name="DeAltHDR Reconstruction",
             category=CATEGORY,
-            description="DeAltHDR whole: each frame from itself and two frames on either side, noisy and blurred ones too; "
-            "quality against time by one knob.",
+            description="The complete DeAltHDR: each frame from itself and two frames on either side, also noisy and blurred "
+            "ones. One parameter, s, trades speed for quality.",
             search_aliases=[
                 "DeAltHDR",
                 "FGMA",

@@ -8,7 +8,7 @@ from .compat import known, progress_bar
 from .weights import chosen_network, weights_input
 from .wires import CATEGORY, HDR, NORMALIZED, Exposures, Flow, rgb
 
-SEEN = 3  # coarse frames that the refinement looks at
+FRAMES = 3  # coarse frames of the refinement
 WEIGHTS = "DeepHDRVideo: choose the same in both its nodes"
 
 
@@ -20,12 +20,12 @@ class CoarseReconstruction(io.ComfyNode):
             node_id="HDRWeave_CoarseReconstruction",
             display_name="Coarse Reconstruction",
             category=CATEGORY,
-            description="First stage of DeepHDRVideo: each frame blended with its neighbours along a flow that a network "
-            "corrects, by learned weights.",
+            description="First stage of DeepHDRVideo: each frame is blended with its warped neighbours by learned weights; a "
+            "network corrects the flow first.",
             search_aliases=["DeepHDRVideo", "CoarseNet", "Chen 2021", "hdr fusion", "learned merge"],
             inputs=[
                 Exposures.Input("exposures", tooltip=NORMALIZED),
-                Flow.Input("flow", tooltip="Flow of this clip, best without adapter: it is corrected here."),
+                Flow.Input("flow", tooltip="Flow of this clip, preferably without adapter, as it is corrected here."),
                 weights_input(WEIGHTS),
             ],
             outputs=[io.Image.Output("hdr", display_name="hdr", tooltip=f"The coarse result. {HDR}")],
@@ -48,8 +48,8 @@ class DeformableRefinement(io.ComfyNode):
             node_id="HDRWeave_DeformableRefinement",
             display_name="Deformable Refinement",
             category=CATEGORY,
-            description="Second stage of DeepHDRVideo: corrects a coarse HDR result where the frame itself is badly exposed, "
-            "by features of the frames before and after.",
+            description="Second stage of DeepHDRVideo: corrects the coarse result where the frame is not well exposed, by "
+            "features of the frames before and after.",
             search_aliases=[
                 "DeepHDRVideo",
                 "RefineNet",
@@ -76,5 +76,5 @@ class DeformableRefinement(io.ComfyNode):
         from ..stages.systems.deephdrvideo import deformable_refinement
 
         clip = normalize(exposures)
-        with chosen_network(DEEPHDRVIDEO, weights, clip.size, SEEN) as network:
+        with chosen_network(DEEPHDRVIDEO, weights, clip.size, FRAMES) as network:
             return io.NodeOutput(deformable_refinement(clip, rgb(hdr, "hdr"), network, progress_bar()))

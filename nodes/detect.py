@@ -1,4 +1,4 @@
-"""What the pixels say about a clip's exposures: Detect Exposure Pattern, Exposure Check."""
+"""Exposures of a clip, measured from its pixels: Detect Exposure Pattern, Exposure Check."""
 
 from comfy_api.latest import io
 
@@ -18,11 +18,13 @@ class DetectExposurePattern(io.ComfyNode):
             node_id="HDRWeave_DetectExposurePattern",
             display_name="Detect Exposure Pattern",
             category=CATEGORY,
-            description="Measures from the pixels after how many frames the exposure repeats, which frame is which, "
-            "and the ratio between the exposures; finds missing and repeated frames and puts later ones in step.",
+            description="Measures exposure period, phase and ratio of a clip from its pixels; finds missing and repeated "
+            "frames and corrects the exposures of later ones.",
             search_aliases=["exposure ratio", "phase", "dropped frames", "period", "hdr pattern", "ev"],
             inputs=[
-                Exposures.Input("exposures", tooltip="The clip. What it declares about its exposures is not believed."),
+                Exposures.Input(
+                    "exposures", tooltip="The clip. Its declared exposures are not used for the measurement."
+                ),
                 io.Int.Input(
                     "period",
                     default=0,
@@ -106,8 +108,8 @@ class ExposureCheck(io.ComfyNode):
             node_id="HDRWeave_ExposureCheck",
             display_name="Exposure Check",
             category=CATEGORY,
-            description="Compares what a clip declares about its exposures, their order and its response curve with "
-            "what the pixels say, and names the likely mistake. It never stops the graph.",
+            description="Compares the declared exposures, their order and the response curve of a clip with measurements from "
+            "its pixels, and names the likely mistake. It never stops the graph.",
             search_aliases=["diagnose exposures", "wrong gamma", "linear or gamma", "ev check", "histogram"],
             is_output_node=True,
             inputs=[Exposures.Input("exposures", tooltip="The clip with its declared exposures and response.")],

@@ -31,8 +31,8 @@ class CoarseFusion(io.ComfyNode):
             node_id="HDRWeave_CoarseFusion",
             display_name="Coarse Fusion",
             category=CATEGORY,
-            description="First stage of F2HDR: each frame averaged with its neighbours, warped and as they are, by learned "
-            "weights.",
+            description="First stage of F2HDR: weighted mean of each frame and its neighbours, warped and unaligned, with "
+            "learned weights.",
             search_aliases=["F2HDR", "hdr fusion", "learned merge", "deghost", "stage I"],
             inputs=[
                 Exposures.Input("exposures", tooltip=NORMALIZED),
@@ -56,16 +56,16 @@ class PhysicalMotionMask(io.ComfyNode):
             node_id="HDRWeave_PhysicalMotionMask",
             display_name="Physical Motion Mask",
             category=CATEGORY,
-            description="Where motion stands out of a frame's, from shift, divergence, curl and shear of the flow: where "
-            "ghosts are likely.",
+            description="Marks motion that differs from the rest of the frame, where ghosts are likely, from translation, "
+            "divergence, curl and shear of the flow.",
             search_aliases=["F2HDR", "motion segmentation", "ghost mask", "otsu", "moving objects"],
             inputs=[Flow.Input("flow", tooltip=ADAPTED), weights_input(F2HDR_WEIGHTS)],
             outputs=[
                 io.Mask.Output(
                     "mask",
                     display_name="mask",
-                    tooltip="One a frame, in [0,1]: 1 = moves unlike the rest, towards any neighbour; 0 = moves little, or "
-                    "with the frame.",
+                    tooltip="One mask per frame, in [0,1]: 1 = moves unlike the rest, towards any neighbour; 0 = moves little, "
+                    "or with the frame.",
                 )
             ],
         )
@@ -86,14 +86,14 @@ class MotionGuidedRefinement(io.ComfyNode):
             node_id="HDRWeave_MotionGuidedRefinement",
             display_name="Motion-Guided Refinement",
             category=CATEGORY,
-            description="Second stage of F2HDR: corrects a coarse HDR result by the neighbours' features, let through as "
-            "the motion mask says.",
+            description="Second stage of F2HDR: corrects the coarse result by features of the neighbours, gated by the motion "
+            "mask.",
             search_aliases=["F2HDR", "deghost", "hdr refinement", "stage II"],
             inputs=[
                 Exposures.Input("exposures", tooltip=NORMALIZED),
                 Flow.Input("flow", tooltip=f"{ADAPTED} The one that the coarse result and the mask were made with."),
                 io.Mask.Input(
-                    "mask", tooltip="From Physical Motion Mask: one a frame, of the frame's size, 1 = moves."
+                    "mask", tooltip="From Physical Motion Mask: one per frame, of the frame's size, 1 = moves."
                 ),
                 io.Image.Input("hdr", tooltip=f"From Coarse Fusion. {HDR}"),
                 weights_input(F2HDR_WEIGHTS),

@@ -34,7 +34,7 @@ def resolve(path: str) -> str:
 
 
 def _fingerprint(path) -> str:
-    """A mark of what lies at a path; of one that is no path, the word for it: the run itself says what is wrong."""
+    """A fingerprint of the files at a path; for an invalid path the error message, which the run then raises."""
     try:
         return load.fingerprint(resolve(path or ""))
     except ValueError as error:
@@ -62,9 +62,9 @@ def _widgets() -> list:
             "response",
             options=[*RESPONSES, load.ESTIMATE, LUT_FILE],
             default="gamma2.2",
-            tooltip="How code values became: gamma2.2 for most delivered video, a log curve for log footage, "
-            "linear for linear EXR. estimate solves for it from still pixels and needs the pattern; LUT "
-            "file reads lut.",
+            tooltip="Response curve from light to code values: gamma2.2 for most delivered video, a log curve for log "
+            "footage, linear for linear EXR. estimate solves for it from static pixels and needs the pattern; LUT file "
+            "reads lut.",
         ),
         io.String.Input(
             "lut",
@@ -86,7 +86,7 @@ def _widgets() -> list:
             min=0.0,
             max=1000.0,
             step=0.001,
-            tooltip="Frames per second, for the metadata of what is written; 0 takes the source's own, or 24.",
+            tooltip="Frames per second, for the metadata of saved files; 0 = that of the source, or 24.",
         ),
     ]
 
@@ -116,8 +116,8 @@ def _sockets() -> list:
             "holes",
             default=False,
             optional=True,
-            tooltip="Take an image sequence in which numbers are missing, as one of which frames were dropped: a written "
-            "pattern keeps step with the numbers, auto finds the holes. Off = it is an error.",
+            tooltip="On: missing numbers of an image sequence are dropped frames; a written pattern counts them, auto "
+            "detects them. Off: missing numbers are an error.",
         ),
     ]
 

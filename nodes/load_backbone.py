@@ -1,4 +1,4 @@
-"""Load Backbone and Anchors: video of one exposure, and the frames of other exposures that lend it range (LoCAtion)."""
+"""Load Backbone and Anchors: video of one exposure, and frames of other exposures that extend its range (LoCAtion)."""
 
 from math import log2
 
@@ -15,7 +15,7 @@ from .wires import CATEGORY, NORMALIZED, Anchored, Exposures
 
 SPLIT = (
     f"{NORMALIZED} Its most frequent exposure, or the middle one, is the backbone, the others are anchors. What the "
-    "backbone lacks at their times is estimated along the flow."
+    "backbone lacks at their times is interpolated along the flow."
 )
 
 
@@ -59,7 +59,7 @@ def stills_inputs() -> list:
             options=list(RESPONSES),
             default="gamma2.2",
             optional=True,
-            tooltip="For backbone: how code values became, of it and its anchors. A clip of exposures brings its own.",
+            tooltip="For backbone: response curve of the backbone and its anchors. A clip of exposures has its own.",
         ),
     ]
 

@@ -22,8 +22,8 @@ class CollaborativeFusion(io.ComfyNode):
             node_id="HDRWeave_CollaborativeFusion",
             display_name="Collaborative Fusion",
             category=CATEGORY,
-            description="Video of one exposure takes range from a few darker and brighter frames, where these show the same; "
-            "nothing is warped. LoCAtion's first stage.",
+            description="First stage of LoCAtion: extends the range of a video of one exposure by a few darker and brighter "
+            "frames where these agree with it; nothing is warped.",
             search_aliases=[
                 "LoCAtion",
                 "anchors",
@@ -40,7 +40,7 @@ class CollaborativeFusion(io.ComfyNode):
                     default=FRAMES,
                     min=1,
                     max=100,
-                    tooltip="Frames that are looked at together and share their anchors: the paper's T. Higher takes anchors "
+                    tooltip="Frames that are processed together and share their anchors: the paper's T. Higher uses anchors "
                     "from farther away, and more memory; 5 as trained.",
                 ),
                 io.Int.Input(
@@ -48,8 +48,8 @@ class CollaborativeFusion(io.ComfyNode):
                     default=0,
                     min=0,
                     max=100,
-                    tooltip="Darker and brighter anchors that a window gets, the nearest; 0 = as many as were taken in its "
-                    "time, 1 = the paper's one pair. Higher has more to choose from and takes longer.",
+                    tooltip="Number of nearest darker and brighter anchors of a window; 0 = as many as were taken in its time, "
+                    "1 = the paper's one pair. Higher can recover more and takes longer.",
                 ),
                 Exposures.Input("exposures", optional=True, tooltip=SPLIT),
                 *stills_inputs(),
@@ -65,7 +65,7 @@ class CollaborativeFusion(io.ComfyNode):
                 io.Mask.Output(
                     "share",
                     display_name="anchor share",
-                    tooltip="How much of each pixel came from anchors, 0 to 1, one a frame.",
+                    tooltip="Total weight of the anchors at each pixel, 0 to 1, one mask per frame.",
                 ),
             ],
         )
@@ -99,8 +99,8 @@ class SequenceRefinement(io.ComfyNode):
             node_id="HDRWeave_SequenceRefinement",
             display_name="Sequence Refinement",
             category=CATEGORY,
-            description="Steadies and cleans the HDR frames of any method by the frames around each, both ways in time: "
-            "LoCAtion's second stage.",
+            description="Second stage of LoCAtion: reduces flicker and noise of the HDR frames of any method, by propagation in "
+            "both directions of time.",
             search_aliases=["LoCAtion", "deflicker", "temporal denoise", "temporal consistency", "BCA", "RWKV"],
             inputs=[
                 io.Image.Input("hdr", tooltip=f"An HDR sequence in order of time, from any method. {HDR}"),
@@ -109,16 +109,16 @@ class SequenceRefinement(io.ComfyNode):
                     default=WINDOW,
                     min=1,
                     max=1000,
-                    tooltip=f"Frames that are refined at once; they are told of {OVERLAP} more on both sides. Higher looks "
-                    "farther in time, is faster and takes more memory: about 2.7 GB for 12 frames of 1280x720. It does "
-                    "not grow with the clip.",
+                    tooltip=f"Frames that are refined together, with {OVERLAP} more on both sides. Higher covers more time, is "
+                    "faster and takes more memory: about 2.7 GB for 12 frames of 1280x720, independent of the length of "
+                    "the clip.",
                 ),
                 weights_input("sequence refinement"),
                 Exposures.Input(
                     "exposures",
                     optional=True,
-                    tooltip="The clip that hdr was made from: it tells the network what was measured, and frames keep their own "
-                    "light where that is more exact, in fine texture of bright parts and in highlights. Better with it.",
+                    tooltip="The clip that hdr was made from: the network uses the captured frames, and their detail is "
+                    "preserved in fine texture of bright parts and in highlights. Recommended.",
                 ),
             ],
             outputs=[io.Image.Output("refined", display_name="hdr", tooltip=f"The refined sequence. {HDR}")],

@@ -5,7 +5,7 @@ from comfy_api.latest import io
 from ..stages.candidates.accr import accr_mapping
 from ..stages.candidates.interpolate import interpolate_exposure
 from ..stages.clip.normalize import normalize
-from ..stages.fusion.sparse_fusion import sparse_fusion, vote_picture, voters
+from ..stages.fusion.sparse_fusion import sparse_fusion, vote_picture, voting_candidates
 from ..stages.runtime.networks import ACCR, INTERPOLATE, PACKAGED, SPARSE_FUSION
 from .compat import known, progress_bar
 from .preview import shown
@@ -21,8 +21,8 @@ class InterpolateExposure(io.ComfyNode):
             node_id="HDRWeave_InterpolateExposure",
             display_name="Interpolate Exposure",
             category=CATEGORY,
-            description="What the exposures that a frame lacks would have seen at its time, from the frames before and "
-            "after that have them.",
+            description="Interpolates the exposures that a frame lacks at its time, from the frames before and after that have "
+            "them.",
             search_aliases=["LRHDR", "frame interpolation", "missing exposure", "in-between frame"],
             inputs=[
                 Exposures.Input("exposures", tooltip=NORMALIZED),
@@ -33,8 +33,8 @@ class InterpolateExposure(io.ComfyNode):
                 Candidates.Output(
                     "candidates",
                     display_name="candidates",
-                    tooltip="One candidate for every exposure that a frame lacks: scene-linear radiance, and the "
-                    "confidence of the flow.",
+                    tooltip="One candidate for every exposure that a frame lacks: scene-linear radiance, with the confidence "
+                    "of the flow as validity.",
                 )
             ],
         )
@@ -54,30 +54,30 @@ class ACCRMapping(io.ComfyNode):
             node_id="HDRWeave_ACCRMapping",
             display_name="ACCR Mapping",
             category=CATEGORY,
-            description="Maps each frame and its candidates, whatever their exposure, to calibrated radiance that knows no "
-            "exposure: LRHDR's representation mapping.",
+            description="Maps each frame and its candidates of any exposure to a common, calibrated radiance: the "
+            "representation mapping of LRHDR.",
             search_aliases=["LRHDR", "EIC", "representation mapper", "calibrate exposure", "cross-exposure"],
             inputs=[
                 Exposures.Input("exposures", tooltip=NORMALIZED),
                 Candidates.Input(
                     "candidates",
-                    tooltip="Neighbours brought to the frame: from FGMA Alignment, Warp Neighbours or Interpolate "
-                    "Exposure. Those without an exposure are passed on as they are.",
+                    tooltip="Aligned candidates: from FGMA Alignment, Warp Neighbours or Interpolate Exposure. Those without "
+                    "an exposure are passed on unchanged.",
                 ),
                 weights_input("ACCR mapping"),
                 io.Boolean.Input(
                     "keep_exposures",
                     optional=True,
                     default=False,
-                    tooltip="Off, what is mapped belongs to no exposure, as in LRHDR. On, it still belongs to its own: Sparse "
-                    "Fusion then knows where it was clipped or dark, which the flagship needs.",
+                    tooltip="Off: mapped candidates have no exposure, as in LRHDR. On: they keep theirs, so that Sparse Fusion "
+                    "knows where they were clipped or dark, which the flagship needs.",
                 ),
             ],
             outputs=[
                 Candidates.Output(
                     "mapped",
                     display_name="candidates",
-                    tooltip="The frame itself and every candidate, mapped: scene-linear radiance, in [0,1], as valid as before.",
+                    tooltip="The frame and every candidate, mapped: scene-linear radiance in [0,1], with unchanged validity.",
                 )
             ],
         )
@@ -97,8 +97,8 @@ class SparseFusion(io.ComfyNode):
             node_id="HDRWeave_SparseFusion",
             display_name="Sparse Fusion",
             category=CATEGORY,
-            description="Every pixel votes among any number of candidates, from any methods, and most get exactly nothing: "
-            "LRHDR's sparse weighted fusion.",
+            description="Weighted mean of any number of candidates, from any methods, with sparse weights per pixel: most are "
+            "exactly 0. Sparse weighted fusion of LRHDR.",
             search_aliases=["LRHDR", "APSWF", "entmax", "vote", "candidate selection", "hdr fusion", "vote map"],
             inputs=[
                 Candidates.Input(
@@ -112,24 +112,24 @@ class SparseFusion(io.ComfyNode):
                     min=1.0,
                     max=2.0,
                     step=0.05,
-                    tooltip="How sparse the vote is, 1 to 2. 1 = softmax: every candidate has a part, less noise and more "
-                    "ghosts; 2 = sparsemax: the fewest have. 1.75 as trained.",
+                    tooltip="Sparsity of the weights, 1 to 2. 1 = softmax: all candidates contribute, less noise and more "
+                    "ghosts; 2 = sparsemax: the fewest contribute. 1.75 as trained.",
                 ),
                 Exposures.Input(
                     "exposures",
                     optional=True,
-                    tooltip=f"{NORMALIZED} Its frames vote too, and tell which candidates contradict them. Leave it open "
-                    "only where there are no frames, such as for results alone.",
+                    tooltip=f"{NORMALIZED} Its frames are a candidate too, with which the others are compared. Leave it "
+                    "unconnected only to fuse results without captured frames.",
                 ),
                 weights_input("sparse fusion"),
                 model_input(),
             ],
             outputs=[
-                io.Image.Output("hdr", display_name="hdr", tooltip=f"The candidates, weighed by the vote. {HDR}"),
+                io.Image.Output("hdr", display_name="hdr", tooltip=f"The weighted mean of the candidates. {HDR}"),
                 io.Image.Output(
                     "vote_map",
                     display_name="vote map",
-                    tooltip=f"A colour for each candidate, mixed by votes; names and shares below. {DISPLAY}",
+                    tooltip=f"A colour for each candidate, mixed by its weights; names and shares below. {DISPLAY}",
                 ),
             ],
         )
@@ -137,7 +137,7 @@ class SparseFusion(io.ComfyNode):
     @classmethod
     def execute(cls, candidates, alpha, exposures=None, weights=PACKAGED, model=None) -> io.NodeOutput:
         clip = None if exposures is None else normalize(exposures)
-        chosen = voters(candidates, clip)
+        chosen = voting_candidates(candidates, clip)
         size = tuple(candidates.candidates[0].radiance.shape[1:3])
         with chosen_network(SPARSE_FUSION, weights, size, len(chosen), model) as network:
             hdr, votes = sparse_fusion(candidates, network, alpha, clip, progress_bar())

@@ -1,4 +1,4 @@
-"""Pictures to judge a result by: Exposure Strip, Flow View, Recovery Report."""
+"""Visual reports: Exposure Strip, Flow View, Recovery Report."""
 
 from comfy_api.latest import io
 
@@ -104,7 +104,7 @@ class FlowView(io.ComfyNode):
                 io.Boolean.Input(
                     "dim_by_confidence",
                     default=False,
-                    tooltip="On: the less the flow is trusted, the darker the pixel. Off: colours alone.",
+                    tooltip="On: pixels are darkened where the confidence of the flow is low. Off: colours alone.",
                 ),
                 io.Boolean.Input(
                     "legend",
@@ -113,7 +113,7 @@ class FlowView(io.ComfyNode):
                 ),
             ],
             outputs=[
-                io.Image.Output("picture", display_name="picture", tooltip=f"One picture a frame. {DISPLAY}"),
+                io.Image.Output("picture", display_name="picture", tooltip=f"One picture per frame. {DISPLAY}"),
                 io.Mask.Output(
                     "confidence",
                     display_name="confidence",
@@ -137,25 +137,25 @@ class RecoveryReport(io.ComfyNode):
             node_id="HDRWeave_RecoveryReport",
             display_name="Recovery Report",
             category=CATEGORY,
-            description="How many of the clipped and noise-buried pixels of each frame another exposure really filled.",
+            description="Share of the clipped and noisy pixels of each frame that were recovered, verified against other "
+            "exposures.",
             search_aliases=["hdr check", "clipping report", "fake hdr", "highlight recovery", "flicker"],
             is_output_node=True,
             inputs=[
                 Exposures.Input("exposures", tooltip="The clip as captured, the one that the HDR was made from."),
-                io.Image.Input("hdr", tooltip=f"The result to judge. {HDR}"),
+                io.Image.Input("hdr", tooltip=f"The result to evaluate. {HDR}"),
                 io.Int.Input(
                     "frame",
                     default=-1,
                     min=-1,
                     max=LAST_FRAME,
-                    tooltip="Frame in the picture, from 0. -1 = the one with the most pixels clipped or buried in "
-                    "noise.",
+                    tooltip="Frame in the picture, from 0. -1 = the one with the most clipped and noisy pixels.",
                 ),
                 Candidates.Input(
                     "candidates",
                     optional=True,
-                    tooltip="What the HDR was merged from (flow-warped neighbours). Needed to tell measured from "
-                    "invented; without it the report only says what was changed.",
+                    tooltip="The candidates that the HDR was merged from (warped neighbours). Needed to verify recovered "
+                    "pixels; without them the report only counts changed ones.",
                 ),
             ],
             outputs=[
@@ -170,8 +170,7 @@ class RecoveryReport(io.ComfyNode):
                 io.Mask.Output(
                     "recovered",
                     display_name="recovered",
-                    tooltip="1 where a clipped or noise-buried pixel was filled by another exposure, else 0; one a "
-                    "frame.",
+                    tooltip="1 where a clipped or noisy pixel was filled by another exposure, else 0; one mask per frame.",
                 ),
             ],
         )

@@ -1,4 +1,4 @@
-"""Networks of the nodes: packaged weights or the user's own, on the device that ComfyUI wants them on."""
+"""Networks of the nodes: packaged weights or the user's own, on ComfyUI's device."""
 
 from contextlib import contextmanager
 
@@ -10,7 +10,7 @@ from .wires import Model
 
 
 def weights_input(whose: str):
-    """The choice between packaged weights and the user's own. whose: what they are of."""
+    """The choice between packaged weights and the user's own. whose: name of the network in the tooltip."""
     return io.Combo.Input(
         "weights",
         options=[PACKAGED, *weights_files()],

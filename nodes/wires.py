@@ -1,5 +1,5 @@
-"""The pack's own wire types, and words that many tooltips share. What travels on them: see hdr/sequence.py; on an
-ANCHORED wire the `AnchoredSequence` of hdr/anchors.py, on a MODEL wire the `OwnNetwork` of stages/runtime/networks.py."""
+"""Wire types of the pack, and phrases shared by tooltips. Their values are defined in hdr/sequence.py; of an ANCHORED wire
+the `AnchoredSequence` of hdr/anchors.py, of a MODEL wire the `OwnNetwork` of stages/runtime/networks.py."""
 
 from comfy_api.latest import io
 
@@ -11,7 +11,7 @@ Model = io.Custom("HDRWEAVE_MODEL")
 
 CATEGORY = "HDRWeave"
 HDR = "Scene-linear Rec.709; 1.0 is where the shortest exposure clips."
-NORMALIZED = "A clip from Exposure Normalization (any other is put on one scale on the way)."
+NORMALIZED = "A clip from Exposure Normalization (any other is normalized automatically)."
 DISPLAY = "Display-encoded, in [0,1], for Preview and Save Image."
 
 
