@@ -9,7 +9,7 @@ from hdrweave.hdr.noise_model import MIN_VALIDITY
 from hdrweave.hdr.warp import inside, warp
 from hdrweave.models.dealthdr.dealthdr import DeAltHDR, DeAltHDRConfig
 from hdrweave.models.dealthdr.encoder import DualEncoder, long_like, normalised_pair
-from hdrweave.models.dealthdr.merge import gather_pictures
+from hdrweave.models.dealthdr.merge import gather_candidates
 from hdrweave.models.f2hdr.fusion import sensor_prior, weighted_mean
 from torch.nn import functional as F
 
@@ -106,7 +106,7 @@ def test_neighbours_are_fetched_by_flow_and_where_attention_looked():
     attended[:, :, :, 8:16, 8:20] = 1
     motion = torch.ones(1, 4, 2, 24, 32) * torch.tensor([3.0, -2.0])[:, None, None]
     window = FrameWindow(frames, exposures, flows, confidence)
-    pictures = gather_pictures(window, attended, motion)
+    pictures = gather_candidates(window, attended, motion)
     inner = (..., slice(8, 16), slice(8, 20))
     for k in range(4):
         e, neighbour = window.neighbour_exposures[0, k], window.neighbours[:, k]
@@ -176,7 +176,7 @@ def test_without_a_mask_no_attention_is_worked_out():
     frames, exposures, flows, confidence, cells = scene(24, 32)
     net = network(True).requires_grad_(False)
     for level in net.levels:
-        level.attention.look_up = level.attention.key.forward = None  # calling one would fail
+        level.attention.attend_windows = level.attention.key.forward = None  # calling one would fail
     net(FrameWindow(frames, exposures, flows, confidence), torch.zeros_like(cells))
     with pytest.raises(TypeError):
         net(FrameWindow(frames, exposures, flows, confidence), cells)

@@ -8,7 +8,7 @@ from hdrweave.hdr.tonemap import mu_law
 from hdrweave.models.blocks import split_reference
 from hdrweave.models.deephdrvideo.coarse import FlowNetwork
 from hdrweave.models.deephdrvideo.deephdrvideo import DeepHDRVideo, DeepHDRVideoConfig
-from hdrweave.models.deephdrvideo.refine import RefineNet, TemporalAttentionFusion, blended, shares_around
+from hdrweave.models.deephdrvideo.refine import RefineNet, TemporalAttentionFusion, blend, blend_weights_around
 from hdrweave.models.f2hdr.fusion import sensor_prior, weighted_mean
 
 LIGHT = DeepHDRVideoConfig(flow_width=8, weight_width=8, refine_widths=(8, 8, 8))
@@ -119,10 +119,10 @@ def test_coarse_radiance_lies_between_the_candidates(period):
 def test_shares_are_by_rank_among_all_exposures_of_the_window():
     frames, exposures, _, _ = inputs(4)
     frames[:] = 0.075
-    dark = shares_around(frames, exposures)[0, :, 0, 0, 0]
+    dark = blend_weights_around(frames, exposures)[0, :, 0, 0, 0]
     assert exposures[0, 3:6].tolist() == [16, 1, 2] and dark.tolist() == pytest.approx([1, 0.25, 0.25])
     frames[:] = 0.95
-    bright = shares_around(frames, exposures)[0, :, 0, 0, 0]
+    bright = blend_weights_around(frames, exposures)[0, :, 0, 0, 0]
     assert bright.tolist() == pytest.approx([0.25, 1, 0.25], abs=1e-4)
 
 
@@ -134,7 +134,7 @@ def test_result_is_equation_4():
     (coarse, shares, exposures), (refined, _) = told[0]
     expected = shares[:, 1] * coarse[:, 1] + (1 - shares[:, 1]) * refined
     torch.testing.assert_close(out["refined"], expected)
-    torch.testing.assert_close(blended(coarse[:, 1], refined, shares[:, 1]), expected)
+    torch.testing.assert_close(blend(coarse[:, 1], refined, shares[:, 1]), expected)
     assert torch.equal(out["coarse"], coarse[:, 1]) and torch.equal(out["share"], shares[:, 1])
     assert exposures.tolist() == [[8, 1, 8]] and (out["refined"] - out["coarse"]).abs().max() > 1e-3
     kept = out["share"] == 1

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 import torch.nn.functional as F
-from hdrweave.models.blocks import start
+from hdrweave.models.blocks import init_weights
 from hdrweave.models.deephdrvideo.deformable import DeformableConv, Offsets, PyramidAlignment, deformable_samples
 from hdrweave.models.deephdrvideo.refine import RefineNet
 
@@ -80,7 +80,7 @@ def test_gradients_of_samples_are_right():
 
 def test_taps_stay_in_place_before_training():
     offsets = Offsets(12, 8)
-    start(offsets)
+    init_weights(offsets)
     _, moves, masks = offsets(torch.randn(2, 12, 5, 6))
     assert moves.shape == (2, 4, 9, 2, 5, 6) and (moves == 0).all()
     assert masks.shape == (2, 4, 9, 5, 6) and (masks == 1).all()
@@ -96,7 +96,7 @@ def test_alignment_starts_near_the_match():
     """A shift of 16 pixels either way is found by correlation of features that have learned nothing."""
     torch.manual_seed(4)
     scene, network = texture(0, 96, 160), RefineNet((32, 32, 16)).eval()
-    start(network)
+    init_weights(network)
     coarse = torch.stack([scene[..., x : x + 128] for x in (0, 16, 32)], 1)
     with torch.no_grad():
         _, motion = network(coarse, torch.ones_like(coarse), torch.tensor([[1.0, 8, 1]]))
@@ -109,7 +109,7 @@ def test_alignment_moves_with_what_it_learns():
     """Biases of the heads count on each level in its own pixels, and the cascade's comes on top."""
     widths = (8, 8, 8)
     align = PyramidAlignment(widths).eval()
-    start(align)
+    init_weights(align)
     for level in align.levels:
         torch.nn.init.zeros_(level.sharpness)  # no match: the mean over all shifts, which is 0
     for offsets, dx in zip(

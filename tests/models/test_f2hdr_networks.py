@@ -6,7 +6,7 @@ from hdrweave.hdr.exposure import to_ldr, to_radiance
 from hdrweave.hdr.frame_window import FrameWindow
 from hdrweave.hdr.tonemap import mu_law
 from hdrweave.hdr.warp import warp
-from hdrweave.models.blocks import GAIN, TAPS, exposure_planes, pad_to_multiple, split_reference, tapped
+from hdrweave.models.blocks import GAIN, TAPS, apply_kernels, exposure_planes, pad_to_multiple, split_reference
 from hdrweave.models.detail import amplified, bands, grain
 from hdrweave.models.f2hdr.adapter import FlowAdapter
 from hdrweave.models.f2hdr.f2hdr import F2HDR, F2HDRConfig
@@ -285,9 +285,13 @@ def test_wrong_shapes_are_refused():
 def test_kernels_smooth_and_leave_ramps_alone():
     ramp = torch.arange(24.0).expand(1, 3, 16, 24)
     weights = torch.full((1, len(TAPS), 16, 24), 0.05)
-    torch.testing.assert_close(tapped(ramp, weights)[..., 4:-4], torch.zeros(1, 3, 16, 16), atol=1e-5, rtol=0)
+    torch.testing.assert_close(apply_kernels(ramp, weights)[..., 4:-4], torch.zeros(1, 3, 16, 16), atol=1e-5, rtol=0)
     noise = torch.rand(1, 3, 16, 24)
-    assert (noise + tapped(noise, weights)).std() < 0.6 * noise.std() < 0.8 * (noise - tapped(noise, weights)).std()
+    assert (
+        (noise + apply_kernels(noise, weights)).std()
+        < 0.6 * noise.std()
+        < 0.8 * (noise - apply_kernels(noise, weights)).std()
+    )
 
 
 def test_faint_detail_survives_half_precision():

@@ -158,7 +158,7 @@ def test_gathering_active_windows_is_computing_all_of_them():
 def test_no_mask_no_attention():
     features, neighbour, flow, mask = inputs()
     fgma = attention()
-    fgma.look_up = fgma.query.forward = fgma.key.forward = fgma.value.forward = None  # calling one would fail
+    fgma.attend_windows = fgma.query.forward = fgma.key.forward = fgma.value.forward = None  # calling one would fail
     out = fgma(features, neighbour, flow, torch.zeros_like(mask))
     torch.testing.assert_close(out[:, :6], warp(neighbour, flow))
     assert (out[:, 6:] == 0).all()

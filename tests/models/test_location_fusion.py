@@ -6,7 +6,11 @@ import torch.nn.functional as F
 from hdrweave.hdr.exposure import to_ldr, to_radiance
 from hdrweave.hdr.noise_model import consistency_weight, measure
 from hdrweave.hdr.tonemap import mu_law
-from hdrweave.models.location.collaborative_fusion import LEAST, CollaborativeFusion, CollaborativeFusionConfig
+from hdrweave.models.location.collaborative_fusion import (
+    MIN_RELIABILITY,
+    CollaborativeFusion,
+    CollaborativeFusionConfig,
+)
 from hdrweave.models.location.temporal_prior import TemporalPriorAggregator
 from hdrweave.models.location.wavelet import haar, inverse_haar
 from torch.utils.flop_counter import FlopCounterMode
@@ -97,7 +101,7 @@ def test_it_starts_as_the_classical_merge(aggregator):
         for a, e in enumerate((1.0, 16.0)):
             other = known(anchors[:, a], e)
             alpha = consistency_weight(other, own) / (1 + abs(t - a)) ** 3
-            weights.append(other.precision * alpha.clamp(LEAST, 1 - LEAST))
+            weights.append(other.precision * alpha.clamp(MIN_RELIABILITY, 1 - MIN_RELIABILITY))
             total.append(other.radiance)
         merged = sum(w * x for w, x in zip(weights, total, strict=True)) / sum(weights)
         merged = torch.where(own.clipped, torch.maximum(merged, own.radiance), merged)

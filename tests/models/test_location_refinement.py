@@ -13,7 +13,7 @@ from hdrweave.models.location.sequence_refinement import (
     SequenceRefinement,
     SequenceRefinementConfig,
     TemporalMean,
-    routes,
+    chained_flows,
 )
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -166,9 +166,11 @@ def test_routes_chain_steps_within_reach():
         flow[:, 0] = direction * (1 + frame)  # pixels to the right
         return flow, torch.full((1, 1, 8, 12), 0.5)
 
-    found = {other: (flow[0, 0, 4, 4].item(), sure[0, 0, 4, 4].item()) for other, flow, sure in routes(step, 2, 9)}
+    found = {
+        other: (flow[0, 0, 4, 4].item(), sure[0, 0, 4, 4].item()) for other, flow, sure in chained_flows(step, 2, 9)
+    }
     assert found == {1: (-3, 0.5), 0: (-5, 0.25), 3: (3, 0.5), 4: (7, 0.25)}
-    assert [other for other, _, _ in routes(step, 0, 9)] == [1, 2] and routes(step, 0, 1) == []
+    assert [other for other, _, _ in chained_flows(step, 0, 9)] == [1, 2] and chained_flows(step, 0, 1) == []
 
 
 def test_the_mean_takes_neighbours_in_any_order_and_by_their_weights():

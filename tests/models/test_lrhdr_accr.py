@@ -10,7 +10,7 @@ from hdrweave.models.blocks import GAIN
 from hdrweave.models.detail import amplified, bands
 from hdrweave.models.lrhdr.accr import ACCR, ACCRConfig, RepresentationMapper, cues
 from hdrweave.models.lrhdr.interleaved_context import EIC, ExposureGate, Product
-from hdrweave.models.lrhdr.kernels import GAINS, softened
+from hdrweave.models.lrhdr.kernels import GAINS, attenuate_detail
 
 SMALL = ACCRConfig(width=8)
 LADDER = (8.0, 1.0, 4.0, 16.0, 1.0)
@@ -140,11 +140,11 @@ def test_the_decoder_draws_and_softens():
 def test_kernels_leave_a_sixth_of_white_noise_and_ramps_alone():
     torch.manual_seed(0)
     noise = torch.randn(1, 3, 128, 128)
-    soft = noise + softened(bands(noise), torch.ones(1, GAINS, 128, 128))
+    soft = noise + attenuate_detail(bands(noise), torch.ones(1, GAINS, 128, 128))
     assert soft.std() / noise.std() == pytest.approx(44 / 256, rel=0.05)
     ramp = torch.arange(32.0).expand(1, 3, 16, 32)
-    assert softened(bands(ramp), torch.ones(1, GAINS, 16, 32))[..., 4:-4].abs().max() < 1e-4
-    assert (softened(bands(noise), torch.zeros(1, GAINS, 128, 128)) == 0).all()
+    assert attenuate_detail(bands(ramp), torch.ones(1, GAINS, 16, 32))[..., 4:-4].abs().max() < 1e-4
+    assert (attenuate_detail(bands(noise), torch.zeros(1, GAINS, 128, 128)) == 0).all()
 
 
 @pytest.mark.parametrize("changes", [{}, {"fine": False}, {"mapper": False}], ids=["whole", "no HF", "no mapper"])

@@ -6,7 +6,13 @@ from hdrweave.hdr.exposure import to_ldr, to_radiance
 from hdrweave.hdr.frame_window import FrameWindow
 from hdrweave.hdr.tonemap import mu_law
 from hdrweave.hdr.warp import inside, warp
-from hdrweave.models.lrhdr.interpolate import LEAST, ExposureInterpolation, InterpolationConfig, missing, nearer
+from hdrweave.models.lrhdr.interpolate import (
+    MIN_CONFIDENCE,
+    ExposureInterpolation,
+    InterpolationConfig,
+    missing_exposures,
+    nearer,
+)
 
 SMALL = InterpolationConfig(width=8)
 EXPOSURES = {2: (1.0, 8.0), 3: (1.0, 4.0, 16.0), 4: (1.0, 2.0, 4.0, 16.0)}
@@ -29,9 +35,9 @@ def shaken(network):
 
 
 def test_missing_exposures_have_a_frame_on_both_sides():
-    assert missing(1) == [] and missing(2) == [(-1, 1)]
-    assert missing(3) == [(-2, 1), (-1, 2)] and missing(4) == [(-3, 1), (-2, 2), (-1, 3)]
-    assert [nearer(*pair) for pair in missing(4)] == [1, 2, -1]
+    assert missing_exposures(1) == [] and missing_exposures(2) == [(-1, 1)]
+    assert missing_exposures(3) == [(-2, 1), (-1, 2)] and missing_exposures(4) == [(-3, 1), (-2, 2), (-1, 3)]
+    assert [nearer(*pair) for pair in missing_exposures(4)] == [1, 2, -1]
 
 
 @PERIODS
@@ -41,7 +47,7 @@ def test_it_starts_as_the_mean_by_time_and_confidence(period, h, w):
     radiance, validity, e = ExposureInterpolation(SMALL)(FrameWindow(*given))
     assert radiance.shape == (2, period - 1, 3, h, w) and validity.shape == (2, period - 1, 1, h, w)
     offsets = [o for o in range(1 - period, period) if o]
-    for k, (before, after) in enumerate(missing(period)):
+    for k, (before, after) in enumerate(missing_exposures(period)):
         assert e[0, k] == exposures[0, period - 1 + after] == exposures[0, period - 1 + before]
         tones, weights, sure = [], [], []
         for o, closeness in ((before, after / period), (after, -before / period)):
@@ -49,7 +55,7 @@ def test_it_starts_as_the_mean_by_time_and_confidence(period, h, w):
             code = warp(frames[:, period - 1 + o], flow, mode="bicubic").clamp(0, 1)
             tones.append(mu_law(to_radiance(code, float(e[0, k]))))
             sure.append(confidence[:, offsets.index(o)] * inside(flow))
-            weights.append(closeness * (sure[-1] + LEAST))
+            weights.append(closeness * (sure[-1] + MIN_CONFIDENCE))
         total = weights[0] + weights[1]
         mean = (weights[0] * tones[0] + weights[1] * tones[1]) / total
         torch.testing.assert_close(mu_law(radiance[:, k]), mean, atol=1e-5, rtol=1e-4)

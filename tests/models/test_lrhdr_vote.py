@@ -4,8 +4,8 @@ import pytest
 import torch
 from hdrweave.hdr.exposure import to_ldr, to_radiance
 from hdrweave.models.entmax import entmax
-from hdrweave.models.lrhdr.prior import MODEST, prior_logits, prior_votes
-from hdrweave.models.lrhdr.sparse_fusion import SparseFusion, SparseFusionConfig, TripletAttention, decide
+from hdrweave.models.lrhdr.prior import UNEXPOSED_WEIGHT, prior_logits, prior_votes
+from hdrweave.models.lrhdr.sparse_fusion import SparseFusion, SparseFusionConfig, TripletAttention, normalise_votes
 from hdrweave.training.recipes.losses import psnr_loss, vote_loss
 
 SMALL = SparseFusionConfig(width=8)
@@ -35,7 +35,7 @@ def shaken(network, size=0.05):
 def test_it_starts_as_the_prior_at_any_alpha(alpha, count):
     radiance, validity, exposures, reference = given(count)
     votes = prior_votes(radiance, validity, exposures, reference)
-    torch.testing.assert_close(decide(prior_logits(votes, alpha), alpha), votes, atol=2e-5, rtol=0)
+    torch.testing.assert_close(normalise_votes(prior_logits(votes, alpha), alpha), votes, atol=2e-5, rtol=0)
     out = SparseFusion(SMALL)(radiance, validity, exposures, reference, alpha)
     torch.testing.assert_close(out["votes"], votes, atol=2e-5, rtol=0)
     torch.testing.assert_close(out["hdr"], (votes[:, :, None] * radiance).sum(1), atol=1e-6, rtol=1e-3)
@@ -77,7 +77,7 @@ def test_prior_believes_nothing_that_contradicts_the_reference():
     votes = prior_votes(radiance, torch.ones_like(validity), exposures, reference).mean((0, 2, 3))
     assert votes[[1, 2, 3]].max() < 0.02 and votes[0] > 0.4
     without = prior_votes(radiance, torch.ones_like(validity), exposures).mean((0, 2, 3))
-    assert without[3] == pytest.approx(MODEST / (1 + MODEST), abs=1e-3)  # nobody knows better
+    assert without[3] == pytest.approx(UNEXPOSED_WEIGHT / (1 + UNEXPOSED_WEIGHT), abs=1e-3)  # nobody knows better
 
 
 def test_candidates_without_exposure_share_a_modest_part_by_validity():
@@ -85,7 +85,7 @@ def test_candidates_without_exposure_share_a_modest_part_by_validity():
     validity[:, 0], validity[:, 1], validity[:, 2], validity[:, 3] = 1, 1, 0.2, 0.6
     exposures = torch.tensor([[8.0, 1.0, 0, 0]])
     votes = prior_votes(radiance, validity, exposures, reference).mean((0, 2, 3))
-    assert (votes[2] + votes[3]) == pytest.approx(MODEST * 0.4 / (1 + MODEST * 0.4), rel=1e-3)
+    assert (votes[2] + votes[3]) == pytest.approx(UNEXPOSED_WEIGHT * 0.4 / (1 + UNEXPOSED_WEIGHT * 0.4), rel=1e-3)
     assert votes[3] == pytest.approx(3 * float(votes[2]), rel=1e-3)
     alone = prior_votes(radiance, validity, torch.zeros(1, 4)).mean((0, 2, 3))
     torch.testing.assert_close(alone, torch.tensor([1, 1, 0.2, 0.6]) / 2.8)
@@ -142,7 +142,7 @@ def test_what_is_learned_counts_as_much_beside_the_prior_at_any_alpha(alpha, rea
     prior = torch.tensor([1.0, 0])[None, :, None, None].expand(1, 2, 24, 32)
     features = torch.zeros(1, 2, 8, 12, 16)
     logits = network.logits(features, prior, network.statistics(network.pool(features, prior)), alpha)
-    assert (decide(logits, alpha)[:, winner] > 0.8).all()
+    assert (normalise_votes(logits, alpha)[:, winner] > 0.8).all()
 
 
 def test_heads_at_four_scales_add_up_from_coarse_to_fine():

@@ -100,13 +100,13 @@ def test_s_goes_from_flow_alone_to_attention_everywhere(float32, monkeypatch):
     clip, net = alternating(2, 4, speed=2.5), network()
     flow = panning(clip, 3.2)
     flow.flow[1][:] += torch.randn(flow.flow[1].shape, generator=torch.Generator().manual_seed(0))
-    work, look_up = [], net.levels[1].attention.look_up
+    work, attend_windows = [], net.levels[1].attention.attend_windows
 
     def counting(queries, *rest):
         work[-1] += queries.shape[0]
-        return look_up(queries, *rest)
+        return attend_windows(queries, *rest)
 
-    net.levels[1].attention.look_up = counting
+    net.levels[1].attention.attend_windows = counting
     results = []
     for s in (0, 15, 100, math.inf):
         work.append(0)

@@ -108,7 +108,7 @@ def test_s_goes_from_flow_alone_to_attention_everywhere(monkeypatch):
         pictures.append(result.candidates.candidates[0].radiance[1])
     assert shares == sorted(shares) and shares[0] == 0 and shares[-1] == 1 and shares[1] < shares[2] < shares[3]
     assert (pictures[0] - pictures[-1]).abs().mean() > 1e-3
-    monkeypatch.setattr(net.attention, "look_up", None)
+    monkeypatch.setattr(net.attention, "attend_windows", None)
     fgma_alignment(clip, flow, net, 0)  # no attention is called
     with pytest.raises(TypeError):
         fgma_alignment(clip, flow, net, 15)

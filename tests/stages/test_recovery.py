@@ -2,12 +2,12 @@ import pytest
 import torch
 from hdrweave.hdr.response import response_named
 from hdrweave.hdr.sequence import Candidate, CandidateSet, ExposureSequence
-from hdrweave.stages.report.recovery import FATES, KINDS, recovery
+from hdrweave.stages.report.recovery import KINDS, OUTCOMES, recovery
 from hdrweave.stages.report.recovery_view import recovery_picture, recovery_text
 
 COUNT, H, W = 8, 32, 48
 CLIPPED, BURIED = range(len(KINDS))
-FILLED, CONFIRMED, UNSUPPORTED, LEFT = range(len(FATES))
+FILLED, CONFIRMED, UNSUPPORTED, LEFT = range(len(OUTCOMES))
 
 
 @pytest.fixture

@@ -4,11 +4,17 @@ import pytest
 import torch
 from hdrweave.hdr.metrics import psnr_mu
 from hdrweave.hdr.sequence import Candidate, CandidateSet
-from hdrweave.models.lrhdr.prior import related
+from hdrweave.models.lrhdr.prior import consistent_candidates
 from hdrweave.models.lrhdr.sparse_fusion import SparseFusion, SparseFusionConfig
 from hdrweave.stages.candidates.warp import warp_neighbours
 from hdrweave.stages.flow.estimate import estimate_flow
-from hdrweave.stages.fusion.sparse_fusion import candidate_colours, sparse_fusion, unaligned, vote_picture, voters
+from hdrweave.stages.fusion.sparse_fusion import (
+    candidate_colours,
+    sparse_fusion,
+    unaligned,
+    vote_picture,
+    voting_candidates,
+)
 from hdrweave.stages.fusion.weighted_merge import weighted_merge
 from hdrweave.stages.runtime import networks, tiles
 from moving_texture import captured, radiance, sequence
@@ -48,7 +54,7 @@ def test_it_gives_what_the_network_gives(float32, known):
     given = CandidateSet((*warp_neighbours(clip, estimate_flow(clip)), other))
     told = []
     hdr, votes = sparse_fusion(given, net, 1.5, clip if known else None, lambda done, total: told.append(done))
-    chosen = voters(given, clip if known else None)
+    chosen = voting_candidates(given, clip if known else None)
     assert chosen.names == ("reference",) * known + ("flow -1", "flow +1", "other")
     assert hdr.shape == clip.frames.shape and votes.shape == (4, len(chosen), 40, 56) and votes.dtype == torch.float16
     assert told == [1, 2, 3, 4] and not hdr.is_inference()
@@ -101,9 +107,9 @@ def test_where_all_contradict_the_frames_all_are_heard():
     own = clip.radiance([1]).movedim(-1, 1)
     other = foreign(clip).radiance[[1]].movedim(-1, 1)
     given = torch.stack((own, 0.97 * own, other), 1), torch.zeros(1, 3), (own, clip.exposures[[1]])
-    assert related(*given).tolist() == [[True, True, False]]
+    assert consistent_candidates(*given).tolist() == [[True, True, False]]
     given[0][:, 1] = other / 2
-    assert related(*given).all()
+    assert consistent_candidates(*given).all()
 
 
 def test_unaligned_neighbours_are_the_frames_themselves():

@@ -22,7 +22,7 @@ from ...stages.candidates.warp import warp_neighbours
 from ...stages.clip.black_level import match_black_level
 from ...stages.clip.normalize import normalize
 from ...stages.flow.estimate import base_flow, estimate_flow
-from ...stages.fusion.sparse_fusion import sparse_fusion, unaligned, voters
+from ...stages.fusion.sparse_fusion import sparse_fusion, unaligned, voting_candidates
 from ...stages.fusion.weighted_merge import MergeSettings, weighted_merge
 from ...stages.runtime.networks import DEALTHDR, FGMA, SPARSE_FUSION, load_f2hdr, load_network
 from ...stages.systems.dealthdr import dealthdr
@@ -89,7 +89,7 @@ def score_choices(clip) -> dict[str, dict[str, float]]:
         hdr, votes = sparse_fusion(candidates, network, sequence=sequence)
         taken = perf_counter() - begin
         first, results[name] = first or taken, hdr
-        inner, given = inner_frames(len(hdr), clip.period), voters(candidates, sequence)
+        inner, given = inner_frames(len(hdr), clip.period), voting_candidates(candidates, sequence)
         figures[name] = {
             "psnr_mu": mean_of_defined(psnr_mu(hdr[t], clip.hdr[t]) for t in inner),
             "bound": mean_of_defined(psnr_mu(best_of_each_pixel(given, t, clip.hdr[t]), clip.hdr[t]) for t in inner),

@@ -12,7 +12,7 @@ from torch import nn
 from ...hdr.anchors import AnchoredSequence, Anchors
 from ...hdr.sequence import ExposureSequence
 from ...hdr.tonemap import mu_law
-from ...models.location.backbone import estimated
+from ...models.location.backbone import estimate_backbone
 from ...models.location.collaborative_fusion import CollaborativeFusion, CollaborativeFusionConfig
 from ...models.lrhdr.interpolate import ExposureInterpolation
 from ...stages.runtime.networks import device_of
@@ -111,7 +111,7 @@ def backbone_at(batch: dict[str, torch.Tensor], place: int, k: int, t: int) -> t
     share = (period - after).to(reference)[:, None, None, None] / period
     network = pretrained(INTERPOLATE, reference.device, ExposureInterpolation)
     around = batch["ldr"][rows[:, None], t + pair]
-    found = estimated(network, reference, around, torch.stack((own, wanted), 1), flows, confidence, share)
+    found = estimate_backbone(network, reference, around, torch.stack((own, wanted), 1), flows, confidence, share)
     return torch.where((own == wanted)[:, None, None, None], reference, found)
 
 
