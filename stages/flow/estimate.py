@@ -21,7 +21,7 @@ from torch import nn
 from ...hdr.masks import forward_backward_consistency
 from ...hdr.scratch import allocate
 from ...hdr.sequence import ExposureSequence, FlowField
-from ...hdr.warp import warp
+from ...hdr.warp import length, warp
 from ...models.flow.base_flow import CELL, likeliest
 from ..runtime.networks import BASE_FLOW, device_of, load_network, running
 from ..runtime.windows import Progress, quiet, windows
@@ -78,7 +78,7 @@ def _leapt(pairs: PairFlow, t: int, others: tuple[int, int], found: Pair, leaps:
     flows = [flow for flow, _ in found]
     cost = mismatch(pairs, t, others, flows)
     promising = cost - mismatch(pairs, t, others, leaps) > LEAP_ADVANTAGE
-    far = [(flow - leap).norm(dim=1, keepdim=True) > LEAP for flow, leap in zip(flows, leaps, strict=True)]
+    far = [length(flow - leap) > LEAP for flow, leap in zip(flows, leaps, strict=True)]
     box = box_around(promising & (far[0] | far[1]), MARGIN)
     if box is None:
         return found
@@ -106,7 +106,7 @@ def box_around(there: torch.Tensor, margin: int) -> Box | None:
 def _spread(flow: torch.Tensor, start: torch.Tensor) -> torch.Tensor:
     """Of `flow` (1,2,h,w), around each pixel, what is farthest from `start`; looked at on every fourth pixel."""
     coarse = flow[..., ::4, ::4]
-    farther = (coarse - start[..., ::4, ::4]).norm(dim=1, keepdim=True)
+    farther = length(coarse - start[..., ::4, ::4])
     _, place = F.max_pool2d(farther, SPREAD // 2 + 1, 1, SPREAD // 4, return_indices=True)
     spread = coarse.flatten(2).gather(2, place.flatten(2).expand(-1, 2, -1)).view_as(coarse)
     return F.interpolate(spread, scale_factor=4, mode="nearest")[..., : flow.shape[-2], : flow.shape[-1]]
