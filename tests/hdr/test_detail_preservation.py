@@ -25,6 +25,12 @@ def clip(code: torch.Tensor, exposure: float = 1.0, noise: float = 0.0) -> Expos
     return ExposureSequence(torch.stack((frame, frame)), exposures, response_named("gamma2.2"), 2)
 
 
+def preserve(estimate: torch.Tensor, sequence: ExposureSequence) -> torch.Tensor:
+    """`preserve_detail` of an estimate (H,W,3) of frame 0: (H,W,3)."""
+    planes = (x.movedim(-1, 1) for x in (estimate[None], sequence.frames[[0]], sequence.radiance([0])))
+    return preserve_detail(*planes, sequence.exposures[[0]])[0].movedim(0, -1)
+
+
 def blurred(code: torch.Tensor) -> torch.Tensor:
     return box_mean(code.movedim(-1, 0)[None], 5)[0].movedim(0, -1)
 
@@ -39,7 +45,7 @@ def test_fine_texture_is_restored_and_noise_is_not(exposure):
     truth, estimate = (x**2.2 / exposure for x in (code, blurred(code)))
     sequence = clip(code, exposure, noise=0.003)
     own = sequence.radiance([0])[0]
-    kept = preserve_detail(estimate, sequence, 0)
+    kept = preserve(estimate, sequence)
     assert error(kept, truth, slice(100, 124)) < 0.5 * error(estimate, truth, slice(100, 124))
     assert error(kept, truth, slice(8, 88)) < 0.3 * error(own, truth, slice(8, 88))
 
@@ -48,7 +54,7 @@ def test_the_estimate_stays_where_the_frame_is_dark_or_nearly_clipped():
     for exposure, code in ((1.0, bright_scene() - 0.5), (4.0, 0.25 + bright_scene())):
         sequence = clip(code.clamp(0, 1), exposure)
         estimate = blurred(code).clamp(min=0) ** 2.2 / exposure
-        kept = preserve_detail(estimate, sequence, 0)
+        kept = preserve(estimate, sequence)
         region = slice(8, 88) if exposure > 1 else slice(None)
         assert torch.equal(kept[60:, region], estimate[60:, region])
 
@@ -57,7 +63,7 @@ def test_large_differences_stay_those_of_the_estimate():
     code = bright_scene()
     estimate = code.clone()
     estimate[20:50, 20:60] -= 0.1
-    kept = preserve_detail(estimate**2.2, clip(code, noise=0.002), 0)
+    kept = preserve(estimate**2.2, clip(code, noise=0.002))
     assert torch.equal(kept[24:46, 24:56], estimate[24:46, 24:56] ** 2.2)
 
 
@@ -65,10 +71,10 @@ def test_the_shortest_exposures_clipping_level_is_a_lower_bound():
     code = torch.full((*SIZE, 3), 0.2)
     code[0, 0] = torch.tensor([1.0, 0.99, 0.9])
     hdr = torch.full((*SIZE, 3), 0.02)
-    kept = preserve_detail(hdr, clip(code), 0)
+    kept = preserve(hdr, clip(code))
     torch.testing.assert_close(kept[0, 0], torch.tensor([1.0, 0.99**2.2, 0.02]))
     assert torch.equal(kept[1:], hdr[1:])
-    assert torch.equal(preserve_detail(100 * hdr, clip(code), 0), 100 * hdr)  # brighter is never made darker
+    assert torch.equal(preserve(100 * hdr, clip(code)), 100 * hdr)  # brighter is never made darker
     white, above = torch.ones_like(code), torch.full_like(hdr, 1.5)
-    assert torch.equal(preserve_detail(above, clip(white), 0), above)
-    assert torch.equal(preserve_detail(hdr / 4, clip(code, exposure=4.0), 0), hdr / 4)  # a longer exposure knows less
+    assert torch.equal(preserve(above, clip(white)), above)
+    assert torch.equal(preserve(hdr / 4, clip(code, exposure=4.0)), hdr / 4)  # a longer exposure knows less
