@@ -2,7 +2,7 @@
 
 What a method makes of every clip, and the flow between its consecutive frames, as inference will see them. It takes longer
 than a training step, so it is computed once and kept beside the shard, in half precision. Clips should have as many frames as
-the recipe (`training.recipes.sequence_refinement`) looks at, 7, and may be larger than its crops.
+the recipe (`sequence_refinement`) looks at, 7, and may be larger than its crops.
 """
 
 import argparse
@@ -87,7 +87,7 @@ def add_to_shard(path: str, method: str) -> int:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--shards", required=True, help="folder of training.synthesize, with --frames 7")
+    parser.add_argument("--shards", required=True, help="folder of clips, see `synthesize`, with --frames 7")
     parser.add_argument("--method", required=True, choices=list(first_systems()))
     parser.add_argument("--workers", type=int, default=2)
     arguments = parser.parse_args()
