@@ -26,12 +26,6 @@ def clip(code: torch.Tensor, exposure: float = 1.0, noise: float = 0.0) -> Expos
     return ExposureSequence(torch.stack((frame, frame)), exposures, response_named("gamma2.2"), 2)
 
 
-def preserve(estimate: torch.Tensor, sequence: ExposureSequence) -> torch.Tensor:
-    """`preserve_detail` of an estimate (H,W,3) of frame 0: (H,W,3)."""
-    planes = (x.movedim(-1, 1) for x in (estimate[None], sequence.frames[[0]], sequence.radiance([0])))
-    return preserve_detail(*planes, sequence.exposures[[0]])[0].movedim(0, -1)
-
-
 def blurred(code: torch.Tensor) -> torch.Tensor:
     return box_mean(rearrange(code, "h w c -> 1 c h w"), 5)[0].movedim(0, -1)
 

@@ -4,11 +4,6 @@ import pytest
 import small_f2hdr
 import torch
 import untrained
-<<<<<<< HEAD
-=======
-from hdrweave.hdr.detail_preservation import preserve_detail
-from hdrweave.hdr.frame_window import FrameWindow
->>>>>>> tstages
 from hdrweave.hdr.metrics import psnr_mu
 from hdrweave.hdr.sequence import FlowField
 from hdrweave.hdr.tonemap import mu_law
@@ -78,14 +73,8 @@ def test_the_steps_give_what_the_network_gives_at_once(float32, period, size, fl
         for ours, name in ((coarse, "coarse"), (refined, "refined")):
             expected = at_once[name]
             if ours is refined:
-<<<<<<< HEAD
                 expected = preserved(expected, clip, t)
             difference = mu_law(ours[t]) - mu_law(expected)
-=======
-                captured = (x.movedim(-1, 1) for x in (clip.frames[[t]], clip.radiance([t])))
-                expected = preserve_detail(expected, *captured, clip.exposures[[t]])
-            difference = mu_law(ours[t]) - mu_law(expected[0].movedim(0, -1))
->>>>>>> tstages
             assert difference.square().mean().sqrt() < mu_rms, name
         assert (mu_law(at_once["refined"]) - mu_law(at_once["coarse"])).abs().mean() > 0.01
 
