@@ -8,9 +8,11 @@ import re
 import struct
 from pathlib import Path
 
+from ..exposure import as_levels
 from .checked_path import regular_file
 from .exr_header import read_header
 
+MOST_LEVELS, SHORT = 8, 3  # exposures of a pattern; photos that are a bracket, each with an exposure of its own
 EXIF_BYTES = 1 << 20  # of a file, within which its EXIF data lies
 TIME, F_NUMBER, ISO, EXIF_FOLDER = 33434, 33437, 34855, 34665
 # exp8000, exp_8000us, 1_8000s: a number beside a word or unit; plain numbers in a name say nothing.
@@ -27,7 +29,8 @@ _NAMED_ISO = re.compile(r"(?i)(?<![a-z])iso[_=-]?(\d{2,7})(?![0-9])")
 
 
 def stated_exposures(files: list[Path]) -> list[float] | None:
-    """The exposures of the files of a clip, in one unit; None where not all of them state one, or all state the same."""
+    """The exposures of the files of a clip, in one unit; None where not all of them state one, where all state the same, and
+    where they take more values than a pattern has: such numbers are time stamps, or a camera on automatic."""
     for read in (_from_header, _from_name):
         found = []
         for file in files:
@@ -35,9 +38,13 @@ def stated_exposures(files: list[Path]) -> list[float] | None:
             if value is None or not 0 < value < 1e12:
                 break
             found.append(value)
-        if len(found) == len(files) and max(found) > 1.02 * min(found):
+        if len(found) == len(files) and 1 < _levels(found) <= max(min(len(files) // 2, MOST_LEVELS), SHORT):
             return found
     return None
+
+
+def _levels(exposures: list[float]) -> int:
+    return len(as_levels(exposures).unique())
 
 
 def _from_name(file: Path) -> float | None:

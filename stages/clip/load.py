@@ -91,8 +91,8 @@ def expose(
         )
     sequence = ExposureSequence(clip.frames, of_frames, curve, period, clip.fps, clip.source, warnings)
     if clip.stated is not None:
-        return with_stated(sequence, clip.stated, exposures is not None, progress)
-    if exposures is None:
+        sequence = with_stated(sequence, clip.stated, exposures is not None, progress)
+    elif exposures is None:
         from .detect import apply_detection, detect_pattern
 
         return apply_detection(sequence, detect_pattern(sequence, progress))
