@@ -24,6 +24,9 @@ _NAMED = (
     (re.compile(r"(?i)(?<![a-z0-9.])(\d{1,9}(?:\.\d{1,6})?)us(?![a-z])"), 1e-6),
     (re.compile(r"(?i)(?<![a-z0-9.])(\d{1,9}(?:\.\d{1,6})?)ms(?![a-z])"), 1e-3),
 )
+_RANKS = {"short": 0, "under": 0, "dark": 0, "low": 0, "mid": 1, "middle": 1, "medium": 1, "normal": 1}
+_RANKS |= {"long": 2, "over": 2, "bright": 2, "high": 2}
+WORD = re.compile(rf"(?i)(?<![a-z])({'|'.join(_RANKS)})(?![a-z])")
 _NAMED_EV = re.compile(r"(?i)(?<![a-z])ev[_=]?([+-]?\d{1,2}(?:\.\d{1,3})?)(?![0-9])")
 _NAMED_ISO = re.compile(r"(?i)(?<![a-z])iso[_=-]?(\d{2,7})(?![0-9])")
 
@@ -41,6 +44,16 @@ def stated_exposures(files: list[Path]) -> list[float] | None:
         if len(found) == len(files) and 1 < _levels(found) <= max(min(len(files) // 2, MOST_LEVELS), SHORT):
             return found
     return None
+
+
+def stated_order(files: list[Path]) -> list[int] | None:
+    """The exposures of the files of a clip as words in their names order them, 0 = shortest; None where not all files have
+    such a word, or all the same."""
+    words = [WORD.search(file.stem) for file in files]
+    if not all(words):
+        return None
+    ranks = [_RANKS[word[1].lower()] for word in words]
+    return ranks if len(set(ranks)) > 1 else None
 
 
 def _levels(exposures: list[float]) -> int:

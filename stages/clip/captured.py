@@ -20,7 +20,8 @@ class Clip:
     """Frames as captured, (T,H,W,3) in [0,1], before anything is known about their exposures.
 
     places: of the frames in the pattern's time, where files are missing; None = one after another. stated: exposure of each
-    frame as its file states it, in any unit; None where they state none. linear: the kind of file that holds linear light as
+    frame as its file states it, in any unit; None where they state none. order: of each frame's exposure by the words in the
+    file names, 0 = shortest. linear: the kind of file that holds linear light as
     a rule ("float", "raw"), else "".
     """
 
@@ -31,6 +32,7 @@ class Clip:
     linear: str = ""
     places: tuple[int, ...] | None = None
     stated: tuple[float, ...] | None = None
+    order: tuple[int, ...] | None = None
 
 
 def image_clip(

@@ -15,7 +15,7 @@ from .captured import Clip, image_clip, interleave
 from .read import fingerprint as fingerprint
 from .read import load_hdr as load_hdr
 from .read import read_clip
-from .stated_exposure import with_stated
+from .stated_exposure import with_order, with_stated
 
 ESTIMATE = "estimate"
 LUT_SUFFIXES = (".npy", ".csv", ".txt", ".cube")
@@ -95,7 +95,9 @@ def expose(
     elif exposures is None:
         from .detect import apply_detection, detect_pattern
 
-        return apply_detection(sequence, detect_pattern(sequence, progress))
+        sequence = apply_detection(sequence, detect_pattern(sequence, progress))
+    if clip.order is not None:
+        sequence = with_order(sequence, clip.order)
     if response == ESTIMATE:
         from ...hdr.debevec import estimate_response, sample_static_pixels
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import torch
 
 from ...hdr.io.checked_path import printable, regular_file
-from ...hdr.io.file_exposure import stated_exposures
+from ...hdr.io.file_exposure import stated_exposures, stated_order
 from ...hdr.io.frame_store import FrameStore
 from ...hdr.io.image_files import read_image
 from ...hdr.io.image_sequence import Frame, find_frames, find_sequence, is_sequence_path
@@ -16,7 +16,7 @@ from ...hdr.sequence import LazyFrames
 from ..runtime.check import number, text
 from ..runtime.windows import Progress, quiet, windows
 from .captured import DEFAULT_FPS, WINDOW, Clip, check_range, check_values
-from .incomplete import refuse_incomplete
+from .incomplete import refuse_empty, refuse_incomplete
 from .video_faults import VideoFaults
 
 WIDE = {9: "BT.2020", 11: "DCI-P3", 12: "Display P3"}  # keys of both: ITU-T H.273
@@ -96,6 +96,7 @@ def _colour_warnings(info: VideoInfo):
 
 
 def _read_images(path, start: int, count: int, fps, progress: Progress, holes: bool) -> Clip:
+    refuse_empty(path)
     found = find_frames(path, holes)
     refuse_incomplete([frame.path for frame in found], start, count)
     chosen_frames = _chosen(found, start, count)
@@ -119,7 +120,7 @@ def _read_images(path, start: int, count: int, fps, progress: Progress, holes: b
     linear = "float" if pixels.dtype == "float32" else "raw" if files[0].suffix.lower() in RAW else ""
     if linear == "float":
         check_values(frames, name, progress)
-    stated = stated_exposures(files)
+    stated, order = stated_exposures(files), stated_order(files)
     return Clip(
         frames,
         frame_rate(fps or DEFAULT_FPS),
@@ -128,6 +129,7 @@ def _read_images(path, start: int, count: int, fps, progress: Progress, holes: b
         linear,
         places if missing else None,
         None if stated is None else tuple(stated),
+        None if order is None else tuple(order),
     )
 
 
@@ -136,6 +138,7 @@ def load_hdr(path, start: int = 0, count: int = 0, gain: float = 1.0, progress: 
     check_range(start, count, None)
     gain = number("gain", gain)
     path = _home(path)
+    refuse_empty(path)
     found = find_sequence(path)
     refuse_incomplete(found, start, count)
     files = _chosen(found, start, count)
