@@ -19,6 +19,8 @@ OPEN = ("weights",)  # choices that may be newer than the list of nodes; reading
 def checked(node: type[io.ComfyNode]) -> type[io.ComfyNode]:
     """The node, whose `execute` first checks its inputs against its schema and only raises what can be shown."""
     execute = node.execute.__func__
+    if hasattr(execute, "__wrapped__"):  # the engine has asked for the list of nodes before
+        return node
 
     @functools.wraps(execute)
     def run(cls, *args, **kwargs):

@@ -30,7 +30,7 @@ def dis_flow(estimator, reference: np.ndarray, neighbour: np.ndarray) -> np.ndar
 def is_sound(size: tuple[int, int], finest: int) -> bool:
     """Whether DIS can take frames of `size` (height, width), with the pyramid level `finest` as its last one.
 
-    The arithmetic is OpenCV's own (`DISOpticalFlowImpl::calc` and `autoSelectPatchSizeAndScales`); a sweep over 2,700 sizes
+    The arithmetic is OpenCV's own (`DISOpticalFlowImpl::calc` and `autoSelectPatchSizeAndScales`); a sweep over 2,281 sizes
     and all presets in child processes found no size that it takes wrongly for sound.
     """
     height, width = size
