@@ -4,6 +4,7 @@ import pytest
 import small_f2hdr
 import torch
 import untrained
+from hdrweave.hdr.frame_window import FrameWindow
 from hdrweave.hdr.metrics import psnr_mu
 from hdrweave.hdr.sequence import FlowField
 from hdrweave.hdr.tonemap import mu_law
