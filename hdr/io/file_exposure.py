@@ -8,7 +8,7 @@ import re
 import struct
 from pathlib import Path
 
-from ..exposure import as_levels
+from ..exposure import merge_close_exposures
 from .checked_path import regular_file
 from .exr_header import read_header
 
@@ -57,7 +57,7 @@ def stated_order(files: list[Path]) -> list[int] | None:
 
 
 def _levels(exposures: list[float]) -> int:
-    return len(as_levels(exposures).unique())
+    return len(merge_close_exposures(exposures).unique())
 
 
 def _from_name(file: Path) -> float | None:
