@@ -24,7 +24,7 @@ from ...hdr.scratch import allocate
 from ...hdr.sequence import ExposureSequence, FlowField, LazyFrames
 from ...hdr.tonemap import mu_law
 from ...models.blocks import pad_to_multiple
-from ...models.location.captured_frame import Captured, captured_frames
+from ...models.location.captured_frame import Captured
 from ...models.location.sequence_refinement import MULTIPLE, REACH, quartered, routes, stacked
 from ..flow.pair_flow import PairFlow, half_size, ratio, working_size
 from ..runtime.networks import device_of
@@ -34,7 +34,7 @@ from ..runtime.windows import Progress, quiet, windows
 
 WINDOW = 12  # frames that are corrected at once
 OVERLAP = 3  # frames beyond them, on both sides, that they are told of; at least REACH
-MEMORY, BYTES_PER_PIXEL = 1 << 29, 72  # of frames and flow that are kept for others, in bytes: 512 MB
+MEMORY, BYTES_PER_PIXEL = 1 << 29, 84  # of frames and flow that are kept for others, in bytes: 512 MB
 HIGHEST = 16.0  # radiance that flow distinguishes from more: four stops above clipping of the shortest exposure
 
 
@@ -78,11 +78,12 @@ def consecutive_flow(hdr, preset: str = "fine", progress: Progress = quiet) -> F
 
 class Frame(NamedTuple):
     """A frame of radiance (1,3,H,W), sides padded to multiples of MULTIPLE, its mu-law `tone`, and as the camera gave it, where
-    the clip is known."""
+    the clip is known: also decoded, `light` (1,3,H,W)."""
 
     radiance: torch.Tensor
     tone: torch.Tensor
     captured: Captured | None
+    light: torch.Tensor | None
 
 
 class RefinedClip:
@@ -115,10 +116,9 @@ class RefinedClip:
         corrected = in_tiles(frame.tone.shape[-2:], self._correct, *given, *(frame.captured or ()))
         height, width = self.flow.size
         hdr = corrected[..., :height, :width]
-        if self.sequence is None:
+        if frame.captured is None or frame.light is None:
             return hdr
-        code = frame.captured.codes[..., :height, :width]
-        light = to_radiance(code, frame.captured.exposures[:, None, None, None])
+        code, light = (x[..., :height, :width] for x in (frame.captured.codes, frame.light))
         return preserve_detail(hdr, code, light, frame.captured.exposures)
 
     def _correct(self, *given: torch.Tensor) -> torch.Tensor:
@@ -128,11 +128,12 @@ class RefinedClip:
         if t not in self._frames:
             _drop_oldest(self._frames, self._most)
             radiance = self._padded(self.hdr[t])
-            captured = None
+            captured = light = None
             if self.sequence is not None:
-                exposure = self.sequence.exposures[[t]].to(self.device)
-                captured = captured_frames(self._padded(self.sequence.frames[t]), exposure)
-            self._frames[t] = Frame(radiance, mu_law(radiance), captured)
+                codes, exposure = self._padded(self.sequence.frames[t]), self.sequence.exposures[[t]].to(self.device)
+                light = to_radiance(codes, exposure[:, None, None, None])
+                captured = Captured(codes, mu_law(light), exposure)
+            self._frames[t] = Frame(radiance, mu_law(radiance), captured, light)
         return self._frames[t]
 
     def _padded(self, picture: torch.Tensor) -> torch.Tensor:

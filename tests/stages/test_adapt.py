@@ -48,9 +48,9 @@ def shaken(network, size: float = 0.05):
     return network.eval().requires_grad_(False)
 
 
-def dealthdr() -> DeAltHDR:
+def dealthdr(size: float = 0.05) -> DeAltHDR:
     torch.manual_seed(0)
-    return shaken(DeAltHDR(DeAltHDRConfig(4, windows=(4, 4, 4))))
+    return shaken(DeAltHDR(DeAltHDRConfig(4, windows=(4, 4, 4))), size)
 
 
 def fusion() -> SparseFusion:
@@ -121,7 +121,7 @@ def test_windows_are_pieces_of_the_clip_with_their_flow():
 
 def test_it_learns_and_leaves_the_start_alone(monkeypatch):
     monkeypatch.setattr(stage, "EVERY", 6)
-    clip, start = alternating(2), shaken(DeAltHDR(DeAltHDRConfig(4, windows=(4, 4, 4))), 0.2)
+    clip, start = alternating(2), dealthdr(0.2)
     before, told = state(start), []
     adapted, report = adapt(
         clip, estimate_flow(clip), start, replace(FEW, steps=12), progress=lambda *p: told.append(p)
@@ -292,7 +292,7 @@ def test_what_is_saved_is_what_was_judged(tmp_path, network):
     assert about["figures"]["held_out_after"] == 0.1 and "beach.mov" in about["data"]
 
 
-def test_nothing_is_replaced_and_nothing_learned_is_nothing_saved(known, tmp_path):
+def test_nothing_is_replaced_and_nothing_learned_is_nothing_saved(tmp_path):
     def report(best):
         return stage.AdaptReport(0.2, 0.1, 0.01, 24, best, 3.0, ((0, 0.2),), torch.zeros(2, 4, 4, 3))
 
@@ -305,7 +305,7 @@ def test_nothing_is_replaced_and_nothing_learned_is_nothing_saved(known, tmp_pat
     assert not list(tmp_path.glob(".*"))
 
 
-def test_names_that_hide_or_escape_are_refused(known, tmp_path):
+def test_names_that_hide_or_escape_are_refused(tmp_path):
     adapted = Adapted(fusion(), stage.AdaptReport(1, 1, 0, 0, 0, 0, (), torch.zeros(2, 1, 1, 3)))
     for name in ("../out", "a/b", "", ".hidden", "f2hdr", "a\0b", "x" * 101, "\ud800", None):
         with pytest.raises(ValueError, match="cannot be used for weights"):
