@@ -6,8 +6,9 @@ from ..stages.candidates.warp import warp_neighbours
 from ..stages.clip.black_level import match_black_level
 from ..stages.clip.global_alignment import CAMERAS, align_globally
 from ..stages.clip.normalize import linear_and_gamma, normalize
+from ..stages.flow.dis_backends import PRESETS
 from ..stages.flow.estimate import estimate_flow
-from ..stages.flow.pair_flow import PRESETS, working_size
+from ..stages.flow.pair_flow import working_size
 from ..stages.fusion.weighted_merge import MergeSettings, weighted_merge
 from ..stages.runtime.networks import BASE_FLOW, PACKAGED
 from ..stages.systems.f2hdr import adapt_flow

@@ -149,7 +149,7 @@ def stride(steps: tuple[int, int]) -> int:
     return max(min(map(abs, steps)), 1)
 
 
-def likeliest(logits: torch.Tensor, steps: tuple[int, int]) -> torch.Tensor:
+def expected_motion(logits: torch.Tensor, steps: tuple[int, int]) -> torch.Tensor:
     """Flow to either neighbour (B,2,2,h,w), in cells, by the motion that is likeliest together with those around it; from
     logits (B,(2r+1)^2,h,w) as of `MotionSearch`."""
     places = shifts(radius_of(logits)).to(logits.device, torch.float32)

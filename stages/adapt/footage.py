@@ -68,11 +68,11 @@ class Footage:
         t = chosen[len(chosen) // 2]
         others = chosen[: len(chosen) // 2] + chosen[len(chosen) // 2 + 1 :]
         frames = self.sequence.frames[chosen].float().movedim(-1, 1)
-        there = [self.flow.read(t, n) for n in others]
+        there = [self.flow.match(t, n) for n in others]
         planes = (
             frames,
             *(torch.cat(x) for x in zip(*there, strict=True)),
-            torch.cat([self.flow.read(n, t)[0] for n in others]),
+            torch.cat([self.flow.match(n, t)[0] for n in others]),
         )
         self.flow.trim(FLOWS)
 

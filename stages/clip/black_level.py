@@ -5,7 +5,7 @@ import torch.nn.functional as F
 
 from ...hdr.black_level import TABLE_SIZE, black_level_offsets, black_level_table, subtract_black_level
 from ...hdr.exposure import luma, match_exposure, to_ldr, to_radiance
-from ...hdr.masks import exposure_ranks, forward_backward_consistency
+from ...hdr.masks import exposure_ranks
 from ...hdr.sequence import ExposureSequence, LazyFrames
 from ...hdr.warp import warp
 from ..flow.pair_flow import PairFlow
@@ -60,14 +60,13 @@ def black_level_tables(sequence: ExposureSequence, progress: Progress = quiet) -
 
 def _compare(pairs: PairFlow, t: int, n: int) -> torch.Tensor:
     """`hdr.black_level.black_level_offsets` of frame t against frame n of the longest exposure, brought to it."""
-    flow = pairs.flow(t, n)
-    sure = forward_backward_consistency(flow, pairs.flow(n, t)) > CONFIDENT
+    flow, confidence = pairs.match(t, n)
     short, long = (pairs.frame(k).movedim(-1, 0)[None] for k in (t, n))
     long = warp(long, flow)
     grey = luma(long, 1)[:, None]
     flat = F.avg_pool2d(grey.square(), 7, 1, 3) - F.avg_pool2d(grey, 7, 1, 3).square() < FLAT**2
     unclipped = F.max_pool2d(long.amax(1, keepdim=True), 11, 1, 5) < UNCLIPPED
-    usable = (sure & flat & unclipped)[0, 0, ::2, ::2]  # neighbours say the same after the mean
+    usable = ((confidence > CONFIDENT) & flat & unclipped)[0, 0, ::2, ::2]  # neighbours say the same after the mean
     # The mean is one of light and the short frame has none: noise would draw both means of its code values off.
     seen = to_ldr(F.avg_pool2d(to_radiance(long, 1), 3, 1, 1), 1)
     captured, seen = (x[0, :, ::2, ::2].movedim(0, -1)[usable] for x in (short, seen))

@@ -50,7 +50,7 @@ def camera_path(sequence: ExposureSequence, progress: Progress = quiet) -> np.nd
     path = [IDENTITY]
     for window in windows(len(sequence) - 1, 1, progress):
         t = window[0]
-        path.append(scale @ _similarity(*pairs.matched_pair(t, t + 1)) @ np.linalg.inv(scale) @ path[-1])
+        path.append(scale @ _similarity(*pairs.matched_bytes(t, t + 1)) @ np.linalg.inv(scale) @ path[-1])
         pairs.forget(t)
     return np.stack(path)
 

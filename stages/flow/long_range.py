@@ -1,51 +1,60 @@
-"""Flow from one frame of a clip to any other: for networks that look farther than a clip's `FlowField` does."""
+"""Flow from one frame of a clip to any other, for networks whose windows reach beyond the neighbours of a `FlowField`."""
 
 import torch
 import torch.nn.functional as F
 
 from ...hdr.masks import forward_backward_consistency
 from ...hdr.sequence import ExposureSequence, FlowField
-from .estimate import LEAST_CONFIDENCE
-from .pair_flow import FINE, PairFlow, ratio
+from .dis_backends import FINE, OPENCV
+from .estimate import MIN_CONFIDENCE
+from .pair_flow import Flow, PairFlow, flow_scale
 
 
 class LongRangeFlow:
-    """What `flow` holds of a normalized clip, to neighbours and to frames one period away, and plain DIS flow for all other
-    pairs, estimated when it is asked for.
+    """Flow between any two frames of a normalized clip, at full size: a `FlowMatcher`.
 
-    Frames of one exposure need no more: they show the same. Between others the `flow` of the clip knows better where one of
-    them clips.
+    To neighbours and to frames one period away it is read from `flow`; between all other frames it is DIS flow, estimated
+    when it is asked for. Frames of one exposure need nothing else; between others `flow` is better where one of them clips.
     """
 
-    def __init__(self, sequence: ExposureSequence, flow: FlowField | None = None, preset: str = FINE):
+    def __init__(
+        self, sequence: ExposureSequence, flow: FlowField | None = None, preset: str = FINE, backend: str = OPENCV
+    ):
         self.sequence, self.flow = sequence, flow
-        self.pairs = PairFlow(sequence, preset)
+        self.pairs = PairFlow(sequence, preset, backend=backend)
 
-    def read(self, t: int, n: int) -> tuple[torch.Tensor, torch.Tensor]:
-        """Flow (1,2,H,W) from frame t to frame n in pixels, and its confidence (1,1,H,W), float32. A frame that the end of
-        a very short clip mirrors onto itself has not moved."""
-        size = self.sequence.size
-        if n == t:
+    @property
+    def size(self) -> tuple[int, int]:
+        return self.sequence.size
+
+    def match(self, a: int, b: int) -> Flow:
+        """Flow (1,2,H,W) from frame a to frame b in pixels, and its confidence (1,1,H,W), float32. 0 and 1 from a frame to
+        itself, onto which the ends of a very short clip are mirrored."""
+        size = self.size
+        if a == b:
             return torch.zeros(1, 2, *size), torch.ones(1, 1, *size)
-        if self.flow is not None and n - t in self.flow.offsets:
-            return self.flow.read(n - t, [t])
-        found, back = self._between(t, n), self._between(n, t)
-        sure = forward_backward_consistency(found, back)
-        found = found * ratio(found.shape[-2:], size)
-        found, sure = (F.interpolate(x, size=size, mode="bilinear", align_corners=False) for x in (found, sure))
-        return found, sure.clamp(min=LEAST_CONFIDENCE)
+        if self.flow is not None and b - a in self.flow.offsets:
+            return self.flow.read(b - a, [a])
+        flow, back = self._plain(a, b), self._plain(b, a)
+        confidence = forward_backward_consistency(flow, back)
+        flow = flow * flow_scale(flow.shape[-2:], size)
+        flow, confidence = (
+            F.interpolate(x, size=size, mode="bilinear", align_corners=False) for x in (flow, confidence)
+        )
+        return flow, confidence.clamp(min=MIN_CONFIDENCE)
 
-    def _between(self, t: int, n: int) -> torch.Tensor:
-        """Flow (1,2,h,w) in pixels of its own size."""
+    def _plain(self, a: int, b: int) -> torch.Tensor:
+        """DIS flow (1,2,h,w) in pixels of its own grid."""
         stored = {} if self.flow is None else self.flow.period_flow
-        return stored[n - t][[t]].float() if n - t in stored else self.pairs.flow(t, n)
+        return stored[b - a][[a]].float() if b - a in stored else self.pairs.flow(a, b)
 
     def forget(self, before: int) -> None:
-        """Drop what frames before `before` needed."""
+        """Drop everything that belongs to frames before `before`."""
         self.pairs.forget(before)
 
     def trim(self, most: int) -> None:
-        """Drop everything once there is flow of more than `most` pairs."""
+        """Drop everything once more than `most` flows are kept."""
         if len(self.pairs.flows) > most:
-            for kept in (self.pairs.flows, self.pairs.frames, self.pairs.lumas):
-                kept.clear()
+            self.pairs.flows.clear()
+            self.pairs.frames.clear()
+            self.pairs.lumas.clear()

@@ -18,7 +18,6 @@ from torch import nn
 
 from ...hdr.detail_preservation import preserve_detail
 from ...hdr.exposure import to_radiance
-from ...hdr.masks import forward_backward_consistency
 from ...hdr.response import response_named
 from ...hdr.scratch import allocate
 from ...hdr.sequence import ExposureSequence, FlowField, LazyFrames
@@ -26,7 +25,7 @@ from ...hdr.tonemap import mu_law
 from ...models.blocks import pad_to_multiple
 from ...models.location.captured_frame import Captured
 from ...models.location.sequence_refinement import MULTIPLE, REACH, quartered, routes, stacked
-from ..flow.pair_flow import PairFlow, half_size, ratio, working_size
+from ..flow.pair_flow import PairFlow, flow_scale, half_size, working_size
 from ..runtime.networks import device_of
 from ..runtime.per_frame import run_per_frame, to_frame, to_planes
 from ..runtime.tiles import in_tiles
@@ -63,13 +62,12 @@ def consecutive_flow(hdr, preset: str = "fine", progress: Progress = quiet) -> F
     size = tuple(tone.shape[1:3])
     clip = ExposureSequence(tone, torch.ones(count), response_named("linear"), 1)
     pairs = PairFlow(clip, preset, working_size(size))
-    grid, enlarge = half_size(pairs.size), ratio(pairs.size, size)
+    grid, enlarge = half_size(pairs.size), flow_scale(pairs.size, size)
     flow = {o: allocate((count, 2, *grid), torch.float16) for o in (-1, 1)}
     confidence = {o: allocate((count, 1, *grid), torch.float16) for o in (-1, 1)}
     for (t,) in windows(count, 1, progress):
         for a, b in ((t - 1, t), (t, t - 1)) if t else ():
-            found = pairs.flow(a, b)
-            sure = forward_backward_consistency(found, pairs.flow(b, a))
+            found, sure = pairs.match(a, b)
             flow[b - a][a] = F.interpolate(found * enlarge, size=grid, mode="area")[0]
             confidence[b - a][a] = F.interpolate(sure, size=grid, mode="area")[0]
         pairs.forget(t)

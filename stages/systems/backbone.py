@@ -23,7 +23,7 @@ from ...models.location.backbone import estimated
 from ..clip.load import DEFAULT_FPS, image_clip, named_response
 from ..clip.normalize import normalize
 from ..flow.estimate import flow_pair
-from ..flow.pair_flow import FINE, PairFlow, ratio
+from ..flow.pair_flow import FINE, PairFlow, flow_scale
 from ..runtime.networks import device_of
 from ..runtime.per_frame import run_per_frame, to_frame
 from ..runtime.tiles import in_tiles
@@ -146,7 +146,7 @@ def from_exposures(
 def _between(sequence: ExposureSequence, pairs: PairFlow, t: int, before: int, after: int, device):
     """What `estimated` takes: the frame, its backbone frames before and after, and so on."""
     size = sequence.size
-    scale = ratio(pairs.size, size)
+    scale = flow_scale(pairs.size, size)
     flows, sure = zip(*flow_pair(pairs, t, before, after), strict=True)
     flows, sure = (
         F.interpolate(torch.cat(x), size=size, mode="bilinear", align_corners=False)[None].to(device)

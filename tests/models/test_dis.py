@@ -1,5 +1,6 @@
 """DIS in PyTorch: OpenCV as oracle, in OpenCV's own order of patches and in ours; all sizes, and nothing that waits."""
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
@@ -7,13 +8,18 @@ from hdrweave.hdr.cv import cv2
 from hdrweave.models.flow import dis as module
 from hdrweave.models.flow import inverse_search, variational
 from hdrweave.models.flow.dis import PRESETS, DISConfig, dis_flow
-from hdrweave.stages.flow.pair_flow import as_flow, dis
+from hdrweave.stages.flow.dis_backends import create_dis
 from hdrweave.training.evaluation.dis_agreement import compare, frame_pair, moving_texture, opencv_flow
 from small_shards import one_thread
 from torch.utils._python_dispatch import TorchDispatchMode
 
 CRASHES = [(16, 100), (8, 256), (20, 640), (28, 333), (32, 640), (40, 1000), (8, 300)]  # OpenCV, on flat frames
 STRIPS = [(1, 1), (1, 4000), (4000, 1), (3, 1500), (1500, 9)]
+
+
+def as_flow(field: np.ndarray) -> torch.Tensor:
+    """OpenCV's (h,w,2) as (1,2,h,w)."""
+    return torch.from_numpy(field).movedim(-1, 0)[None]
 
 
 @pytest.fixture(autouse=True)
@@ -68,7 +74,7 @@ def test_in_opencv_order_with_an_initial_flow(monkeypatch):
     initial = flow + 0.3
     monkeypatch.setattr(module, "search", in_opencv_order)
     pair = [(luma[0, 0] * 255).round().byte().numpy() for luma in (first, second)]
-    theirs = as_flow(dis("fine").calc(*pair, initial[0].permute(1, 2, 0).contiguous().numpy()))
+    theirs = as_flow(create_dis("fine").calc(*pair, initial[0].permute(1, 2, 0).contiguous().numpy()))
     assert (dis_flow(first, second, "fine", initial) - theirs).norm(dim=1).median() < 1e-3
 
 

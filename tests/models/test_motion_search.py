@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from hdrweave.hdr.exposure import to_ldr
 from hdrweave.models import registry
-from hdrweave.models.flow.base_flow import MotionSearch, MotionSearchConfig, likeliest, planes, stride
+from hdrweave.models.flow.base_flow import MotionSearch, MotionSearchConfig, expected_motion, planes, stride
 from hdrweave.models.flow.correlation import expected_shift, local_correlation, shifts
 from hdrweave.training.recipes.base_flow import search_loss
 from small_shards import one_thread
@@ -64,7 +64,7 @@ def test_expected_shift_is_the_certain_one():
 def share_right(network, given, shift, within=1.0) -> float:
     """Of the inner cells, those whose motion to both neighbours is right."""
     with torch.no_grad():
-        flows = likeliest(network(*given), given[3])[0]
+        flows = expected_motion(network(*given), given[3])[0]
     expected = torch.tensor(shift).view(2, 1, 1) * torch.tensor(given[3]).view(2, 1, 1, 1) / 8
     right = ((flows - expected).norm(dim=1) < within).all(0)
     return float(right[6:-6, 6:-6].float().mean())
@@ -98,7 +98,7 @@ def test_likeliest_is_the_middle_of_the_best_place():
     places = [tuple(x) for x in shifts(2).tolist()]
     logits[0, places.index((1, -1))] = logits[0, places.index((2, -1))] = 3.0
     logits[0, places.index((-2, 2))] = 3.2  # alone
-    flows = likeliest(logits, (2, -1))
+    flows = expected_motion(logits, (2, -1))
     torch.testing.assert_close(flows[0, :, :, 0, 0], torch.tensor([[3.0, -2.0], [-1.5, 1.0]]), atol=1e-3, rtol=0)
 
 
@@ -118,7 +118,7 @@ def test_any_size_and_steps(size, steps):
     with torch.no_grad():
         logits = shaken()(frames[:, 0], frames[:, 1:], exposures, steps)
     assert logits.shape == (2, 81, *(-(-s // 8) for s in size)) and logits.isfinite().all()
-    assert likeliest(logits, steps).shape == (2, 2, 2, *logits.shape[-2:])
+    assert expected_motion(logits, steps).shape == (2, 2, 2, *logits.shape[-2:])
 
 
 def test_frames_of_a_batch_do_not_mix():

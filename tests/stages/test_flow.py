@@ -3,7 +3,8 @@
 import pytest
 import torch
 from hdrweave.stages.flow import estimate as flow_module
-from hdrweave.stages.flow.estimate import ADVANTAGE, PRESETS, advantage, estimate_flow
+from hdrweave.stages.flow.dis_backends import PRESETS
+from hdrweave.stages.flow.estimate import COST_MARGIN, cost_margin, estimate_flow
 from hdrweave.stages.flow.pair_flow import fine_size
 from known_motion import passing_object, window_scene
 from moving_texture import captured, radiance, sequence
@@ -62,8 +63,8 @@ def test_motion_behind_a_clipped_window_is_taken_over_from_the_short_frames(rati
     field = estimate_flow(clip)
     assert max(errors(field)) < 0.5
     assert max(endpoint_error(clip, field, 3, o, (0.0, 0.0))[:12].mean() for o in (-1, 1)) < 0.15  # the wall stands
-    monkeypatch.setattr(flow_module, "_bridge", lambda *pair: None)
-    assert min(errors(estimate_flow(clip))) > 2  # without the bridge there is nothing to see
+    monkeypatch.setattr(flow_module, "_same_exposure_flow", lambda *pair: None)
+    assert min(errors(estimate_flow(clip))) > 2  # without same-exposure flow there is nothing to see
 
 
 def test_what_is_hidden_next_is_not_trusted():
@@ -178,6 +179,6 @@ def test_progress_and_interruption():
         estimate_flow(clip, progress=cancel)
 
 
-def test_a_bridge_has_to_be_better_by_more_in_larger_frames():
-    assert advantage((136, 256)) == advantage((448, 252)) == ADVANTAGE
-    assert advantage((720, 1280)) > 8 * ADVANTAGE
+def test_same_exposure_flow_has_to_be_better_by_more_in_larger_frames():
+    assert cost_margin((136, 256)) == cost_margin((448, 252)) == COST_MARGIN
+    assert cost_margin((720, 1280)) > 8 * COST_MARGIN

@@ -5,14 +5,14 @@ import pytest
 import torch
 from child import run_child
 from hdrweave.hdr.cv import cv2
+from hdrweave.stages.flow.dis_backends import PRESETS, create_dis
 from hdrweave.stages.flow.guarded_dis import dis_flow, is_sound
-from hdrweave.stages.flow.pair_flow import PRESETS, dis
 
 CHILD = """
 import numpy as np
 from hdrweave.hdr.cv import cv2
 from hdrweave.stages.flow.guarded_dis import dis_flow
-from hdrweave.stages.flow.pair_flow import PRESETS, dis
+from hdrweave.stages.flow.dis_backends import PRESETS, create_dis
 
 cv2().setNumThreads(1)
 rng = np.random.default_rng(0)
@@ -26,7 +26,7 @@ for preset in PRESETS:
         flat, half = np.full((h, w), 90, np.uint8), np.where(np.arange(w) < w // 2, texture, 0).astype(np.uint8)
         print(preset, h, w, flush=True)
         for pair in ((texture, np.roll(texture, 1, 1)), (flat, flat.copy()), (half, texture)):
-            flow = dis_flow(dis(preset), *map(np.ascontiguousarray, pair))
+            flow = dis_flow(create_dis(preset), *map(np.ascontiguousarray, pair))
             assert flow.shape == (h, w, 2) and np.isfinite(flow).all() and abs(flow).max() < 1e4
 """
 
@@ -54,11 +54,11 @@ def test_no_size_ends_the_process(code):
 def test_sizes_that_were_sound_are_left_alone(preset):
     rng = np.random.default_rng(0)
     for size in ((64, 48), (48, 64), (33, 47), (17, 30), (20, 20), (136, 256), (31, 60)):
-        assert is_sound(size, dis(preset).getFinestScale())
+        assert is_sound(size, create_dis(preset).getFinestScale())
         a = rng.integers(0, 256, size, dtype=np.uint8)
         a = cv2().GaussianBlur(a, (0, 0), 2)
         b = np.ascontiguousarray(np.roll(a, 1, 1))
-        assert np.array_equal(dis_flow(dis(preset), a, b), dis(preset).calc(a, b, None))
+        assert np.array_equal(dis_flow(create_dis(preset), a, b), create_dis(preset).calc(a, b, None))
 
 
 def test_motion_is_found_in_extended_frames():
@@ -67,5 +67,5 @@ def test_motion_is_found_in_extended_frames():
     a = (picture * 255).byte().numpy()
     b = np.ascontiguousarray(np.roll(a, 3, 1))
     assert not is_sound(a.shape, 2)
-    flow = dis_flow(dis("fast"), a, b)[:, 20:-20]
+    flow = dis_flow(create_dis("fast"), a, b)[:, 20:-20]
     assert abs(np.median(flow[..., 0]) - 3) < 0.3 and abs(np.median(flow[..., 1])) < 0.3

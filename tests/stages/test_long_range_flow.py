@@ -20,7 +20,7 @@ def field(sequence) -> FlowField:
 
 def test_what_the_field_holds_is_read_from_it():
     c = clip()
-    flow, sure = LongRangeFlow(c, field(c)).read(2, 3)
+    flow, sure = LongRangeFlow(c, field(c)).match(2, 3)
     assert flow.shape == (1, 2, *c.size) and (flow == 100).all() and (sure == 0.5).all()
 
 
@@ -29,7 +29,7 @@ def test_frames_of_one_exposure_are_matched():
     c = clip()
     any_flow = LongRangeFlow(c, field(c))
     for t, n in ((1, 3), (4, 2), (0, 4)):
-        flow, sure = any_flow.read(t, n)
+        flow, sure = any_flow.match(t, n)
         inner = flow[..., 12:-12, 20:-20]
         assert (inner[:, 0] + SPEED * (n - t)).abs().median() < 0.3 and inner[:, 1].abs().median() < 0.3
         assert sure.shape == (1, 1, *c.size) and sure.min() >= 0.05 and sure[..., 12:-12, 20:-20].median() > 0.8
@@ -37,19 +37,19 @@ def test_frames_of_one_exposure_are_matched():
 
 def test_large_frames_are_matched_smaller(monkeypatch):
     monkeypatch.setattr("hdrweave.stages.flow.pair_flow.LONG_SIDE", 96)
-    flow, sure = LongRangeFlow(clip()).read(1, 3)
+    flow, sure = LongRangeFlow(clip()).match(1, 3)
     assert flow.shape[-2:] == sure.shape[-2:] == (72, 128)
     assert (flow[:, 0, 12:-12, 20:-20] + 2 * SPEED).abs().median() < 0.5
 
 
 def test_a_frame_has_not_moved_against_itself():
-    flow, sure = LongRangeFlow(clip()).read(2, 2)
+    flow, sure = LongRangeFlow(clip()).match(2, 2)
     assert (flow == 0).all() and (sure == 1).all()
 
 
 def test_memory_is_given_back():
     any_flow = LongRangeFlow(clip())
-    any_flow.read(0, 2), any_flow.read(1, 3)
+    any_flow.match(0, 2), any_flow.match(1, 3)
     any_flow.forget(1)
     assert set(any_flow.pairs.flows) == {(1, 3), (3, 1)} and set(any_flow.pairs.frames) == {1, 2, 3}
     any_flow.trim(2)

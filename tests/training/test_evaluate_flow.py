@@ -114,15 +114,15 @@ def test_regions_are_what_they_say():
 
 def test_plain_dis_is_the_estimate_without_what_this_pack_adds(monkeypatch):
     sequence = evaluation(pan()).sequence()
-    plain, bridged = plain_dis(sequence), estimate_flow(sequence)
-    monkeypatch.setattr("hdrweave.stages.flow.estimate._bridge", lambda *pair: None)
-    for stage in ("propagate", "carried_on"):
+    plain, estimated = plain_dis(sequence), estimate_flow(sequence)
+    monkeypatch.setattr("hdrweave.stages.flow.estimate._same_exposure_flow", lambda *pair: None)
+    for stage in ("propagate", "extrapolate_occlusion"):
         monkeypatch.setattr(f"hdrweave.stages.flow.estimate.{stage}", lambda pairs, t, others, found: found)
     monkeypatch.setattr("hdrweave.stages.flow.pair_flow.fine_size", working_size)
     direct = estimate_flow(sequence)
     for offset in sequence.offsets:
         assert torch.equal(plain.flow[offset], direct.flow[offset])
-        assert not torch.equal(plain.flow[offset], bridged.flow[offset])
+        assert not torch.equal(plain.flow[offset], estimated.flow[offset])
 
 
 @pytest.fixture

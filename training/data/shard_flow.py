@@ -58,7 +58,7 @@ def period_flow(clip: SyntheticClip) -> tuple[torch.Tensor, torch.Tensor]:
     sequence = ExposureSequence(clip.ldr, clip.exposures, response_named(RESPONSE), clip.period)
     flow, period = LongRangeFlow(sequence), clip.period
     inner = range(period, len(clip.ldr) - period if period == 2 else 0)
-    found = [flow.read(t, n) for t in inner for n in (t - period, t + period)]
+    found = [flow.match(t, n) for t in inner for n in (t - period, t + period)]
     empty = tuple(torch.zeros(0, channels, *sequence.size) for channels in (2, 1))
     fields = (torch.cat(x) for x in zip(*(found or [empty]), strict=True))
     return tuple(rearrange(x, "(r k) c h w -> r k c h w", k=2).half() for x in fields)

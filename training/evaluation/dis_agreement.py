@@ -20,7 +20,7 @@ from ...hdr.io.video_files import to_rgb, video_frames
 from ...hdr.metrics import psnr
 from ...hdr.warp import pixel_grid, warp
 from ...models.flow.dis import PRESETS, dis_flow
-from ...stages.flow.pair_flow import as_flow, dis
+from ...stages.flow.dis_backends import OPENCV, dis_backend
 from .report import format_table
 
 TEXTURE = 0.02  # standard deviation of luma in 7x7 pixels
@@ -56,8 +56,7 @@ def frame_pair(path: Path, start: int, size: Size) -> tuple[torch.Tensor, torch.
 
 def opencv_flow(first: torch.Tensor, second: torch.Tensor, preset: str) -> torch.Tensor:
     """OpenCV's flow (1,2,H,W) for one pair (1,1,H,W)."""
-    pair = [(luma[0, 0] * 255).round().to(torch.uint8).contiguous().numpy() for luma in (first, second)]
-    return as_flow(dis(preset).calc(*pair, None))
+    return dis_backend(OPENCV, preset)(first, second)
 
 
 def compare(first, second, preset: str, flow=None, device="cpu") -> dict[str, float]:

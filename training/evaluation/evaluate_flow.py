@@ -28,8 +28,9 @@ from ...hdr.warp import inside, warp
 from ...models import registry
 from ...stages.clip.black_level import match_black_level
 from ...stages.clip.normalize import normalize
-from ...stages.flow.estimate import LEAST_CONFIDENCE, estimate_flow
-from ...stages.flow.pair_flow import FINE, PairFlow, half_size, working_size
+from ...stages.flow.dis_backends import FINE
+from ...stages.flow.estimate import MIN_CONFIDENCE, estimate_flow
+from ...stages.flow.pair_flow import PairFlow, half_size, working_size
 from ...stages.runtime.networks import BASE_FLOW, load_f2hdr
 from ...stages.systems.f2hdr import fuse_and_refine
 from ..synthesis.clips import EvaluationClip, read_clip
@@ -80,11 +81,11 @@ def regions(clip: EvaluationClip, t: int, n: int, exact: torch.Tensor) -> dict[s
 
 def score_pair(clip: EvaluationClip, t: int, n: int, flow: torch.Tensor, sure: torch.Tensor) -> dict[str, dict]:
     """Metrics by region of a flow (2,H,W) from frame t to n and of its confidence `sure` (1,H,W)."""
-    exact = clip.flow(t, n)
+    exact, visible = (x[0] for x in ExactFlow(clip).match(t, n))
     error = (flow - exact).norm(dim=0)
     fetched = warp(rearrange(clip.hdr[n], "h w c -> 1 c h w"), flow[None])
     fetched = rearrange(fetched, "1 c h w -> h w c")
-    seen = ~clip.occluded(t, n)
+    seen = visible[0] > 0
     miss = (sure * inside(flow[None])[0])[0] - ((error < RIGHT) & seen).float()
     found = {}
     for name, region in regions(clip, t, n, exact).items():
@@ -117,13 +118,26 @@ def score_clip(clip: EvaluationClip, field: FlowField) -> list[dict[str, dict]]:
     return scored
 
 
+class ExactFlow:
+    """Exact motion of a clip with known layers: a `stages.flow.protocol.FlowMatcher`, with confidence 0 where the neighbour
+    is occluded or outside the frame."""
+
+    def __init__(self, clip: EvaluationClip):
+        self.clip, self.size = clip, (clip.ldr.shape[1], clip.ldr.shape[2])
+
+    def match(self, a: int, b: int) -> tuple[torch.Tensor, torch.Tensor]:
+        return self.clip.flow(a, b)[None], (~self.clip.occluded(a, b))[None, None].float()
+
+
 def exact_field(clip: EvaluationClip) -> FlowField:
     """Exact flow to all neighbours; the confidence is lowest where the neighbour is occluded."""
-    sequence = clip.sequence()
-    pairs = {o: [(t, sequence.neighbour(t, o)) for t in range(len(sequence))] for o in sequence.offsets}
-    flow = {o: torch.stack([clip.flow(*pair) for pair in ends]) for o, ends in pairs.items()}
-    seen = {o: torch.stack([~clip.occluded(*pair) for pair in ends])[:, None].float() for o, ends in pairs.items()}
-    return FlowField(sequence.size, flow, {o: x.clamp(min=LEAST_CONFIDENCE) for o, x in seen.items()})
+    sequence, matcher = clip.sequence(), ExactFlow(clip)
+    flow, confidence = {}, {}
+    for o in sequence.offsets:
+        matches = [matcher.match(t, sequence.neighbour(t, o)) for t in range(len(sequence))]
+        flow[o], visible = (torch.cat(x) for x in zip(*matches, strict=True))
+        confidence[o] = visible.clamp(min=MIN_CONFIDENCE)
+    return FlowField(sequence.size, flow, confidence)
 
 
 def score_picture(clip: EvaluationClip, sequence: ExposureSequence, field: FlowField) -> dict[str, float]:

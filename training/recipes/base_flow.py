@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from ...models.flow.base_flow import CELL, MotionSearch, MotionSearchConfig, likeliest, stride
+from ...models.flow.base_flow import CELL, MotionSearch, MotionSearchConfig, expected_motion, stride
 from ...models.flow.correlation import radius_of, shifts
 from ..data.batches import neighbour_window
 from ..data.shard_flow import SUFFIX
@@ -56,7 +56,7 @@ def loss(network: nn.Module, batch: dict[str, torch.Tensor]) -> tuple[torch.Tens
         batch["ldr"][:, middle], batch["ldr"][:, frames], batch["exposures"][:, [middle, frames[0]]], steps
     )
     total = search_loss(logits, motion, matters)
-    found = CELL * likeliest(logits.detach(), steps)[:, 0] * (stride(steps) / steps[0])
+    found = CELL * expected_motion(logits.detach(), steps)[:, 0] * (stride(steps) / steps[0])
     near = F.interpolate(found, motion.shape[-2:], mode="nearest-exact") - motion
     right = (near.norm(dim=1, keepdim=True) < CELL).float()
     return total, {"found": weighted_mean(right, matters * missed)}

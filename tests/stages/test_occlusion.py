@@ -1,10 +1,10 @@
-"""What the flow stage does with what one neighbour does not show: motion carries on as on the other side."""
+"""Occlusion extrapolation: motion that one neighbour does not show is that of the other side, at constant velocity."""
 
 import pytest
 import torch
 from hdrweave.hdr.response import response_named
 from hdrweave.hdr.sequence import ExposureSequence
-from hdrweave.stages.flow.occlusion import carried_on
+from hdrweave.stages.flow.occlusion import extrapolate_occlusion
 from hdrweave.stages.flow.pair_flow import PairFlow
 
 SIZE, REFERENCE = (40, 60), 2
@@ -33,20 +33,22 @@ def test_motion_goes_on_at_the_same_speed_unless_a_cover_is_fetched(pairs, befor
     """One frame back and two ahead, as with three exposures, and the other way round."""
     back, ahead = 2.0 * (before - REFERENCE), 2.0 * (after - REFERENCE)
     garbage = flow(9.0)
-    (found, sure), other = carried_on(pairs, REFERENCE, (before, after), ((garbage, HIDDEN), (flow(ahead), SURE)))
+    (found, sure), other = extrapolate_occlusion(
+        pairs, REFERENCE, (before, after), ((garbage, HIDDEN), (flow(ahead), SURE))
+    )
     shown = slice(25, None) if before == 1 else slice(None)  # below the cover
     torch.testing.assert_close(found[..., shown, 8:18], flow(back)[..., shown, 8:18])
     assert torch.equal(found[..., 20:], garbage[..., 20:])
     if before == 1:
         assert torch.equal(found[..., :15, :], garbage[..., :15, :])
     assert torch.equal(sure, HIDDEN) and torch.equal(other[0], flow(ahead)) and torch.equal(other[1], SURE)
-    _, (found, _) = carried_on(pairs, REFERENCE, (before, after), ((flow(back), SURE), (garbage, HIDDEN)))
+    _, (found, _) = extrapolate_occlusion(pairs, REFERENCE, (before, after), ((flow(back), SURE), (garbage, HIDDEN)))
     torch.testing.assert_close(found[..., 8:14], flow(ahead)[..., 8:14])
 
 
 def test_nothing_changes_where_neither_knows_or_both_lie_on_one_side(pairs):
     found = ((flow(9.0), HIDDEN), (flow(-4.0), HIDDEN))
-    for kept, given in zip(carried_on(pairs, REFERENCE, (1, 4), found), found, strict=True):
+    for kept, given in zip(extrapolate_occlusion(pairs, REFERENCE, (1, 4), found), found, strict=True):
         assert torch.equal(kept[0], given[0])
     at_the_start = ((flow(9.0), HIDDEN), (flow(-4.0), SURE))
-    assert carried_on(pairs, 0, (1, 1), at_the_start) is at_the_start
+    assert extrapolate_occlusion(pairs, 0, (1, 1), at_the_start) is at_the_start

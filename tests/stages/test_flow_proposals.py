@@ -1,4 +1,4 @@
-"""A network in the flow stage: what it is asked, and what becomes of its answer."""
+"""A network in the flow stage: the pairs that it is given, and the selection of its proposals."""
 
 import pytest
 import torch
@@ -36,13 +36,13 @@ class Certain(torch.nn.Module):
 
 
 @pytest.mark.parametrize("cycle", [(1, 8), (1, 4, 16)])
-def test_a_leap_that_explains_nothing_changes_nothing(cycle):
+def test_a_proposal_that_explains_nothing_changes_nothing(cycle):
     clip = alternating(6, cycle)
-    plain, leaping = estimate_flow(clip), estimate_flow(clip, network=Certain((-3, 3)))
+    plain, proposed = estimate_flow(clip), estimate_flow(clip, network=Certain((-3, 3)))
     for offset in plain.offsets:
-        change = (plain.flow[offset].float() - leaping.flow[offset].float()).norm(dim=1)
+        change = (plain.flow[offset].float() - proposed.flow[offset].float()).norm(dim=1)
         assert (change > 0.1).float().mean() < 0.02
-    still = estimate_flow(clip, network=Certain((0, 0)))  # and one that is no leap is not looked into
+    still = estimate_flow(clip, network=Certain((0, 0)))  # and one that is no large displacement is not refined
     assert all(torch.equal(plain.flow[o], still.flow[o]) for o in plain.offsets)
 
 
@@ -75,28 +75,28 @@ def small_and_fast(size=(96, 160), speed=24):
     return sequence(captured(frames, exposures), exposures, period=2), inside
 
 
-def test_what_is_small_and_fast_is_found_from_a_leap():
+def test_what_is_small_and_fast_is_found_from_a_proposal():
     clip, inside = small_and_fast()
     exact = torch.tensor([24.0, 0.0]).view(2, 1)
-    plain, leaping = estimate_flow(clip), estimate_flow(clip, network=Certain((3, 0)))
+    plain, proposed = estimate_flow(clip), estimate_flow(clip, network=Certain((3, 0)))
 
     def error(field, region):
         return float((field.read(1, [2])[0][0][:, region] - exact).norm(dim=0).median())
 
-    assert error(plain, inside) > 8 and error(leaping, inside) < 0.5
+    assert error(plain, inside) > 8 and error(proposed, inside) < 0.5
     around = ~torch.nn.functional.max_pool2d(inside[None].float(), 61, 1, 30)[0].bool()
-    assert float(leaping.read(1, [2])[0][0][:, around].norm(dim=0).median()) < 0.2  # what stands still stays
-    assert float(leaping.read(1, [2])[1][0, 0][inside].median()) > 0.5
+    assert float(proposed.read(1, [2])[0][0][:, around].norm(dim=0).median()) < 0.2  # what stands still stays
+    assert float(proposed.read(1, [2])[1][0, 0][inside].median()) > 0.5
 
 
-def test_dis_goes_on_from_leaps_only_around_what_they_explain_better(monkeypatch):
+def test_proposals_are_refined_only_where_they_lower_the_cost(monkeypatch):
     boxes = []
 
-    def recorded(*given, land=flow_module._landed):
+    def recorded(*given, land=flow_module._refine_proposal):
         boxes.append(given[-1])
         return land(*given)
 
-    monkeypatch.setattr(flow_module, "_landed", recorded)
+    monkeypatch.setattr(flow_module, "_refine_proposal", recorded)
     monkeypatch.setattr("hdrweave.stages.flow.pair_flow.FINE_SIDE", 1)  # boxes in pixels of the frame
     estimate_flow(alternating(5, (1, 4)), network=Certain((3, 3)))  # explains nothing better
     assert not boxes
@@ -112,12 +112,12 @@ def test_dis_goes_on_from_leaps_only_around_what_they_explain_better(monkeypatch
 
 def test_a_box_holds_all_there_is_and_its_margin():
     there = torch.zeros(1, 1, 20, 30, dtype=torch.bool)
-    assert flow_module.box_around(there, 4) is None
+    assert flow_module.bounding_box(there, 4) is None
     there[..., 9, 2] = there[..., 11, 20] = True
-    assert flow_module.box_around(there, 4) == (slice(5, 16), slice(0, 25))
+    assert flow_module.bounding_box(there, 4) == (slice(5, 16), slice(0, 25))
 
 
-def test_large_frames_leap_at_the_working_size(monkeypatch):
+def test_large_frames_are_searched_at_the_working_size(monkeypatch):
     monkeypatch.setattr("hdrweave.stages.flow.pair_flow.LONG_SIDE", 48)
     clip, network = alternating(3, (1, 8)), Certain((0, 0))
     estimate_flow(clip, network=network)

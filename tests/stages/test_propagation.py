@@ -1,11 +1,11 @@
-"""What the flow stage does at outlines: motion is taken over from places around."""
+"""Propagation of flow at motion boundaries."""
 
 import pytest
 import torch
 from hdrweave.hdr.response import response_named
 from hdrweave.hdr.sequence import ExposureSequence
-from hdrweave.stages.flow.pair_flow import PairFlow, mismatch
-from hdrweave.stages.flow.propagation import GAIN, propagate
+from hdrweave.stages.flow.pair_flow import PairFlow, photometric_cost
+from hdrweave.stages.flow.propagation import MIN_GAIN, propagate
 
 SPEED = 6  # pixels a frame, of a textured square in front of a still texture
 
@@ -55,7 +55,7 @@ def test_too_large_and_too_small_outlines_shrink_and_grow(size):
 def test_motion_that_explains_the_frames_stays_bit_for_bit():
     """Even at the outlines, since both neighbours' flows are moved together; what only one of them sees does not count."""
     pairs, exact = scene(), motion(square((72, 96)))
-    seen_by_both = mismatch(pairs, 1, (2, 0), [flow for flow, _ in exact], 5) < GAIN
+    seen_by_both = photometric_cost(pairs, 1, (2, 0), [flow for flow, _ in exact], 5) < MIN_GAIN
     found = propagate(pairs, 1, (2, 0), exact)
     for kept, given in zip(found, exact, strict=True):
         for a, b in zip(kept, given, strict=True):
