@@ -48,9 +48,7 @@ def run(checkout, *words, **variables) -> tuple[int, list[list[str]]]:
 def test_clips_then_their_flow_then_training(checkout):
     status, (fetched, *calls) = run(checkout, "f2hdr", "106", HDRWEAVE_CLIPS="12")
     assert status == 0 and fetched == ["fetched"]
-    assert [call[1:3] for call in calls] == [
-        ["hdrweave.training", verb] for verb in ("synthesize", "shard_flow", "train")
-    ]
+    assert [call[1:3] for call in calls] == [["hdrweave.training", verb] for verb in ("synthesize", "shard_flow", "train")]
     shards = [call[call.index("--shards" if "--shards" in call else "--out") + 1] for call in calls]
     assert len(set(shards)) == 1
     assert calls[0][calls[0].index("--count") + 1] == "12"
