@@ -124,7 +124,7 @@ def test_it_learns_and_leaves_the_start_alone(monkeypatch):
     clip, start = alternating(2), dealthdr(0.2)
     before, told = state(start), []
     adapted, report = adapt(
-        clip, estimate_flow(clip), start, replace(FEW, steps=12), progress=lambda *p: told.append(p)
+        clip, estimate_flow(clip), start, replace(FEW, steps=12, rate=4e-4), progress=lambda *p: told.append(p)
     )
     assert same(before, start.state_dict()) and not same(before, adapted.state_dict())
     assert report.after < 0.98 * report.before and report.losses[0] == (0, report.before)
