@@ -5,11 +5,29 @@ import torch.nn.functional as F
 
 
 def box_mean(x: torch.Tensor, size: int) -> torch.Tensor:
-    """Mean over size x size pixels (size odd), same shape (N,C,H,W); at the border, over the pixels within the
-    picture."""
-    for shape in ((1, size), (size, 1)):
-        x = F.avg_pool2d(x.contiguous(), shape, 1, (shape[0] // 2, shape[1] // 2), count_include_pad=False)
+    """Mean over size x size pixels (size odd), same shape (...,H,W); at the border, over the pixels within the picture."""
+    reach = size // 2
+    for axis in (-1, -2):
+        length = x.shape[axis]
+        place = torch.arange(length, device=x.device)
+        count = (place + reach).clamp(max=length - 1) - (place - reach).clamp(min=0) + 1  # pixels within the picture
+        padded = F.pad(x, (reach, reach) if axis == -1 else (0, 0, reach, reach))
+        x = _running_sum(padded, size, axis, length) / (count if axis == -1 else count[:, None])
     return x
+
+
+def _running_sum(x: torch.Tensor, size: int, axis: int, length: int) -> torch.Tensor:
+    """Sums of `size` neighbours along an axis, `length` of them, from sums of 1, 2, 4 … neighbours: several times faster than
+    pooling on a CPU."""
+    total, start, width = None, 0, 1
+    while True:
+        if size & width:
+            part = x.narrow(axis, start, length)
+            total, start = part if total is None else total + part, start + width
+        if 2 * width > size:
+            return total
+        rest = x.shape[axis] - width
+        x, width = x.narrow(axis, 0, rest) + x.narrow(axis, width, rest), 2 * width
 
 
 def box_max(x: torch.Tensor, size: int) -> torch.Tensor:

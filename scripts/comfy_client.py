@@ -6,6 +6,8 @@ import http.client
 import json
 import os
 import re
+import shutil
+import signal
 import socket
 import ssl
 import struct
@@ -21,6 +23,9 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 ENGINE = ROOT / ".engine"
 TEXT, PING, PONG = 1, 9, 10  # WebSocket opcodes
+NOTE = "engine.pid"  # in an engine's temporary folder
+ABANDONED = 24 * 3600  # seconds after which a temporary folder without a note is nobody's
+GONE = 8  # looks at a prompt that is neither waiting, running nor done, before it is given up: it may be between two of them
 
 
 class RunFailed(Exception):
@@ -64,8 +69,66 @@ def engine(output: Path, folder: Path = ENGINE, inputs: Path | None = None, log:
     output, inputs = Path(output).resolve(), Path(inputs or folder / "in").resolve()
     for needed in (output, inputs):
         needed.mkdir(parents=True, exist_ok=True)
+    clean_orphans(folder)
     with tempfile.TemporaryDirectory(prefix="temp-", dir=folder) as temp:
         yield from _serve(output, inputs, temp, folder, folder / log, flags)
+
+
+def clean_orphans(folder: Path = ENGINE) -> list[int]:
+    """End the engines in `folder` whose starter was killed, and remove their temporary folders; the processes ended.
+
+    Every engine has a note in its temporary folder: who started it, and its own number. A number may be another process's by
+    now, so only one that has this folder in its command line is ended.
+    """
+    ended = []
+    for temp in Path(folder).glob("temp-*"):
+        try:
+            owner, process = (int(word) for word in (temp / NOTE).read_text(encoding="ascii").split())
+        except (OSError, ValueError):
+            if time.time() - _changed(temp) > ABANDONED:
+                shutil.rmtree(temp, ignore_errors=True)
+            continue
+        if owner == os.getpid() or _runs(owner):
+            continue
+        if str(temp) in _command_line(process):
+            with contextlib.suppress(OSError):
+                os.kill(process, signal.SIGTERM)
+                ended.append(process)
+            end = time.monotonic() + 10
+            while str(temp) in _command_line(process) and time.monotonic() < end:
+                time.sleep(0.1)
+            if str(temp) in _command_line(process):
+                with contextlib.suppress(OSError):
+                    os.kill(process, getattr(signal, "SIGKILL", signal.SIGTERM))
+        shutil.rmtree(temp, ignore_errors=True)
+    return ended
+
+
+def _changed(path: Path) -> float:
+    with contextlib.suppress(OSError):
+        return path.stat().st_mtime
+    return time.time()
+
+
+def _runs(process: int) -> bool:
+    if os.name != "posix":
+        return True  # os.kill would end it
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True
+    return not _command_line(process).startswith("(defunct)")
+
+
+def _command_line(process: int) -> str:
+    """The command line of a process; empty for one that is gone, and where it cannot be told."""
+    if os.name != "posix":
+        return ""
+    answer = subprocess.run(["ps", "-o", "stat=,command=", "-ww", "-p", str(process)], capture_output=True, text=True)
+    state, _, command = answer.stdout.strip().partition(" ")
+    return "(defunct)" if state.startswith("Z") else command.strip()
 
 
 def _serve(output, inputs, temp, folder, log, flags):
@@ -90,6 +153,7 @@ def _serve(output, inputs, temp, folder, log, flags):
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
+    (Path(temp) / NOTE).write_text(f"{os.getpid()} {process.pid}\n", encoding="ascii")
     try:
         base = f"http://127.0.0.1:{port}"
         _wait_until_ready(base, process, log)
@@ -143,9 +207,14 @@ def run(base: str, prompt: dict, report=lambda title, done, total: None) -> dict
     events = _Events(base)
     try:
         identity = submit(base, prompt, events.client)
-        entry = None
+        entry, missed = None, 0
         while not entry:
             entry = call(base, f"/history/{identity}").get(identity)
+            missed = 0 if entry or _is_queued(base, identity) else missed + 1
+            if missed == GONE:
+                raise RunFailed(
+                    "the run is gone from the server's queue: somebody has cleared it there; start it again"
+                )
             for kind, data in events.read():
                 if kind == "progress" and data.get("prompt_id") in (None, identity) and data.get("node"):
                     report(title_of(prompt, data["node"]), data["value"], data["max"])
@@ -159,6 +228,11 @@ def run(base: str, prompt: dict, report=lambda title, done, total: None) -> dict
     if entry["status"]["status_str"] != "success":
         raise RunFailed(_failure(prompt, entry["status"]["messages"]))
     return entry
+
+
+def _is_queued(base: str, identity: str) -> bool:
+    queue = call(base, "/queue")
+    return any(identity in item[:3] for key in ("queue_running", "queue_pending") for item in queue.get(key, ()))
 
 
 def submit(base: str, prompt: dict, client: str = "") -> str:

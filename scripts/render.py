@@ -18,12 +18,16 @@ from pathlib import Path
 import comfy_client
 from ui_to_api import to_prompt, widget_inputs
 
+LARGEST = 256 << 20  # bytes of a workflow
+
 
 def main(arguments=None) -> int:
     options = _parse(arguments)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that the engine is stopped, too
+    for name in ("SIGTERM", "SIGHUP"):  # so that the engine is stopped, too, also by a terminal that is closed
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), signal.default_int_handler)
     try:
-        workflow = json.loads(Path(options.workflow).read_text(encoding="utf-8"))
+        workflow = read_workflow(options.workflow)
         with _server(options) as base:
             files = render(base, workflow, options.set, Path(options.out), progress=Progress())
     except KeyboardInterrupt:
@@ -36,6 +40,17 @@ def main(arguments=None) -> int:
     for line in summary(files, Path(options.out)):
         print(f"  {line}")
     return 0
+
+
+def read_workflow(path) -> dict:
+    """The workflow in a file. Raises ValueError for what is none, OSError for what cannot be read."""
+    path = Path(path)
+    if not path.is_file() or path.stat().st_size > LARGEST:
+        raise ValueError(f"{str(path)!r} is no workflow file: give one that ComfyUI saved")
+    try:
+        return json.loads(path.read_bytes())
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{str(path)!r} is no workflow file ({error}): give one that ComfyUI saved") from error
 
 
 def _parse(arguments):

@@ -7,6 +7,7 @@ primitives, bypassed nodes and subgraphs, muted nodes left out. The tests compar
 MUTED, BYPASSED = 2, 4
 SUBGRAPH_INPUT, SUBGRAPH_OUTPUT = -10, -20
 NOTES = ("Note", "MarkdownNote")
+MOST_GRAPHS = 2000  # instances of subgraphs; a few that hold each other would unfold without end
 WIDGET_TYPES = ("INT", "FLOAT", "STRING", "BOOLEAN", "COMBO")
 
 
@@ -24,9 +25,13 @@ def to_prompt(workflow: dict, object_info: dict) -> dict:
         return workflow
     if not isinstance(workflow, dict) or "nodes" not in workflow:
         raise ValueError("this file holds no ComfyUI workflow: expected one saved with Save or with Export (API)")
-    subgraphs = {s["id"]: s for s in workflow.get("definitions", {}).get("subgraphs", [])}
-    root = _Graph(workflow, object_info, subgraphs)
-    prompt = dict(root.prompt())
+    try:
+        subgraphs = {s["id"]: s for s in workflow.get("definitions", {}).get("subgraphs", [])}
+        prompt = dict(_Graph(workflow, object_info, subgraphs).prompt())
+    except (KeyError, TypeError, AttributeError, IndexError, RecursionError) as error:
+        raise ValueError(
+            f"this workflow is damaged ({type(error).__name__}: {error}): open it in ComfyUI and save it again"
+        ) from error
     for node in prompt.values():  # a link to something that does not run is no link
         node["inputs"] = {k: v for k, v in node["inputs"].items() if not (_is_link(v) and v[0] not in prompt)}
     return prompt
@@ -76,6 +81,10 @@ class _Graph:
             instance,
             path,
         )
+        self.made = parent.made if parent else [0]
+        self.made[0] += 1
+        if self.made[0] > MOST_GRAPHS:
+            raise ValueError(f"this workflow unfolds to more than {MOST_GRAPHS} subgraphs: save it with fewer")
         self.data, self.nodes = data, {n["id"]: n for n in data["nodes"]}
         keys = ("id", "origin_id", "origin_slot", "target_id", "target_slot", "type")
         links = (link if isinstance(link, dict) else dict(zip(keys, link, strict=False)) for link in data["links"])

@@ -28,11 +28,11 @@ VERBS = {
 
 
 def usage() -> str:
-    """The verbs, a line each with the first sentence of its module."""
+    """The verbs, a line each with the first words of its module."""
     lines = ["python -m hdrweave.training VERB [options]; VERB --help says more.", ""]
     for verb, module in VERBS.items():
         summary = (importlib.import_module(f".{module}", __package__).__doc__ or "").splitlines()[0]
-        lines.append(f"  {verb:20} {summary.split(': `python -m')[0]}")
+        lines.append(f"  {verb:20} {summary.split(': `python -m')[0].rstrip('.:')}")
     return "\n".join(lines)
 
 

@@ -8,9 +8,11 @@ import re
 import struct
 from pathlib import Path
 
+from ..exposure import merge_close_exposures
 from .checked_path import regular_file
 from .exr_header import read_header
 
+MOST_LEVELS, SHORT = 8, 3  # exposures of a pattern; photos that are a bracket, each with an exposure of its own
 EXIF_BYTES = 1 << 20  # of a file, within which its EXIF data lies
 TIME, F_NUMBER, ISO, EXIF_FOLDER = 33434, 33437, 34855, 34665
 # exp8000, exp_8000us, 1_8000s: a number beside a word or unit; plain numbers in a name say nothing.
@@ -22,12 +24,16 @@ _NAMED = (
     (re.compile(r"(?i)(?<![a-z0-9.])(\d{1,9}(?:\.\d{1,6})?)us(?![a-z])"), 1e-6),
     (re.compile(r"(?i)(?<![a-z0-9.])(\d{1,9}(?:\.\d{1,6})?)ms(?![a-z])"), 1e-3),
 )
+_RANKS = {"short": 0, "under": 0, "dark": 0, "low": 0, "mid": 1, "middle": 1, "medium": 1, "normal": 1}
+_RANKS |= {"long": 2, "over": 2, "bright": 2, "high": 2}
+WORD = re.compile(rf"(?i)(?<![a-z])({'|'.join(_RANKS)})(?![a-z])")
 _NAMED_EV = re.compile(r"(?i)(?<![a-z])ev[_=]?([+-]?\d{1,2}(?:\.\d{1,3})?)(?![0-9])")
 _NAMED_ISO = re.compile(r"(?i)(?<![a-z])iso[_=-]?(\d{2,7})(?![0-9])")
 
 
 def stated_exposures(files: list[Path]) -> list[float] | None:
-    """The exposures of the files of a clip, in one unit; None where not all of them state one, or all state the same."""
+    """The exposures of the files of a clip, in one unit; None where not all of them state one, where all state the same, and
+    where they take more values than a pattern has: such numbers are time stamps, or a camera on automatic."""
     for read in (_from_header, _from_name):
         found = []
         for file in files:
@@ -35,9 +41,23 @@ def stated_exposures(files: list[Path]) -> list[float] | None:
             if value is None or not 0 < value < 1e12:
                 break
             found.append(value)
-        if len(found) == len(files) and max(found) > 1.02 * min(found):
+        if len(found) == len(files) and 1 < _levels(found) <= max(min(len(files) // 2, MOST_LEVELS), SHORT):
             return found
     return None
+
+
+def stated_order(files: list[Path]) -> list[int] | None:
+    """The exposures of the files of a clip as words in their names order them, 0 = shortest; None where not all files have
+    such a word, or all the same."""
+    words = [WORD.search(file.stem) for file in files]
+    if not all(words):
+        return None
+    ranks = [_RANKS[word[1].lower()] for word in words]
+    return ranks if len(set(ranks)) > 1 else None
+
+
+def _levels(exposures: list[float]) -> int:
+    return len(merge_close_exposures(exposures).unique())
 
 
 def _from_name(file: Path) -> float | None:

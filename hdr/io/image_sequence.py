@@ -14,14 +14,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 from .checked_path import printable, regular_file
+from .file_exposure import WORD
 from .image_files import SUFFIXES
 
 # Stills that are not read. Some a video reader would open: one frame each, and a hole ends their sequence without a word.
 OTHER_STILLS = ".dpx .cin .tga .jp2 .j2k .jxl .heic .heif .avif .psd .sgi .pfm .pbm .pam .xcf".split()
 MARKER = re.compile(r"#+|%0?\d*d")
-EXPOSURE_WORD = re.compile(
-    r"(?i)(?<![a-z])(short|long|mid|middle|medium|under|over|dark|bright|low|high|normal)(?![a-z])"
-)
 LONGEST_NUMBER = 40  # digits
 STAMP = 1000  # numbers that lie farther apart than this, in the median, are time stamps and not counted frames
 
@@ -120,7 +118,7 @@ def _digits(name: str) -> list[str]:
 def _key(name: str) -> tuple[str, ...]:
     """What the names of all files of a sequence share: the text between their numbers, exposure words apart."""
     suffix = Path(name).suffix
-    words = EXPOSURE_WORD.sub("<exposure>", name[: len(name) - len(suffix)])
+    words = WORD.sub("<exposure>", name[: len(name) - len(suffix)])
     return (*re.split(rf"\d{{1,{LONGEST_NUMBER}}}", words), suffix)
 
 
@@ -149,7 +147,7 @@ def _frame_number(columns, unique: list[int]) -> int:
 
 
 def _word(name: str) -> str:
-    found = EXPOSURE_WORD.search(name)
+    found = WORD.search(name)
     return found[1].lower() if found else ""
 
 

@@ -34,5 +34,7 @@ def read_raw(path) -> np.ndarray:
                 highlight_mode=rawpy.HighlightMode.Clip,
             )
     except (rawpy.LibRawError, OSError) as error:
-        raise OSError(f"{printable(path)} is not a readable raw file ({printable(error)}): copy it again") from error
+        reason = error.args[0] if error.args else ""
+        reason = reason.decode("utf-8", "replace") if isinstance(reason, bytes) else str(error)
+        raise OSError(f"{printable(path)} is not a readable raw file ({printable(reason)}): copy it again") from error
     return np.ascontiguousarray(rgb)

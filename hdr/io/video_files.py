@@ -23,7 +23,7 @@ LIMITED_RANGE, FULL_RANGE = 1, 2
 # which name other files and addresses, network formats, devices, text art, and pictures, which have readers of their own.
 FORMATS = (
     "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mxf,mpegts,mpeg,mpegvideo,m4v,h264,hevc,vvc,av1,obu,ivf,ogg,flv,live_flv,asf,"
-    "gif,apng,yuv4mpegpipe,nut,mjpeg,dv,dnxhd,vc1,gxf,rm,wtv,y4m,cavsvideo,dirac,h261,h263,amv,f4v,r3d,mlv,cine,lxf,nsv,nuv"
+    "gif,apng,yuv4mpegpipe,nut,mjpeg,dv,dnxhd,vc1,gxf,rm,wtv,y4m,cavsvideo,dirac,h261,h263,amv,f4v,r3d,cine,lxf,nsv,nuv"
 )
 OPTIONS = {"format_whitelist": FORMATS, "protocol_whitelist": "file", "enable_drefs": "0"}
 

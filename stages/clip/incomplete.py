@@ -7,6 +7,12 @@ from ...hdr.io.checked_path import printable
 MARK = ".incomplete"  # holds the number of frames that were to be written, the process that wrote, and its host
 
 
+def refuse_empty(path) -> None:
+    """Raises ValueError for a folder in which saving was cut off before its first frame."""
+    if (Path(path) / MARK).is_file() and not any(file.suffix in (".exr", ".hdr") for file in Path(path).glob("[!.]*")):
+        raise ValueError(f"{printable(path)} is incomplete: saving ended before its first frame; save it again")
+
+
 def refuse_incomplete(files: list[Path], start: int, count: int) -> None:
     """Raises ValueError for a sequence of which the saving was cut off, unless the part that is asked for is there."""
     marks = {file.parent for file in files}

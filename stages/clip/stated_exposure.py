@@ -39,6 +39,20 @@ def with_stated(sequence: ExposureSequence, stated, declared: bool, progress: Pr
     return taken.with_(warnings=(*taken.warnings, words))
 
 
+def with_order(sequence: ExposureSequence, order) -> ExposureSequence:
+    """A clip whose file names order the exposures, `order` (T,), 0 = shortest; a warning where its exposures contradict them."""
+    if len(order) != len(sequence):  # repeated frames were left out
+        return sequence
+    ranks, logs = torch.tensor(order), sequence.exposures.log2()
+    means = [float(logs[ranks == rank].mean()) for rank in ranks.unique().tolist()]
+    if means == sorted(means):
+        return sequence
+    words = (
+        "the names of the files call those frames long that have the shorter exposures: is the pattern in their order?"
+    )
+    return sequence.with_(warnings=(*sequence.warnings, words))
+
+
 def _differences(declared: torch.Tensor, stated: torch.Tensor) -> float:
     """The largest difference between two lists of relative exposures, in stops, apart from a common factor."""
     ratio = torch.log2(declared / stated)

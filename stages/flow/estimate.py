@@ -18,7 +18,7 @@ import torch.nn.functional as F
 from ...hdr.masks import forward_backward_consistency
 from ...hdr.scratch import allocate
 from ...hdr.sequence import ExposureSequence, FlowField
-from ...hdr.warp import warp
+from ...hdr.warp import length, warp
 from ...models.flow.base_flow import CELL, MotionSearch, expected_motion
 from ..runtime.networks import BASE_FLOW, device_of, load_network, running
 from ..runtime.windows import Progress, quiet, windows
@@ -76,10 +76,7 @@ def _select_proposals(
     """
     cost = photometric_cost(pairs, t, others, [flow for flow, _ in found])
     promising = cost - photometric_cost(pairs, t, others, proposals) > PROPOSAL_MARGIN
-    far = [
-        (flow - proposal).norm(dim=1, keepdim=True) > MIN_DISPLACEMENT
-        for (flow, _), proposal in zip(found, proposals, strict=True)
-    ]
+    far = [length(flow - proposal) > MIN_DISPLACEMENT for (flow, _), proposal in zip(found, proposals, strict=True)]
     box = bounding_box(promising & (far[0] | far[1]), BOX_MARGIN)
     if box is None:
         return None
@@ -118,7 +115,7 @@ def _dilate(flow: torch.Tensor, start: torch.Tensor) -> torch.Tensor:
     """Flow (1,2,h,w) dilated by DILATION pixels: at each pixel the vector around it that differs most from `start`, on
     a grid of every fourth pixel."""
     coarse = flow[..., ::4, ::4]
-    difference = (coarse - start[..., ::4, ::4]).norm(dim=1, keepdim=True)
+    difference = length(coarse - start[..., ::4, ::4])
     _, index = F.max_pool2d(difference, DILATION // 2 + 1, 1, DILATION // 4, return_indices=True)
     dilated = coarse.flatten(2).gather(2, index.flatten(2).expand(-1, 2, -1)).view_as(coarse)
     return F.interpolate(dilated, scale_factor=4, mode="nearest")[..., : flow.shape[-2], : flow.shape[-1]]

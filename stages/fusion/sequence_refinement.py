@@ -24,7 +24,7 @@ from ...hdr.scratch import allocate
 from ...hdr.sequence import ExposureSequence, FlowField, LazyFrames
 from ...hdr.tonemap import mu_law
 from ...models.blocks import pad_to_multiple
-from ...models.location.captured_frame import Captured, captured_frames
+from ...models.location.captured_frame import Captured
 from ...models.location.sequence_refinement import MULTIPLE, REACH, at_quarter_size, chained_flows, stacked
 from ..flow.pair_flow import PairFlow, flow_scale, half_size, working_size
 from ..runtime.networks import device_of
@@ -34,7 +34,7 @@ from ..runtime.windows import Progress, quiet, windows
 
 WINDOW = 12  # frames that are corrected together
 OVERLAP = 3  # further frames on both sides that are propagated with them; at least REACH
-MEMORY, BYTES_PER_PIXEL = 1 << 29, 72  # of cached frames and flow, in bytes: 512 MB
+MEMORY, BYTES_PER_PIXEL = 1 << 29, 84  # of cached frames and flow, in bytes: 512 MB
 HIGHEST = 16.0  # radiance at which the input of flow saturates: four stops above clipping of the shortest exposure
 
 
@@ -77,11 +77,12 @@ def consecutive_flow(hdr, preset: str = "fine", progress: Progress = quiet) -> F
 
 class Frame(NamedTuple):
     """Radiance (1,3,H,W), sides padded to multiples of MULTIPLE, its mu-law `tone`, and the captured frame, if the clip
-    is known."""
+    is known, also decoded: `light` (1,3,H,W)."""
 
     radiance: torch.Tensor
     tone: torch.Tensor
     captured: Captured | None
+    light: torch.Tensor | None
 
 
 class RefinedClip:
@@ -114,10 +115,9 @@ class RefinedClip:
         corrected = in_tiles(frame.tone.shape[-2:], self._correct, *given, *(frame.captured or ()))
         height, width = self.flow.size
         hdr = corrected[..., :height, :width]
-        if self.sequence is None:
+        if frame.captured is None or frame.light is None:
             return hdr
-        code = frame.captured.codes[..., :height, :width]
-        light = to_radiance(code, frame.captured.exposures[:, None, None, None])
+        code, light = (x[..., :height, :width] for x in (frame.captured.codes, frame.light))
         return preserve_detail(hdr, code, light, frame.captured.exposures)
 
     def _correct(self, *given: torch.Tensor) -> torch.Tensor:
@@ -127,11 +127,12 @@ class RefinedClip:
         if t not in self._frames:
             _drop_oldest(self._frames, self._most)
             radiance = self._padded(self.hdr[t])
-            captured = None
+            captured = light = None
             if self.sequence is not None:
-                exposure = self.sequence.exposures[[t]].to(self.device)
-                captured = captured_frames(self._padded(self.sequence.frames[t]), exposure)
-            self._frames[t] = Frame(radiance, mu_law(radiance), captured)
+                codes, exposure = self._padded(self.sequence.frames[t]), self.sequence.exposures[[t]].to(self.device)
+                light = to_radiance(codes, exposure[:, None, None, None])
+                captured = Captured(codes, mu_law(light), exposure)
+            self._frames[t] = Frame(radiance, mu_law(radiance), captured, light)
         return self._frames[t]
 
     def _padded(self, picture: torch.Tensor) -> torch.Tensor:

@@ -23,7 +23,8 @@ def run_per_frame(
     iterator, stops cleanly.
     """
     for (t,) in windows(count, 1, progress):
-        given = read(t)
+        with torch.inference_mode():
+            given = read(t)
         with running(torch.device(device)):
             results = compute(*given)
         yield t, tuple(x.cpu() for x in ((results,) if isinstance(results, torch.Tensor) else results))

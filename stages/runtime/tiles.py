@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from inspect import isgenerator
 from itertools import chain
-from math import prod
+from math import log2, prod
 
 import torch
 
@@ -46,9 +46,19 @@ class Tile:
         sides = zip(self.core, self.window, self.size, strict=True)
         return window[(..., *(_slice(c.start - w.start, c.stop - w.start, n - w.start, scale) for c, w, n in sides))]
 
+    def unpadded(self, window: torch.Tensor, scale: int = 1) -> torch.Tensor:
+        """`kept`, of which what is padding is cut off."""
+        height, width = (-(-side.stop // scale) - side.start // scale for side in self.core)
+        return self.kept(window, scale)[..., :height, :width]
+
 
 def _slice(start: int, stop: int, length: int, scale: int) -> slice:
     return slice(start // scale, None if stop == length else stop // scale)
+
+
+def _scale(height: int, rows: int) -> int:
+    """How many times as coarse as `height` pixels a map of `rows` is, a power of two; it may be padded up to ALIGNMENT."""
+    return 2 ** max(round(log2(height / rows)), 0)
 
 
 def tiles(size: tuple[int, int]) -> list[Tile]:
@@ -97,7 +107,7 @@ def _part(x, piece: Tile):
     if isinstance(x, FrameWindow):
         return x.crop(*piece.window)
     if isinstance(x, torch.Tensor) and x.ndim >= 4:
-        return piece.cut(x, round(piece.size[0] / x.shape[-2]))
+        return piece.cut(x, _scale(piece.size[0], x.shape[-2]))
     return x
 
 
@@ -107,7 +117,7 @@ def _joined(pieces: Sequence[Tile], results: Iterable):
     for piece, result in zip(pieces, results, strict=True):
         maps = (result,) if isinstance(result, torch.Tensor) else tuple(result)
         height = piece.window[0].stop - piece.window[0].start
-        scales = [round(height / x.shape[-2]) for x in maps]
+        scales = [_scale(height, x.shape[-2]) for x in maps]
         if not out:  # coarser grids may be padded up to ALIGNMENT
             padded = [-(-side // ALIGNMENT) * ALIGNMENT for side in piece.size]
             out = [x.new_empty(*x.shape[:-2], *(n // s for n in padded)) for x, s in zip(maps, scales, strict=True)]
@@ -129,7 +139,7 @@ def _answers(pieces: Sequence[Tile], asked: list[Request]) -> list:
         maps = first.function(whole)
         return [[piece.cut(x, s) for x, s in zip(maps, first.scales, strict=True)] for piece in pieces]
     parts = [
-        question.function(*(piece.kept(x, question.scale) for x in question.maps))
+        question.function(*(piece.unpadded(x, question.scale) for x in question.maps))
         for piece, question in zip(pieces, asked, strict=True)
     ]
     return [tuple(sum(values) for values in zip(*parts, strict=True))] * len(pieces)

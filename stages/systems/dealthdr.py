@@ -17,7 +17,7 @@ from ...hdr.sequence import ExposureSequence, FlowField
 from ...models.dealthdr.fgma import distrust_each, empty_cells
 from ...models.dealthdr.masked_attention import sensitivity_for, trust_mask
 from ..flow.estimate import base_flow
-from ..runtime.networks import DEALTHDR, device_of, load_network
+from ..runtime.networks import DEALTHDR, device_of, load_network, running
 from ..runtime.per_frame import WindowReader, run_per_frame, to_frame
 from ..runtime.tiles import in_tiles
 from ..runtime.windows import Progress, quiet
@@ -56,8 +56,7 @@ class Sensitivity:
         if self.share is not None and t % self.together == 0:
             count = len(self.windows.sequence)
             ahead = (self.windows.read(i, back=True) for i in range(t, min(t + self.together, count)))
-            with torch.inference_mode():
-                seen = torch.cat([self.distrust(w)[0] for w in ahead])
+            seen = torch.cat([self.distrust(w)[0] for w in ahead])
             self.s = sensitivity_for(seen.cpu(), self.share)
         return trust_mask(self.distrust(window), self.s)
 
@@ -100,7 +99,8 @@ def features_around(windows: WindowReader, network: nn.Module, t: int, window: F
         frame = window.frames[:, k], window.radiance[:, k]
         return in_tiles(window.size, lambda *planes: tuple(network.encode(*planes, window.exposures[:, k])), *frame)
 
-    every = [windows.once(network, i, lambda k=k: encoded(k)) for k, i in enumerate(windows.indices(t))]
+    with running(windows.device):
+        every = [windows.once(network, i, lambda k=k: encoded(k)) for k, i in enumerate(windows.indices(t))]
     return [torch.stack(level, 1) for level in zip(*every, strict=True)]
 
 

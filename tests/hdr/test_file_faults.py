@@ -54,6 +54,7 @@ def test_messages_can_always_be_shown():
     printable("\ud800").encode("utf-8")
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="pipes have names on POSIX only")
 def test_only_regular_files_are_opened(tmp_path):
     os.mkfifo(tmp_path / "pipe.mp4")
     os.mkfifo(tmp_path / "pipe.png")

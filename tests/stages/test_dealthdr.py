@@ -8,7 +8,8 @@ from hdrweave.hdr.metrics import psnr_mu
 from hdrweave.hdr.sequence import FlowField
 from hdrweave.models.dealthdr.dealthdr import DeAltHDR, DeAltHDRConfig
 from hdrweave.stages.runtime import networks, tiles
-from hdrweave.stages.systems.dealthdr import FrameHistory, dealthdr, surrounding
+from hdrweave.stages.runtime.per_frame import WindowReader, neighbours_around
+from hdrweave.stages.systems.dealthdr import dealthdr, reach_of
 from moving_texture import captured, radiance, sequence
 
 CYCLES = {2: (1.0, 8.0), 3: (1.0, 4.0, 16.0), 4: (1.0, 2.0, 4.0, 16.0)}
@@ -43,6 +44,10 @@ def network(shaken: bool = True) -> DeAltHDR:
     return net
 
 
+def surrounding(clip, t: int) -> list[int]:
+    return neighbours_around(clip, t, reach_of(clip))
+
+
 def test_neighbours_are_two_on_either_side():
     two, three = alternating(2, 7), alternating(3, 8)
     assert surrounding(two, 3) == [1, 2, 3, 4, 5] and surrounding(three, 4) == [2, 3, 4, 5, 6]
@@ -75,9 +80,9 @@ def test_every_frame_is_encoded_once(float32):
     clip, net, encoded = alternating(2, 7, (16, 24)), network(), []
     encode = net.encode
 
-    def counting(frames, exposures):
-        encoded.append(len(frames))
-        return encode(frames, exposures)
+    def counting(codes, radiance, exposures):
+        encoded.append(len(codes))
+        return encode(codes, radiance, exposures)
 
     net.encode = counting
     dealthdr(clip, panning(clip), net)
@@ -87,10 +92,8 @@ def test_every_frame_is_encoded_once(float32):
 def test_features_carried_are_those_of_the_frame_itself(float32):
     clip, net = alternating(2, 6, (16, 24)), network()
     whole = dealthdr(clip, panning(clip), net)
-    history = FrameHistory(clip, panning(clip), net)
-    frames, exposures = history.frames(3), history.exposures(3)
-    cells = torch.zeros(1, 4, 1, 4, 6)
-    alone = net(frames, exposures, *history.flows(3), cells)["hdr"][0].movedim(0, -1)
+    window = WindowReader(clip, panning(clip), "cpu", reach_of(clip)).read(3)
+    alone = net(window, torch.zeros(1, 4, 1, 4, 6))["hdr"][0].movedim(0, -1)
     flat = dealthdr(clip, panning(clip), net, 0)
     torch.testing.assert_close(flat[3], alone, atol=1e-5, rtol=1e-4)
     assert whole.shape == flat.shape

@@ -7,10 +7,11 @@ import torch
 from hdrweave.hdr.metrics import psnr_mu
 from hdrweave.hdr.sequence import FlowField
 from hdrweave.models.dealthdr.fgma import AlignerConfig, FlowGuidedAligner
-from hdrweave.stages.candidates.fgma import Alignment, alignment_text, fgma_alignment, neighbour_distrust, way_back
+from hdrweave.stages.candidates.fgma import Alignment, alignment_text, fgma_alignment
 from hdrweave.stages.candidates.warp import warp_neighbours
 from hdrweave.stages.runtime import networks, tiles
-from hdrweave.stages.systems.f2hdr import Neighbourhood
+from hdrweave.stages.runtime.per_frame import WindowReader
+from hdrweave.stages.systems.dealthdr import Sensitivity
 from moving_texture import captured, radiance, sequence
 
 CYCLES = {2: (1.0, 8.0), 3: (1.0, 4.0, 16.0), 4: (1.0, 2.0, 4.0, 16.0)}
@@ -69,31 +70,35 @@ def test_the_way_back_is_read_from_the_neighbours_own_flow(period):
     for count in range(1, 3 * period):
         clip = alternating(period, count, (8, 8))
         flow = {o: (10.0 * torch.arange(count) + o).view(-1, 1, 1, 1).repeat(1, 2, 8, 8) for o in clip.offsets}
-        field = FlowField((8, 8), flow, flow)
+        reader = WindowReader(clip, FlowField((8, 8), flow, {o: f[:, :1] for o, f in flow.items()}), "cpu")
         for t in range(count):
-            for o in clip.offsets:
-                n = clip.neighbour(t, o)
-                back = way_back(field, n, t)
+            ways = reader.read(t, back=True).back[0]
+            for n, back in zip(reader.others(t), ways, strict=True):
                 if n == t:
                     assert count < period and (back == 0).all()
                 else:
                     assert clip.neighbour(n, t - n) == t and (back == 10 * n + t - n).all()
 
 
+def distrust(clip, flow: FlowField, t: int) -> torch.Tensor:
+    """D of frame t towards each neighbour, on cells: (K,1,h,w)."""
+    reader = WindowReader(clip, flow, "cpu")
+    return Sensitivity(reader).distrust(reader.read(t, back=True))[0]
+
+
 @PERIODS
 def test_exact_flow_is_trusted_at_both_ends_too(period):
     clip = alternating(period, 2 * period)
-    near = Neighbourhood(clip, panning(clip), network())
     away = 6 * (period - 1) // 4 + 2  # cells that the pan brings in from outside
     for t in range(len(clip)):
-        distance = neighbour_distrust(near, t)
+        distance = distrust(clip, panning(clip), t)
         assert distance.shape == (len(clip.offsets), 1, 10, 16)
         assert distance[..., away:-away].max() < 1e-4
-    wrong = Neighbourhood(clip, panning(clip, -2.0), network())
-    assert neighbour_distrust(wrong, 0)[..., away:-away].max() < 1e-4  # there and back: consistent, though wrong
+    wrong = panning(clip, -2.0)
+    assert distrust(clip, wrong, 0)[..., away:-away].max() < 1e-4  # there and back: consistent, though wrong
     flow = panning(clip)
     flow.flow[-1][1] += 8
-    distance = neighbour_distrust(Neighbourhood(clip, flow, network()), 1)
+    distance = distrust(clip, flow, 1)
     assert (distance.mean((1, 2, 3)) > 0.01).tolist() == [o == -1 for o in clip.offsets]
 
 

@@ -168,12 +168,20 @@ def test_exposures_in_exif_are_taken_and_checked(tmp_path):
     assert not any("pixels show" in w for w in sequence.warnings)
     assert load_clip(tmp_path, "-3,0").warnings == ()
     assert "(1, 8) that differ from the pattern by up to 1.0 stops" in load_clip(tmp_path, "-2,0").warnings[0]
+    assert load_clip(tmp_path, "-3,0", "estimate").response.name != "gamma2.2"
     for file in tmp_path.iterdir():
         content = file.read_bytes()
         file.write_bytes(content.replace(struct.pack("<II", 1, 1000), struct.pack("<II", 1, 15)))
     sequence = load_clip(tmp_path, "auto")
     assert float(sequence.exposures.max()) == pytest.approx(8000 / 15, rel=0.01)
     assert any("9.06 stops apart; the pixels show" in w for w in sequence.warnings)
+
+
+def test_words_in_names_are_checked_against_the_exposures(tmp_path):
+    for t, frame in enumerate(scene(8)):
+        write_png(tmp_path / f"scene_{t:03d}_{('short', 'long')[t % 2]}.png", frame)
+    assert load_clip(tmp_path, "-3,0").warnings == load_clip(tmp_path, "auto").warnings == ()
+    assert "call those frames long" in load_clip(tmp_path, "0,-3").warnings[0]
 
 
 def test_exposures_in_names_and_exr_headers(tmp_path):
@@ -195,6 +203,7 @@ def test_exposures_in_names_and_exr_headers(tmp_path):
         (["f0_exp1000", "f1"], None),
         (["f0_exp1000", "f1_exp1000"], None),
         (["export1", "export2"], None),
+        ([f"f{t}_{40 + 41 * t}ms" for t in range(12)], None),  # time stamps
     ):
         stated = stated_exposures([tmp_path / f"{name}.png" for name in names])
         assert stated is None if expected is None else [s / stated[0] for s in stated] == pytest.approx(expected), names

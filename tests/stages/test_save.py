@@ -161,6 +161,8 @@ def test_a_killed_save_is_told_and_cleaned(tmp_path, hdr):
     assert leftovers == [".a.1005.partial.exr"]  # the first was removed by the second run
     with pytest.raises(ValueError, match="a_v002 is incomplete: saving ended after 4 of 6 frames"):
         load_hdr(tmp_path / "a_v002")
+    with pytest.raises(ValueError, match="a_v001 is incomplete: saving ended before its first frame"):
+        load_hdr(tmp_path / "a_v001")
     assert [float(f.mean()) for f in load_hdr(tmp_path / "a_v002", count=4)] == [0, 1, 2, 3]
     assert save_sequence(hdr, tmp_path, "a", scale="research").folder.name == "a_v003"
     assert not [p for p in tmp_path.rglob("*") if ".partial" in p.name]

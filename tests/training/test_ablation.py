@@ -1,4 +1,4 @@
-"""The ablation: every variant is trained on the same budget, judged on the same clips, and not trained twice."""
+"""The ablation: every variant is trained on the same budget, evaluated on the same clips, and not trained twice."""
 
 import json
 import sys
@@ -29,7 +29,7 @@ def test_the_papers_steps_each_add_one_part():
 
 
 @pytest.mark.parametrize("name", ABLATIONS)
-def test_a_ablation_ends_with_the_whole_and_no_rung_is_another(name, tmp_path, monkeypatch):
+def test_an_ablation_ends_with_the_whole_and_no_two_variants_are_equal(name, tmp_path, monkeypatch):
     monkeypatch.setattr(registry, "PACKAGED", tmp_path)
     ablation = ABLATIONS[name]
     if ablation.needs:
@@ -43,7 +43,7 @@ def test_a_ablation_ends_with_the_whole_and_no_rung_is_another(name, tmp_path, m
     assert len({folder_name(variant.name) for variant in variants}) == len(variants)
 
 
-def test_rungs_are_trained_judged_and_kept(shards, tmp_path, capsys):
+def test_variants_are_trained_evaluated_and_kept(shards, tmp_path, capsys):
     clips = list(ShardFolder(shards))
     for k, clip in enumerate(clips[:2]):
         write_clip(tmp_path / "clips" / f"split{clip.period}" / f"scene{k}", clip)
@@ -60,7 +60,7 @@ def test_rungs_are_trained_judged_and_kept(shards, tmp_path, capsys):
     assert {path: torch.load(path, weights_only=True)["step"] for path in steps} == steps
 
 
-def test_a_rung_keeps_its_network_when_others_come_before_it(shards, tmp_path):
+def test_a_variant_keeps_its_network_when_others_come_before_it(shards, tmp_path):
     first, second = (short(variant) for variant in ABLATIONS["f2hdr"].variants()[:2])
     train_variants([first], shards, tmp_path, {"steps": 1})
     assert {path.name for path in tmp_path.iterdir()} == {"stage-i", "stage-i-again"}

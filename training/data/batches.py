@@ -24,7 +24,7 @@ class Window:
     """Frames and flows of a clip that a sample holds.
 
     frames: number of consecutive frames; the middle one is the reference. pairs: (a, b), frames of the window with
-    exact flow from a to b. base: suffix of the precomputed files (`training.data.shard_flow`) with the estimated flow
+    exact flow from a to b. base: suffix of the precomputed files (`data.shard_flow`) with the estimated flow
     from the reference to its neighbours, period - 1 on either side; None for no estimated flow. beside: number of
     frames on either side of the reference with estimated flow of their own. far: estimated flow to the frames one
     period away, too.
@@ -103,7 +103,7 @@ class Batches:
         if not any(map(len, self.fitting.values())):
             raise ValueError(
                 f"{folder} has no clip of period {' or '.join(map(str, windows))} with {crop[1]}x{crop[0]} pixels and "
-                f"{max(w.frames for w in windows.values())} frames: make larger or longer ones with training.synthesize"
+                f"{max(w.frames for w in windows.values())} frames: make larger or longer ones with `synthesize`"
             )
 
     def _fitting(self, clips: ShardFolder) -> dict[int, np.ndarray]:

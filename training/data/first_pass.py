@@ -88,7 +88,7 @@ def add_to_shard(path: str, method: str) -> int:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--shards", required=True, help="folder of training.synthesize, with --frames 7")
+    parser.add_argument("--shards", required=True, help="folder of clips, see `synthesize`, with --frames 7")
     parser.add_argument("--method", required=True, choices=list(first_systems()))
     parser.add_argument("--workers", type=int, default=2)
     arguments = parser.parse_args()

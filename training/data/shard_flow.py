@@ -99,7 +99,7 @@ def add_to_shard(path: str, suffix: str = SUFFIX) -> int:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--shards", required=True, help="folder of training.synthesize")
+    parser.add_argument("--shards", required=True, help="folder of clips, see `synthesize`")
     which = parser.add_mutually_exclusive_group()
     about = {PERIOD_SUFFIX: "flow to the frames one period away", SEARCHED_SUFFIX: "with the base flow network"}
     for suffix, words in about.items():

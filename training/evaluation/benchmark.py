@@ -28,10 +28,17 @@ from ...stages.systems import flagship
 from .methods import Method, chosen_methods
 
 SIZES = ((360, 640), (720, 1280), (1080, 1920))
-STAGES = (
-    *("base_flow", "fgma_alignment", "accr_mapping", "fuse_and_refine", "dealthdr"),
-    *("sparse_fusion", "sequence_refinement"),
-)
+STAGES = {
+    "base_flow": ("base_flow",),
+    "fgma": ("aligned_neighbours",),
+    "accr": ("in_tiles",),  # the flagship itself calls it for nothing else
+    "f2hdr": ("f2hdr_frame",),
+    "dealthdr": ("features_around", "dealthdr_frame"),
+    "sparse_fusion": ("fused_frame",),
+    "sequence_refinement": ("sequence_refinement",),
+}
+"""The flagship's networks in its order, and the functions of `stages.systems.flagship` in which they run."""
+OTHER = "other"  # reading of frames, flow to frames farther away, and FGMA's distance D
 
 
 def panning_clip(count: int, height: int, width: int, period: int = 2) -> ExposureSequence:
@@ -77,12 +84,13 @@ def time_sizes(methods: dict[str, Method], frames: int) -> None:
 
 @contextmanager
 def watched(around: Callable) -> Iterator[None]:
-    """Context in which each stage of the flagship is called through around(name, stage, arguments, options)."""
+    """Context in which the functions of STAGES are called through around(name, function, arguments, options)."""
 
-    def stand_in(name: str, stage: Callable):
-        return lambda *arguments, **options: around(name, stage, arguments, options)
+    def stand_in(name: str, function: Callable):
+        return lambda *arguments, **options: around(name, function, arguments, options)
 
-    with patch.multiple(flagship, **{name: stand_in(name, getattr(flagship, name)) for name in STAGES}):
+    called = [(name, function) for name, functions in STAGES.items() for function in functions]
+    with patch.multiple(flagship, **{f: stand_in(name, getattr(flagship, f)) for name, f in called}):
         yield
 
 
@@ -105,11 +113,13 @@ def time_stages(frames: int) -> None:
 
     for around in (count, clock):
         with watched(around):
+            begin = time.perf_counter()
             flagship.flagship(clip)
-    whole = sum(taken.values())
+            whole = time.perf_counter() - begin
+    taken[OTHER] = whole - sum(taken.values())
     print(f"flagship, {frames} frames of 640x360, {torch.get_num_threads()} threads")
     print(f"{'stage':>20} {'s/frame':>8} {'share %':>8} {'GFLOP/MP':>9}")
-    for name in STAGES:
+    for name in (*STAGES, OTHER):
         share = 100 * taken[name] / whole
         print(f"{name:>20} {taken[name] / frames:8.3f} {share:8.1f} {gflop[name] / pixels:9.1f}")
     print(f"{'whole':>20} {whole / frames:8.3f} {100:8.1f} {sum(gflop.values()) / pixels:9.1f}")

@@ -32,7 +32,7 @@ from .methods import Method, chosen_methods, methods_on
 from .report import WorstCrop, crops_picture, tables, worst_crop
 from .scoring import ClipFigures, inner_frames, score_frames, summary
 
-VALIDATION = Path(__file__).parent / "data" / "validation"
+VALIDATION = Path(__file__).parents[2] / ".engine" / "training" / "validation"  # beside the clips of scripts/train.sh
 CROPS = 3  # in the picture, of each split
 
 
@@ -198,8 +198,8 @@ def validation_set(scenes) -> Path:
     if not VALIDATION.is_dir():
         if scenes is None:
             raise OSError(
-                "there is no validation set yet: give clips of your own with --clips, or have it made once by training.evaluate "
-                "--scenes FOLDER, with .exr or .hdr panoramas that no network was trained on"
+                "there is no validation set yet: give clips of your own with --clips, or have it made once by `python -m "
+                "hdrweave.training evaluate --scenes FOLDER`, with .exr or .hdr panoramas that no network was trained on"
             )
         partial = VALIDATION.with_name("validation.partial")
         make_validation(scenes, partial)

@@ -1,6 +1,6 @@
 """Evaluation of optical flow against exact motion: `python -m hdrweave.training evaluate_flow --clips DIR --json FILE`.
 
-On clips with known layers (`training.synthesis.clips`), from the inner frames to all their neighbours: end-point error
+On clips with known layers (`training/synthesis/clips.py`), from the inner frames to all their neighbours: end-point error
 in pixels (mean, first quartile and median), and PSNR in the mu-law domain of the true neighbour, warped along the flow,
 against the true reference, over pixels visible in both. Metrics are averaged over frames and neighbours.
 

@@ -117,7 +117,7 @@ def main() -> None:
     )
     parser.add_argument("--clips", type=int, default=4, help="how many")
     parser.add_argument(
-        "--ablation", "--ladder", type=Path, help="folder of `ablation location`, whose networks are evaluated instead"
+        "--ablation", type=Path, help="folder of `ablation location`, whose networks are evaluated instead"
     )
     parser.add_argument("--json", type=Path, help="file for all figures")
     parser.add_argument("--threads", type=int, default=2)

@@ -1,4 +1,4 @@
-"""The methods that the evaluator judges, by name. Baselines here, all others in `stages.systems.table`."""
+"""The methods that the evaluator measures, by name: baselines here, all others in `stages.systems.table`."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass

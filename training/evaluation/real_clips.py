@@ -1,5 +1,4 @@
-"""Evaluation on real alternating clips: contact sheets side by side, flicker, recovery, and retained texture of the
-frames.
+"""Evaluation on real alternating clips: contact sheets, flicker, recovery and retained texture.
 
 python -m hdrweave.training real_clips --data DIR --out DIR     (DIR/alternating_*/*.mp4, one pattern a folder)
 """

@@ -62,7 +62,7 @@ def train_variants(
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("ablation", choices=ABLATIONS)
-    parser.add_argument("--shards", required=True, help="folder of training.synthesize")
+    parser.add_argument("--shards", required=True, help="folder of clips, see `synthesize`")
     parser.add_argument("--out", type=Path, required=True, help="folder for checkpoints and result.json")
     parser.add_argument("--minutes", type=float, default=10, help="for each variant")
     parser.add_argument("--steps", type=int, help="for each variant, in place of minutes")

@@ -1,6 +1,6 @@
 """Recipe of DeAltHDR: one frame from five, for two and three exposures and any s, from estimated flow.
 
-Needs `training.data.shard_flow` beside the shards, with --search and with --period; meant for degraded clips of 5
+Needs `data.shard_flow` beside the shards, with --search and with --period; meant for degraded clips of 5
 frames.
 """
 

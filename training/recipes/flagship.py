@@ -3,7 +3,7 @@
 Of clips of seven frames, the three in the middle are aligned (FGMA), calibrated (ACCR), fused by sparse fusion with the
 results of F2HDR and DeAltHDR, which stay fixed, and refined as a sequence, so that every stage is trained on the actual
 outputs of those before it. ACCR mapping is trained in LRHDR's own chain, too, with the same sparse fusion. Needs
-`training.data.shard_flow` with --search and with --period.
+`data.shard_flow` with --search and with --period.
 """
 
 from dataclasses import asdict

@@ -26,7 +26,7 @@ def frames_of(recipe: Recipe) -> int:
 
 
 def flows_of(recipe: Recipe) -> list[str]:
-    """Suffixes of the files with estimated flow that a recipe reads, see `training.data.shard_flow`."""
+    """Suffixes of the files with estimated flow that a recipe reads, see `data.shard_flow`."""
     windows = recipe.windows.values()
     near = sorted({window.base for window in windows if window.base})
     return near + [shard_flow.PERIOD_SUFFIX] * any(window.far for window in windows)

@@ -34,7 +34,7 @@ class Recipe:
     of the budget where that is less, and falls along a cosine to 1 % of itself. decay: weight decay, on kernels only.
     clip: largest gradient norm. average: decay of the exponential moving average that is kept. precision: see
     `trainer.precision_of`. batches: makes them, of what `data.Batches` is made of. perceptual: the loss has a term on VGG
-    weights of the user's. first_passes: methods whose results it learns on, see `training.data.first_pass`. run: the trained
+    weights of the user's. first_passes: methods whose results it learns on, see `data.first_pass`. run: the trained
     module on a normalized clip, to radiance (T,H,W,3), where it makes pictures by itself.
     """
 

@@ -31,7 +31,7 @@ STEADY = 1e-4  # change from frame to frame in the mu-law domain that is added b
 
 
 class SequenceBatches(Batches):
-    """Batches of first passes by the methods that are precomputed beside the shards (`training.data.first_pass`), as a
+    """Batches of first passes by the methods that are precomputed beside the shards (`data.first_pass`), as a
     dict of:
 
     hdr (B,T,3,H,W): true radiance; given (B,T,3,H,W): radiance of a method; ahead, back (B,T-1,2,H,W): flow between its

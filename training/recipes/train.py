@@ -95,7 +95,7 @@ def describe_shards(folder) -> str:
 def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("recipe", help=f"what to train: {', '.join(RECIPES)}")
-    parser.add_argument("--shards", required=True, help="folder of training.synthesize")
+    parser.add_argument("--shards", required=True, help="folder of clips, see `synthesize`")
     parser.add_argument("--out", required=True, help="folder for the checkpoint, the log and the weights")
     parser.add_argument("--minutes", type=float, default=math.inf, help="time budget")
     parser.add_argument("--steps", type=int, default=math.inf, help="budget in steps, which repeats exactly on the CPU")

@@ -1,0 +1,188 @@
+"""Frames of video files and image sequences as clips, and scene-linear sequences as tensors."""
+
+from pathlib import Path
+
+import torch
+
+from ...hdr.io.checked_path import printable, regular_file
+from ...hdr.io.file_exposure import stated_exposures, stated_order
+from ...hdr.io.frame_store import FrameStore
+from ...hdr.io.image_files import read_image
+from ...hdr.io.image_sequence import Frame, find_frames, find_sequence, is_sequence_path
+from ...hdr.io.raw_files import RAW
+from ...hdr.io.video_files import VideoInfo, frame_rate, to_rgb, video_frames, video_info
+from ...hdr.scratch import allocate, trim
+from ...hdr.sequence import LazyFrames
+from ..runtime.check import number, text
+from ..runtime.windows import Progress, quiet, windows
+from .captured import DEFAULT_FPS, WINDOW, Clip, check_range, check_values
+from .incomplete import refuse_empty, refuse_incomplete
+from .video_faults import VideoFaults
+
+WIDE = {9: "BT.2020", 11: "DCI-P3", 12: "Display P3"}  # keys of both: ITU-T H.273
+DELIVERY = {16: "PQ", 18: "HLG"}
+
+
+def read_clip(
+    source,
+    start: int = 0,
+    count: int = 0,
+    fps=None,
+    progress: Progress = quiet,
+    trim_to: tuple[float, float] = (0.0, 0.0),
+    holes: bool = False,
+) -> Clip:
+    """Frames of a video file (path or binary stream) or of an image sequence, in the bit depth they have.
+
+    source: for a sequence a folder, a name with `####` or `%04d`, or any one of its frames. start: frames to skip.
+    count: frames to read, 0 = all. fps: None or 0 = the file's own, 24 for images. trim_to: the part of a video that
+    counts, its beginning and length in seconds, 0 = to the end. holes: take an image sequence in which numbers are missing,
+    as one of which frames were dropped. Raises OSError or ValueError for
+    files that are missing, unreadable, damaged or of different sizes, and for float values outside [0,1].
+    """
+    check_range(start, count, fps)
+    if not hasattr(source, "read"):
+        if not str(source).strip():
+            raise ValueError("no source is given: write a path, or connect a video or images")
+        source = _home(source)
+        if is_sequence_path(source):
+            return _read_images(source, start, count, fps, progress, holes)
+        regular_file(source)
+    name = "video" if hasattr(source, "read") else printable(Path(source).name)
+    info = video_info(source)
+    store, faults = FrameStore(), VideoFaults(info)
+    for index, frame in enumerate(_within(video_frames(source), *trim_to)):
+        faults.see(frame)
+        if index >= start:
+            store.append(to_rgb(frame))
+            if len(store) % WINDOW == 0:
+                trim()
+        progress(index + 1, max(start + count if count else info.frames, index + 1))
+        if count and len(store) == count:
+            break
+    else:
+        faults.ended = not any(trim_to)
+    warnings = (*_colour_warnings(info), *faults.warnings(name))
+    return Clip(_stored(store, name, start), frame_rate(fps or info.fps), name, warnings)
+
+
+def _home(path) -> Path:
+    """A path with a `~` at its beginning replaced by the user's folder; a path that is no text is refused."""
+    try:
+        return Path(text("path", str(path), 4096)).expanduser()
+    except RuntimeError as error:  # of a user that does not exist
+        raise ValueError(f"{printable(path)} names no folder of a user ({error}): write the whole path") from error
+
+
+def _within(frames, begin: float, length: float):
+    """Of decoded frames, those from `begin` on for `length` seconds, 0 = to the end; rounded as ComfyUI's own trimming."""
+    for frame in frames:
+        if frame.pts is not None:
+            if length and frame.pts >= int((begin + length) / frame.time_base):
+                return
+            if frame.pts < int(begin / frame.time_base):
+                continue
+        yield frame
+
+
+def _colour_warnings(info: VideoInfo):
+    if info.gamut in WIDE:
+        yield f"the video is tagged {WIDE[info.gamut]}: colours are not converted, and saved files say Rec.709"
+    if info.transfer in DELIVERY:
+        yield (
+            f"the video is tagged {DELIVERY[info.transfer]}, which none of the responses is: give its curve as a LUT, or "
+            "export it with another one"
+        )
+
+
+def _read_images(path, start: int, count: int, fps, progress: Progress, holes: bool) -> Clip:
+    refuse_empty(path)
+    found = find_frames(path, holes)
+    refuse_incomplete([frame.path for frame in found], start, count)
+    chosen_frames = _chosen(found, start, count)
+    files = [frame.path for frame in chosen_frames]
+    store, alpha = FrameStore(), 0
+    for window in windows(len(files), 1, progress):
+        pixels, has_alpha = read_image(files[window[0]])
+        alpha += has_alpha
+        try:
+            store.append(pixels)
+        except ValueError as error:
+            raise ValueError(f"{printable(files[window[0]].name)}: {error}") from error
+    first, last = (printable(file.name) for file in (files[0], files[-1]))
+    name = first if len(files) == 1 else f"{first} … {last}"
+    frames = _stored(store, name, start)
+    warnings = (f"the alpha channel of {alpha} of {len(files)} images was dropped",) if alpha else ()
+    places = tuple(frame.place - chosen_frames[0].place for frame in chosen_frames)
+    missing = places[-1] + 1 - len(places)
+    if missing:
+        warnings += (f"{missing} of {places[-1] + 1} frames are missing from the sequence and count as dropped",)
+    linear = "float" if pixels.dtype == "float32" else "raw" if files[0].suffix.lower() in RAW else ""
+    if linear == "float":
+        check_values(frames, name, progress)
+    stated, order = stated_exposures(files), stated_order(files)
+    return Clip(
+        frames,
+        frame_rate(fps or DEFAULT_FPS),
+        name,
+        warnings,
+        linear,
+        places if missing else None,
+        None if stated is None else tuple(stated),
+        None if order is None else tuple(order),
+    )
+
+
+def load_hdr(path, start: int = 0, count: int = 0, gain: float = 1.0, progress: Progress = quiet) -> torch.Tensor:
+    """An EXR or .hdr sequence as scene-linear float32 (T,H,W,3), every value times `gain`. Raises as `read_clip`."""
+    check_range(start, count, None)
+    gain = number("gain", gain)
+    path = _home(path)
+    refuse_empty(path)
+    found = find_sequence(path)
+    refuse_incomplete(found, start, count)
+    files = _chosen(found, start, count)
+    out = None
+    for window in windows(len(files), 1, progress):
+        name, (pixels, _) = printable(files[window[0]]), read_image(files[window[0]])
+        if pixels.dtype != "float32":
+            raise ValueError(f"{name} holds {pixels.dtype}: a float sequence (exr, hdr) is expected")
+        if out is None:
+            out = allocate((len(files), *pixels.shape))
+        if pixels.shape != tuple(out.shape[1:]):
+            raise ValueError(
+                f"{name} is {pixels.shape[1]}x{pixels.shape[0]}, the first frame is "
+                f"{out.shape[2]}x{out.shape[1]}: all frames must have one size"
+            )
+        out[window[0]] = torch.from_numpy(pixels) * gain
+    return out
+
+
+def fingerprint(path: str) -> str:
+    """A cheap, stable mark of what lies at `path`: changes when a file of the clip does. Empty for nothing at all."""
+    if not path:
+        return ""
+    try:
+        path = _home(path)
+        files = [f.path for f in find_frames(path, holes=True)] if is_sequence_path(path) else [regular_file(path)]
+        states = [file.stat() for file in files]
+    except (OSError, ValueError):  # told in full when the clip is loaded
+        return f"{printable(path)}: not readable"
+    return f"{printable(path)}: {len(files)} {max(s.st_mtime_ns for s in states)} {sum(s.st_size for s in states)}"
+
+
+def _chosen(files: list, start: int, count: int) -> list:
+    part = files[start : start + count if count else None]
+    if not part:
+        first = files[0].path if isinstance(files[0], Frame) else files[0]
+        raise ValueError(
+            f"the sequence of {printable(first)} has {len(files)} frames, none is left from {start} on: lower start"
+        )
+    return part
+
+
+def _stored(store: FrameStore, name: str, start: int) -> LazyFrames:
+    if not len(store):
+        raise ValueError(f"{name} gives no frame after skipping {start}: lower start, or check the file")
+    trim()
+    return store.frames()
