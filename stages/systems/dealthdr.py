@@ -17,7 +17,7 @@ from ...hdr.sequence import ExposureSequence, FlowField
 from ...models.dealthdr.fgma import blank_cells, distrust_each
 from ...models.dealthdr.masked_attention import sensitivity_for, trust_mask
 from ..flow.estimate import base_flow
-from ..runtime.networks import DEALTHDR, device_of, load_network
+from ..runtime.networks import DEALTHDR, device_of, load_network, running
 from ..runtime.per_frame import WindowReader, run_per_frame, to_frame
 from ..runtime.tiles import in_tiles
 from ..runtime.windows import Progress, quiet
@@ -98,7 +98,8 @@ def features_around(windows: WindowReader, network: nn.Module, t: int, window: F
 
     def encoded(k: int) -> tuple[torch.Tensor, ...]:
         frame = window.frames[:, k], window.radiance[:, k]
-        return in_tiles(window.size, lambda *planes: tuple(network.encode(*planes, window.exposures[:, k])), *frame)
+        with running(windows.device):
+            return in_tiles(window.size, lambda *planes: tuple(network.encode(*planes, window.exposures[:, k])), *frame)
 
     every = [windows.once(network, i, lambda k=k: encoded(k)) for k, i in enumerate(windows.indices(t))]
     return [torch.stack(level, 1) for level in zip(*every, strict=True)]
