@@ -30,7 +30,9 @@ def match_exposure(ldr: torch.Tensor, source, target) -> torch.Tensor:
 def luma(rgb: torch.Tensor, dim: int = -1) -> torch.Tensor:
     """Luma 0.299 R + 0.587 G + 0.114 B (ITU-R BT.601) of gamma-encoded RGB along axis `dim`, which is dropped."""
     r, g, b = rgb.unbind(dim)
-    return LUMA[0] * r + LUMA[1] * g + LUMA[2] * b  # kornia's rounds otherwise, which 8-bit flow turns into other motion
+    return (
+        LUMA[0] * r + LUMA[1] * g + LUMA[2] * b
+    )  # kornia's rounds otherwise, which 8-bit flow turns into other motion
 
 
 def relative_from_evs(evs) -> list[float]:

@@ -97,7 +97,8 @@ def features_around(windows: WindowReader, network: nn.Module, t: int, window: F
 
     def encoded(k: int) -> tuple[torch.Tensor, ...]:
         frame = window.frames[:, k], window.radiance[:, k]
-        return in_tiles(window.size, lambda *planes: tuple(network.encode(*planes, window.exposures[:, k])), *frame)
+        with running(windows.device):
+            return in_tiles(window.size, lambda *planes: tuple(network.encode(*planes, window.exposures[:, k])), *frame)
 
     with running(windows.device):
         every = [windows.once(network, i, lambda k=k: encoded(k)) for k, i in enumerate(windows.indices(t))]

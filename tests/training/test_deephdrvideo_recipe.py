@@ -9,7 +9,7 @@ import torch
 from hdrweave.models import registry
 from hdrweave.models.deephdrvideo.deephdrvideo import DeepHDRVideo, DeepHDRVideoConfig
 from hdrweave.stages.runtime.networks import load_f2hdr
-from hdrweave.training.data.batches import Augmentation, Batches
+from hdrweave.training.data.batches import Augmentation, Batches, window_of
 from hdrweave.training.data.shard_flow import SEARCHED_SUFFIX
 from hdrweave.training.data.shards import ShardFolder
 from hdrweave.training.recipes import deephdrvideo
@@ -120,11 +120,11 @@ def test_refinement_starts_from_packaged_coarse_weights(tmp_path, monkeypatch):
 
 def test_the_weight_network_starts_as_f2hdrs_coarse_fusion(shards):
     batch = batches(shards, deephdrvideo.coarse())[0]
-    given = batch["ldr"], batch["exposures"], batch["base"], batch["confidence"]
+    window = window_of(batch)
     with torch.no_grad(), one_thread():
-        learned = load_f2hdr().fuse(*given)
-        coarse, _ = deephdrvideo.coarse().build().eval().coarse(*given)  # its flow network starts with what it is given
-        other = deephdrvideo.build_coarse(LIGHT).coarse(*given)[0]  # of another width: as the sensor model has it
+        learned = load_f2hdr().fusion.fuse(window)
+        coarse, _ = deephdrvideo.coarse().build().eval().coarse(window)  # its flow network starts with what it is given
+        other = deephdrvideo.build_coarse(LIGHT).coarse(window)[0]  # of another width: as the sensor model has it
     assert (coarse - learned).abs().max() < 1e-5 < 1e-3 < (other - learned).abs().max()
 
 

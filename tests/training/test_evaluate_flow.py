@@ -149,7 +149,7 @@ def test_command_writes_figures(folder, tmp_path, monkeypatch, capsys):
     assert set(methods["dis"]) == {"mean", "two", "three", "64x48"}
     assert f"{methods['dis']['two']['all']['epe']:.2f}" in printed
     untrained, start = (methods[name]["mean"]["textured"] for name in ("network", "dis"))
-    assert untrained["epe"] == pytest.approx(start["epe"], rel=0.05)  # not trained: the flow that it starts from
+    assert untrained["epe"] == pytest.approx(start["epe"], abs=0.01)  # not trained: the flow that it starts from
     assert start["epe"] < 0.5
     pairs = {split: methods["dis"][split]["all"]["epe"] for split in ("two", "three")}
     mean = (3 * 2 * pairs["two"] + 1 * 4 * pairs["three"]) / 10

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 import torch
 from hdrweave.hdr.exposure import to_ldr
-from hdrweave.models.dealthdr.fgma import AlignerConfig, FlowGuidedAligner
+from hdrweave.models.dealthdr.fgma import AlignerConfig, FlowGuidedAligner, full_size
 from hdrweave.training.data.batches import Batches
 from hdrweave.training.recipes import fgma
 from hdrweave.training.recipes.trainer import Trainer
@@ -48,23 +48,23 @@ def test_truth_at_the_neighbours_exposure_is_the_target(batches, monkeypatch):
         middle, n = batch["ldr"].shape[1] // 2, batch["ldr"].shape[1]
         others = [k for k in range(n) if k != middle]
         truth = to_ldr(batch["hdr"][:, [middle] * len(others)], batch["exposures"][:, others, None, None, None])
-        exact = batch["flows"][:, : len(others)].flatten(0, 1)
+        exact = batch["flows"][:, : len(others)]
 
         network = Told()
         network.answer = lambda *_, truth=truth, exact=exact: {
-            "aligned": truth.flatten(0, 1),
-            "logit": torch.full((len(exact), 1, 64, 64), 20.0),
+            "aligned": truth,
+            "logit": torch.full((*exact.shape[:2], 1, 64, 64), 20.0),
             "motion": exact,
         }
         _, metrics = fgma.loss(network, batch)
         assert metrics["picture"] == pytest.approx(math.log(1e-6), abs=0.01)
         assert metrics["validity"] < 1e-6 and metrics["flow"] < 0.011
-        reference, neighbour, exposures, flow, confidence, mask = network.given
-        assert torch.equal(reference[0], batch["ldr"][0, middle])
-        assert torch.equal(neighbour.unflatten(0, (-1, n - 1)), batch["ldr"][:, others])
-        assert torch.equal(exposures[-1], batch["exposures"][1, [middle, others[-1]]])
-        assert torch.equal(flow[-1], batch["base"][1, -1]) and torch.equal(confidence[-1], batch["confidence"][1, -1])
-        assert (mask == 1).all()
+        window, cells = network.given
+        assert torch.equal(window.reference, batch["ldr"][:, middle])
+        assert torch.equal(window.neighbours, batch["ldr"][:, others])
+        assert torch.equal(window.exposure_pairs[:, -1], batch["exposures"][:, [middle, others[-1]]])
+        assert torch.equal(window.flows, batch["base"]) and torch.equal(window.confidence, batch["confidence"])
+        assert cells.shape == (2, n - 1, 1, 16, 16) and (cells == 1).all()
 
 
 def test_the_mask_in_training_marks_wrong_flow(batches, monkeypatch):
@@ -72,7 +72,7 @@ def test_the_mask_in_training_marks_wrong_flow(batches, monkeypatch):
     monkeypatch.setattr(fgma, "drawn_sensitivity", lambda: 100.0)
     network = small()
     seen = []
-    network.register_forward_hook(lambda _, given, __: seen.append(given[5]))
+    network.register_forward_hook(lambda _, given, __: seen.append(full_size(given[1].flatten(0, 1), (64, 64))))
     batch = next(b for b in map(batches.__getitem__, range(8)) if b["period"] == 2)
     exact, hidden = batch["flows"][:, :2], batch["occluded"][:, :2].flatten(0, 1)
     for flow in (exact, exact + 9):

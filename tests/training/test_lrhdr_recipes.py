@@ -7,7 +7,7 @@ from hdrweave.hdr.tonemap import mu_law
 from hdrweave.models import registry
 from hdrweave.models.lrhdr.accr import ACCR, ACCRConfig
 from hdrweave.models.lrhdr.sparse_fusion import SparseFusion
-from hdrweave.training.data.batches import Batches
+from hdrweave.training.data.batches import Batches, window_of
 from hdrweave.training.data.shard_flow import PERIOD_SUFFIX, add_to_shard
 from hdrweave.training.data.shards import ShardFolder
 from hdrweave.training.recipes import lrhdr
@@ -130,7 +130,7 @@ def test_what_is_nearest_in_a_wide_window(wide, period):
     _, warped, _ = lrhdr.captured(near)
     torch.testing.assert_close(warped.exposures, theirs)
     # there and back again, on the whole
-    there, back = near["base"], lrhdr.view_of(near).back
+    there, back = near["base"], window_of(near, back=True).back
     assert (there + back).norm(dim=2).median() < 0.5 * back.norm(dim=2).median()
 
 

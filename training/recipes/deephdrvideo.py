@@ -13,7 +13,7 @@ from ...models.deephdrvideo.deephdrvideo import DeepHDRVideo, DeepHDRVideoConfig
 from ...stages.flow.estimate import base_flow
 from ...stages.runtime.networks import DEEPHDRVIDEO, F2HDR, device_of
 from ...stages.systems.deephdrvideo import coarse_reconstruction, deformable_refinement
-from ..data.batches import Window, neighbour_window
+from ..data.batches import Window, neighbour_window, window_of
 from .losses import flow_loss, flow_weight, gradient_loss, mu_l1, psnr_loss
 from .perceptual import PerceptualLoss
 from .recipe import Kept, Recipe
@@ -40,7 +40,7 @@ def exact_flow_loss(flows: torch.Tensor, batch: dict[str, torch.Tensor], chosen=
 def coarse_loss(network: nn.Module, batch: dict[str, torch.Tensor]) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
     """L^c, L1 in the mu-law domain (section 3.2), with PSNR, as L1 is dominated by noisy clips, and flow loss."""
     truth = batch["hdr"][:, batch["hdr"].shape[1] // 2]
-    coarse, flows = network.coarse(batch["ldr"], batch["exposures"], batch["base"], batch["confidence"])
+    coarse, flows = network.coarse(window_of(batch))
     error, published = psnr_loss(coarse, truth), mu_l1(coarse, truth)
     flow = exact_flow_loss(flows, batch)
     return error + published + FLOW_SHARE * flow, {"coarse": error.detach(), "flow": flow.detach()}
