@@ -9,6 +9,7 @@ import math
 import torch
 
 GAMMA = 2.2
+LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601, on gamma-encoded values
 LEVEL_TOLERANCE = 1.02  # measured exposures within this factor of the middle of a level belong to it
 
 
