@@ -1,6 +1,7 @@
 """Implementations of dense inverse search (Kroeger et al. 2016) behind one signature."""
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import torch
@@ -41,15 +42,16 @@ def dis_backend(name: str, preset: str = FINE) -> DenseFlow:
     return flow
 
 
-def create_dis(preset: str):
+def create_dis(preset: str) -> Any:
     """A cv2.DISOpticalFlow. `fine` is OpenCV's medium preset down to single pixels in place of 2x2, with a larger
     stride of patches and fewer iterations, which cost no accuracy there: twice the time for 0.5 dB of the merge.
 
     The estimator keeps state: after a small frame its finest scale stays finer.
     """
+    library: Any = cv2()  # its type stubs lack DIS
     if preset != FINE:
-        return cv2().DISOpticalFlow_create(PRESETS.index(preset))
-    found = cv2().DISOpticalFlow_create(PRESETS.index("medium"))
+        return library.DISOpticalFlow_create(PRESETS.index(preset))
+    found = library.DISOpticalFlow_create(PRESETS.index("medium"))
     found.setFinestScale(0)
     found.setPatchStride(4)
     found.setGradientDescentIterations(12)

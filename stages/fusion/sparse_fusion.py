@@ -1,9 +1,9 @@
 """Sparse Fusion (LRHDR): sparse per-pixel weights of any number of candidates, from any methods."""
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import torch
-from torch import nn
 
 from ...hdr.detail_preservation import preserve_detail
 from ...hdr.draw.text import PAPER, text, text_size
@@ -16,6 +16,9 @@ from ..runtime.networks import device_of
 from ..runtime.per_frame import run_per_frame, to_frame, to_planes
 from ..runtime.tiles import in_tiles
 from ..runtime.windows import Progress, quiet, windows
+
+if TYPE_CHECKING:
+    from ...models.lrhdr.sparse_fusion import SparseFusion
 
 
 def captured(sequence: ExposureSequence) -> Candidate:
@@ -65,7 +68,7 @@ def _size(candidate: Candidate) -> str:
 
 def sparse_fusion(
     candidates: CandidateSet,
-    network: nn.Module,
+    network: "SparseFusion",
     alpha: float = ALPHA,
     sequence: ExposureSequence | None = None,
     progress: Progress = quiet,
@@ -105,14 +108,14 @@ def sparse_fusion(
 
 
 def fused_frame(
-    network: nn.Module, radiance, validity, taken, code: torch.Tensor | None, alpha: float = ALPHA
+    network: "SparseFusion", radiance, validity, taken, code: torch.Tensor | None, alpha: float = ALPHA
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Sparse fusion of one frame: radiance (1,3,H,W) and votes (1,K,H,W). Candidates as in `SparseFusion.forward`; code
     (1,3,H,W): the captured frame, which is candidate 0 then, or None."""
     reference = None if code is None else (radiance[:, 0], taken[:, 0])
     every = torch.arange(taken.shape[1], device=taken.device)
     voting = every if reference is None else every[consistent_candidates(radiance, taken, reference)[0]]
-    own = () if reference is None else reference
+    own = reference or ()
 
     def vote(radiance, validity, taken, *reference):
         found = yield from network.run(radiance, validity, taken, reference or None, alpha)
@@ -122,7 +125,7 @@ def fused_frame(
     hdr, cast = in_tiles(tuple(radiance.shape[-2:]), vote, *given, *own)
     votes = cast.new_zeros(1, len(every), *cast.shape[-2:]).index_copy(1, voting, cast)
     hdr = hdr.clamp(min=0)  # rounding may give values just below 0
-    return (hdr if code is None else preserve_detail(hdr, code, *reference)), votes
+    return (hdr if code is None else preserve_detail(hdr, code, *own)), votes
 
 
 def candidate_colours(count: int) -> torch.Tensor:

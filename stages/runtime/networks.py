@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from contextlib import contextmanager
 from math import prod
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import nn
@@ -28,7 +28,7 @@ class OwnNetwork(NamedTuple):
     network: nn.Module
 
 
-def load_network(name: str, weights: str = PACKAGED, folders: Sequence = ()) -> nn.Module:
+def load_network(name: str, weights: str = PACKAGED, folders: Sequence = ()) -> Any:
     """The network `name`, for any number of exposures, on the CPU, ready to run.
 
     weights: "packaged", or the name of weights in one of `folders` (see `models.registry.load`). Raises ValueError when
@@ -50,7 +50,7 @@ def load_chosen(
     return model.network
 
 
-def load_f2hdr(weights: str = PACKAGED, folders: Sequence = ()) -> nn.Module:
+def load_f2hdr(weights: str = PACKAGED, folders: Sequence = ()) -> Any:
     """F2HDR with all its parts, see `load_network`. Raises ValueError for weights of a part."""
     network = load_network(F2HDR, weights, folders)
     c = network.config

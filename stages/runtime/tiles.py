@@ -5,11 +5,12 @@ from dataclasses import dataclass
 from inspect import isgenerator
 from itertools import chain
 from math import log2, prod
+from typing import Any, cast
 
 import torch
 
 from ...hdr.frame_window import FrameWindow
-from ...models.frame_statistics import FrameMap, Request, side_by_side, whole_frame
+from ...models.frame_statistics import FrameMap, Run, side_by_side, whole_frame
 
 CORE = (1152, 1920)  # largest height and width of a core; a frame of no more pixels is one tile
 MARGIN = 192  # pixels around a core: a receptive field of 92 and motion of 100
@@ -83,7 +84,7 @@ def _spans(length: int, longest: int) -> list[tuple[slice, slice]]:
     ]
 
 
-def in_tiles(size: tuple[int, int], compute: Callable, *inputs):
+def in_tiles(size: tuple[int, int], compute: Callable, *inputs) -> Any:
     """`compute(*inputs)` for a frame of `size` (height, width), tile by tile if it is large, with the results
     assembled.
 
@@ -94,11 +95,11 @@ def in_tiles(size: tuple[int, int], compute: Callable, *inputs):
     pieces = tiles(size)
     if len(pieces) == 1:
         result = compute(*inputs)
-        return whole_frame(result, size) if isgenerator(result) else result
+        return whole_frame(cast(Run, result), size) if isgenerator(result) else result
     results = (compute(*(_part(x, piece) for x in inputs)) for piece in pieces)
     first = next(results)
     if isgenerator(first):
-        return _joined(pieces, side_by_side([first, *results], lambda asked: _answers(pieces, asked)))
+        return _joined(pieces, side_by_side(cast(list[Run], [first, *results]), lambda asked: _answers(pieces, asked)))
     return _joined(pieces, chain([first], results))
 
 
@@ -131,15 +132,15 @@ def _joined(pieces: Sequence[Tile], results: Iterable):
     return found[0] if isinstance(result, torch.Tensor) else tuple(found)
 
 
-def _answers(pieces: Sequence[Tile], asked: list[Request]) -> list:
+def _answers(pieces: Sequence[Tile], requests: list[Any]) -> list:
     """Results of the requests of all tiles for a statistic of the frame."""
-    first = asked[0]
+    first = requests[0]
     if isinstance(first, FrameMap):
-        whole = _joined(pieces, (question.map for question in asked))
+        whole = _joined(pieces, (request.map for request in requests))
         maps = first.function(whole)
         return [[piece.cut(x, s) for x, s in zip(maps, first.scales, strict=True)] for piece in pieces]
     parts = [
-        question.function(*(piece.unpadded(x, question.scale) for x in question.maps))
-        for piece, question in zip(pieces, asked, strict=True)
+        request.function(*(piece.unpadded(x, request.scale) for x in request.maps))
+        for piece, request in zip(pieces, requests, strict=True)
     ]
     return [tuple(sum(values) for values in zip(*parts, strict=True))] * len(pieces)

@@ -116,7 +116,7 @@ def from_exposures(
     pairs = PairFlow(sequence, FINE)
     device = device_of(network)
 
-    def read(k: int):
+    def inputs(k: int):
         place = bisect(captured, missing[k])
         before, after = captured[max(place - 1, 0)], captured[min(place, len(captured) - 1)]  # at the ends one for both
         pairs.forget(before)
@@ -125,7 +125,7 @@ def from_exposures(
     def estimate(*given) -> torch.Tensor:
         return in_tiles(sequence.size, partial(estimate_backbone, network), *given)
 
-    for k, (codes,) in run_per_frame(len(missing), read, estimate, device, progress):
+    for k, (codes,) in run_per_frame(len(missing), inputs, estimate, device, progress):
         made[k] = to_frame(codes)
     stored = {t: k for k, t in enumerate(missing)}
 

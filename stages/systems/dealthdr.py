@@ -6,9 +6,9 @@ frames within rounding for motion of at most 100 pixels.
 """
 
 import math
+from typing import TYPE_CHECKING
 
 import torch
-from torch import nn
 
 from ...hdr.detail_preservation import preserve_detail
 from ...hdr.frame_window import FrameWindow
@@ -22,6 +22,9 @@ from ..runtime.per_frame import WindowReader, run_per_frame, to_frame
 from ..runtime.tiles import in_tiles
 from ..runtime.windows import Progress, quiet
 from .system import System
+
+if TYPE_CHECKING:
+    from ...models.dealthdr.dealthdr import DeAltHDR
 
 REACH = 2  # frames on either side
 S = 15.0  # sensitivity
@@ -64,7 +67,7 @@ class Sensitivity:
 def dealthdr(
     sequence: ExposureSequence,
     flow: FlowField,
-    network: nn.Module,
+    network: "DeAltHDR",
     s: float = S,
     share: float | None = None,
     progress: Progress = quiet,
@@ -92,7 +95,7 @@ def dealthdr(
     return out
 
 
-def features_around(windows: WindowReader, network: nn.Module, t: int, window: FrameWindow) -> list[torch.Tensor]:
+def features_around(windows: WindowReader, network: "DeAltHDR", t: int, window: FrameWindow) -> list[torch.Tensor]:
     """Features (1,N,C,h,w) at DeAltHDR's three levels for the window of frame t; each frame is encoded once."""
 
     def encoded(k: int) -> tuple[torch.Tensor, ...]:
@@ -106,7 +109,7 @@ def features_around(windows: WindowReader, network: nn.Module, t: int, window: F
 
 
 def dealthdr_frame(
-    network: nn.Module, window: FrameWindow, cells: torch.Tensor, features: list[torch.Tensor]
+    network: "DeAltHDR", window: FrameWindow, cells: torch.Tensor, features: list[torch.Tensor]
 ) -> torch.Tensor:
     """Radiance (1,3,H,W) of the reference of a window; cells (1,K,1,h,w): attention mask."""
 

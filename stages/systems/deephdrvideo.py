@@ -8,8 +8,9 @@ part of the network (`models.deephdrvideo.deephdrvideo.DeepHDRVideo`), on the de
 mu-law domain.
 """
 
+from typing import TYPE_CHECKING
+
 import torch
-from torch import nn
 
 from ...hdr.frame_window import FrameWindow
 from ...hdr.masks import exposure_ranks
@@ -23,9 +24,12 @@ from ..runtime.tiles import in_tiles
 from ..runtime.windows import Progress, quiet
 from .system import System
 
+if TYPE_CHECKING:
+    from ...models.deephdrvideo.deephdrvideo import DeepHDRVideo
+
 
 def coarse_reconstruction(
-    sequence: ExposureSequence, flow: FlowField, network: nn.Module, progress: Progress = quiet
+    sequence: ExposureSequence, flow: FlowField, network: "DeepHDRVideo", progress: Progress = quiet
 ) -> torch.Tensor:
     """H^c: every frame blended with its neighbours, along `flow` as the flow network refines it: radiance (T,H,W,3).
 
@@ -44,7 +48,7 @@ def coarse_reconstruction(
 
 
 def deformable_refinement(
-    sequence: ExposureSequence, coarse: torch.Tensor, network: nn.Module, progress: Progress = quiet
+    sequence: ExposureSequence, coarse: torch.Tensor, network: "DeepHDRVideo", progress: Progress = quiet
 ) -> torch.Tensor:
     """H = M H^c + (1 - M) H^r: coarse radiance (T,H,W,3) where a frame is well exposed, elsewhere the result of
     RefineNet from the coarse results of the frame, the one before and the one after: radiance (T,H,W,3) in [0,1].

@@ -7,9 +7,10 @@ difference of 1e-4 of white in the mu-law domain, root mean square; 5e-3 for odd
 motion of at most 100 pixels.
 """
 
+from typing import TYPE_CHECKING
+
 import torch
 import torch.nn.functional as F
-from torch import nn
 
 from ...hdr.detail_preservation import preserve_detail
 from ...hdr.frame_window import FrameWindow
@@ -23,10 +24,11 @@ from ..runtime.tiles import in_tiles
 from ..runtime.windows import Progress, quiet
 from .system import System
 
+if TYPE_CHECKING:
+    from ...models.f2hdr.f2hdr import F2HDR
 
-def adapt_flow(
-    sequence: ExposureSequence, flow: FlowField, network: nn.Module, progress: Progress = quiet
-) -> FlowField:
+
+def adapt_flow(sequence: ExposureSequence, flow: FlowField, network: "F2HDR", progress: Progress = quiet) -> FlowField:
     """The base flow with the adapter's residual added, which is at most 100 pixels; the confidence is passed through.
 
     sequence: normalized. The result is stored in half precision on the grid of the residual, half the frame's size, or
@@ -48,7 +50,7 @@ def adapt_flow(
 
 
 def coarse_fusion(
-    sequence: ExposureSequence, flow: FlowField, network: nn.Module, progress: Progress = quiet
+    sequence: ExposureSequence, flow: FlowField, network: "F2HDR", progress: Progress = quiet
 ) -> torch.Tensor:
     """Every frame fused with its neighbours, warped and unaligned: radiance (T,H,W,3). sequence: normalized."""
     windows = WindowReader(sequence, flow, device_of(network))
@@ -62,7 +64,7 @@ def coarse_fusion(
     return out
 
 
-def motion_mask(flow: FlowField, network: nn.Module, progress: Progress = quiet) -> torch.Tensor:
+def motion_mask(flow: FlowField, network: "F2HDR", progress: Progress = quiet) -> torch.Tensor:
     """Motion masks, the maximum over the neighbours: (T,H,W) in [0,1]. Whole frames, as the threshold is a statistic of
     the frame; neighbours one after the other, to save memory."""
     device = device_of(network)
@@ -76,7 +78,7 @@ def motion_mask(flow: FlowField, network: nn.Module, progress: Progress = quiet)
     return out
 
 
-def highest_mask(network: nn.Module, flows: torch.Tensor) -> torch.Tensor:
+def highest_mask(network: "F2HDR", flows: torch.Tensor) -> torch.Tensor:
     """Maximum (1,1,H,W) of the motion masks of flows (1,K,2,H,W), computed one after the other to save memory."""
     masks = [network.motion_masks(flow[:, None])[:, 0] for flow in flows.unbind(1)]
     return torch.stack(masks).amax(0)
@@ -87,7 +89,7 @@ def refine(
     flow: FlowField,
     mask: torch.Tensor,
     hdr: torch.Tensor,
-    network: nn.Module,
+    network: "F2HDR",
     progress: Progress = quiet,
 ) -> torch.Tensor:
     """Coarse radiance `hdr` (T,H,W,3), refined under the motion mask (T,H,W): radiance (T,H,W,3) in [0,1], with detail
@@ -117,14 +119,14 @@ def refine(
     return out
 
 
-def refined_frame(network: nn.Module, window: FrameWindow, mask: torch.Tensor, coarse: torch.Tensor) -> torch.Tensor:
+def refined_frame(network: "F2HDR", window: FrameWindow, mask: torch.Tensor, coarse: torch.Tensor) -> torch.Tensor:
     """Coarse radiance (1,3,H,W) of the window's reference, refined; mask (1,1,H,W)."""
     masks = mask[:, None].expand_as(window.flows[:, :, :1])
     refined = in_tiles(window.size, network.refinement.run, window, masks, coarse)
     return preserve_detail(refined, window.reference, window.reference_radiance, window.exposure)
 
 
-def f2hdr_frame(network: nn.Module, window: FrameWindow) -> torch.Tensor:
+def f2hdr_frame(network: "F2HDR", window: FrameWindow) -> torch.Tensor:
     """Radiance (1,3,H,W) of the reference of a window whose flow needs no adapter: fusion, mask, refinement."""
     coarse = in_tiles(window.size, network.fusion.fuse, window)
     return refined_frame(network, window, highest_mask(network, window.flows), coarse)
@@ -138,7 +140,7 @@ def f2hdr(sequence: ExposureSequence, device="cpu", progress: Progress = quiet) 
 
 
 def fuse_and_refine(
-    sequence: ExposureSequence, flow: FlowField, network: nn.Module, progress: Progress = quiet
+    sequence: ExposureSequence, flow: FlowField, network: "F2HDR", progress: Progress = quiet
 ) -> torch.Tensor:
     """The three steps after the adapter, frame by frame: radiance (T,H,W,3)."""
     windows = WindowReader(sequence, flow, device_of(network))

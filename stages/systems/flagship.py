@@ -66,7 +66,7 @@ def flagship_vote(
     return out
 
 
-def calibrated(fgma: nn.Module, accr: nn.Module, window: FrameWindow, cells: torch.Tensor):
+def calibrated(fgma: nn.Module, accr: nn.Module, window: FrameWindow, cells: torch.Tensor) -> tuple[torch.Tensor, ...]:
     """Candidates of a window: the reference as captured, then reference and aligned neighbours calibrated: radiance
     (1,M,3,H,W), validity (1,M,1,H,W), exposures (1,M), from which the prior of the vote derives noise, clipping and
     alignment."""
