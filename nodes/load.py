@@ -119,6 +119,16 @@ def _sockets() -> list:
             tooltip="Take an image sequence in which numbers are missing, as one of which frames were dropped: a written "
             "pattern keeps step with the numbers, auto finds the holes. Off = it is an error.",
         ),
+        io.Float.Input(
+            "white_level",
+            default=0.0,
+            min=0.0,
+            max=1.0,
+            step=0.0001,
+            optional=True,
+            tooltip="Code value at which the sensor clips, as a share of the largest code: 0.866 for code 886 of 10 bit, "
+            "0.0625 for 12 bit that lie unshifted in 16. 0 finds it where pixels pile up below white; 1 changes nothing.",
+        ),
     ]
 
 
@@ -172,6 +182,7 @@ class LoadAlternatingExposures(io.ComfyNode):
         stream_2=None,
         stream_3=None,
         holes=False,
+        white_level=0.0,
     ) -> io.NodeOutput:
         progress = progress_bar()
         parse_pattern(pattern)  # before minutes of reading
@@ -185,7 +196,7 @@ class LoadAlternatingExposures(io.ComfyNode):
             if not lut.strip():
                 raise ValueError("response is LUT file but lut is empty: write the path of the curve")
             response = resolve(lut)
-        sequence = load.expose(clip, pattern, response, progress, period)
+        sequence = load.expose(clip, pattern, response, progress, period, white_level)
         summary = load.describe(sequence)
         return io.NodeOutput(
             sequence, summary, float(sequence.fps), ui=shown(cls, sequence.frames[: max(sequence.period, 2)], summary)

@@ -1,13 +1,14 @@
 """Exposure Check: what a clip declares about its exposures against what its pixels say, in words and as a picture."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 
 from ...hdr.exposure_ratio import BIASED_FLOOR, ExposurePairs, measure_ratio, ratio_by_code, select_reliable
-from ...hdr.response import RESPONSES, response_named
+from ...hdr.response import RESPONSES, at_white_level, response_named
 from ...hdr.sequence import ExposureSequence
+from ...hdr.white_level import level_on_curve
 from ..report.exposure_check import check_picture
 from ..runtime.windows import Progress, quiet
 from .detect import LONGEST, Detection, analyse, listed
@@ -67,7 +68,7 @@ def check_exposures(sequence: ExposureSequence, progress: Progress = quiet) -> E
     why = unmeasurable(sequence, clip) if found.period == 1 or sequence.period > LONGEST else ""
     warnings = [] if why else list(pattern_warnings(sequence, found))
     if found.period > 1 and not why:
-        warnings += response_warnings(sequence.response, declared, overlaps)
+        warnings += response_warnings(sequence.response, declared, overlaps, sequence.white_level)
     text = "\n".join([*_facts(sequence, clip, found, declared, why), *(f"WARNING: {w}" for w in warnings)])
     if not warnings and not why:
         text += "\nDeclared and measured exposures agree."
@@ -187,13 +188,16 @@ def fit(overlaps: list[ExposurePairs], response) -> Fit:
     return Fit(response.name, tuple(stops), min(slopes, key=abs, default=0.0), dark)
 
 
-def response_warnings(response, declared, overlaps):
-    """Sentences on the ratio: another response that explains it, or a declared EV that is off."""
+def response_warnings(response, declared, overlaps, white=(1.0, 1.0, 1.0)):
+    """Sentences on the ratio: another response that explains it, or a declared EV that is off.
+
+    white: the code values that the frames were divided by.
+    """
     own = fit(overlaps, response)
     off = own.error(declared)
     if len(declared) != len(own.stops) or not math.isfinite(off):
         return
-    others = [fit(overlaps, response_named(name)) for name in RESPONSES if name != response.name]
+    others = [replace(fit(overlaps, curve), name=name) for name, curve in _others(response, white)]
     if off > (DARK_OFF if own.dark else OFF):
         fitting = [
             f
@@ -220,6 +224,16 @@ def response_warnings(response, declared, overlaps):
             f"the measured ratio changes by {100 * abs(own.slope):.0f} % from dark to bright code values, so "
             f"{response.name} may not be the response of this clip{hint}"
         )
+
+
+def _others(response, white):
+    """The published responses apart from the given one, by name, for codes divided by `white`."""
+    for name in RESPONSES:
+        if name != response.name.split(", white at ")[0]:
+            try:
+                yield name, at_white_level(response_named(name), level_on_curve(white))
+            except ValueError:  # a log curve gives no light at so low a code
+                continue
 
 
 def kind(name: str) -> str:

@@ -23,6 +23,7 @@ from ..runtime.windows import Progress, quiet, windows
 from .incomplete import refuse_incomplete
 from .stated_exposure import with_stated
 from .video_faults import VideoFaults
+from .white_level import with_white_level
 
 ESTIMATE = "estimate"
 LUT_SUFFIXES = (".npy", ".csv", ".txt", ".cube")
@@ -209,13 +210,21 @@ def interleave(clips: list[Clip]) -> Clip:
 
 
 def expose(
-    clip: Clip, pattern: str = "auto", response: str = "gamma2.2", progress: Progress = quiet, period: int | None = None
+    clip: Clip,
+    pattern: str = "auto",
+    response: str = "gamma2.2",
+    progress: Progress = quiet,
+    period: int | None = None,
+    white_level: float | None = None,
 ) -> ExposureSequence:
     """A clip with its exposures and response.
 
     pattern: see `hdr.exposure_pattern.parse_pattern`; `auto` measures it. response: a name, a path to a LUT, or `estimate`
-    (Debevec and Malik, needs a pattern that is given). period: how many exposures a pattern must have, if known.
+    (Debevec and Malik, needs a pattern that is given). period: how many exposures a pattern must have, if known. white_level:
+    code value in (0,1] at which the sensor clips; None or 0 = measured where pixels pile up below code 1.
     """
+    if white_level:
+        number("white_level", white_level, 0, 1)
     exposures, total = parse_pattern(pattern), len(clip.frames)
     chosen("response", response, (*RESPONSES, ESTIMATE), others=True)
     if total < 2:
@@ -254,6 +263,7 @@ def expose(
             f"all {total} frames of {clip.source} have one exposure of the pattern: load frames of the others"
         )
     sequence = ExposureSequence(clip.frames, of_frames, curve, period, clip.fps, clip.source, warnings)
+    sequence = with_white_level(sequence, white_level or None)
     if clip.stated is not None:
         return with_stated(sequence, clip.stated, exposures is not None, progress)
     if exposures is None:
@@ -290,6 +300,9 @@ def describe(sequence: ExposureSequence) -> str:
         f"period {sequence.period}, relative exposures {pattern}",
         f"response {sequence.response.name}",
     ]
+    if min(sequence.white_level) < 1:
+        levels = ", ".join(f"{level:.4g}" for level in dict.fromkeys(sequence.white_level))
+        lines.append(f"the sensor clips at code value {levels}, which is scaled to 1")
     return "\n".join(lines + [f"Warning: {warning}" for warning in sequence.warnings])
 
 
