@@ -38,8 +38,11 @@ PUBLISHED = {
     "V-Log": (curves.vlog_decode, curves.vlog_encode),
     "Canon Log 2": (curves.canon_log2_decode, curves.canon_log2_encode),
     "Canon Log 3": (curves.canon_log3_decode, curves.canon_log3_encode),
+    "HLG": (curves.hlg_decode, curves.hlg_encode),
+    "PQ": (curves.pq_decode, curves.pq_encode),
 }
 RESPONSES = tuple(PUBLISHED)
+ON_FULL_CODE = ("S-Log3", "V-Log", "Canon Log 2", "Canon Log 3")  # defined on code/1023, in files of limited range, too
 
 
 def _decode(v: torch.Tensor, curve, peak: float) -> torch.Tensor:

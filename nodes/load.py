@@ -186,7 +186,7 @@ class LoadAlternatingExposures(io.ComfyNode):
     ) -> io.NodeOutput:
         progress = progress_bar()
         parse_pattern(pattern)  # before minutes of reading
-        clips = [_first_clip(resolve(path), video, images, start, count, fps, holes, progress)]
+        clips = [_first_clip(resolve(path), video, images, start, count, fps, holes, progress, response)]
         for name, stream in (("stream_2", stream_2), ("stream_3", stream_3)):
             if stream is not None:
                 clips.append(load.image_clip(stream, start, count, fps, name, progress))
@@ -203,7 +203,7 @@ class LoadAlternatingExposures(io.ComfyNode):
         )
 
 
-def _first_clip(path, video, images, start, count, fps, holes, progress) -> load.Clip:
+def _first_clip(path, video, images, start, count, fps, holes, progress, response) -> load.Clip:
     """The clip from whichever of path, video and images is given."""
     sources = {"path": path or None, "video": video, "images": images}
     given = [name for name, source in sources.items() if source is not None]
@@ -213,7 +213,7 @@ def _first_clip(path, video, images, start, count, fps, holes, progress) -> load
             f"sources given: {found}, one is expected: write a path, or connect a video, or connect images"
         )
     if path:
-        return load.read_clip(path, start, count, fps, progress, holes=holes)
+        return load.read_clip(path, start, count, fps, progress, holes=holes, response=response)
     if images is not None:
         return load.image_clip(images, start, count, fps, progress=progress)
     edited = getattr(video, "has_pending_frame_edits", bool)()  # ComfyUI has edits since 0.4, trimming among them
@@ -221,7 +221,7 @@ def _first_clip(path, video, images, start, count, fps, holes, progress) -> load
         parts = video.get_components()
         return load.image_clip(parts.images, start, count, fps or parts.frame_rate, "video", progress)
     part = getattr(video, "get_active_trim_window", lambda: (0.0, 0.0))()
-    return load.read_clip(video.get_stream_source(), start, count, fps, progress, part)
+    return load.read_clip(video.get_stream_source(), start, count, fps, progress, part, response=response)
 
 
 class LoadHDRSequence(io.ComfyNode):

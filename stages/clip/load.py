@@ -14,8 +14,8 @@ from ...hdr.io.frame_store import FrameStore
 from ...hdr.io.image_files import read_image
 from ...hdr.io.image_sequence import Frame, find_frames, find_sequence, is_sequence_path
 from ...hdr.io.raw_files import RAW
-from ...hdr.io.video_files import VideoInfo, frame_rate, to_rgb, video_frames, video_info
-from ...hdr.response import RESPONSES, ResponseCurve, response_named
+from ...hdr.io.video_files import VideoInfo, code_levels, frame_rate, is_limited, to_rgb, video_frames, video_info
+from ...hdr.response import ON_FULL_CODE, RESPONSES, ResponseCurve, response_named
 from ...hdr.scratch import allocate, trim
 from ...hdr.sequence import ExposureSequence, LazyFrames
 from ..runtime.check import chosen, number, text
@@ -41,7 +41,8 @@ class Clip:
 
     places: of the frames in the pattern's time, where files are missing; None = one after another. stated: exposure of each
     frame as its file states it, in any unit; None where they state none. linear: the kind of file that holds linear light as
-    a rule ("float", "raw"), else "".
+    a rule ("float", "raw"), else "". transfer: transfer function that the file is tagged with, of DELIVERY. full_code: frames
+    hold shares of the largest code, black of limited range at `full_code[0]` and white at `full_code[1]`; None = black is 0.
     """
 
     frames: torch.Tensor | LazyFrames
@@ -51,13 +52,15 @@ class Clip:
     linear: str = ""
     places: tuple[int, ...] | None = None
     stated: tuple[float, ...] | None = None
+    transfer: str = ""
+    full_code: tuple[float, float] | None = None
 
 
 def load_clip(
     path, pattern="auto", response="gamma2.2", start=0, count=0, fps=None, progress: Progress = quiet
 ) -> ExposureSequence:
     """A video file or numbered image sequence as an exposure sequence: `read_clip`, then `expose`."""
-    return expose(read_clip(path, start, count, fps, progress), pattern, response, progress)
+    return expose(read_clip(path, start, count, fps, progress, response=response), pattern, response, progress)
 
 
 def from_images(
@@ -83,13 +86,15 @@ def read_clip(
     progress: Progress = quiet,
     trim_to: tuple[float, float] = (0.0, 0.0),
     holes: bool = False,
+    response: str = "gamma2.2",
 ) -> Clip:
     """Frames of a video file (path or binary stream) or of an image sequence, in the bit depth they have.
 
     source: for a sequence a folder, a name with `####` or `%04d`, or any one of its frames. start: frames to skip.
     count: frames to read, 0 = all. fps: None or 0 = the file's own, 24 for images. trim_to: the part of a video that
     counts, its beginning and length in seconds, 0 = to the end. holes: take an image sequence in which numbers are missing,
-    as one of which frames were dropped. Raises OSError or ValueError for
+    as one of which frames were dropped. response: that `expose` will be given; a limited-range video is read on the codes that
+    it is defined on. Raises OSError or ValueError for
     files that are missing, unreadable, damaged or of different sizes, and for float values outside [0,1].
     """
     _check_range(start, count, fps)
@@ -102,11 +107,13 @@ def read_clip(
         regular_file(source)
     name = "video" if hasattr(source, "read") else printable(Path(source).name)
     info = video_info(source)
-    store, faults = FrameStore(), VideoFaults(info)
+    store, faults, full_code, levels = FrameStore(), VideoFaults(info), response in ON_FULL_CODE, None
     for index, frame in enumerate(_within(video_frames(source), *trim_to)):
         faults.see(frame)
         if index >= start:
-            store.append(to_rgb(frame))
+            if full_code and is_limited(frame):
+                levels = code_levels(frame)
+            store.append(to_rgb(frame, full_code))
             if len(store) % WINDOW == 0:
                 trim()
         progress(index + 1, max(start + count if count else info.frames, index + 1))
@@ -115,7 +122,8 @@ def read_clip(
     else:
         faults.ended = not any(trim_to)
     warnings = (*_colour_warnings(info), *faults.warnings(name))
-    return Clip(_stored(store, name, start), frame_rate(fps or info.fps), name, warnings)
+    frames, transfer = _stored(store, name, start), DELIVERY.get(info.transfer, "")
+    return Clip(frames, frame_rate(fps or info.fps), name, warnings, transfer=transfer, full_code=levels)
 
 
 def _check_range(start, count, fps) -> None:
@@ -147,11 +155,6 @@ def _within(frames, begin: float, length: float):
 def _colour_warnings(info: VideoInfo):
     if info.gamut in WIDE:
         yield f"the video is tagged {WIDE[info.gamut]}: colours are not converted, and saved files say Rec.709"
-    if info.transfer in DELIVERY:
-        yield (
-            f"the video is tagged {DELIVERY[info.transfer]}, which none of the responses is: give its curve as a LUT, or "
-            "export it with another one"
-        )
 
 
 def image_clip(
@@ -253,6 +256,10 @@ def expose(
         )
     if clip.linear and response != "linear":
         warnings += (f"{clip.linear} files are linear as a rule but are decoded as {response}: is the response right?",)
+    if clip.transfer and response not in (clip.transfer, ESTIMATE):
+        warnings += (
+            f"the video is tagged {clip.transfer} but is decoded as {response}: choose response {clip.transfer}",
+        )
     curve = response_named("gamma2.2") if response == ESTIMATE else named_response(response)
     period = 1 if exposures is None else len(exposures)
     cycle = torch.tensor(exposures or [1.0], dtype=torch.float32)
@@ -262,7 +269,11 @@ def expose(
         raise ValueError(
             f"all {total} frames of {clip.source} have one exposure of the pattern: load frames of the others"
         )
-    sequence = ExposureSequence(clip.frames, of_frames, curve, period, clip.fps, clip.source, warnings)
+    frames = clip.frames
+    if clip.full_code and response not in ON_FULL_CODE:
+        black, white = clip.full_code
+        frames = LazyFrames(frames.shape, lambda i: ((clip.frames[i] - black) / (white - black)).clamp(0, 1))
+    sequence = ExposureSequence(frames, of_frames, curve, period, clip.fps, clip.source, warnings)
     sequence = with_white_level(sequence, white_level or None)
     if clip.stated is not None:
         return with_stated(sequence, clip.stated, exposures is not None, progress)
@@ -273,8 +284,10 @@ def expose(
     if response == ESTIMATE:
         from ...hdr.debevec import estimate_response, sample_static_pixels
 
-        return sequence.with_(response=estimate_response(*sample_static_pixels(sequence)))
-    return sequence
+        sequence = sequence.with_(response=estimate_response(*sample_static_pixels(sequence)))
+    from .detect import steadied
+
+    return steadied(sequence, progress)
 
 
 def named_response(response: str) -> ResponseCurve:
