@@ -20,6 +20,8 @@ NOISE_FLOORS = (
 )  # lowest gamma-coded value used of the darker; the first with enough points
 BIASED_FLOOR = 0.1  # a ratio measured with this noise floor or a lower one is biased by the camera's black level
 MIN_POINTS = 600  # of a clip
+MIN_SPREAD = 0.02  # stops: no ratio is measured better
+UNKNOWN_SPREAD = 0.15  # stops, where there is nothing to compare
 _MAX_PER_FRAME = 2000
 
 
@@ -40,6 +42,13 @@ class ExposurePairs:
     def stops(self, response) -> torch.Tensor:
         """log2 of the ratio of linear light at every reliable point and channel: 1-D, in stops."""
         return _stops(self.dark, self.bright, response)[self.reliable]
+
+    def of_frames(self, before: bool, frame: int) -> "ExposurePairs":
+        """The points of frames before `frame`, or of those from it on."""
+        mine = (self.frame < frame) == before
+        return ExposurePairs(
+            self.dark[mine], self.bright[mine], self.reliable[mine], self.frame[mine], self.noise_floor
+        )
 
 
 def _stops(dark: torch.Tensor, bright: torch.Tensor, response) -> torch.Tensor:
@@ -126,3 +135,28 @@ def ratio_by_code(pairs: ExposurePairs, response, bins: int = 12) -> tuple[np.nd
     inside = [(code >= low) & (code < high) for low, high in zip(edges[:-1], edges[1:], strict=True)]
     full = [i for i, chosen in enumerate(inside) if chosen.sum() >= 40]
     return (edges[full] + edges[1] / 2 - edges[0] / 2), np.array([np.median(stops[inside[i]]) for i in full])
+
+
+@dataclass(frozen=True)
+class RatioQuality:
+    """How far a ratio can be trusted. spread: in stops, of its median over frames and over code values. points: that it rests
+    on. confidence: [0,1], lower where these are few or only codes near black could be compared."""
+
+    spread: float
+    points: int
+    confidence: float
+
+
+def ratio_quality(pairs: ExposurePairs, response) -> RatioQuality:
+    """What the points of a ratio say about its accuracy."""
+    stops, over_frames, points = measure_ratio(pairs, response)
+    if not points or not np.isfinite(stops):
+        return RatioQuality(np.inf, points, 0.3)
+    _, medians = ratio_by_code(pairs, response)
+    over_codes = float(np.percentile(medians, 75) - np.percentile(medians, 25)) if len(medians) >= 4 else 0.0
+    spread = max(over_codes, over_frames if np.isfinite(over_frames) else 0.0, MIN_SPREAD)
+    if not np.isfinite(over_frames):
+        spread = max(spread, UNKNOWN_SPREAD)
+    dark = {0.1: 0.7, 0.05: 0.5, 0.025: 0.35}.get(pairs.noise_floor, 1.0)
+    few = min(1.0, 0.4 + 0.6 * points / MIN_POINTS)
+    return RatioQuality(spread, points, dark * few / (1 + max(spread - UNKNOWN_SPREAD, 0) / max(2 * abs(stops), 0.1)))

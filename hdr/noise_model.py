@@ -24,6 +24,8 @@ CLIP_ROLLOFF = 0.05  # code values over which well-exposedness falls from 1 to 0
 HIGHLIGHT_THRESHOLD = 0.97  # code value from which a frame counts as clipped
 MIN_VALIDITY = 1e-3  # lower bound of v: where no sample is valid, noise and clipping still decide between them
 OCCLUSION_THRESHOLD = 0.36  # validity, just under 1/e, below which the forward-backward test calls a pixel occluded
+BURIED = 0.02  # code value from which down a pixel may have been cut to black by the camera's curve
+BURIED_LEVEL = 0.1  # code value below which contrasty picture profiles cut
 UNOBSERVED = 0.05  # well-exposedness of all samples below which a pixel's radiance has not been recorded
 UNOBSERVED_WINDOW = 5  # pixels across, over which the largest well-exposedness is taken
 MAX_DEVIATION = (
@@ -66,17 +68,19 @@ def exposedness(code: torch.Tensor, exposure, threshold: float = HIGHLIGHT_THRES
 @dataclass(frozen=True)
 class Measurement:
     """A radiance sample (N,3,H,W) with its variance, same shape, well-exposedness (N,1,H,W) in [0,1], and clipping
-    mask, bool (N,3,H,W). An estimate that no camera captured has well-exposedness 1 and clips nowhere."""
+    mask, bool (N,3,H,W). An estimate that no camera captured has well-exposedness 1 and clips nowhere. floor: radiance below
+    which a buried sample says nothing, (N,3,H,W), 0 elsewhere."""
 
     radiance: torch.Tensor
     variance: torch.Tensor
     exposedness: torch.Tensor = torch.tensor(1.0)
     clipped: torch.Tensor = torch.tensor(False)
+    floor: torch.Tensor = torch.tensor(0.0)
 
     @property
     def precision(self) -> torch.Tensor:
-        """s / var of the weight, (N,3,H,W)."""
-        return self.exposedness / self.variance
+        """s / var of the weight, (N,3,H,W); a buried sample may be off by its floor."""
+        return self.exposedness / (self.variance + self.floor**2)
 
 
 def measure(
@@ -90,6 +94,7 @@ def measure(
         variance(radiance, code, exposure),
         exposedness(dilated, exposure, threshold),
         clipping_mask(dilated, threshold),
+        torch.where(code <= BURIED, BURIED_LEVEL**GAMMA / exposure, 0.0),
     )
 
 
@@ -98,11 +103,14 @@ def consistency_weight(estimate: Measurement, reference: Measurement, strictness
     deviations.
 
     d^2 is averaged over channels and 3x3 pixels; its variance is that of both samples plus the model error. Where the
-    reference clips, only darker estimates deviate, as the true radiance is at or above the clipping level. strictness
+    reference clips, only darker estimates deviate, as the true radiance is at or above the clipping level; where it is
+    buried, only estimates brighter than its floor, as all that is darker may have been cut to black. strictness
     multiplies d^2: 0 accepts everything, 1 is the noise model's own test.
     """
     difference = estimate.radiance - reference.radiance
     difference = torch.where(reference.clipped, difference.clamp(max=0), difference)
+    buried = reference.floor > 0
+    difference = torch.where(buried, (estimate.radiance - reference.floor).clamp(min=0), difference)
     allowed = estimate.variance + reference.variance + (MODEL_ERROR * reference.radiance) ** 2
     deviation = box_mean((difference**2 / allowed).mean(1, keepdim=True), 3)
     return torch.exp(-0.5 * (strictness * deviation).clamp(max=MAX_DEVIATION))

@@ -38,8 +38,11 @@ PUBLISHED = {
     "V-Log": (curves.vlog_decode, curves.vlog_encode),
     "Canon Log 2": (curves.canon_log2_decode, curves.canon_log2_encode),
     "Canon Log 3": (curves.canon_log3_decode, curves.canon_log3_encode),
+    "HLG": (curves.hlg_decode, curves.hlg_encode),
+    "PQ": (curves.pq_decode, curves.pq_encode),
 }
 RESPONSES = tuple(PUBLISHED)
+ON_FULL_CODE = ("S-Log3", "V-Log", "Canon Log 2", "Canon Log 3")  # defined on code/1023, in files of limited range, too
 
 
 def _decode(v: torch.Tensor, curve, peak: float) -> torch.Tensor:
@@ -62,6 +65,43 @@ def response_named(name: str) -> ResponseCurve:
         decode, encode = _gamma(name)
     peak = float(decode(torch.ones((), dtype=torch.float64)))
     return ResponseCurve(name, partial(_decode, curve=decode, peak=peak), partial(_encode, curve=encode, peak=peak))
+
+
+def at_white_level(response: ResponseCurve, white: tuple[float, float, float]) -> ResponseCurve:
+    """The same response for code values that were divided by `white`, the code at which each channel clips: linear 1 there.
+
+    Power laws and linear light do not change. White levels above 1 (superwhite) need a published curve, which goes on beyond
+    code value 1. Raises ValueError for levels that are not above 0.
+    """
+    if not all(0 < w < 2 for w in white):
+        raise ValueError(f"the white level is {white}: give code values above 0, up to 1")
+    power = response.name == "linear" or (response.name.startswith("gamma") and "," not in response.name)
+    if power or all(w == 1 for w in white):
+        return response
+    curve = PUBLISHED[response.name] if response.name in PUBLISHED else (response.decode, response.encode)
+    scale = white[0] if len(set(white)) == 1 else torch.tensor(white, dtype=torch.float64)
+    peak = curve[0](torch.as_tensor(scale, dtype=torch.float64).expand(3))
+    if not (peak > 0).all():
+        raise ValueError(f"the response {response.name} gives no light at the white level {min(white):.4g}: check both")
+    words = ", ".join(f"{w:.4g}" for w in dict.fromkeys(white))
+    parts = {"scale": scale, "peak": peak[0].item() if len(set(white)) == 1 else peak}
+    return ResponseCurve(
+        f"{response.name}, white at {words}",
+        partial(_decode_scaled, curve=curve[0], **parts),
+        partial(_encode_scaled, curve=curve[1], **parts),
+    )
+
+
+def _decode_scaled(v: torch.Tensor, curve, scale, peak) -> torch.Tensor:
+    return (curve(v.clamp(0, 1) * _like(scale, v)) / _like(peak, v)).clamp(0, 1)
+
+
+def _encode_scaled(x: torch.Tensor, curve, scale, peak) -> torch.Tensor:
+    return (curve(x.clamp(0, 1) * _like(peak, x)) / _like(scale, x)).clamp(0, 1)
+
+
+def _like(factor, values: torch.Tensor):
+    return factor.to(values) if isinstance(factor, torch.Tensor) else factor
 
 
 def _gamma(name: str):

@@ -46,7 +46,10 @@ class ExposureSequence:
 
     frames: frame source (T,H,W,3), float32 code values in [0,1]. exposures: (T,) float32, relative, shortest = 1; one
     for every frame, so that they stay right where frames were dropped. period: of the exposure pattern, in frames.
-    response: code value to linear light. warnings: sentences for the user about the clip.
+    response: code value to linear light. warnings: sentences for the user about the clip. white_level: code value of each
+    channel in the file at which the sensor clips; `frames` are divided by it already. measured: the exposures come from the
+    pixels, nobody wrote them. gains: (T,) light of each frame over what its exposure says (lamp flicker), which `frames` are
+    divided by already; None = all 1.
     """
 
     frames: torch.Tensor | LazyFrames
@@ -56,6 +59,9 @@ class ExposureSequence:
     fps: Fraction = Fraction(24)
     source: str = ""
     warnings: tuple[str, ...] = ()
+    white_level: tuple[float, float, float] = (1.0, 1.0, 1.0)
+    measured: bool = False
+    gains: torch.Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.frames)

@@ -135,3 +135,39 @@ def canon_log3_encode(x: torch.Tensor) -> torch.Tensor:
     above = 0.12240537 + 0.36726845 * torch.log10(1 + 14.98325 * x.clamp(min=knee))
     middle = 1.9754798 * x + 0.12512219
     return torch.where(x < -knee, below, torch.where(x <= knee, middle, above))
+
+
+HLG_A = 0.17883277
+HLG_B = 1 - 4 * HLG_A
+HLG_C = 0.5 - HLG_A * math.log(4 * HLG_A)
+
+
+def hlg_decode(v: torch.Tensor) -> torch.Tensor:
+    """Rec. ITU-R BT.2100, table 5: the inverse of the HLG OETF, to scene light."""
+    log = (torch.exp((v.clamp(min=0.5) - HLG_C) / HLG_A) + HLG_B) / 12
+    return torch.where(v <= 0.5, v.clamp(min=0).square() / 3, log)
+
+
+def hlg_encode(x: torch.Tensor) -> torch.Tensor:
+    log = HLG_A * torch.log(12 * x.clamp(min=1 / 12) - HLG_B) + HLG_C
+    return torch.where(x <= 1 / 12, power_encode(3 * x.clamp(min=0), 0.5), log)
+
+
+PQ_M1, PQ_M2 = 2610 / 16384, 2523 / 4096 * 128
+PQ_C1, PQ_C2, PQ_C3 = 3424 / 4096, 2413 / 4096 * 32, 2392 / 4096 * 32
+PQ_SCENE = 59.5208  # scene light 1 on the scale of BT.709's curve, in the reference OOTF
+
+
+def pq_decode(v: torch.Tensor) -> torch.Tensor:
+    """Rec. ITU-R BT.2100, table 4: the inverse of the PQ OETF, to scene light: the EOTF, then the inverse of the reference
+    OOTF (BT.709 curve and a gamma of 2.4, 100 cd/m2)."""
+    root = v.clamp(min=0) ** (1 / PQ_M2)
+    light = ((root - PQ_C1).clamp(min=0) / (PQ_C2 - PQ_C3 * root)) ** (1 / PQ_M1)  # 1 = 10000 cd/m2
+    shown = power_encode(100 * light, 1 / 2.4)
+    return bt709_decode(shown) / PQ_SCENE
+
+
+def pq_encode(x: torch.Tensor) -> torch.Tensor:
+    shown = bt709_encode(x.clamp(min=0) * PQ_SCENE)
+    light = power_encode((shown.clamp(min=0) ** 2.4 / 100).clamp(min=0), PQ_M1)
+    return ((PQ_C1 + PQ_C2 * light) / (1 + PQ_C3 * light)) ** PQ_M2

@@ -119,6 +119,16 @@ def _sockets() -> list:
             tooltip="On: missing numbers of an image sequence are dropped frames; a written pattern counts them, auto "
             "detects them. Off: missing numbers are an error.",
         ),
+        io.Float.Input(
+            "white_level",
+            default=0.0,
+            min=0.0,
+            max=1.0,
+            step=0.0001,
+            optional=True,
+            tooltip="Code value at which the sensor clips, as a share of the largest code: 0.866 for code 886 of 10 bit, "
+            "0.0625 for 12 bit that lie unshifted in 16. 0 finds it where pixels pile up below white; 1 changes nothing.",
+        ),
     ]
 
 
@@ -172,10 +182,11 @@ class LoadAlternatingExposures(io.ComfyNode):
         stream_2=None,
         stream_3=None,
         holes=False,
+        white_level=0.0,
     ) -> io.NodeOutput:
         progress = progress_bar()
         parse_pattern(pattern)  # before minutes of reading
-        clips = [_first_clip(resolve(path), video, images, start, count, fps, holes, progress)]
+        clips = [_first_clip(resolve(path), video, images, start, count, fps, holes, progress, response)]
         for name, stream in (("stream_2", stream_2), ("stream_3", stream_3)):
             if stream is not None:
                 clips.append(load.image_clip(stream, start, count, fps, name, progress))
@@ -185,14 +196,14 @@ class LoadAlternatingExposures(io.ComfyNode):
             if not lut.strip():
                 raise ValueError("response is LUT file but lut is empty: write the path of the curve")
             response = resolve(lut)
-        sequence = load.expose(clip, pattern, response, progress, period)
+        sequence = load.expose(clip, pattern, response, progress, period, white_level)
         summary = load.describe(sequence)
         return io.NodeOutput(
             sequence, summary, float(sequence.fps), ui=shown(cls, sequence.frames[: max(sequence.period, 2)], summary)
         )
 
 
-def _first_clip(path, video, images, start, count, fps, holes, progress) -> load.Clip:
+def _first_clip(path, video, images, start, count, fps, holes, progress, response) -> load.Clip:
     """The clip from whichever of path, video and images is given."""
     sources = {"path": path or None, "video": video, "images": images}
     given = [name for name, source in sources.items() if source is not None]
@@ -202,7 +213,7 @@ def _first_clip(path, video, images, start, count, fps, holes, progress) -> load
             f"sources given: {found}, one is expected: write a path, or connect a video, or connect images"
         )
     if path:
-        return load.read_clip(path, start, count, fps, progress, holes=holes)
+        return load.read_clip(path, start, count, fps, progress, holes=holes, response=response)
     if images is not None:
         return load.image_clip(images, start, count, fps, progress=progress)
     edited = getattr(video, "has_pending_frame_edits", bool)()  # ComfyUI has edits since 0.4, trimming among them
@@ -210,7 +221,7 @@ def _first_clip(path, video, images, start, count, fps, holes, progress) -> load
         parts = video.get_components()
         return load.image_clip(parts.images, start, count, fps or parts.frame_rate, "video", progress)
     part = getattr(video, "get_active_trim_window", lambda: (0.0, 0.0))()
-    return load.read_clip(video.get_stream_source(), start, count, fps, progress, part)
+    return load.read_clip(video.get_stream_source(), start, count, fps, progress, part, response=response)
 
 
 class LoadHDRSequence(io.ComfyNode):

@@ -177,15 +177,16 @@ def _name(source) -> str:
     return "the video" if hasattr(source, "read") else printable(source)
 
 
-def to_rgb(frame) -> np.ndarray:
+def to_rgb(frame, full_code: bool = False) -> np.ndarray:
     """A decoded frame as RGB (H,W,3): uint8, or uint16 (white = 65535) if deeper; turned and mirrored as it is displayed.
 
-    Raises OSError for a pixel format that cannot be converted.
+    full_code: values of a limited-range frame as shares of the largest code, (64 + 876 E') / 1023 for 10 bit, always uint16;
+    codes above white (superwhite) are kept. Raises OSError for a pixel format that cannot be converted.
     """
     import av
 
     try:
-        return upright(_rgb(frame), frame)
+        return upright(_rgb(frame, full_code), frame)
     except (av.FFmpegError, ValueError, IndexError) as error:
         raise OSError(
             f"frames in the pixel format {printable(getattr(frame.format, 'name', '?'))} cannot be read "
@@ -193,10 +194,29 @@ def to_rgb(frame) -> np.ndarray:
         ) from error
 
 
-def _rgb(frame) -> np.ndarray:
+def is_limited(frame) -> bool:
+    """Whether a decoded frame has limited range: black at 16 and white at 235, in steps of 8 bit."""
+    if frame.format.name.startswith("gray"):
+        return int(frame.color_range) == LIMITED_RANGE
+    full = frame.color_range == FULL_RANGE or frame.format.name.startswith("yuvj")
+    return not (full or frame.format.is_rgb or frame.format.name == "pal8")
+
+
+def code_levels(frame) -> tuple[float, float]:
+    """Black and white of limited range as shares of the largest code of the frame's depth."""
+    depth = max(component.bits for component in frame.format.components)
+    unit = 2.0 ** (depth - 8) / (2.0**depth - 1)
+    return 16 * unit, 235 * unit
+
+
+def _rgb(frame, full_code: bool = False) -> np.ndarray:
+    if full_code and is_limited(frame) and not frame.format.name.startswith("gray"):
+        depth = max(component.bits for component in frame.format.components)
+        rgb = _full_resolution(frame, depth)
+        return _rounded((16 + 219 * rgb) * (2.0 ** (depth - 8) / (2.0**depth - 1)), 65535)
     depth = max(component.bits for component in frame.format.components)
     white = 255 if depth <= 8 else 65535
-    if frame.format.name.startswith("gray") and int(frame.color_range) == LIMITED_RANGE:
+    if frame.format.name.startswith("gray") and int(frame.color_range) == LIMITED_RANGE and not full_code:
         # The scaler takes gray for full range whatever its tag says.
         spread = frame.to_ndarray(format="rgb24" if depth <= 8 else "rgb48le").astype(np.float32) / white
         code = spread * ((2.0**depth - 1) / 2.0 ** (depth - 8))  # in 8-bit steps

@@ -21,8 +21,9 @@ class Clip:
 
     places: of the frames in the pattern's time, where files are missing; None = one after another. stated: exposure of each
     frame as its file states it, in any unit; None where they state none. order: of each frame's exposure by the words in the
-    file names, 0 = shortest. linear: the kind of file that holds linear light as
-    a rule ("float", "raw"), else "".
+    file names, 0 = shortest. linear: the kind of file that holds linear light as a rule ("float", "raw"), else "". transfer:
+    transfer function that the file is tagged with (PQ, HLG), else "". full_code: frames hold shares of the largest code, black of
+    limited range at `full_code[0]` and white at `full_code[1]`; None = black is 0.
     """
 
     frames: torch.Tensor | LazyFrames
@@ -33,6 +34,8 @@ class Clip:
     places: tuple[int, ...] | None = None
     stated: tuple[float, ...] | None = None
     order: tuple[int, ...] | None = None
+    transfer: str = ""
+    full_code: tuple[float, float] | None = None
 
 
 def image_clip(

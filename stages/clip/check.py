@@ -1,13 +1,14 @@
 """Exposure Check: what a clip declares about its exposures against what its pixels say, in words and as a picture."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 
 from ...hdr.exposure_ratio import BIASED_FLOOR, ExposurePairs, measure_ratio, ratio_by_code, select_reliable
-from ...hdr.response import RESPONSES, response_named
+from ...hdr.response import RESPONSES, at_white_level, response_named
 from ...hdr.sequence import ExposureSequence
+from ...hdr.white_level import level_on_curve
 from ..report.exposure_check import check_picture
 from ..runtime.windows import Progress, quiet
 from .detect import LONGEST, Detection, analyse, listed
@@ -15,6 +16,7 @@ from .statistics import Survey, survey
 
 OFF = 0.1  # declared and measured stops may differ by this share
 DARK_OFF = 0.2  # the same for clips so dark that the black level bends the ratio
+ESTIMATE_FIT = 0.02  # an estimated response must come this close
 FIT = 0.06  # another response must come this close to the declared stops to be named
 SLOPE = 0.15  # a ratio that changes with the code value by this share of its stops speaks against the response
 BLACK = 0.9  # share of near black pixels in the mean of all frames, above which nothing can be measured
@@ -40,13 +42,15 @@ class Fit:
     """How a response curve explains a clip.
 
     stops: between neighbouring exposures. slope: by which share they change from dark to bright codes, for the
-    steadiest step. dark: only codes near black could be compared, where a camera's black level bends the ratio.
+    steadiest step. dark: only codes near black could be compared, where a camera's black level bends the ratio. bend:
+    standard deviation of the stops over the codes, as a share of them, for the steadiest step.
     """
 
     name: str
     stops: tuple[float, ...]
     slope: float
     dark: bool = False
+    bend: float = 0.0
 
     def error(self, declared) -> float:
         """Largest deviation from the declared stops, as a share of them."""
@@ -67,9 +71,18 @@ def check_exposures(sequence: ExposureSequence, progress: Progress = quiet) -> E
     why = unmeasurable(sequence, clip) if found.period == 1 or sequence.period > LONGEST else ""
     warnings = [] if why else list(pattern_warnings(sequence, found))
     if found.period > 1 and not why:
-        warnings += response_warnings(sequence.response, declared, overlaps)
+        warnings += response_warnings(
+            sequence.response, declared, overlaps, sequence.white_level, lambda: _estimates(sequence, overlaps)
+        )
+    if not why and found.period > 1 and (sequence.measured or found.outliers or found.change):
+        warnings += found.doubts
     text = "\n".join([*_facts(sequence, clip, found, declared, why), *(f"WARNING: {w}" for w in warnings)])
-    if not warnings and not why:
+    if sequence.measured:
+        text += (
+            "\nNothing was declared: the exposures are those measured (auto), which no pixel can contradict. Write the "
+            "pattern to have it checked."
+        )
+    elif not warnings and not why:
         text += "\nDeclared and measured exposures agree."
     picture = check_picture(sequence, clip, found, overlaps, declared, text)
     return ExposureReport(text, picture, tuple(warnings), declared, found.ratios)
@@ -175,7 +188,7 @@ def _words(period: int) -> list[str]:
 
 def fit(overlaps: list[ExposurePairs], response) -> Fit:
     """What a response makes of the points that neighbouring exposures both see well."""
-    stops, slopes, dark = [], [], False
+    stops, slopes, bends, dark = [], [], [], False
     for points in overlaps:
         points = select_reliable(points.dark, points.bright, points.frame, response)
         stops.append(measure_ratio(points, response)[0])
@@ -184,16 +197,21 @@ def fit(overlaps: list[ExposurePairs], response) -> Fit:
         if len(medians) >= 4:
             third = max(1, len(medians) // 3)
             slopes.append((medians[-third:].mean() - medians[:third].mean()) / max(abs(stops[-1]), 0.1))
-    return Fit(response.name, tuple(stops), min(slopes, key=abs, default=0.0), dark)
+            bends.append(float(medians.std()) / max(abs(stops[-1]), 0.1))
+    return Fit(response.name, tuple(stops), min(slopes, key=abs, default=0.0), dark, min(bends, default=0.0))
 
 
-def response_warnings(response, declared, overlaps):
-    """Sentences on the ratio: another response that explains it, or a declared EV that is off."""
+def response_warnings(response, declared, overlaps, white=(1.0, 1.0, 1.0), estimates=tuple):
+    """Sentences on the ratio: another response that explains it, or a declared EV that is off.
+
+    white: the code values that the frames were divided by. estimates: called for the fits of responses that were estimated
+    with the declared exposures, where no published one explains the clip.
+    """
     own = fit(overlaps, response)
     off = own.error(declared)
     if len(declared) != len(own.stops) or not math.isfinite(off):
         return
-    others = [fit(overlaps, response_named(name)) for name in RESPONSES if name != response.name]
+    others = [replace(fit(overlaps, curve), name=name) for name, curve in _others(response, white)]
     if off > (DARK_OFF if own.dark else OFF):
         fitting = [
             f
@@ -209,7 +227,7 @@ def response_warnings(response, declared, overlaps):
                 f"{' or '.join(names[:3])} they give {_figures(fitting[0].stops)} EV"
             )
         else:
-            yield f"{start}no known response explains it, so the declared EVs are off; use the measured ones (auto)"
+            yield start + _unexplained(declared, own, estimates())
         return
     if abs(own.slope) > SLOPE and not own.dark:
         flatter = sorted(
@@ -220,6 +238,47 @@ def response_warnings(response, declared, overlaps):
             f"the measured ratio changes by {100 * abs(own.slope):.0f} % from dark to bright code values, so "
             f"{response.name} may not be the response of this clip{hint}"
         )
+
+
+def _unexplained(declared, own: Fit, estimates) -> str:
+    """What is to blame when no published response gives the declared stops: the response, or the stops.
+
+    A response can be estimated for any declared stops; those are wrong if the ratio is steadier under the response that the
+    clip was read with.
+    """
+    fitting = [f for f in estimates if f.error(declared) < ESTIMATE_FIT]
+    if fitting and min(f.bend for f in fitting) < own.bend:
+        best = min(fitting, key=lambda f: f.bend)
+        return (
+            f"no known response explains it, but one estimated from the clip gives {_figures(best.stops)} EV: the camera has "
+            "a tone curve of its own; set response to estimate"
+        )
+    words = "no known response explains it, so the declared EVs are off; use the measured ones (auto)"
+    return f"{words}, or, if you are sure of the EVs, set response to estimate" if fitting else words
+
+
+def _estimates(sequence: ExposureSequence, overlaps: list[ExposurePairs]) -> list[Fit]:
+    """Fits of responses estimated with the declared exposures, of two smoothnesses; none where that fails."""
+    from ...hdr.debevec import estimate_response, sample_static_pixels
+
+    found = []
+    try:
+        samples = sample_static_pixels(sequence)
+        for smoothness in (0.01, 0.001):
+            found.append(fit(overlaps, estimate_response(*samples, smoothness=smoothness)))
+    except ValueError:  # too little stands still
+        pass
+    return found
+
+
+def _others(response, white):
+    """The published responses apart from the given one, by name, for codes divided by `white`."""
+    for name in RESPONSES:
+        if name != response.name.split(", white at ")[0]:
+            try:
+                yield name, at_white_level(response_named(name), level_on_curve(white))
+            except ValueError:  # a log curve gives no light at so low a code
+                continue
 
 
 def kind(name: str) -> str:

@@ -12,11 +12,12 @@ from ...hdr.exposure_phase import candidate_duplicates, decode_phases, duplicate
 from ...hdr.io.video_files import frame_rate
 from ...hdr.sequence import ExposureSequence, LazyFrames
 from ..runtime.windows import Progress, quiet
+from .frame_gains import FrameGains, frame_gains, straight_phases, without_flicker
 from .statistics import Survey, survey
 
 LONGEST = 5  # frames of a period that is looked for
 PERIODS = tuple(range(2, LONGEST + 1))
-SNAP = 0.085  # stops (6 %): a measured step this close to a third of a stop is taken to be that
+SNAP = 0.085  # stops (6 %): a measured step this close to a whole stop is taken to be that
 
 
 @dataclass(frozen=True)
@@ -25,10 +26,11 @@ class Detection:
 
     period: frames after which it repeats, 1 where nothing alternates. phase: index of frame 0 in the period, counted
     from the shortest exposure. exposures: of frames 0 … period-1, relative, shortest = 1. ratios: measured steps
-    between neighbouring exposures, darkest first, in stops; steps: the same as used in `exposures`, to the nearest
-    third of a stop where the measurement lies within 6 % of it, since a camera's nominal ratio is not always true.
+    between neighbouring exposures, darkest first, in stops; steps: the same as used in `exposures`, see `_rounded`, since
+    a camera's nominal ratio is not always true.
     confidence: [0,1]. dropped: frames before which others are missing. repeated: copies of the frame before.
-    pattern_of_frames: (T,) exposure of every frame. phase_of_frames: (T,). report: sentences for the user.
+    pattern_of_frames: (T,) exposure of every frame. phase_of_frames: (T,). report: sentences for the user. doubts: those of
+    them that speak against the ratios. declared: `exposures` were written, not measured.
     """
 
     period: int
@@ -42,6 +44,11 @@ class Detection:
     pattern_of_frames: torch.Tensor
     phase_of_frames: torch.Tensor
     report: str = ""
+    doubts: tuple[str, ...] = ()
+    declared: bool = False
+    outliers: tuple[int, ...] = ()
+    change: int = 0
+    flicker: np.ndarray | None = None
 
     @property
     def alternates(self) -> bool:
@@ -53,7 +60,16 @@ def detect_pattern(sequence: ExposureSequence, progress: Progress = quiet, perio
 
     A single candidate in `periods` is taken as given. Raises ValueError for a clip of fewer than two frames.
     """
-    return analyse(survey(sequence, progress), sequence, periods)[0]
+    found = analyse(survey(sequence, progress), sequence, periods)[0]
+    if found.flicker is None:
+        return found
+    steady = without_flicker(sequence, found.flicker)
+    again = analyse(survey(steady, progress), steady, (found.period,))[0]  # flicker draws the ratio off
+    if not torch.equal(again.phase_of_frames, found.phase_of_frames):
+        return found
+    doubts = tuple(dict.fromkeys((*again.doubts, *found.doubts)))
+    again = replace(again, doubts=doubts, flicker=found.flicker)
+    return replace(again, report=describe(again))
 
 
 def analyse(
@@ -71,12 +87,18 @@ def analyse(
         phases, levels = decode_phases(clip.quantiles[kept], period)
     phases = phases[np.searchsorted(kept, np.arange(count), side="right") - 1]  # a likely repeat is as the frame before
     repeats = duplicate_frames(clip.differences, phases, period)
+    gains = frame_gains(clip, phases, period)
+    straight = straight_phases(clip, phases, period) if clear > 0 and not repeats.any() else None
+    if straight is not None:
+        phases = straight
+        gains = frame_gains(clip, phases, period)
+    strange = np.isin(np.arange(count), gains.outliers)
     kept = np.flatnonzero(~repeats)
     dropped = kept[1:][np.diff(phases[kept]) % period != 1 % period]
     order = np.argsort(levels, kind="stable")
     overlaps = [
         exposure_ratio.collect_pairs(
-            clip.proxies, _triples(clip, kept, phases[kept], int(a), int(b), period), period, sequence.response
+            clip.proxies, _usable(clip, kept, phases, int(a), int(b), period, strange), period, sequence.response
         )
         for a, b in zip(order[:-1], order[1:], strict=True)
     ]
@@ -85,12 +107,19 @@ def analyse(
         max(s, 0.0) if math.isfinite(s) else _guess(levels[b] - levels[a])
         for (s, _, _), a, b in zip(measured, order[:-1], order[1:], strict=True)
     ]
-    steps = [_rounded(s, o.noise_floor) for s, o in zip(stops, overlaps, strict=True)]
+    quality = [exposure_ratio.ratio_quality(o, sequence.response) for o in overlaps]
+    steps = [_rounded(s, o.noise_floor, q.spread) for s, o, q in zip(stops, overlaps, quality, strict=True)]
     level = np.zeros(period)
     level[order] = np.concatenate([[0.0], np.cumsum(steps)])
+    halves = None
+    if period == 2 and gains.change:
+        parts = (overlaps[0].of_frames(before, gains.change) for before in (True, False))
+        halves = [_third(exposure_ratio.measure_ratio(part, sequence.response)[0]) for part in parts]
+    of_frames = _of_frames(level, phases, gains, halves)
     support = float(np.mean([min(1.0, n / exposure_ratio.MIN_POINTS) for _, _, n in measured]))
     intact = 1 - min(1.0, 2 * len(dropped) / count)
-    confidence = clear * min(1.0, len(kept) / (3 * period)) * intact * (0.5 + 0.5 * support)
+    trust = min((q.confidence for q in quality), default=1.0)
+    confidence = clear * min(1.0, len(kept) / (3 * period)) * intact * (0.5 + 0.5 * support) * trust
     first = int(phases[0])
     detection = Detection(
         period=period,
@@ -101,10 +130,69 @@ def analyse(
         confidence=float(np.clip(confidence, 0, 1)),
         dropped=tuple(int(t) for t in dropped),
         repeated=tuple(int(t) for t in np.flatnonzero(repeats)),
-        pattern_of_frames=torch.tensor(2.0 ** level[phases], dtype=torch.float32),
+        pattern_of_frames=torch.tensor(of_frames, dtype=torch.float32),
         phase_of_frames=torch.tensor(phases),
+        doubts=(*_doubts(overlaps, quality), *_irregular(gains, of_frames)),
+        outliers=gains.outliers,
+        change=gains.change,
+        flicker=gains.flicker if gains.flicker.any() else None,
     )
-    return replace(detection, report=describe(detection, overlaps)), overlaps
+    return replace(detection, report=describe(detection)), overlaps
+
+
+def _usable(clip: Survey, kept, phases, dark: int, bright: int, period: int, strange) -> list:
+    """`_triples` without frames that fit no exposure; all of them where none is left."""
+    triples = _triples(clip, kept, phases[kept], dark, bright, period)
+    regular = [x for x in triples if not any(strange[t] for t in x if t is not None)]
+    return regular or triples
+
+
+def _of_frames(level: np.ndarray, phases: np.ndarray, gains: FrameGains, halves=None) -> np.ndarray:
+    """Exposure of every frame: that of its phase; its own where it fits none; that of its half where the ratio changes.
+
+    halves: the step of two exposures before and after a change, in stops, where it could be measured.
+    """
+    stops = level[phases].astype(float)
+    if gains.change:
+        mine = (phases == gains.changed) & ~np.isin(np.arange(len(phases)), gains.outliers)
+        later = np.arange(len(phases)) >= gains.change
+        for k, part in enumerate((~later, later)):
+            if halves is not None and np.isfinite(halves).all():
+                other = level[1 - gains.changed]
+                stops[mine & part] = other + (halves[k] if level[gains.changed] > other else -halves[k])
+            else:
+                stops[mine & part] += float(np.median(gains.gains[mine & part]))
+    for t in gains.outliers:
+        stops[t] += gains.gains[t]
+    return 2.0 ** (stops - stops.min())
+
+
+def _third(stops: float) -> float:
+    """The nearest whole stop where that is within SNAP."""
+    return float(round(stops)) if abs(round(stops) - stops) <= SNAP else stops
+
+
+def _irregular(gains: FrameGains, of_frames: np.ndarray) -> tuple[str, ...]:
+    """Sentences on frames that break the pattern."""
+    words = []
+    if gains.outliers:
+        listing = ", ".join(f"{of_frames[t]:.3g}x" for t in gains.outliers[:8])
+        several = len(gains.outliers) > 1
+        words.append(
+            f"Frame{'s' if several else ''} {listed(gains.outliers)} fit{'' if several else 's'} no exposure of the pattern "
+            f"(settling, or a glitch): {listing} the shortest is taken."
+        )
+    if gains.change:
+        words.append(
+            f"The ratio changes at frame {gains.change}: each part has its own exposures; for the best result split the clip "
+            "there."
+        )
+    if gains.flicker.any():
+        words.append(
+            f"The light flickers by up to {100 * (2 ** np.abs(gains.flicker).max() - 1):.0f} %: each frame is corrected by "
+            "what its neighbours see."
+        )
+    return tuple(words)
 
 
 def _triples(clip: Survey, kept, phases, dark: int, bright: int, period: int) -> list:
@@ -128,15 +216,38 @@ def _guess(step: float) -> float:
     return float(2.2 * step)
 
 
-def _rounded(stops: float, floor: float) -> float:
-    """The nearest third of a stop where that is within 6 %, else the measurement.
+def _rounded(stops: float, floor: float, spread: float) -> float:
+    """The nearest whole stop where that is within 6 %, which the response may be off; the nearest other third of a stop where
+    it lies within the measurement's own spread, too; else the measurement.
 
     Measured on codes near black alone, the ratio reads up to 20 % high, as a camera's black level is never exactly zero
-    light: then the nearest whole stop within a third.
+    light: then the nearest whole stop within a third. A step is never rounded to 0: the pixels show one.
     """
-    unit, tolerance = (1, 1 / 3) if 0 < floor <= exposure_ratio.BIASED_FLOOR else (3, SNAP)
-    nearest = round(unit * stops) / unit
-    return nearest if abs(nearest - stops) <= tolerance else stops
+    whole = max(round(stops), 1)
+    if abs(whole - stops) <= (1 / 3 if 0 < floor <= exposure_ratio.BIASED_FLOOR else SNAP):
+        return float(whole)
+    nearest = max(round(3 * stops), 1) / 3
+    return nearest if abs(nearest - stops) <= min(SNAP, spread) else stops
+
+
+def _doubts(overlaps, quality) -> tuple[str, ...]:
+    """Sentences on what the ratios rest on; none where they are safe."""
+    if any(o.noise_floor == 0 for o in overlaps):
+        return (
+            "Hardly any pixel is well exposed in two neighbouring exposures, so their ratio is only a lower bound: "
+            "enter the pattern if you know it.",
+        )
+    doubts = []
+    if any(o.noise_floor <= exposure_ratio.BIASED_FLOOR for o in overlaps):
+        doubts.append(
+            "The darker frames are so dark that their ratio rests on codes near black and may read up to 20 % off: "
+            "enter the pattern if you know it."
+        )
+    elif any(q.points < exposure_ratio.MIN_POINTS for q in quality):
+        doubts.append(
+            f"The ratio rests on {min(q.points for q in quality)} pixels only: enter the pattern if you know it."
+        )
+    return tuple(doubts)
 
 
 def _constant(count: int) -> Detection:
@@ -148,8 +259,8 @@ def _constant(count: int) -> Detection:
     return Detection(1, 0, (1.0,), (), (), 0.0, (), (), torch.ones(count), zeros, report)
 
 
-def describe(detection: Detection, overlaps=()) -> str:
-    """The detection in a few plain sentences, with the doubts that the points of each step give rise to."""
+def describe(detection: Detection) -> str:
+    """The detection in a few plain sentences, with its doubts."""
     d = detection
     pattern = ", ".join(f"{math.log2(e):+.2f}".replace("+0.00", "0") for e in d.exposures)
     rounded = any(abs(a - b) > 1e-6 for a, b in zip(d.ratios, d.steps, strict=True))
@@ -160,16 +271,7 @@ def describe(detection: Detection, overlaps=()) -> str:
         f"EV of frames 0 to {d.period - 1} above the shortest: {pattern}" + (" (rounded)." if rounded else "."),
         f"Confidence {d.confidence:.2f}.",
     ]
-    if any(o.noise_floor == 0 for o in overlaps):
-        lines.append(
-            "Hardly any pixel is well exposed in two neighbouring exposures, so their ratio is only a lower bound: "
-            "enter the pattern if you know it."
-        )
-    elif any(o.noise_floor <= exposure_ratio.BIASED_FLOOR for o in overlaps):
-        lines.append(
-            "The darker frames are so dark that their ratio rests on codes near black and may read up to 20 % off: "
-            "enter the pattern if you know it."
-        )
+    lines += d.doubts
     if d.dropped:
         lines.append(f"Frames are missing before frame {listed(d.dropped)}; the pattern was re-phased there.")
     if d.repeated:
@@ -214,6 +316,8 @@ def overridden(detection: Detection, pattern: list[float] | None = None, phase: 
         steps=steps,
         pattern_of_frames=of_frames,
         phase_of_frames=torch.tensor(phases),
+        declared=pattern is not None,
+        doubts=() if pattern is not None else detection.doubts,
     )
     given = " and ".join(n for n, v in (("pattern", pattern), ("phase", phase)) if v is not None)
     return replace(changed, report=describe(changed) + (f"\nGiven by hand, not measured: {given}." if given else ""))
@@ -239,6 +343,8 @@ def as_declared(sequence: ExposureSequence, detection: Detection) -> Detection:
         repeated=(),
         pattern_of_frames=exposures,
         phase_of_frames=phases,
+        doubts=(),
+        declared=True,
         report=f"{why}\nThe exposures that the clip declares are kept.",
     )
 
@@ -267,9 +373,42 @@ def apply_detection(sequence: ExposureSequence, detection: Detection) -> Exposur
         warnings.append(f"frames are missing before frame {listed(detection.dropped)} (numbered as loaded)")
     exposures = detection.pattern_of_frames[kept]
     exposures = exposures / exposures.min()
+    if detection.flicker is not None:
+        sequence = without_flicker(sequence.with_(frames=frames), detection.flicker[kept])
+        frames = sequence.frames
     return sequence.with_(
-        frames=frames, exposures=exposures, period=detection.period, fps=fps, warnings=tuple(warnings)
+        frames=frames,
+        exposures=exposures,
+        period=detection.period,
+        fps=fps,
+        warnings=(*warnings, *(d for d in detection.doubts if d not in warnings)),
+        measured=not detection.declared,
     )
+
+
+def steadied(sequence: ExposureSequence, progress: Progress = quiet) -> ExposureSequence:
+    """A clip of known exposures with its lamp flicker corrected and an exposure of their own for frames that fit none of the
+    pattern, with warnings that say so; the clip itself where it is steady, or too short to tell."""
+    count, period = len(sequence), sequence.period
+    if count < 4 * period or period > LONGEST or torch.unique(sequence.exposures[:period]).numel() < period:
+        return sequence
+    phases = np.arange(count) % period
+    if not torch.equal(sequence.exposures, sequence.exposures[:period][torch.tensor(phases)]):
+        return sequence
+    clip = survey(sequence, progress)
+    gains = frame_gains(clip, phases, period)
+    if not (gains.flicker.any() or gains.outliers) or not np.isfinite(clip.steps[:, 0]).any():
+        return sequence
+    first = clip.steps[:, 0]
+    declared = np.diff(torch.log2(sequence.exposures).numpy(), prepend=np.nan)
+    if not np.nanmedian(first * np.sign(declared)) > 0:  # the pixels go another way: Exposure Check says how
+        return sequence
+    if gains.outliers:
+        own = _of_frames(torch.log2(sequence.exposures[:period]).numpy(), phases, replace(gains, change=0))
+        sequence = sequence.with_(exposures=torch.tensor(own, dtype=torch.float32) * sequence.exposures.min())
+    words = _irregular(replace(gains, change=0), sequence.exposures.numpy() / float(sequence.exposures.min()))
+    sequence = sequence.with_(warnings=(*sequence.warnings, *words))
+    return without_flicker(sequence, gains.flicker) if gains.flicker.any() else sequence
 
 
 def rate_without(repeated: tuple[int, ...], fps: Fraction) -> Fraction:

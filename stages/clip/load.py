@@ -6,9 +6,9 @@ from pathlib import Path
 import torch
 
 from ...hdr.exposure_pattern import looks_like_factors, parse_pattern
-from ...hdr.response import RESPONSES, ResponseCurve, response_named
-from ...hdr.sequence import ExposureSequence
-from ..runtime.check import chosen, text
+from ...hdr.response import ON_FULL_CODE, RESPONSES, ResponseCurve, response_named
+from ...hdr.sequence import ExposureSequence, LazyFrames
+from ..runtime.check import chosen, number, text
 from ..runtime.windows import Progress, quiet
 from .captured import DEFAULT_FPS as DEFAULT_FPS
 from .captured import Clip, image_clip, interleave
@@ -16,6 +16,7 @@ from .read import fingerprint as fingerprint
 from .read import load_hdr as load_hdr
 from .read import read_clip
 from .stated_exposure import with_order, with_stated
+from .white_level import with_white_level
 
 ESTIMATE = "estimate"
 LUT_SUFFIXES = (".npy", ".csv", ".txt", ".cube")
@@ -26,7 +27,7 @@ def load_clip(
     path, pattern="auto", response="gamma2.2", start=0, count=0, fps=None, progress: Progress = quiet
 ) -> ExposureSequence:
     """A video file or numbered image sequence as an exposure sequence: `read_clip`, then `expose`."""
-    return expose(read_clip(path, start, count, fps, progress), pattern, response, progress)
+    return expose(read_clip(path, start, count, fps, progress, response=response), pattern, response, progress)
 
 
 def from_images(
@@ -45,13 +46,21 @@ def from_streams(
 
 
 def expose(
-    clip: Clip, pattern: str = "auto", response: str = "gamma2.2", progress: Progress = quiet, period: int | None = None
+    clip: Clip,
+    pattern: str = "auto",
+    response: str = "gamma2.2",
+    progress: Progress = quiet,
+    period: int | None = None,
+    white_level: float | None = None,
 ) -> ExposureSequence:
     """A clip with its exposures and response.
 
     pattern: see `hdr.exposure_pattern.parse_pattern`; `auto` measures it. response: a name, a path to a LUT, or `estimate`
-    (Debevec and Malik, needs a pattern that is given). period: how many exposures a pattern must have, if known.
+    (Debevec and Malik, needs a pattern that is given). period: how many exposures a pattern must have, if known. white_level:
+    code value in (0,1] at which the sensor clips; None or 0 = measured where pixels pile up below code 1.
     """
+    if white_level:
+        number("white_level", white_level, 0, 1)
     exposures, total = parse_pattern(pattern), len(clip.frames)
     chosen("response", response, (*RESPONSES, ESTIMATE), others=True)
     if total < 2:
@@ -80,6 +89,10 @@ def expose(
         )
     if clip.linear and response != "linear":
         warnings += (f"{clip.linear} files are linear as a rule but are decoded as {response}: is the response right?",)
+    if clip.transfer and response not in (clip.transfer, ESTIMATE):
+        warnings += (
+            f"the video is tagged {clip.transfer} but is decoded as {response}: choose response {clip.transfer}",
+        )
     curve = response_named("gamma2.2") if response == ESTIMATE else named_response(response)
     period = 1 if exposures is None else len(exposures)
     cycle = torch.tensor(exposures or [1.0], dtype=torch.float32)
@@ -89,7 +102,12 @@ def expose(
         raise ValueError(
             f"all {total} frames of {clip.source} have one exposure of the pattern: load frames of the others"
         )
-    sequence = ExposureSequence(clip.frames, of_frames, curve, period, clip.fps, clip.source, warnings)
+    frames = clip.frames
+    if clip.full_code and response not in ON_FULL_CODE:
+        black, white = clip.full_code
+        frames = LazyFrames(frames.shape, lambda i: ((clip.frames[i] - black) / (white - black)).clamp(0, 1))
+    sequence = ExposureSequence(frames, of_frames, curve, period, clip.fps, clip.source, warnings)
+    sequence = with_white_level(sequence, white_level or None)
     if clip.stated is not None:
         sequence = with_stated(sequence, clip.stated, exposures is not None, progress)
     elif exposures is None:
@@ -101,8 +119,10 @@ def expose(
     if response == ESTIMATE:
         from ...hdr.debevec import estimate_response, sample_static_pixels
 
-        return sequence.with_(response=estimate_response(*sample_static_pixels(sequence)))
-    return sequence
+        sequence = sequence.with_(response=estimate_response(*sample_static_pixels(sequence)))
+    from .detect import steadied
+
+    return steadied(sequence, progress)
 
 
 def named_response(response: str) -> ResponseCurve:
@@ -128,4 +148,7 @@ def describe(sequence: ExposureSequence) -> str:
         f"period {sequence.period}, relative exposures {pattern}",
         f"response {sequence.response.name}",
     ]
+    if min(sequence.white_level) < 1:
+        levels = ", ".join(f"{level:.4g}" for level in dict.fromkeys(sequence.white_level))
+        lines.append(f"the sensor clips at code value {levels}, which is scaled to 1")
     return "\n".join(lines + [f"Warning: {warning}" for warning in sequence.warnings])

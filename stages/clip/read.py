@@ -10,7 +10,8 @@ from ...hdr.io.frame_store import FrameStore
 from ...hdr.io.image_files import read_image
 from ...hdr.io.image_sequence import Frame, find_frames, find_sequence, is_sequence_path
 from ...hdr.io.raw_files import RAW
-from ...hdr.io.video_files import VideoInfo, frame_rate, to_rgb, video_frames, video_info
+from ...hdr.io.video_files import VideoInfo, code_levels, frame_rate, is_limited, to_rgb, video_frames, video_info
+from ...hdr.response import ON_FULL_CODE
 from ...hdr.scratch import allocate, trim
 from ...hdr.sequence import LazyFrames
 from ..runtime.check import number, text
@@ -31,14 +32,16 @@ def read_clip(
     progress: Progress = quiet,
     trim_to: tuple[float, float] = (0.0, 0.0),
     holes: bool = False,
+    response: str = "gamma2.2",
 ) -> Clip:
     """Frames of a video file (path or binary stream) or of an image sequence, in the bit depth they have.
 
     source: for a sequence a folder, a name with `####` or `%04d`, or any one of its frames. start: frames to skip.
     count: frames to read, 0 = all. fps: None or 0 = the file's own, 24 for images. trim_to: the part of a video that
     counts, its beginning and length in seconds, 0 = to the end. holes: take an image sequence in which numbers are missing,
-    as one of which frames were dropped. Raises OSError or ValueError for
-    files that are missing, unreadable, damaged or of different sizes, and for float values outside [0,1].
+    as one of which frames were dropped. response: that `expose` will be given; a limited-range video is read on the codes that
+    it is defined on. Raises OSError or ValueError for files that are missing, unreadable, damaged or of different sizes, and for
+    float values outside [0,1].
     """
     check_range(start, count, fps)
     if not hasattr(source, "read"):
@@ -50,11 +53,13 @@ def read_clip(
         regular_file(source)
     name = "video" if hasattr(source, "read") else printable(Path(source).name)
     info = video_info(source)
-    store, faults = FrameStore(), VideoFaults(info)
+    store, faults, full_code, levels = FrameStore(), VideoFaults(info), response in ON_FULL_CODE, None
     for index, frame in enumerate(_within(video_frames(source), *trim_to)):
         faults.see(frame)
         if index >= start:
-            store.append(to_rgb(frame))
+            if full_code and is_limited(frame):
+                levels = code_levels(frame)
+            store.append(to_rgb(frame, full_code))
             if len(store) % WINDOW == 0:
                 trim()
         progress(index + 1, max(start + count if count else info.frames, index + 1))
@@ -63,7 +68,8 @@ def read_clip(
     else:
         faults.ended = not any(trim_to)
     warnings = (*_colour_warnings(info), *faults.warnings(name))
-    return Clip(_stored(store, name, start), frame_rate(fps or info.fps), name, warnings)
+    frames, transfer = _stored(store, name, start), DELIVERY.get(info.transfer, "")
+    return Clip(frames, frame_rate(fps or info.fps), name, warnings, transfer=transfer, full_code=levels)
 
 
 def _home(path) -> Path:
@@ -88,11 +94,6 @@ def _within(frames, begin: float, length: float):
 def _colour_warnings(info: VideoInfo):
     if info.gamut in WIDE:
         yield f"the video is tagged {WIDE[info.gamut]}: colours are not converted, and saved files say Rec.709"
-    if info.transfer in DELIVERY:
-        yield (
-            f"the video is tagged {DELIVERY[info.transfer]}, which none of the responses is: give its curve as a LUT, or "
-            "export it with another one"
-        )
 
 
 def _read_images(path, start: int, count: int, fps, progress: Progress, holes: bool) -> Clip:

@@ -13,6 +13,8 @@ from ..runtime.windows import Progress, quiet, windows
 
 PROXY_WIDTH = 160
 QUANTILES = 64
+ENOUGH = 60  # points that both of two frames see well
+FLOOR = 0.08  # gamma-coded light of the darkest of them
 LAGS = 5
 CHUNKS, CHUNK = 14, 16  # stretches of a long clip that the ratio is measured on, and their length in frames
 
@@ -23,7 +25,8 @@ class Survey:
 
     quantiles (T,Q), gamma-like code values. differences (T,K) of frame t and t-k. clipped, buried (T,) shares of
     pixels. histogram (T,64) of luma code values. proxies: of some frames, index -> (code (h,w,3), highest code of each
-    block).
+    block). steps (T,K): light of frame t over that of t-k where both see well, the median in stops; NaN where hardly any
+    point does. spread (T,K): interquartile range of the same, which motion widens.
     """
 
     quantiles: np.ndarray
@@ -31,11 +34,13 @@ class Survey:
     clipped: np.ndarray
     buried: np.ndarray
     histogram: np.ndarray
+    steps: np.ndarray
+    spread: np.ndarray
     proxies: dict = field(default_factory=dict)
 
 
 def survey(sequence: ExposureSequence, progress: Progress = quiet) -> Survey:
-    """Read every frame once, small. Memory: a few hundred proxies, and under a kilobyte for every other frame."""
+    """Read every frame once, small. Memory: a few hundred proxies, and under a kilobyte for every frame."""
     count = len(sequence)
     if count < 2:
         raise ValueError(f"the clip has {count} frame, an exposure pattern needs at least 3: load more frames")
@@ -45,8 +50,10 @@ def survey(sequence: ExposureSequence, progress: Progress = quiet) -> Survey:
         np.zeros(count, np.float32),
         np.zeros(count, np.float32),
         np.zeros((count, 64), np.float32),
+        np.full((count, LAGS), np.nan, np.float32),
+        np.full((count, LAGS), np.nan, np.float32),
     )
-    keep, recent = _sampled(count), []
+    keep, recent, seen = _sampled(count), [], []
     for indices in windows(count, 8, progress):
         frames = torch.nan_to_num(sequence.frames[indices[0] : indices[-1] + 1].float()[..., :3])
         stride = max(1, frames.shape[2] // (4 * PROXY_WIDTH))
@@ -63,9 +70,25 @@ def survey(sequence: ExposureSequence, progress: Progress = quiet) -> Survey:
             for lag, earlier in enumerate(reversed(recent)):
                 result.differences[t, lag] = float((points[i] - earlier).abs().mean())
             recent = (recent + [points[i]])[-LAGS:]
+            light = _well_seen(mean[i], peak[i], sequence.response)
+            for lag, earlier in enumerate(reversed(seen)):
+                step = (light - earlier)[torch.isfinite(light - earlier)]
+                if len(step) >= ENOUGH:
+                    low, middle, high = np.percentile(step.numpy(), (25, 50, 75))
+                    result.steps[t, lag], result.spread[t, lag] = middle, high - low
+            seen = (seen + [light])[-LAGS:]
             if t in keep:
                 result.proxies[t] = (mean[i].clone(), peak[i].clone())
     return result
+
+
+def _well_seen(code: torch.Tensor, peak: torch.Tensor, response) -> torch.Tensor:
+    """log2 of the linear light of some blocks (N,3), NaN where a block is nearly black or holds clipped pixels."""
+    step = max(1, code.shape[1] // 80)
+    code, peak = code[::step, ::step].reshape(-1, 3), peak[::step, ::step].reshape(-1, 3)
+    light = response.decode(code)
+    usable = (peak < 0.97) & (light > FLOOR**2.2)
+    return torch.where(usable, light.clamp(min=1e-7).log2(), torch.nan)
 
 
 def _sampled(count: int) -> set[int]:

@@ -1,0 +1,96 @@
+"""White level of a clip: the code value, of each channel, at which its sensor clips.
+
+Code value 1 is not always where light is cut: log footage ends below it, some cameras keep headroom, 12-bit values may
+lie unshifted in 16 bits. Clipped pixels pile up in a narrow peak at the upper end of the histogram. A bright plain wall
+does so, too; but it is plain in a shorter exposure as well, while clipped pixels differ there.
+"""
+
+import torch
+
+TOP = 0.97  # highest code value that needs no scaling: clipping is recognised there anyway
+BINS = 256  # of the histogram of a channel, between 0 and its largest code value
+PEAK = 2  # bins on either side of the mode that belong to the peak: noise and compression
+BELOW = 16  # bins below the peak that it is compared with
+MIN_SHARE = 5e-4  # of the samples that lie in the peak
+MIN_CONTRAST = 4.0  # density of the peak over the density below
+MAX_ABOVE = 0.1  # samples above the peak, as a share of those within: ringing of a codec
+MIN_SPREAD = 0.06  # of the code values, over their median, that clipped pixels have in another frame
+UNSHIFTED = (1023, 4095, 16383)  # white of 10, 12 and 14 bits, as codes of 16
+ALIKE = 0.02  # relative difference below which the channels have one white level
+
+
+def white_level(stretches) -> tuple[float, float, float]:
+    """White level of each channel in (0,1], 1 where no channel piles up below TOP.
+
+    stretches: tensors (n,H,W,3) of consecutive frames, code values in [0,1], enough of them to hold every exposure. A
+    channel that does not clip has the largest level of those that do, if its values stay below that, else 1. Levels that
+    differ by less than ALIKE become one.
+    """
+    stretches = [s.float() for s in stretches]
+    if not stretches:
+        return 1.0, 1.0, 1.0
+    found = [_level([s[..., k] for s in stretches]) for k in range(3)]
+    tops = [max(float(s[..., k].max()) for s in stretches) for k in range(3)]
+    known = [level for level in found if level]
+    if not known or max(known) >= TOP:
+        return 1.0, 1.0, 1.0
+    highest = max(known)
+    levels = [level or (highest if top <= highest else 1.0) for level, top in zip(found, tops, strict=True)]
+    if max(levels) - min(levels) < ALIKE * max(levels):
+        levels = [max(levels)] * 3
+    return tuple(min(level, 1.0) for level in levels)
+
+
+def _level(channel: list[torch.Tensor]) -> float:
+    """White level of one channel (n,H,W) of every stretch; 0 where nothing piles up."""
+    top = max(float(c.max()) for c in channel)
+    if not 0 < top:
+        return 0.0
+    count = sum(torch.histc(c, BINS, 0, top) for c in channel)
+    mode = BINS - 1 - 4 * PEAK + int(count[-1 - 4 * PEAK :].argmax())
+    if top * (mode + 1) / BINS >= TOP:
+        return TOP  # clipped near code 1
+    low, high = mode - PEAK, min(mode + PEAK, BINS - 1)
+    inside, above = float(count[low : high + 1].sum()), float(count[high + 1 :].sum())
+    density = inside / (high - low + 1)
+    below = float(count[max(low - BELOW, 0) : low].mean())
+    if inside < MIN_SHARE * float(count.sum()) or density < MIN_CONTRAST * below or above > MAX_ABOVE * inside:
+        return 0.0
+    edge = top * low / BINS
+    level = torch.cat([c[c >= edge] for c in channel]).median()
+    if not (_is_full_scale(float(level)) or _differs_elsewhere(channel, edge)):
+        return 0.0
+    return float(level)
+
+
+def _is_full_scale(level: float) -> bool:
+    """Whether a code is the largest of 10, 12 or 14 bits, unshifted in 16."""
+    return round(level * 65535) in UNSHIFTED
+
+
+def level_on_curve(levels) -> tuple[float, ...]:
+    """White levels (3,) as code values of the camera's own depth, which response curves are defined on.
+
+    Codes below a quarter of full scale are those of 10, 12 or 14 bits that lie unshifted in 16.
+    """
+    depth = next((top / 65535 for top in UNSHIFTED if max(levels) <= top / 65535 + 1e-6), 1.0)
+    return tuple(min(level / depth, 1.0) for level in levels)
+
+
+def _differs_elsewhere(channel: list[torch.Tensor], edge: float) -> bool:
+    """Whether pixels of the peak have various values in a frame with fewer of them, of the same stretch."""
+    values = []
+    for frames in channel:
+        peak = frames >= edge
+        shares = peak.flatten(1).float().mean(1)
+        brightest = int(shares.argmax())
+        others = (shares < 0.7 * shares[brightest]).nonzero()[:, 0]
+        if len(others):
+            darkest = others[frames[others].flatten(1).mean(1).argmin()]
+            values.append(frames[darkest][peak[brightest]])
+    if not values or sum(map(len, values)) < 20:
+        return False
+    values = torch.cat(values)
+    values = values[:: max(1, len(values) // 100_000)]
+    low, middle, high = values.quantile(torch.tensor([0.1, 0.5, 0.9])).tolist()
+    return high - low > MIN_SPREAD * max(middle, 1e-6)

@@ -1,0 +1,71 @@
+"""Frames that break the pattern: settling, a glitch, a ratio that changes, lamps that flicker."""
+
+import numpy as np
+import pytest
+import torch
+from hdrweave.stages.clip import load
+from hdrweave.stages.clip.check import check_exposures
+from moving_texture import captured, radiance
+
+COUNT = 24
+CYCLE = [1.0, 8.0] * (COUNT // 2)
+
+
+@pytest.fixture(scope="module")
+def light():
+    return 2 * radiance(COUNT, size=(60, 96), speed=1.0)
+
+
+def loaded(light, exposures, pattern="auto"):
+    return load.expose(load.image_clip(captured(light[: len(exposures)], exposures)), pattern)
+
+
+def test_settling_frames_are_named_and_none_is_missing(light):
+    found = loaded(light, [3.0] * 3 + CYCLE[: COUNT - 3])
+    assert "Frames 0, 1, 2 fit no exposure" in " ".join(found.warnings)
+    assert "missing" not in " ".join(found.warnings)
+    assert found.exposures[:3] == pytest.approx([3, 3, 3], rel=0.15)
+    assert found.exposures[3:].tolist() == CYCLE[: COUNT - 3]
+
+
+@pytest.mark.parametrize("pattern", ["auto", "-3,0"])
+def test_a_glitch_amid_the_clip(light, pattern):
+    found = loaded(light, [*CYCLE[:10], 3.0, 3.0, *CYCLE[12:]], pattern)
+    assert "Frames 10, 11 fit no exposure" in " ".join(found.warnings)
+    assert found.exposures[10:12] == pytest.approx([3, 3], rel=0.15)
+    assert found.exposures[12:].tolist() == CYCLE[12:]
+    assert "Frames 10, 11" in check_exposures(found).text
+
+
+def test_a_ratio_that_changes(light):
+    found = loaded(light, [1.0, 8.0] * 6 + [1.0, 4.0] * 6)
+    assert "The ratio changes at frame 13" in " ".join(found.warnings)
+    assert found.exposures == pytest.approx([1.0, 8.0] * 6 + [1.0, 4.0] * 6, rel=0.05)
+
+
+@pytest.mark.parametrize("pattern", ["auto", "-3,0"])
+def test_lamps_that_flicker(pattern):
+    count = 12
+    wave = np.sin(2 * np.pi * 100 * np.arange(count) / 24 + 0.4)
+    gain = 1 + np.where(np.arange(count) % 2, 0.03, 0.3) * wave
+    still = 2 * radiance(count, size=(60, 96), speed=0.0)
+    lit = still * torch.tensor(gain, dtype=torch.float32)[:, None, None, None]
+    found = loaded(lit, CYCLE[:count], pattern)
+    assert "flickers" in " ".join(found.warnings)
+    assert found.exposures.max() == pytest.approx(8, rel=0.02)
+    assert found.gains is not None
+    result = found.radiance(range(count))
+    for phase in (0, 1):
+        codes = found.frames[list(range(phase, count, 2))]
+        seen = (codes > 0.15).all(0) & (codes < 0.8).all(0)
+        level = torch.stack([frame[seen].mean() for frame in result[phase::2]])
+        assert (level / level.mean() - 1).abs().max() < 0.02
+
+
+def test_steady_clips_are_left_alone(light):
+    for pattern in ("auto", "-3,0"):
+        found = loaded(light, CYCLE, pattern)
+        assert found.gains is None and found.warnings == ()
+        assert found.exposures.tolist() == CYCLE
+    fading = light * torch.linspace(1, 0.5, COUNT)[:, None, None, None]
+    assert loaded(fading, CYCLE, "-3,0").gains is None
