@@ -50,7 +50,7 @@ def flows_read(monkeypatch):
         pairs.append((t, n))
         return torch.full((1, 2, *SIZE), 10.0 * t + n), torch.full((1, 1, *SIZE), 0.5 + (n - t) / 100)
 
-    monkeypatch.setattr(LongRangeFlow, "read", read)
+    monkeypatch.setattr(LongRangeFlow, "match", read)
     return pairs
 
 
