@@ -161,13 +161,14 @@ PQ_SCENE = 59.5208  # scene light 1 on the scale of BT.709's curve, in the refer
 def pq_decode(v: torch.Tensor) -> torch.Tensor:
     """Rec. ITU-R BT.2100, table 4: the inverse of the PQ OETF, to scene light: the EOTF, then the inverse of the reference
     OOTF (BT.709 curve and a gamma of 2.4, 100 cd/m2)."""
-    root = v.clamp(min=0) ** (1 / PQ_M2)
-    light = ((root - PQ_C1).clamp(min=0) / (PQ_C2 - PQ_C3 * root)) ** (1 / PQ_M1)  # 1 = 10000 cd/m2
+    root = v.double().clamp(min=TINY) ** (1 / PQ_M2)  # float32 would lose three digits
+    light = ((root - PQ_C1).clamp(min=TINY) / (PQ_C2 - PQ_C3 * root)) ** (1 / PQ_M1)  # 1 = 10000 cd/m2
     shown = power_encode(100 * light, 1 / 2.4)
-    return bt709_decode(shown) / PQ_SCENE
+    return torch.where(v > 1e-6, (bt709_decode(shown) / PQ_SCENE).to(v), torch.zeros_like(v))
 
 
 def pq_encode(x: torch.Tensor) -> torch.Tensor:
-    shown = bt709_encode(x.clamp(min=0) * PQ_SCENE)
+    shown = bt709_encode(x.double().clamp(min=0) * PQ_SCENE)
     light = power_encode((shown.clamp(min=0) ** 2.4 / 100).clamp(min=0), PQ_M1)
-    return ((PQ_C1 + PQ_C2 * light) / (1 + PQ_C3 * light)) ** PQ_M2
+    code = ((PQ_C1 + PQ_C2 * light) / (1 + PQ_C3 * light)) ** PQ_M2
+    return torch.where(x > 0, code.to(x), torch.zeros_like(x))

@@ -92,6 +92,8 @@ def analyse(
     if straight is not None:
         phases = straight
         gains = frame_gains(clip, phases, period)
+    elif repeats.any() or (np.diff(phases) % period != 1 % period).any():  # gaps and repeats are explanation enough
+        gains = replace(gains, outliers=(), change=0, flicker=np.zeros(count))
     strange = np.isin(np.arange(count), gains.outliers)
     kept = np.flatnonzero(~repeats)
     dropped = kept[1:][np.diff(phases[kept]) % period != 1 % period]

@@ -39,7 +39,7 @@ class FrameGains:
 def frame_gains(clip: Survey, phases: np.ndarray, period: int) -> FrameGains:
     """Gains of the frames of a clip from the comparisons of its survey. phases: (T,), 0 … period-1."""
     count = len(phases)
-    gains, unsure = _solved(clip.steps, phases, period), _uncertainty(clip.spread)
+    (gains, _), unsure = _solved(clip.steps, phases, period), _uncertainty(clip.spread)
     flicker, off = np.zeros(count), np.zeros(count, bool)
     changes = []
     for phase in range(period):
@@ -75,18 +75,23 @@ def straight_phases(clip: Survey, phases: np.ndarray, period: int) -> np.ndarray
     straight = (phases[start] + np.arange(len(phases)) - start) % period
     outliers = set(frame_gains(clip, straight, period).outliers)
     explained = all(outliers & {int(t) - 1, int(t)} for t in broken)
-    return straight if outliers and explained and len(outliers) <= 0.2 * len(phases) else None
+    if not outliers or not explained or len(outliers) > 0.2 * len(phases):
+        return None
+    gains, levels = _solved(clip.steps, straight, period)
+    own = [levels[straight[t]] + gains[t] for t in outliers]
+    return None if any(np.abs(levels - level).min() < OUTLIER for level in own) else straight  # of another phase: a gap
 
 
-def _solved(steps: np.ndarray, phases: np.ndarray, period: int) -> np.ndarray:
-    """Gains (T,) in stops: least squares of step(t, t-k) = level(t) - level(t-k) + gain(t) - gain(t-k), robust by weights."""
+def _solved(steps: np.ndarray, phases: np.ndarray, period: int) -> tuple[np.ndarray, np.ndarray]:
+    """Gains (T,) and levels (period,) in stops: least squares of step(t, t-k) =
+    level(t) - level(t-k) + gain(t) - gain(t-k), robust by weights."""
     from scipy.sparse import coo_matrix, identity
     from scipy.sparse.linalg import spsolve
 
     count = len(phases)
     t, lag = np.nonzero(np.isfinite(steps))
     if not len(t):
-        return np.zeros(count)
+        return np.zeros(count), np.zeros(period)
     earlier, value = t - lag - 1, steps[t, lag]
     rows, one = np.arange(len(t)), np.ones(len(t))
     size = count + period
@@ -105,7 +110,7 @@ def _solved(steps: np.ndarray, phases: np.ndarray, period: int) -> np.ndarray:
         weight = 1 / np.maximum(np.abs(design @ solution - value), 0.02)
         weight /= weight.max()
         damping[:count] = RIDGE / np.maximum(np.abs(solution[:count]), 0.1) * 0.1  # few large gains rather than many
-    return solution[:count]
+    return solution[:count], solution[count:]
 
 
 def _uncertainty(spread: np.ndarray) -> np.ndarray:
