@@ -14,6 +14,7 @@ from numbers import Integral
 import torch
 
 from .exposure import mirrored_index
+from .noise_level import NoiseLevels
 from .response import ResponseCurve
 
 
@@ -46,7 +47,8 @@ class ExposureSequence:
 
     frames: frame source (T,H,W,3), float32 code values in [0,1]. exposures: (T,) float32, relative, shortest = 1; one
     for every frame, so that they stay right where frames were dropped. period: of the exposure pattern, in frames.
-    response: code value to linear light. warnings: sentences for the user about the clip.
+    response: code value to linear light. warnings: sentences for the user about the clip. noise: of every exposure, None =
+    not measured yet (`stages.clip.noise`).
     """
 
     frames: torch.Tensor | LazyFrames
@@ -56,6 +58,7 @@ class ExposureSequence:
     fps: Fraction = Fraction(24)
     source: str = ""
     warnings: tuple[str, ...] = ()
+    noise: NoiseLevels | None = None
 
     def __len__(self) -> int:
         return len(self.frames)
