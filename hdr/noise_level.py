@@ -22,28 +22,31 @@ from .exposure import GAMMA
 from .warp import warp
 
 BLOCK = 8  # pixels across
-QUANTILE = 0.15  # of the block variances in a bin
+QUANTILE = 0.05  # of the block variances in a bin
 BINS = 16  # of brightness, evenly spaced on gamma 2.2
 MIN_BLOCKS = 24  # blocks that a bin needs
 UNCLIPPED = 0.9  # linear light up to which blocks are used
 OUTLIER = 0.35  # nats above the curve from which a bin counts less: texture adds variance
 READ, GAIN = (1e-5, 0.1), (1e-7, 0.1)  # ranges of the fit
 STEPS = 48  # of the fit, along each of the two
-QUANTISATION = (1 / 255) ** 2 / 12  # variance of code values of 8 bits
+COARSEST = 1 / 255  # largest step of code values that is taken for quantisation
 
 
 @dataclass(frozen=True)
 class NoiseLevels:
     """Noise of the exposures of a clip. exposures (R,): relative, rising. levels (R,2): read noise (standard deviation) and
-    shot gain (variance at 1) of each, of linear light that clips at 1; NaN where it could not be measured."""
+    shot gain (variance at 1) of each, of linear light that clips at 1; NaN where it could not be measured. step: between
+    successive code values, at most that of 8 bits."""
 
     exposures: torch.Tensor
     levels: torch.Tensor
+    step: float = 0.0
 
     def at(self, exposures: torch.Tensor) -> torch.Tensor:
-        """Levels (n,2) of the exposures nearest to `exposures` (n,)."""
+        """What `code_variance` needs of the exposures nearest to `exposures` (n,): (n,3)."""
         far = (exposures.to(self.exposures).log()[:, None] - self.exposures.log()).abs()
-        return self.levels[far.argmin(1)]
+        levels = self.levels[far.argmin(1)]
+        return torch.cat((levels, torch.full_like(levels[:, :1], self.step)), 1)
 
 
 Evidence = tuple[torch.Tensor, torch.Tensor]
@@ -139,8 +142,9 @@ def _fit(light: torch.Tensor, variance: torch.Tensor) -> torch.Tensor:
         best = int(error.argmin())
         spread = torch.linspace(-width, width, 15).double()
         a, b = torch.meshgrid(spread, spread, indexing="ij")
-        read, gain = torch.cat((read[best, None], (read[best] * a.exp()).flatten())), torch.cat(
-            (gain[best, None], (gain[best] * b.exp()).flatten())
+        read, gain = (
+            torch.cat((read[best, None], (read[best] * a.exp()).flatten())),
+            torch.cat((gain[best, None], (gain[best] * b.exp()).flatten())),
         )
     best = int(_error(read, gain, light.double(), variance.double()).argmin())
     return torch.stack((read[best], gain[best])).float()
@@ -162,11 +166,18 @@ def _error(read, gain, light, variance) -> torch.Tensor:
     return torch.where(above > 0, OUTLIER**2 * (1 - torch.exp(-(above / OUTLIER).square())), above.square()).sum(1)
 
 
+def code_step(code: torch.Tensor) -> float:
+    """Typical distance between successive code values that occur in a frame, of any shape; COARSEST at most."""
+    values = code.flatten().unique()
+    return min(float(values.diff().median()), COARSEST) if len(values) > 1 else COARSEST
+
+
 def code_variance(code: torch.Tensor, noise: torch.Tensor) -> torch.Tensor:
-    """Variance of the code values `code` (B,C,H,W) on gamma 2.2, quantisation included, same shape. noise (B,2): read
-    noise (standard deviation) and shot gain (variance of linear light 1), both of light that clips at 1."""
-    read, gain = (x.view(-1, 1, 1, 1).to(code) for x in noise.unbind(-1))
+    """Variance of the code values `code` (B,C,H,W) on gamma 2.2, quantisation included, same shape. noise (B,3): read
+    noise (standard deviation) and shot gain (variance of linear light 1), both of light that clips at 1, and step of the
+    code values."""
+    read, gain, step = (x.view(-1, 1, 1, 1).to(code) for x in noise.unbind(-1))
     light = code.clamp(1e-3, 1).pow(GAMMA)
     variance = read.square() + gain * light
     slope = GAMMA * torch.maximum(light, variance.sqrt()).pow(1 - 1 / GAMMA)  # of linear light over code value
-    return variance / slope.square() + QUANTISATION
+    return variance / slope.square() + step.square() / 12

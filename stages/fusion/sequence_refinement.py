@@ -26,6 +26,7 @@ from ...hdr.tonemap import mu_law
 from ...models.blocks import pad_to_multiple
 from ...models.location.captured_frame import Captured, captured_frames
 from ...models.location.sequence_refinement import MULTIPLE, REACH, quartered, routes, stacked
+from ..clip.noise import frame_noise
 from ..flow.pair_flow import PairFlow, half_size, ratio, working_size
 from ..runtime.networks import device_of
 from ..runtime.per_frame import run_per_frame, to_frame, to_planes
@@ -119,7 +120,8 @@ class RefinedClip:
             return hdr
         code = frame.captured.codes[..., :height, :width]
         light = to_radiance(code, frame.captured.exposures[:, None, None, None])
-        return preserve_detail(hdr, code, light, frame.captured.exposures)
+        noise = frame_noise(self.sequence, [t], hdr.device)
+        return preserve_detail(hdr, code, light, frame.captured.exposures, noise)
 
     def _correct(self, *given: torch.Tensor) -> torch.Tensor:
         return self.network.correct(*given[:8], Captured(*given[8:]) if given[8:] else None)

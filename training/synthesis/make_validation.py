@@ -123,7 +123,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     source = parser.add_mutually_exclusive_group(required=True)
     source.add_argument("--scenes", help="folder of .exr or .hdr files, panoramas for one")
-    source.add_argument("--photos", nargs="+", help="folders or files of sharp HDR photographs: makes their splits instead")
+    source.add_argument(
+        "--photos", nargs="+", help="folders or files of sharp HDR photographs: makes their splits instead"
+    )
     parser.add_argument("--out", required=True, help="folder to make")
     parser.add_argument("--count", type=int, default=SCENES, choices=range(1, SCENES + 1), help="clips of each split")
     parser.add_argument("--size", help="WIDTHxHEIGHT of all clips, default: 448x256, one of 256x136 and one of 640x360")

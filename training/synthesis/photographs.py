@@ -106,9 +106,7 @@ def natural_background(
     return Layer(texture, np.array([x0, y0]), lru_cache(maxsize=4)(camera.to_plane))
 
 
-def cut_out(
-    scene: Scene, size: tuple[int, int], behind: Layer, level: float, rng: np.random.Generator
-) -> Layer:
+def cut_out(scene: Scene, size: tuple[int, int], behind: Layer, level: float, rng: np.random.Generator) -> Layer:
     """An irregular piece of a photograph that moves in front of the layer `behind`, of mean log radiance `level`."""
     place = moving(rng, size, log_uniform(rng, 0.5, OBJECT_SPEED), behind.placement if rng.random() < 0.6 else None)
 
