@@ -16,7 +16,7 @@ CLIPPING_LEVEL = 0.98  # code value from which the shortest exposure counts as c
 CLIPPING_RAMP = (0.85, 0.95)  # code values over which the frame's weight falls to 0, in all but the shortest exposure
 MAX_RADIANCE = 1.25  # radiance from which the estimate holds more than the shortest exposure can record
 WINDOW = 7  # pixels across, over which differences are averaged
-NOISE_RAMP = (3.0, 8.0)  # code values, in standard deviations of the noise, over which the frame's weight rises
+NOISE_RAMP = (6.0, 15.0)  # code values, in standard deviations of the noise, over which the frame's weight rises
 NOISE_MARGIN = 1.2  # factor on the variance of the noise: it is measured to a fifth
 OFFSET_RAMP = (0.004, 0.012)  # mean differences of code values over which a long exposure's weight falls: motion blur
 TEXTURE_RAMP = (0.6, 0.9)  # texture of the frame over that of the estimate, energies, over which the weight rises
@@ -65,7 +65,8 @@ def _weight_by_noise(code, expected, unclipped, exposure, noise) -> torch.Tensor
     smooth = box_mean(expected, 3)  # the noise of a signal, not of its noise
     variance = code_variance(smooth, noise)
     difference = code - expected
-    excess = box_mean((difference.square() / variance).mean(1, keepdim=True), WINDOW)  # d^2 / n^2
+    squared, allowed = (box_mean(x.mean(1, keepdim=True), WINDOW) for x in (difference.square(), variance))
+    excess = squared / allowed  # d^2 / n^2; a ratio of means, so that bright edges do not let the noise of darks through
     wiener = (1 - NOISE_MARGIN / excess.clamp(min=1e-6)).clamp(min=0)
     exposed = _ramp((smooth / variance.sqrt()).amax(1, keepdim=True), *NOISE_RAMP)
     return wiener * exposed * unclipped * _sharp(code, expected, variance, exposure)

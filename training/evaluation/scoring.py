@@ -21,7 +21,8 @@ class FrameFigures:
     """Metrics of one frame of one method.
 
     inner: its neighbours on both sides are in the clip. rank: of its exposure, low, mid or high. raw, composite:
-    `hdr.metrics.reference_metrics` and `texture_kept`, empty without ground truth. step: temporal metrics against the previous frame.
+    `hdr.metrics.reference_metrics` and `texture_kept`, empty without ground truth. step: temporal metrics against the
+    previous frame.
     """
 
     inner: bool
