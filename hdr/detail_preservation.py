@@ -18,7 +18,7 @@ MAX_RADIANCE = 1.25  # radiance from which the estimate holds more than the shor
 WINDOW = 7  # pixels across, over which differences are averaged
 NOISE_RAMP = (6.0, 15.0)  # code values, in standard deviations of the noise, over which the frame's weight rises
 NOISE_MARGIN = 1.2  # factor on the variance of the noise: it is measured to a fifth
-OFFSET_RAMP = (0.004, 0.012)  # mean differences of code values over which a long exposure's weight falls: motion blur
+OFFSET_RAMP = (0.01, 0.03)  # mean differences of code values over which a long exposure's weight falls: motion blur
 TEXTURE_RAMP = (0.6, 0.9)  # texture of the frame over that of the estimate, energies, over which the weight rises
 UNMEASURED_DARK_RAMP = (0.35, 0.6)  # code values over which the weight rises, where the noise is not known
 NOISE_QUANTILE = 0.6  # of the mean squared differences, which is then taken to be the noise's alone
@@ -37,8 +37,8 @@ def preserve_detail(
     """Blend of estimated and captured radiance of a frame by Wiener's weight: (1,3,H,W), scene-linear.
 
     hdr (1,3,H,W): radiance estimated for the frame. code, radiance (1,3,H,W): the captured frame, gamma 2.2 and linear.
-    exposure (1,): relative, shortest of the clip = 1. noise (1,2): read noise and shot gain of the exposure, see
-    `hdr.noise_level`; None = unknown.
+    exposure (1,): relative, shortest of the clip = 1. noise (1,3): of the exposure, see `hdr.noise_level.NoiseLevels.at`; None =
+    unknown.
 
     The captured frame differs from the estimate by its noise, of variance n^2, and by the detail that the estimate lost.
     With the mean squared difference d^2 over WINDOW x WINDOW pixels, the weight of the captured frame that makes the
@@ -61,14 +61,15 @@ def preserve_detail(
 
 
 def _weight_by_noise(code, expected, unclipped, exposure, noise) -> torch.Tensor:
-    """Weight (1,1,H,W) of the captured frame whose noise is known."""
+    """Weight (1,3,H,W) of the captured frame whose noise is known.
+
+    Which channels are drowned in noise is each one's own matter: the dark channel of a bright pixel is as noisy as others.
+    """
     smooth = box_mean(expected, 3)  # the noise of a signal, not of its noise
     variance = code_variance(smooth, noise)
-    difference = code - expected
-    squared, allowed = (box_mean(x.mean(1, keepdim=True), WINDOW) for x in (difference.square(), variance))
-    excess = squared / allowed  # d^2 / n^2; a ratio of means, so that bright edges do not let the noise of darks through
+    excess = box_mean(((code - expected).square() / variance).mean(1, keepdim=True), WINDOW)  # d^2 / n^2
     wiener = (1 - NOISE_MARGIN / excess.clamp(min=1e-6)).clamp(min=0)
-    exposed = _ramp((smooth / variance.sqrt()).amax(1, keepdim=True), *NOISE_RAMP)
+    exposed = _ramp(smooth / variance.sqrt(), *NOISE_RAMP)
     return wiener * exposed * unclipped * _sharp(code, expected, variance, exposure)
 
 
