@@ -2,50 +2,101 @@
 exact one.
 
 A reconstruction network averages frames. In the dark, where noise dominates, and where a frame clips, that is its
-purpose; in well-exposed areas it costs fine texture, and accuracy where linear light weighs it most.
+purpose; where the frame is well exposed it costs fine texture. Which of the two is the more exact follows from the
+frame's noise, which is measured (`hdr.noise_level`).
 """
 
 import torch
 
 from .box_filter import box_mean
 from .exposure import to_ldr
+from .noise_level import code_variance
 
 CLIPPING_LEVEL = 0.98  # code value from which the shortest exposure counts as clipped
-DARK_RAMP = (0.35, 0.6)  # code values over which the weight of the captured frame rises from 0 to 1
-CLIPPING_RAMP = (0.85, 0.95)  # code values over which it falls to 0 again, in all but the shortest exposure
+CLIPPING_RAMP = (0.85, 0.95)  # code values over which the frame's weight falls to 0, in all but the shortest exposure
 MAX_RADIANCE = 1.25  # radiance from which the estimate holds more than the shortest exposure can record
 WINDOW = 7  # pixels across, over which differences are averaged
-NOISE_QUANTILE = 0.6  # of the mean squared differences: the quantile that is taken to be the noise's alone
-DIFFERENCE_RAMP = (0.01, 0.03)  # RMS differences of code values over which the weight falls to 0: motion blur, ghosts
+NOISE_RAMP = (6.0, 15.0)  # code values, in standard deviations of the noise, over which the frame's weight rises
+NOISE_MARGIN = 1.2  # factor on the variance of the noise: it is measured to a fifth
+OFFSET_RAMP = (0.01, 0.03)  # mean differences of code values over which a long exposure's weight falls: motion blur
+TEXTURE_RAMP = (0.6, 0.9)  # texture of the frame over that of the estimate, energies, over which the weight rises
+UNMEASURED_DARK_RAMP = (0.35, 0.6)  # code values over which the weight rises, where the noise is not known
+NOISE_QUANTILE = 0.6  # of the mean squared differences, which is then taken to be the noise's alone
+DIFFERENCE_RAMP = (0.01, 0.03)  # RMS differences of code values over which the weight then falls: motion blur, ghosts
 MIN_PIXELS = 256  # well-exposed pixels that an estimate of the noise needs
 SAMPLES = 100_000  # pixels, about, that the quantile is taken of
 
 
 def preserve_detail(
-    hdr: torch.Tensor, code: torch.Tensor, radiance: torch.Tensor, exposure: torch.Tensor
+    hdr: torch.Tensor,
+    code: torch.Tensor,
+    radiance: torch.Tensor,
+    exposure: torch.Tensor,
+    noise: torch.Tensor | None = None,
 ) -> torch.Tensor:
     """Blend of estimated and captured radiance of a frame by Wiener's weight: (1,3,H,W), scene-linear.
 
     hdr (1,3,H,W): radiance estimated for the frame. code, radiance (1,3,H,W): the captured frame, gamma 2.2 and linear.
-    exposure (1,): relative, shortest of the clip = 1.
+    exposure (1,): relative, shortest of the clip = 1. noise (1,3): of the exposure, see `hdr.noise_level.NoiseLevels.at`; None =
+    unknown.
 
-    The captured frame differs from the estimate by its noise and by the detail that the estimate lost. The mean squared
-    difference d^2 over WINDOW x WINDOW pixels is that of the noise alone, n^2, in most of the picture, so n^2 is a
-    quantile of d^2 and the weight of the captured frame is 1 - n^2 / d^2. Large differences are corrections by the
-    estimate, and are kept. Where the shortest exposure clips, the result is not darker than its clipping level, which
-    defines the scale; longer exposures give no such bound, as their ratio to the shortest is known only approximately.
+    The captured frame differs from the estimate by its noise, of variance n^2, and by the detail that the estimate lost.
+    With the mean squared difference d^2 over WINDOW x WINDOW pixels, the weight of the captured frame that makes the
+    variance smallest is 1 - n^2 / d^2: 0 where noise explains the difference, 1 in a frame without noise. It is 0 where
+    the frame is clipped or drowned in noise, and where the frame is smeared (`_smeared`). Where the noise is unknown it is
+    a quantile of d^2, which misses what the estimate lost everywhere.
+
+    Where the shortest exposure clips, the result is not darker than its clipping level, which defines the scale; longer
+    exposures give no such bound, as their ratio to the shortest is known only approximately.
     """
     hdr, exposure = hdr.float(), exposure.view(1, 1, 1, 1)
     expected_code = to_ldr(hdr, exposure)
     brightest = torch.maximum(expected_code, code).amax(1, keepdim=True)
     recorded = (hdr.amax(1, keepdim=True) < MAX_RADIANCE).float()
-    exposed = _ramp(expected_code.amax(1, keepdim=True), *DARK_RAMP)  # (1,1,H,W)
-    exposed = exposed * torch.where(exposure > 1, 1 - _ramp(brightest, *CLIPPING_RAMP), recorded)
-    squared = box_mean((code - expected_code).square().mean(1, keepdim=True), WINDOW)
+    unclipped = torch.where(exposure > 1, 1 - _ramp(brightest, *CLIPPING_RAMP), recorded)
+    weigh = _weight_by_quantile if noise is None else _weight_by_noise
+    weight = weigh(code, expected_code, unclipped, exposure, noise)
+    hdr = torch.lerp(hdr, radiance, weight)
+    return torch.where((code >= CLIPPING_LEVEL) & (exposure <= 1), torch.maximum(hdr, radiance), hdr)
+
+
+def _weight_by_noise(code, expected, unclipped, exposure, noise) -> torch.Tensor:
+    """Weight (1,3,H,W) of the captured frame whose noise is known.
+
+    Which channels are drowned in noise is each one's own matter: the dark channel of a bright pixel is as noisy as others.
+    """
+    smooth = box_mean(expected, 3)  # the noise of a signal, not of its noise
+    variance = code_variance(smooth, noise)
+    excess = box_mean(((code - expected).square() / variance).mean(1, keepdim=True), WINDOW)  # d^2 / n^2
+    wiener = (1 - NOISE_MARGIN / excess.clamp(min=1e-6)).clamp(min=0)
+    exposed = _ramp(smooth / variance.sqrt(), *NOISE_RAMP)
+    return wiener * exposed * unclipped * _sharp(code, expected, variance, exposure)
+
+
+def _sharp(code, expected, variance, exposure) -> torch.Tensor:
+    """1 where the frame holds at least the texture of the estimate, 0 where it was smeared by motion or compression:
+    (1,1,H,W).
+
+    Lost texture is fine and has the mean 0. Motion blur takes texture out of the frame, and moves edges, so that means
+    differ, too; both only in an exposure that has sharper ones beside it.
+    """
+    fine = [x - box_mean(x, 3) for x in (code, expected)]
+    frame, estimate = (box_mean(x.square().mean(1, keepdim=True), WINDOW) for x in fine)
+    noise = box_mean(variance.mean(1, keepdim=True), WINDOW) * (8 / 9)  # of a high-pass, white noise
+    textured = _ramp((frame - noise).clamp(min=0) / estimate.clamp(min=1e-9), *TEXTURE_RAMP)
+    offset = box_mean(code - expected, WINDOW).abs().amax(1, keepdim=True)
+    margin = 3 * (variance.amax(1, keepdim=True) / WINDOW**2).sqrt()
+    aligned = 1 - _ramp(offset - margin, *OFFSET_RAMP)
+    return textured * torch.where(exposure > 1, aligned, torch.ones_like(aligned))
+
+
+def _weight_by_quantile(code, expected, unclipped, exposure, noise) -> torch.Tensor:
+    """Weight (1,1,H,W) of the captured frame, its noise being a quantile of the differences."""
+    exposed = _ramp(expected.amax(1, keepdim=True), *UNMEASURED_DARK_RAMP) * unclipped
+    squared = box_mean((code - expected).square().mean(1, keepdim=True), WINDOW)
     noise, enough = _noise(squared, exposed > 0.1)
     wiener = (1 - noise / squared.clamp(min=1e-12)).clamp(min=0) * enough
-    hdr = torch.lerp(hdr, radiance, wiener * exposed * (1 - _ramp(squared.sqrt(), *DIFFERENCE_RAMP)))
-    return torch.where((code >= CLIPPING_LEVEL) & (exposure <= 1), torch.maximum(hdr, radiance), hdr)
+    return wiener * exposed * (1 - _ramp(squared.sqrt(), *DIFFERENCE_RAMP))
 
 
 def _noise(squared: torch.Tensor, exposed: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

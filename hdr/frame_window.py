@@ -18,7 +18,8 @@ class FrameWindow:
     frames (B,N,3,H,W): code values on gamma 2.2, in [0,1]. exposures (B,N): relative, shortest of the clip = 1. flows
     (B,K,2,H,W): from the reference to each neighbour, in pixels, channel 0 = x. confidence (B,K,1,H,W): of the flows,
     in [0,1]. back (B,K,2,H,W): flow from each neighbour to the reference, where known. decoded (B,N,3,H,W): radiance of
-    the frames, where the caller has computed it. origin: row and column of the first pixel of a tile within the frame.
+    the frames, where the caller has computed it. origin: row and column of the first pixel of a tile within the frame. noise
+    (B,N,3): of the frames' exposures, see `hdr.noise_level.NoiseLevels.at`; None = unknown.
 
     `radiance`, `warped`, `warped_radiance` and `validity` are computed once and cached.
     """
@@ -30,6 +31,7 @@ class FrameWindow:
     back: torch.Tensor | None = None
     decoded: torch.Tensor | None = None
     origin: tuple[int, int] = (0, 0)
+    noise: torch.Tensor | None = None
 
     @property
     def size(self) -> tuple[int, int]:
@@ -50,6 +52,11 @@ class FrameWindow:
     def exposure(self) -> torch.Tensor:
         """Exposure (B,) of the reference."""
         return self.exposures[:, self.exposures.shape[1] // 2]
+
+    @property
+    def reference_noise(self) -> torch.Tensor | None:
+        """Noise (B,3) of the reference, or None."""
+        return None if self.noise is None else self.noise[:, self.noise.shape[1] // 2]
 
     @property
     def neighbour_exposures(self) -> torch.Tensor:
@@ -95,7 +102,8 @@ class FrameWindow:
         k = (self.frames.shape[1] - 1) // 2 - reach
         if k == 0:
             return self
-        inner = replace(self.map(lambda x: x[:, k:-k]), exposures=self.exposures[:, k:-k])
+        noise = None if self.noise is None else self.noise[:, k:-k]
+        inner = replace(self.map(lambda x: x[:, k:-k]), exposures=self.exposures[:, k:-k], noise=noise)
         shared = ("warped", "warped_radiance", "validity")
         inner.__dict__.update({name: getattr(self, name)[:, k:-k] for name in shared})
         return inner
@@ -104,7 +112,7 @@ class FrameWindow:
         """The window of the reference and neighbour number k alone."""
         middle = self.frames.shape[1] // 2
         both = [k + (k >= middle), middle]  # the reference is number N // 2 of N = 2 frames, too
-        planes = {name: getattr(self, name) for name in ("frames", "exposures", "decoded")}
+        planes = {name: getattr(self, name) for name in ("frames", "exposures", "decoded", "noise")}
         found = {name: None if x is None else x[:, both] for name, x in planes.items()}
         one = {name: getattr(self, name) for name in ("flows", "confidence", "back")}
         found |= {name: None if x is None else x[:, k : k + 1] for name, x in one.items()}
@@ -129,7 +137,8 @@ class FrameWindow:
 
     def to(self, device) -> "FrameWindow":
         """The window on another device."""
-        return replace(self.map(lambda x: x.to(device)), exposures=self.exposures.to(device))
+        noise = None if self.noise is None else self.noise.to(device)
+        return replace(self.map(lambda x: x.to(device)), exposures=self.exposures.to(device), noise=noise)
 
 
 def without_reference(frames: torch.Tensor) -> torch.Tensor:

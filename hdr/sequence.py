@@ -14,6 +14,7 @@ from numbers import Integral
 import torch
 
 from .exposure import mirrored_index
+from .noise_level import NoiseLevels
 from .response import ResponseCurve
 
 
@@ -50,6 +51,7 @@ class ExposureSequence:
     channel in the file at which the sensor clips; `frames` are divided by it already. measured: the exposures come from the
     pixels, nobody wrote them. gains: (T,) light of each frame over what its exposure says (lamp flicker), which `frames` are
     divided by already; None = all 1.
+    noise: of every exposure, None = not measured yet (`stages.clip.noise`).
     """
 
     frames: torch.Tensor | LazyFrames
@@ -62,6 +64,7 @@ class ExposureSequence:
     white_level: tuple[float, float, float] = (1.0, 1.0, 1.0)
     measured: bool = False
     gains: torch.Tensor | None = None
+    noise: NoiseLevels | None = None
 
     def __len__(self) -> int:
         return len(self.frames)

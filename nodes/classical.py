@@ -5,6 +5,7 @@ from comfy_api.latest import io
 from ..stages.candidates.warp import warp_neighbours
 from ..stages.clip.black_level import match_black_level
 from ..stages.clip.global_alignment import CAMERAS, align_globally
+from ..stages.clip.noise import with_noise
 from ..stages.clip.normalize import linear_and_gamma, normalize
 from ..stages.flow.dis_backends import PRESETS
 from ..stages.flow.estimate import estimate_flow
@@ -112,6 +113,7 @@ class ExposureNormalization(io.ComfyNode):
         normalized = normalize(exposures)
         if darks == MATCHED:
             normalized = match_black_level(normalized, progress_bar())
+        normalized = with_noise(normalized, progress_bar())
         count = len(normalized) if pictures else 1
         return io.NodeOutput(normalized, *linear_and_gamma(normalized, progress_bar(), count))
 

@@ -9,6 +9,7 @@ from ..hdr.io.checked_path import printable
 from ..hdr.sequence import ExposureSequence
 from .clip.black_level import match_black_level
 from .clip.load import image_clip, named_response
+from .clip.noise import with_noise
 from .clip.normalize import normalize
 from .runtime.check import chosen
 from .runtime.windows import Progress, best_device, quiet
@@ -42,6 +43,8 @@ def reconstruct(
     sequence = normalize(exposure_sequence(frames, exposures, response))
     if darks:
         sequence = match_black_level(sequence)
+    if SYSTEMS[method].networks:
+        sequence = with_noise(sequence)
     radiance = SYSTEMS[method].run(sequence, device, progress)
     return radiance if isinstance(frames, torch.Tensor) else radiance.numpy()
 

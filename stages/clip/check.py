@@ -12,6 +12,7 @@ from ...hdr.white_level import level_on_curve
 from ..report.exposure_check import check_picture
 from ..runtime.windows import Progress, quiet
 from .detect import LONGEST, Detection, analyse, listed
+from .noise import noise_lines
 from .statistics import Survey, survey
 
 OFF = 0.1  # declared and measured stops may differ by this share
@@ -111,7 +112,7 @@ def _facts(sequence: ExposureSequence, clip: Survey, found: Detection, declared,
             f"Frames of the {word} exposure: {100 * clip.clipped[chosen].mean():.1f} % of the pixels clipped, "
             f"{100 * clip.buried[chosen].mean():.1f} % near black."
         )
-    return lines
+    return lines + noise_lines(sequence)
 
 
 def _figures(stops) -> str:

@@ -1,5 +1,7 @@
 """Exposure Normalization: every frame on the field's gamma 2.2 curve, and on one radiance scale (Chen et al. 2021, 3.1)."""
 
+from dataclasses import replace
+
 import torch
 
 from ...hdr.exposure import GAMMA
@@ -15,7 +17,10 @@ def normalize(sequence: ExposureSequence) -> ExposureSequence:
     Frames are converted when they are read, so nothing is stored. Exposures are rescaled so that the shortest is 1.
     """
     gamma = response_named(f"gamma{GAMMA}")
-    exposures = sequence.exposures / sequence.exposures.min()
+    shortest = sequence.exposures.min()
+    exposures = sequence.exposures / shortest
+    if sequence.noise is not None:
+        sequence = sequence.with_(noise=replace(sequence.noise, exposures=sequence.noise.exposures / shortest))
     if sequence.response.name == gamma.name:
         return sequence.with_(exposures=exposures)
     frames = LazyFrames(sequence.frames.shape, lambda i: gamma.encode(sequence.response.decode(sequence.frames[i])))

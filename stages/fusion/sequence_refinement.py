@@ -26,6 +26,7 @@ from ...hdr.tonemap import mu_law
 from ...models.blocks import pad_to_multiple
 from ...models.location.captured_frame import Captured
 from ...models.location.sequence_refinement import MULTIPLE, REACH, at_quarter_size, chained_flows, stacked
+from ..clip.noise import frame_noise
 from ..flow.pair_flow import PairFlow, flow_scale, half_size, working_size
 from ..runtime.networks import device_of
 from ..runtime.per_frame import run_per_frame, to_frame, to_planes
@@ -118,7 +119,8 @@ class RefinedClip:
         if frame.captured is None or frame.light is None:
             return hdr
         code, light = (x[..., :height, :width] for x in (frame.captured.codes, frame.light))
-        return preserve_detail(hdr, code, light, frame.captured.exposures)
+        noise = frame_noise(self.sequence, [t], hdr.device)
+        return preserve_detail(hdr, code, light, frame.captured.exposures, noise)
 
     def _correct(self, *given: torch.Tensor) -> torch.Tensor:
         return self.network.correct(*given[:8], Captured(*given[8:]) if given[8:] else None)

@@ -11,6 +11,7 @@ from ...hdr.scratch import allocate
 from ...hdr.sequence import Candidate, CandidateSet, ExposureSequence, LazyFrames
 from ...models.lrhdr.prior import consistent_candidates
 from ...models.lrhdr.sparse_fusion import ALPHA
+from ..clip.noise import frame_noise
 from ..report.flow import colour_wheel
 from ..runtime.networks import device_of
 from ..runtime.per_frame import run_per_frame, to_frame, to_planes
@@ -97,10 +98,12 @@ def sparse_fusion(
             for name in ("radiance", "validity")
         )
         taken = torch.tensor([[0.0 if c.exposures is None else float(c.exposures[t]) for c in chosen]], device=device)
-        return radiance, validity, taken, None if sequence is None else to_planes(sequence.frames[t], device)
+        if sequence is None:
+            return radiance, validity, taken, None, None
+        return radiance, validity, taken, to_planes(sequence.frames[t], device), frame_noise(sequence, [t], device)
 
-    def fuse(radiance, validity, taken, code):
-        return fused_frame(network, radiance, validity, taken, code, alpha)
+    def fuse(radiance, validity, taken, code, noise):
+        return fused_frame(network, radiance, validity, taken, code, alpha, noise)
 
     for t, (fused, cast) in run_per_frame(frames, read, fuse, device, progress):
         hdr[t], votes[t] = to_frame(fused), cast[0]
@@ -108,10 +111,10 @@ def sparse_fusion(
 
 
 def fused_frame(
-    network: "SparseFusion", radiance, validity, taken, code: torch.Tensor | None, alpha: float = ALPHA
+    network: "SparseFusion", radiance, validity, taken, code: torch.Tensor | None, alpha: float = ALPHA, noise=None
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Sparse fusion of one frame: radiance (1,3,H,W) and votes (1,K,H,W). Candidates as in `SparseFusion.forward`; code
-    (1,3,H,W): the captured frame, which is candidate 0 then, or None."""
+    (1,3,H,W): the captured frame, which is candidate 0 then, or None; noise (1,3): of it, see `preserve_detail`."""
     reference = None if code is None else (radiance[:, 0], taken[:, 0])
     every = torch.arange(taken.shape[1], device=taken.device)
     voting = every if reference is None else every[consistent_candidates(radiance, taken, reference)[0]]
@@ -125,7 +128,7 @@ def fused_frame(
     hdr, cast = in_tiles(tuple(radiance.shape[-2:]), vote, *given, *own)
     votes = cast.new_zeros(1, len(every), *cast.shape[-2:]).index_copy(1, voting, cast)
     hdr = hdr.clamp(min=0)  # rounding may give values just below 0
-    return (hdr if code is None else preserve_detail(hdr, code, *own)), votes
+    return (hdr if code is None else preserve_detail(hdr, code, *own, noise)), votes
 
 
 def candidate_colours(count: int) -> torch.Tensor:

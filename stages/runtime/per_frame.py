@@ -7,6 +7,7 @@ import torch
 from ...hdr.exposure import to_radiance
 from ...hdr.frame_window import FrameWindow
 from ...hdr.sequence import ExposureSequence, FlowField
+from ..clip.noise import frame_noise
 from ..flow.long_range import LongRangeFlow
 from .networks import running
 from .windows import Progress, quiet, windows
@@ -98,7 +99,10 @@ class WindowReader:
         flows, confidence = (torch.cat(x)[None] for x in zip(*(self._flow(t, n) for n in others), strict=True))
         way_back = torch.cat([self._flow(n, t)[0] for n in others])[None] if back else None
         exposures = self.sequence.exposures[chosen][None].to(self.device)
-        return FrameWindow(frames, exposures, flows, confidence, way_back, decoded)
+        noise = frame_noise(self.sequence, chosen, self.device)
+        return FrameWindow(
+            frames, exposures, flows, confidence, way_back, decoded, noise=None if noise is None else noise[None]
+        )
 
     def only(self, t: int) -> tuple[FrameWindow]:
         """`read` as the only input of a stage."""

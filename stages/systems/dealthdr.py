@@ -117,7 +117,7 @@ def dealthdr_frame(
         return (yield from network.run(*given))["hdr"]
 
     hdr = in_tiles(window.size, run, window, cells, *features)
-    return preserve_detail(hdr, window.reference, window.reference_radiance, window.exposure)
+    return preserve_detail(hdr, window.reference, window.reference_radiance, window.exposure, window.reference_noise)
 
 
 def packaged_dealthdr(sequence: ExposureSequence, device="cpu", progress: Progress = quiet) -> torch.Tensor:

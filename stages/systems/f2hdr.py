@@ -123,7 +123,9 @@ def refined_frame(network: "F2HDR", window: FrameWindow, mask: torch.Tensor, coa
     """Coarse radiance (1,3,H,W) of the window's reference, refined; mask (1,1,H,W)."""
     masks = mask[:, None].expand_as(window.flows[:, :, :1])
     refined = in_tiles(window.size, network.refinement.run, window, masks, coarse)
-    return preserve_detail(refined, window.reference, window.reference_radiance, window.exposure)
+    return preserve_detail(
+        refined, window.reference, window.reference_radiance, window.exposure, window.reference_noise
+    )
 
 
 def f2hdr_frame(network: "F2HDR", window: FrameWindow) -> torch.Tensor:

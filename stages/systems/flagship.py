@@ -59,7 +59,7 @@ def flagship_vote(
         inner = slice((cells.shape[1] - near.flows.shape[1]) // 2, (cells.shape[1] + near.flows.shape[1]) // 2)
         candidates = calibrated(fgma, accr, near, cells[:, inner])
         results = f2hdr_frame(f2hdr, near), dealthdr_frame(whole, window, cells, features)
-        return fused_frame(vote, *with_results(*candidates, results), near.reference)[0]
+        return fused_frame(vote, *with_results(*candidates, results), near.reference, noise=near.reference_noise)[0]
 
     for t, (hdr,) in run_per_frame(len(sequence), read, voted, windows.device, progress):
         out[t] = to_frame(hdr)

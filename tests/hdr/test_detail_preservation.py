@@ -73,3 +73,40 @@ def test_the_shortest_exposures_clipping_level_is_a_lower_bound():
     white, above = torch.ones_like(code), torch.full_like(hdr, 1.5)
     assert torch.equal(preserved(above, clip(white)), above)
     assert torch.equal(preserved(hdr / 4, clip(code, exposure=4.0)), hdr / 4)  # a longer exposure knows less
+
+
+NOISELESS = torch.tensor([[1e-5, 1e-7, 0.0]])
+
+
+@pytest.mark.parametrize("exposure", [1.0, 4.0])
+@pytest.mark.parametrize("level", [0.0, -0.4])
+def test_a_clean_frame_is_nearly_what_was_captured_in_every_exposure(exposure, level):
+    code = (bright_scene() + level).clamp(0.05, 1)
+    sequence = clip(code, exposure)
+    truth, estimate = (x**2.2 / exposure for x in (code, blurred(code)))
+    textured = slice(100, 124)
+    assert error(preserved(estimate, sequence, noise=NOISELESS), truth, textured) < 0.05 * error(
+        estimate, truth, textured
+    )
+
+
+@pytest.mark.parametrize("exposure", [1.0, 4.0])
+def test_what_noise_explains_stays_the_estimate(exposure):
+    code = bright_scene()
+    sequence = clip(code, exposure, noise=0.02)
+    truth, estimate = (x**2.2 / exposure for x in (code, blurred(code)))
+    level = torch.tensor([[0.022, 5e-4, 0.0]])  # 0.02 in code values around 0.7
+    kept = preserved(estimate, sequence, noise=level)
+    assert error(kept, truth, slice(8, 88)) < 0.15 * error(sequence.radiance([0])[0], truth, slice(8, 88))
+    assert error(kept, truth, slice(None)) < 0.4 * error(sequence.radiance([0])[0], truth, slice(None))
+
+
+def test_a_smeared_long_exposure_is_not_taken():
+    code = bright_scene()
+    code[:, 40:60] -= 0.3  # an edge on either side
+    smeared = box_mean(rearrange(code, "h w c -> 1 c h w"), 9)[0].movedim(0, -1)
+    truth = code**2.2 / 4
+    kept = preserved(truth, clip(smeared, 4.0), noise=NOISELESS)
+    smear = error(clip(smeared, 4.0).radiance([0])[0], truth, slice(30, 70))
+    assert error(kept, truth, slice(30, 70)) < 0.2 * smear
+    assert error(kept, truth, slice(100, 124)) < 0.2 * error(smeared**2.2 / 4, truth, slice(100, 124))

@@ -9,7 +9,12 @@ from hdrweave.hdr.io.exr import write_exr
 from hdrweave.training.data.shards import ShardFolder
 from hdrweave.training.synthesis.clip import CLEAN, DEGRADED, make_clip
 from hdrweave.training.synthesis.clips import find_clips, read_clip, write_clip
-from hdrweave.training.synthesis.make_validation import clip_settings, make_validation
+from hdrweave.training.synthesis.make_validation import (
+    clip_settings,
+    make_photographs,
+    make_validation,
+    photograph_settings,
+)
 from hdrweave.training.synthesis.scenes import SceneFolder
 from hdrweave.training.synthesis.synthesize import draw_sheet, make_shard, training_clip
 
@@ -141,3 +146,20 @@ def test_the_wild_splits_stand_apart(folder, tmp_path):
     found = find_clips(tmp_path)
     assert list(found) == ["wild_2exp", "wild_3exp"]
     assert [float(read_clip(path).exposures.max()) for path in found["wild_2exp"]] == [2, 4]
+
+
+def test_photographs_are_never_enlarged_and_share_scene_and_motion(folder, tmp_path):
+    make_photographs([folder], tmp_path, count=1, size=(80, 48), levels=("none", "high"))
+    found = find_clips(tmp_path)
+    assert list(found) == [f"photos_{noise}_{period}exp" for noise in ("high", "none") for period in (2, 3)]
+    clean, noisy = (read_clip(found[f"photos_{noise}_2exp"][0]) for noise in ("none", "high"))
+    assert torch.equal(clean.hdr, noisy.hdr) and not torch.equal(clean.ldr, noisy.ldr)
+    exposed = (clean.hdr * clean.exposures[:, None, None, None]).clamp(max=1).pow(1 / 2.2)
+    unclipped = exposed < 1  # clipped truth says nothing of the longer exposures
+    assert (clean.ldr - exposed)[unclipped].abs().max() < 1e-3
+    assert photograph_settings("none", 3, 0).exposures == (1, 4, 16)
+
+
+def test_a_photograph_smaller_than_the_frame_is_refused(folder, tmp_path):
+    with pytest.raises(ValueError, match="too small"):
+        make_photographs([folder], tmp_path, count=1, size=(4096, 2048), levels=("none",))

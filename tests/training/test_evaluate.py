@@ -17,7 +17,7 @@ from hdrweave.stages.systems.table import SYSTEMS
 from hdrweave.training.evaluation import evaluate, methods
 from hdrweave.training.evaluation.methods import Method
 from hdrweave.training.evaluation.report import format_table, worst_crop
-from hdrweave.training.evaluation.scoring import ClipFigures, inner_frames, score_frames, summary
+from hdrweave.training.evaluation.scoring import ClipFigures, inner_frames, score_frames, summary, texture_kept
 from hdrweave.training.synthesis.clip import SyntheticClip
 from hdrweave.training.synthesis.clips import EvaluationClip, read_clip, write_clip
 from moving_texture import captured, radiance
@@ -273,3 +273,14 @@ def test_validation_set_is_made_once_and_whole(tmp_path, monkeypatch):
 def test_table_columns_line_up():
     lines = format_table([["method", "dB"], ["a", "1.00"], ["longer name", "12.00"]]).splitlines()
     assert len({len(line) for line in lines}) == 1
+
+
+def test_texture_kept_is_the_energy_of_the_finest_detail_where_the_frame_is_well_exposed():
+    truth = 0.3 + 0.1 * torch.rand(32, 48, 3, generator=torch.Generator().manual_seed(0))
+    code = truth.pow(1 / 2.2)
+    assert texture_kept(truth, truth, code) == pytest.approx(1)
+    assert texture_kept(truth.mean((0, 1)).expand_as(truth), truth, code) == pytest.approx(0, abs=1e-6)
+    code[:, 24:] = 1.0
+    lost = torch.cat((truth[:, :24], torch.full_like(truth[:, 24:], 0.35)), 1)
+    assert texture_kept(lost, truth, code) == pytest.approx(1, abs=0.05)
+    assert math.isnan(texture_kept(truth, truth, torch.ones_like(truth)))

@@ -73,6 +73,8 @@ def tables(report: dict) -> str:
         "raw: the method's output; comp: the captured frame in place of it where that is well exposed (luma 0.2 to 0.8), as\n"
         "published test scripts do. Means over the inner frames, whose neighbours on both sides are in the clip (the\n"
         "first and last period - 1 frames are left out); the figures of all frames are in the JSON.\n"
+        "texture: energy of the result's high-pass over the truth's, mu-law domain, where the frame is well exposed; noise\n"
+        "that is left counts, too.\n"
         f"Networks on {report['device']}, {report['threads']} CPU threads."
     ]
     for split, about in report["splits"].items():
@@ -93,7 +95,20 @@ def tables(report: dict) -> str:
 
 
 def _quality(figures: dict[str, dict]) -> str:
-    head = ["method", "", "PSNR mu", "low", "mid", "high", "PSNR lin", "SSIM7 mu", "lin", "SSIM11 mu", "lin"]
+    head = [
+        "method",
+        "",
+        "PSNR mu",
+        "low",
+        "mid",
+        "high",
+        "PSNR lin",
+        "SSIM7 mu",
+        "lin",
+        "SSIM11 mu",
+        "lin",
+        "texture %",
+    ]
     rows = [head]
     for name, split in figures.items():
         for kind, word in (("raw", "raw"), ("composite", "comp")):
@@ -101,6 +116,7 @@ def _quality(figures: dict[str, dict]) -> str:
             ranks = split["inner"]["by_rank"]
             levels = [_number(ranks.get(rank, {}).get(kind, {}).get("psnr_mu")) for rank in ("low", "mid", "high")]
             values = [_number(overall.get(figure), 2 if "psnr" in figure else 4) for figure in QUALITY]
+            values.append(_number(overall.get("texture"), 1, 100))
             rows.append([name if kind == "raw" else "", word, values[0], *levels, *values[1:]])
     return format_table(rows)
 

@@ -6,11 +6,14 @@ from dataclasses import dataclass, field
 import numpy as np
 import torch
 
-from ...hdr.masks import composite, exposure_ranks
+from ...hdr.box_filter import box_mean
+from ...hdr.masks import composite, exposure_ranks, well_exposed
 from ...hdr.metrics import brightness, flicker, mean_of_defined, psnr, psnr_mu, reference_metrics, warping_error
 from ...hdr.tonemap import mu_law
 from ...stages.clip.normalize import normalize
 from ..synthesis.clips import EvaluationClip
+
+WELL_EXPOSED = (0.15, 0.9)  # code values in which texture is judged
 
 
 @dataclass
@@ -18,7 +21,8 @@ class FrameFigures:
     """Metrics of one frame of one method.
 
     inner: its neighbours on both sides are in the clip. rank: of its exposure, low, mid or high. raw, composite:
-    `hdr.metrics.reference_metrics`, empty without ground truth. step: temporal metrics against the previous frame.
+    `hdr.metrics.reference_metrics` and `texture_kept`, empty without ground truth. step: temporal metrics against the
+    previous frame.
     """
 
     inner: bool
@@ -63,12 +67,31 @@ def score_frames(clip: EvaluationClip, radiance: torch.Tensor) -> list[FrameFigu
         frame = FrameFigures(t in inner, rank_name(rank, count), brightness(estimate))
         if clip.hdr is not None:
             pasted = composite(estimate, sequence.frames[t], float(clip.exposures[t]), rank, count)
-            frame.raw = reference_metrics(estimate, clip.hdr[t])
-            frame.composite = frame.raw if torch.equal(pasted, estimate) else reference_metrics(pasted, clip.hdr[t])
+            code = sequence.frames[t]
+            frame.raw = _against_truth(estimate, clip.hdr[t], code)
+            frame.composite = frame.raw if torch.equal(pasted, estimate) else _against_truth(pasted, clip.hdr[t], code)
         if t:
             frame.step = _step(clip, radiance, t)
         figures.append(frame)
     return figures
+
+
+def _against_truth(estimate: torch.Tensor, truth: torch.Tensor, code: torch.Tensor) -> dict[str, float]:
+    return {**reference_metrics(estimate, truth), "texture": texture_kept(estimate, truth, code)}
+
+
+def texture_kept(estimate: torch.Tensor, truth: torch.Tensor, code: torch.Tensor) -> float:
+    """Energy of the high-pass of an estimate (H,W,3) over that of the true radiance, in the mu-law domain, where the
+    captured frame of code values `code` (H,W,3) is well exposed; NaN where that is nowhere.
+
+    The high-pass is a pixel less the mean of 3x3. Lost texture gives less than 1, noise that was left more.
+    """
+    exposed = well_exposed(code, *WELL_EXPOSED)[..., 0] >= 1
+    if not exposed.any():
+        return math.nan
+    tones = torch.stack([mu_law(x).movedim(-1, 0) for x in (estimate, truth)])
+    energy = (tones - box_mean(tones, 3)).square().sum(1)[:, exposed].sum(1)
+    return float(energy[0] / energy[1]) if energy[1] > 0 else math.nan
 
 
 def _step(clip: EvaluationClip, radiance: torch.Tensor, t: int) -> dict[str, float]:

@@ -4,7 +4,7 @@ The layers of a clip are a background under camera motion and cut-out objects wi
 one homography a frame; so the flow between any two frames is exact, also at object boundaries. Deterministic by seed.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -143,11 +143,16 @@ def exact_occlusion(labels_a: torch.Tensor, labels_b: torch.Tensor, flow: torch.
 
 
 def make_clip(
-    scenes: Sequence[Scene], seed: int, settings: SynthesisSettings = CLEAN, backdrop: int | None = None
+    scenes: Sequence[Scene],
+    seed: int,
+    settings: SynthesisSettings = CLEAN,
+    backdrop: int | None = None,
+    compose: Callable | None = None,
 ) -> SyntheticClip:
     """A synthetic clip. The same seed and settings give the same bytes.
 
-    scenes: a `SceneFolder` or a list. backdrop: index of the scene in the background, None = random.
+    scenes: a `SceneFolder` or a list. backdrop: index of the scene in the background, None = random. compose: makes the
+    layers and times, such as `photographs.compose_photographs`; None = panoramas, enlarged, with objects of all kinds.
 
     Content, exposures, sensor and camera errors have independent random streams: the same seed gives the same scene and
     motion in clean and degraded form, and at other exposures.
@@ -155,7 +160,7 @@ def make_clip(
     content, metering, noise, errors = (np.random.default_rng([seed, stream]) for stream in range(4))
     exposures = _draw_exposures(metering, settings)
     phase = int(metering.integers(len(exposures))) if settings.phase is None else settings.phase
-    layers, times = _compose(scenes, content, settings, backdrop)
+    layers, times = (compose or _compose)(scenes, content, settings, backdrop)
     size = settings.height, settings.width
     blur = content.uniform(*settings.lens_blur)
     sensor = draw_sensor(noise, len(exposures), settings)
