@@ -127,7 +127,7 @@ def main() -> None:
         "--photos", nargs="+", help="folders or files of sharp HDR photographs: makes their splits instead"
     )
     parser.add_argument("--out", required=True, help="folder to make")
-    parser.add_argument("--count", type=int, default=SCENES, choices=range(1, SCENES + 1), help="clips of each split")
+    parser.add_argument("--count", type=int, choices=range(1, SCENES + 1), help="clips of each split, default all")
     parser.add_argument("--size", help="WIDTHxHEIGHT of all clips, default: 448x256, one of 256x136 and one of 640x360")
     parser.add_argument("--wild", action="store_true", help="make the two wild splits, not the four of the set")
     arguments = parser.parse_args()
@@ -136,4 +136,4 @@ def main() -> None:
         make_photographs(arguments.photos, arguments.out, arguments.count, size)
         return
     presets = ("wild",) if arguments.wild else ("clean", "degraded")
-    make_validation(arguments.scenes, arguments.out, arguments.count, size, presets)
+    make_validation(arguments.scenes, arguments.out, arguments.count or SCENES, size, presets)
