@@ -84,7 +84,7 @@ def test_the_stage_gives_what_the_network_gives_at_once(float32, network, count,
 
 
 def test_the_stage_tells_the_network_of_the_clip(float32, network, monkeypatch):
-    monkeypatch.setattr(sequence_refinement, "keep_own_light", lambda hdr, sequence, t: hdr)
+    monkeypatch.setattr(sequence_refinement, "preserve_detail", lambda hdr, *frame: hdr)
     hdr = panning(4, (45, 79))
     clip, flow = captured(hdr), consecutive_flow(hdr)
     ways = [flow.read(o, range(*span))[k][None] for k in (0, 1) for o, span in ((1, (3,)), (-1, (1, 4)))]
