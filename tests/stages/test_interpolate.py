@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from hdrweave.hdr.frame_window import FrameWindow
 from hdrweave.hdr.sequence import FlowField
 from hdrweave.models.lrhdr.interpolate import ExposureInterpolation, InterpolationConfig
 from hdrweave.stages.candidates.interpolate import interpolate_exposure
@@ -39,7 +40,8 @@ def test_it_gives_what_the_network_gives(period):
         around = [clip.neighbour(t, o) for o in range(1 - period, period)]
         read = [flow.read(o, [t]) for o in clip.offsets]
         flows, confidence = (torch.cat([pair[k] for pair in read])[None] for k in (0, 1))
-        direct = net(clip.frames[around].movedim(-1, 1)[None], clip.exposures[around][None], flows, confidence)
+        frames = clip.frames[around].movedim(-1, 1)[None]
+        direct = net(FrameWindow(frames, clip.exposures[around][None], flows, confidence))
         for k, candidate in enumerate(found):
             torch.testing.assert_close(candidate.radiance[t], direct[0][0, k].movedim(0, -1), atol=1e-6, rtol=1e-4)
             torch.testing.assert_close(candidate.validity[t], direct[1][0, k].movedim(0, -1), atol=1e-6, rtol=1e-4)

@@ -170,7 +170,7 @@ def test_bad_input_gets_one_sentence(given, exposures, words):
 def test_unknown_names_are_told_what_there_is():
     with pytest.raises(ValueError, match=f"method is 'magic': choose one of {', '.join(SYSTEMS)}"):
         reconstruct(GOOD, [1, 8], method="magic")
-    with pytest.raises(ValueError, match="'gama' is no response curve: choose one of gamma2.2, sRGB"):
+    with pytest.raises(ValueError, match="response is 'gama': choose one of gamma2.2, sRGB"):
         reconstruct(GOOD, [1, 8], response="gama")
 
 
