@@ -253,7 +253,7 @@ def test_bad_arguments_get_one_sentence(folder, monkeypatch, capsys, words, mess
 
 def test_validation_set_is_made_once_and_whole(tmp_path, monkeypatch):
     monkeypatch.setattr(evaluate, "VALIDATION", tmp_path / "data" / "validation")
-    with pytest.raises(OSError, match="--scenes FOLDER, with .exr"):
+    with pytest.raises(OSError, match="evaluate --scenes FOLDER`, with .exr"):
         evaluate.validation_set(None)
 
     def interrupted(scenes, out):
