@@ -20,7 +20,11 @@ NOISE_RAMP = (6.0, 15.0)  # code values, in standard deviations of the noise, ov
 NOISE_MARGIN = 1.2  # factor on the variance of the noise: it is measured to a fifth
 OFFSET_RAMP = (0.01, 0.03)  # mean differences of code values over which a long exposure's weight falls: motion blur
 TEXTURE_RAMP = (0.6, 0.9)  # texture of the frame over that of the estimate, energies, over which the weight rises
-UNMEASURED_DARK_RAMP = (0.35, 0.6)  # code values over which the weight rises, where the noise is not known
+DARK_RAMP = (0.35, 0.6)  # code values over which the weight rises, where the noise is not known, or 8 bit hide the rest
+EIGHT_BIT = (0.5 / 255, 0.9 / 255)  # steps between code values over which a clip counts as one of 8 bit
+CODING_ERROR = (
+    1.5 / 255
+)  # standard deviation of 8-bit code values by compression, which is no noise and is not measured
 NOISE_QUANTILE = 0.6  # of the mean squared differences, which is then taken to be the noise's alone
 DIFFERENCE_RAMP = (0.01, 0.03)  # RMS differences of code values over which the weight then falls: motion blur, ghosts
 MIN_PIXELS = 256  # well-exposed pixels that an estimate of the noise needs
@@ -64,12 +68,15 @@ def _weight_by_noise(code, expected, unclipped, exposure, noise) -> torch.Tensor
     """Weight (1,3,H,W) of the captured frame whose noise is known.
 
     Which channels are drowned in noise is each one's own matter: the dark channel of a bright pixel is as noisy as others.
+    8-bit clips are compressed as a rule: noise has become blocks, mostly in the dark, that alternate with the exposures.
     """
     smooth = box_mean(expected, 3)  # the noise of a signal, not of its noise
-    variance = code_variance(smooth, noise)
+    coded = _ramp(noise[:, 2].view(-1, 1, 1, 1), *EIGHT_BIT)
+    variance = code_variance(smooth, noise) + coded * CODING_ERROR**2
     excess = box_mean(((code - expected).square() / variance).mean(1, keepdim=True), WINDOW)  # d^2 / n^2
     wiener = (1 - NOISE_MARGIN / excess.clamp(min=1e-6)).clamp(min=0)
     exposed = _ramp(smooth / variance.sqrt(), *NOISE_RAMP)
+    exposed = exposed * (1 - coded * (1 - _ramp(expected.amax(1, keepdim=True), *DARK_RAMP)))
     return wiener * exposed * unclipped * _sharp(code, expected, variance, exposure)
 
 
@@ -92,7 +99,7 @@ def _sharp(code, expected, variance, exposure) -> torch.Tensor:
 
 def _weight_by_quantile(code, expected, unclipped, exposure, noise) -> torch.Tensor:
     """Weight (1,1,H,W) of the captured frame, its noise being a quantile of the differences."""
-    exposed = _ramp(expected.amax(1, keepdim=True), *UNMEASURED_DARK_RAMP) * unclipped
+    exposed = _ramp(expected.amax(1, keepdim=True), *DARK_RAMP) * unclipped
     squared = box_mean((code - expected).square().mean(1, keepdim=True), WINDOW)
     noise, enough = _noise(squared, exposed > 0.1)
     wiener = (1 - noise / squared.clamp(min=1e-12)).clamp(min=0) * enough

@@ -4,6 +4,7 @@ import pytest
 import torch
 from einops import rearrange
 from hdrweave.hdr.box_filter import box_mean
+from hdrweave.hdr.detail_preservation import preserve_detail
 from hdrweave.hdr.response import response_named
 from hdrweave.hdr.sequence import ExposureSequence
 from preserved import preserved
@@ -110,3 +111,16 @@ def test_a_smeared_long_exposure_is_not_taken():
     smear = error(clip(smeared, 4.0).radiance([0])[0], truth, slice(30, 70))
     assert error(kept, truth, slice(30, 70)) < 0.2 * smear
     assert error(kept, truth, slice(100, 124)) < 0.2 * error(smeared**2.2 / 4, truth, slice(100, 124))
+
+
+def test_blocks_of_compression_stay_out_of_the_dark():
+    """An 8-bit frame whose dark half has wrong blocks, which no noise measurement sees: the estimate stays."""
+    code = torch.full((1, 3, 64, 96), 0.2)
+    blocks = torch.randint(-3, 4, (1, 3, 8, 12), generator=torch.Generator().manual_seed(0)) / 255
+    frame = code + blocks.repeat_interleave(8, 2).repeat_interleave(8, 3)
+    exposure = torch.tensor([1.0])
+    for step, restored in ((1 / 255, False), (1 / 65535, True)):
+        noise = torch.tensor([[1e-5, 1e-7, step]])
+        kept = preserve_detail(code**2.2, frame, frame**2.2, exposure, noise)
+        changed = (kept - code**2.2).abs().mean() > 0.5 * (frame**2.2 - code**2.2).abs().mean()
+        assert bool(changed) == restored
