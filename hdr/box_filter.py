@@ -19,15 +19,13 @@ def box_mean(x: torch.Tensor, size: int) -> torch.Tensor:
 def _running_sum(x: torch.Tensor, size: int, axis: int, length: int) -> torch.Tensor:
     """Sums of `size` neighbours along an axis, `length` of them, from sums of 1, 2, 4 … neighbours: several times faster than
     pooling on a CPU."""
-    total, start, width = None, 0, 1
-    while True:
-        if size & width:
-            part = x.narrow(axis, start, length)
-            total, start = part if total is None else total + part, start + width
-        if 2 * width > size:
-            return total
+    total, start, width = x.narrow(axis, 0, length), 1, 1  # of the first, as `size` is odd
+    while 2 * width <= size:
         rest = x.shape[axis] - width
         x, width = x.narrow(axis, 0, rest) + x.narrow(axis, width, rest), 2 * width
+        if size & width:
+            total, start = total + x.narrow(axis, start, length), start + width
+    return total
 
 
 def box_max(x: torch.Tensor, size: int) -> torch.Tensor:

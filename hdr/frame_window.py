@@ -36,7 +36,8 @@ class FrameWindow:
     @property
     def size(self) -> tuple[int, int]:
         """(height, width) in pixels."""
-        return tuple(self.frames.shape[-2:])
+        height, width = self.frames.shape[-2:]
+        return height, width
 
     @property
     def reference(self) -> torch.Tensor:
