@@ -125,10 +125,12 @@ def test_the_pack_lists_every_package_for_pip():
 def test_dependencies_are_what_is_imported():
     tomllib = pytest.importorskip("tomllib")
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    declared = project["dependencies"] + project["optional-dependencies"]["raw"]
+    extras = project["optional-dependencies"]
+    declared = project["dependencies"] + extras["raw"] + extras["photographs"]
     declared = {re.match(r"[\w-]+", requirement)[0] for requirement in declared}
     imported = set().union(
         *(absolute_imports(ast.parse(p.read_text())) for layer in MAY_IMPORT for p in sources(layer))
     )
     imported -= set(sys.stdlib_module_names) | ENGINE
-    assert {"opencv-python" if name == "cv2" else name for name in imported} == declared
+    packages = {"cv2": "opencv-python", "skimage": "scikit-image"}
+    assert {packages.get(name, name) for name in imported} == declared

@@ -32,7 +32,9 @@ def noise_lines(sequence: ExposureSequence) -> list[str]:
     return [f"Noise of middle grey, darkest exposure first: {each} of its light."]
 
 
-def frame_noise(sequence: ExposureSequence, indices: list[int], device: torch.device | str = "cpu") -> torch.Tensor | None:
+def frame_noise(
+    sequence: ExposureSequence, indices: list[int], device: torch.device | str = "cpu"
+) -> torch.Tensor | None:
     """Noise (n,3) of the frames `indices` on a device, see `NoiseLevels.at`; None where it cannot be measured."""
     found = noise_of(sequence)
     return None if found is None else found.at(sequence.exposures[indices]).to(device, torch.float32)

@@ -78,7 +78,7 @@ def test_who_votes_in_the_flagship(monkeypatch):
         assert isinstance(network, ACCR) and size == clip.size
         return radiance / 2
 
-    def vote(network, radiance, validity, taken, code):
+    def vote(network, radiance, validity, taken, code, noise=None):
         assert isinstance(network, SparseFusion)
         asked.append((radiance, validity, taken, code))
         return radiance[:, 0], None

@@ -9,6 +9,7 @@ import torch
 from hdrweave import reconstruct
 from hdrweave.hdr.cv import cv2
 from hdrweave.hdr.exposure import to_radiance
+from hdrweave.hdr.noise_level import NoiseLevels
 from hdrweave.hdr.response import ResponseCurve
 from hdrweave.hdr.sequence import FlowField
 from hdrweave.models import registry
@@ -122,6 +123,10 @@ def test_the_flagship_reads_and_estimates_little(period, monkeypatch):
     cycle = {2: (1.0, 8.0), 3: (1.0, 4.0, 16.0)}[period]
     exposures = [cycle[t % period] for t in range(COUNT)]
     clip = captured(radiance(COUNT, SIZE, 2.0), exposures)
+    levels = NoiseLevels(torch.tensor(cycle), torch.tensor([[1e-3, 1e-4]] * period), 0.0)
+    monkeypatch.setattr(
+        "hdrweave.stages.clip.noise.measure_noise", lambda *clip: levels
+    )  # of a few frames, once a clip
     frames, reads, searches = Frames(clip), count_flow_reads(monkeypatch), count_searches(monkeypatch)
     count_decodes(monkeypatch, frames)
     hdr = reconstruct(clip, exposures, "flagship", device="cpu")
