@@ -2,6 +2,7 @@
 
 import copy
 import importlib.util
+import os
 import sys
 from contextlib import nullcontext
 from dataclasses import fields, is_dataclass, replace
@@ -22,6 +23,12 @@ if "hdrweave" not in sys.modules:
     spec.loader.exec_module(sys.modules["hdrweave"])
 
 
+WORKERS = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", 1))
+if WORKERS > 1:  # they and their child processes share the cores
+    threads = max(1, (os.cpu_count() or 1) // WORKERS)
+    torch.set_num_threads(threads)
+    os.environ.setdefault("OMP_NUM_THREADS", str(threads))
+
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
@@ -31,6 +38,14 @@ def pytest_addoption(parser):
     group.addoption(
         "--dtype", default="float32,bfloat16", help=f"their precisions, commas between: {', '.join(DTYPES)}"
     )
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    """With several workers a file is one worker's, which makes its fixtures once; the tests of the server share one."""
+    for item in items:
+        group = "engine" if "server" in item.fixturenames else str(item.path)
+        item.add_marker(pytest.mark.xdist_group(group))
 
 
 def devices(wanted: str) -> list[str]:

@@ -168,8 +168,7 @@ def test_windows_are_cut_and_know_where_they_lie(size, monkeypatch):
         place = (1000 * rows[:, None] + columns).expand(1, 1, *window.size).float()
         return torch.cat((place, *(x.flatten(1, 2) for x in (window.radiance, window.flows, window.back))), 1)
 
-    whole, tiled = whole_and_tiled(size, compute, window, monkeypatch=monkeypatch)
-    assert torch.equal(tiled, whole)
+    equal(*whole_and_tiled(size, compute, window, monkeypatch=monkeypatch))
 
 
 def test_a_small_frame_is_one_tile():
