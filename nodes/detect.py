@@ -4,7 +4,8 @@ from comfy_api.latest import io
 
 from ..hdr.exposure_pattern import parse_pattern
 from ..stages.clip.check import check_exposures
-from ..stages.clip.detect import LONGEST, PERIODS, apply_detection, as_declared, detect_pattern, overridden
+from ..stages.clip.detect import PERIODS, detect_pattern
+from ..stages.clip.detection import LONGEST, apply_detection, as_declared, overridden
 from .compat import known, progress_bar
 from .preview import shown
 from .wires import CATEGORY, DISPLAY, Exposures
