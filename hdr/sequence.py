@@ -16,6 +16,7 @@ import torch
 from .exposure import mirrored_index
 from .noise_level import NoiseLevels
 from .response import ResponseCurve
+from .survey import Survey
 
 
 class LazyFrames:
@@ -42,6 +43,17 @@ class LazyFrames:
 
 
 @dataclass(frozen=True)
+class Origin:
+    """Where the frames of a clip come from. path: of its file or image sequence; empty = frames in memory. start: first frame of
+    it that was read. frames: all that were read, as captured. kept: those of them that are the clip, None = all."""
+
+    path: str
+    start: int
+    frames: torch.Tensor | LazyFrames
+    kept: tuple[int, ...] | None = None
+
+
+@dataclass(frozen=True)
 class ExposureSequence:
     """A captured clip of alternating exposures.
 
@@ -51,7 +63,9 @@ class ExposureSequence:
     channel in the file at which the sensor clips; `frames` are divided by it already. measured: the exposures come from the
     pixels, nobody wrote them. gains: (T,) light of each frame over what its exposure says (lamp flicker), which `frames` are
     divided by already; None = all 1.
-    noise: of every exposure, None = not measured yet (`stages.clip.noise`).
+    noise: of every exposure, None = not measured yet (`stages.clip.noise`). origin: None = unknown. moves (T,3,3): by which
+    frames were steadied, None = as captured. survey: estimates of the whole clip, which no stage makes again; None = each
+    stage makes its own. first: frame of the surveyed clip at which this part of it begins.
     """
 
     frames: torch.Tensor | LazyFrames
@@ -65,6 +79,10 @@ class ExposureSequence:
     measured: bool = False
     gains: torch.Tensor | None = None
     noise: NoiseLevels | None = None
+    origin: Origin | None = None
+    moves: torch.Tensor | None = None
+    survey: Survey | None = None
+    first: int = 0
 
     def __len__(self) -> int:
         return len(self.frames)
@@ -74,6 +92,12 @@ class ExposureSequence:
         """(height, width) in pixels."""
         height, width = self.frames.shape[1:3]
         return height, width
+
+    @property
+    def levels(self) -> torch.Tensor:
+        """The different exposures of the whole clip, rising, float32: of a part, those of all of it."""
+        known = self.exposures if self.survey is None else torch.tensor(self.survey.exposures)
+        return torch.unique(known.float())
 
     @property
     def offsets(self) -> tuple[int, ...]:

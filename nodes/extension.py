@@ -19,6 +19,7 @@ from .location import CollaborativeFusion, SequenceRefinement
 from .lrhdr import ACCRMapping, InterpolateExposure, SparseFusion
 from .measure import MeasureHDR
 from .save import SaveHDRSequence
+from .survey import SaveSurvey
 from .tonemap import MuLawTonemap
 from .views import ExposureStrip, FlowView, RecoveryReport
 
@@ -59,5 +60,6 @@ class HDRWeaveExtension(ComfyExtension):
             FlowView,
             RecoveryReport,
             MeasureHDR,
+            SaveSurvey,
         ]
         return [checked(node) for node in nodes]

@@ -9,8 +9,10 @@ from comfy_api.latest import InputImpl, io
 from ..hdr.exposure_pattern import parse_pattern
 from ..hdr.io.checked_path import printable
 from ..hdr.response import RESPONSES
+from ..hdr.survey import read_survey
 from ..stages.clip import load
 from ..stages.runtime.check import text
+from ..stages.survey import part_of_source
 from .compat import known, progress_bar
 from .preview import shown
 from .wires import CATEGORY, Exposures
@@ -129,6 +131,14 @@ def _sockets() -> list:
             tooltip="Code value at which the sensor clips, as a share of the largest code: 0.866 for code 886 of 10 bit, "
             "0.0625 for 12 bit that lie unshifted in 16. 0 finds it where pixels pile up below white; 1 changes nothing.",
         ),
+        io.String.Input(
+            "survey",
+            default="",
+            optional=True,
+            tooltip=f"File of Save Survey, {PATH}: what was estimated from the whole clip then is used, nothing is estimated "
+            "again, and a part from start on agrees with the whole. Pattern, response, lut and white_level are those of the "
+            "survey. Empty: none.",
+        ),
     ]
 
 
@@ -164,8 +174,8 @@ class LoadAlternatingExposures(io.ComfyNode):
         return True
 
     @classmethod
-    def fingerprint_inputs(cls, path="", lut="", **_):
-        return _fingerprint(path) + _fingerprint(lut)
+    def fingerprint_inputs(cls, path="", lut="", survey="", **_):
+        return _fingerprint(path) + _fingerprint(lut) + _fingerprint(survey)
 
     @classmethod
     def execute(
@@ -183,8 +193,17 @@ class LoadAlternatingExposures(io.ComfyNode):
         stream_3=None,
         holes=False,
         white_level=0.0,
+        survey="",
     ) -> io.NodeOutput:
         progress = progress_bar()
+        if survey.strip():
+            others = [
+                name for name, x in (("video", video), ("stream_2", stream_2), ("stream_3", stream_3)) if x is not None
+            ]
+            if others:
+                raise ValueError(f"a survey is of path or images: unlink {', '.join(others)}, or leave survey empty")
+            known = read_survey(resolve(survey))
+            return cls._loaded(part_of_source(known, resolve(path), images, start, count, fps or None, progress))
         parse_pattern(pattern)  # before minutes of reading
         clips = [_first_clip(resolve(path), video, images, start, count, fps, holes, progress, response)]
         for name, stream in (("stream_2", stream_2), ("stream_3", stream_3)):
@@ -196,7 +215,10 @@ class LoadAlternatingExposures(io.ComfyNode):
             if not lut.strip():
                 raise ValueError("response is LUT file but lut is empty: write the path of the curve")
             response = resolve(lut)
-        sequence = load.expose(clip, pattern, response, progress, period, white_level)
+        return cls._loaded(load.expose(clip, pattern, response, progress, period, white_level))
+
+    @classmethod
+    def _loaded(cls, sequence) -> io.NodeOutput:
         summary = load.describe(sequence)
         return io.NodeOutput(
             sequence, summary, float(sequence.fps), ui=shown(cls, sequence.frames[: max(sequence.period, 2)], summary)

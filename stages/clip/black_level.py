@@ -3,7 +3,7 @@
 import torch
 import torch.nn.functional as F
 
-from ...hdr.black_level import TABLE_SIZE, black_level_offsets, black_level_table, subtract_black_level
+from ...hdr.black_level import black_level_curve, black_level_offsets, black_level_table, subtract_black_level
 from ...hdr.exposure import luma, match_exposure, to_ldr, to_radiance
 from ...hdr.masks import exposure_ranks
 from ...hdr.sequence import ExposureSequence, LazyFrames
@@ -21,12 +21,17 @@ FLAT = 0.05  # standard deviation of luma within 7x7 pixels of the longest expos
 def match_black_level(sequence: ExposureSequence, progress: Progress = quiet) -> ExposureSequence:
     """A normalized clip whose darkest code values agree with those of its longest exposure, corrected when it is read.
 
-    Every shorter exposure gets one correction for the whole clip (`hdr.black_level`). What cannot be measured stays as captured.
+    Every shorter exposure gets one correction for the whole clip (`hdr.black_level`), that of the survey where there is one.
+    What cannot be measured stays as captured.
     """
-    tables = black_level_tables(sequence, progress)
+    if sequence.survey is None:
+        curves = black_level_curves(sequence, progress)
+    else:
+        curves = [torch.tensor(rows, dtype=torch.float32).reshape(-1, 4) for rows in sequence.survey.black_level]
+    tables = torch.stack([black_level_table(curve) for curve in curves])
     if not tables.any():
         return sequence
-    ranks = exposure_ranks(sequence.exposures)[0].tolist()
+    ranks = exposure_ranks(sequence.exposures, sequence.levels)[0].tolist()
 
     def read(indices: list[int]) -> torch.Tensor:
         frames = sequence.frames[indices]
@@ -35,14 +40,13 @@ def match_black_level(sequence: ExposureSequence, progress: Progress = quiet) ->
     return sequence.with_(frames=LazyFrames(sequence.frames.shape, read))
 
 
-def black_level_tables(sequence: ExposureSequence, progress: Progress = quiet) -> torch.Tensor:
-    """Correction of each exposure, shortest first: tables (ranks,TABLE_SIZE,3), see `hdr.black_level`; 0 for the longest.
+def black_level_curves(sequence: ExposureSequence, progress: Progress = quiet) -> list[torch.Tensor]:
+    """Correction of each exposure, shortest first: `hdr.black_level.black_level_curve` (N,4); N = 0 for the longest.
 
     sequence: normalized. A few frames of each exposure are compared, small, with the nearest of the longest exposure, so
     that a long clip costs no more than a short one.
     """
     ranks, count = exposure_ranks(sequence.exposures)
-    tables = torch.zeros(count, TABLE_SIZE, 3)
     pairs = PairFlow(_small(sequence), "fast")
     longest = (ranks == count - 1).nonzero()[:, 0]
     chosen = [(rank, t) for rank in range(count - 1) for t in _spread((ranks == rank).nonzero()[:, 0])]
@@ -52,10 +56,8 @@ def black_level_tables(sequence: ExposureSequence, progress: Progress = quiet) -
         near = longest[(longest - t).abs() < sequence.period]
         after, before = near[near > t][:1], near[near < t][-1:]
         found[rank] += [_compare(pairs, t, n) for n in (*before.tolist(), *after.tolist())]
-    for rank, seen in found.items():
-        if seen:
-            tables[rank] = black_level_table(torch.stack(seen))
-    return tables
+    none = torch.zeros(0, 4)
+    return [black_level_curve(torch.stack(found[k])) if found.get(k) else none for k in range(count)]
 
 
 def _compare(pairs: PairFlow, t: int, n: int) -> torch.Tensor:

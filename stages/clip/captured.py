@@ -6,7 +6,7 @@ from fractions import Fraction
 import torch
 
 from ...hdr.io.video_files import frame_rate
-from ...hdr.sequence import LazyFrames
+from ...hdr.sequence import LazyFrames, Origin
 from ..runtime.check import number
 from ..runtime.windows import Progress, quiet, windows
 
@@ -23,7 +23,8 @@ class Clip:
     frame as its file states it, in any unit; None where they state none. order: of each frame's exposure by the words in the
     file names, 0 = shortest. linear: the kind of file that holds linear light as a rule ("float", "raw"), else "". transfer:
     transfer function that the file is tagged with (PQ, HLG), else "". full_code: frames hold shares of the largest code, black of
-    limited range at `full_code[0]` and white at `full_code[1]`; None = black is 0.
+    limited range at `full_code[0]` and white at `full_code[1]`; None = black is 0. path, start: see `hdr.sequence.Origin`; path
+    None = of several streams.
     """
 
     frames: torch.Tensor | LazyFrames
@@ -36,6 +37,12 @@ class Clip:
     order: tuple[int, ...] | None = None
     transfer: str = ""
     full_code: tuple[float, float] | None = None
+    path: str | None = None
+    start: int = 0
+
+    @property
+    def origin(self) -> Origin | None:
+        return None if self.path is None else Origin(self.path, self.start, self.frames)
 
 
 def image_clip(
@@ -62,7 +69,7 @@ def image_clip(
     frames = LazyFrames((*part.shape[:3], 3), lambda indices: _code_values(part[indices][..., channels]))
     check_values(frames, source, progress)
     warnings = (f"{source}: the alpha channel was dropped",) if images.shape[-1] == 4 else ()
-    return Clip(frames, frame_rate(fps or DEFAULT_FPS), source, warnings)
+    return Clip(frames, frame_rate(fps or DEFAULT_FPS), source, warnings, path="", start=start)
 
 
 def _code_values(images: torch.Tensor) -> torch.Tensor:

@@ -156,12 +156,16 @@ CLIPPED = (0.94, 0.98)  # code values over which a correction ceases: what clips
 
 
 def without_flicker(sequence: ExposureSequence, flicker: np.ndarray) -> ExposureSequence:
-    """The clip with the light of frame t divided by 2 ** flicker[t]; `gains` holds those factors.
+    """`without_gains` of 2 ** flicker (T,)."""
+    return without_gains(sequence, torch.tensor(2.0**flicker, dtype=torch.float32))
+
+
+def without_gains(sequence: ExposureSequence, gains: torch.Tensor) -> ExposureSequence:
+    """The clip with the light of frame t divided by gains[t]; `gains` of the clip holds those factors.
 
     Clipped pixels keep their code, so that they still count as clipped; those of a frame that got too little light clip at
     code 1.
     """
-    gains = torch.tensor(2.0**flicker, dtype=torch.float32)
     source, response = sequence.frames, sequence.response
 
     def read(indices: list[int]) -> torch.Tensor:
@@ -170,4 +174,5 @@ def without_flicker(sequence: ExposureSequence, flicker: np.ndarray) -> Exposure
         near = ((code.amax(-1, keepdim=True) - CLIPPED[0]) / (CLIPPED[1] - CLIPPED[0])).clamp(0, 1)
         return torch.lerp(steady, code, near)
 
-    return sequence.with_(frames=LazyFrames(source.shape, read), gains=gains)
+    before = 1 if sequence.gains is None else sequence.gains
+    return sequence.with_(frames=LazyFrames(source.shape, read), gains=gains * before)

@@ -102,11 +102,9 @@ def expose(
         raise ValueError(
             f"all {total} frames of {clip.source} have one exposure of the pattern: load frames of the others"
         )
-    frames = clip.frames
-    if clip.full_code and response not in ON_FULL_CODE:
-        black, white = clip.full_code
-        frames = LazyFrames(frames.shape, lambda i: ((clip.frames[i] - black) / (white - black)).clamp(0, 1))
-    sequence = ExposureSequence(frames, of_frames, curve, period, clip.fps, clip.source, warnings)
+    sequence = ExposureSequence(
+        on_range_of(clip, response), of_frames, curve, period, clip.fps, clip.source, warnings, origin=clip.origin
+    )
     sequence = with_white_level(sequence, white_level or None)
     if clip.stated is not None:
         sequence = with_stated(sequence, clip.stated, exposures is not None, progress)
@@ -124,6 +122,14 @@ def expose(
     from .detect import steadied
 
     return steadied(sequence, progress)
+
+
+def on_range_of(clip: Clip, response: str):
+    """The frames of a clip on the codes that a response is defined on: from black to white, or all codes of the file."""
+    if clip.full_code is None or response in ON_FULL_CODE:
+        return clip.frames
+    black, white = clip.full_code
+    return LazyFrames(clip.frames.shape, lambda i: ((clip.frames[i] - black) / (white - black)).clamp(0, 1))
 
 
 def named_response(response: str) -> ResponseCurve:

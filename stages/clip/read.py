@@ -69,7 +69,9 @@ def read_clip(
         faults.ended = not any(trim_to)
     warnings = (*_colour_warnings(info), *faults.warnings(name))
     frames, transfer = _stored(store, name, start), DELIVERY.get(info.transfer, "")
-    return Clip(frames, frame_rate(fps or info.fps), name, warnings, transfer=transfer, full_code=levels)
+    path = None if hasattr(source, "read") or any(trim_to) else str(source)
+    rate = frame_rate(fps or info.fps)
+    return Clip(frames, rate, name, warnings, transfer=transfer, full_code=levels, path=path, start=start)
 
 
 def _home(path) -> Path:
@@ -131,6 +133,8 @@ def _read_images(path, start: int, count: int, fps, progress: Progress, holes: b
         places if missing else None,
         None if stated is None else tuple(stated),
         None if order is None else tuple(order),
+        path=str(path),
+        start=start,
     )
 
 

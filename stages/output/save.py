@@ -87,7 +87,7 @@ def save_sequence(
         )
     factor = _factor(scale, sequence)
     header = _header(scale, factor, sequence, fps, metadata)
-    folder, name = _new_folder(root, prefix)
+    folder, name = new_folder(root, prefix)
     suffix = ".hdr" if file_format == "hdr" else ".exr"
     paths, clamped, nan = [], 0, 0
     mark = folder / MARK
@@ -123,7 +123,7 @@ def _factor(scale: str, sequence: ExposureSequence | None) -> float:
         return 1.0
     if sequence is None:
         raise ValueError("the compositing scale needs the exposures: connect them, or choose the research scale")
-    return float(sequence.exposures.max())
+    return float(sequence.levels.max())
 
 
 def _header(scale, factor, sequence, fps, metadata) -> dict:
@@ -141,8 +141,8 @@ def _header(scale, factor, sequence, fps, metadata) -> dict:
     return header
 
 
-def _new_folder(root, prefix: str) -> tuple[Path, str]:
-    """A new folder `prefix_vNNN` inside `root`, and the name of the frames in it."""
+def inside(root, prefix: str) -> Path:
+    """The path `prefix` inside `root`. Raises ValueError for one that leads elsewhere or cannot be written."""
     root = Path(root).resolve()
     try:
         target = (root / text("prefix", prefix, LONGEST_PREFIX).strip()).resolve()  # follows links and `..`
@@ -157,6 +157,12 @@ def _new_folder(root, prefix: str) -> tuple[Path, str]:
             f"the prefix {printable(prefix)!r} gives names that cannot be written: {LONGEST_NAME} characters that can be "
             "shown are the most"
         )
+    return target
+
+
+def new_folder(root, prefix: str) -> tuple[Path, str]:
+    """A new folder `prefix_vNNN` inside `root`, and the name of the frames in it."""
+    target = inside(root, prefix)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         remove_leftovers(target)

@@ -62,7 +62,7 @@ def deformable_refinement(
     if not network.config.refinement:
         raise ValueError("the weights hold only the coarse part of DeepHDRVideo: choose whole ones")
     device = device_of(network)
-    ranks, count = exposure_ranks(sequence.exposures)
+    ranks, count = exposure_ranks(sequence.exposures, sequence.levels)
     kept: dict[int, tuple[torch.Tensor, torch.Tensor]] = {}
     out = allocate(shape)
 

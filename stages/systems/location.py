@@ -37,10 +37,11 @@ def collaborative_fusion(
         raise ValueError("the clip has no anchors, or an exposure without any: give stills of other exposures")
     device, shape = device_of(network), sequence.frames.shape
     out, shares = allocate(shape), allocate(shape[:3])
-    starts = range(0, len(sequence), window)
+    starts = [0, *range(window - sequence.first % window, len(sequence), window)]  # windows of the whole clip
+    ends = [*starts[1:], len(sequence)]
 
     def read(k: int):
-        chosen = list(range(starts[k], min(starts[k] + window, len(sequence))))
+        chosen = list(range(starts[k], ends[k]))
         return _planes(sequence.frames[chosen], device), *_anchors(sequence, chosen, pairs, device)
 
     def fuse(*given: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -51,10 +52,10 @@ def collaborative_fusion(
         return in_tiles(sequence.size, fuse, *given)
 
     def done(k: int, _: int) -> None:
-        progress(min(k * window, len(sequence)), len(sequence))
+        progress(ends[k - 1], len(sequence))
 
     for k, (hdr, share) in run_per_frame(len(starts), read, fused, device, done):
-        chosen = slice(starts[k], starts[k] + window)
+        chosen = slice(starts[k], ends[k])
         out[chosen], shares[chosen] = hdr[0].movedim(1, -1), share[0, :, 0]
     return out, shares
 
@@ -93,7 +94,7 @@ def location(
 ) -> torch.Tensor:
     """Both stages: radiance (T,H,W,3) of a clip with anchors, one of each exposure for every window of frames."""
     radiance, _ = collaborative_fusion(sequence, fusion, window, progress=progress)
-    return sequence_refinement(radiance, refinement, progress=progress)
+    return sequence_refinement(radiance, refinement, first=sequence.first, progress=progress)
 
 
 def location_of_alternating(
@@ -107,8 +108,18 @@ def location_of_alternating(
     """LoCAtion on an alternating clip: radiance (T,H,W,3). For the cost see `stages.systems.backbone`. All anchors in
     the time of a window are used. refinement: None omits the second stage."""
     anchored = from_exposures(sequence, interpolation, progress=progress)
-    radiance, _ = collaborative_fusion(anchored, fusion, window, pairs_within(anchored, window), progress)
-    return radiance if refinement is None else sequence_refinement(radiance, refinement, progress=progress)
+    pairs = pairs_within(anchored, window) if sequence.survey is None else _pairs_surveyed(sequence, anchored, window)
+    radiance, _ = collaborative_fusion(anchored, fusion, window, pairs, progress)
+    if refinement is None:
+        return radiance
+    return sequence_refinement(radiance, refinement, first=sequence.first, progress=progress)
+
+
+def _pairs_surveyed(sequence: ExposureSequence, anchored: AnchoredSequence, window: int) -> int:
+    """`pairs_within` of the whole clip that `sequence` may be a part of."""
+    every = torch.tensor(sequence.survey.exposures if sequence.survey else [])
+    counts = [int((every == anchors.exposure).sum()) for anchors in anchored.anchors]
+    return -(-window * max(counts) // len(every))
 
 
 def packaged_location(sequence: ExposureSequence, device="cpu", progress: Progress = quiet) -> torch.Tensor:
