@@ -126,7 +126,7 @@ def read_survey(path) -> Survey:
             "save it again"
         )
     try:
-        return _survey(data)
+        return survey_from(data)
     except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise ValueError(
             f"{name} is a damaged survey ({type(error).__name__}: {printable(error)}): save it again"
@@ -137,8 +137,8 @@ def _no_number(word: str):
     raise ValueError(f"it holds {word}")
 
 
-def _survey(data: dict) -> Survey:
-    """A survey from its JSON, checked."""
+def survey_from(data: dict) -> Survey:
+    """A survey from its JSON. Raises KeyError, TypeError, ValueError or OverflowError for what is none."""
     frames, left_out = _whole(data["frames"], 2), tuple(_whole(k, 0) for k in data["left_out"])
     exposures = _row(data["exposures"], frames - len(left_out), above=0)
     if list(left_out) != sorted(set(left_out)) or any(k >= frames for k in left_out):

@@ -85,8 +85,8 @@ def save_sequence(
             f"the HDR has {len(frames)} frames, the exposures {len(sequence)}: "
             "wire the exposures that this HDR was made from"
         )
-    factor = _factor(scale, sequence)
-    header = _header(scale, factor, sequence, fps, metadata)
+    factor = factor_of(scale, sequence)
+    header = header_of(scale, factor, sequence, fps, metadata)
     folder, name = new_folder(root, prefix)
     suffix = ".hdr" if file_format == "hdr" else ".exr"
     paths, clamped, nan = [], 0, 0
@@ -118,7 +118,7 @@ def save_sequence(
     return SaveReport(folder, tuple(paths), factor, clamped, nan)
 
 
-def _factor(scale: str, sequence: ExposureSequence | None) -> float:
+def factor_of(scale: str, sequence: ExposureSequence | None) -> float:
     if chosen("scale", scale, SCALES) == "research":
         return 1.0
     if sequence is None:
@@ -126,7 +126,7 @@ def _factor(scale: str, sequence: ExposureSequence | None) -> float:
     return float(sequence.levels.max())
 
 
-def _header(scale, factor, sequence, fps, metadata) -> dict:
+def header_of(scale, factor, sequence, fps, metadata) -> dict:
     """EXR attributes that are the same in every frame."""
     header = dict(metadata or {})
     header["hdrweaveScale"], header["hdrweaveFactor"] = scale, float(factor)

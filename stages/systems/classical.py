@@ -7,7 +7,7 @@ from ..candidates.warp import warp_neighbours
 from ..flow.estimate import estimate_flow
 from ..fusion.weighted_merge import MergeSettings, weighted_merge
 from ..runtime.windows import Progress, quiet
-from .system import System
+from .system import System, one_period
 
 
 def classical(sequence: ExposureSequence, device="cpu", progress: Progress = quiet) -> torch.Tensor:
@@ -16,4 +16,11 @@ def classical(sequence: ExposureSequence, device="cpu", progress: Progress = qui
     return weighted_merge(sequence, candidates, MergeSettings(), device, progress)
 
 
-SYSTEM = System("classical", "DIS optical flow and a weighted merge", (), classical, workflow="classical_hdr")
+SYSTEM = System(
+    "classical",
+    "DIS optical flow and a weighted merge",
+    (),
+    classical,
+    workflow="classical_hdr",
+    reach=one_period,
+)

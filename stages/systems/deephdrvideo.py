@@ -22,7 +22,7 @@ from ..runtime.networks import DEEPHDRVIDEO, device_of, load_network
 from ..runtime.per_frame import WindowReader, run_per_frame, to_frame
 from ..runtime.tiles import in_tiles
 from ..runtime.windows import Progress, quiet
-from .system import System
+from .system import System, one_period
 
 if TYPE_CHECKING:
     from ...models.deephdrvideo.deephdrvideo import DeepHDRVideo
@@ -105,4 +105,5 @@ SYSTEM = System(
     deephdrvideo,
     recipe="deephdrvideo",
     workflow="deephdrvideo",
+    reach=lambda period: one_period(period) + 1,
 )

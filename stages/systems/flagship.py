@@ -17,13 +17,13 @@ from ...hdr.scratch import allocate
 from ...hdr.sequence import ExposureSequence, FlowField
 from ..candidates.fgma import aligned_neighbours
 from ..flow.estimate import base_flow
-from ..fusion.sequence_refinement import sequence_refinement
+from ..fusion.sequence_refinement import OVERLAP, WINDOW, sequence_refinement
 from ..fusion.sparse_fusion import fused_frame
 from ..runtime.networks import ACCR, DEALTHDR, FGMA, SEQUENCE_REFINEMENT, SPARSE_FUSION, load_f2hdr, load_network
 from ..runtime.per_frame import WindowReader, run_per_frame, to_frame
 from ..runtime.tiles import in_tiles
 from ..runtime.windows import Progress, quiet
-from .dealthdr import Sensitivity, dealthdr_frame, features_around, reach_of
+from .dealthdr import Sensitivity, dealthdr_frame, features_around, reach_of, reach_of_result
 from .f2hdr import f2hdr_frame
 from .system import System
 
@@ -96,4 +96,6 @@ SYSTEM = System(
     flagship,
     recipe="flagship",
     workflow="flagship",
+    reach=lambda period: reach_of_result(period) + OVERLAP,
+    window=WINDOW,
 )

@@ -11,13 +11,14 @@ from torch import nn
 from ...hdr.anchors import AnchoredSequence
 from ...hdr.scratch import allocate
 from ...hdr.sequence import ExposureSequence
-from ..fusion.sequence_refinement import sequence_refinement
+from ..fusion.sequence_refinement import OVERLAP, sequence_refinement
+from ..fusion.sequence_refinement import WINDOW as REFINEMENT_WINDOW
 from ..runtime.networks import COLLABORATIVE_FUSION, INTERPOLATE, SEQUENCE_REFINEMENT, device_of, load_network
 from ..runtime.per_frame import run_per_frame
 from ..runtime.tiles import in_tiles
 from ..runtime.windows import Progress, quiet
 from .backbone import from_exposures
-from .system import System
+from .system import System, one_period
 
 WINDOW = 5  # frames, the paper's T
 
@@ -129,6 +130,12 @@ def packaged_location(sequence: ExposureSequence, device="cpu", progress: Progre
     return location_of_alternating(sequence, *networks, progress=progress)
 
 
+def reach_of_result(period: int) -> int:
+    """Frames on either side that a result depends on: refinement's, the rest of a window of fusion, its anchors, and the
+    backbone frames around those."""
+    return OVERLAP + WINDOW - 1 + 2 * period + one_period(period)
+
+
 SYSTEM = System(
     "location",
     "LoCAtion (arXiv 2603.14377)",
@@ -136,4 +143,6 @@ SYSTEM = System(
     packaged_location,
     recipe="collaborative_fusion",
     workflow="location",
+    reach=reach_of_result,
+    window=REFINEMENT_WINDOW,
 )

@@ -12,7 +12,7 @@ from ..flow.estimate import base_flow
 from ..fusion.sparse_fusion import sparse_fusion, unaligned
 from ..runtime.networks import ACCR, INTERPOLATE, SPARSE_FUSION, load_network
 from ..runtime.windows import Progress, quiet
-from .system import System
+from .system import System, one_period
 
 
 def lrhdr(sequence: ExposureSequence, device="cpu", progress: Progress = quiet) -> torch.Tensor:
@@ -48,4 +48,5 @@ SYSTEM = System(
     lrhdr,
     recipe="sparse_fusion",
     workflow="lrhdr",
+    reach=one_period,
 )
