@@ -2,6 +2,7 @@
 
 from comfy_api.latest import io
 
+from ..models.flow import BASE_FLOW
 from ..stages.candidates.warp import warp_neighbours
 from ..stages.clip.black_level import match_black_level
 from ..stages.clip.global_alignment import CAMERAS, align_globally
@@ -11,7 +12,7 @@ from ..stages.flow.dis_backends import PRESETS
 from ..stages.flow.estimate import estimate_flow
 from ..stages.flow.pair_flow import working_size
 from ..stages.fusion.weighted_merge import MergeSettings, weighted_merge
-from ..stages.runtime.networks import BASE_FLOW, PACKAGED
+from ..stages.runtime.networks import PACKAGED
 from ..stages.systems.f2hdr import adapt_flow
 from .compat import device, known, progress_bar
 from .f2hdr import f2hdr_network

@@ -4,9 +4,10 @@ import math
 
 from comfy_api.latest import io
 
+from ..models.dealthdr import DEALTHDR, FGMA
 from ..stages.candidates.fgma import alignment_text, fgma_alignment
 from ..stages.clip.normalize import normalize
-from ..stages.runtime.networks import DEALTHDR, FGMA, PACKAGED
+from ..stages.runtime.networks import PACKAGED
 from .compat import known, progress_bar
 from .preview import shown
 from .weights import chosen_network, model_input, weights_input

@@ -2,8 +2,9 @@
 
 from comfy_api.latest import io
 
+from ..models.deephdrvideo import DEEPHDRVIDEO
 from ..stages.clip.normalize import normalize
-from ..stages.runtime.networks import DEEPHDRVIDEO, PACKAGED
+from ..stages.runtime.networks import PACKAGED
 from .compat import known, progress_bar
 from .weights import chosen_network, weights_input
 from .wires import CATEGORY, HDR, NORMALIZED, Exposures, Flow, rgb

@@ -4,8 +4,9 @@ from contextlib import contextmanager
 
 from comfy_api.latest import io
 
+from ..models.f2hdr import F2HDR
 from ..stages.clip.normalize import normalize
-from ..stages.runtime.networks import F2HDR, PACKAGED, load_f2hdr, work_memory
+from ..stages.runtime.networks import PACKAGED, load_f2hdr, work_memory
 from ..stages.systems.f2hdr import coarse_fusion, motion_mask, refine
 from .compat import known, on_device, progress_bar, weights_folders
 from .preview import shown

@@ -6,8 +6,9 @@ from comfy_api.latest import io
 
 from ..hdr.anchors import AnchoredSequence
 from ..hdr.response import RESPONSES
+from ..models.lrhdr import INTERPOLATE
 from ..stages.clip.normalize import normalize
-from ..stages.runtime.networks import INTERPOLATE, PACKAGED
+from ..stages.runtime.networks import PACKAGED
 from .compat import known, progress_bar
 from .preview import shown
 from .weights import chosen_network

@@ -2,9 +2,10 @@
 
 from comfy_api.latest import io
 
+from ..models.location import COLLABORATIVE_FUSION, SEQUENCE_REFINEMENT
 from ..stages.clip.normalize import normalize
 from ..stages.fusion.sequence_refinement import OVERLAP, WINDOW, sequence_refinement
-from ..stages.runtime.networks import COLLABORATIVE_FUSION, PACKAGED, SEQUENCE_REFINEMENT
+from ..stages.runtime.networks import PACKAGED
 from .compat import known, progress_bar
 from .load_backbone import SPLIT, anchored_sequence, stills_inputs
 from .preview import shown
@@ -75,7 +76,7 @@ class CollaborativeFusion(io.ComfyNode):
         cls, window, pairs, exposures=None, backbone=None, low=None, high=None, low_ev=-2.0, high_ev=2.0,
         response="gamma2.2", weights=PACKAGED, anchored=None,
     ) -> io.NodeOutput:  # fmt: skip
-        from ..stages.systems.location import collaborative_fusion, pairs_within
+        from ..stages.fusion.collaborative_fusion import collaborative_fusion, pairs_within
 
         separate = {"exposures": exposures, "backbone": backbone, "low": low, "high": high}
         also = [name for name, given in separate.items() if given is not None]

@@ -2,11 +2,12 @@
 
 from comfy_api.latest import io
 
+from ..models.lrhdr import ACCR, INTERPOLATE, SPARSE_FUSION
 from ..stages.candidates.accr import accr_mapping
 from ..stages.candidates.interpolate import interpolate_exposure
 from ..stages.clip.normalize import normalize
 from ..stages.fusion.sparse_fusion import sparse_fusion, vote_picture, voting_candidates
-from ..stages.runtime.networks import ACCR, INTERPOLATE, PACKAGED, SPARSE_FUSION
+from ..stages.runtime.networks import PACKAGED
 from .compat import known, progress_bar
 from .preview import shown
 from .weights import chosen_network, model_input, weights_input

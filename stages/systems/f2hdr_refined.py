@@ -3,8 +3,9 @@
 import torch
 
 from ...hdr.sequence import ExposureSequence
+from ...models.location import SEQUENCE_REFINEMENT
 from ..fusion.sequence_refinement import sequence_refinement
-from ..runtime.networks import SEQUENCE_REFINEMENT, load_network
+from ..runtime.networks import load_network
 from ..runtime.windows import Progress, quiet
 from .f2hdr import f2hdr
 from .system import System
