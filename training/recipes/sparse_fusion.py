@@ -7,6 +7,7 @@ from functools import partial
 
 import torch
 import torch.nn.functional as F
+from einops import rearrange
 from torch import nn
 
 from ...hdr.frame_window import FrameWindow
@@ -36,7 +37,10 @@ def nearest(batch: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     frames, neighbours = slice(first, last), slice(first, last - 1)
     inner = {name: batch[name][:, frames] for name in ("ldr", "hdr", "exposures")}
     inner |= {name: batch[name][:, neighbours] for name in ("base", "confidence")}
-    ways = {name: batch[name].unflatten(1, (2, -1))[:, :, neighbours].flatten(1, 2) for name in ("flows", "occluded")}
+    ways = {}
+    for name in ("flows", "occluded"):
+        both = rearrange(batch[name], "b (two k) ... -> b two k ...", two=2)[:, :, neighbours]
+        ways[name] = rearrange(both, "b two k ... -> b (two k) ...")
     return {**batch, **inner, **ways}
 
 
