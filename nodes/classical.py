@@ -7,6 +7,7 @@ from ..stages.clip.black_level import match_black_level
 from ..stages.clip.global_alignment import CAMERAS, align_globally
 from ..stages.clip.noise import with_noise
 from ..stages.clip.normalize import linear_and_gamma, normalize
+from ..stages.clip.wrong_pattern import CHOICES, GO_ON, STOP, heed_pattern
 from ..stages.flow.dis_backends import PRESETS
 from ..stages.flow.estimate import estimate_flow
 from ..stages.flow.pair_flow import working_size
@@ -15,8 +16,9 @@ from ..stages.runtime.networks import BASE_FLOW, PACKAGED
 from ..stages.systems.f2hdr import adapt_flow
 from .compat import device, known, progress_bar
 from .f2hdr import f2hdr_network
+from .reconstruct import WRONG_PATTERN
 from .weights import chosen_network, weights_input
-from .wires import CATEGORY, HDR, NORMALIZED, Candidates, Exposures, Flow
+from .wires import ALIGN, HDR, NORMALIZED, RECONSTRUCT, Candidates, Exposures, Flow
 
 DIS = tuple(f"DIS {preset}" for preset in PRESETS)
 MATCHED, CAPTURED = DARKS = ("match to the longest exposure", "as captured")
@@ -31,7 +33,7 @@ class GlobalAlignment(io.ComfyNode):
             io.Schema,
             node_id="HDRWeave_GlobalAlignment",
             display_name="Global Alignment",
-            category=CATEGORY,
+            category=ALIGN,
             description="Stabilizes a hand-held clip by a similarity transform per frame, so that the optical flow has less "
             "motion to estimate.",
             search_aliases=["stabilize", "camera shake", "align images", "tripod"],
@@ -73,7 +75,7 @@ class ExposureNormalization(io.ComfyNode):
             io.Schema,
             node_id="HDRWeave_ExposureNormalization",
             display_name="Exposure Normalization",
-            category=CATEGORY,
+            category=ALIGN,
             description="Converts the camera's response to gamma 2.2 and all frames to one radiance scale, which all "
             "reconstructions start from.",
             search_aliases=["linearize", "radiance", "exposure match", "gamma"],
@@ -94,6 +96,9 @@ class ExposureNormalization(io.ComfyNode):
                     tooltip="On: outputs linear and gamma for all frames, which needs disk space for long clips. Off: for the "
                     "first frame only. Other nodes do not need them.",
                 ),
+                io.Combo.Input(
+                    "wrong_pattern", options=list(CHOICES), default=STOP, optional=True, tooltip=WRONG_PATTERN
+                ),
             ],
             outputs=[
                 Exposures.Output(
@@ -109,7 +114,8 @@ class ExposureNormalization(io.ComfyNode):
         )
 
     @classmethod
-    def execute(cls, exposures, darks=MATCHED, pictures=True) -> io.NodeOutput:
+    def execute(cls, exposures, darks=MATCHED, pictures=True, wrong_pattern=GO_ON) -> io.NodeOutput:  # as old files do
+        heed_pattern(exposures, wrong_pattern, progress_bar())
         normalized = normalize(exposures)
         if darks == MATCHED:
             normalized = match_black_level(normalized, progress_bar())
@@ -125,7 +131,7 @@ class OpticalFlow(io.ComfyNode):
             io.Schema,
             node_id="HDRWeave_Flow",
             display_name="Flow",
-            category=CATEGORY,
+            category=ALIGN,
             description="Optical flow from every frame to its neighbours of other exposures, on exposure-matched frames, with "
             "a confidence.",
             search_aliases=["optical flow", "DIS", "motion estimation", "flow with adapter", "F2HDR"],
@@ -175,7 +181,7 @@ class WarpNeighbours(io.ComfyNode):
             io.Schema,
             node_id="HDRWeave_WarpNeighbours",
             display_name="Warp Neighbours",
-            category=CATEGORY,
+            category=ALIGN,
             description="Neighbouring frames, warped to each reference frame along the flow: HDR candidates for Weighted Merge "
             "or Sparse Fusion.",
             search_aliases=["flow warp", "align neighbours", "candidates", "backward warp"],
@@ -205,7 +211,7 @@ class WeightedMerge(io.ComfyNode):
             io.Schema,
             node_id="HDRWeave_WeightedMerge",
             display_name="Weighted Merge",
-            category=CATEGORY,
+            category=RECONSTRUCT,
             description="Inverse-variance merge of candidates into every frame, weighted by exposure, sensor noise and flow "
             "confidence, with ghost rejection. No learned weights.",
             search_aliases=["hdr merge", "HDRx", "deghost", "exposure merge", "debevec"],

@@ -18,6 +18,7 @@ from .load_backbone import LoadBackboneAndAnchors
 from .location import CollaborativeFusion, SequenceRefinement
 from .lrhdr import ACCRMapping, InterpolateExposure, SparseFusion
 from .measure import MeasureHDR
+from .reconstruct import ReconstructHDR
 from .save import SaveHDRSequence
 from .tonemap import MuLawTonemap
 from .views import ExposureStrip, FlowView, RecoveryReport
@@ -30,6 +31,7 @@ class HDRWeaveExtension(ComfyExtension):
         nodes = [
             LoadAlternatingExposures,
             LoadHDRSequence,
+            ReconstructHDR,
             SaveHDRSequence,
             DetectExposurePattern,
             ExposureCheck,
