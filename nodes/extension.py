@@ -21,6 +21,7 @@ from .measure import MeasureHDR
 from .reconstruct import ReconstructHDR
 from .save import SaveHDRSequence
 from .tonemap import MuLawTonemap
+from .viewer import HDRViewer
 from .views import ExposureStrip, FlowView, RecoveryReport
 
 
@@ -57,6 +58,7 @@ class HDRWeaveExtension(ComfyExtension):
             CoarseReconstruction,
             DeformableRefinement,
             MuLawTonemap,
+            HDRViewer,
             ExposureStrip,
             FlowView,
             RecoveryReport,
