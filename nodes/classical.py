@@ -24,6 +24,13 @@ DIS = tuple(f"DIS {preset}" for preset in PRESETS)
 MATCHED, CAPTURED = DARKS = ("match to the longest exposure", "as captured")
 ADAPTED, SEARCHED = "DIS fine + F2HDR adapter", "DIS fine + network"
 BOTH = f"{SEARCHED} + F2HDR adapter"
+AS_METHOD, NONE, LARGE, ADAPTER, LARGE_AND_ADAPTER = NETWORKS = (
+    *("as method says", "none", "large motion", "F2HDR adapter", "large motion + F2HDR adapter"),
+)
+WITH = {  # large-displacement proposals, adapter
+    **{AS_METHOD: (False, False), NONE: (False, False), LARGE: (True, False), ADAPTER: (False, True)},
+    **{LARGE_AND_ADAPTER: (True, True), ADAPTED: (False, True), SEARCHED: (True, False), BOTH: (True, True)},
+}
 
 
 class GlobalAlignment(io.ComfyNode):
@@ -146,6 +153,14 @@ class OpticalFlow(io.ComfyNode):
                     "long or more. + F2HDR adapter: a network corrects the flow for F2HDR's Coarse Fusion.",
                 ),
                 weights_input("F2HDR for the adapter, of the base flow network otherwise"),
+                io.Combo.Input(
+                    "networks",
+                    options=list(NETWORKS),
+                    default=AS_METHOD,
+                    optional=True,
+                    tooltip="What helps DIS, with any preset: a network for large motion, F2HDR's adapter, both or none. as "
+                    "method says: those that method names.",
+                ),
             ],
             outputs=[
                 Flow.Output(
@@ -158,18 +173,18 @@ class OpticalFlow(io.ComfyNode):
         )
 
     @classmethod
-    def execute(cls, exposures, method, weights=PACKAGED) -> io.NodeOutput:
+    def execute(cls, exposures, method, weights=PACKAGED, networks=AS_METHOD) -> io.NodeOutput:
         clip = normalize(exposures)
-        if method in DIS:
-            return io.NodeOutput(estimate_flow(clip, PRESETS[DIS.index(method)], progress_bar()))
-        if method == ADAPTED:
-            flow = estimate_flow(clip, progress=progress_bar())
-        else:
-            own = weights if method == SEARCHED else PACKAGED
+        preset = PRESETS[DIS.index(method)] if method in DIS else PRESETS[-1]
+        search, adapter = WITH[method if networks == AS_METHOD and method in WITH else networks]
+        if search:
+            own = PACKAGED if adapter else weights
             with chosen_network(BASE_FLOW, own, working_size(clip.size), 3) as network:
-                flow = estimate_flow(clip, progress=progress_bar(), network=network)
-            if method == SEARCHED:
-                return io.NodeOutput(flow)
+                flow = estimate_flow(clip, preset, progress_bar(), network=network)
+        else:
+            flow = estimate_flow(clip, preset, progress_bar())
+        if not adapter:
+            return io.NodeOutput(flow)
         with f2hdr_network(len(clip.offsets), clip.size, weights) as network:
             return io.NodeOutput(adapt_flow(clip, flow, network, progress_bar()))
 

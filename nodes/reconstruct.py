@@ -64,7 +64,13 @@ class ReconstructHDR(io.ComfyNode):
                 ),
             ],
             outputs=[
-                io.Image.Output("hdr", display_name="hdr", tooltip=f"One frame for every frame of the clip. {HDR}")
+                io.Image.Output("hdr", display_name="hdr", tooltip=f"One frame for every frame of the clip. {HDR}"),
+                Exposures.Output(
+                    "normalized",
+                    display_name="exposures",
+                    tooltip="The clip on one scale, for what saves and checks the result.",
+                ),
+                io.Float.Output("rate", display_name="fps", tooltip="Frames per second of the clip, for Create Video."),
             ],
         )
 
@@ -78,9 +84,8 @@ class ReconstructHDR(io.ComfyNode):
             make_room(max(work_memory(name, clip.size, len(clip.offsets) + 1) for name in row.networks))
         hdr = row.run(clip, device(), progress_bar())
         middle = hdr[len(hdr) // 2][None]
-        return io.NodeOutput(
-            hdr, ui=shown(cls, mu_law(middle / peak_of(middle), MU), f"{row.paper}, {len(hdr)} frames")
-        )
+        picture, words = mu_law(middle / peak_of(middle), MU), f"{row.paper}, {len(hdr)} frames"
+        return io.NodeOutput(hdr, clip, float(clip.fps), ui=shown(cls, picture, words))
 
 
 def peak_of(hdr) -> float:

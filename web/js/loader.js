@@ -171,7 +171,8 @@ async function hasWorkflow(file) {
 // A clip dropped on the empty canvas makes a loader there: a video, a folder of stills, or several of them.
 export function takeDrops() {
   document.addEventListener('drop', event => {
-    if (!app.canvas?.canvas || event.target !== app.canvas.canvas) return
+    const canvas = app.canvas?.canvas
+    if (!canvas?.parentElement.contains(event.target) || event.target.closest('[data-node-id]')) return
     const where = app.canvas.convertEventToCanvasOffset(event)
     if (app.graph.getNodeOnPos(where[0], where[1])) return // that node's
     const files = [...(event.dataTransfer?.files ?? [])]
