@@ -18,8 +18,10 @@ from .load_backbone import LoadBackboneAndAnchors
 from .location import CollaborativeFusion, SequenceRefinement
 from .lrhdr import ACCRMapping, InterpolateExposure, SparseFusion
 from .measure import MeasureHDR
+from .reconstruct import ReconstructHDR
 from .save import SaveHDRSequence
 from .tonemap import MuLawTonemap
+from .viewer import HDRViewer
 from .views import ExposureStrip, FlowView, RecoveryReport
 
 
@@ -30,6 +32,7 @@ class HDRWeaveExtension(ComfyExtension):
         nodes = [
             LoadAlternatingExposures,
             LoadHDRSequence,
+            ReconstructHDR,
             SaveHDRSequence,
             DetectExposurePattern,
             ExposureCheck,
@@ -55,6 +58,7 @@ class HDRWeaveExtension(ComfyExtension):
             CoarseReconstruction,
             DeformableRefinement,
             MuLawTonemap,
+            HDRViewer,
             ExposureStrip,
             FlowView,
             RecoveryReport,
