@@ -53,12 +53,6 @@ def conversion(source, target, cones: np.ndarray = BRADFORD) -> np.ndarray:
     return np.linalg.solve(to_rgb, adapted @ from_rgb)
 
 
-def to_rec709(chromaticities) -> np.ndarray | None:
-    """The matrix (3,3) from linear RGB of these chromaticities to Rec.709, None where they are Rec.709's already. Raises
-    ValueError where they span no gamut."""
-    return None if _same(chromaticities, REC709) else conversion(chromaticities, REC709)
-
-
 def between(source: str, target: str) -> np.ndarray | None:
     """The matrix (3,3) from linear RGB of one of `GAMUTS` to another, None where both are the same.
 
@@ -78,7 +72,7 @@ def convert(rgb: torch.Tensor, source: str, target: str) -> torch.Tensor:
 
 def named(chromaticities) -> str | None:
     """The name in `GAMUTS` of x, y of red, green, blue and white, or None."""
-    return next((name for name, known in GAMUTS.items() if _same(chromaticities, known)), None)
+    return next((name for name, known in GAMUTS.items() if same(chromaticities, known)), None)
 
 
 def luminance_weights(gamut: str) -> tuple[float, float, float]:
@@ -87,5 +81,6 @@ def luminance_weights(gamut: str) -> tuple[float, float, float]:
     return red, green, blue
 
 
-def _same(a, b) -> bool:
-    return np.allclose(a, b, rtol=0, atol=SAME)
+def same(a, b) -> bool:
+    """Whether two descriptions by chromaticities are of the same gamut."""
+    return bool(np.allclose(a, b, rtol=0, atol=SAME))

@@ -19,6 +19,7 @@ from .location import CollaborativeFusion, SequenceRefinement
 from .lrhdr import ACCRMapping, InterpolateExposure, SparseFusion
 from .measure import MeasureHDR
 from .save import SaveHDRSequence
+from .save_video import SaveHDRVideo
 from .tonemap import MuLawTonemap
 from .views import ExposureStrip, FlowView, RecoveryReport
 
@@ -31,6 +32,7 @@ class HDRWeaveExtension(ComfyExtension):
             LoadAlternatingExposures,
             LoadHDRSequence,
             SaveHDRSequence,
+            SaveHDRVideo,
             DetectExposurePattern,
             ExposureCheck,
             GlobalAlignment,
