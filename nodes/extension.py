@@ -16,9 +16,11 @@ from .f2hdr import CoarseFusion, MotionGuidedRefinement, PhysicalMotionMask
 from .load import LoadAlternatingExposures, LoadHDRSequence
 from .load_backbone import LoadBackboneAndAnchors
 from .location import CollaborativeFusion, SequenceRefinement
+from .look import Look
 from .lrhdr import ACCRMapping, InterpolateExposure, SparseFusion
 from .measure import MeasureHDR
 from .save import SaveHDRSequence
+from .save_ultra_hdr import SaveUltraHDR
 from .save_video import SaveHDRVideo
 from .tonemap import MuLawTonemap
 from .views import ExposureStrip, FlowView, RecoveryReport
@@ -33,6 +35,7 @@ class HDRWeaveExtension(ComfyExtension):
             LoadHDRSequence,
             SaveHDRSequence,
             SaveHDRVideo,
+            SaveUltraHDR,
             DetectExposurePattern,
             ExposureCheck,
             GlobalAlignment,
@@ -56,6 +59,7 @@ class HDRWeaveExtension(ComfyExtension):
             AdaptToFootage,
             CoarseReconstruction,
             DeformableRefinement,
+            Look,
             MuLawTonemap,
             ExposureStrip,
             FlowView,

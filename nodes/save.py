@@ -1,7 +1,6 @@
 """Save HDR Sequence."""
 
 import json
-from pathlib import Path
 
 import folder_paths
 from comfy.cli_args import args
@@ -12,7 +11,7 @@ from ..hdr.io.exr import COMPRESSIONS
 from ..hdr.tonemap import mu_law
 from ..stages.output.save import FORMATS, SCALES, save_sequence
 from .compat import known, progress_bar
-from .preview import shown
+from .preview import reported, shown
 from .wires import CATEGORY, HDR, Exposures, rgb
 
 
@@ -154,18 +153,8 @@ class SaveHDRSequence(io.ComfyNode):
             {name: picture for name, picture in layers.items() if picture is not None},
         )
         middle = mu_law(hdr[len(hdr) // 2 :][:1].float().cpu().nan_to_num(0))
-        ui = shown(cls, middle, str(report)) | {"exr": _reported(report.paths)}
+        ui = shown(cls, middle, str(report)) | {"exr": reported(report.paths)}
         return io.NodeOutput(str(report.paths[0]), str(report), ui=ui)
-
-
-def _reported(paths) -> list[dict[str, str]]:
-    """Those files that lie in ComfyUI's output folder, as its server names them, so that a client can fetch them."""
-    root = Path(folder_paths.get_output_directory()).resolve()
-    return [
-        {"filename": path.name, "subfolder": path.parent.relative_to(root).as_posix(), "type": "output"}
-        for path in paths
-        if path.is_relative_to(root)
-    ]
 
 
 def _metadata(cls) -> dict[str, str]:

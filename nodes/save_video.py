@@ -1,7 +1,5 @@
 """Save HDR Video."""
 
-from pathlib import Path
-
 import folder_paths
 from comfy_api.latest import InputImpl, io
 
@@ -12,7 +10,7 @@ from ..hdr.tonemap import mu_law
 from ..stages.output.save import SCALES
 from ..stages.output.save_video import save_video
 from .compat import known, progress_bar
-from .preview import shown
+from .preview import reported, shown
 from .wires import CATEGORY, HDR, Exposures, rgb
 
 
@@ -167,11 +165,5 @@ class SaveHDRVideo(io.ComfyNode):
         )
         middle = mu_law(hdr[len(hdr) // 2 :][:1].float().cpu().nan_to_num(0))
         path = str(report.path)
-        ui = shown(cls, middle, str(report)) | {"hdr_video": [_reported(report.path)]}
+        ui = shown(cls, middle, str(report)) | {"hdr_video": reported([report.path])}
         return io.NodeOutput(InputImpl.VideoFromFile(path), path, str(report), ui=ui)
-
-
-def _reported(path: Path) -> dict[str, str]:
-    """The file as ComfyUI's server names it, so that a client can fetch it."""
-    folder = path.parent.relative_to(Path(folder_paths.get_output_directory()).resolve())
-    return {"filename": path.name, "subfolder": folder.as_posix(), "type": "output"}
