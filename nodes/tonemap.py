@@ -56,7 +56,7 @@ class MuLawTonemap(io.ComfyNode):
                 ),
                 io.Boolean.Input(
                     "even_size",
-                    default=False,
+                    default=True,
                     tooltip="Leave out the last column or row of frames with an odd width or height, which Save Video "
                     "refuses: h264 needs even ones. Even sizes stay as they are. HDR to display only.",
                 ),

@@ -3,7 +3,7 @@
 // JOBS.json: a list of jobs, done in one browser, each beginning with `load` (a saved workflow) or `build` (see `build`
 // below), and then, as far as asked: `set` (node title -> widget -> value), `run` (press Run and wait), `probe` (the body of an
 // async function that runs in the page), `screenshot` (a path), `vue` (Nodes 2.0 on), `view` ([width, height]; then the graph is
-// seen as it opens, otherwise as a whole).
+// seen as it opens, otherwise as a whole), `drop` (path of a file that is dropped on the canvas after the workflow was loaded).
 // Writes JOBS.json.result: a list with one {workflow, prompt, missing, console, run, probed} for each job.
 import fs from 'node:fs'
 import os from 'node:os'
@@ -121,12 +121,27 @@ async function pressRun(context, page) {
   }
 }
 
+async function dropped(page, file) {
+  const content = fs.readFileSync(file).toString('base64')
+  await page.evaluate(async ({ name, content }) => {
+    const bytes = Uint8Array.from(atob(content), c => c.charCodeAt(0))
+    const transfer = new DataTransfer()
+    transfer.items.add(new File([bytes], name))
+    const canvas = window.app.canvas.canvas
+    const event = { bubbles: true, cancelable: true, dataTransfer: transfer, clientX: 900, clientY: 700 }
+    canvas.dispatchEvent(new DragEvent('dragover', event))
+    canvas.dispatchEvent(new DragEvent('drop', event))
+  }, { name: path.basename(file), content })
+  await page.waitForTimeout(1500)
+}
+
 async function work(job, context, page) {
   page.messages.length = 0
   if (job.view) await page.setViewportSize({ width: job.view[0], height: job.view[1] })
   await page.evaluate(on => window.app.extensionManager.setting.set('Comfy.VueNodes.Enabled', on), Boolean(job.vue))
   if (job.build) await page.evaluate(build, job.build)
   else await page.evaluate(graph => window.app.loadGraphData(graph), JSON.parse(fs.readFileSync(job.load)))
+  if (job.drop) await dropped(page, job.drop)
   await page.waitForTimeout(500)
   const workflow = await page.evaluate(() => window.app.graph.serialize())
   if (job.set) await page.evaluate(setWidgets, job.set)
