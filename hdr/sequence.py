@@ -14,6 +14,7 @@ from numbers import Integral
 import torch
 
 from .exposure import mirrored_index
+from .io.sound import SoundTrack
 from .noise_level import NoiseLevels
 from .response import ResponseCurve
 from .survey import Survey
@@ -63,9 +64,11 @@ class ExposureSequence:
     channel in the file at which the sensor clips; `frames` are divided by it already. measured: the exposures come from the
     pixels, nobody wrote them. gains: (T,) light of each frame over what its exposure says (lamp flicker), which `frames` are
     divided by already; None = all 1.
-    noise: of every exposure, None = not measured yet (`stages.clip.noise`). origin: None = unknown. moves (T,3,3): by which
-    frames were steadied, None = as captured. survey: estimates of the whole clip, which no stage makes again; None = each
-    stage makes its own. first: frame of the surveyed clip at which this part of it begins.
+    noise: of every exposure, None = not measured yet (`stages.clip.noise`). gamut: the primaries of its RGB, a name in
+    `hdr.gamut.GAMUTS`; radiance made from the clip has the same. sound: of the video file that it was read from, if it has any.
+    origin: None = unknown. moves (T,3,3): by which frames were steadied, None = as captured. survey: estimates of the whole
+    clip, which no stage makes again; None = each stage makes its own. first: frame of the surveyed clip at which this part of it
+    begins.
     """
 
     frames: torch.Tensor | LazyFrames
@@ -79,6 +82,8 @@ class ExposureSequence:
     measured: bool = False
     gains: torch.Tensor | None = None
     noise: NoiseLevels | None = None
+    gamut: str = "Rec.709"
+    sound: SoundTrack | None = None
     origin: Origin | None = None
     moves: torch.Tensor | None = None
     survey: Survey | None = None

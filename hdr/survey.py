@@ -28,7 +28,7 @@ class Survey:
     them, counted from `start`, that repeat another; the T others are the clip. fps: as a fraction, "24000/1001".
     period: of the exposure pattern. exposures (T,): relative, shortest of the clip = 1. measured: they come from the pixels.
     response: {"name"}, with "codes" and "linear" for a table, "white" where codes were scaled. white_level (3,): code value at
-    which each channel clips. gains (T,): light of each frame over what its exposure says, None = all 1. black_level: for every
+    which each channel clips. gamut: primaries of its RGB. gains (T,): light of each frame over what its exposure says, None = all 1. black_level: for every
     exposure, shortest first, rows (mean, red, green, blue) of the correction; without rows none. noise: rows (exposure, read
     noise, shot gain), None = could not be measured; step: between code values. moves (T,4): a, b, x, y of the similarity
     [[a, -b, x], [b, a, y]] that steadies each frame, None = as captured. backbone: exposure of LoCAtion's backbone.
@@ -48,6 +48,7 @@ class Survey:
     measured: bool
     response: dict
     white_level: tuple[float, float, float]
+    gamut: str
     gains: Row | None
     black_level: tuple[tuple[Row, ...], ...]
     noise: tuple[Row, ...] | None
@@ -165,6 +166,7 @@ def survey_from(data: dict) -> Survey:
         measured=bool(data["measured"]),
         response=response,
         white_level=_row(data["white_level"], 3, above=0),  # pyright: ignore[reportArgumentType]
+        gamut=_text(data["gamut"]),
         gains=None if data["gains"] is None else _row(data["gains"], len(exposures), above=0),
         black_level=black,
         noise=None if data["noise"] is None else tuple(_row(row, 3) for row in data["noise"]),

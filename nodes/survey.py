@@ -1,17 +1,13 @@
 """Save Survey."""
 
-from itertools import count
-from pathlib import Path
-
 import folder_paths
 from comfy_api.latest import io
 
-from ..hdr.io.checked_path import printable
 from ..hdr.survey import write_survey
-from ..stages.output.save import inside
+from ..stages.output.versions import new_file
 from ..stages.survey import describe_survey, take_survey
 from .compat import known, progress_bar
-from .wires import CATEGORY, Exposures
+from .wires import SAVE, Exposures
 
 
 class SaveSurvey(io.ComfyNode):
@@ -21,7 +17,7 @@ class SaveSurvey(io.ComfyNode):
             io.Schema,
             node_id="HDRWeave_SaveSurvey",
             display_name="Save Survey",
-            category=CATEGORY,
+            category=SAVE,
             description="Writes what is estimated once a clip (exposures, white and black level, noise, alignment) to a small "
             "file, so that parts of the clip, on other days or machines, agree with the whole.",
             search_aliases=["split clip", "render farm", "frame range", "chunks", "analyse clip"],
@@ -46,14 +42,8 @@ class SaveSurvey(io.ComfyNode):
 
     @classmethod
     def execute(cls, exposures, prefix) -> io.NodeOutput:
-        target = inside(folder_paths.get_output_directory(), prefix)
         survey = take_survey(exposures, progress_bar())
-        try:
-            target.parent.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise OSError(f"no folder can be made at {printable(target.parent)} ({error.strerror})") from error
-        names = (target.with_name(f"{target.name}_v{version:03d}.json") for version in count(1))
-        path: Path = next(name for name in names if not name.exists())
-        write_survey(path, survey)
+        with new_file(folder_paths.get_output_directory(), prefix, ".json") as (temporary, path):
+            write_survey(temporary, survey)
         words = describe_survey(survey)
         return io.NodeOutput(str(path), words, ui={"text": (f"{path.name}\n{words}",)})

@@ -59,6 +59,7 @@ def take_survey(sequence: ExposureSequence, progress: Progress = quiet) -> Surve
         measured=sequence.measured,
         response=sequence.response.recipe,
         white_level=tuple(map(float, sequence.white_level)),
+        gamut=sequence.gamut,
         gains=None if sequence.gains is None else tuple(sequence.gains.tolist()),
         black_level=black,
         noise=None,
@@ -183,6 +184,8 @@ def with_survey(clip: Clip, survey: Survey, kept: list[int], first: int) -> Expo
         survey.white_level,
         survey.measured,
         noise=survey.noise_levels,
+        gamut=survey.gamut,
+        sound=clip.sound,
         origin=Origin(survey.path, clip.start, clip.frames, tuple(kept)),
     )
     if survey.gains is not None:

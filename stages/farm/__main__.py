@@ -6,6 +6,7 @@ Frames are numbered from 0, as in the clip. Progress is printed as Open Job Desc
 import argparse
 import sys
 
+from ...hdr.gamut import WRITTEN
 from ...hdr.io.exr import COMPRESSIONS
 from ..output.save import FORMATS, SCALES
 from ..reconstruct import usable_device
@@ -25,7 +26,9 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _survey(options) -> None:
-    settings = Settings(options.method, options.format, options.compression, options.scale, options.first)
+    settings = Settings(
+        options.method, options.format, options.compression, options.scale, options.gamut, options.first
+    )
     job = start_job(options.clip, options.folder, settings, options.pattern, options.response, progress=_progress)
     print(f"{len(job.survey)} frames, 0 to {len(job.survey) - 1}, period {job.survey.period}, in {job.folder}")
     for warning in job.survey.warnings:
@@ -47,7 +50,7 @@ def _frames(options) -> None:
 
 def _deliver(options) -> None:
     job = open_job(options.folder)
-    print(f"{len(job.survey)} frames, {', '.join(deliver(job, _progress))} in {job.folder}")
+    print(f"{len(job.survey)} frames, {', '.join(deliver(job, options.clip, _progress))} in {job.folder}")
 
 
 def _progress(done: int, total: int) -> None:
@@ -65,7 +68,8 @@ def _parser() -> argparse.ArgumentParser:
     survey.add_argument("--response", default="gamma2.2")
     survey.add_argument("--format", default=FORMATS[0], choices=[f for f in FORMATS if f.startswith("exr")])
     survey.add_argument("--compression", default=COMPRESSIONS[0], choices=COMPRESSIONS)
-    survey.add_argument("--scale", default=SCALES[0], choices=SCALES)
+    survey.add_argument("--scale", default="compositing", choices=[s for s in SCALES if s != "auto"])
+    survey.add_argument("--gamut", default=WRITTEN[0], choices=WRITTEN)
     survey.add_argument("--first", type=int, default=1001, help="number of the first file (default: 1001)")
     survey.set_defaults(run=_survey)
     frames = verbs.add_parser("frames", help="reconstruct a range of frames; those that are there are left")
@@ -74,8 +78,9 @@ def _parser() -> argparse.ArgumentParser:
     frames.add_argument("--clip", default="", help="where the clip lies on this machine, if not as surveyed")
     frames.add_argument("--device", help="cpu, cuda … (default: the best there is)")
     frames.set_defaults(run=_frames)
-    last = verbs.add_parser("deliver", help="check that every frame is there; write a video and a contact sheet")
+    last = verbs.add_parser("deliver", help="check that every frame is there; write an HDR video and a contact sheet")
     last.add_argument("folder", help="of a job")
+    last.add_argument("--clip", default="", help="where the clip lies on this machine, if not as surveyed")
     last.set_defaults(run=_deliver)
     return parser
 

@@ -1,4 +1,4 @@
-"""Last step of a job: whether every frame is there, then a video to watch and a contact sheet."""
+"""Last step of a job: whether every frame is there, then an HDR video and a contact sheet."""
 
 import re
 
@@ -9,23 +9,23 @@ from ...hdr.cv import cv2
 from ...hdr.io.atomic import atomic_path, remove_partial
 from ...hdr.io.checked_path import printable
 from ...hdr.io.exr import read_exr
-from ...hdr.io.video_files import write_mp4
+from ...hdr.io.image_sequence import is_sequence_path
+from ...hdr.io.sound import SoundTrack
+from ...hdr.io.video_files import video_info
 from ...hdr.sequence import LazyFrames
-from ...hdr.tonemap import mu_law
+from ...hdr.survey import Survey
 from ..clip.incomplete import MARK
-from ..output.tonemap import automatic_peak
+from ..output.save_video import save_video
 from ..report.exposure_strip import exposure_strip
 from ..runtime.windows import Progress, quiet
 from .job import Job
 
-MU = 500.0  # of the video
 
+def deliver(job: Job, source="", progress: Progress = quiet) -> list[str]:
+    """Check that every frame of a job is complete, then write an HDR video (HEVC, PQ) with the sound of the clip and
+    `contact_sheet.png` beside them, and take the mark of incomplete folders away: names of what was written.
 
-def deliver(job: Job, progress: Progress = quiet) -> list[str]:
-    """Check that every frame of a job is complete, then write `tonemapped.mp4` and `contact_sheet.png` beside them, and take
-    the mark of incomplete folders away: names of what was written.
-
-    Raises ValueError with the frames that are missing.
+    source: where the clip lies on this machine; empty = as surveyed. Raises ValueError with the frames that are missing.
     """
     missing = job.missing()
     if missing:
@@ -33,27 +33,26 @@ def deliver(job: Job, progress: Progress = quiet) -> list[str]:
             f"{len(missing)} of {len(job.survey)} frames are missing from {printable(job.folder)}, as frames "
             f"{listed(missing)} of the clip: run those ranges, then deliver again"
         )
-    frames = frames_of(job)
-    try:
-        peak = automatic_peak(frames)
-    except ValueError:  # a black clip
-        peak = 1.0
-
-    def shown(indices: list[int]) -> torch.Tensor:
-        progress(indices[-1] + 1, len(frames))
-        return mu_law(frames[indices] / peak, MU)
-
-    write_mp4(job.folder / "tonemapped.mp4", LazyFrames(frames.shape, shown), job.clip.fps)
-    _write_png(
-        job.folder / "contact_sheet.png", exposure_strip(LazyFrames(frames.shape, lambda i: frames[i] / peak))[0]
-    )
+    survey, frames = job.survey, frames_of(job)
+    clip = job.clip.with_(gamut="Rec.709", sound=_sound_of(survey, source or survey.path))
+    video = save_video(frames, job.folder, "hdr", sequence=clip, progress=progress).path
+    scaled = LazyFrames(frames.shape, lambda indices: frames[indices] * survey.scale)
+    _write_png(job.folder / "contact_sheet.png", exposure_strip(scaled)[0])
     (job.folder / MARK).unlink(missing_ok=True)
     remove_partial(job.folder)
-    return ["tonemapped.mp4", "contact_sheet.png"]
+    return [video.name, "contact_sheet.png"]
+
+
+def _sound_of(survey: Survey, path) -> SoundTrack | None:
+    if not path or is_sequence_path(path):
+        return None
+    info = video_info(path)
+    rate = float(info.fps)
+    return SoundTrack(path, survey.start / rate, survey.frames / rate) if info.sound else None
 
 
 def frames_of(job: Job) -> LazyFrames:
-    """Radiance of the written frames of a job: a frame source (T,H,W,3)."""
+    """Radiance of the written frames of a job in Rec.709: a frame source (T,H,W,3)."""
 
     def read(indices: list[int]) -> torch.Tensor:
         pixels = [torch.from_numpy(read_exr(job.path(t))[0]) for t in indices]

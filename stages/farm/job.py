@@ -14,6 +14,7 @@ from pathlib import Path
 
 import torch
 
+from ...hdr.gamut import WRITTEN, convert
 from ...hdr.io.atomic import write_once
 from ...hdr.io.checked_path import printable, read_bytes
 from ...hdr.io.exr import COMPRESSIONS, write_exr
@@ -24,7 +25,8 @@ from ...hdr.version import VERSION
 from ...models import registry
 from ..clip.incomplete import MARK
 from ..clip.load import load_clip
-from ..output.save import FORMATS, SCALES, factor_of, header_of, new_folder
+from ..output.save import FORMATS, SCALES, compositing_factor, header_of
+from ..output.versions import new_folder
 from ..runtime.check import chosen, number
 from ..runtime.windows import Progress, quiet
 from ..survey import source_mark, take_survey
@@ -36,13 +38,14 @@ JOB, SURVEY = "job.json", "survey.json"
 
 @dataclass(frozen=True)
 class Settings:
-    """method: a name of `SYSTEMS`, or WORKFLOW. file_format, compression, scale: see `stages.output.save.save_sequence`. first:
+    """method: a name of `SYSTEMS`, or WORKFLOW. file_format, compression, scale, gamut: see `stages.output.save.save_sequence`. first:
     number of the first file. workflow: mark of the graph's file."""
 
     method: str
     file_format: str = "exr half"
     compression: str = "ZIP"
     scale: str = "compositing"
+    gamut: str = "Rec.709"
     first: int = 1001
     workflow: str = ""
 
@@ -52,7 +55,8 @@ class Settings:
         reach_of(self.method, 2)  # raises where it is unknown
         chosen("format", self.file_format, [f for f in FORMATS if f.startswith("exr")])  # others hold no mark
         chosen("compression", self.compression, COMPRESSIONS)
-        chosen("scale", self.scale, SCALES)
+        chosen("scale", self.scale, [scale for scale in SCALES if scale != "auto"])
+        chosen("gamut", self.gamut, WRITTEN)
         number("first", self.first, 0, 10**8)
 
 
@@ -74,7 +78,7 @@ class Job:
     @property
     def factor(self) -> float:
         """What radiance is multiplied by in the files."""
-        return factor_of(self.settings.scale, self.clip)
+        return compositing_factor(self.settings.scale, self.clip)
 
     @cached_property
     def clip(self) -> ExposureSequence:
@@ -85,7 +89,9 @@ class Job:
 
         s = self.survey
         frames, exposures = LazyFrames((len(s), *s.size, 3), read), torch.tensor(s.exposures)
-        return ExposureSequence(frames, exposures, s.curve, s.period, Fraction(s.fps), s.path, s.warnings, survey=s)
+        return ExposureSequence(
+            frames, exposures, s.curve, s.period, Fraction(s.fps), s.path, s.warnings, gamut=s.gamut, survey=s
+        )
 
     def path(self, t: int) -> Path:
         """File of frame t."""
@@ -218,11 +224,12 @@ def write_range(job: Job, start: int, stop: int, source="", device="cpu", progre
 
 def write_frame(job: Job, t: int, radiance: torch.Tensor) -> None:
     """Write one frame (H,W,3) of radiance with the mark of its job; `write_pixels` what is on the scale of the files already."""
-    write_pixels(job, t, (radiance.float() * job.factor).cpu().numpy())
+    own = convert(radiance.float(), job.survey.gamut, job.settings.gamut)
+    write_pixels(job, t, (own * job.factor).cpu().numpy())
 
 
 def write_pixels(job: Job, t: int, pixels) -> None:
-    header = header_of(job.settings.scale, job.factor, job.clip, None, {"hdrweaveJob": job.identity})
+    s = job.settings
+    header = header_of(job.factor, job.clip, None, s.gamut, {"hdrweaveJob": job.identity})
     header["hdrweaveExposure"] = float(job.survey.exposures[t])
-    half = job.settings.file_format == "exr half"
-    write_exr(job.path(t), pixels, half, job.settings.compression, header)
+    write_exr(job.path(t), pixels, s.file_format == "exr half", s.compression, header, s.gamut)

@@ -43,7 +43,7 @@ def frames_step(step: Step, source: str, folder: str, part: tuple[int, int]) -> 
 def deliver_step(step: Step, source: str, folder: str) -> list[str]:
     """Check a job and deliver it: names of the files."""
     _use_granted_cores()
-    return deliver(open_job(folder))
+    return deliver(open_job(folder), source)
 
 
 def _use_granted_cores() -> None:

@@ -21,6 +21,6 @@ SYSTEM = System(
     "DIS optical flow and a weighted merge",
     (),
     classical,
-    workflow="classical_hdr",
+    workflow="stages_classical",
     reach=one_period,
 )

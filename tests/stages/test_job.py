@@ -14,6 +14,7 @@ import pytest
 import torch
 from hdrweave.hdr.io.exr import read_exr, write_exr
 from hdrweave.hdr.io.exr_header import is_whole, read_header
+from hdrweave.hdr.io.video_files import video_info
 from hdrweave.hdr.survey import read_survey
 from hdrweave.stages.clip.incomplete import MARK
 from hdrweave.stages.clip.load import load_clip, load_hdr
@@ -78,13 +79,13 @@ def test_it_is_incomplete_until_it_is_delivered(job):
         deliver(job)
     assert (job.folder / MARK).exists()
     write_range(job, 4, 8)
-    assert deliver(job) == ["tonemapped.mp4", "contact_sheet.png"]
+    assert deliver(job) == ["hdr_v001.mp4", "contact_sheet.png"]
     assert len(load_hdr(job.folder)) == COUNT and not (job.folder / MARK).exists()
     assert sorted(p.name for p in job.folder.iterdir() if p.suffix != ".exr") == [
-        *("contact_sheet.png", JOB, SURVEY, "tonemapped.mp4"),
+        *("contact_sheet.png", "hdr_v001.mp4", JOB, SURVEY),
     ]
     assert read_survey(job.folder / SURVEY) == job.survey
-    assert len(load_clip(job.folder / "tonemapped.mp4", "1x,8x").frames) == COUNT
+    assert video_info(job.folder / "hdr_v001.mp4").transfer == 16  # PQ
 
 
 def test_a_damaged_frame_is_written_again(job, whole):
