@@ -28,10 +28,11 @@ class Survey:
     them, counted from `start`, that repeat another; the T others are the clip. fps: as a fraction, "24000/1001".
     period: of the exposure pattern. exposures (T,): relative, shortest of the clip = 1. measured: they come from the pixels.
     response: {"name"}, with "codes" and "linear" for a table, "white" where codes were scaled. white_level (3,): code value at
-    which each channel clips. gamut: primaries of its RGB. gains (T,): light of each frame over what its exposure says, None = all 1. black_level: for every
-    exposure, shortest first, rows (mean, red, green, blue) of the correction; without rows none. noise: rows (exposure, read
-    noise, shot gain), None = could not be measured; step: between code values. moves (T,4): a, b, x, y of the similarity
-    [[a, -b, x], [b, a, y]] that steadies each frame, None = as captured. backbone: exposure of LoCAtion's backbone.
+    which each channel clips. gamut: primaries of its RGB. gains (T,): light of each frame over what its exposure says, None =
+    all 1. black_level: for every exposure, shortest first, rows (mean, red, green, blue) of the correction; without rows none.
+    noise: rows (exposure, read noise, shot gain), None = could not be measured; step: between code values. moves (T,4): a, b,
+    x, y of the similarity [[a, -b, x], [b, a, y]] that steadies each frame, None = as captured. backbone: exposure of
+    LoCAtion's backbone.
     warnings: for the user.
     """
 

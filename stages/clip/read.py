@@ -148,6 +148,8 @@ def _read_images(path, start: int, count: int, fps, progress: Progress, holes: b
         None if stated is None else tuple(stated),
         None if order is None else tuple(order),
         gamut=gamut,
+        path=str(path),
+        start=start,
     )
 
 

@@ -38,8 +38,8 @@ JOB, SURVEY = "job.json", "survey.json"
 
 @dataclass(frozen=True)
 class Settings:
-    """method: a name of `SYSTEMS`, or WORKFLOW. file_format, compression, scale, gamut: see `stages.output.save.save_sequence`. first:
-    number of the first file. workflow: mark of the graph's file."""
+    """method: a name of `SYSTEMS`, or WORKFLOW. file_format, compression, scale, gamut: see `stages.output.save.save_sequence`.
+    first: number of the first file. workflow: mark of the graph's file."""
 
     method: str
     file_format: str = "exr half"
