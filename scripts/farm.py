@@ -52,9 +52,15 @@ def main(arguments=None) -> int:
     except ImportError:
         print('Ray is not installed: pip install -e ".[farm]" in the pack', file=sys.stderr)
         return 1
-    local = {} if options.address else {"object_store_memory": STORE, "include_dashboard": False}
+    local = {
+        "object_store_memory": STORE,
+        "include_dashboard": False,
+        "_node_ip_address": "127.0.0.1",
+    }  # for nobody else
     try:
-        ray.init(address=options.address, log_to_driver=False, logging_level="warning", **local)
+        ray.init(
+            address=options.address, log_to_driver=False, logging_level="warning", **({} if options.address else local)
+        )
     except (ConnectionError, ValueError) as error:
         print(f"the cluster {options.address} cannot be reached: {error}", file=sys.stderr)
         return 1

@@ -21,7 +21,6 @@ from small_clips import write_png
 pytest.importorskip("ray", reason="ray is not installed: pip install -e .[farm]")
 COUNT = 12
 SCRIPT = Path(__file__).parents[1] / "scripts" / "farm.py"
-pytestmark = pytest.mark.xdist_group("ray")
 
 
 @pytest.fixture(scope="module")
@@ -76,7 +75,7 @@ def test_a_node_that_dies_half_way_changes_nothing(clip, tmp_path, whole):
     import ray
     from ray.cluster_utils import Cluster
 
-    given = {"num_cpus": 1, "object_store_memory": farm.STORE}
+    given = {"num_cpus": 1, "object_store_memory": farm.STORE, "node_ip_address": "127.0.0.1"}
     cluster = Cluster(initialize_head=True, head_node_args=given)
     second, killed = cluster.add_node(**given), []
 

@@ -13,7 +13,7 @@ from ..runtime.windows import Progress, quiet
 from .aligned_proxies import AlignedProxies
 from .detection import LONGEST, Detection, describe, listed, no_alternation
 from .frame_gains import FrameGains, frame_gains, straight_phases, without_flicker
-from .statistics import Survey, survey
+from .statistics import ClipStatistics, clip_statistics
 
 PERIODS = tuple(range(2, LONGEST + 1))
 SNAP = 0.085  # stops (6 %): a measured step this close to a whole stop is taken to be that
@@ -24,11 +24,11 @@ def detect_pattern(sequence: ExposureSequence, progress: Progress = quiet, perio
 
     A single candidate in `periods` is taken as given. Raises ValueError for a clip of fewer than two frames.
     """
-    found = analyse(survey(sequence, progress), sequence, periods)[0]
+    found = analyse(clip_statistics(sequence, progress), sequence, periods)[0]
     if found.flicker is None:
         return found
     steady = without_flicker(sequence, found.flicker)
-    again = analyse(survey(steady, progress), steady, (found.period,))[0]  # flicker draws the ratio off
+    again = analyse(clip_statistics(steady, progress), steady, (found.period,))[0]  # flicker draws the ratio off
     if not torch.equal(again.phase_of_frames, found.phase_of_frames):
         return found
     doubts = tuple(dict.fromkeys((*again.doubts, *found.doubts)))
@@ -37,7 +37,7 @@ def detect_pattern(sequence: ExposureSequence, progress: Progress = quiet, perio
 
 
 def analyse(
-    clip: Survey, sequence: ExposureSequence, periods=PERIODS
+    clip: ClipStatistics, sequence: ExposureSequence, periods=PERIODS
 ) -> tuple[Detection, list[exposure_ratio.ExposurePairs]]:
     """The detection, and the points on which each step between neighbouring exposures was measured (darkest first)."""
     count = len(clip.quantiles)
@@ -104,7 +104,7 @@ def analyse(
     return replace(detection, report=describe(detection)), overlaps
 
 
-def _pairs(clip: Survey, triples: list, period: int, response) -> exposure_ratio.ExposurePairs:
+def _pairs(clip: ClipStatistics, triples: list, period: int, response) -> exposure_ratio.ExposurePairs:
     """Points that both exposures see well, compared along flow between frames that a first measurement has matched."""
     still = exposure_ratio.collect_pairs(clip.proxies, triples, period, response)
     stops, _, _ = exposure_ratio.measure_ratio(still, response)
@@ -114,7 +114,7 @@ def _pairs(clip: Survey, triples: list, period: int, response) -> exposure_ratio
     return exposure_ratio.collect_pairs(clip.proxies, triples, period, response, seen)
 
 
-def _usable(clip: Survey, kept, phases, dark: int, bright: int, period: int, strange) -> list:
+def _usable(clip: ClipStatistics, kept, phases, dark: int, bright: int, period: int, strange) -> list:
     """`_triples` without frames that fit no exposure; all of them where none is left."""
     triples = _triples(clip, kept, phases[kept], dark, bright, period)
     regular = [x for x in triples if not any(strange[t] for t in x if t is not None)]
@@ -169,7 +169,7 @@ def _irregular(gains: FrameGains, of_frames: np.ndarray) -> tuple[str, ...]:
     return tuple(words)
 
 
-def _triples(clip: Survey, kept, phases, dark: int, bright: int, period: int) -> list:
+def _triples(clip: ClipStatistics, kept, phases, dark: int, bright: int, period: int) -> list:
     """(t, after, before): frames of phase `dark` and those of phase `bright` around them, in unbroken stretches."""
     offset = (bright - dark) % period
     run = np.concatenate([[0], np.cumsum(np.diff(phases) % period != 1 % period)])
@@ -233,7 +233,7 @@ def steadied(sequence: ExposureSequence, progress: Progress = quiet) -> Exposure
     phases = np.arange(count) % period
     if not torch.equal(sequence.exposures, sequence.exposures[:period][torch.tensor(phases)]):
         return sequence
-    clip = survey(sequence, progress)
+    clip = clip_statistics(sequence, progress)
     gains = frame_gains(clip, phases, period)
     if not (gains.flicker.any() or gains.outliers) or not np.isfinite(clip.steps[:, 0]).any():
         return sequence

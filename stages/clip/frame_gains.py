@@ -1,6 +1,6 @@
 """Light of every frame over what its exposure says: lamp flicker, glitches, a ratio that changes amid the clip.
 
-Neighbouring frames are compared where both see well (`Survey.steps`); levels of the exposures and gains of the frames are
+Neighbouring frames are compared where both see well (`ClipStatistics.steps`); levels of the exposures and gains of the frames are
 the robust least-squares solution of all comparisons.
 """
 
@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from ...hdr.sequence import ExposureSequence, LazyFrames
-from .statistics import Survey
+from .statistics import ClipStatistics
 
 OUTLIER = 0.3  # stops off its exposure and off its neighbours, from which a frame fits no exposure of the pattern
 FLICKER = 0.03  # stops by which frames of one exposure typically differ from their neighbours, where lamps flicker
@@ -36,8 +36,8 @@ class FrameGains:
     changed: int = 0
 
 
-def frame_gains(clip: Survey, phases: np.ndarray, period: int) -> FrameGains:
-    """Gains of the frames of a clip from the comparisons of its survey. phases: (T,), 0 … period-1."""
+def frame_gains(clip: ClipStatistics, phases: np.ndarray, period: int) -> FrameGains:
+    """Gains of the frames of a clip from the comparisons of its statistics. phases: (T,), 0 … period-1."""
     count = len(phases)
     (gains, _), unsure = _solved(clip.steps, phases, period), _uncertainty(clip.spread)
     flicker, off = np.zeros(count), np.zeros(count, bool)
@@ -65,7 +65,7 @@ def frame_gains(clip: Survey, phases: np.ndarray, period: int) -> FrameGains:
     return FrameGains(gains, tuple(int(t) for t in np.flatnonzero(off)), flicker, *found)
 
 
-def straight_phases(clip: Survey, phases: np.ndarray, period: int) -> np.ndarray | None:
+def straight_phases(clip: ClipStatistics, phases: np.ndarray, period: int) -> np.ndarray | None:
     """Phases (T,) without a break, where frames that fit no exposure (settling, a glitch) explain every break; else None."""
     broken = np.flatnonzero(np.diff(phases) % period != 1 % period) + 1
     if not len(broken):

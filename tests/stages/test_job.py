@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from child import run_child
 from hdrweave.hdr.io.exr import read_exr, write_exr
 from hdrweave.hdr.io.exr_header import is_whole, read_header
 from hdrweave.hdr.io.video_files import video_info
@@ -128,14 +129,15 @@ def test_a_full_disk_keeps_what_is_complete(job, whole, monkeypatch):
 
 KILLED = """
 import os, signal, sys
+from hdrweave.hdr.io.atomic import temporary_path
 from hdrweave.stages.farm import job
 write, seen = job.write_exr, []
-def killed(*given):
-    seen.append(given)
+def killed(path, *given):
+    seen.append(path)
     if len(seen) == 3:
-        open(job.atomic.temporary_path(given[0]), "wb").write(b"half")
+        temporary_path(path).write_bytes(b"half")
         os.kill(os.getpid(), signal.SIGKILL)
-    return write(*given)
+    return write(path, *given)
 job.write_exr = killed
 job.write_range(job.open_job(sys.argv[1]), 0, 6)
 """
@@ -143,8 +145,7 @@ job.write_range(job.open_job(sys.argv[1]), 0, 6)
 
 @pytest.mark.skipif(os.name != "posix", reason="needs SIGKILL")
 def test_a_killed_writer_leaves_whole_frames(job, whole):
-    code = "from hdrweave.hdr.io import atomic\n" + KILLED.replace("job.atomic", "atomic")
-    assert subprocess.run([sys.executable, "-c", code, job.folder], timeout=300).returncode == -signal.SIGKILL
+    assert run_child(KILLED, job.folder).returncode == -signal.SIGKILL
     assert job.missing() == list(range(2, COUNT)) and len(list(job.folder.glob(".*.partial*"))) == 1
     write_range(job, 0, COUNT)
     deliver(job)
