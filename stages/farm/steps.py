@@ -1,5 +1,6 @@
 """The steps of a job as functions of plain values, so that a scheduler runs them on any machine that has the pack."""
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,11 +25,18 @@ class Step:
     response: str = "gamma2.2"
 
 
+def name_of(source: str) -> str:
+    """Name of a clip's frames: that of its folder or file, without suffix and what stands for numbers."""
+    path = Path(source)
+    name = path.name if path.is_dir() else path.stem
+    return re.sub(r"[#%].*", "", name).strip("._- ") or path.parent.name or "clip"
+
+
 def survey_step(step: Step, source: str, folder: str = "") -> dict:
     """Begin the job of a clip, or find the one to go on with: {"folder", "count" of frames, "ranges" as (start, stop)}."""
     _use_granted_cores()
     options = {"pattern": step.pattern, "response": step.response}
-    job = next_job(source, step.root, Path(source).stem or "clip", step.settings, **options)
+    job = next_job(source, step.root, name_of(source), step.settings, **options)
     count = len(job.survey)
     parts = ranges(step.settings.method, job.survey.period, count, step.frames)
     return {"folder": str(job.folder), "count": count, "ranges": [(part.start, part.stop) for part in parts]}

@@ -23,6 +23,7 @@ from hdrweave.stages.farm import job as job_module
 from hdrweave.stages.farm.__main__ import main
 from hdrweave.stages.farm.deliver import deliver, listed, parse_frames
 from hdrweave.stages.farm.job import JOB, SURVEY, Settings, next_job, open_job, start_job, write_range
+from hdrweave.stages.farm.steps import name_of
 from hdrweave.stages.reconstruct import prepared
 from hdrweave.stages.systems.classical import classical
 from moving_texture import captured, radiance
@@ -228,6 +229,12 @@ def test_the_three_commands(clip, tmp_path, capsys, whole):
     assert np.array_equal(pixels(open_job(folder)), whole)
     assert main(["frames", str(folder), "ten"]) == 1 and main(["deliver", str(tmp_path)]) == 1
     assert capsys.readouterr().err.count("\n") == 2
+
+
+def test_names_of_clips(tmp_path):
+    (tmp_path / "take.v7").mkdir()
+    names = {"a/take7.mov": "take7", "a/shot_####.exr": "shot", "a/%04d.png": "a", str(tmp_path / "take.v7"): "take.v7"}
+    assert {source: name_of(source) for source in names} == names
 
 
 def test_runs_of_frames():

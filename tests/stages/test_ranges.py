@@ -14,7 +14,7 @@ from moving_texture import captured, radiance
 from small_clips import write_png
 
 SEAM = 1e-4  # of white in the mu-law domain
-SHORT, LONG = 9, 2 * WINDOW + 1
+SHORT, LONG = 9, 3 * WINDOW + 1
 CLIPS = {2: [1, 8], 3: [1, 4, 16]}
 
 
@@ -47,14 +47,16 @@ def test_ranges_join_without_a_seam(clips, method, period):
     """Whole windows for refinement over time; for the others, ranges that begin and end anywhere."""
     refined = SYSTEMS[method].window > 1
     clip = clips[period, LONG if refined else SHORT]
+    if refined and method != "location":  # which alone reaches so far that this is a part
+        clip = load.load_clip(clip.origin.path, "1x,8x", count=2 * WINDOW + 1)
     survey, count = take_survey(clip), len(clip)
     whole = SYSTEMS[method].run(prepared(clip, method), torch.device("cpu"))
-    for start, stop in [(WINDOW, 2 * WINDOW)] if refined else [(0, 2), (4, 6), (count - 1, count)]:
+    for start, stop in [(count - 1 - WINDOW, count - 1)] if refined else [(0, 2), (4, 6), (count - 1, count)]:
         part = range_of(method, period, count, start, stop)
         assert part.read_start > 0 or start == 0 or not refined
         found = reconstruct_range(survey, part, method)
         off = (mu_law(found) - mu_law(whole[start:stop])).abs().amax((1, 2, 3))
-        print(method, period, start, stop, "largest difference", float(off.max()))
+        print(f"{method}, {period} exposures, frames {start} to {stop - 1}: largest difference {float(off.max()):g}")
         assert off.max() < SEAM, (start, stop, off.tolist())
 
 
