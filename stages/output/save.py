@@ -6,7 +6,6 @@ import os
 import platform
 from contextlib import suppress
 from dataclasses import dataclass
-from itertools import count
 from pathlib import Path
 
 from ...hdr.io.atomic import is_running, remove_partial
@@ -160,13 +159,14 @@ def _new_folder(root, prefix: str) -> tuple[Path, str]:
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         remove_leftovers(target)
-        for version in count(1):
+        version = 1
+        while True:
             folder = target.with_name(f"{target.name}_v{version:03d}")
             try:
                 folder.mkdir()
+                return folder, target.name
             except FileExistsError:
-                continue
-            return folder, target.name
+                version += 1
     except OSError as error:
         raise OSError(
             f"no folder can be made in {printable(target.parent)} ({error.strerror}): give another prefix, or change its rights"
