@@ -10,7 +10,7 @@ from .compat import known, progress_bar
 from .load_backbone import SPLIT, anchored_sequence, stills_inputs
 from .preview import shown
 from .weights import chosen_network, weights_input
-from .wires import CATEGORY, HDR, Anchored, Exposures, rgb
+from .wires import HDR, STAGES, Anchored, Exposures, rgb
 
 FRAMES = 5  # of a window, as in the paper
 
@@ -22,7 +22,7 @@ class CollaborativeFusion(io.ComfyNode):
             io.Schema,
             node_id="HDRWeave_CollaborativeFusion",
             display_name="Collaborative Fusion",
-            category=CATEGORY,
+            category=f"{STAGES}/LoCAtion",
             description="First stage of LoCAtion: extends the range of a video of one exposure by a few darker and brighter "
             "frames where these agree with it; nothing is warped.",
             search_aliases=[
@@ -99,7 +99,7 @@ class SequenceRefinement(io.ComfyNode):
             io.Schema,
             node_id="HDRWeave_SequenceRefinement",
             display_name="Sequence Refinement",
-            category=CATEGORY,
+            category=f"{STAGES}/LoCAtion",
             description="Second stage of LoCAtion: reduces flicker and noise of the HDR frames of any method, by propagation in "
             "both directions of time.",
             search_aliases=["LoCAtion", "deflicker", "temporal denoise", "temporal consistency", "BCA", "RWKV"],

@@ -10,6 +10,7 @@ from ...hdr import exposure_ratio
 from ...hdr.exposure_phase import candidate_duplicates, decode_phases, duplicate_frames, estimate_period
 from ...hdr.sequence import ExposureSequence
 from ..runtime.windows import Progress, quiet
+from .aligned_proxies import AlignedProxies
 from .detection import LONGEST, Detection, describe, listed, no_alternation
 from .frame_gains import FrameGains, frame_gains, straight_phases, without_flicker
 from .statistics import Survey, survey
@@ -62,9 +63,7 @@ def analyse(
     dropped = kept[1:][np.diff(phases[kept]) % period != 1 % period]
     order = np.argsort(levels, kind="stable")
     overlaps = [
-        exposure_ratio.collect_pairs(
-            clip.proxies, _usable(clip, kept, phases, int(a), int(b), period, strange), period, sequence.response
-        )
+        _pairs(clip, _usable(clip, kept, phases, int(a), int(b), period, strange), period, sequence.response)
         for a, b in zip(order[:-1], order[1:], strict=True)
     ]
     measured = [exposure_ratio.measure_ratio(o, sequence.response) for o in overlaps]
@@ -103,6 +102,16 @@ def analyse(
         flicker=gains.flicker if gains.flicker.any() else None,
     )
     return replace(detection, report=describe(detection)), overlaps
+
+
+def _pairs(clip: Survey, triples: list, period: int, response) -> exposure_ratio.ExposurePairs:
+    """Points that both exposures see well, compared along flow between frames that a first measurement has matched."""
+    still = exposure_ratio.collect_pairs(clip.proxies, triples, period, response)
+    stops, _, _ = exposure_ratio.measure_ratio(still, response)
+    if not math.isfinite(stops):
+        return still
+    seen = AlignedProxies(clip.proxies, response, stops)
+    return exposure_ratio.collect_pairs(clip.proxies, triples, period, response, seen)
 
 
 def _usable(clip: Survey, kept, phases, dark: int, bright: int, period: int, strange) -> list:

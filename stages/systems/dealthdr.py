@@ -135,5 +135,5 @@ SYSTEM = System(
     ("base_flow", "dealthdr"),
     packaged_dealthdr,
     recipe="dealthdr",
-    workflow="dealthdr",
+    workflow="paper_dealthdr",
 )

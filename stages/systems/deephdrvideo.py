@@ -105,5 +105,5 @@ SYSTEM = System(
     ("base_flow", "deephdrvideo"),
     deephdrvideo,
     recipe="deephdrvideo",
-    workflow="deephdrvideo",
+    workflow="paper_deephdrvideo",
 )

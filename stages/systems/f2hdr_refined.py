@@ -23,5 +23,5 @@ SYSTEM = System(
     ("base_flow", "f2hdr", "sequence_refinement"),
     f2hdr_refined,
     recipe="sequence_refinement",
-    workflow="f2hdr_refined",
+    workflow="stages_f2hdr_refined",
 )

@@ -104,5 +104,5 @@ SYSTEM = System(
     ("base_flow", "f2hdr", "fgma", "accr", "dealthdr", "sparse_fusion", "sequence_refinement"),
     flagship,
     recipe="flagship",
-    workflow="flagship",
+    workflow="stages_flagship",
 )

@@ -57,5 +57,5 @@ SYSTEM = System(
     ("interpolate", "collaborative_fusion", "sequence_refinement"),
     packaged_location,
     recipe="collaborative_fusion",
-    workflow="location",
+    workflow="paper_location",
 )

@@ -48,5 +48,5 @@ SYSTEM = System(
     ("base_flow", "interpolate", "accr", "sparse_fusion"),
     lrhdr,
     recipe="sparse_fusion",
-    workflow="lrhdr",
+    workflow="paper_lrhdr",
 )
