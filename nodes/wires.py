@@ -10,7 +10,7 @@ Candidates = io.Custom("HDRWEAVE_CANDIDATES")
 Model = io.Custom("HDRWEAVE_MODEL")
 
 CATEGORY = "HDRWeave"
-HDR = "Scene-linear Rec.709; 1.0 is where the shortest exposure clips."
+HDR = "Scene-linear, in the clip's own primaries (Rec.709 as a rule); 1.0 is where the shortest exposure clips."
 NORMALIZED = "A clip from Exposure Normalization (any other is normalized automatically)."
 DISPLAY = "Display-encoded, in [0,1], for Preview and Save Image."
 

@@ -8,13 +8,12 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from ..delivery import KB, KR, LightLevel, ycbcr_codes
+from ..delivery import LightLevel, ycbcr_codes
 from .checked_path import printable
 from .sound import Samples
 
 REC2020, NCL, RGB, LIMITED, FULL = 9, 9, 0, 1, 2  # of ITU-T H.273: primaries, two matrices; FFmpeg's ranges
 TRANSFERS = {"PQ": 16, "HLG": 18}
-assert (KR, KB) == (0.2627, 0.0593)  # what NCL means
 FEWEST_WITH_B_FRAMES = 4  # x265 gives packets of shorter clips random times
 # Rec.2020's primaries and D65, in steps of 0.00002; luminances follow, in steps of 0.0001 cd/m2 (SMPTE ST 2086).
 MASTERING = "G(8500,39850)B(6550,2300)R(35400,14600)WP(15635,16450)L({peak:.0f},1)"
