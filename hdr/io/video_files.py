@@ -52,7 +52,7 @@ def frame_rate(fps) -> Fraction:
     if not valid:
         raise ValueError(f"the frame rate is {printable(fps)}: give frames per second above 0")
     nearest = Fraction(round(fps * 1.001) * 1000, 1001)
-    exact = nearest if nearest and abs(fps - nearest) < 0.005 else Fraction(fps).limit_denominator(1001)
+    exact = nearest if nearest and abs(fps - nearest) < 0.0003 * nearest else Fraction(fps).limit_denominator(1001)
     return exact or Fraction(1, 1001)
 
 
