@@ -56,7 +56,7 @@ def _stops(dark: torch.Tensor, bright: torch.Tensor, response) -> torch.Tensor:
 
 
 def collect_pairs(
-    proxies: dict, triples: list[tuple[int, int | None, int | None]], period: int, response
+    proxies: dict, triples: list[tuple[int, int | None, int | None]], period: int, response, seen=None
 ) -> ExposurePairs:
     """Well-exposed points with little motion, of the darker frames t and the brighter frames around them.
 
@@ -64,13 +64,16 @@ def collect_pairs(
     (H,W,3)). triples (t, after, before): the brighter frames have the same exposure and lie one period apart; the
     brighter value at the time of t is interpolated between them, which cancels slow drifts of brightness. One of them
     may be None. Of the points that are neither clipped nor black, the half with the least change between them is used.
+    seen: called with t and the index of a brighter frame, gives that frame's proxy at the places of frame t; by default
+    proxies are compared as they lie.
     """
+    seen = seen or (lambda _, brighter: proxies[brighter])
     dark, bright, frame = [], [], []
     for t, after, before in triples:
         code, _ = proxies[t]
-        (first, peak) = proxies[after if after is not None else before]
+        first, peak = seen(t, after if after is not None else before)
         if after is not None and before is not None:
-            second, other = proxies[before]
+            second, other = seen(t, before)
             weight = (after - t) / period
             value, peak = first * (1 - weight) + second * weight, torch.maximum(peak, other)
             change = (first - second).abs().amax(-1)

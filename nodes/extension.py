@@ -19,10 +19,12 @@ from .location import CollaborativeFusion, SequenceRefinement
 from .look import Look
 from .lrhdr import ACCRMapping, InterpolateExposure, SparseFusion
 from .measure import MeasureHDR
+from .reconstruct import ReconstructHDR
 from .save import SaveHDRSequence
 from .save_ultra_hdr import SaveUltraHDR
 from .save_video import SaveHDRVideo
 from .tonemap import MuLawTonemap
+from .viewer import HDRViewer
 from .views import ExposureStrip, FlowView, RecoveryReport
 
 
@@ -33,6 +35,7 @@ class HDRWeaveExtension(ComfyExtension):
         nodes = [
             LoadAlternatingExposures,
             LoadHDRSequence,
+            ReconstructHDR,
             SaveHDRSequence,
             SaveHDRVideo,
             SaveUltraHDR,
@@ -61,6 +64,7 @@ class HDRWeaveExtension(ComfyExtension):
             DeformableRefinement,
             Look,
             MuLawTonemap,
+            HDRViewer,
             ExposureStrip,
             FlowView,
             RecoveryReport,

@@ -13,7 +13,7 @@ from ..stages.clip import load
 from ..stages.runtime.check import text
 from .compat import known, progress_bar
 from .preview import shown
-from .wires import CATEGORY, Exposures
+from .wires import LOAD, Exposures
 
 LUT_FILE = "LUT file"
 LONGEST_PATH = 4096  # characters
@@ -147,7 +147,7 @@ class LoadAlternatingExposures(io.ComfyNode):
             io.Schema,
             node_id="HDRWeave_LoadAlternatingExposures",
             display_name="Load Alternating Exposures",
-            category=CATEGORY,
+            category=LOAD,
             description="A clip whose frames alternate between short and long exposures, from a video file, an image "
             "sequence, a VIDEO, images, or two to three parallel streams.",
             search_aliases=["hdr video", "bracketed video", "exposure bracketing", "load exposures"],
@@ -240,7 +240,7 @@ class LoadHDRSequence(io.ComfyNode):
             io.Schema,
             node_id="HDRWeave_LoadHDRSequence",
             display_name="Load HDR Sequence",
-            category=CATEGORY,
+            category=LOAD,
             description="Scene-linear frames from an OpenEXR or Radiance .hdr sequence: a reference for Measure HDR, "
             "or another program's result.",
             search_aliases=["load exr", "exr sequence", "read exr"],

@@ -8,7 +8,7 @@ from ..stages.output.look import BRIGHTNESS, LOOKS
 from ..stages.output.look import look as shown_by
 from .compat import known, progress_bar
 from .preview import shown
-from .wires import CATEGORY, DISPLAY, HDR, Exposures, rgb
+from .wires import DISPLAY, HDR, LOOK, Exposures, rgb
 
 
 def _number(name: str, default: float, low: float, high: float, tooltip: str, step: float = 0.05):
@@ -22,7 +22,7 @@ class Look(io.ComfyNode):
             io.Schema,
             node_id="HDRWeave_Look",
             display_name="HDR Look",
-            category=CATEGORY,
+            category=LOOK,
             description="Scene-linear HDR frames as pictures for an ordinary screen, for videos to watch and stills: a filmic "
             "look with exposure, contrast, saturation and highlight roll-off.",
             search_aliases=["tone map", "tone mapping", "agx", "filmic", "aces", "hdr to sdr", "preview hdr", "grade"],

@@ -12,7 +12,7 @@ from ..hdr.tonemap import mu_law
 from ..stages.output.save import FORMATS, SCALES, save_sequence
 from .compat import known, progress_bar
 from .preview import reported, shown
-from .wires import CATEGORY, HDR, Exposures, rgb
+from .wires import HDR, SAVE, Exposures, rgb
 
 
 def _inputs() -> list:
@@ -95,7 +95,7 @@ class SaveHDRSequence(io.ComfyNode):
             io.Schema,
             node_id="HDRWeave_SaveHDRSequence",
             display_name="Save HDR Sequence",
-            category=CATEGORY,
+            category=SAVE,
             description="Scene-linear frames as an OpenEXR or Radiance .hdr sequence in ComfyUI's output folder, each "
             "run in a new version folder.",
             search_aliases=["save exr", "openexr", "export hdr", "write exr"],

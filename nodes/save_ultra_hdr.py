@@ -7,7 +7,7 @@ from ..stages.output.look import BRIGHTNESS, LOOKS
 from ..stages.output.save_ultra_hdr import WHICH, save_ultra_hdr
 from .compat import known, progress_bar
 from .preview import reported
-from .wires import CATEGORY, HDR, Exposures, rgb
+from .wires import HDR, SAVE, Exposures, rgb
 
 
 class SaveUltraHDR(io.ComfyNode):
@@ -17,7 +17,7 @@ class SaveUltraHDR(io.ComfyNode):
             io.Schema,
             node_id="HDRWeave_SaveUltraHDR",
             display_name="Save Ultra HDR JPEG",
-            category=CATEGORY,
+            category=SAVE,
             description="Frames as JPEG stills that look right on every screen, and are HDR in phones and browsers that can show "
             "it (Ultra HDR, ISO 21496-1).",
             search_aliases=["ultra hdr", "gain map", "hdr jpeg", "hdr still", "poster", "iso 21496"],

@@ -11,7 +11,7 @@ from ..stages.output.save import SCALES
 from ..stages.output.save_video import save_video
 from .compat import known, progress_bar
 from .preview import reported, shown
-from .wires import CATEGORY, HDR, Exposures, rgb
+from .wires import HDR, SAVE, Exposures, rgb
 
 
 def _inputs() -> list:
@@ -109,7 +109,7 @@ class SaveHDRVideo(io.ComfyNode):
             io.Schema,
             node_id="HDRWeave_SaveHDRVideo",
             display_name="Save HDR Video",
-            category=CATEGORY,
+            category=SAVE,
             description="Scene-linear frames as one HDR video with sound in ComfyUI's output folder: HDR10 or HLG in HEVC, AV1, "
             "ProRes 4444 or FFV1.",
             search_aliases=["hdr10", "hlg", "pq", "hevc", "prores", "av1", "save video", "export hdr"],

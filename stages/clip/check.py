@@ -11,7 +11,8 @@ from ...hdr.sequence import ExposureSequence
 from ...hdr.white_level import level_on_curve
 from ..report.exposure_check import check_picture
 from ..runtime.windows import Progress, quiet
-from .detect import LONGEST, Detection, analyse, listed
+from .detect import analyse
+from .detection import LONGEST, Detection, listed
 from .noise import noise_lines
 from .statistics import Survey, survey
 

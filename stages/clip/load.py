@@ -119,7 +119,8 @@ def expose(
     if clip.stated is not None:
         sequence = with_stated(sequence, clip.stated, exposures is not None, progress)
     elif exposures is None:
-        from .detect import apply_detection, detect_pattern
+        from .detect import detect_pattern
+        from .detection import apply_detection
 
         sequence = apply_detection(sequence, detect_pattern(sequence, progress))
     if clip.order is not None:

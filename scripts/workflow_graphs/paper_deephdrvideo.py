@@ -21,7 +21,7 @@ def deephdrvideo() -> dict:
         *("normalize.exposures -> coarse.exposures", "normalize.exposures -> refine.exposures"),
         *("flow.flow -> coarse.flow", "coarse.hdr -> refine.hdr"),
     ]
-    return system(nodes, links, "refine.hdr", "Deformable Refinement", DEEPHDRVIDEO_INTRO)
+    return system(nodes, links, "refine.hdr", "Deformable Refinement", DEEPHDRVIDEO_INTRO, "DeepHDRVideo")
 
 
 GRAPH = deephdrvideo()

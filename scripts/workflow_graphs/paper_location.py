@@ -18,7 +18,9 @@ def location() -> dict:
         node("refine", ".SequenceRefinement", 1720, 760, 340, 120),
     ]
     links = ["normalize.exposures -> fuse.exposures", "fuse.hdr -> refine.hdr"]
-    return system(nodes, links, "refine.hdr", "Sequence Refinement", LOCATION_INTRO, "Flow (for the report only)")
+    return system(
+        nodes, links, "refine.hdr", "Sequence Refinement", LOCATION_INTRO, "LoCAtion", "Flow (for the report only)"
+    )
 
 
 GRAPH = location()

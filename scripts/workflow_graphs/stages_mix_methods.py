@@ -1,7 +1,7 @@
 """Candidates of four methods in one vote."""
 
 from .notes import FOOTAGE, LINEAR_NOTE, VOTE_LOOK_NOTE
-from .parts import SAMPLE, SEARCHED, group, node, note, pipeline
+from .parts import SAMPLE, SEARCHED, group, node, pipeline, sized_note
 
 MIX_INTRO = f"""**Methods mixed**: neighbours warped along the classical flow, neighbours aligned by FGMA (DeAltHDR), these
 calibrated by ACCR (LRHDR), and the finished result of F2HDR are candidates of one vote. Take any of them away, or wire
@@ -18,7 +18,7 @@ def mix_methods() -> dict:
         "nodes": [
             node("flow", ".Flow", 1320, 220, 340, 110, "Flow (classical)", method="DIS fine"),
             node("adapted", ".Flow", 1320, 400, 340, 110, "Flow (adapted)", method=f"{SEARCHED} + F2HDR adapter"),
-            note("linear", 1320, 640, 340, 460, "Where values are linear", LINEAR_NOTE.format("Sparse Fusion")),
+            sized_note("linear", 1320, 640, 340, "Where values are linear", LINEAR_NOTE.format("Sparse Fusion")),
             node("warp", ".WarpNeighbours", 1720, 60, 340, 80),
             node("fgma", ".FGMAAlignment", 1720, 230, 340, 660),
             node("accr", ".ACCRMapping", 1720, 980, 340, 110),
@@ -38,14 +38,15 @@ def mix_methods() -> dict:
             "combine.candidates -> fuse.candidates",
         ],
         "groups": [
-            group("3  Two kinds of flow", 1300, -20, 380, 1140),
-            group("4  Classical, FGMA, ACCR", 1700, -20, 380, 1140),
-            group("4  F2HDR", 2100, -20, 380, 1140),
-            group("4  All of them vote", 2500, -20, 420, 1140),
+            group("Two kinds of flow", 1300, -20, 380, 1140),
+            group("Classical, FGMA, ACCR", 1700, -20, 380, 1140),
+            group("F2HDR", 2100, -20, 380, 1140),
+            group("All of them vote", 2500, -20, 420, 1140),
         ],
         "measured": "warp.candidates",
+        "views": ["fuse.vote map -> view.vote_map", "mask.mask -> view.mask"],
     }
-    return pipeline("auto", SAMPLE, MIX_INTRO, VOTE_LOOK_NOTE, "fuse.hdr", 1620, method)
+    return pipeline("auto", SAMPLE, MIX_INTRO, VOTE_LOOK_NOTE, "fuse.hdr", method, "Methods mixed")
 
 
 GRAPH = mix_methods()

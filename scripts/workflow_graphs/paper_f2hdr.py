@@ -1,7 +1,7 @@
 """F2HDR in its four nodes."""
 
 from .notes import LINEAR_NOTE
-from .parts import SAMPLE, SEARCHED, group, node, note, pipeline
+from .parts import SAMPLE, SEARCHED, group, node, pipeline, sized_note
 
 F2HDR_INTRO = """**F2HDR** (CVPR 2026), with weights that come with the pack. Video whose frames alternate between two
 exposures, or go through three in turn, becomes scene-linear HDR, one HDR frame for every frame.
@@ -25,9 +25,11 @@ F2HDR_LOOK_NOTE = """- **Exposure Strip**: going down to -4 EV, do lamps, sky an
   dropped and the pattern that you wrote no longer fits."""
 
 
-def f2hdr(pattern: str, path: str, intro: str, last="Motion-Guided Refinement", hdr="refine.hdr", width=780) -> dict:
+def f2hdr(
+    pattern: str, path: str, intro: str, last="Motion-Guided Refinement", hdr="refine.hdr", title="F2HDR"
+) -> dict:
     """Load -> normalize -> flow with adapter -> coarse fusion -> motion mask -> refinement -> save. last, hdr: the node and
-    its output that give the result."""
+    its output that give the result. title: of the whole."""
     exposures = [f"normalize.exposures -> {key}.exposures" for key in ("coarse", "refine", "warp")]
     flows = [f"flow.flow -> {key}.flow" for key in ("coarse", "mask", "refine", "warp")]
     linear = LINEAR_NOTE.format(last)
@@ -35,19 +37,20 @@ def f2hdr(pattern: str, path: str, intro: str, last="Motion-Guided Refinement", 
         "nodes": [
             node("flow", ".Flow", 1320, 220, 340, 110, method=f"{SEARCHED} + F2HDR adapter"),
             node("warp", ".WarpNeighbours", 1320, 420, 340, 80, "Warp Neighbours (for the report only)"),
-            note("linear", 1320, 640, 340, 460, "Where values are linear", linear),
+            sized_note("linear", 1320, 640, 340, "Where values are linear", linear),
             node("coarse", ".CoarseFusion", 1720, 60, 340, 110),
             node("mask", ".PhysicalMotionMask", 1720, 270, 340, 460),
             node("refine", ".MotionGuidedRefinement", 1720, 830, 340, 160),
         ],
         "links": [*exposures, *flows, "mask.mask -> refine.mask", "coarse.hdr -> refine.hdr"],
         "groups": [
-            group("3  Align the neighbours", 1300, -20, 380, 1140),
-            group("4  Fuse, find the motion, refine", 1700, -20, 380, 1140),
+            group("Align the neighbours", 1300, -20, 380, 1140),
+            group("Fuse, find the motion, refine", 1700, -20, 380, 1140),
         ],
         "measured": "warp.candidates",
+        "views": ["mask.mask -> view.mask"],
     }
-    return pipeline(pattern, path, intro, F2HDR_LOOK_NOTE, hdr, width, method)
+    return pipeline(pattern, path, intro, F2HDR_LOOK_NOTE, hdr, method, title)
 
 
 GRAPH = f2hdr("auto", SAMPLE, F2HDR_INTRO)

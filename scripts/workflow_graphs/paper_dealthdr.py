@@ -15,7 +15,7 @@ def dealthdr() -> dict:
     """Load -> normalize -> flow -> DeAltHDR -> save."""
     nodes = [node("whole", ".DeAltHDRReconstruction", 1720, 60, 340, 190)]
     links = ["normalize.exposures -> whole.exposures", "flow.flow -> whole.flow"]
-    return system(nodes, links, "whole.hdr", "DeAltHDR Reconstruction", DEALTHDR_INTRO)
+    return system(nodes, links, "whole.hdr", "DeAltHDR Reconstruction", DEALTHDR_INTRO, "DeAltHDR")
 
 
 GRAPH = dealthdr()

@@ -25,16 +25,17 @@ def flagship() -> dict:
     """Load -> normalize -> flow -> FGMA, ACCR; F2HDR; DeAltHDR -> sparse fusion -> sequence refinement -> save."""
     linear = LINEAR_NOTE.format("Sequence Refinement")
     method = {
-        "nodes": [*flagship_nodes(), note("linear", 2540, 60, 340, 460, "Where values are linear", linear)],
+        "nodes": [*flagship_nodes(), note("linear", 2540, 60, 340, 260, "Where values are linear", linear)],
         "links": [f"normalize.exposures -> {key}.exposures" for key in FLAGSHIP_TAKES] + FLAGSHIP_LINKS,
         "groups": [
-            group("3  Align, calibrate the neighbours", 1300, -20, 380, 1330),
-            group("4  F2HDR and DeAltHDR", 1700, -20, 380, 1330),
-            group("4  Vote, refine", 2100, -20, 800, 1330),
+            group("Align, calibrate the neighbours", 1300, -20, 380, 1330),
+            group("F2HDR and DeAltHDR", 1700, -20, 380, 1330),
+            group("Vote, refine", 2100, -20, 800, 1330),
         ],
         "measured": "fgma.candidates",
+        "views": ["fuse.vote map -> view.vote_map", "mask.mask -> view.mask"],
     }
-    return pipeline("auto", SAMPLE, FLAGSHIP_INTRO, VOTE_LOOK_NOTE, "refine.hdr", 1600, method)
+    return pipeline("auto", SAMPLE, FLAGSHIP_INTRO, VOTE_LOOK_NOTE, "refine.hdr", method, "Flagship")
 
 
 def flagship_nodes() -> list[dict]:
@@ -65,7 +66,7 @@ def folded_flagship() -> dict:
     links = ["load.exposures -> normalize.exposures", *exposures, *FLAGSHIP_LINKS]
     shown = ["refine.hdr -> hdr.images", "fuse.vote map -> map.images"]
     fold = [item["key"] for item in reversed(folded)]  # outputs get the order of their nodes: hdr first
-    return {"nodes": nodes, "links": [*links, *shown], "fold": {"nodes": fold, "title": BLUEPRINT}}
+    return {"nodes": nodes, "links": [*links, *shown], "folds": [{"nodes": fold, "title": BLUEPRINT}]}
 
 
 GRAPH = flagship()

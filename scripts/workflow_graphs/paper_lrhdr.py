@@ -1,7 +1,7 @@
 """LRHDR in its nodes."""
 
 from .notes import FOOTAGE, LINEAR_NOTE, VOTE_LOOK_NOTE
-from .parts import SAMPLE, SEARCHED, group, node, note, pipeline
+from .parts import SAMPLE, SEARCHED, group, node, pipeline, sized_note
 
 LRHDR_INTRO = f"""**LRHDR** (CVPR 2026), with weights that come with the pack. Alternating exposures become scene-linear
 HDR, one HDR frame for every frame.
@@ -22,7 +22,7 @@ def lrhdr() -> dict:
             node("warp", ".WarpNeighbours", 1320, 770, 340, 80, "Warp Neighbours (for the report only)"),
             node("accr", ".ACCRMapping", 1720, 60, 340, 110),
             node("combine", ".CombineCandidates", 1720, 260, 340, 240),
-            note("linear", 1720, 640, 340, 460, "Where values are linear", LINEAR_NOTE.format("Sparse Fusion")),
+            sized_note("linear", 1720, 640, 340, "Where values are linear", LINEAR_NOTE.format("Sparse Fusion")),
             node("fuse", ".SparseFusion", 2120, 60, 380, 640),
         ],
         "links": [
@@ -32,12 +32,13 @@ def lrhdr() -> dict:
             *("accr.candidates -> combine.candidates_3", "combine.candidates -> fuse.candidates"),
         ],
         "groups": [
-            group("3  Interpolate the missing exposure", 1300, -20, 380, 1140),
-            group("4  Calibrate and vote", 1700, -20, 820, 1140),
+            group("Interpolate the missing exposure", 1300, -20, 380, 1140),
+            group("Calibrate and vote", 1700, -20, 820, 1140),
         ],
         "measured": "warp.candidates",
+        "views": ["fuse.vote map -> view.vote_map"],
     }
-    return pipeline("auto", SAMPLE, LRHDR_INTRO, VOTE_LOOK_NOTE, "fuse.hdr", 1220, method)
+    return pipeline("auto", SAMPLE, LRHDR_INTRO, VOTE_LOOK_NOTE, "fuse.hdr", method, "LRHDR")
 
 
 GRAPH = lrhdr()

@@ -1,7 +1,7 @@
 """The classical pipeline; the same graph for any number of exposures."""
 
 from .notes import LINEAR_NOTE, LOOK_NOTE
-from .parts import SAMPLE, group, node, note, pipeline
+from .parts import SAMPLE, group, node, pipeline, sized_note
 
 TWO = """**Classical HDR, two exposures.** Video whose frames alternate short, long, short, long … becomes scene-linear
 HDR, one HDR frame for every frame.
@@ -22,16 +22,16 @@ def classical(pattern: str, path: str, intro: str) -> dict:
             node("flow", ".Flow", 1320, 220, 340, 80),
             node("warp", ".WarpNeighbours", 1320, 360, 340, 80),
             node("merge", ".WeightedMerge", 1320, 580, 340, 200),
-            note("linear", 1320, 820, 340, 280, "Where values are linear", LINEAR_NOTE.format("Weighted Merge")),
+            sized_note("linear", 1320, 820, 340, "Where values are linear", LINEAR_NOTE.format("Weighted Merge")),
         ],
         "links": [
             *("normalize.exposures -> warp.exposures", "flow.flow -> warp.flow"),
             *("normalize.exposures -> merge.exposures", "warp.candidates -> merge.candidates"),
         ],
-        "groups": [group("3  Align the neighbours", 1300, -20, 380, 500), group("4  Merge", 1300, 500, 380, 620)],
+        "groups": [group("Align the neighbours", 1300, -20, 380, 500), group("Merge", 1300, 500, 380, 620)],
         "measured": "warp.candidates",
     }
-    return pipeline(pattern, path, intro, LOOK_NOTE, "merge.hdr", 380, method)
+    return pipeline(pattern, path, intro, LOOK_NOTE, "merge.hdr", method, "Classical pipeline")
 
 
 GRAPH = classical("auto", SAMPLE, TWO)
