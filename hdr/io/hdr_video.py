@@ -14,6 +14,7 @@ from .sound import Samples
 
 REC2020, NCL, RGB, LIMITED, FULL = 9, 9, 0, 1, 2  # of ITU-T H.273: primaries, two matrices; FFmpeg's ranges
 TRANSFERS = {"PQ": 16, "HLG": 18}
+AAC_RATE = 160_000  # bits a second for each channel
 FEWEST_WITH_B_FRAMES = 4  # x265 gives packets of shorter clips random times
 # Rec.2020's primaries and D65, in steps of 0.00002; luminances follow, in steps of 0.0001 cd/m2 (SMPTE ST 2086).
 MASTERING = "G(8500,39850)B(6550,2300)R(35400,14600)WP(15635,16450)L({peak:.0f},1)"
@@ -166,6 +167,8 @@ class _Voice:
     def __init__(self, file, encoder: str, sound: Samples):
         self.file, self.sound, self.done = file, sound, 0
         self.stream = file.add_stream(encoder, rate=sound.rate, layout=sound.layout)
+        if encoder == "aac":
+            self.stream.bit_rate = AAC_RATE * len(sound.waveform)
 
     def until(self, seconds) -> None:
         """Encode what belongs before a time."""
