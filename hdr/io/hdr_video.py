@@ -3,7 +3,6 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from fractions import Fraction
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -23,7 +22,7 @@ MASTERING_AV1 = "G(0.17,0.797)B(0.131,0.046)R(0.708,0.292)WP(0.3127,0.329)L({pea
 
 @dataclass(frozen=True)
 class VideoFormat:
-    """suffix: of the file. encoder, pixels: FFmpeg's names. even: chroma is halved, sizes are even. sound: encoder of it."""
+    """suffix: of the file. encoder, pixels: FFmpeg's names. sound: encoder of it. even: chroma is halved, sizes are even."""
 
     suffix: str
     encoder: str
@@ -33,6 +32,11 @@ class VideoFormat:
     @property
     def even(self) -> bool:
         return "420" in self.pixels
+
+    @property
+    def least(self) -> int:
+        """The smallest width and height that the encoders take."""
+        return 16 if self.even else 1
 
 
 FORMATS = {
@@ -112,9 +116,7 @@ def write_hdr_video(
             if voice is not None:
                 voice.end()
     except av.FFmpegError as error:
-        raise OSError(
-            f"{printable(Path(path).name)} cannot be encoded as {name} ({printable(error)}): choose another format"
-        ) from error
+        raise OSError(f"the video cannot be encoded as {name} ({printable(error)}): choose another format") from error
 
 
 def _options(chosen: VideoFormat, transfer: str, level: LightLevel, peak: float, crf: int) -> dict[str, str]:

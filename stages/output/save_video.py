@@ -101,8 +101,10 @@ def save_video(
         timecode = ""
     white = reference_white * compositing_factor(scale, sequence) * 2.0**exposure
     height, width = (n - n % 2 if wanted.even else n for n in shape[1:3])
-    if not height or not width:
-        raise ValueError(f"frames are {shape[2]}x{shape[1]}: {file_format} needs 2x2 or more")
+    if min(height, width) < wanted.least:
+        raise ValueError(
+            f"frames are {shape[2]}x{shape[1]}, {file_format} needs {wanted.least}x{wanted.least} or more: choose another format"
+        )
     if (height, width) != shape[1:3]:
         notes.append(f"the last row or column of {shape[2]}x{shape[1]} is left out: 4:2:0 video has even sizes")
     source = sequence.gamut if sequence is not None else "Rec.709"

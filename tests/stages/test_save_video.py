@@ -203,11 +203,12 @@ def test_what_a_killed_process_left_is_removed(tmp_path, hdr):
         ({"fps": -1}, "frame rate is -1"),
         ({"scale": "compositing"}, "needs the exposures"),
         ({"prefix": "../a"}, "stays inside"),
+        ({"frames": torch.rand(2, 15, 80, 3)}, "frames are 80x15, HEVC.* needs 16x16 or more: choose another format"),
     ],
 )
 def test_bad_arguments_are_told_before_work(tmp_path, hdr, changes, words):
     with pytest.raises(ValueError, match=words):
-        save_video(hdr, tmp_path / "root", **{"prefix": "a", **changes})
+        save_video(**{"frames": hdr, "root": tmp_path / "root", "prefix": "a", **changes})
     assert not [p for p in tmp_path.rglob("*") if p.is_file()]
 
 
