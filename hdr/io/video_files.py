@@ -12,6 +12,7 @@ from fractions import Fraction
 
 import numpy as np
 
+from ..timecode import is_timecode
 from .atomic import atomic_path
 from .checked_path import check_picture_size, printable, regular_file
 from .display_matrix import upright
@@ -32,7 +33,8 @@ OPTIONS = {"format_whitelist": FORMATS, "protocol_whitelist": "file", "enable_dr
 class VideoInfo:
     """fps as tagged, the average where the rate varies; frames: how many the container announces, 0 = unknown; gamut, transfer:
     colour primaries and transfer characteristics as tagged, numbers of ITU-T H.273; exact: whether `frames` was counted by
-    the writer, and not worked out from the duration; sound: whether there is any."""
+    the writer, and not worked out from the duration; sound: whether there is any; timecode: of its first frame,
+    "" = none."""
 
     fps: Fraction
     frames: int
@@ -40,6 +42,7 @@ class VideoInfo:
     transfer: int
     exact: bool = False
     sound: bool = False
+    timecode: str = ""
 
 
 def frame_rate(fps) -> Fraction:
@@ -52,7 +55,7 @@ def frame_rate(fps) -> Fraction:
     if not valid:
         raise ValueError(f"the frame rate is {printable(fps)}: give frames per second above 0")
     nearest = Fraction(round(fps * 1.001) * 1000, 1001)
-    exact = nearest if nearest and abs(fps - nearest) < 0.005 else Fraction(fps).limit_denominator(1001)
+    exact = nearest if nearest and abs(fps - nearest) < 0.0003 * nearest else Fraction(fps).limit_denominator(1001)
     return exact or Fraction(1, 1001)
 
 
@@ -73,7 +76,17 @@ def video_info(source) -> VideoInfo:
             int(tags.color_trc),
             bool(stream.frames),
             bool(container.streams.audio),
+            _timecode(container, stream),
         )
+
+
+def _timecode(container, stream) -> str:
+    """The timecode of a video, which containers keep in different places; "" = none that can be read."""
+    for tags in (stream.metadata, container.metadata, *(other.metadata for other in container.streams)):
+        for key, value in tags.items():
+            if key.lower() == "timecode" and is_timecode(value):
+                return value
+    return ""
 
 
 def video_frames(source) -> Iterator:

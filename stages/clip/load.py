@@ -113,7 +113,16 @@ def expose(
         frames = LazyFrames(frames.shape, lambda i: ((clip.frames[i] - black) / (white - black)).clamp(0, 1))
     primaries = (clip.gamut or "Rec.709") if gamut == "auto" else gamut
     sequence = ExposureSequence(
-        frames, of_frames, curve, period, clip.fps, clip.source, warnings, gamut=primaries, sound=clip.sound
+        frames,
+        of_frames,
+        curve,
+        period,
+        clip.fps,
+        clip.source,
+        warnings,
+        gamut=primaries,
+        sound=clip.sound,
+        timecode=clip.timecode,
     )
     sequence = with_white_level(sequence, white_level or None)
     if clip.stated is not None:

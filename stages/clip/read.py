@@ -15,6 +15,7 @@ from ...hdr.io.video_files import VideoInfo, code_levels, frame_rate, is_limited
 from ...hdr.response import ON_FULL_CODE
 from ...hdr.scratch import allocate, trim
 from ...hdr.sequence import LazyFrames
+from ...hdr.timecode import later
 from ..runtime.check import number, text
 from ..runtime.windows import Progress, quiet, windows
 from .captured import DEFAULT_FPS, WINDOW, Clip, check_range, check_values
@@ -71,9 +72,9 @@ def read_clip(
         faults.ended = not any(trim_to)
     warnings = (*_colour_warnings(info), *faults.warnings(name))
     frames, transfer = _stored(store, name, start), DELIVERY.get(info.transfer, "")
-    sound = (
-        SoundTrack(source, trim_to[0] + start / float(info.fps), len(store) / float(info.fps)) if info.sound else None
-    )
+    begin = trim_to[0] + start / float(info.fps)
+    sound = SoundTrack(source, begin, len(store) / float(info.fps)) if info.sound else None
+    timecode = later(info.timecode, round(begin * info.fps), info.fps) if info.timecode else ""
     return Clip(
         frames,
         frame_rate(fps or info.fps),
@@ -83,6 +84,7 @@ def read_clip(
         full_code=levels,
         gamut=TAGGED.get(info.gamut, ""),
         sound=sound,
+        timecode=timecode,
     )
 
 
