@@ -65,7 +65,8 @@ class ExposureSequence:
     pixels, nobody wrote them. gains: (T,) light of each frame over what its exposure says (lamp flicker), which `frames` are
     divided by already; None = all 1.
     noise: of every exposure, None = not measured yet (`stages.clip.noise`). gamut: the primaries of its RGB, a name in
-    `hdr.gamut.GAMUTS`; radiance made from the clip has the same. sound: of the video file that it was read from, if it has any.
+    `hdr.gamut.GAMUTS`; radiance made from the clip has the same. sound: of the video file that it was read from, if it has any;
+    timecode: of its first frame there, "" = none.
     origin: None = unknown. moves (T,3,3): by which frames were steadied, None = as captured. survey: estimates of the whole
     clip, which no stage makes again; None = each stage makes its own. first: frame of the surveyed clip at which this part of it
     begins.
@@ -84,6 +85,7 @@ class ExposureSequence:
     noise: NoiseLevels | None = None
     gamut: str = "Rec.709"
     sound: SoundTrack | None = None
+    timecode: str = ""
     origin: Origin | None = None
     moves: torch.Tensor | None = None
     survey: Survey | None = None

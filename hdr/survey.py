@@ -33,7 +33,7 @@ class Survey:
     noise: rows (exposure, read noise, shot gain), None = could not be measured; step: between code values. moves (T,4): a, b,
     x, y of the similarity [[a, -b, x], [b, a, y]] that steadies each frame, None = as captured. backbone: exposure of
     LoCAtion's backbone.
-    warnings: for the user.
+    warnings: for the user. timecode: of frame 0 in the source, "" = none.
     """
 
     pack: str
@@ -57,6 +57,7 @@ class Survey:
     moves: tuple[Row, ...] | None
     backbone: float
     warnings: tuple[str, ...] = ()
+    timecode: str = ""
 
     def __len__(self) -> int:
         return len(self.exposures)
@@ -175,6 +176,7 @@ def survey_from(data: dict) -> Survey:
         moves=None if data["moves"] is None else _rows(data["moves"], len(exposures), 4),
         backbone=_row([data["backbone"]], 1, above=0)[0],
         warnings=tuple(map(_text, data["warnings"])),
+        timecode=_text(data["timecode"]),
     )
 
 

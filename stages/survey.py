@@ -67,6 +67,7 @@ def take_survey(sequence: ExposureSequence, progress: Progress = quiet) -> Surve
         moves=_rows_of(sequence.moves),
         backbone=backbone_exposure(clip),
         warnings=sequence.warnings,
+        timecode=sequence.timecode,
     )
     survey = replace(survey, left_out=tuple(k - kept[0] for k in survey.left_out))
     matched = match_black_level(clip.with_(survey=survey)).with_(survey=None)
@@ -186,6 +187,7 @@ def with_survey(clip: Clip, survey: Survey, kept: list[int], first: int) -> Expo
         noise=survey.noise_levels,
         gamut=survey.gamut,
         sound=clip.sound,
+        timecode=clip.timecode,
         origin=Origin(survey.path, clip.start, clip.frames, tuple(kept)),
     )
     if survey.gains is not None:

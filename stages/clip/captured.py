@@ -25,7 +25,7 @@ class Clip:
     file names, 0 = shortest. linear: the kind of file that holds linear light as a rule ("float", "raw"), else "". transfer:
     transfer function that the file is tagged with (PQ, HLG), else "". full_code: frames hold shares of the largest code, black of
     limited range at `full_code[0]` and white at `full_code[1]`; None = black is 0. gamut: the primaries that the file is tagged
-    with, a name in `hdr.gamut.GAMUTS`; "" = none of them. sound: of the video file, if it has any.
+    with, a name in `hdr.gamut.GAMUTS`; "" = none of them. sound: of the video file, if it has any; timecode: of its first frame.
     path, start: see `hdr.sequence.Origin`; path None = of several streams.
     """
 
@@ -41,6 +41,7 @@ class Clip:
     full_code: tuple[float, float] | None = None
     gamut: str = ""
     sound: SoundTrack | None = None
+    timecode: str = ""
     path: str | None = None
     start: int = 0
 

@@ -90,7 +90,16 @@ class Job:
         s = self.survey
         frames, exposures = LazyFrames((len(s), *s.size, 3), read), torch.tensor(s.exposures)
         return ExposureSequence(
-            frames, exposures, s.curve, s.period, Fraction(s.fps), s.path, s.warnings, gamut=s.gamut, survey=s
+            frames,
+            exposures,
+            s.curve,
+            s.period,
+            Fraction(s.fps),
+            s.path,
+            s.warnings,
+            gamut=s.gamut,
+            timecode=s.timecode,
+            survey=s,
         )
 
     def path(self, t: int) -> Path:
