@@ -43,13 +43,6 @@ class ExposurePairs:
         """log2 of the ratio of linear light at every reliable point and channel: 1-D, in stops."""
         return _stops(self.dark, self.bright, response)[self.reliable]
 
-    def of_frames(self, before: bool, frame: int) -> "ExposurePairs":
-        """The points of frames before `frame`, or of those from it on."""
-        mine = (self.frame < frame) == before
-        return ExposurePairs(
-            self.dark[mine], self.bright[mine], self.reliable[mine], self.frame[mine], self.noise_floor
-        )
-
 
 def _stops(dark: torch.Tensor, bright: torch.Tensor, response) -> torch.Tensor:
     return torch.log2(response.decode(bright).clamp(min=1e-7) / response.decode(dark).clamp(min=1e-7))

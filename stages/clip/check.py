@@ -76,8 +76,8 @@ def check_exposures(sequence: ExposureSequence, progress: Progress = quiet) -> E
         warnings += response_warnings(
             sequence.response, declared, overlaps, sequence.white_level, lambda: _estimates(sequence, overlaps)
         )
-    if not why and found.period > 1 and (sequence.measured or found.outliers or found.change):
-        warnings += found.doubts
+    if not why and found.period > 1:
+        warnings += [*(found.doubts if sequence.measured or found.irregular else ()), *found.irregular]
     text = "\n".join([*_facts(sequence, clip, found, declared, why), *(f"WARNING: {w}" for w in warnings)])
     if sequence.measured:
         text += (

@@ -121,7 +121,7 @@ def expose(
         from ...hdr.debevec import estimate_response, sample_static_pixels
 
         sequence = sequence.with_(response=estimate_response(*sample_static_pixels(sequence)))
-    from .detect import steadied
+    from .irregular import steadied
 
     return steadied(sequence, progress)
 

@@ -37,10 +37,36 @@ def test_a_glitch_amid_the_clip(light, pattern):
     assert "Frames 10, 11" in check_exposures(found).text
 
 
-def test_a_ratio_that_changes(light):
-    found = loaded(light, [1.0, 8.0] * 6 + [1.0, 4.0] * 6)
+@pytest.mark.parametrize("pattern", ["auto", "-3,0", "-2,0"])
+@pytest.mark.parametrize("later", [[1.0, 4.0], [2.0, 8.0]])
+def test_a_ratio_that_changes(light, pattern, later):
+    exposures = [1.0, 8.0] * 6 + later * 6
+    found = loaded(light, exposures, pattern)
+    first = 13 if later[0] == 1 else 12
+    assert f"The ratio changes at frame {first}" in " ".join(found.warnings)
+    assert found.exposures == pytest.approx(exposures, rel=0.05)
+
+
+def test_three_exposures_that_change_are_no_gap(light):
+    exposures = [1.0, 4.0, 16.0] * 4 + [1.0, 2.0, 4.0] * 4
+    found = loaded(light / 2, exposures)
     assert "The ratio changes at frame 13" in " ".join(found.warnings)
-    assert found.exposures == pytest.approx([1.0, 8.0] * 6 + [1.0, 4.0] * 6, rel=0.05)
+    assert "missing" not in " ".join(found.warnings)
+    assert found.exposures == pytest.approx(exposures, rel=0.06)
+
+
+def test_fine_texture_that_moves():
+    """Each place moves by more than its details: what lies at one place differs from frame to frame."""
+    world = torch.from_numpy(np.random.default_rng(1).lognormal(0, 1, (60, 170, 3)).astype(np.float32))
+    light = torch.stack([world[:, 3 * t : 3 * t + 96] for t in range(COUNT)])
+    found = loaded(0.7 * light, [*CYCLE[:10], 3.0, 3.0, *CYCLE[12:]])
+    assert found.exposures == pytest.approx([*CYCLE[:10], 3.0, 3.0, *CYCLE[12:]], rel=0.03)
+    assert loaded(0.7 * light, [1.0, 4.0, 16.0] * 8).exposures[:3] == pytest.approx([1.0, 4.0, 16.0], rel=0.001)
+
+
+def test_a_cut_is_no_change_of_exposure(light):
+    cut = torch.cat([light[:11], 3 * light[11:].flip(2)])
+    assert loaded(cut, CYCLE).warnings == () and loaded(cut, CYCLE, "-3,0").warnings == ()
 
 
 @pytest.mark.parametrize("pattern", ["auto", "-3,0"])
