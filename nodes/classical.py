@@ -2,26 +2,36 @@
 
 from comfy_api.latest import io
 
+from ..models.flow import BASE_FLOW
 from ..stages.candidates.warp import warp_neighbours
 from ..stages.clip.black_level import match_black_level
 from ..stages.clip.global_alignment import CAMERAS, align_globally
 from ..stages.clip.noise import with_noise
 from ..stages.clip.normalize import linear_and_gamma, normalize
+from ..stages.clip.wrong_pattern import CHOICES, GO_ON, STOP, heed_pattern
 from ..stages.flow.dis_backends import PRESETS
 from ..stages.flow.estimate import estimate_flow
 from ..stages.flow.pair_flow import working_size
 from ..stages.fusion.weighted_merge import MergeSettings, weighted_merge
-from ..stages.runtime.networks import BASE_FLOW, PACKAGED
+from ..stages.runtime.networks import PACKAGED
 from ..stages.systems.f2hdr import adapt_flow
 from .compat import device, known, progress_bar
 from .f2hdr import f2hdr_network
+from .reconstruct import WRONG_PATTERN
 from .weights import chosen_network, weights_input
-from .wires import CATEGORY, HDR, NORMALIZED, Candidates, Exposures, Flow
+from .wires import ALIGN, HDR, NORMALIZED, RECONSTRUCT, Candidates, Exposures, Flow
 
 DIS = tuple(f"DIS {preset}" for preset in PRESETS)
 MATCHED, CAPTURED = DARKS = ("match to the longest exposure", "as captured")
 ADAPTED, SEARCHED = "DIS fine + F2HDR adapter", "DIS fine + network"
 BOTH = f"{SEARCHED} + F2HDR adapter"
+AS_METHOD, NONE, LARGE, ADAPTER, LARGE_AND_ADAPTER = NETWORKS = (
+    *("as method says", "none", "large motion", "F2HDR adapter", "large motion + F2HDR adapter"),
+)
+WITH = {  # large-displacement proposals, adapter
+    **{AS_METHOD: (False, False), NONE: (False, False), LARGE: (True, False), ADAPTER: (False, True)},
+    **{LARGE_AND_ADAPTER: (True, True), ADAPTED: (False, True), SEARCHED: (True, False), BOTH: (True, True)},
+}
 
 
 class GlobalAlignment(io.ComfyNode):
@@ -31,7 +41,7 @@ class GlobalAlignment(io.ComfyNode):
             io.Schema,
             node_id="HDRWeave_GlobalAlignment",
             display_name="Global Alignment",
-            category=CATEGORY,
+            category=ALIGN,
             description="Stabilizes a hand-held clip by a similarity transform per frame, so that the optical flow has less "
             "motion to estimate.",
             search_aliases=["stabilize", "camera shake", "align images", "tripod"],
@@ -73,7 +83,7 @@ class ExposureNormalization(io.ComfyNode):
             io.Schema,
             node_id="HDRWeave_ExposureNormalization",
             display_name="Exposure Normalization",
-            category=CATEGORY,
+            category=ALIGN,
             description="Converts the camera's response to gamma 2.2 and all frames to one radiance scale, which all "
             "reconstructions start from.",
             search_aliases=["linearize", "radiance", "exposure match", "gamma"],
@@ -94,6 +104,9 @@ class ExposureNormalization(io.ComfyNode):
                     tooltip="On: outputs linear and gamma for all frames, which needs disk space for long clips. Off: for the "
                     "first frame only. Other nodes do not need them.",
                 ),
+                io.Combo.Input(
+                    "wrong_pattern", options=list(CHOICES), default=STOP, optional=True, tooltip=WRONG_PATTERN
+                ),
             ],
             outputs=[
                 Exposures.Output(
@@ -109,7 +122,8 @@ class ExposureNormalization(io.ComfyNode):
         )
 
     @classmethod
-    def execute(cls, exposures, darks=MATCHED, pictures=True) -> io.NodeOutput:
+    def execute(cls, exposures, darks=MATCHED, pictures=True, wrong_pattern=GO_ON) -> io.NodeOutput:  # as old files do
+        heed_pattern(exposures, wrong_pattern, progress_bar())
         normalized = normalize(exposures)
         if darks == MATCHED:
             normalized = match_black_level(normalized, progress_bar())
@@ -125,7 +139,7 @@ class OpticalFlow(io.ComfyNode):
             io.Schema,
             node_id="HDRWeave_Flow",
             display_name="Flow",
-            category=CATEGORY,
+            category=ALIGN,
             description="Optical flow from every frame to its neighbours of other exposures, on exposure-matched frames, with "
             "a confidence.",
             search_aliases=["optical flow", "DIS", "motion estimation", "flow with adapter", "F2HDR"],
@@ -140,6 +154,14 @@ class OpticalFlow(io.ComfyNode):
                     "long or more. + F2HDR adapter: a network corrects the flow for F2HDR's Coarse Fusion.",
                 ),
                 weights_input("F2HDR for the adapter, of the base flow network otherwise"),
+                io.Combo.Input(
+                    "networks",
+                    options=list(NETWORKS),
+                    default=AS_METHOD,
+                    optional=True,
+                    tooltip="What helps DIS, with any preset: a network for large motion, F2HDR's adapter, both or none. as "
+                    "method says: those that method names.",
+                ),
             ],
             outputs=[
                 Flow.Output(
@@ -152,18 +174,18 @@ class OpticalFlow(io.ComfyNode):
         )
 
     @classmethod
-    def execute(cls, exposures, method, weights=PACKAGED) -> io.NodeOutput:
+    def execute(cls, exposures, method, weights=PACKAGED, networks=AS_METHOD) -> io.NodeOutput:
         clip = normalize(exposures)
-        if method in DIS:
-            return io.NodeOutput(estimate_flow(clip, PRESETS[DIS.index(method)], progress_bar()))
-        if method == ADAPTED:
-            flow = estimate_flow(clip, progress=progress_bar())
-        else:
-            own = weights if method == SEARCHED else PACKAGED
+        preset = PRESETS[DIS.index(method)] if method in DIS else PRESETS[-1]
+        search, adapter = WITH[method if networks == AS_METHOD and method in WITH else networks]
+        if search:
+            own = PACKAGED if adapter else weights
             with chosen_network(BASE_FLOW, own, working_size(clip.size), 3) as network:
-                flow = estimate_flow(clip, progress=progress_bar(), network=network)
-            if method == SEARCHED:
-                return io.NodeOutput(flow)
+                flow = estimate_flow(clip, preset, progress_bar(), network=network)
+        else:
+            flow = estimate_flow(clip, preset, progress_bar())
+        if not adapter:
+            return io.NodeOutput(flow)
         with f2hdr_network(len(clip.offsets), clip.size, weights) as network:
             return io.NodeOutput(adapt_flow(clip, flow, network, progress_bar()))
 
@@ -175,7 +197,7 @@ class WarpNeighbours(io.ComfyNode):
             io.Schema,
             node_id="HDRWeave_WarpNeighbours",
             display_name="Warp Neighbours",
-            category=CATEGORY,
+            category=ALIGN,
             description="Neighbouring frames, warped to each reference frame along the flow: HDR candidates for Weighted Merge "
             "or Sparse Fusion.",
             search_aliases=["flow warp", "align neighbours", "candidates", "backward warp"],
@@ -205,7 +227,7 @@ class WeightedMerge(io.ComfyNode):
             io.Schema,
             node_id="HDRWeave_WeightedMerge",
             display_name="Weighted Merge",
-            category=CATEGORY,
+            category=RECONSTRUCT,
             description="Inverse-variance merge of candidates into every frame, weighted by exposure, sensor noise and flow "
             "confidence, with ghost rejection. No learned weights.",
             search_aliases=["hdr merge", "HDRx", "deghost", "exposure merge", "debevec"],

@@ -13,7 +13,7 @@ from ..stages.clip import load
 from ..stages.runtime.check import text
 from .compat import known, progress_bar
 from .preview import shown
-from .wires import CATEGORY, Exposures
+from .wires import LOAD, Exposures
 
 LUT_FILE = "LUT file"
 LONGEST_PATH = 4096  # characters
@@ -129,6 +129,14 @@ def _sockets() -> list:
             tooltip="Code value at which the sensor clips, as a share of the largest code: 0.866 for code 886 of 10 bit, "
             "0.0625 for 12 bit that lie unshifted in 16. 0 finds it where pixels pile up below white; 1 changes nothing.",
         ),
+        io.Combo.Input(
+            "gamut",
+            options=list(load.GAMUT_CHOICES),
+            default=load.GAMUT_CHOICES[0],
+            optional=True,
+            tooltip="Primaries of the camera. They are kept until a node of HDRWeave shows or saves the result with exposures "
+            "connected. auto takes those that the file states, Rec.709 where it states none.",
+        ),
     ]
 
 
@@ -139,7 +147,7 @@ class LoadAlternatingExposures(io.ComfyNode):
             io.Schema,
             node_id="HDRWeave_LoadAlternatingExposures",
             display_name="Load Alternating Exposures",
-            category=CATEGORY,
+            category=LOAD,
             description="A clip whose frames alternate between short and long exposures, from a video file, an image "
             "sequence, a VIDEO, images, or two to three parallel streams.",
             search_aliases=["hdr video", "bracketed video", "exposure bracketing", "load exposures"],
@@ -183,6 +191,7 @@ class LoadAlternatingExposures(io.ComfyNode):
         stream_3=None,
         holes=False,
         white_level=0.0,
+        gamut="auto",
     ) -> io.NodeOutput:
         progress = progress_bar()
         parse_pattern(pattern)  # before minutes of reading
@@ -196,7 +205,7 @@ class LoadAlternatingExposures(io.ComfyNode):
             if not lut.strip():
                 raise ValueError("response is LUT file but lut is empty: write the path of the curve")
             response = resolve(lut)
-        sequence = load.expose(clip, pattern, response, progress, period, white_level)
+        sequence = load.expose(clip, pattern, response, progress, period, white_level, gamut)
         summary = load.describe(sequence)
         return io.NodeOutput(
             sequence, summary, float(sequence.fps), ui=shown(cls, sequence.frames[: max(sequence.period, 2)], summary)
@@ -231,7 +240,7 @@ class LoadHDRSequence(io.ComfyNode):
             io.Schema,
             node_id="HDRWeave_LoadHDRSequence",
             display_name="Load HDR Sequence",
-            category=CATEGORY,
+            category=LOAD,
             description="Scene-linear frames from an OpenEXR or Radiance .hdr sequence: a reference for Measure HDR, "
             "or another program's result.",
             search_aliases=["load exr", "exr sequence", "read exr"],

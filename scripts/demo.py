@@ -11,7 +11,8 @@ from pathlib import Path
 import comfy_client
 from render import Progress, render, summary
 
-WORKFLOWS = {path.stem: path for path in sorted((comfy_client.ROOT / "workflows").glob("*.json"))}
+FILES = sorted((comfy_client.ROOT / "workflows").glob("*.json"))
+WORKFLOWS = {re.sub(r"^(paper|stages)_", "", path.stem): path for path in FILES}
 LOADER = "Load Alternating Exposures"
 
 
@@ -41,7 +42,8 @@ def settings(options) -> list[str]:
     """What the workflow is told, as `render` takes it. Without a clip its own sample and pattern stay."""
     told = [f"{LOADER}.response={options.response}", f"{LOADER}.count={options.frames}"]
     told += ["Save HDR Sequence.prefix=hdr", "Save Video.filename_prefix=tonemapped"]
-    told += ["Save Image.filename_prefix=contact_sheet"]
+    if '"SaveImage"' in WORKFLOWS[options.workflow].read_text(encoding="utf-8"):
+        told += ["Save Image.filename_prefix=contact_sheet"]
     if options.clip:
         told += [f"{LOADER}.path={Path(options.clip).expanduser().resolve()}"]
     if options.clip or options.pattern:

@@ -32,13 +32,14 @@ OPTIONS = {"format_whitelist": FORMATS, "protocol_whitelist": "file", "enable_dr
 class VideoInfo:
     """fps as tagged, the average where the rate varies; frames: how many the container announces, 0 = unknown; gamut, transfer:
     colour primaries and transfer characteristics as tagged, numbers of ITU-T H.273; exact: whether `frames` was counted by
-    the writer, and not worked out from the duration."""
+    the writer, and not worked out from the duration; sound: whether there is any."""
 
     fps: Fraction
     frames: int
     gamut: int
     transfer: int
     exact: bool = False
+    sound: bool = False
 
 
 def frame_rate(fps) -> Fraction:
@@ -57,7 +58,7 @@ def frame_rate(fps) -> Fraction:
 
 def video_info(source) -> VideoInfo:
     """Frame rate and announced length of a video (path or binary stream). Raises OSError when it cannot be opened."""
-    with _open(source) as (_, stream):
+    with _open(source) as (container, stream):
         fps = stream.average_rate or stream.guessed_rate
         fps = Fraction(fps) if fps and 0 < fps <= 100_000 else Fraction(24)
         tags = stream.codec_context
@@ -65,7 +66,14 @@ def video_info(source) -> VideoInfo:
         by_length = max(round(seconds * fps), 0)
         # An edit list shows fewer frames than are stored, and shortens the duration with them.
         frames = min(stream.frames, by_length) if stream.frames and by_length else stream.frames or by_length
-        return VideoInfo(fps, frames, int(tags.color_primaries), int(tags.color_trc), bool(stream.frames))
+        return VideoInfo(
+            fps,
+            frames,
+            int(tags.color_primaries),
+            int(tags.color_trc),
+            bool(stream.frames),
+            bool(container.streams.audio),
+        )
 
 
 def video_frames(source) -> Iterator:
@@ -121,6 +129,13 @@ def write_mp4(path, frames, fps, crf: int = 16) -> None:
 @contextmanager
 def _open(source) -> Iterator[tuple]:
     """An opened container, and its best video stream with a decoder."""
+    with opened(source) as container:
+        yield container, _best_stream(container, source)
+
+
+@contextmanager
+def opened(source) -> Iterator:
+    """The container of a path or binary stream. Raises OSError where it cannot be read."""
     import av
 
     if hasattr(source, "seek"):
@@ -140,7 +155,7 @@ def _open(source) -> Iterator[tuple]:
             f"{_name(source)} is not a readable video ({printable(error)}): check the file, or export it again"
         ) from error
     with container:
-        yield container, _best_stream(container, source)
+        yield container
 
 
 def _best_stream(container, source):

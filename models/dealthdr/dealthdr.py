@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
+from einops import rearrange
 from torch import nn
 
 from ...hdr.frame_window import FrameWindow, check_window
@@ -97,9 +98,9 @@ class DeAltHDR(nn.Module):
             )
         )
         self.up = nn.ModuleList(nn.Sequential(conv(n * c, 2 * n * c, 1), nn.PixelShuffle(2)) for n in (2, 4))
-        self.survey = conv(MERGE_PLANES, c)
-        self.tell, self.vote = nn.Conv2d(c, c, 1), zero_conv(c, 2 * FINEST**2)
-        self.draw = nn.Sequential(conv(c, c), zero_conv(c, FINEST**2 * (3 + len(TAPS))))
+        self.merge_encoder = conv(MERGE_PLANES, c)
+        self.context_projection, self.weight_head = nn.Conv2d(c, c, 1), zero_conv(c, 2 * FINEST**2)
+        self.residual_head = nn.Sequential(conv(c, c), zero_conv(c, FINEST**2 * (3 + len(TAPS))))
         init_weights(self)
 
     def encode(self, codes: torch.Tensor, radiance: torch.Tensor, exposures: torch.Tensor) -> list[torch.Tensor]:
@@ -144,7 +145,7 @@ class DeAltHDR(nn.Module):
                 attended = full_size(cells.flatten(0, 1), window.size).unflatten(0, (b, k))
                 candidates = gather_candidates(window, attended, motion)
                 merged = candidates.merged()
-                entering.append(self.survey(merge_planes(candidates, merged)))
+                entering.append(self.merge_encoder(merge_planes(candidates, merged)))
             x = level.reduce(torch.cat(entering, 1))
             positions = pixel_grid(*flow.shape[-2:], flow.device).expand_as(flow)
             corner = tuple(o // scale for o in window.origin)
@@ -164,10 +165,12 @@ class DeAltHDR(nn.Module):
     ) -> dict[str, torch.Tensor]:
         """hdr and merged (B,3,H,W) from the last features (B,C,H/2,W/2) and the neighbours' (BK,C,H/2,W/2)."""
         b, k = candidates.attended.shape[:2]
-        conditioned = F.leaky_relu(aligned.unflatten(0, (b, k)) + self.tell(x)[:, None], SLOPE).flatten(0, 1)
-        votes = F.pixel_shuffle(self.vote(conditioned), FINEST).float().unflatten(0, (b, k))  # (B,K,2,H,W)
-        merged = candidates.merged(votes.transpose(1, 2).flatten(1, 2))
-        residual = F.pixel_shuffle(self.draw(x).float(), FINEST)
+        conditioned = F.leaky_relu(aligned.unflatten(0, (b, k)) + self.context_projection(x)[:, None], SLOPE).flatten(
+            0, 1
+        )
+        votes = F.pixel_shuffle(self.weight_head(conditioned), FINEST).float()
+        merged = candidates.merged(rearrange(votes, "(b k) two h w -> b (two k) h w", k=k))
+        residual = F.pixel_shuffle(self.residual_head(x).float(), FINEST)
         tone = mu_law(merged)
         tone = tone + GAIN * residual[:, :3] + apply_kernels(tone, residual[:, 3:])
         return {"hdr": mu_law_inverse(tone.clamp(0, 1)), "merged": merged}

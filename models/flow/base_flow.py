@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
+from einops import rearrange
 from torch import nn
 
 from ...hdr.exposure import match_exposure, to_radiance
@@ -153,13 +154,12 @@ def expected_motion(logits: torch.Tensor, steps: tuple[int, int]) -> torch.Tenso
     """Flow to either neighbour (B,2,2,h,w), in cells, from logits (B,(2r+1)^2,h,w) of `MotionSearch`: the
     probability-weighted mean over the 3x3 displacements with the highest total probability (a local soft-argmax)."""
     places = shifts(radius_of(logits)).to(logits.device, torch.float32)
-    side = 2 * radius_of(logits) + 1
+    side, rows = 2 * radius_of(logits) + 1, logits.shape[-2]
     shares = logits.float().softmax(1)
-    maps = shares.movedim(1, -1).flatten(0, 2).unflatten(-1, (side, side))[:, None]  # (Bhw,1,2r+1,2r+1)
+    maps = rearrange(shares, "b (y x) h w -> (b h w) 1 y x", y=side)
     best = F.avg_pool2d(maps, 3, 1, 1).flatten(1).argmax(1)
     near = (places[best][:, None] - places).abs().amax(-1) <= 1  # (Bhw,(2r+1)^2)
     weights = maps.flatten(1) * near
     motion = (weights @ places) / weights.sum(1, keepdim=True).clamp(min=1e-6)
-    b, _, h, w = logits.shape
-    motion = motion.view(b, h, w, 2).movedim(-1, 1)
+    motion = rearrange(motion, "(b h w) two -> b two h w", b=len(logits), h=rows)
     return torch.stack([motion * (s / stride(steps)) for s in steps], 1)

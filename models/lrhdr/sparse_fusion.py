@@ -91,7 +91,7 @@ class SparseFusion(nn.Module):
         self.config, width = config, config.width
         self.encoder = nn.Sequential(conv(3 * 3 * SCALE**2 + 6 + 3 + 4, width, 1), conv(width, width))
         self.context = Context(2 * width, width)
-        self.tell = nn.ModuleList(nn.Conv2d(n * width, width, 1) for n in (3, 2, 1))
+        self.context_projection = nn.ModuleList(nn.Conv2d(n * width, width, 1) for n in (3, 2, 1))
         self.mix = nn.ModuleList((conv(width, width), conv(width, width), nn.Identity()))
         self.heads = nn.ModuleList((zero_conv(width, 1), zero_conv(width, 1), zero_conv(width, 1 + SCALE**2)))
         init_weights(self)
@@ -107,7 +107,7 @@ class SparseFusion(nn.Module):
         `forward`."""
         prior = prior_votes(radiance, validity, exposures, reference)
         merged = mu_law((prior[:, :, None] * radiance).sum(1))
-        planes = torch.cat((validity[:, :, 0], (prior + MIN_VALIDITY).log10() / 3 + 1), 1).unflatten(1, (2, -1))
+        planes = torch.stack((validity[:, :, 0], (prior + MIN_VALIDITY).log10() / 3 + 1), 1)
         if reference is None:
             captured, clipped, own = None, torch.zeros_like(merged[:, :1]), torch.zeros_like(exposures[:, 0])
         else:
@@ -148,9 +148,9 @@ class SparseFusion(nn.Module):
         b, k = features.shape[:2]
         own = pad_to_multiple(features.flatten(0, 1), COARSEST)
         z = 0
-        scales = zip((4, 2, 1), context, self.tell, self.mix, self.heads, strict=True)
-        for factor, around, tell, mix, head in scales:
-            seen = (F.avg_pool2d(own, factor) if factor > 1 else own).unflatten(0, (b, k)) + tell(around)[:, None]
+        scales = zip((4, 2, 1), context, self.context_projection, self.mix, self.heads, strict=True)
+        for factor, around, project, mix, head in scales:
+            seen = (F.avg_pool2d(own, factor) if factor > 1 else own).unflatten(0, (b, k)) + project(around)[:, None]
             found = head(mix(F.leaky_relu(seen.flatten(0, 1), SLOPE))).float()
             z = found[:, :1] + (upsample_twice(z) if factor < COARSEST else 0)
         z = upsample_twice(z) + F.pixel_shuffle(found[:, 1:], SCALE)

@@ -10,10 +10,12 @@ from torch import nn
 from ...hdr.exposure import to_radiance
 from ...hdr.frame_window import FrameWindow
 from ...models import registry
+from ...models.dealthdr import DEALTHDR, FGMA
 from ...models.dealthdr.dealthdr import DeAltHDR
 from ...models.dealthdr.fgma import attended_cells
+from ...models.lrhdr import ACCR, SPARSE_FUSION
 from ...models.lrhdr.sparse_fusion import SparseFusion
-from ..runtime.networks import ACCR, DEALTHDR, FGMA, PACKAGED, SPARSE_FUSION, load_f2hdr, load_network
+from ..runtime.networks import PACKAGED, load_f2hdr, load_network
 
 
 class Reconstruct(Protocol):

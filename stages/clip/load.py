@@ -6,6 +6,7 @@ from pathlib import Path
 import torch
 
 from ...hdr.exposure_pattern import looks_like_factors, parse_pattern
+from ...hdr.gamut import GAMUTS
 from ...hdr.response import ON_FULL_CODE, RESPONSES, ResponseCurve, response_named
 from ...hdr.sequence import ExposureSequence, LazyFrames
 from ..runtime.check import chosen, number, text
@@ -19,6 +20,7 @@ from .stated_exposure import with_order, with_stated
 from .white_level import with_white_level
 
 ESTIMATE = "estimate"
+GAMUT_CHOICES = ("auto", *GAMUTS)
 LUT_SUFFIXES = (".npy", ".csv", ".txt", ".cube")
 FEWEST = 4  # frames in which a pattern can be measured
 
@@ -52,13 +54,16 @@ def expose(
     progress: Progress = quiet,
     period: int | None = None,
     white_level: float | None = None,
+    gamut: str = "auto",
 ) -> ExposureSequence:
     """A clip with its exposures and response.
 
     pattern: see `hdr.exposure_pattern.parse_pattern`; `auto` measures it. response: a name, a path to a LUT, or `estimate`
     (Debevec and Malik, needs a pattern that is given). period: how many exposures a pattern must have, if known. white_level:
-    code value in (0,1] at which the sensor clips; None or 0 = measured where pixels pile up below code 1.
+    code value in (0,1] at which the sensor clips; None or 0 = measured where pixels pile up below code 1. gamut: the camera's
+    primaries, `auto` = those that the file is tagged with, or Rec.709; colours are converted when they are shown or written.
     """
+    chosen("gamut", gamut, GAMUT_CHOICES)
     if white_level:
         number("white_level", white_level, 0, 1)
     exposures, total = parse_pattern(pattern), len(clip.frames)
@@ -106,7 +111,10 @@ def expose(
     if clip.full_code and response not in ON_FULL_CODE:
         black, white = clip.full_code
         frames = LazyFrames(frames.shape, lambda i: ((clip.frames[i] - black) / (white - black)).clamp(0, 1))
-    sequence = ExposureSequence(frames, of_frames, curve, period, clip.fps, clip.source, warnings)
+    primaries = (clip.gamut or "Rec.709") if gamut == "auto" else gamut
+    sequence = ExposureSequence(
+        frames, of_frames, curve, period, clip.fps, clip.source, warnings, gamut=primaries, sound=clip.sound
+    )
     sequence = with_white_level(sequence, white_level or None)
     if clip.stated is not None:
         sequence = with_stated(sequence, clip.stated, exposures is not None, progress)
@@ -147,7 +155,7 @@ def describe(sequence: ExposureSequence) -> str:
     lines = [
         f"{sequence.source}: {len(sequence)} frames, {width}x{height}, {float(sequence.fps):.6g} fps",
         f"period {sequence.period}, relative exposures {pattern}",
-        f"response {sequence.response.name}",
+        f"response {sequence.response.name}, primaries {sequence.gamut}",
     ]
     if min(sequence.white_level) < 1:
         levels = ", ".join(f"{level:.4g}" for level in dict.fromkeys(sequence.white_level))

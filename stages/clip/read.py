@@ -7,9 +7,10 @@ import torch
 from ...hdr.io.checked_path import printable, regular_file
 from ...hdr.io.file_exposure import stated_exposures, stated_order
 from ...hdr.io.frame_store import FrameStore
-from ...hdr.io.image_files import read_image
+from ...hdr.io.image_files import read_image, stored_gamut
 from ...hdr.io.image_sequence import Frame, find_frames, find_sequence, is_sequence_path
 from ...hdr.io.raw_files import RAW
+from ...hdr.io.sound import SoundTrack
 from ...hdr.io.video_files import VideoInfo, code_levels, frame_rate, is_limited, to_rgb, video_frames, video_info
 from ...hdr.response import ON_FULL_CODE
 from ...hdr.scratch import allocate, trim
@@ -20,7 +21,8 @@ from .captured import DEFAULT_FPS, WINDOW, Clip, check_range, check_values
 from .incomplete import refuse_empty, refuse_incomplete
 from .video_faults import VideoFaults
 
-WIDE = {9: "BT.2020", 11: "DCI-P3", 12: "Display P3"}  # keys of both: ITU-T H.273
+TAGGED = {1: "Rec.709", 9: "Rec.2020", 12: "P3-D65"}  # keys of both: ITU-T H.273
+DCI_P3 = 11
 DELIVERY = {16: "PQ", 18: "HLG"}
 
 
@@ -69,7 +71,19 @@ def read_clip(
         faults.ended = not any(trim_to)
     warnings = (*_colour_warnings(info), *faults.warnings(name))
     frames, transfer = _stored(store, name, start), DELIVERY.get(info.transfer, "")
-    return Clip(frames, frame_rate(fps or info.fps), name, warnings, transfer=transfer, full_code=levels)
+    sound = (
+        SoundTrack(source, trim_to[0] + start / float(info.fps), len(store) / float(info.fps)) if info.sound else None
+    )
+    return Clip(
+        frames,
+        frame_rate(fps or info.fps),
+        name,
+        warnings,
+        transfer=transfer,
+        full_code=levels,
+        gamut=TAGGED.get(info.gamut, ""),
+        sound=sound,
+    )
 
 
 def _home(path) -> Path:
@@ -92,8 +106,8 @@ def _within(frames, begin: float, length: float):
 
 
 def _colour_warnings(info: VideoInfo):
-    if info.gamut in WIDE:
-        yield f"the video is tagged {WIDE[info.gamut]}: colours are not converted, and saved files say Rec.709"
+    if info.gamut == DCI_P3:
+        yield "the video is tagged DCI-P3, whose white is not D65, and is read as Rec.709: choose its gamut"
 
 
 def _read_images(path, start: int, count: int, fps, progress: Progress, holes: bool) -> Clip:
@@ -102,9 +116,9 @@ def _read_images(path, start: int, count: int, fps, progress: Progress, holes: b
     refuse_incomplete([frame.path for frame in found], start, count)
     chosen_frames = _chosen(found, start, count)
     files = [frame.path for frame in chosen_frames]
-    store, alpha = FrameStore(), 0
+    store, alpha, gamut = FrameStore(), 0, stored_gamut(files[0])
     for window in windows(len(files), 1, progress):
-        pixels, has_alpha = read_image(files[window[0]])
+        pixels, has_alpha = read_image(files[window[0]], gamut)
         alpha += has_alpha
         try:
             store.append(pixels)
@@ -131,6 +145,7 @@ def _read_images(path, start: int, count: int, fps, progress: Progress, holes: b
         places if missing else None,
         None if stated is None else tuple(stated),
         None if order is None else tuple(order),
+        gamut=gamut,
     )
 
 

@@ -19,8 +19,9 @@ from ...hdr.masks import forward_backward_consistency
 from ...hdr.scratch import allocate
 from ...hdr.sequence import ExposureSequence, FlowField
 from ...hdr.warp import length, warp
+from ...models.flow import BASE_FLOW
 from ...models.flow.base_flow import CELL, MotionSearch, expected_motion
-from ..runtime.networks import BASE_FLOW, device_of, load_network, running
+from ..runtime.networks import device_of, load_network, running
 from ..runtime.windows import Progress, quiet, windows
 from .dis_backends import FINE, OPENCV, dis_backend
 from .occlusion import extrapolate_occlusion

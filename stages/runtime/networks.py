@@ -9,12 +9,7 @@ import torch
 from torch import nn
 
 from ...models import registry
-from ...models.dealthdr import DEALTHDR, FGMA  # noqa: F401  ids of the networks, as stages and nodes name them
-from ...models.deephdrvideo import DEEPHDRVIDEO  # noqa: F401
 from ...models.f2hdr import F2HDR
-from ...models.flow import BASE_FLOW  # noqa: F401
-from ...models.location import COLLABORATIVE_FUSION, SEQUENCE_REFINEMENT  # noqa: F401
-from ...models.lrhdr import ACCR, INTERPOLATE, SPARSE_FUSION  # noqa: F401
 from .tiles import tiles
 
 PACKAGED = "packaged"

@@ -16,4 +16,4 @@ def classical(sequence: ExposureSequence, device="cpu", progress: Progress = qui
     return weighted_merge(sequence, candidates, MergeSettings(), device, progress)
 
 
-SYSTEM = System("classical", "DIS optical flow and a weighted merge", (), classical, workflow="classical_hdr")
+SYSTEM = System("classical", "DIS optical flow and a weighted merge", (), classical, workflow="stages_classical")

@@ -14,10 +14,11 @@ from ...hdr.detail_preservation import preserve_detail
 from ...hdr.frame_window import FrameWindow
 from ...hdr.scratch import allocate
 from ...hdr.sequence import ExposureSequence, FlowField
+from ...models.dealthdr import DEALTHDR
 from ...models.dealthdr.fgma import distrust_each, empty_cells
 from ...models.dealthdr.masked_attention import sensitivity_for, trust_mask
 from ..flow.estimate import base_flow
-from ..runtime.networks import DEALTHDR, device_of, load_network, running
+from ..runtime.networks import device_of, load_network, running
 from ..runtime.per_frame import WindowReader, run_per_frame, to_frame
 from ..runtime.tiles import in_tiles
 from ..runtime.windows import Progress, quiet
@@ -132,5 +133,5 @@ SYSTEM = System(
     ("base_flow", "dealthdr"),
     packaged_dealthdr,
     recipe="dealthdr",
-    workflow="dealthdr",
+    workflow="paper_dealthdr",
 )

@@ -159,5 +159,5 @@ SYSTEM = System(
     ("base_flow", "f2hdr"),
     f2hdr,
     recipe="f2hdr",
-    workflow="f2hdr",
+    workflow="paper_f2hdr",
 )

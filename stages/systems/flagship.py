@@ -15,11 +15,14 @@ from torch import nn
 from ...hdr.frame_window import FrameWindow
 from ...hdr.scratch import allocate
 from ...hdr.sequence import ExposureSequence, FlowField
+from ...models.dealthdr import DEALTHDR, FGMA
+from ...models.location import SEQUENCE_REFINEMENT
+from ...models.lrhdr import ACCR, SPARSE_FUSION
 from ..candidates.fgma import aligned_neighbours
 from ..flow.estimate import base_flow
 from ..fusion.sequence_refinement import sequence_refinement
 from ..fusion.sparse_fusion import fused_frame
-from ..runtime.networks import ACCR, DEALTHDR, FGMA, SEQUENCE_REFINEMENT, SPARSE_FUSION, load_f2hdr, load_network
+from ..runtime.networks import load_f2hdr, load_network
 from ..runtime.per_frame import WindowReader, run_per_frame, to_frame
 from ..runtime.tiles import in_tiles
 from ..runtime.windows import Progress, quiet
@@ -95,5 +98,5 @@ SYSTEM = System(
     ("base_flow", "f2hdr", "fgma", "accr", "dealthdr", "sparse_fusion", "sequence_refinement"),
     flagship,
     recipe="flagship",
-    workflow="flagship",
+    workflow="stages_flagship",
 )

@@ -4,13 +4,14 @@ import torch
 from torch import nn
 
 from ...hdr.sequence import ExposureSequence, FlowField
+from ...models.lrhdr import ACCR, INTERPOLATE, SPARSE_FUSION
 from ...models.lrhdr.sparse_fusion import ALPHA
 from ..candidates.accr import accr_mapping
 from ..candidates.combine import combine
 from ..candidates.interpolate import interpolate_exposure
 from ..flow.estimate import base_flow
 from ..fusion.sparse_fusion import sparse_fusion, unaligned
-from ..runtime.networks import ACCR, INTERPOLATE, SPARSE_FUSION, load_network
+from ..runtime.networks import load_network
 from ..runtime.windows import Progress, quiet
 from .system import System
 
@@ -47,5 +48,5 @@ SYSTEM = System(
     ("base_flow", "interpolate", "accr", "sparse_fusion"),
     lrhdr,
     recipe="sparse_fusion",
-    workflow="lrhdr",
+    workflow="paper_lrhdr",
 )

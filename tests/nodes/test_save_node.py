@@ -4,7 +4,7 @@ import pytest
 from real_engine import run_in_engine
 
 IN_ENGINE = """
-from hdrweave.nodes import save
+from hdrweave.nodes import preview, save
 
 comfy.cli_args.args.disable_metadata = True
 folder_paths.set_temp_directory(str(folder / "temp"))
@@ -20,7 +20,7 @@ except ValueError as error:
     told = str(error)
 print(json.dumps(dict(
     exr=saved.ui["exr"], text=saved.ui["text"][0], pictures=len(saved.ui["images"]), told=told,
-    elsewhere=save._reported([folder / "elsewhere" / "a.exr"]),
+    elsewhere=preview.reported([folder / "elsewhere" / "a.exr"]),
 )))
 """
 

@@ -32,7 +32,7 @@ def started(network, std):
 @pytest.fixture(scope="module")
 def network():
     torch.manual_seed(5)
-    return started(SequenceRefinement(SequenceRefinementConfig(8, 8, 1, 8, witness=True)), 0.05)
+    return started(SequenceRefinement(SequenceRefinementConfig(8, 8, 1, 8, captured_frame=True)), 0.05)
 
 
 def panning(count=6, size=(48, 80), speed=3.0):
