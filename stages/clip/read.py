@@ -1,5 +1,6 @@
 """Frames of video files and image sequences as clips, and scene-linear sequences as tensors."""
 
+from itertools import islice
 from pathlib import Path
 
 import torch
@@ -15,6 +16,7 @@ from ...hdr.io.video_files import VideoInfo, code_levels, frame_rate, is_limited
 from ...hdr.response import ON_FULL_CODE
 from ...hdr.scratch import allocate, trim
 from ...hdr.sequence import LazyFrames
+from ...hdr.white_level import superwhite_level
 from ..runtime.check import number, text
 from ..runtime.windows import Progress, quiet, windows
 from .captured import DEFAULT_FPS, WINDOW, Clip, check_range, check_values
@@ -24,6 +26,7 @@ from .video_faults import VideoFaults
 TAGGED = {1: "Rec.709", 9: "Rec.2020", 12: "P3-D65"}  # keys of both: ITU-T H.273
 DCI_P3 = 11
 DELIVERY = {16: "PQ", 18: "HLG"}
+PEEKED = 480  # pixels in a row of the frames that are looked at for codes above white
 
 
 def read_clip(
@@ -55,7 +58,9 @@ def read_clip(
         regular_file(source)
     name = "video" if hasattr(source, "read") else printable(Path(source).name)
     info = video_info(source)
-    store, faults, full_code, levels = FrameStore(), VideoFaults(info), response in ON_FULL_CODE, None
+    superwhite = 1.0 if response in (*ON_FULL_CODE, "PQ") else _superwhite(source, trim_to)
+    full_code = response in ON_FULL_CODE or superwhite > 1
+    store, faults, levels = FrameStore(), VideoFaults(info), None
     for index, frame in enumerate(_within(video_frames(source), *trim_to)):
         faults.see(frame)
         if index >= start:
@@ -81,9 +86,23 @@ def read_clip(
         warnings,
         transfer=transfer,
         full_code=levels,
+        superwhite=superwhite,
         gamut=TAGGED.get(info.gamut, ""),
         sound=sound,
     )
+
+
+def _superwhite(source, trim_to: tuple[float, float]) -> float:
+    """`superwhite_level` of a video, on its first frames."""
+    seen = []
+    for frame in islice(_within(video_frames(source), *trim_to), WINDOW):
+        if not is_limited(frame):
+            return 1.0
+        black, white = code_levels(frame)
+        step = max(1, frame.width // PEEKED)
+        codes = torch.from_numpy(to_rgb(frame, full_code=True)[::step, ::step].astype("float32")) / 65535
+        seen.append((codes - black) / (white - black))
+    return superwhite_level(torch.stack(seen)) if seen else 1.0
 
 
 def _home(path) -> Path:
