@@ -17,6 +17,7 @@ from .statistics import Survey, survey
 
 PERIODS = tuple(range(2, LONGEST + 1))
 SNAP = 0.085  # stops (6 %): a measured step this close to a whole stop is taken to be that
+MATCHED = 0.6  # `RatioQuality.matched` below which a ratio is doubted
 
 
 def detect_pattern(sequence: ExposureSequence, progress: Progress = quiet, periods=PERIODS) -> Detection:
@@ -129,6 +130,11 @@ def _doubts(overlaps, quality) -> tuple[str, ...]:
         doubts.append(
             "The darker frames are so dark that their ratio rests on codes near black and may read up to 20 % off: "
             "enter the pattern if you know it."
+        )
+    elif any(q.matched < MATCHED for q in quality):
+        doubts.append(
+            "The exposures show hardly the same at the same places (fine texture, fast motion), so their ratio may be off: enter "
+            "the pattern if you know it."
         )
     elif any(q.points < exposure_ratio.MIN_POINTS for q in quality):
         doubts.append(

@@ -168,9 +168,13 @@ def _read_images(path, start: int, count: int, fps, progress: Progress, holes: b
     )
 
 
-def load_hdr(path, start: int = 0, count: int = 0, gain: float = 1.0, progress: Progress = quiet) -> torch.Tensor:
-    """An EXR or .hdr sequence as scene-linear float32 (T,H,W,3), every value times `gain`. Raises as `read_clip`."""
+def load_hdr(
+    path, start: int = 0, count: int = 0, gain: float = 1.0, progress: Progress = quiet, layer: str = ""
+) -> torch.Tensor:
+    """An EXR or .hdr sequence as scene-linear float32 (T,H,W,3), every value times `gain`. layer: part, view or layer of EXR
+    files, "" = the first part with colour. Raises as `read_clip`."""
     check_range(start, count, None)
+    layer = text("layer", layer, 256).strip()
     gain = number("gain", gain)
     path = _home(path)
     refuse_empty(path)
@@ -179,7 +183,7 @@ def load_hdr(path, start: int = 0, count: int = 0, gain: float = 1.0, progress: 
     files = _chosen(found, start, count)
     out = None
     for window in windows(len(files), 1, progress):
-        name, (pixels, _) = printable(files[window[0]]), read_image(files[window[0]])
+        name, (pixels, _) = printable(files[window[0]]), read_image(files[window[0]], layer=layer)
         if pixels.dtype != "float32":
             raise ValueError(f"{name} holds {pixels.dtype}: a float sequence (exr, hdr) is expected")
         if out is None:
