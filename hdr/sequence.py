@@ -53,7 +53,8 @@ class ExposureSequence:
     pixels, nobody wrote them. gains: (T,) light of each frame over what its exposure says (lamp flicker), which `frames` are
     divided by already; None = all 1.
     noise: of every exposure, None = not measured yet (`stages.clip.noise`). gamut: the primaries of its RGB, a name in
-    `hdr.gamut.GAMUTS`; radiance made from the clip has the same. sound: of the video file that it was read from, if it has any.
+    `hdr.gamut.GAMUTS`; radiance made from the clip has the same. sound: of the video file that it was read from, if it has any;
+    timecode: of its first frame there, "" = none.
     """
 
     frames: torch.Tensor | LazyFrames
@@ -69,6 +70,7 @@ class ExposureSequence:
     noise: NoiseLevels | None = None
     gamut: str = "Rec.709"
     sound: SoundTrack | None = None
+    timecode: str = ""
 
     def __len__(self) -> int:
         return len(self.frames)

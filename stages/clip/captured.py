@@ -25,8 +25,8 @@ class Clip:
     file names, 0 = shortest. linear: the kind of file that holds linear light as a rule ("float", "raw"), else "". transfer:
     transfer function that the file is tagged with (PQ, HLG), else "". full_code: frames hold shares of the largest code, black of
     limited range at `full_code[0]` and white at `full_code[1]`; None = black is 0. superwhite: signal at which they clip, white
-    = 1. gamut: the primaries that the file is tagged
-    with, a name in `hdr.gamut.GAMUTS`; "" = none of them. sound: of the video file, if it has any.
+    = 1. gamut: the primaries that the file is tagged with, a name in `hdr.gamut.GAMUTS`; "" = none of them. sound: of the video
+    file, if it has any; timecode: of its first frame.
     """
 
     frames: torch.Tensor | LazyFrames
@@ -42,6 +42,7 @@ class Clip:
     superwhite: float = 1.0
     gamut: str = ""
     sound: SoundTrack | None = None
+    timecode: str = ""
 
 
 def image_clip(

@@ -86,7 +86,7 @@ def expose(
     if exposures is None and response == ESTIMATE:
         raise ValueError("a response can only be estimated when the exposures are known: write the pattern, not auto")
     warnings = clip.warnings
-    if looks_like_factors(pattern):
+    if exposures is not None and looks_like_factors(pattern):
         factors = ",".join(f"{float(word):g}x" for word in re.split(r"[\s,;]+", pattern.strip()) if word)
         warnings += (
             f"the pattern {pattern.strip()} is read as EVs, {max(exposures):g} times the light: write {factors} if factors "
@@ -114,7 +114,16 @@ def expose(
         frames = LazyFrames(frames.shape, lambda i: ((clip.frames[i] - black) / scale).clamp(0, 1))
     primaries = (clip.gamut or "Rec.709") if gamut == "auto" else gamut
     sequence = ExposureSequence(
-        frames, of_frames, curve, period, clip.fps, clip.source, warnings, gamut=primaries, sound=clip.sound
+        frames,
+        of_frames,
+        curve,
+        period,
+        clip.fps,
+        clip.source,
+        warnings,
+        gamut=primaries,
+        sound=clip.sound,
+        timecode=clip.timecode,
     )
     if clip.superwhite > 1:
         levels = (clip.superwhite,) * 3

@@ -16,6 +16,7 @@ from ...hdr.io.video_files import VideoInfo, code_levels, frame_rate, is_limited
 from ...hdr.response import ON_FULL_CODE
 from ...hdr.scratch import allocate, trim
 from ...hdr.sequence import LazyFrames
+from ...hdr.timecode import later
 from ...hdr.white_level import superwhite_level
 from ..runtime.check import number, text
 from ..runtime.windows import Progress, quiet, windows
@@ -76,9 +77,9 @@ def read_clip(
         faults.ended = not any(trim_to)
     warnings = (*_colour_warnings(info), *faults.warnings(name))
     frames, transfer = _stored(store, name, start), DELIVERY.get(info.transfer, "")
-    sound = (
-        SoundTrack(source, trim_to[0] + start / float(info.fps), len(store) / float(info.fps)) if info.sound else None
-    )
+    begin = trim_to[0] + start / float(info.fps)
+    sound = SoundTrack(source, begin, len(store) / float(info.fps)) if info.sound else None
+    timecode = later(info.timecode, round(begin * info.fps), info.fps) if info.timecode else ""
     return Clip(
         frames,
         frame_rate(fps or info.fps),
@@ -89,6 +90,7 @@ def read_clip(
         superwhite=superwhite,
         gamut=TAGGED.get(info.gamut, ""),
         sound=sound,
+        timecode=timecode,
     )
 
 
@@ -181,19 +183,19 @@ def load_hdr(
     found = find_sequence(path)
     refuse_incomplete(found, start, count)
     files = _chosen(found, start, count)
-    out = None
-    for window in windows(len(files), 1, progress):
-        name, (pixels, _) = printable(files[window[0]]), read_image(files[window[0]], layer=layer)
+    out = torch.empty(0)
+    for (t,) in windows(len(files), 1, progress):
+        name, (pixels, _) = printable(files[t]), read_image(files[t], layer=layer)
         if pixels.dtype != "float32":
             raise ValueError(f"{name} holds {pixels.dtype}: a float sequence (exr, hdr) is expected")
-        if out is None:
+        if t == 0:
             out = allocate((len(files), *pixels.shape))
         if pixels.shape != tuple(out.shape[1:]):
             raise ValueError(
                 f"{name} is {pixels.shape[1]}x{pixels.shape[0]}, the first frame is "
                 f"{out.shape[2]}x{out.shape[1]}: all frames must have one size"
             )
-        out[window[0]] = torch.from_numpy(pixels) * gain
+        out[t] = torch.from_numpy(pixels) * gain
     return out
 
 
@@ -202,8 +204,8 @@ def fingerprint(path: str) -> str:
     if not path:
         return ""
     try:
-        path = _home(path)
-        files = [f.path for f in find_frames(path, holes=True)] if is_sequence_path(path) else [regular_file(path)]
+        place = _home(path)
+        files = [f.path for f in find_frames(place, holes=True)] if is_sequence_path(place) else [regular_file(place)]
         states = [file.stat() for file in files]
     except (OSError, ValueError):  # told in full when the clip is loaded
         return f"{printable(path)}: not readable"

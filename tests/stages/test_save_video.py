@@ -133,6 +133,17 @@ def test_sound_is_written_and_follows_the_clip(tmp_path, hdr, name):
     assert "own sound of 0.25 s is left out, the picture lasts 2.00 s" in str(longer)
 
 
+@pytest.mark.parametrize("name", FORMATS)
+def test_timecode_follows_the_clip(tmp_path, hdr, name):
+    first = save_video(hdr, tmp_path, "a", name, fps=25, timecode="10:00:00:24")
+    clip = read_clip(first.path, start=1, count=2)
+    assert clip.timecode == "10:00:01:00"
+    again = save_video(hdr[:2], tmp_path, "b", name, sequence=expose(clip, "-3,0"))
+    assert read_clip(again.path).timecode == "10:00:01:00"
+    slow = save_video(hdr[:2], tmp_path, "c", name, fps=8, timecode="10:00:00:00")
+    assert "the timecode is left out" in str(slow) and not read_clip(slow.path).timecode
+
+
 def test_odd_sizes_lose_a_column_and_nothing_is_overwritten(tmp_path, hdr):
     report = save_video(hdr[:2, :63, :79], tmp_path, "a", HEVC, crf=30)
     assert report.size == (62, 78) and "the last row or column of 79x63 is left out" in str(report)
@@ -192,11 +203,12 @@ def test_what_a_killed_process_left_is_removed(tmp_path, hdr):
         ({"fps": -1}, "frame rate is -1"),
         ({"scale": "compositing"}, "needs the exposures"),
         ({"prefix": "../a"}, "stays inside"),
+        ({"frames": torch.rand(2, 15, 80, 3)}, "frames are 80x15, HEVC.* needs 16x16 or more: choose another format"),
     ],
 )
 def test_bad_arguments_are_told_before_work(tmp_path, hdr, changes, words):
     with pytest.raises(ValueError, match=words):
-        save_video(hdr, tmp_path / "root", **{"prefix": "a", **changes})
+        save_video(**{"frames": hdr, "root": tmp_path / "root", "prefix": "a", **changes})
     assert not [p for p in tmp_path.rglob("*") if p.is_file()]
 
 
