@@ -29,10 +29,10 @@ class Survey:
     period: of the exposure pattern. exposures (T,): relative, shortest of the clip = 1. measured: they come from the pixels.
     response: {"name"}, with "codes" and "linear" for a table, "white" where codes were scaled. white_level (3,): code value at
     which each channel clips. gamut: primaries of its RGB. gains (T,): light of each frame over what its exposure says, None =
-    all 1. black_level: for every exposure, shortest first, rows (mean, red, green, blue) of the correction; without rows none.
-    noise: rows (exposure, read noise, shot gain), None = could not be measured; step: between code values. moves (T,4): a, b,
-    x, y of the similarity [[a, -b, x], [b, a, y]] that steadies each frame, None = as captured. backbone: exposure of
-    LoCAtion's backbone.
+    all 1. black_level: for every exposure, shortest first, rows (mean, red, green, blue) of the correction, or (code, raised
+    code) of pressed shadows; without rows none. noise: rows (exposure, read noise, shot gain), None = could not be measured;
+    step: between code values. moves (T,4): a, b, x, y of the similarity [[a, -b, x], [b, a, y]] that steadies each frame,
+    None = as captured. backbone: exposure of LoCAtion's backbone.
     warnings: for the user. timecode: of frame 0 in the source, "" = none.
     """
 
@@ -147,7 +147,9 @@ def survey_from(data: dict) -> Survey:
     if list(left_out) != sorted(set(left_out)) or any(k >= frames for k in left_out):
         raise ValueError("left_out does not fit frames")
     levels = len(set(exposures))
-    black = tuple(tuple(_row(row, 4) for row in rows) for rows in data["black_level"])
+    black = tuple(
+        tuple(_row(row, len(rows[0]) if len(rows[0]) in (2, 4) else 4) for row in rows) for rows in data["black_level"]
+    )
     if len(black) != levels:
         raise ValueError(f"black_level has {len(black)} exposures, the clip {levels}")
     response = data["response"]

@@ -229,7 +229,7 @@ def pixel_mark(frames) -> str:
 def describe_survey(survey: Survey) -> str:
     """What a survey says, in a few lines."""
     cycle = ", ".join(f"{e:.4g}" for e in survey.exposures[: survey.period])
-    black = sum(len(rows) > 0 for rows in survey.black_level)
+    black = sum(any(any(row[1:]) for row in rows) for rows in survey.black_level)
     lines = [
         f"{len(survey)} frames {survey.size[1]}x{survey.size[0]}",
         f"period {survey.period}, relative exposures {cycle}, frame 0 is number {survey.phase + 1} from the shortest",

@@ -5,7 +5,7 @@ Layout: openexr.com, "OpenEXR File Layout". Magic number, version with flags, th
 """
 
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from .checked_path import check_picture_size, printable, regular_file
 
@@ -27,7 +27,8 @@ class Channel:
 
 @dataclass(frozen=True)
 class Part:
-    """One picture of a file. chromaticities: x, y of red, green, blue and white; None = Rec.709. texts: attributes that are."""
+    """One picture of a file. chromaticities: x, y of red, green, blue and white; None = Rec.709. called: its
+    name and that of the view that its plain channels belong to. texts: attributes that are."""
 
     channels: tuple[Channel, ...]
     data: Window
@@ -35,7 +36,8 @@ class Part:
     deep: bool
     chromaticities: tuple[float, ...] | None
     exposure: tuple[float | None, float | None]
-    texts: dict[str, str]
+    called: tuple[str, ...] = ()
+    texts: dict[str, str] = field(default_factory=dict)
 
     @property
     def names(self) -> set[str]:
@@ -108,6 +110,13 @@ def _part(attributes: dict) -> Part:
         kind, value = attributes.get(name, ("", b""))
         return struct.unpack("<f", value)[0] if kind == "float" and len(value) == 4 else None
 
+    def words(name: str) -> str:
+        return attributes.get(name, ("", b""))[1].decode("utf-8", "backslashreplace")
+
+    views = attributes.get("multiView", ("", b""))[1]  # a vector of texts, each after its length
+    first = (
+        views[4 : 4 + struct.unpack_from("<i", views)[0]].decode("utf-8", "backslashreplace") if len(views) > 4 else ""
+    )
     kind = attributes.get("type", ("", b""))[1]
     chromaticities = attributes.get("chromaticities", ("", b""))[1]
     return Part(
@@ -117,6 +126,7 @@ def _part(attributes: dict) -> Part:
         kind.startswith(b"deep"),
         struct.unpack("<8f", chromaticities) if len(chromaticities) == 32 else None,
         (number("expTime"), number("isoSpeed")),
+        tuple(filter(None, (words("name"), words("view"), first))),
         {name: value.decode("utf-8", "replace") for name, (kind, value) in attributes.items() if kind == "string"},
     )
 

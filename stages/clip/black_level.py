@@ -1,5 +1,8 @@
 """The blacks of short exposures matched to those of the longest: one correction for a clip, estimated on a few frames."""
 
+from collections.abc import Callable
+from functools import partial
+
 import torch
 import torch.nn.functional as F
 
@@ -7,6 +10,7 @@ from ...hdr.black_level import black_level_curve, black_level_offsets, black_lev
 from ...hdr.exposure import luma, match_exposure, to_ldr, to_radiance
 from ...hdr.masks import exposure_ranks
 from ...hdr.sequence import ExposureSequence, LazyFrames
+from ...hdr.shadow_tone import raise_shadows, shadow_curve, shadow_offsets, shadow_table
 from ...hdr.warp import warp
 from ..flow.pair_flow import PairFlow
 from ..runtime.windows import Progress, quiet, windows
@@ -21,27 +25,41 @@ FLAT = 0.05  # standard deviation of luma within 7x7 pixels of the longest expos
 def match_black_level(sequence: ExposureSequence, progress: Progress = quiet) -> ExposureSequence:
     """A normalized clip whose darkest code values agree with those of its longest exposure, corrected when it is read.
 
-    Every shorter exposure gets one correction for the whole clip (`hdr.black_level`), that of the survey where there is one.
+    Every shorter exposure gets one correction for the whole clip (`black_level_curves`), that of the survey where there is one.
     What cannot be measured stays as captured.
     """
     if sequence.survey is None:
         curves = black_level_curves(sequence, progress)
     else:
-        curves = [torch.tensor(rows, dtype=torch.float32).reshape(-1, 4) for rows in sequence.survey.black_level]
-    tables = torch.stack([black_level_table(curve) for curve in curves])
-    if not tables.any():
+        curves = [torch.tensor(rows, dtype=torch.float32) for rows in sequence.survey.black_level]
+    corrections = [_correction(curve) for curve in curves]
+    if not any(corrections):
         return sequence
     ranks = exposure_ranks(sequence.exposures, sequence.levels)[0].tolist()
 
+    def matched(frame: torch.Tensor, rank: int) -> torch.Tensor:
+        correct = corrections[rank]
+        return correct(frame) if correct else frame
+
     def read(indices: list[int]) -> torch.Tensor:
-        frames = sequence.frames[indices]
-        return torch.stack([subtract_black_level(f, tables[ranks[t]]) for f, t in zip(frames, indices, strict=True)])
+        return torch.stack([matched(f, ranks[t]) for f, t in zip(sequence.frames[indices], indices, strict=True)])
 
     return sequence.with_(frames=LazyFrames(sequence.frames.shape, read))
 
 
+def _correction(curve: torch.Tensor) -> Callable[[torch.Tensor], torch.Tensor] | None:
+    """What a curve of `black_level_curves` does to code values; None for nothing."""
+    if not len(curve):
+        return None
+    if curve.shape[1] == 2:
+        return partial(raise_shadows, table=shadow_table(curve))
+    table = black_level_table(curve)
+    return partial(subtract_black_level, table=table) if table.any() else None
+
+
 def black_level_curves(sequence: ExposureSequence, progress: Progress = quiet) -> list[torch.Tensor]:
-    """Correction of each exposure, shortest first: `hdr.black_level.black_level_curve` (N,4); N = 0 for the longest.
+    """Correction of each exposure, shortest first: a `hdr.black_level.black_level_curve` (N,4) or, where a picture profile
+    pressed the shadows of an exposure, a `hdr.shadow_tone.shadow_curve` (N,2); N = 0 for the longest.
 
     sequence: normalized. A few frames of each exposure are compared, small, with the nearest of the longest exposure, so
     that a long clip costs no more than a short one.
@@ -50,18 +68,25 @@ def black_level_curves(sequence: ExposureSequence, progress: Progress = quiet) -
     pairs = PairFlow(_small(sequence), "fast")
     longest = (ranks == count - 1).nonzero()[:, 0]
     chosen = [(rank, t) for rank in range(count - 1) for t in _spread((ranks == rank).nonzero()[:, 0])]
-    found = {rank: [] for rank in range(count - 1)}
+    found = {rank: [] for rank in range(count)}
     for (k,) in windows(len(chosen), 1, progress):
         rank, t = chosen[k]
         near = longest[(longest - t).abs() < sequence.period]
         after, before = near[near > t][:1], near[near < t][-1:]
         found[rank] += [_compare(pairs, t, n) for n in (*before.tolist(), *after.tolist())]
-    none = torch.zeros(0, 4)
-    return [black_level_curve(torch.stack(found[k])) if found.get(k) else none for k in range(count)]
+    return [_curve(seen) for seen in found.values()]
 
 
-def _compare(pairs: PairFlow, t: int, n: int) -> torch.Tensor:
-    """`hdr.black_level.black_level_offsets` of frame t against frame n of the longest exposure, brought to it."""
+def _curve(seen: list[tuple[torch.Tensor, torch.Tensor]]) -> torch.Tensor:
+    """The correction of an exposure from `_compare` of its pairs of frames."""
+    if not seen:
+        return torch.zeros(0, 4)
+    pressed = shadow_curve(torch.stack([shadows for _, shadows in seen]))
+    return black_level_curve(torch.stack([offsets for offsets, _ in seen])) if pressed is None else pressed
+
+
+def _compare(pairs: PairFlow, t: int, n: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """`black_level_offsets` and `shadow_offsets` of frame t against frame n of the longest exposure, brought to it."""
     flow, confidence = pairs.match(t, n)
     short, long = (pairs.frame(k).movedim(-1, 0)[None] for k in (t, n))
     long = warp(long, flow)
@@ -71,9 +96,16 @@ def _compare(pairs: PairFlow, t: int, n: int) -> torch.Tensor:
     usable = ((confidence > CONFIDENT) & flat & unclipped)[0, 0, ::2, ::2]  # neighbours say the same after the mean
     # The mean is one of light and the short frame has none: noise would draw both means of its code values off.
     seen = to_ldr(F.avg_pool2d(to_radiance(long, 1), 3, 1, 1), 1)
-    captured, seen = (x[0, :, ::2, ::2].movedim(0, -1)[usable] for x in (short, seen))
+    # Shadows that a profile pressed are off by more than any edge is.
+    near = F.max_pool2d(long.amax(1, keepdim=True), 3, 1, 1) < UNCLIPPED
+    around = ((confidence > CONFIDENT) & near)[0, 0, ::2, ::2]
     exposures = pairs.sequence.exposures
-    return black_level_offsets(captured, match_exposure(seen, float(exposures[n]), float(exposures[t])))
+    captured, mean, sharp = (x[0, :, ::2, ::2].movedim(0, -1) for x in (short, seen, long))
+    mean, sharp = (match_exposure(x, float(exposures[n]), float(exposures[t])) for x in (mean, sharp))
+    return (
+        black_level_offsets(captured[usable], mean[usable]),
+        shadow_offsets(captured[around], sharp[around]),
+    )
 
 
 def _spread(frames: torch.Tensor) -> list[int]:

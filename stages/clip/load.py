@@ -7,7 +7,7 @@ import torch
 
 from ...hdr.exposure_pattern import looks_like_factors, parse_pattern
 from ...hdr.gamut import GAMUTS
-from ...hdr.response import ON_FULL_CODE, RESPONSES, ResponseCurve, response_named
+from ...hdr.response import ON_FULL_CODE, RESPONSES, ResponseCurve, at_white_level, response_named
 from ...hdr.sequence import ExposureSequence, LazyFrames
 from ..runtime.check import chosen, number, text
 from ..runtime.windows import Progress, quiet
@@ -121,7 +121,11 @@ def expose(
         timecode=clip.timecode,
         origin=clip.origin,
     )
-    sequence = with_white_level(sequence, white_level or None)
+    if clip.superwhite > 1:
+        levels = (clip.superwhite,) * 3
+        sequence = sequence.with_(response=at_white_level(curve, levels), white_level=levels)
+    else:
+        sequence = with_white_level(sequence, white_level or None)
     if clip.stated is not None:
         sequence = with_stated(sequence, clip.stated, exposures is not None, progress)
     elif exposures is None:
@@ -135,7 +139,7 @@ def expose(
         from ...hdr.debevec import estimate_response, sample_static_pixels
 
         sequence = sequence.with_(response=estimate_response(*sample_static_pixels(sequence)))
-    from .detect import steadied
+    from .irregular import steadied
 
     return steadied(sequence, progress)
 
@@ -145,7 +149,8 @@ def on_range_of(clip: Clip, response: str):
     if clip.full_code is None or response in ON_FULL_CODE:
         return clip.frames
     black, white = clip.full_code
-    return LazyFrames(clip.frames.shape, lambda i: ((clip.frames[i] - black) / (white - black)).clamp(0, 1))
+    scale = (white - black) * clip.superwhite
+    return LazyFrames(clip.frames.shape, lambda i: ((clip.frames[i] - black) / scale).clamp(0, 1))
 
 
 def named_response(response: str) -> ResponseCurve:
@@ -171,7 +176,9 @@ def describe(sequence: ExposureSequence) -> str:
         f"period {sequence.period}, relative exposures {pattern}",
         f"response {sequence.response.name}, primaries {sequence.gamut}",
     ]
-    if min(sequence.white_level) < 1:
+    if max(sequence.white_level) > 1:
+        lines.append(f"the sensor clips above white, at {max(sequence.white_level):.4g} of it, which is scaled to 1")
+    elif min(sequence.white_level) < 1:
         levels = ", ".join(f"{level:.4g}" for level in dict.fromkeys(sequence.white_level))
         lines.append(f"the sensor clips at code value {levels}, which is scaled to 1")
     return "\n".join(lines + [f"Warning: {warning}" for warning in sequence.warnings])
