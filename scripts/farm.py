@@ -99,7 +99,7 @@ def run(ray, options) -> list[Clip]:
         running[remote[kind].remote(step, clip.source, clip.folder, *given)] = kind, clip, given
         clip.running += 1
 
-    while waiting or running:
+    while waiting or running or any(clip.left and not clip.error for clip in clips):
         begun = [clip for clip in clips if clip.left and not clip.error]
         while len(running) < workers * (1 + AHEAD) and (begun or waiting):
             if begun:
