@@ -178,7 +178,7 @@ def _parse(arguments):
     parser.add_argument("--workflow", default="", metavar="JSON", help="a saved workflow in place of a method")
     parser.add_argument("--pattern", default="auto", help="exposures of one period (default: measured for each clip)")
     parser.add_argument("--response", default="gamma2.2")
-    parser.add_argument("--frames", type=int, default=48, metavar="N", help="frames of a range (default: 48)")
+    parser.add_argument("--frames", type=int, default=96, metavar="N", help="frames of a range (default: 96)")
     parser.add_argument("--cores", type=int, default=CORES, metavar="N", help="of a worker without GPU (default: 4)")
     parser.add_argument("--address", help="a Ray cluster, such as auto (default: this machine alone)")
     options = parser.parse_args(arguments)
