@@ -76,7 +76,7 @@ def save_video(
     for its light level. Raises ValueError for bad arguments before any work, OSError when the file cannot be written; nothing is
     left of it then.
     """
-    shape = tuple(getattr(frames, "shape", ()))
+    shape: tuple[int, ...] = tuple(getattr(frames, "shape", ()))
     if len(shape) != 4 or shape[-1] != 3 or not len(frames):
         raise ValueError(f"frames have shape {shape}: (1 or more, height, width, 3) is expected")
     chosen("format", file_format, FORMATS)

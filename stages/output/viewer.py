@@ -24,7 +24,7 @@ class Layer:
     in [0,1], which exposure does not change; otherwise radiance."""
 
     name: str
-    frames: object
+    frames: "torch.Tensor | LazyFrames | _Captured"
     encoded: bool = False
 
 
