@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 
 from ...hdr.io.atomic import atomic_path
-from ...hdr.sequence import CandidateSet, ExposureSequence
+from ...hdr.sequence import CandidateSet, ExposureSequence, LazyFrames
 from ..runtime.windows import Progress, quiet, spread
 
 LONGEST_SIDE = 1280  # pixels; larger frames are averaged down to it
