@@ -38,7 +38,8 @@ def white_level(stretches) -> tuple[float, float, float]:
     levels = [level or (highest if top <= highest else 1.0) for level, top in zip(found, tops, strict=True)]
     if max(levels) - min(levels) < ALIKE * max(levels):
         levels = [max(levels)] * 3
-    return tuple(min(level, 1.0) for level in levels)
+    red, green, blue = (min(level, 1.0) for level in levels)
+    return red, green, blue
 
 
 def _level(channel: list[torch.Tensor]) -> float:
@@ -46,7 +47,7 @@ def _level(channel: list[torch.Tensor]) -> float:
     top = max(float(c.max()) for c in channel)
     if not 0 < top:
         return 0.0
-    count = sum(torch.histc(c, BINS, 0, top) for c in channel)
+    count = torch.stack([torch.histc(c, BINS, 0, top) for c in channel]).sum(0)
     mode = BINS - 1 - 4 * PEAK + int(count[-1 - 4 * PEAK :].argmax())
     if top * (mode + 1) / BINS >= TOP:
         return TOP  # clipped near code 1

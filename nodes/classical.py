@@ -118,6 +118,7 @@ class ExposureNormalization(io.ComfyNode):
                     display_name="gamma",
                     tooltip="The same raised to 1/2.2, in [0,1]: frames of all exposures look equally bright.",
                 ),
+                io.Float.Output("rate", display_name="fps", tooltip="Frames per second of the clip, for Create Video."),
             ],
         )
 
@@ -129,7 +130,8 @@ class ExposureNormalization(io.ComfyNode):
             normalized = match_black_level(normalized, progress_bar())
         normalized = with_noise(normalized, progress_bar())
         count = len(normalized) if pictures else 1
-        return io.NodeOutput(normalized, *linear_and_gamma(normalized, progress_bar(), count))
+        pictures = linear_and_gamma(normalized, progress_bar(), count)
+        return io.NodeOutput(normalized, *pictures, float(normalized.fps))
 
 
 class OpticalFlow(io.ComfyNode):

@@ -39,8 +39,8 @@ async function openFrontEnd(profile) {
   page.messages = []
   page.on('console', m => m.type() === 'error' && page.messages.push(`${m.text()} ${m.location().url}`))
   page.on('pageerror', e => page.messages.push(`${e.message} ${e.stack}`))
-  await page.goto(base, { waitUntil: 'domcontentloaded' })
-  await page.waitForFunction(() => window.app?.graph && window.app.canvas && window.app.extensionManager)
+  await page.goto(base, { timeout: 180_000, waitUntil: 'domcontentloaded' })
+  await page.waitForFunction(() => window.app?.graph && window.app.canvas && window.app.extensionManager, undefined, { timeout: 180_000 })
   await page.waitForTimeout(4000)
   return { context, page }
 }

@@ -97,9 +97,9 @@ def read_exr(path, gamut: str = "Rec.709") -> tuple[np.ndarray, dict]:
         raise OSError(f"{printable(path)} is cut short, its pixels cannot be read: write or copy it again")
     header, channels = file.header(index), file.channels(index)
     names = "RGB" if set("RGB") <= set(channels) else "YYY"
-    pixels = [getattr(channels.get(c), "pixels", None) for c in names]
+    pixels = [p for c in names if (p := getattr(channels.get(c), "pixels", None)) is not None]
     left, top, right, bottom = parts[index].data
-    if any(p is None or p.shape != (bottom - top + 1, right - left + 1) for p in pixels):
+    if len(pixels) < 3 or any(p.shape != (bottom - top + 1, right - left + 1) for p in pixels):
         raise OSError(f"{printable(path)} is cut short, its pixels cannot be read: write or copy it again")
     rgb = np.stack(pixels, axis=-1).astype(np.float32)
     matrix = _matrix(path, parts[index], gamut) if names == "RGB" else None

@@ -95,7 +95,7 @@ def video_frames(source) -> Iterator:
     Of several video streams the best one, as players choose: not a cover picture. Raises OSError for an unreadable or
     damaged file, ValueError for a picture larger than is read.
     """
-    import av
+    from av import error as errors
 
     with _open(source) as (container, stream):
         stream.thread_type = "AUTO"
@@ -104,7 +104,7 @@ def video_frames(source) -> Iterator:
             for frame in container.decode(stream):
                 yield frame
                 decoded += 1
-        except (av.FFmpegError, UnicodeError, MemoryError) as error:
+        except (errors.FFmpegError, UnicodeError, MemoryError) as error:
             raise OSError(
                 f"{_name(source)} is damaged after frame {decoded} ({printable(error)}): "
                 "copy or export it again, or load only the frames before with `count`"
@@ -150,6 +150,7 @@ def _open(source) -> Iterator[tuple]:
 def opened(source) -> Iterator:
     """The container of a path or binary stream. Raises OSError where it cannot be read."""
     import av
+    from av import error as errors
 
     if hasattr(source, "seek"):
         source.seek(0)
@@ -158,12 +159,12 @@ def opened(source) -> Iterator:
         opened = f"file:{regular_file(source).absolute()}"  # the protocol, too: a name may look like an address
     try:
         container = av.open(opened, options=OPTIONS, metadata_errors="replace")
-    except av.ArgumentError as error:  # what FFmpeg answers to a format that is not in the list, too
+    except errors.ArgumentError as error:  # what FFmpeg answers to a format that is not in the list, too
         raise OSError(
             f"{_name(source)} is damaged, or no kind of video that is read: playlists, streams from a network, sound and "
             "single pictures are not; export it as mp4, mov or mkv"
         ) from error
-    except (av.FFmpegError, UnicodeError, MemoryError) as error:
+    except (errors.FFmpegError, UnicodeError, MemoryError) as error:
         raise OSError(
             f"{_name(source)} is not a readable video ({printable(error)}): check the file, or export it again"
         ) from error
@@ -189,7 +190,7 @@ def _best_stream(container, source):
 
 def _rank(stream) -> tuple[bool, bool, int] | None:
     """How good a stream is, for comparison; None where there is no decoder for it."""
-    import av
+    from av import error as errors
 
     try:
         context = stream.codec_context
@@ -197,7 +198,7 @@ def _rank(stream) -> tuple[bool, bool, int] | None:
             return None
         cover = "attached_pic" in str(stream.disposition).lower()
         return not cover, stream.frames != 1, context.width * context.height
-    except (av.FFmpegError, ValueError, AttributeError, UnicodeError):
+    except (errors.FFmpegError, ValueError, AttributeError, UnicodeError):
         return None
 
 
@@ -211,11 +212,11 @@ def to_rgb(frame, full_code: bool = False) -> np.ndarray:
     full_code: values of a limited-range frame as shares of the largest code, (64 + 876 E') / 1023 for 10 bit, always uint16;
     codes above white (superwhite) are kept. Raises OSError for a pixel format that cannot be converted.
     """
-    import av
+    from av import error as errors
 
     try:
         return upright(_rgb(frame, full_code), frame)
-    except (av.FFmpegError, ValueError, IndexError) as error:
+    except (errors.FFmpegError, ValueError, IndexError) as error:
         raise OSError(
             f"frames in the pixel format {printable(getattr(frame.format, 'name', '?'))} cannot be read "
             f"({printable(error)}): export the video in another one"

@@ -63,13 +63,14 @@ class MotionSearch(nn.Module):
             bordered(eighth, eighth),
         )
         self.sharpness = nn.Parameter(torch.full((3,), SHARPNESS))
+        last = bordered(WIDTH, 1)
+        for parameter in last.parameters():
+            nn.init.zeros_(parameter)
         self.support = nn.Sequential(
             *(bordered(5, WIDTH), nn.LeakyReLU(SLOPE)),
             nn.Conv2d(WIDTH, WIDTH, 3, padding=2, dilation=2, padding_mode="replicate"),
-            *(nn.LeakyReLU(SLOPE), bordered(WIDTH, 1)),
+            *(nn.LeakyReLU(SLOPE), last),
         )
-        nn.init.zeros_(self.support[-1].weight)
-        nn.init.zeros_(self.support[-1].bias)
 
     def forward(
         self, reference: torch.Tensor, neighbours: torch.Tensor, exposures: torch.Tensor, steps: tuple[int, int]
@@ -79,7 +80,8 @@ class MotionSearch(nn.Module):
         such as (1, -1). Returns the logits of `compare`."""
         frames = torch.cat((reference, neighbours[:, 0], neighbours[:, 1]))
         own, other = torch.cat((exposures, exposures.flip(1), exposures.flip(1))).to(frames.dtype).unbind(1)
-        return self.compare(*self.encode(frames, own, other).chunk(3), steps)
+        own_features, first, second = self.encode(frames, own, other).chunk(3)
+        return self.compare(own_features, first, second, steps)
 
     def encode(self, frames: torch.Tensor, own: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
         """Features (N,C,H/8,W/8), sides rounded up, of frames (N,3,H,W) of exposures `own`, for comparison with frames

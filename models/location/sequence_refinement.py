@@ -240,7 +240,7 @@ class SequenceRefinement(nn.Module):
             for x in (hdr, ahead, back, sure_ahead, sure_back)
         )
         frames = None
-        if codes is not None:
+        if codes is not None and exposures is not None:
             frames = captured_frames(pad_to_multiple(codes.float().flatten(0, 1), MULTIPLE), exposures.flatten())
         tone = mu_law(hdr)
         texture, features = (x.unflatten(0, (b, t)) for x in self.encode(hdr.flatten(0, 1), tone.flatten(0, 1), frames))

@@ -1,5 +1,6 @@
 """Sparse fusion (LRHDR, key design 3, APSWF): sparse per-pixel weights of any number of HDR candidates."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -8,6 +9,7 @@ from torch import nn
 
 from ...hdr.noise_model import MIN_VALIDITY
 from ...hdr.tonemap import mu_law
+from ...hdr.warp import size_of
 from ..blocks import SLOPE, conv, down, exposure_planes, init_weights, pad_to_multiple, upsample_twice, zero_conv
 from ..detail import amplified, bands, grain
 from ..entmax import entmax
@@ -32,7 +34,7 @@ class TripletAttention(nn.Module):
         self.gates = nn.ModuleList(nn.Conv2d(2, 1, 7, padding=3) for _ in range(3))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        total = 0
+        total = torch.zeros_like(x)
         for axis, gate in zip((2, 3, 1), self.gates, strict=True):
             turned = x.transpose(1, axis)
             pooled = torch.cat((turned.amax(1, keepdim=True), turned.mean(1, keepdim=True)), 1)
@@ -138,7 +140,7 @@ class SparseFusion(nn.Module):
         return self.context(pad_to_multiple(pooled, COARSEST))
 
     def logits(
-        self, features: torch.Tensor, prior: torch.Tensor, context: list[torch.Tensor], alpha: float = ALPHA
+        self, features: torch.Tensor, prior: torch.Tensor, context: Sequence[torch.Tensor], alpha: float = ALPHA
     ) -> torch.Tensor:
         """z_s = head_s + up2(z_(s+1)) from 1/8 of the frame to full size, added to the prior's logits: float32
         (B,K,H,W).
@@ -147,13 +149,15 @@ class SparseFusion(nn.Module):
         """
         b, k = features.shape[:2]
         own = pad_to_multiple(features.flatten(0, 1), COARSEST)
-        z = 0
+        found: list[torch.Tensor] = []
         scales = zip((4, 2, 1), context, self.context_projection, self.mix, self.heads, strict=True)
         for factor, around, project, mix, head in scales:
             seen = (F.avg_pool2d(own, factor) if factor > 1 else own).unflatten(0, (b, k)) + project(around)[:, None]
-            found = head(mix(F.leaky_relu(seen.flatten(0, 1), SLOPE))).float()
-            z = found[:, :1] + (upsample_twice(z) if factor < COARSEST else 0)
-        z = upsample_twice(z) + F.pixel_shuffle(found[:, 1:], SCALE)
+            found.append(head(mix(F.leaky_relu(seen.flatten(0, 1), SLOPE))).float())
+        z = found[0][:, :1]
+        for finer in found[1:]:
+            z = finer[:, :1] + upsample_twice(z)
+        z = upsample_twice(z) + F.pixel_shuffle(found[-1][:, 1:], SCALE)
         h, w = prior.shape[-2:]
         z = z[..., :h, :w].unflatten(0, (b, k))[:, :, 0]
         return prior_logits(prior, alpha) + logit_range(alpha) / logit_range(self.config.alpha) * z
@@ -181,7 +185,7 @@ class SparseFusion(nn.Module):
 
         Returns hdr (B,3,H,W), votes and logits (B,K,H,W), float32.
         """
-        return whole_frame(self.run(radiance, validity, exposures, reference, alpha), radiance.shape[-2:])
+        return whole_frame(self.run(radiance, validity, exposures, reference, alpha), size_of(radiance))
 
 
 def normalise_votes(logits: torch.Tensor, alpha: float = ALPHA) -> torch.Tensor:

@@ -24,7 +24,7 @@ def group(title, x, y, width, height, color=LINEAR):
     return {"title": title, "bounding": [x, y, width, height], "color": color}
 
 
-CHECK_GROUP = group("5  Check", 1840, -30, 600, 970, PICTURES)  # of the compact graphs
+HIGH = 1070  # pixels of the groups that all graphs have
 NORMALIZE = node("normalize", ".ExposureNormalization", 1320, 60, 340, 110, pictures=False)
 
 
@@ -36,7 +36,7 @@ def lines(text: str, width: int) -> int:
 
 def sized_note(key, x, y, width, title, text):
     """A note as high as its text."""
-    return note(key, x, y, width, 60 + 15 * lines(text, width), title, text)
+    return note(key, x, y, width, 50 + 13 * lines(text, width), title, text)
 
 
 def pipeline(pattern: str, path: str, intro: str, look: str, hdr: str, method: dict, title: str) -> dict:
@@ -48,16 +48,16 @@ def pipeline(pattern: str, path: str, intro: str, look: str, hdr: str, method: d
     that is the result. title: of the node that the method is folded into.
     """
     nodes = [
-        node("load", ".LoadAlternatingExposures", 20, 50, 380, 860, path=path, pattern=pattern),
+        node("load", ".LoadAlternatingExposures", 20, 50, 380, 880, path=path, pattern=pattern),
         NORMALIZE,
         *method["nodes"],
-        first := sized_note("intro", 460, 190, 360, "Read me", intro),
-        sized_note("look", 460, 240 + first["size"][1], 360, "What to look at", look),
-        node("save", ".SaveHDRSequence", 880, 190, 320, 460),
-        node("view", ".HDRViewer", 1260, 50, 580, 860),
-        node("tonemap", ".MuLawTonemap", 20, 60, 400, 420, mu=500.0, peak=0.0, even_size=True),
+        first := sized_note("intro", 460, 380, 340, "Read me", intro),
+        sized_note("look", 460, 430 + first["size"][1], 340, "What to look at", look),
+        node("save", ".SaveHDRSequence", 860, 230, 320, 420),
+        node("view", ".HDRViewer", 1240, 50, 580, 880),
+        node("tonemap", ".Look", 20, 60, 400, 480),
         node("video", "CreateVideo", 460, 60, 340, 100),
-        node("save_video", "SaveVideo", 460, 220, 340, 280, filename_prefix="HDRWeave/tonemapped"),
+        node("save_video", "SaveVideo", 460, 220, 340, 320, filename_prefix="HDRWeave/tonemapped"),
         node("detect", ".DetectExposurePattern", 480, 60, 400, 240),
         node("found", "PreviewAny", 920, 60, 340, 240, "What was detected"),
         node("check", ".ExposureCheck", 480, 380, 780, 540),
@@ -72,14 +72,11 @@ def pipeline(pattern: str, path: str, intro: str, look: str, hdr: str, method: d
         *("load.exposures -> check.exposures", "check.report -> checked.source"),
         *("load.exposures -> normalize.exposures", "normalize.exposures -> flow.exposures"),
         *method["links"],
-        *(
-            f"{hdr} -> save.hdr",
-            "load.exposures -> save.exposures",
-            f"{hdr} -> view.hdr",
-            "load.exposures -> view.exposures",
-        ),
+        *(f"{hdr} -> save.hdr", "normalize.exposures -> save.exposures"),
+        *(f"{hdr} -> view.hdr", "normalize.exposures -> view.exposures"),
         *method.get("views", ()),
-        *(f"{hdr} -> tonemap.image", "tonemap.image -> video.images", "load.fps -> video.fps"),
+        *(f"{hdr} -> tonemap.hdr", "tonemap.image -> video.images", "normalize.fps -> video.fps"),
+        "normalize.exposures -> tonemap.exposures",
         *("video.VIDEO -> save_video.video", f"{hdr} -> strip.hdr", "normalize.exposures -> strip.exposures"),
         *("strip.strip -> save_strip.images", "normalize.exposures -> report.exposures", f"{hdr} -> report.hdr"),
         *(f"{method['measured']} -> report.candidates", "report.report -> words.source"),
@@ -87,22 +84,24 @@ def pipeline(pattern: str, path: str, intro: str, look: str, hdr: str, method: d
     inner = [item["key"] for item in (NORMALIZE, *method["nodes"])]
     folds = [
         fold(title, inner, 460, 50, [item["title"] for item in method["groups"]]),
-        fold("Tone-mapped video", VIDEO, 880, 720),
-        fold("Checks and reports", CHECKS, 880, 840),
+        fold("Check the clip", CHECK, 460, 260),
+        fold("Video to watch", VIDEO, 860, 710),
+        fold("Judge the result", JUDGE, 860, 870),
     ]
     groups = [
         *method["groups"],
-        group("1  The clip", 0, -30, 420, 970, INPUT),
-        group("2  Reconstruct", 440, -30, 400, 970),
-        group("3  Save, check", 860, 110, 360, 830),
-        group("4  Look", 1240, -30, 620, 970, PICTURES),
+        group("1  The clip", 0, -30, 420, HIGH, INPUT),
+        group("2  Check, reconstruct", 440, -30, 380, HIGH),
+        group("3  Save, judge", 840, 150, 360, HIGH - 180),
+        group("4  Look", 1220, -30, 620, HIGH, PICTURES),
     ]
     app = {"inputs": ["load.path", "load.pattern", "load.response"], "outputs": ["view", "save"]}
     return {"nodes": nodes, "links": links, "groups": groups, "folds": folds, "app": app}
 
 
 VIDEO = ["tonemap", "video", "save_video"]
-CHECKS = ["detect", "found", "check", "checked", "strip", "save_strip", "report", "words"]
+CHECK = ["detect", "found", "check", "checked"]
+JUDGE = ["strip", "save_strip", "report", "words"]
 
 
 def fold(title: str, keys: list[str], x: int, y: int, groups=()) -> dict:

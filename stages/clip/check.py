@@ -1,6 +1,7 @@
 """Exposure Check: what a clip declares about its exposures against what its pixels say, in words and as a picture."""
 
 import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -203,7 +204,9 @@ def fit(overlaps: list[ExposurePairs], response) -> Fit:
     return Fit(response.name, tuple(stops), min(slopes, key=abs, default=0.0), dark, min(bends, default=0.0))
 
 
-def response_warnings(response, declared, overlaps, white=(1.0, 1.0, 1.0), estimates=tuple):
+def response_warnings(
+    response, declared, overlaps, white=(1.0, 1.0, 1.0), estimates: Callable[[], Sequence[Fit]] = tuple
+):
     """Sentences on the ratio: another response that explains it, or a declared EV that is off.
 
     white: the code values that the frames were divided by. estimates: called for the fits of responses that were estimated

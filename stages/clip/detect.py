@@ -68,7 +68,7 @@ def analyse(
     ]
     measured = [exposure_ratio.measure_ratio(o, sequence.response) for o in overlaps]
     stops = [
-        max(s, 0.0) if math.isfinite(s) else _guess(levels[b] - levels[a])
+        max(s, 0.0) if math.isfinite(s) else _guess(float(levels[b] - levels[a]))
         for (s, _, _), a, b in zip(measured, order[:-1], order[1:], strict=True)
     ]
     quality = [exposure_ratio.ratio_quality(o, sequence.response) for o in overlaps]
@@ -187,7 +187,7 @@ def _triples(clip: Survey, kept, phases, dark: int, bright: int, period: int) ->
 
 def _guess(step: float) -> float:
     """Stops from a step of the gamma-like code values, where no point is well exposed in both frames: a lower bound."""
-    return float(2.2 * step)
+    return 2.2 * step
 
 
 def _rounded(stops: float, floor: float, spread: float) -> float:

@@ -85,7 +85,7 @@ def straight_phases(clip: Survey, phases: np.ndarray, period: int) -> np.ndarray
 def _solved(steps: np.ndarray, phases: np.ndarray, period: int) -> tuple[np.ndarray, np.ndarray]:
     """Gains (T,) and levels (period,) in stops: least squares of step(t, t-k) =
     level(t) - level(t-k) + gain(t) - gain(t-k), robust by weights."""
-    from scipy.sparse import coo_matrix, identity
+    from scipy.sparse import coo_array, diags_array
     from scipy.sparse.linalg import spsolve
 
     count = len(phases)
@@ -96,7 +96,7 @@ def _solved(steps: np.ndarray, phases: np.ndarray, period: int) -> tuple[np.ndar
     rows, one = np.arange(len(t)), np.ones(len(t))
     size = count + period
     columns = np.concatenate([t, earlier, count + phases[t], count + phases[earlier]])
-    design = coo_matrix(
+    design = coo_array(
         (np.concatenate([one, -one, one, -one]), (np.tile(rows, 4), columns)), shape=(len(t), size)
     ).tocsr()
     damping = np.full(size, RIDGE)
@@ -104,9 +104,8 @@ def _solved(steps: np.ndarray, phases: np.ndarray, period: int) -> tuple[np.ndar
     weight = np.ones(len(t))
     for _ in range(12):
         weighted = design.multiply(weight[:, None])
-        solution = spsolve(
-            (design.T @ weighted + identity(size).multiply(damping[:, None])).tocsc(), design.T @ (weight * value)
-        )
+        normal = (design.T @ weighted + diags_array(damping)).tocsc()
+        solution = np.asarray(spsolve(normal, design.T @ (weight * value)))
         weight = 1 / np.maximum(np.abs(design @ solution - value), 0.02)
         weight /= weight.max()
         damping[:count] = RIDGE / np.maximum(np.abs(solution[:count]), 0.1) * 0.1  # few large gains rather than many

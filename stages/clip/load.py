@@ -86,7 +86,7 @@ def expose(
     if exposures is None and response == ESTIMATE:
         raise ValueError("a response can only be estimated when the exposures are known: write the pattern, not auto")
     warnings = clip.warnings
-    if looks_like_factors(pattern):
+    if exposures is not None and looks_like_factors(pattern):
         factors = ",".join(f"{float(word):g}x" for word in re.split(r"[\s,;]+", pattern.strip()) if word)
         warnings += (
             f"the pattern {pattern.strip()} is read as EVs, {max(exposures):g} times the light: write {factors} if factors "

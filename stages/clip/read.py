@@ -160,19 +160,19 @@ def load_hdr(path, start: int = 0, count: int = 0, gain: float = 1.0, progress: 
     found = find_sequence(path)
     refuse_incomplete(found, start, count)
     files = _chosen(found, start, count)
-    out = None
-    for window in windows(len(files), 1, progress):
-        name, (pixels, _) = printable(files[window[0]]), read_image(files[window[0]])
+    out = torch.empty(0)
+    for (t,) in windows(len(files), 1, progress):
+        name, (pixels, _) = printable(files[t]), read_image(files[t])
         if pixels.dtype != "float32":
             raise ValueError(f"{name} holds {pixels.dtype}: a float sequence (exr, hdr) is expected")
-        if out is None:
+        if t == 0:
             out = allocate((len(files), *pixels.shape))
         if pixels.shape != tuple(out.shape[1:]):
             raise ValueError(
                 f"{name} is {pixels.shape[1]}x{pixels.shape[0]}, the first frame is "
                 f"{out.shape[2]}x{out.shape[1]}: all frames must have one size"
             )
-        out[window[0]] = torch.from_numpy(pixels) * gain
+        out[t] = torch.from_numpy(pixels) * gain
     return out
 
 
@@ -181,8 +181,8 @@ def fingerprint(path: str) -> str:
     if not path:
         return ""
     try:
-        path = _home(path)
-        files = [f.path for f in find_frames(path, holes=True)] if is_sequence_path(path) else [regular_file(path)]
+        place = _home(path)
+        files = [f.path for f in find_frames(place, holes=True)] if is_sequence_path(place) else [regular_file(place)]
         states = [file.stat() for file in files]
     except (OSError, ValueError):  # told in full when the clip is loaded
         return f"{printable(path)}: not readable"

@@ -103,6 +103,7 @@ def _merge_window(sequence, candidates, settings, levels, window, device) -> tor
 
 def _measured(taken: Estimate, threshold: float) -> Measurement:
     """Samples of the noise model at the declared exposure, then multiplied by the gain."""
+    assert taken.exposure is not None and taken.gain is not None
     found = measure(taken.radiance, to_ldr(taken.radiance, taken.exposure), taken.exposure, threshold)
     return replace(found, radiance=found.radiance * taken.gain, variance=found.variance * taken.gain**2)
 

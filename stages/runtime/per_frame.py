@@ -117,7 +117,8 @@ class WindowReader:
     def _flow(self, a: int, b: int) -> tuple[torch.Tensor, torch.Tensor]:
         """Flow (1,2,H,W) in pixels from frame a to frame b, and confidence (1,1,H,W) in it, on the device."""
         if (a, b) not in self._flows:
-            self._flows[a, b] = tuple(x.to(self.device) for x in self.flow.match(a, b))
+            flow, confidence = self.flow.match(a, b)
+            self._flows[a, b] = flow.to(self.device), confidence.to(self.device)
         return self._flows[a, b]
 
     def _forget(self, t: int) -> None:

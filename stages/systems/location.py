@@ -6,7 +6,9 @@ from torch import nn
 from ...hdr.anchors import AnchoredSequence
 from ...hdr.sequence import ExposureSequence
 from ...models.location import COLLABORATIVE_FUSION, SEQUENCE_REFINEMENT
+from ...models.location.sequence_refinement import SequenceRefinement
 from ...models.lrhdr import INTERPOLATE
+from ...models.lrhdr.interpolate import ExposureInterpolation
 from ..fusion.collaborative_fusion import WINDOW, collaborative_fusion, pairs_within
 from ..fusion.sequence_refinement import sequence_refinement
 from ..runtime.networks import load_network
@@ -18,7 +20,7 @@ from .system import System
 def location(
     sequence: AnchoredSequence,
     fusion: nn.Module,
-    refinement: nn.Module,
+    refinement: SequenceRefinement,
     window: int = WINDOW,
     progress: Progress = quiet,
 ) -> torch.Tensor:
@@ -29,9 +31,9 @@ def location(
 
 def location_of_alternating(
     sequence: ExposureSequence,
-    interpolation: nn.Module,
+    interpolation: ExposureInterpolation,
     fusion: nn.Module,
-    refinement: nn.Module | None = None,
+    refinement: SequenceRefinement | None = None,
     window: int = WINDOW,
     progress: Progress = quiet,
 ) -> torch.Tensor:

@@ -5,7 +5,7 @@ from torch import nn
 
 from ...hdr.sequence import ExposureSequence, FlowField
 from ...models.lrhdr import ACCR, INTERPOLATE, SPARSE_FUSION
-from ...models.lrhdr.sparse_fusion import ALPHA
+from ...models.lrhdr.sparse_fusion import ALPHA, SparseFusion
 from ..candidates.accr import accr_mapping
 from ..candidates.combine import combine
 from ..candidates.interpolate import interpolate_exposure
@@ -27,7 +27,7 @@ def lrhdr_with(
     flow: FlowField,
     interpolation: nn.Module,
     mapper: nn.Module,
-    vote: nn.Module,
+    vote: SparseFusion,
     alpha: float = ALPHA,
     progress: Progress = quiet,
 ) -> torch.Tensor:

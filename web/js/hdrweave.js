@@ -23,7 +23,7 @@ function view(node) {
   const show = output => output?.hdrweave_viewer?.[0] && viewer.show(output.hdrweave_viewer[0])
   node.onExecuted = after(node.onExecuted, show)
   node.onConfigure = after(node.onConfigure, () => setTimeout(() => show(app.nodeOutputs?.[node.id]), 0)) // another tab and back
-  node.setSize([Math.max(node.size[0], 620), Math.max(node.size[1], 640)])
+  node.setSize([Math.max(node.size[0], 560), Math.max(node.size[1], 640)])
 }
 
 function load(node) {
