@@ -49,14 +49,14 @@ FORMATS = {
 
 def check_encoder(name: str) -> VideoFormat:
     """The row of `FORMATS`; raises ValueError where the installed PyAV has no encoder for it."""
-    from av import error as errors
     from av.codec import Codec
+    from av.error import FFmpegError
 
     wanted, missing = FORMATS[name], []
     for encoder in (wanted.encoder, wanted.sound):
         try:
             Codec(encoder, "w")
-        except (ValueError, errors.FFmpegError):
+        except (ValueError, FFmpegError):
             missing.append(encoder)
     if missing:
         raise ValueError(
@@ -64,6 +64,13 @@ def check_encoder(name: str) -> VideoFormat:
             "PyAV from its wheel (pip install av)"
         )
     return wanted
+
+
+def is_tagged(name: str) -> bool:
+    """Whether the installed PyAV can tag files of this format: ProRes takes its tags from frames, where older ones have none."""
+    import av
+
+    return FORMATS[name].encoder != "prores_ks" or hasattr(av.VideoFrame, "color_primaries")
 
 
 def write_hdr_video(
@@ -86,7 +93,7 @@ def write_hdr_video(
     timecode: of the first frame, HH:MM:SS:FF. Raises OSError where the encoder fails.
     """
     import av
-    from av import error as errors
+    from av.error import FFmpegError
 
     chosen = check_encoder(name)
     muxing = {"write_tmcd": "1"} if timecode and chosen.suffix != ".mkv" else {}
@@ -117,7 +124,7 @@ def write_hdr_video(
             file.mux(video.encode(None))
             if voice is not None:
                 voice.end()
-    except errors.FFmpegError as error:
+    except FFmpegError as error:
         raise OSError(f"the video cannot be encoded as {name} ({printable(error)}): choose another format") from error
 
 
