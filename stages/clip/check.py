@@ -69,16 +69,15 @@ def check_exposures(sequence: ExposureSequence, progress: Progress = quiet) -> E
     """
     clip = survey(sequence, progress)
     found, overlaps = analyse(clip, sequence)
-    levels = torch.unique(sequence.exposures.float()).log2()
-    declared = tuple(levels.diff().tolist())
+    declared = declared_steps(sequence)
     why = unmeasurable(sequence, clip) if found.period == 1 or sequence.period > LONGEST else ""
     warnings = [] if why else list(pattern_warnings(sequence, found))
     if found.period > 1 and not why:
         warnings += response_warnings(
             sequence.response, declared, overlaps, sequence.white_level, lambda: _estimates(sequence, overlaps)
         )
-    if not why and found.period > 1 and (sequence.measured or found.outliers or found.change):
-        warnings += found.doubts
+    if not why and found.period > 1:
+        warnings += [*(found.doubts if sequence.measured or found.irregular else ()), *found.irregular]
     text = "\n".join([*_facts(sequence, clip, found, declared, why), *(f"WARNING: {w}" for w in warnings)])
     if sequence.measured:
         text += (
@@ -89,6 +88,13 @@ def check_exposures(sequence: ExposureSequence, progress: Progress = quiet) -> E
         text += "\nDeclared and measured exposures agree."
     picture = check_picture(sequence, clip, found, overlaps, declared, text)
     return ExposureReport(text, picture, tuple(warnings), declared, found.ratios)
+
+
+def declared_steps(sequence: ExposureSequence) -> tuple[float, ...]:
+    """Stops between neighbouring exposures that a clip declares, darkest first; those of few frames, which fit no exposure of
+    the pattern, are left out."""
+    levels, counts = torch.unique(sequence.exposures.float(), return_counts=True)
+    return tuple(levels[counts > counts.max() / 4].log2().diff().tolist())
 
 
 def unmeasurable(sequence: ExposureSequence, clip: Survey) -> str:
@@ -225,7 +231,12 @@ def response_warnings(
         ]
         fitting.sort(key=lambda f: f.error(declared) + abs(f.slope))
         start = f"declared {_figures(declared)} EV, measured {_figures(own.stops)}: "
-        if fitting:
+        factors = meant_as_factors(declared)
+        if factors and own.error([math.log2(b / a) for a, b in zip(factors[:-1], factors[1:], strict=True)]) < OFF:
+            listed_factors = ",".join(f"{f}x" for f in factors)
+            evs = ",".join(f"{math.log2(f / factors[-1]):.3g}" for f in factors)
+            yield f"{start}as factors of light, {listed_factors}, they fit: write {listed_factors} or {evs}"
+        elif fitting:
             names = [f.name for f in fitting if kind(f.name) == kind(fitting[0].name)]
             yield (
                 f"{start}the frames look {kind(names[0])} but were read as {response.name}; read as "
@@ -243,6 +254,17 @@ def response_warnings(
             f"the measured ratio changes by {100 * abs(own.slope):.0f} % from dark to bright code values, so "
             f"{response.name} may not be the response of this clip{hint}"
         )
+
+
+def meant_as_factors(declared) -> list[int]:
+    """Exposures, darkest first, as the factors 1, 2, 4 … that their EVs may have been meant to be, such as 1,8 read as EVs 7
+    stops apart; none where the EVs are no such numbers."""
+    evs = [1.0]
+    for step in declared:
+        evs.append(evs[-1] + step)
+    whole = [round(ev) for ev in evs]
+    usual = all(abs(ev - n) < 0.01 and n > 0 and math.log2(n).is_integer() for ev, n in zip(evs, whole, strict=True))
+    return whole if usual and whole[-1] > 2 else []
 
 
 def _unexplained(declared, own: Fit, estimates) -> str:

@@ -1,5 +1,6 @@
 """Frames of video files and image sequences as clips, and scene-linear sequences as tensors."""
 
+from itertools import islice
 from pathlib import Path
 
 import torch
@@ -16,6 +17,7 @@ from ...hdr.response import ON_FULL_CODE
 from ...hdr.scratch import allocate, trim
 from ...hdr.sequence import LazyFrames
 from ...hdr.timecode import later
+from ...hdr.white_level import superwhite_level
 from ..runtime.check import number, text
 from ..runtime.windows import Progress, quiet, windows
 from .captured import DEFAULT_FPS, WINDOW, Clip, check_range, check_values
@@ -25,6 +27,7 @@ from .video_faults import VideoFaults
 TAGGED = {1: "Rec.709", 9: "Rec.2020", 12: "P3-D65"}  # keys of both: ITU-T H.273
 DCI_P3 = 11
 DELIVERY = {16: "PQ", 18: "HLG"}
+PEEKED = 480  # pixels in a row of the frames that are looked at for codes above white
 
 
 def read_clip(
@@ -56,7 +59,9 @@ def read_clip(
         regular_file(source)
     name = "video" if hasattr(source, "read") else printable(Path(source).name)
     info = video_info(source)
-    store, faults, full_code, levels = FrameStore(), VideoFaults(info), response in ON_FULL_CODE, None
+    superwhite = 1.0 if response in (*ON_FULL_CODE, "PQ") else _superwhite(source, trim_to)
+    full_code = response in ON_FULL_CODE or superwhite > 1
+    store, faults, levels = FrameStore(), VideoFaults(info), None
     for index, frame in enumerate(_within(video_frames(source), *trim_to)):
         faults.see(frame)
         if index >= start:
@@ -82,10 +87,24 @@ def read_clip(
         warnings,
         transfer=transfer,
         full_code=levels,
+        superwhite=superwhite,
         gamut=TAGGED.get(info.gamut, ""),
         sound=sound,
         timecode=timecode,
     )
+
+
+def _superwhite(source, trim_to: tuple[float, float]) -> float:
+    """`superwhite_level` of a video, on its first frames."""
+    seen = []
+    for frame in islice(_within(video_frames(source), *trim_to), WINDOW):
+        if not is_limited(frame):
+            return 1.0
+        black, white = code_levels(frame)
+        step = max(1, frame.width // PEEKED)
+        codes = torch.from_numpy(to_rgb(frame, full_code=True)[::step, ::step].astype("float32")) / 65535
+        seen.append((codes - black) / (white - black))
+    return superwhite_level(torch.stack(seen)) if seen else 1.0
 
 
 def _home(path) -> Path:
@@ -151,9 +170,13 @@ def _read_images(path, start: int, count: int, fps, progress: Progress, holes: b
     )
 
 
-def load_hdr(path, start: int = 0, count: int = 0, gain: float = 1.0, progress: Progress = quiet) -> torch.Tensor:
-    """An EXR or .hdr sequence as scene-linear float32 (T,H,W,3), every value times `gain`. Raises as `read_clip`."""
+def load_hdr(
+    path, start: int = 0, count: int = 0, gain: float = 1.0, progress: Progress = quiet, layer: str = ""
+) -> torch.Tensor:
+    """An EXR or .hdr sequence as scene-linear float32 (T,H,W,3), every value times `gain`. layer: part, view or layer of EXR
+    files, "" = the first part with colour. Raises as `read_clip`."""
     check_range(start, count, None)
+    layer = text("layer", layer, 256).strip()
     gain = number("gain", gain)
     path = _home(path)
     refuse_empty(path)
@@ -162,7 +185,7 @@ def load_hdr(path, start: int = 0, count: int = 0, gain: float = 1.0, progress: 
     files = _chosen(found, start, count)
     out = torch.empty(0)
     for (t,) in windows(len(files), 1, progress):
-        name, (pixels, _) = printable(files[t]), read_image(files[t])
+        name, (pixels, _) = printable(files[t]), read_image(files[t], layer=layer)
         if pixels.dtype != "float32":
             raise ValueError(f"{name} holds {pixels.dtype}: a float sequence (exr, hdr) is expected")
         if t == 0:

@@ -89,7 +89,8 @@ def save_sequence(
     number("start", start, 0, MOST)
     number("padding", padding, 1, 20)
     fps = frame_rate(fps) if fps else None
-    if sequence is not None and len(sequence) != len(frames):
+    one = len(frames) == 1  # of a bracket of photos, of which one picture is wanted
+    if sequence is not None and not one and len(sequence) != len(frames):
         raise ValueError(
             f"the HDR has {len(frames)} frames, the exposures {len(sequence)}: "
             "wire the exposures that this HDR was made from"
@@ -110,7 +111,7 @@ def save_sequence(
             if file_format == "hdr":
                 changed = write_hdr(path, pixels)
             else:
-                if sequence is not None:
+                if sequence is not None and len(sequence) == len(frames):
                     header["hdrweaveExposure"] = float(sequence.exposures[index])
                     if sequence.timecode and not fps:
                         header["timeCode"] = later(sequence.timecode, index, sequence.fps)
