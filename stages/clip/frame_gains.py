@@ -16,6 +16,7 @@ OUTLIER = 0.3  # stops off its exposure and off its neighbours, from which a fra
 FLICKER = 0.03  # stops by which frames of one exposure typically differ from their neighbours, where lamps flicker
 CHANGE = 0.2  # stops by which an exposure must change amid a clip, beside the others
 STEADY = 0.12  # share of that change by which it may vary on either side
+SUDDEN = 0.25  # share of it by which frames right beside it may be off
 FEWEST, MOST = 3, 5  # frames of an exposure that are looked at on either side of a change
 NEAR = 8  # frames on either side whose comparisons tell how exact those of a frame are
 EXACT = 0.02  # stops: no comparison is more exact
@@ -187,8 +188,10 @@ def _changes(
     beside = gains - np.interp(np.arange(count), places[steadiest], gains[places[steadiest]])
     found = []
     for at in places:
-        least = max(CHANGE, 4 * float(np.median(unsure[at])))
-        found += [int(at[i]) for i, jump in _jumps(beside[at]) if abs(jump) > least]
+        for i, jump in _jumps(beside[at]):
+            sides = unsure[at[max(0, i - MOST) : i]], unsure[at[i : i + MOST]]
+            if abs(jump) > max(CHANGE, 4 * max(float(np.median(side)) for side in sides)):
+                found.append(int(at[i]))
     changes = [t for k, t in enumerate(sorted(found)) if k == 0 or t - sorted(found)[k - 1] >= period]
     if not changes:
         return none
@@ -206,10 +209,11 @@ def _jumps(x: np.ndarray):
     candidates = []
     for i in range(FEWEST, len(x) - FEWEST + 1):
         a, b = x[max(0, i - MOST) : i], x[i : i + MOST]
-        left = np.median(a), np.median(b)
-        cost = (np.abs(a - left[0]).sum() + np.abs(b - left[1]).sum()) / (len(a) + len(b))
-        jump = float(left[1] - left[0])
-        if cost < STEADY * abs(jump):
+        levels = float(np.median(a)), float(np.median(b))
+        cost = (np.abs(a - levels[0]).sum() + np.abs(b - levels[1]).sum()) / (len(a) + len(b))
+        jump = levels[1] - levels[0]
+        edge = max(abs(a[-1] - levels[0]), abs(b[0] - levels[1]))  # a scene changes slowly, a setting at once
+        if cost < STEADY * abs(jump) and edge < SUDDEN * abs(jump):
             candidates.append((i, jump, cost / abs(jump)))
     while candidates:
         i, jump, _ = min(candidates, key=lambda found: found[2])

@@ -62,7 +62,7 @@ def old_file(folder, server):
     nodes = [
         {"id": 1, "type": loader, "pos": [0, 0], "size": [300, 300], "inputs": [], "outputs": [
             {"name": "exposures", "type": "HDRWEAVE_EXPOSURES", "links": [1]}],
-         "widgets_values": ["a.mp4", "-3,0", "gamma2.2", "", 0, 0, 0.0, False, 0.0]},
+         "widgets_values": ["sample_alternating.mp4", "-3,0", "gamma2.2", "", 0, 0, 0.0, False, 0.0]},
         {"id": 2, "type": normalization, "pos": [400, 0], "size": [300, 100], "outputs": [], "inputs": [
             {"name": "exposures", "type": "HDRWEAVE_EXPOSURES", "link": 1}],
          "widgets_values": ["as captured", False]},

@@ -56,12 +56,11 @@ function after(first, then) {
 
 app.registerExtension({
   name: 'HDRWeave',
-  setup() {
-    colourWires()
-    takeDrops()
-  },
+  setup: takeDrops,
+  afterConfigureGraph: colourWires,
   nodeCreated(node) {
     const kind = node.constructor.comfyClass ?? node.comfyClass
+    if (kind?.startsWith('HDRWeave_')) colourWires() // a palette that is loaded later takes them away
     if (BEFORE[kind]) keepOldFiles(node, BEFORE[kind])
     if (kind === LOADER) load(node)
     if (kind === 'HDRWeave_HDRViewer') view(node)
