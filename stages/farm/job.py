@@ -210,7 +210,9 @@ def _same_job(job: Job, source, settings: Settings) -> Job:
     return job
 
 
-def write_range(job: Job, start: int, stop: int, source="", device="cpu", progress: Progress = quiet) -> int:
+def write_range(
+    job: Job, start: int, stop: int, source="", device: str | torch.device = "cpu", progress: Progress = quiet
+) -> int:
     """Reconstruct and write frames start … stop-1 of a job, of which those that are complete are left: number of frames written.
 
     source: where the clip lies on this machine; empty = as surveyed. Raises OSError when a frame cannot be written; those

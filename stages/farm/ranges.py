@@ -74,7 +74,7 @@ def ranges(method: str, period: int, count: int, length: int) -> list[Range]:
 
 
 def reconstruct_range(
-    survey: Survey, part: Range, method: str, path="", device="cpu", progress: Progress = quiet
+    survey: Survey, part: Range, method: str, path="", device: str | torch.device = "cpu", progress: Progress = quiet
 ) -> torch.Tensor:
     """Radiance (stop-start,H,W,3) of a range of a surveyed clip, by a method of `SYSTEMS`."""
     sequence = load_surveyed(survey, path, part.read_start, part.read_stop - part.read_start)
