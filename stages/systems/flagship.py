@@ -16,7 +16,7 @@ from ...hdr.frame_window import FrameWindow
 from ...hdr.scratch import allocate
 from ...hdr.sequence import ExposureSequence, FlowField
 from ..candidates.fgma import aligned_neighbours
-from ..flow.estimate import base_flow
+from ..flow.live import live_base_flow
 from ..fusion.sequence_refinement import sequence_refinement
 from ..fusion.sparse_fusion import fused_frame
 from ..runtime.networks import ACCR, DEALTHDR, FGMA, SEQUENCE_REFINEMENT, SPARSE_FUSION, load_f2hdr, load_network
@@ -43,10 +43,10 @@ def flagship_vote(
 ) -> torch.Tensor:
     """The flagship without its refinement: radiance (T,H,W,3) of a normalized clip. flow: made from it; vote: a
     `SparseFusion`; by default the packaged ones."""
-    flow = flow or base_flow(sequence, device, progress)
+    source = flow or live_base_flow(sequence, device)
     f2hdr, vote = load_f2hdr().to(device), (vote or load_network(SPARSE_FUSION)).to(device)
     fgma, accr, whole = (load_network(name).to(device) for name in (FGMA, ACCR, DEALTHDR))
-    windows = WindowReader(sequence, flow, device, reach_of(sequence))
+    windows = WindowReader(sequence, source, device, reach_of(sequence))
     sensitivity = Sensitivity(windows)
     out = allocate(sequence.frames.shape)
 
