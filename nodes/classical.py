@@ -11,7 +11,8 @@ from ..stages.flow.dis_backends import PRESETS
 from ..stages.flow.estimate import estimate_flow
 from ..stages.flow.pair_flow import working_size
 from ..stages.fusion.weighted_merge import MergeSettings, weighted_merge
-from ..stages.runtime.networks import BASE_FLOW, PACKAGED
+from ..stages.runtime.networks import BASE_FLOW, PACKAGED, device_of
+from ..stages.runtime.windows import passes
 from ..stages.systems.f2hdr import adapt_flow
 from .compat import device, known, progress_bar
 from .f2hdr import f2hdr_network
@@ -110,12 +111,12 @@ class ExposureNormalization(io.ComfyNode):
 
     @classmethod
     def execute(cls, exposures, darks=MATCHED, pictures=True) -> io.NodeOutput:
-        normalized = normalize(exposures)
+        normalized, bars = normalize(exposures), passes(progress_bar(), 1, 2, 1)
         if darks == MATCHED:
-            normalized = match_black_level(normalized, progress_bar())
-        normalized = with_noise(normalized, progress_bar())
+            normalized = match_black_level(normalized, bars[0])
+        normalized = with_noise(normalized, bars[1])
         count = len(normalized) if pictures else 1
-        return io.NodeOutput(normalized, *linear_and_gamma(normalized, progress_bar(), count))
+        return io.NodeOutput(normalized, *linear_and_gamma(normalized, bars[2], count))
 
 
 class OpticalFlow(io.ComfyNode):
@@ -135,7 +136,7 @@ class OpticalFlow(io.ComfyNode):
                     "method",
                     options=[*DIS, ADAPTED, SEARCHED, BOTH],
                     default=DIS[-1],
-                    tooltip="DIS: OpenCV's dense inverse search, without weights; fine is the most accurate, ultrafast the "
+                    tooltip="DIS: dense inverse search, without weights; fine is the most accurate, ultrafast the "
                     "fastest. + network: finds large motion of small objects first, for any node; takes three times as "
                     "long or more. + F2HDR adapter: a network corrects the flow for F2HDR's Coarse Fusion.",
                 ),
@@ -155,17 +156,19 @@ class OpticalFlow(io.ComfyNode):
     def execute(cls, exposures, method, weights=PACKAGED) -> io.NodeOutput:
         clip = normalize(exposures)
         if method in DIS:
-            return io.NodeOutput(estimate_flow(clip, PRESETS[DIS.index(method)], progress_bar()))
+            preset = PRESETS[DIS.index(method)]
+            return io.NodeOutput(estimate_flow(clip, preset, progress_bar(), device=device()))
+        bars = [progress_bar()] if method == SEARCHED else passes(progress_bar(), 5, 1)
         if method == ADAPTED:
-            flow = estimate_flow(clip, progress=progress_bar())
+            flow = estimate_flow(clip, progress=bars[0], device=device())
         else:
             own = weights if method == SEARCHED else PACKAGED
             with chosen_network(BASE_FLOW, own, working_size(clip.size), 3) as network:
-                flow = estimate_flow(clip, progress=progress_bar(), network=network)
+                flow = estimate_flow(clip, progress=bars[0], network=network, device=device_of(network))
             if method == SEARCHED:
                 return io.NodeOutput(flow)
         with f2hdr_network(len(clip.offsets), clip.size, weights) as network:
-            return io.NodeOutput(adapt_flow(clip, flow, network, progress_bar()))
+            return io.NodeOutput(adapt_flow(clip, flow, network, bars[1]))
 
 
 class WarpNeighbours(io.ComfyNode):

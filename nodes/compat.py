@@ -1,6 +1,7 @@
 """Interface to the running ComfyUI: newer keywords, progress, device, weights. No other module depends on its version."""
 
 import inspect
+import time
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -8,7 +9,12 @@ import comfy.model_management
 import comfy.model_patcher
 import comfy.utils
 import folder_paths
+from comfy_execution.utils import get_executing_context
+from server import PromptServer
 
+from ..stages.runtime.pace import Pace
+
+TELL_EVERY = 1.0  # seconds between two texts at a node
 WEIGHTS_FOLDER = "hdrweave"  # in ComfyUI's models folder, and the key in its extra_model_paths.yaml
 
 
@@ -21,14 +27,29 @@ def known(cls, *args, **kwargs):
 
 
 def progress_bar():
-    """A stage's progress callback: moves the node's bar, and raises when the user pressed Cancel."""
-    bar = comfy.utils.ProgressBar(1)
+    """A stage's progress callback: moves the node's bar, writes steps a second and time left under it, and raises when the
+    user pressed Cancel."""
+    bar, pace, node = comfy.utils.ProgressBar(1), Pace(), _running_node()
+    told = time.monotonic()
 
     def report(done: int, total: int) -> None:
+        nonlocal told
         comfy.model_management.throw_exception_if_processing_interrupted()
         bar.update_absolute(done, total)
+        words, now = pace.words(done, total), time.monotonic()
+        if node is not None and now - told > TELL_EVERY:
+            told = now
+            PromptServer.instance.send_progress_text(words, node)
 
     return report
+
+
+def _running_node() -> str | None:
+    """Id of the node that runs, None where the running ComfyUI cannot show text at it."""
+    if not hasattr(getattr(PromptServer, "instance", None), "send_progress_text"):
+        return None
+    context = get_executing_context()
+    return None if context is None else context.node_id
 
 
 def device():

@@ -22,7 +22,7 @@ from ..fusion.sparse_fusion import fused_frame
 from ..runtime.networks import ACCR, DEALTHDR, FGMA, SEQUENCE_REFINEMENT, SPARSE_FUSION, load_f2hdr, load_network
 from ..runtime.per_frame import WindowReader, run_per_frame, to_frame
 from ..runtime.tiles import in_tiles
-from ..runtime.windows import Progress, quiet
+from ..runtime.windows import Progress, passes, quiet
 from .dealthdr import Sensitivity, dealthdr_frame, features_around, reach_of
 from .f2hdr import f2hdr_frame
 from .system import System
@@ -30,8 +30,9 @@ from .system import System
 
 def flagship(sequence: ExposureSequence, device="cpu", progress: Progress = quiet) -> torch.Tensor:
     """With packaged weights: radiance (T,H,W,3) of a normalized clip."""
-    hdr, refinement = flagship_vote(sequence, device, progress), load_network(SEQUENCE_REFINEMENT).to(device)
-    return sequence_refinement(hdr, refinement, sequence=sequence, progress=progress)
+    first, second = passes(progress, 8, 1)
+    hdr, refinement = flagship_vote(sequence, device, first), load_network(SEQUENCE_REFINEMENT).to(device)
+    return sequence_refinement(hdr, refinement, sequence=sequence, progress=second)
 
 
 def flagship_vote(
