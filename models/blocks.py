@@ -23,16 +23,17 @@ def in_float32(device: torch.device):
 
 
 def conv(inputs: int, outputs: int, size: int = 3, dilation: int = 1, groups: int = 1) -> nn.Sequential:
-    """Convolution that keeps the frame's size, and a leaky ReLU (a learned slope costs a sixth of a training step)."""
+    """Convolution that keeps the frame's size, and a leaky ReLU in place (a learned slope costs a sixth of a training step)."""
     padding = dilation * (size // 2)
     return nn.Sequential(
-        nn.Conv2d(inputs, outputs, size, padding=padding, dilation=dilation, groups=groups), nn.LeakyReLU(SLOPE)
+        nn.Conv2d(inputs, outputs, size, padding=padding, dilation=dilation, groups=groups),
+        nn.LeakyReLU(SLOPE, inplace=True),
     )
 
 
 def down(inputs: int, outputs: int) -> nn.Sequential:
     """(N,inputs,H,W), H and W even, to (N,outputs,H/2,W/2)."""
-    return nn.Sequential(nn.Conv2d(inputs, outputs, 3, 2, 1), nn.LeakyReLU(SLOPE), conv(outputs, outputs))
+    return nn.Sequential(nn.Conv2d(inputs, outputs, 3, 2, 1), nn.LeakyReLU(SLOPE, inplace=True), conv(outputs, outputs))
 
 
 def zero_conv(inputs: int, outputs: int) -> nn.Conv2d:
@@ -68,7 +69,7 @@ class DilatedBlock(nn.Module):
         self.second = nn.Conv2d(width, width, 3, padding=dilation, dilation=dilation)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return F.leaky_relu(x + self.second(self.first(x)), SLOPE)
+        return F.leaky_relu(x + self.second(self.first(x)), SLOPE, inplace=True)
 
 
 class UNet(nn.Module):

@@ -126,5 +126,5 @@ class CoarseFusion(nn.Module):
         features = self.encoder(seen).unflatten(0, (b, m))  # (B,M,C,H/2,W/2)
         weighted = (features * share.unflatten(0, (b, m)).to(features)).sum(1)
         context = self.context(torch.cat((features[:, 0], features.mean(1), weighted), 1))
-        conditioned = F.leaky_relu(features + self.tell(context)[:, None], SLOPE)
+        conditioned = F.leaky_relu(features + self.tell(context)[:, None], SLOPE, inplace=True)
         return F.pixel_shuffle(self.vote(conditioned.flatten(0, 1)), 2).float().unflatten(0, (b, m))

@@ -45,27 +45,27 @@ class MotionSearch(nn.Module):
         self.config, self.radius = config, config.radius
         half, quarter, eighth = config.features
         self.encoder = nn.Sequential(
-            *(bordered(INPUT_PLANES, half), nn.LeakyReLU(SLOPE)),
+            *(bordered(INPUT_PLANES, half), nn.LeakyReLU(SLOPE, inplace=True)),
             # 2x2 kernels: an odd one would shift the features by half a pixel against the cells
             *(
                 nn.Conv2d(half, quarter, 2, stride=2),
-                nn.LeakyReLU(SLOPE),
+                nn.LeakyReLU(SLOPE, inplace=True),
                 bordered(quarter, quarter),
-                nn.LeakyReLU(SLOPE),
+                nn.LeakyReLU(SLOPE, inplace=True),
             ),
             *(
                 nn.Conv2d(quarter, eighth, 2, stride=2),
-                nn.LeakyReLU(SLOPE),
+                nn.LeakyReLU(SLOPE, inplace=True),
                 bordered(eighth, eighth),
-                nn.LeakyReLU(SLOPE),
+                nn.LeakyReLU(SLOPE, inplace=True),
             ),
             bordered(eighth, eighth),
         )
         self.sharpness = nn.Parameter(torch.full((3,), SHARPNESS))
         self.support = nn.Sequential(
-            *(bordered(5, WIDTH), nn.LeakyReLU(SLOPE)),
+            *(bordered(5, WIDTH), nn.LeakyReLU(SLOPE, inplace=True)),
             nn.Conv2d(WIDTH, WIDTH, 3, padding=2, dilation=2, padding_mode="replicate"),
-            *(nn.LeakyReLU(SLOPE), bordered(WIDTH, 1)),
+            *(nn.LeakyReLU(SLOPE, inplace=True), bordered(WIDTH, 1)),
         )
         nn.init.zeros_(self.support[-1].weight)
         nn.init.zeros_(self.support[-1].bias)

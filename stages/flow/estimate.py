@@ -22,7 +22,7 @@ from ...hdr.scratch import allocate
 from ...hdr.sequence import ExposureSequence, FlowField
 from ...hdr.warp import warp
 from ...models.flow.base_flow import MotionSearch
-from ..runtime.networks import BASE_FLOW, load_network
+from ..runtime.networks import BASE_FLOW, device_of, load_network
 from ..runtime.threads import frames_at_once, in_threads
 from ..runtime.windows import Progress, quiet, windows
 from .dis_backends import AUTO, FINE
@@ -155,9 +155,11 @@ def estimate_flow(
     progress: Progress = quiet,
     network: MotionSearch | None = None,
     backend: str = AUTO,
-    device: torch.device | str = "cpu",
+    device: torch.device | str | None = None,
 ) -> FlowField:
-    """Flow of a whole clip with forward-backward confidence, see `FlowEstimator`: stored on the CPU, in half precision."""
+    """Flow of a whole clip with forward-backward confidence, see `FlowEstimator`: stored on the CPU, in half precision.
+    device: by default that of the network, or the CPU."""
+    device = device or (device_of(network) if network else "cpu")
     estimator = FlowEstimator(sequence, preset, network, backend, device)
     count, period, grid = len(sequence), sequence.period, estimator.grid
     flow = {o: allocate((count, 2, *grid), torch.float16) for o in sequence.offsets}
