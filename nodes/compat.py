@@ -1,7 +1,9 @@
 """Interface to the running ComfyUI: newer keywords, progress, device, weights. No other module depends on its version."""
 
 import inspect
+import sys
 import time
+from collections.abc import Callable
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -9,8 +11,6 @@ import comfy.model_management
 import comfy.model_patcher
 import comfy.utils
 import folder_paths
-from comfy_execution.utils import get_executing_context
-from server import PromptServer
 
 from ..stages.runtime.pace import Pace
 
@@ -29,27 +29,33 @@ def known(cls, *args, **kwargs):
 def progress_bar():
     """A stage's progress callback: moves the node's bar, writes steps a second and time left under it, and raises when the
     user pressed Cancel."""
-    bar, pace, node = comfy.utils.ProgressBar(1), Pace(), _running_node()
-    told = time.monotonic()
+    bar, pace, tell = comfy.utils.ProgressBar(1), Pace(), _text_at_node()
+    begin = told = time.monotonic()
 
     def report(done: int, total: int) -> None:
         nonlocal told
         comfy.model_management.throw_exception_if_processing_interrupted()
         bar.update_absolute(done, total)
         words, now = pace.words(done, total), time.monotonic()
-        if node is not None and now - told > TELL_EVERY:
+        if now - told > TELL_EVERY or (done == total and told > begin):
             told = now
-            PromptServer.instance.send_progress_text(words, node)
+            tell(words)
 
     return report
 
 
-def _running_node() -> str | None:
-    """Id of the node that runs, None where the running ComfyUI cannot show text at it."""
-    if not hasattr(getattr(PromptServer, "instance", None), "send_progress_text"):
-        return None
+def _text_at_node() -> Callable[[str], None]:
+    """Shows a text under the node that runs; nothing, where the running ComfyUI cannot."""
+    server = getattr(getattr(sys.modules.get("server"), "PromptServer", None), "instance", None)
+    send = getattr(server, "send_progress_text", None)
+    try:
+        from comfy_execution.utils import get_executing_context
+    except ImportError:
+        return lambda words: None
     context = get_executing_context()
-    return None if context is None else context.node_id
+    if send is None or context is None:
+        return lambda words: None
+    return lambda words: send(words, context.node_id)
 
 
 def device():

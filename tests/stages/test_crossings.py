@@ -9,7 +9,7 @@ from hdrweave.stages.systems.table import SYSTEMS
 from moving_texture import captured, radiance, sequence
 from simulated_device import DOWNLOAD, NAME, UPLOAD, WAIT, simulated
 
-SIZE, CYCLE = (48, 64), (1.0, 8.0)
+SIZE, CYCLE = (32, 48), (1.0, 8.0)
 PICTURE = 3 * 4 * SIZE[0] * SIZE[1]  # bytes of a frame
 
 
@@ -31,7 +31,7 @@ def crossings(name: str, count: int) -> Counter:
 
 @pytest.mark.parametrize("name", ["classical", "f2hdr"])
 def test_each_frame_crosses_once_and_nothing_waits(name):
-    short, long = (crossings(name, count) for count in (4, 6))
+    short, long = (crossings(name, count) for count in (3, 5))
     more = Counter({kind: long[kind] - short[kind] for kind in long | short})  # of two frames, without the networks
     assert (more[UPLOAD], more[DOWNLOAD]) == (2, 2)
     assert (more[f"any {UPLOAD}"], more[f"any {DOWNLOAD}"], more[f"any {WAIT}"]) == (2, 2, 0)
