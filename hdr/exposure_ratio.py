@@ -21,6 +21,7 @@ NOISE_FLOORS = (
 BIASED_FLOOR = 0.1  # a ratio measured with this noise floor or a lower one is biased by the camera's black level
 MIN_POINTS = 600  # of a clip
 MIN_SPREAD = 0.02  # stops: no ratio is measured better
+SCATTER = 0.7  # stops between the quartiles of points that match; more are places that do not
 UNKNOWN_SPREAD = 0.15  # stops, where there is nothing to compare
 _MAX_PER_FRAME = 2000
 
@@ -43,20 +44,13 @@ class ExposurePairs:
         """log2 of the ratio of linear light at every reliable point and channel: 1-D, in stops."""
         return _stops(self.dark, self.bright, response)[self.reliable]
 
-    def of_frames(self, before: bool, frame: int) -> "ExposurePairs":
-        """The points of frames before `frame`, or of those from it on."""
-        mine = (self.frame < frame) == before
-        return ExposurePairs(
-            self.dark[mine], self.bright[mine], self.reliable[mine], self.frame[mine], self.noise_floor
-        )
-
 
 def _stops(dark: torch.Tensor, bright: torch.Tensor, response) -> torch.Tensor:
     return torch.log2(response.decode(bright).clamp(min=1e-7) / response.decode(dark).clamp(min=1e-7))
 
 
 def collect_pairs(
-    proxies: dict, triples: list[tuple[int, int | None, int | None]], period: int, response
+    proxies: dict, triples: list[tuple[int, int | None, int | None]], period: int, response, seen=None
 ) -> ExposurePairs:
     """Well-exposed points with little motion, of the darker frames t and the brighter frames around them.
 
@@ -64,13 +58,16 @@ def collect_pairs(
     (H,W,3)). triples (t, after, before): the brighter frames have the same exposure and lie one period apart; the
     brighter value at the time of t is interpolated between them, which cancels slow drifts of brightness. One of them
     may be None. Of the points that are neither clipped nor black, the half with the least change between them is used.
+    seen: called with t and the index of a brighter frame, gives that frame's proxy at the places of frame t; by default
+    proxies are compared as they lie.
     """
+    seen = seen or (lambda _, brighter: proxies[brighter])
     dark, bright, frame = [], [], []
     for t, after, before in triples:
         code, _ = proxies[t]
-        (first, peak) = proxies[after if after is not None else before]
+        first, peak = seen(t, after if after is not None else before)
         if after is not None and before is not None:
-            second, other = proxies[before]
+            second, other = seen(t, before)
             weight = (after - t) / period
             value, peak = first * (1 - weight) + second * weight, torch.maximum(peak, other)
             change = (first - second).abs().amax(-1)
@@ -140,11 +137,13 @@ def ratio_by_code(pairs: ExposurePairs, response, bins: int = 12) -> tuple[np.nd
 @dataclass(frozen=True)
 class RatioQuality:
     """How far a ratio can be trusted. spread: in stops, of its median over frames and over code values. points: that it rests
-    on. confidence: [0,1], lower where these are few or only codes near black could be compared."""
+    on. confidence: [0,1], lower where these are few, where only codes near black could be compared, and where they show
+    different places; matched: [0,1], lower for the last."""
 
     spread: float
     points: int
     confidence: float
+    matched: float = 1.0
 
 
 def ratio_quality(pairs: ExposurePairs, response) -> RatioQuality:
@@ -159,4 +158,8 @@ def ratio_quality(pairs: ExposurePairs, response) -> RatioQuality:
         spread = max(spread, UNKNOWN_SPREAD)
     dark = {0.1: 0.7, 0.05: 0.5, 0.025: 0.35}.get(pairs.noise_floor, 1.0)
     few = min(1.0, 0.4 + 0.6 * points / MIN_POINTS)
-    return RatioQuality(spread, points, dark * few / (1 + max(spread - UNKNOWN_SPREAD, 0) / max(2 * abs(stops), 0.1)))
+    low, high = np.percentile(pairs.stops(response).numpy(), (25, 75))
+    matched = float(1 / (1 + max(high - low - SCATTER, 0)))
+    return RatioQuality(
+        spread, points, matched * dark * few / (1 + max(spread - UNKNOWN_SPREAD, 0) / max(2 * abs(stops), 0.1)), matched
+    )

@@ -16,6 +16,7 @@ import torch.nn.functional as F
 
 from .device import to_device
 from .exposure import mirrored_index
+from .io.sound import SoundTrack
 from .noise_level import NoiseLevels
 from .response import ResponseCurve
 
@@ -53,7 +54,9 @@ class ExposureSequence:
     channel in the file at which the sensor clips; `frames` are divided by it already. measured: the exposures come from the
     pixels, nobody wrote them. gains: (T,) light of each frame over what its exposure says (lamp flicker), which `frames` are
     divided by already; None = all 1.
-    noise: of every exposure, None = not measured yet (`stages.clip.noise`).
+    noise: of every exposure, None = not measured yet (`stages.clip.noise`). gamut: the primaries of its RGB, a name in
+    `hdr.gamut.GAMUTS`; radiance made from the clip has the same. sound: of the video file that it was read from, if it has any;
+    timecode: of its first frame there, "" = none.
     """
 
     frames: torch.Tensor | LazyFrames
@@ -67,6 +70,9 @@ class ExposureSequence:
     measured: bool = False
     gains: torch.Tensor | None = None
     noise: NoiseLevels | None = None
+    gamut: str = "Rec.709"
+    sound: SoundTrack | None = None
+    timecode: str = ""
 
     def __len__(self) -> int:
         return len(self.frames)

@@ -4,6 +4,12 @@ import torch
 import torch.nn.functional as F
 
 
+def size_of(planes: torch.Tensor) -> tuple[int, int]:
+    """(height, width) of planes (...,H,W)."""
+    height, width = planes.shape[-2:]
+    return height, width
+
+
 def pixel_grid(height: int, width: int, device=None) -> torch.Tensor:
     """Pixel coordinates (2,H,W), float32, channel 0 = x."""
     y, x = torch.meshgrid(

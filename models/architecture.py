@@ -3,8 +3,9 @@
 Every package of networks has its rows in its `__init__`, as `ARCHITECTURES`; `models.registry` lists the packages.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
 from torch import nn
 
@@ -18,6 +19,7 @@ class Architecture:
     bytes_per_pixel: work memory in float32 for each frame in a forward pass, without weights, measured at 640x360.
     whole_frame: features of whole frames are kept in memory; otherwise one tile at a time is processed.
     adaptable: its name in *Adapt to Footage*; None if it cannot be adapted (`stages.adapt.adaptable`).
+    renamed: parts of tensor and parameter names in weights of version 1, and what they are called now.
     """
 
     id: str
@@ -25,6 +27,7 @@ class Architecture:
     bytes_per_pixel: int
     whole_frame: bool = False
     adaptable: str | None = None
+    renamed: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def network(self) -> Callable[..., nn.Module]:
@@ -41,3 +44,13 @@ class Architecture:
         parameters."""
         network, config = self.classes()
         return network(config(**parameters))
+
+    def current(self, stored: Mapping[str, Any]) -> dict[str, Any]:
+        """Tensors or parameters of version 1 under the names of today."""
+        return {self._renamed(name): value for name, value in stored.items()}
+
+    def _renamed(self, name: str) -> str:
+        dotted = f".{name}."
+        for old, new in self.renamed.items():
+            dotted = dotted.replace(f".{old}.", f".{new}.")
+        return dotted[1:-1]

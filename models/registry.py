@@ -22,7 +22,8 @@ from .weights_limits import check_file, check_parameters, check_tensors, only_as
 PACKAGED = Path(__file__).parent / "weights"
 MANIFEST = "manifest.json"
 MOST_MANIFEST = 16 << 20  # bytes
-VERSION = "1"  # of the metadata
+VERSION = "2"  # of the metadata
+FIRST = "1"  # the version whose names of tensors and parameters `Architecture.current` translates
 
 
 # Packages of networks. A package's `__init__` has a row for each of its networks, and imports none of them.
@@ -123,6 +124,9 @@ def read_network(path, architecture: str | None = None, sha256: str | None = Non
             f"{printable(path)} holds the network {printable(metadata['architecture'])!r}, expected "
             f"{architecture!r}: choose another"
         )
+    if metadata["version"] == FIRST and metadata["architecture"] in ARCHITECTURES:
+        row = ARCHITECTURES[metadata["architecture"]]
+        stored, metadata["parameters"] = row.current(stored), row.current(metadata["parameters"])
     with torch.random.fork_rng(devices=[]), only_as_large_as(path, stored):
         network = _built(path, metadata)
     network.load_state_dict(_checked(stored, network.state_dict(), path))
@@ -142,9 +146,10 @@ def read_metadata(path) -> dict:
         ) from error
     if not {"architecture", "parameters", "version"} <= set(metadata):
         raise ValueError(f"{printable(path)} does not say what network it holds: give weights that this pack wrote")
-    if metadata["version"] != VERSION:
+    if metadata["version"] not in (FIRST, VERSION):
         raise ValueError(
-            f"{printable(path)} has format version {printable(metadata['version'])}, this pack reads {VERSION}: update the pack"
+            f"{printable(path)} has format version {printable(metadata['version'])}, this pack reads {FIRST} and {VERSION}: "
+            "update the pack"
         )
     try:
         parsed = {key: json.loads(metadata.get(key, "{}")) for key in ("parameters", "figures")}

@@ -8,7 +8,7 @@ from ..stages.runtime.networks import PACKAGED, OwnNetwork
 from .compat import known, on_device, own_weights_folder, progress_bar, weights_folders
 from .preview import shown
 from .weights import weights_input
-from .wires import CATEGORY, DISPLAY, NORMALIZED, Exposures, Flow, Model
+from .wires import DISPLAY, NORMALIZED, RECONSTRUCT, Exposures, Flow, Model
 
 SYSTEMS = {row.adaptable: row.id for row in registry.ARCHITECTURES.values() if row.adaptable}  # as they are called
 
@@ -20,7 +20,7 @@ class AdaptToFootage(io.ComfyNode):
             io.Schema,
             node_id="HDRWeave_AdaptToFootage",
             display_name="Adapt to Footage",
-            category=CATEGORY,
+            category=RECONSTRUCT,
             description="Fine-tunes a network on your own clip, without ground truth and within a time limit. On held-out "
             "frames of the clip, the loss of the result is never higher than before.",
             search_aliases=["DeAltHDR", "fine-tune", "self-supervised", "test-time adaptation", "train", "domain gap"],

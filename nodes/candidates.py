@@ -7,7 +7,7 @@ from ..stages.candidates.combine import combine
 from ..stages.clip.normalize import normalize
 from ..stages.fusion.sparse_fusion import unaligned
 from .compat import known
-from .wires import CATEGORY, HDR, NORMALIZED, Candidates, Exposures, rgb
+from .wires import HDR, NORMALIZED, RECONSTRUCT, STAGES, Candidates, Exposures, rgb
 
 SOCKETS = 8  # more candidates need a second node behind the first
 
@@ -19,7 +19,7 @@ class UnalignedNeighbours(io.ComfyNode):
             io.Schema,
             node_id="HDRWeave_UnalignedNeighbours",
             display_name="Unaligned Neighbours",
-            category=CATEGORY,
+            category=f"{STAGES}/LRHDR",
             description="Neighbouring frames without alignment, as candidates for Sparse Fusion: correct where nothing "
             "moves, and free of warping errors.",
             search_aliases=["LRHDR", "frames as candidates", "static merge", "unwarped frames"],
@@ -55,7 +55,7 @@ class CombineCandidates(io.ComfyNode):
             io.Schema,
             node_id="HDRWeave_CombineCandidates",
             display_name="Combine Candidates",
-            category=CATEGORY,
+            category=RECONSTRUCT,
             description="Combines candidates of several nodes and HDR results of several methods into one set, for Weighted "
             "Merge or Sparse Fusion.",
             search_aliases=["mix methods", "join candidates", "ensemble", "batch candidates", "hdr to candidates"],

@@ -2,27 +2,37 @@
 
 from comfy_api.latest import io
 
+from ..models.flow import BASE_FLOW
 from ..stages.candidates.warp import warp_neighbours
 from ..stages.clip.black_level import match_black_level
 from ..stages.clip.global_alignment import CAMERAS, align_globally
 from ..stages.clip.noise import with_noise
 from ..stages.clip.normalize import linear_and_gamma, normalize
+from ..stages.clip.wrong_pattern import CHOICES, GO_ON, STOP, heed_pattern
 from ..stages.flow.dis_backends import PRESETS
 from ..stages.flow.estimate import estimate_flow
 from ..stages.flow.pair_flow import working_size
 from ..stages.fusion.weighted_merge import MergeSettings, weighted_merge
-from ..stages.runtime.networks import BASE_FLOW, PACKAGED, device_of
+from ..stages.runtime.networks import PACKAGED
 from ..stages.runtime.windows import passes
 from ..stages.systems.f2hdr import adapt_flow
 from .compat import device, known, progress_bar
 from .f2hdr import f2hdr_network
+from .reconstruct import WRONG_PATTERN
 from .weights import chosen_network, weights_input
-from .wires import CATEGORY, HDR, NORMALIZED, Candidates, Exposures, Flow
+from .wires import ALIGN, HDR, NORMALIZED, RECONSTRUCT, Candidates, Exposures, Flow
 
 DIS = tuple(f"DIS {preset}" for preset in PRESETS)
 MATCHED, CAPTURED = DARKS = ("match to the longest exposure", "as captured")
 ADAPTED, SEARCHED = "DIS fine + F2HDR adapter", "DIS fine + network"
 BOTH = f"{SEARCHED} + F2HDR adapter"
+AS_METHOD, NONE, LARGE, ADAPTER, LARGE_AND_ADAPTER = NETWORKS = (
+    *("as method says", "none", "large motion", "F2HDR adapter", "large motion + F2HDR adapter"),
+)
+WITH = {  # large-displacement proposals, adapter
+    **{AS_METHOD: (False, False), NONE: (False, False), LARGE: (True, False), ADAPTER: (False, True)},
+    **{LARGE_AND_ADAPTER: (True, True), ADAPTED: (False, True), SEARCHED: (True, False), BOTH: (True, True)},
+}
 
 
 class GlobalAlignment(io.ComfyNode):
@@ -32,7 +42,7 @@ class GlobalAlignment(io.ComfyNode):
             io.Schema,
             node_id="HDRWeave_GlobalAlignment",
             display_name="Global Alignment",
-            category=CATEGORY,
+            category=ALIGN,
             description="Stabilizes a hand-held clip by a similarity transform per frame, so that the optical flow has less "
             "motion to estimate.",
             search_aliases=["stabilize", "camera shake", "align images", "tripod"],
@@ -74,7 +84,7 @@ class ExposureNormalization(io.ComfyNode):
             io.Schema,
             node_id="HDRWeave_ExposureNormalization",
             display_name="Exposure Normalization",
-            category=CATEGORY,
+            category=ALIGN,
             description="Converts the camera's response to gamma 2.2 and all frames to one radiance scale, which all "
             "reconstructions start from.",
             search_aliases=["linearize", "radiance", "exposure match", "gamma"],
@@ -95,6 +105,9 @@ class ExposureNormalization(io.ComfyNode):
                     tooltip="On: outputs linear and gamma for all frames, which needs disk space for long clips. Off: for the "
                     "first frame only. Other nodes do not need them.",
                 ),
+                io.Combo.Input(
+                    "wrong_pattern", options=list(CHOICES), default=STOP, optional=True, tooltip=WRONG_PATTERN
+                ),
             ],
             outputs=[
                 Exposures.Output(
@@ -106,17 +119,21 @@ class ExposureNormalization(io.ComfyNode):
                     display_name="gamma",
                     tooltip="The same raised to 1/2.2, in [0,1]: frames of all exposures look equally bright.",
                 ),
+                io.Float.Output("rate", display_name="fps", tooltip="Frames per second of the clip, for Create Video."),
             ],
         )
 
     @classmethod
-    def execute(cls, exposures, darks=MATCHED, pictures=True) -> io.NodeOutput:
-        normalized, bars = normalize(exposures), passes(progress_bar(), 1, 2, 1)
+    def execute(cls, exposures, darks=MATCHED, pictures=True, wrong_pattern=GO_ON) -> io.NodeOutput:  # as old files do
+        bars = passes(progress_bar(), 1, 1, 2, 1)
+        heed_pattern(exposures, wrong_pattern, bars[0])
+        normalized = normalize(exposures)
         if darks == MATCHED:
-            normalized = match_black_level(normalized, bars[0])
-        normalized = with_noise(normalized, bars[1])
+            normalized = match_black_level(normalized, bars[1])
+        normalized = with_noise(normalized, bars[2])
         count = len(normalized) if pictures else 1
-        return io.NodeOutput(normalized, *linear_and_gamma(normalized, bars[2], count))
+        pictures = linear_and_gamma(normalized, bars[3], count)
+        return io.NodeOutput(normalized, *pictures, float(normalized.fps))
 
 
 class OpticalFlow(io.ComfyNode):
@@ -126,7 +143,7 @@ class OpticalFlow(io.ComfyNode):
             io.Schema,
             node_id="HDRWeave_Flow",
             display_name="Flow",
-            category=CATEGORY,
+            category=ALIGN,
             description="Optical flow from every frame to its neighbours of other exposures, on exposure-matched frames, with "
             "a confidence.",
             search_aliases=["optical flow", "DIS", "motion estimation", "flow with adapter", "F2HDR"],
@@ -141,6 +158,14 @@ class OpticalFlow(io.ComfyNode):
                     "long or more. + F2HDR adapter: a network corrects the flow for F2HDR's Coarse Fusion.",
                 ),
                 weights_input("F2HDR for the adapter, of the base flow network otherwise"),
+                io.Combo.Input(
+                    "networks",
+                    options=list(NETWORKS),
+                    default=AS_METHOD,
+                    optional=True,
+                    tooltip="What helps DIS, with any preset: a network for large motion, F2HDR's adapter, both or none. as "
+                    "method says: those that method names.",
+                ),
             ],
             outputs=[
                 Flow.Output(
@@ -153,20 +178,19 @@ class OpticalFlow(io.ComfyNode):
         )
 
     @classmethod
-    def execute(cls, exposures, method, weights=PACKAGED) -> io.NodeOutput:
+    def execute(cls, exposures, method, weights=PACKAGED, networks=AS_METHOD) -> io.NodeOutput:
         clip = normalize(exposures)
-        if method in DIS:
-            preset = PRESETS[DIS.index(method)]
-            return io.NodeOutput(estimate_flow(clip, preset, progress_bar(), device=device()))
-        bars = [progress_bar()] if method == SEARCHED else passes(progress_bar(), 5, 1)
-        if method == ADAPTED:
-            flow = estimate_flow(clip, progress=bars[0], device=device())
-        else:
-            own = weights if method == SEARCHED else PACKAGED
+        preset = PRESETS[DIS.index(method)] if method in DIS else PRESETS[-1]
+        search, adapter = WITH[method if networks == AS_METHOD and method in WITH else networks]
+        bars = passes(progress_bar(), 5, 1) if adapter else [progress_bar()]
+        if search:
+            own = PACKAGED if adapter else weights
             with chosen_network(BASE_FLOW, own, working_size(clip.size), 3) as network:
-                flow = estimate_flow(clip, progress=bars[0], network=network, device=device_of(network))
-            if method == SEARCHED:
-                return io.NodeOutput(flow)
+                flow = estimate_flow(clip, preset, bars[0], network=network)
+        else:
+            flow = estimate_flow(clip, preset, bars[0], device=device())
+        if not adapter:
+            return io.NodeOutput(flow)
         with f2hdr_network(len(clip.offsets), clip.size, weights) as network:
             return io.NodeOutput(adapt_flow(clip, flow, network, bars[1]))
 
@@ -178,7 +202,7 @@ class WarpNeighbours(io.ComfyNode):
             io.Schema,
             node_id="HDRWeave_WarpNeighbours",
             display_name="Warp Neighbours",
-            category=CATEGORY,
+            category=ALIGN,
             description="Neighbouring frames, warped to each reference frame along the flow: HDR candidates for Weighted Merge "
             "or Sparse Fusion.",
             search_aliases=["flow warp", "align neighbours", "candidates", "backward warp"],
@@ -208,7 +232,7 @@ class WeightedMerge(io.ComfyNode):
             io.Schema,
             node_id="HDRWeave_WeightedMerge",
             display_name="Weighted Merge",
-            category=CATEGORY,
+            category=RECONSTRUCT,
             description="Inverse-variance merge of candidates into every frame, weighted by exposure, sensor noise and flow "
             "confidence, with ghost rejection. No learned weights.",
             search_aliases=["hdr merge", "HDRx", "deghost", "exposure merge", "debevec"],

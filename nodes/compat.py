@@ -63,6 +63,11 @@ def device():
     return comfy.model_management.get_torch_device()
 
 
+def make_room(work_memory: int) -> None:
+    """Unloads other models until `work_memory` bytes are free on ComfyUI's device, for networks that a stage loads itself."""
+    comfy.model_management.free_memory(work_memory, comfy.model_management.get_torch_device())
+
+
 @contextmanager
 def on_device(network, work_memory: int):
     """`network` on ComfyUI's device; other models are unloaded to make room for it and for `work_memory` bytes."""

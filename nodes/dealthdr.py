@@ -4,13 +4,14 @@ import math
 
 from comfy_api.latest import io
 
+from ..models.dealthdr import DEALTHDR, FGMA
 from ..stages.candidates.fgma import alignment_text, fgma_alignment
 from ..stages.clip.normalize import normalize
-from ..stages.runtime.networks import DEALTHDR, FGMA, PACKAGED
+from ..stages.runtime.networks import PACKAGED
 from .compat import known, progress_bar
 from .preview import shown
 from .weights import chosen_network, model_input, weights_input
-from .wires import CATEGORY, HDR, NORMALIZED, Candidates, Exposures, Flow
+from .wires import HDR, NORMALIZED, STAGES, Candidates, Exposures, Flow
 
 BY_S, EVERYWHERE, BY_SHARE = "by s", "everywhere", "share of pixels"
 FLOW = "Flow that was made from this clip, with or without adapter."
@@ -61,7 +62,7 @@ class FGMAAlignment(io.ComfyNode):
             io.Schema,
             node_id="HDRWeave_FGMAAlignment",
             display_name="FGMA Alignment",
-            category=CATEGORY,
+            category=f"{STAGES}/DeAltHDR",
             description="Aligns neighbours to each frame by the flow, and by attention where the flow is inconsistent: "
             "flow-guided masked attention (FGMA) of DeAltHDR.",
             search_aliases=["DeAltHDR", "flow-guided masked attention", "align neighbours", "occlusion", "deghost"],
@@ -108,7 +109,7 @@ class DeAltHDRReconstruction(io.ComfyNode):
             io.Schema,
             node_id="HDRWeave_DeAltHDRReconstruction",
             display_name="DeAltHDR Reconstruction",
-            category=CATEGORY,
+            category=f"{STAGES}/DeAltHDR",
             description="The complete DeAltHDR: each frame from itself and two frames on either side, also noisy and blurred "
             "ones. One parameter, s, trades speed for quality.",
             search_aliases=[

@@ -2,11 +2,12 @@
 
 from comfy_api.latest import io
 
+from ..models.deephdrvideo import DEEPHDRVIDEO
 from ..stages.clip.normalize import normalize
-from ..stages.runtime.networks import DEEPHDRVIDEO, PACKAGED
+from ..stages.runtime.networks import PACKAGED
 from .compat import known, progress_bar
 from .weights import chosen_network, weights_input
-from .wires import CATEGORY, HDR, NORMALIZED, Exposures, Flow, rgb
+from .wires import HDR, NORMALIZED, STAGES, Exposures, Flow, rgb
 
 FRAMES = 3  # coarse frames of the refinement
 WEIGHTS = "DeepHDRVideo: choose the same in both its nodes"
@@ -19,7 +20,7 @@ class CoarseReconstruction(io.ComfyNode):
             io.Schema,
             node_id="HDRWeave_CoarseReconstruction",
             display_name="Coarse Reconstruction",
-            category=CATEGORY,
+            category=f"{STAGES}/DeepHDRVideo",
             description="First stage of DeepHDRVideo: each frame is blended with its warped neighbours by learned weights; a "
             "network corrects the flow first.",
             search_aliases=["DeepHDRVideo", "CoarseNet", "Chen 2021", "hdr fusion", "learned merge"],
@@ -47,7 +48,7 @@ class DeformableRefinement(io.ComfyNode):
             io.Schema,
             node_id="HDRWeave_DeformableRefinement",
             display_name="Deformable Refinement",
-            category=CATEGORY,
+            category=f"{STAGES}/DeepHDRVideo",
             description="Second stage of DeepHDRVideo: corrects the coarse result where the frame is not well exposed, by "
             "features of the frames before and after.",
             search_aliases=[

@@ -4,10 +4,11 @@ from comfy_api.latest import io
 
 from ..hdr.exposure_pattern import parse_pattern
 from ..stages.clip.check import check_exposures
-from ..stages.clip.detect import LONGEST, PERIODS, apply_detection, as_declared, detect_pattern, overridden
+from ..stages.clip.detect import PERIODS, detect_pattern
+from ..stages.clip.detection import LONGEST, apply_detection, as_declared, overridden
 from .compat import known, progress_bar
 from .preview import shown
-from .wires import CATEGORY, DISPLAY, Exposures
+from .wires import CHECK, DISPLAY, Exposures
 
 
 class DetectExposurePattern(io.ComfyNode):
@@ -17,7 +18,7 @@ class DetectExposurePattern(io.ComfyNode):
             io.Schema,
             node_id="HDRWeave_DetectExposurePattern",
             display_name="Detect Exposure Pattern",
-            category=CATEGORY,
+            category=CHECK,
             description="Measures exposure period, phase and ratio of a clip from its pixels; finds missing and repeated "
             "frames and corrects the exposures of later ones.",
             search_aliases=["exposure ratio", "phase", "dropped frames", "period", "hdr pattern", "ev"],
@@ -107,7 +108,7 @@ class ExposureCheck(io.ComfyNode):
             io.Schema,
             node_id="HDRWeave_ExposureCheck",
             display_name="Exposure Check",
-            category=CATEGORY,
+            category=CHECK,
             description="Compares the declared exposures, their order and the response curve of a clip with measurements from "
             "its pixels, and names the likely mistake. It never stops the graph.",
             search_aliases=["diagnose exposures", "wrong gamma", "linear or gamma", "ev check", "histogram"],

@@ -16,10 +16,15 @@ from .f2hdr import CoarseFusion, MotionGuidedRefinement, PhysicalMotionMask
 from .load import LoadAlternatingExposures, LoadHDRSequence
 from .load_backbone import LoadBackboneAndAnchors
 from .location import CollaborativeFusion, SequenceRefinement
+from .look import Look
 from .lrhdr import ACCRMapping, InterpolateExposure, SparseFusion
 from .measure import MeasureHDR
+from .reconstruct import ReconstructHDR
 from .save import SaveHDRSequence
+from .save_ultra_hdr import SaveUltraHDR
+from .save_video import SaveHDRVideo
 from .tonemap import MuLawTonemap
+from .viewer import HDRViewer
 from .views import ExposureStrip, FlowView, RecoveryReport
 
 
@@ -30,7 +35,10 @@ class HDRWeaveExtension(ComfyExtension):
         nodes = [
             LoadAlternatingExposures,
             LoadHDRSequence,
+            ReconstructHDR,
             SaveHDRSequence,
+            SaveHDRVideo,
+            SaveUltraHDR,
             DetectExposurePattern,
             ExposureCheck,
             GlobalAlignment,
@@ -54,7 +62,9 @@ class HDRWeaveExtension(ComfyExtension):
             AdaptToFootage,
             CoarseReconstruction,
             DeformableRefinement,
+            Look,
             MuLawTonemap,
+            HDRViewer,
             ExposureStrip,
             FlowView,
             RecoveryReport,

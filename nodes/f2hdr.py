@@ -4,13 +4,14 @@ from contextlib import contextmanager
 
 from comfy_api.latest import io
 
+from ..models.f2hdr import F2HDR
 from ..stages.clip.normalize import normalize
-from ..stages.runtime.networks import F2HDR, PACKAGED, load_f2hdr, work_memory
+from ..stages.runtime.networks import PACKAGED, load_f2hdr, work_memory
 from ..stages.systems.f2hdr import coarse_fusion, motion_mask, refine
 from .compat import known, on_device, progress_bar, weights_folders
 from .preview import shown
 from .weights import weights_input
-from .wires import CATEGORY, HDR, NORMALIZED, Exposures, Flow, rgb
+from .wires import HDR, NORMALIZED, STAGES, Exposures, Flow, rgb
 
 ADAPTED = "Flow of this clip, best by DIS fine + network + F2HDR adapter."
 F2HDR_WEIGHTS = "F2HDR: choose the same in all its nodes"
@@ -30,7 +31,7 @@ class CoarseFusion(io.ComfyNode):
             io.Schema,
             node_id="HDRWeave_CoarseFusion",
             display_name="Coarse Fusion",
-            category=CATEGORY,
+            category=f"{STAGES}/F2HDR",
             description="First stage of F2HDR: weighted mean of each frame and its neighbours, warped and unaligned, with "
             "learned weights.",
             search_aliases=["F2HDR", "hdr fusion", "learned merge", "deghost", "stage I"],
@@ -55,7 +56,7 @@ class PhysicalMotionMask(io.ComfyNode):
             io.Schema,
             node_id="HDRWeave_PhysicalMotionMask",
             display_name="Physical Motion Mask",
-            category=CATEGORY,
+            category=f"{STAGES}/F2HDR",
             description="Marks motion that differs from the rest of the frame, where ghosts are likely, from translation, "
             "divergence, curl and shear of the flow.",
             search_aliases=["F2HDR", "motion segmentation", "ghost mask", "otsu", "moving objects"],
@@ -85,7 +86,7 @@ class MotionGuidedRefinement(io.ComfyNode):
             io.Schema,
             node_id="HDRWeave_MotionGuidedRefinement",
             display_name="Motion-Guided Refinement",
-            category=CATEGORY,
+            category=f"{STAGES}/F2HDR",
             description="Second stage of F2HDR: corrects the coarse result by features of the neighbours, gated by the motion "
             "mask.",
             search_aliases=["F2HDR", "deghost", "hdr refinement", "stage II"],

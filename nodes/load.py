@@ -13,7 +13,7 @@ from ..stages.clip import load
 from ..stages.runtime.check import text
 from .compat import known, progress_bar
 from .preview import shown
-from .wires import CATEGORY, Exposures
+from .wires import LOAD, Exposures
 
 LUT_FILE = "LUT file"
 LONGEST_PATH = 4096  # characters
@@ -66,8 +66,10 @@ def _widgets() -> list:
             "footage, linear for linear EXR. estimate solves for it from static pixels and needs the pattern; LUT file "
             "reads lut.",
         ),
-        io.String.Input(
+        known(
+            io.String.Input,
             "lut",
+            advanced=True,
             default="",
             tooltip=f"Only for response = LUT file: a .cube (1-D), .csv, .txt or .npy curve from code value to "
             f"linear light, {PATH}.",
@@ -112,15 +114,19 @@ def _sockets() -> list:
         io.Image.Input(
             "stream_3", optional=True, tooltip="Third parallel stream, in [0,1], as captured, like stream_2."
         ),
-        io.Boolean.Input(
+        known(
+            io.Boolean.Input,
             "holes",
+            advanced=True,
             default=False,
             optional=True,
             tooltip="On: missing numbers of an image sequence are dropped frames; a written pattern counts them, auto "
             "detects them. Off: missing numbers are an error.",
         ),
-        io.Float.Input(
+        known(
+            io.Float.Input,
             "white_level",
+            advanced=True,
             default=0.0,
             min=0.0,
             max=1.0,
@@ -128,6 +134,14 @@ def _sockets() -> list:
             optional=True,
             tooltip="Code value at which the sensor clips, as a share of the largest code: 0.866 for code 886 of 10 bit, "
             "0.0625 for 12 bit that lie unshifted in 16. 0 finds it where pixels pile up below white; 1 changes nothing.",
+        ),
+        io.Combo.Input(
+            "gamut",
+            options=list(load.GAMUT_CHOICES),
+            default=load.GAMUT_CHOICES[0],
+            optional=True,
+            tooltip="Primaries of the camera. They are kept until a node of HDRWeave shows or saves the result with exposures "
+            "connected. auto takes those that the file states, Rec.709 where it states none.",
         ),
     ]
 
@@ -139,7 +153,7 @@ class LoadAlternatingExposures(io.ComfyNode):
             io.Schema,
             node_id="HDRWeave_LoadAlternatingExposures",
             display_name="Load Alternating Exposures",
-            category=CATEGORY,
+            category=LOAD,
             description="A clip whose frames alternate between short and long exposures, from a video file, an image "
             "sequence, a VIDEO, images, or two to three parallel streams.",
             search_aliases=["hdr video", "bracketed video", "exposure bracketing", "load exposures"],
@@ -183,6 +197,7 @@ class LoadAlternatingExposures(io.ComfyNode):
         stream_3=None,
         holes=False,
         white_level=0.0,
+        gamut="auto",
     ) -> io.NodeOutput:
         progress = progress_bar()
         parse_pattern(pattern)  # before minutes of reading
@@ -196,7 +211,7 @@ class LoadAlternatingExposures(io.ComfyNode):
             if not lut.strip():
                 raise ValueError("response is LUT file but lut is empty: write the path of the curve")
             response = resolve(lut)
-        sequence = load.expose(clip, pattern, response, progress, period, white_level)
+        sequence = load.expose(clip, pattern, response, progress, period, white_level, gamut)
         summary = load.describe(sequence)
         return io.NodeOutput(
             sequence, summary, float(sequence.fps), ui=shown(cls, sequence.frames[: max(sequence.period, 2)], summary)
@@ -231,7 +246,7 @@ class LoadHDRSequence(io.ComfyNode):
             io.Schema,
             node_id="HDRWeave_LoadHDRSequence",
             display_name="Load HDR Sequence",
-            category=CATEGORY,
+            category=LOAD,
             description="Scene-linear frames from an OpenEXR or Radiance .hdr sequence: a reference for Measure HDR, "
             "or another program's result.",
             search_aliases=["load exr", "exr sequence", "read exr"],
@@ -253,6 +268,13 @@ class LoadHDRSequence(io.ComfyNode):
                     tooltip="Every value is multiplied by it: higher is brighter. For frames saved on the compositing "
                     "scale of a 3-stop clip, 0.125 returns to radiance.",
                 ),
+                io.String.Input(
+                    "layer",
+                    default="",
+                    optional=True,
+                    tooltip="Of EXR files: the name of a part, a view (left, right) or a layer to read. Empty reads the first "
+                    "part with colour.",
+                ),
             ],
             outputs=[
                 io.Image.Output(
@@ -266,7 +288,7 @@ class LoadHDRSequence(io.ComfyNode):
         return _fingerprint(path)
 
     @classmethod
-    def execute(cls, path, start, count, gain) -> io.NodeOutput:
+    def execute(cls, path, start, count, gain, layer="") -> io.NodeOutput:
         if not path.strip():
             raise ValueError("no path is given: write the path of a frame of the sequence")
-        return io.NodeOutput(load.load_hdr(resolve(path), start, count, gain, progress_bar()))
+        return io.NodeOutput(load.load_hdr(resolve(path), start, count, gain, progress_bar(), layer))

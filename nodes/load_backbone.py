@@ -6,12 +6,13 @@ from comfy_api.latest import io
 
 from ..hdr.anchors import AnchoredSequence
 from ..hdr.response import RESPONSES
+from ..models.lrhdr import INTERPOLATE
 from ..stages.clip.normalize import normalize
-from ..stages.runtime.networks import INTERPOLATE, PACKAGED
+from ..stages.runtime.networks import PACKAGED
 from .compat import known, progress_bar
 from .preview import shown
 from .weights import chosen_network
-from .wires import CATEGORY, NORMALIZED, Anchored, Exposures
+from .wires import LOAD, NORMALIZED, Anchored, Exposures
 
 SPLIT = (
     f"{NORMALIZED} Its most frequent exposure, or the middle one, is the backbone, the others are anchors. What the "
@@ -81,7 +82,7 @@ class LoadBackboneAndAnchors(io.ComfyNode):
             io.Schema,
             node_id="HDRWeave_LoadBackboneAndAnchors",
             display_name="Load Backbone and Anchors",
-            category=CATEGORY,
+            category=LOAD,
             description="A clip of one exposure and darker or brighter frames of the same scene, from separate images or "
             "from a clip of alternating exposures, as one anchored sequence for Collaborative Fusion.",
             search_aliases=["LoCAtion", "anchors", "backbone", "dual camera", "two cameras", "stills"],

@@ -2,14 +2,15 @@
 
 from comfy_api.latest import io
 
+from ..models.location import COLLABORATIVE_FUSION, SEQUENCE_REFINEMENT
 from ..stages.clip.normalize import normalize
 from ..stages.fusion.sequence_refinement import OVERLAP, WINDOW, sequence_refinement
-from ..stages.runtime.networks import COLLABORATIVE_FUSION, PACKAGED, SEQUENCE_REFINEMENT
+from ..stages.runtime.networks import PACKAGED
 from .compat import known, progress_bar
 from .load_backbone import SPLIT, anchored_sequence, stills_inputs
 from .preview import shown
 from .weights import chosen_network, weights_input
-from .wires import CATEGORY, HDR, Anchored, Exposures, rgb
+from .wires import HDR, STAGES, Anchored, Exposures, rgb
 
 FRAMES = 5  # of a window, as in the paper
 
@@ -21,7 +22,7 @@ class CollaborativeFusion(io.ComfyNode):
             io.Schema,
             node_id="HDRWeave_CollaborativeFusion",
             display_name="Collaborative Fusion",
-            category=CATEGORY,
+            category=f"{STAGES}/LoCAtion",
             description="First stage of LoCAtion: extends the range of a video of one exposure by a few darker and brighter "
             "frames where these agree with it; nothing is warped.",
             search_aliases=[
@@ -75,7 +76,7 @@ class CollaborativeFusion(io.ComfyNode):
         cls, window, pairs, exposures=None, backbone=None, low=None, high=None, low_ev=-2.0, high_ev=2.0,
         response="gamma2.2", weights=PACKAGED, anchored=None,
     ) -> io.NodeOutput:  # fmt: skip
-        from ..stages.systems.location import collaborative_fusion, pairs_within
+        from ..stages.fusion.collaborative_fusion import collaborative_fusion, pairs_within
 
         separate = {"exposures": exposures, "backbone": backbone, "low": low, "high": high}
         also = [name for name, given in separate.items() if given is not None]
@@ -98,7 +99,7 @@ class SequenceRefinement(io.ComfyNode):
             io.Schema,
             node_id="HDRWeave_SequenceRefinement",
             display_name="Sequence Refinement",
-            category=CATEGORY,
+            category=f"{STAGES}/LoCAtion",
             description="Second stage of LoCAtion: reduces flicker and noise of the HDR frames of any method, by propagation in "
             "both directions of time.",
             search_aliases=["LoCAtion", "deflicker", "temporal denoise", "temporal consistency", "BCA", "RWKV"],
@@ -109,9 +110,9 @@ class SequenceRefinement(io.ComfyNode):
                     default=WINDOW,
                     min=1,
                     max=1000,
-                    tooltip=f"Frames that are refined together, with {OVERLAP} more on both sides. Higher covers more time, is "
-                    "faster and takes more memory: about 2.7 GB for 12 frames of 1280x720, independent of the length of "
-                    "the clip.",
+                    tooltip=f"Frames that are refined together, {WINDOW} at least, with {OVERLAP} more on both sides. Higher is "
+                    "a little faster and takes more memory, which does not grow with the length of the clip. The result is "
+                    "the same within 75 dB.",
                 ),
                 weights_input("sequence refinement"),
                 Exposures.Input(
@@ -128,6 +129,6 @@ class SequenceRefinement(io.ComfyNode):
     def execute(cls, hdr, window, weights=PACKAGED, exposures=None) -> io.NodeOutput:
         hdr = rgb(hdr, "hdr")
         clip = None if exposures is None else normalize(exposures)
-        seen = min(window + 2 * OVERLAP, len(hdr))
+        seen = min(max(window, WINDOW) + 2 * OVERLAP, len(hdr))
         with chosen_network(SEQUENCE_REFINEMENT, weights, tuple(hdr.shape[1:3]), seen) as network:
             return io.NodeOutput(sequence_refinement(hdr, network, window, clip, progress_bar()))

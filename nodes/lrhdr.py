@@ -2,15 +2,16 @@
 
 from comfy_api.latest import io
 
+from ..models.lrhdr import ACCR, INTERPOLATE, SPARSE_FUSION
 from ..stages.candidates.accr import accr_mapping
 from ..stages.candidates.interpolate import interpolate_exposure
 from ..stages.clip.normalize import normalize
 from ..stages.fusion.sparse_fusion import sparse_fusion, vote_picture, voting_candidates
-from ..stages.runtime.networks import ACCR, INTERPOLATE, PACKAGED, SPARSE_FUSION
+from ..stages.runtime.networks import PACKAGED
 from .compat import known, progress_bar
 from .preview import shown
 from .weights import chosen_network, model_input, weights_input
-from .wires import CATEGORY, DISPLAY, HDR, NORMALIZED, Candidates, Exposures, Flow
+from .wires import DISPLAY, HDR, NORMALIZED, STAGES, Candidates, Exposures, Flow
 
 
 class InterpolateExposure(io.ComfyNode):
@@ -20,7 +21,7 @@ class InterpolateExposure(io.ComfyNode):
             io.Schema,
             node_id="HDRWeave_InterpolateExposure",
             display_name="Interpolate Exposure",
-            category=CATEGORY,
+            category=f"{STAGES}/LRHDR",
             description="Interpolates the exposures that a frame lacks at its time, from the frames before and after that have "
             "them.",
             search_aliases=["LRHDR", "frame interpolation", "missing exposure", "in-between frame"],
@@ -53,7 +54,7 @@ class ACCRMapping(io.ComfyNode):
             io.Schema,
             node_id="HDRWeave_ACCRMapping",
             display_name="ACCR Mapping",
-            category=CATEGORY,
+            category=f"{STAGES}/LRHDR",
             description="Maps each frame and its candidates of any exposure to a common, calibrated radiance: the "
             "representation mapping of LRHDR.",
             search_aliases=["LRHDR", "EIC", "representation mapper", "calibrate exposure", "cross-exposure"],
@@ -96,7 +97,7 @@ class SparseFusion(io.ComfyNode):
             io.Schema,
             node_id="HDRWeave_SparseFusion",
             display_name="Sparse Fusion",
-            category=CATEGORY,
+            category=f"{STAGES}/LRHDR",
             description="Weighted mean of any number of candidates, from any methods, with sparse weights per pixel: most are "
             "exactly 0. Sparse weighted fusion of LRHDR.",
             search_aliases=["LRHDR", "APSWF", "entmax", "vote", "candidate selection", "hdr fusion", "vote map"],

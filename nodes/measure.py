@@ -5,7 +5,7 @@ from comfy_api.latest import io
 from ..stages.report.measure import SCALES, error_picture, measure, measure_text
 from .compat import known, progress_bar
 from .preview import shown
-from .wires import CATEGORY, DISPLAY, HDR, Exposures, rgb
+from .wires import CHECK, DISPLAY, HDR, Exposures, rgb
 
 
 class MeasureHDR(io.ComfyNode):
@@ -15,7 +15,7 @@ class MeasureHDR(io.ComfyNode):
             io.Schema,
             node_id="HDRWeave_MeasureHDR",
             display_name="Measure HDR",
-            category=CATEGORY,
+            category=CHECK,
             description="PSNR and SSIM of an HDR sequence against a reference, in the mu-law and the linear domain.",
             search_aliases=["psnr", "ssim", "compare hdr", "metrics", "benchmark", "ground truth"],
             is_output_node=True,

@@ -1,18 +1,18 @@
 """Save HDR Sequence."""
 
 import json
-from pathlib import Path
 
 import folder_paths
 from comfy.cli_args import args
 from comfy_api.latest import io
 
+from ..hdr.gamut import WRITTEN
 from ..hdr.io.exr import COMPRESSIONS
-from ..hdr.tonemap import mu_law
+from ..stages.output.look import look
 from ..stages.output.save import FORMATS, SCALES, save_sequence
 from .compat import known, progress_bar
-from .preview import shown
-from .wires import CATEGORY, HDR, Exposures, rgb
+from .preview import reported, shown
+from .wires import HDR, SAVE, Exposures, rgb
 
 
 def _inputs() -> list:
@@ -31,8 +31,10 @@ def _inputs() -> list:
             tooltip="exr half: 16-bit float up to 65504, the usual choice. exr float: 32 bit, twice the size. "
             "hdr: Radiance, about 1 % steps, no negative values, no metadata.",
         ),
-        io.Combo.Input(
+        known(
+            io.Combo.Input,
             "compression",
+            advanced=True,
             options=list(COMPRESSIONS),
             default=COMPRESSIONS[0],
             tooltip="Of exr. ZIP and PIZ lose nothing (PIZ suits grain), DWAA is smallest and loses a little, "
@@ -43,7 +45,8 @@ def _inputs() -> list:
             options=list(SCALES),
             default=SCALES[0],
             tooltip="compositing: 1.0 is the white of the longest exposure, highlights lie above (needs "
-            "exposures). research: radiance as it is, 1.0 is where the shortest exposure clips.",
+            "exposures). research: radiance as it is, 1.0 is where the shortest exposure clips. auto: compositing where "
+            "exposures are connected.",
         ),
         io.Int.Input("start", default=1001, min=0, max=10**7, tooltip="Number of the first file."),
         io.Int.Input(
@@ -60,7 +63,31 @@ def _inputs() -> list:
         Exposures.Input(
             "exposures",
             optional=True,
-            tooltip="The clip that the frames came from: gives the compositing scale, frame rate and metadata.",
+            tooltip="The clip that the frames came from: gives the compositing scale, the camera's primaries, frame rate and "
+            "metadata.",
+        ),
+        io.Combo.Input(
+            "gamut",
+            options=list(WRITTEN),
+            default=WRITTEN[0],
+            optional=True,
+            tooltip="Primaries to write; stated in the header. Frames are converted from those of exposures, or from Rec.709. "
+            "ACEScg for compositing in ACES, ACES AP0 for exchange. hdr files hold Rec.709 only.",
+        ),
+        io.Image.Input(
+            "vote",
+            optional=True,
+            tooltip="Written as the layer vote of every EXR: Sparse Fusion's vote map, without its legend.",
+        ),
+        io.Mask.Input(
+            "motion_mask",
+            optional=True,
+            tooltip="Written as the layer motion_mask (its channel A), in [0,1], such as that of Physical Motion Mask.",
+        ),
+        io.Mask.Input(
+            "confidence",
+            optional=True,
+            tooltip="Written as the layer confidence (its channel A), in [0,1], such as that of Flow View.",
         ),
     ]
 
@@ -72,7 +99,7 @@ class SaveHDRSequence(io.ComfyNode):
             io.Schema,
             node_id="HDRWeave_SaveHDRSequence",
             display_name="Save HDR Sequence",
-            category=CATEGORY,
+            category=SAVE,
             description="Scene-linear frames as an OpenEXR or Radiance .hdr sequence in ComfyUI's output folder, each "
             "run in a new version folder.",
             search_aliases=["save exr", "openexr", "export hdr", "write exr"],
@@ -91,8 +118,28 @@ class SaveHDRSequence(io.ComfyNode):
         )
 
     @classmethod
-    def execute(cls, hdr, prefix, format, compression, scale, start, padding, fps, exposures=None) -> io.NodeOutput:
+    def execute(
+        cls,
+        hdr,
+        prefix,
+        format,
+        compression,
+        scale,
+        start,
+        padding,
+        fps,
+        exposures=None,
+        gamut="Rec.709",
+        vote=None,
+        motion_mask=None,
+        confidence=None,
+    ) -> io.NodeOutput:
         hdr = rgb(hdr, "hdr")
+        layers = {
+            "vote": None if vote is None else rgb(vote, "vote")[:, : hdr.shape[1]],  # without the legend below
+            "motion_mask": motion_mask,
+            "confidence": confidence,
+        }
         report = save_sequence(
             hdr,
             folder_paths.get_output_directory(),
@@ -106,20 +153,12 @@ class SaveHDRSequence(io.ComfyNode):
             fps or None,
             _metadata(cls),
             progress_bar(),
+            gamut,
+            {name: picture for name, picture in layers.items() if picture is not None},
         )
-        middle = mu_law(hdr[len(hdr) // 2 :][:1].float().cpu().nan_to_num(0))
-        ui = shown(cls, middle, str(report)) | {"exr": _reported(report.paths)}
+        middle = look(hdr, sequence=exposures, even=False, frames=(len(hdr) // 2,))[0]
+        ui = shown(cls, middle, str(report)) | {"exr": reported(report.paths)}
         return io.NodeOutput(str(report.paths[0]), str(report), ui=ui)
-
-
-def _reported(paths) -> list[dict[str, str]]:
-    """Those files that lie in ComfyUI's output folder, as its server names them, so that a client can fetch them."""
-    root = Path(folder_paths.get_output_directory()).resolve()
-    return [
-        {"filename": path.name, "subfolder": path.parent.relative_to(root).as_posix(), "type": "output"}
-        for path in paths
-        if path.is_relative_to(root)
-    ]
 
 
 def _metadata(cls) -> dict[str, str]:

@@ -5,7 +5,7 @@ from comfy_api.latest import io
 from ..stages.output.tonemap import automatic_peak, inverse_tonemap, tonemap
 from .compat import known, progress_bar
 from .preview import shown
-from .wires import CATEGORY, rgb
+from .wires import LOOK, rgb
 
 TO_DISPLAY, TO_HDR = "HDR to display", "display to HDR"
 
@@ -17,7 +17,7 @@ class MuLawTonemap(io.ComfyNode):
             io.Schema,
             node_id="HDRWeave_MuLawTonemap",
             display_name="Mu-Law Tonemap",
-            category=CATEGORY,
+            category=LOOK,
             description="Compresses scene-linear HDR frames for viewing with the mu-law of the HDR literature, or "
             "undoes it.",
             search_aliases=["tone mapping", "mu law", "hdr to sdr", "inverse tonemap", "hdr preview"],
@@ -56,7 +56,7 @@ class MuLawTonemap(io.ComfyNode):
                 ),
                 io.Boolean.Input(
                     "even_size",
-                    default=False,
+                    default=True,
                     tooltip="Leave out the last column or row of frames with an odd width or height, which Save Video "
                     "refuses: h264 needs even ones. Even sizes stay as they are. HDR to display only.",
                 ),

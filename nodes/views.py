@@ -8,7 +8,7 @@ from ..stages.report.recovery import recovery
 from ..stages.report.recovery_view import recovery_picture, recovery_text
 from .compat import known, progress_bar
 from .preview import shown
-from .wires import CATEGORY, DISPLAY, HDR, Candidates, Exposures, Flow, rgb
+from .wires import CHECK, DISPLAY, HDR, LOOK, Candidates, Exposures, Flow, rgb
 
 LAST_FRAME = 10_000_000
 
@@ -20,7 +20,7 @@ class ExposureStrip(io.ComfyNode):
             io.Schema,
             node_id="HDRWeave_ExposureStrip",
             display_name="Exposure Strip",
-            category=CATEGORY,
+            category=LOOK,
             description="Shows HDR frames from far under- to far overexposed side by side: one frame, or a contact "
             "sheet.",
             search_aliases=["contact sheet", "bracket preview", "ev strip", "hdr preview"],
@@ -78,7 +78,7 @@ class FlowView(io.ComfyNode):
             io.Schema,
             node_id="HDRWeave_FlowView",
             display_name="Flow View",
-            category=CATEGORY,
+            category=LOOK,
             description="Optical flow as colours: hue is the direction, strength is the speed, white stands still.",
             search_aliases=["optical flow visualization", "flow to image", "motion vectors", "middlebury"],
             is_output_node=True,
@@ -136,7 +136,7 @@ class RecoveryReport(io.ComfyNode):
             io.Schema,
             node_id="HDRWeave_RecoveryReport",
             display_name="Recovery Report",
-            category=CATEGORY,
+            category=CHECK,
             description="Share of the clipped and noisy pixels of each frame that were recovered, verified against other "
             "exposures.",
             search_aliases=["hdr check", "clipping report", "fake hdr", "highlight recovery", "flicker"],

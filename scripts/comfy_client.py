@@ -111,15 +111,7 @@ def _changed(path: Path) -> float:
 
 
 def _runs(process: int) -> bool:
-    if os.name != "posix":
-        return True  # os.kill would end it
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except OSError:
-        return True
-    return not _command_line(process).startswith("(defunct)")
+    return os.name != "posix" or _command_line(process) not in ("", "(defunct)")
 
 
 def _command_line(process: int) -> str:

@@ -1,9 +1,10 @@
 // Drives ComfyUI's own front end in headless Chromium: node front_end.mjs ENGINE_FOLDER SERVER_URL JOBS.json
 //
 // JOBS.json: a list of jobs, done in one browser, each beginning with `load` (a saved workflow) or `build` (see `build`
-// below), and then, as far as asked: `set` (node title -> widget -> value), `run` (press Run and wait), `screenshot` (a path),
-// `vue` (Nodes 2.0 on).
-// Writes JOBS.json.result: a list with one {workflow, prompt, missing, console, run} for each job.
+// below), and then, as far as asked: `set` (node title -> widget -> value), `run` (press Run and wait), `probe` (the body of an
+// async function that runs in the page), `screenshot` (a path), `vue` (Nodes 2.0 on), `view` ([width, height]; then the graph is
+// seen as it opens, otherwise as a whole), `drop` (path of a file that is dropped on the canvas after the workflow was loaded).
+// Writes JOBS.json.result: a list with one {workflow, prompt, missing, console, run, probed} for each job.
 import fs from 'node:fs'
 import os from 'node:os'
 import path from 'node:path'
@@ -38,15 +39,16 @@ async function openFrontEnd(profile) {
   page.messages = []
   page.on('console', m => m.type() === 'error' && page.messages.push(`${m.text()} ${m.location().url}`))
   page.on('pageerror', e => page.messages.push(`${e.message} ${e.stack}`))
-  await page.goto(base, { waitUntil: 'domcontentloaded' })
-  await page.waitForFunction(() => window.app?.graph && window.app.canvas && window.app.extensionManager)
+  await page.goto(base, { timeout: 180_000, waitUntil: 'domcontentloaded' })
+  await page.waitForFunction(() => window.app?.graph && window.app.canvas && window.app.extensionManager, undefined, { timeout: 180_000 })
   await page.waitForTimeout(4000)
   return { context, page }
 }
 
 // Runs in the page. spec: {nodes: [{key, type, title, pos, size, widgets, text, color}], links: ["key.output -> key.input"],
-// groups: [{title, bounding, color}], fold: {nodes: [key], title}}. Output and input are the names that the node shows; the
-// nodes of `fold` become one, a subgraph.
+// groups: [{title, bounding, color}], folds: [{nodes: [key], groups: [title], title, pos, size}], app: {inputs: ["key.widget"],
+// outputs: [key]}}. Output and input are the names that the node shows; the nodes of a fold become one, a subgraph; `app` is what
+// App Mode shows.
 function build(spec) {
   const { graph } = window.app
   graph.clear()
@@ -75,16 +77,26 @@ function build(spec) {
     if (!(output >= 0 && input >= 0)) throw new Error(`nothing to link: ${link}`)
     nodes[from[0]].connect(output, nodes[to[0]], input)
   }
+  const groups = {}
   for (const item of spec.groups ?? []) {
     const group = new window.LiteGraph.LGraphGroup(item.title)
     group.pos = item.bounding.slice(0, 2)
     group.size = item.bounding.slice(2)
     group.color = item.color ?? group.color
     graph.add(group)
+    groups[item.title] = group
   }
-  if (spec.fold) {
-    const { subgraph, node } = graph.convertToSubgraph(new Set(spec.fold.nodes.map(key => nodes[key])))
-    subgraph.name = node.title = spec.fold.title
+  for (const fold of spec.folds ?? []) {
+    const items = [...fold.nodes.map(key => nodes[key]), ...(fold.groups ?? []).map(title => groups[title])]
+    const { subgraph, node } = graph.convertToSubgraph(new Set(items))
+    subgraph.name = node.title = fold.title
+    if (fold.pos) node.pos = fold.pos
+    if (fold.size) node.setSize(fold.size)
+  }
+  const keys = Object.fromEntries(Object.entries(nodes).map(([key, node]) => [key, node.id]))
+  if (spec.app) graph.extra.linearData = {
+    inputs: spec.app.inputs.map(place => place.split('.')).map(([key, name]) => [keys[key], name]),
+    outputs: spec.app.outputs.map(key => keys[key]),
   }
 }
 
@@ -109,22 +121,39 @@ async function pressRun(context, page) {
   }
 }
 
+async function dropped(page, file) {
+  const content = fs.readFileSync(file).toString('base64')
+  await page.evaluate(async ({ name, content }) => {
+    const bytes = Uint8Array.from(atob(content), c => c.charCodeAt(0))
+    const transfer = new DataTransfer()
+    transfer.items.add(new File([bytes], name))
+    const canvas = window.app.canvas.canvas
+    const event = { bubbles: true, cancelable: true, dataTransfer: transfer, clientX: 900, clientY: 700 }
+    canvas.dispatchEvent(new DragEvent('dragover', event))
+    canvas.dispatchEvent(new DragEvent('drop', event))
+  }, { name: path.basename(file), content })
+  await page.waitForTimeout(1500)
+}
+
 async function work(job, context, page) {
   page.messages.length = 0
+  if (job.view) await page.setViewportSize({ width: job.view[0], height: job.view[1] })
   await page.evaluate(on => window.app.extensionManager.setting.set('Comfy.VueNodes.Enabled', on), Boolean(job.vue))
   if (job.build) await page.evaluate(build, job.build)
   else await page.evaluate(graph => window.app.loadGraphData(graph), JSON.parse(fs.readFileSync(job.load)))
+  if (job.drop) await dropped(page, job.drop)
   await page.waitForTimeout(500)
   const workflow = await page.evaluate(() => window.app.graph.serialize())
   if (job.set) await page.evaluate(setWidgets, job.set)
   const prompt = await page.evaluate(async () => (await window.app.graphToPrompt()).output)
   const missing = await page.evaluate(() =>
     window.app.graph._nodes.filter(n => !window.LiteGraph.registered_node_types[n.type]).map(n => n.type))
-  await page.evaluate(() => window.app.extensionManager.command.execute('Comfy.Canvas.FitView'))
+  if (!job.view) await page.evaluate(() => window.app.extensionManager.command.execute('Comfy.Canvas.FitView'))
   const run = job.run ? await pressRun(context, page) : null
+  const probed = job.probe ? await page.evaluate(text => new Function(`return (async () => {${text}})()`)(), job.probe) : null
   await page.waitForTimeout(500)
   if (job.screenshot) await page.screenshot({ path: job.screenshot })
-  return { workflow, prompt, missing, run, console: [...page.messages] }
+  return { workflow, prompt, missing, run, probed, console: [...page.messages] }
 }
 
 const profile = fs.mkdtempSync(path.join(os.tmpdir(), 'front-end-'))

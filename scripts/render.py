@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Run a saved ComfyUI workflow without a browser, in an engine of its own or on a running server.
 
-    scripts/render.py workflows/classical_hdr.json --set "Load Alternating Exposures.path=/clips/take7.mov" --out take7
+    scripts/render.py workflows/stages_classical.json --set "Load Alternating Exposures.path=/clips/take7.mov" --out take7
 
 Needs only Python; without --server also the engine that scripts/setup_engine.sh makes.
 """

@@ -60,6 +60,11 @@ install_comfyui_requirements() {
     "$python" -m pip install -q -r "$engine/requirements-comfyui.txt" requests && "$python" "$root/scripts/cpu_vision_audio.py"
 }
 
+# The newest front end, beside the one that this ComfyUI pins: --front-end-root serves it.
+fetch_front_end() {
+  rm -rf "$engine/front-end" && "$python" -m pip install -q --no-deps --target "$engine/front-end" comfyui-frontend-package
+}
+
 find_device() { # ComfyUI does not start without a GPU unless it is told so
   "$python" -c "import torch; print('' if torch.cuda.is_available() or torch.backends.mps.is_available() else '--cpu')" \
     >"$engine/device"
@@ -75,5 +80,6 @@ step package "$root" "import name hdrweave" "$python" -m pip install -q --no-dep
 step comfyui 0.3.75 "ComfyUI 0.3.75" fetch_comfyui
 step comfyui-requirements 0.3.75 "requirements of ComfyUI" install_comfyui_requirements
 step device 1 "device" find_device
+step front-end 1 "newest front end" fetch_front_end
 ln -sfn "$root" "$engine/packs/hdrweave"
 printf 'hdrweave:\n  base_path: "%s"\n  custom_nodes: packs\n' "$engine" >"$engine/extra.yaml"

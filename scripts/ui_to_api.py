@@ -126,6 +126,8 @@ class _Graph:
         for name, spec in widget_inputs(schema):
             if isinstance(stored, dict):
                 value = stored.get(name, _default(spec))
+            elif position >= len(stored) and stored and name in schema["input"].get("optional", {}):
+                continue  # of an input that is younger than the file: the node knows what it did before
             else:
                 value = stored[position] if position < len(stored) else _default(spec)
                 position += 1 + _extra_values(name, spec)

@@ -87,19 +87,20 @@ def run_in_engine(code: str, folder: Path):
 
 @pytest.fixture(scope="session")
 def front_end(server, tmp_path_factory):
-    """front_end(jobs) -> results: the real front end in headless Chromium (see scripts/front_end.mjs)."""
+    """front_end(jobs, base) -> results: the real front end in headless Chromium (scripts/front_end.mjs), that of `server`, or of
+    another one at `base`."""
     for needed in ("node", "chromium"):
         if not shutil.which(needed):
             pytest.skip(f"{needed} is not installed: scripts/test.sh installs it where it may")
     if not (comfy_client.ENGINE / "node_modules" / "playwright-core").is_dir():
         pytest.skip("playwright-core is not installed: scripts/test.sh installs it")
 
-    def run(jobs: list[dict]) -> list[dict]:
+    def run(jobs: list[dict], base: str = server.base) -> list[dict]:
         file = tmp_path_factory.mktemp("browser") / "jobs.json"
         file.write_text(json.dumps(jobs))
         script = comfy_client.ROOT / "scripts" / "front_end.mjs"
         done = subprocess.run(
-            ["node", script, comfy_client.ENGINE, server.base, file], capture_output=True, text=True, timeout=600
+            ["node", script, comfy_client.ENGINE, base, file], capture_output=True, text=True, timeout=600
         )
         assert done.returncode == 0, done.stderr
         return json.loads(Path(f"{file}.result").read_text())

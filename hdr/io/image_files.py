@@ -6,8 +6,9 @@ from pathlib import Path
 import numpy as np
 
 from ..cv import cv2
+from ..gamut import GAMUTS, named
 from .checked_path import check_picture_size, printable, read_bytes, regular_file
-from .exr import read_exr
+from .exr import colour_part, read_exr
 from .exr_header import read_header
 from .picture_size import announced_size
 from .raw_files import RAW, read_raw
@@ -18,15 +19,25 @@ SUFFIXES = (*CODES, ".exr", ".hdr", *RAW)
 MOST_BYTES = 2 << 30  # of an image file
 
 
-def read_image(path) -> tuple[np.ndarray, bool]:
+def stored_gamut(path) -> str:
+    """The primaries that an EXR file states, a name in `hdr.gamut.GAMUTS`; Rec.709 for others, to which they are converted.
+    Raises as `read_image`."""
+    if Path(path).suffix.lower() != ".exr":
+        return "Rec.709"
+    parts = read_header(regular_file(path))
+    return named(parts[colour_part(path, parts)].chromaticities or GAMUTS["Rec.709"]) or "Rec.709"
+
+
+def read_image(path, gamut: str = "Rec.709", layer: str = "") -> tuple[np.ndarray, bool]:
     """An image file as RGB (H,W,3), uint8, uint16 or float32 as stored, and whether an alpha channel was dropped.
 
-    Gray is spread to RGB. Raises OSError for a missing or unreadable file, ValueError for another number of channels, and for
-    pictures larger than are read.
+    Gray is spread to RGB. gamut: in which an EXR file is read, one of `hdr.gamut.GAMUTS`; layer: of it, see `read_exr`.
+    Raises OSError for a missing or unreadable file, ValueError for another number of channels, and for pictures larger than
+    are read.
     """
     path, suffix = regular_file(path), Path(path).suffix.lower()
     if suffix == ".exr":
-        rgb, _ = read_exr(path)
+        rgb, _ = read_exr(path, gamut, layer)
         return rgb, any("A" in part.names for part in read_header(path))
     if suffix == ".hdr":
         return read_hdr(path), False

@@ -18,5 +18,17 @@ def _dealthdr():
 FGMA, DEALTHDR = "fgma", "dealthdr"
 ARCHITECTURES = (
     Architecture(FGMA, _fgma, bytes_per_pixel=200),
-    Architecture(DEALTHDR, _dealthdr, bytes_per_pixel=400, whole_frame=True, adaptable="DeAltHDR"),  # most of the merge
+    Architecture(
+        DEALTHDR,
+        _dealthdr,
+        bytes_per_pixel=400,  # most of it of the merge
+        whole_frame=True,
+        adaptable="DeAltHDR",
+        renamed={
+            "survey": "merge_encoder",
+            "tell": "context_projection",
+            "vote": "weight_head",
+            "draw": "residual_head",
+        },
+    ),
 )

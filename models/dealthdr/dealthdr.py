@@ -1,14 +1,16 @@
 """DeAltHDR (ICLR 2026): dual encoders, flow-guided masked attention and frame history router, to one HDR frame."""
 
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 import torch.nn.functional as F
+from einops import rearrange
 from torch import nn
 
 from ...hdr.frame_window import FrameWindow, check_window
 from ...hdr.tonemap import mu_law, mu_law_inverse
-from ...hdr.warp import pixel_grid
+from ...hdr.warp import pixel_grid, size_of
 from ..blocks import (
     GAIN,
     SLOPE,
@@ -97,9 +99,9 @@ class DeAltHDR(nn.Module):
             )
         )
         self.up = nn.ModuleList(nn.Sequential(conv(n * c, 2 * n * c, 1), nn.PixelShuffle(2)) for n in (2, 4))
-        self.survey = conv(MERGE_PLANES, c)
-        self.tell, self.vote = nn.Conv2d(c, c, 1), zero_conv(c, 2 * FINEST**2)
-        self.draw = nn.Sequential(conv(c, c), zero_conv(c, FINEST**2 * (3 + len(TAPS))))
+        self.merge_encoder = conv(MERGE_PLANES, c)
+        self.context_projection, self.weight_head = nn.Conv2d(c, c, 1), zero_conv(c, 2 * FINEST**2)
+        self.residual_head = nn.Sequential(conv(c, c), zero_conv(c, FINEST**2 * (3 + len(TAPS))))
         init_weights(self)
 
     def encode(self, codes: torch.Tensor, radiance: torch.Tensor, exposures: torch.Tensor) -> list[torch.Tensor]:
@@ -137,16 +139,16 @@ class DeAltHDR(nn.Module):
         x = self.middle((yield from self.route_middle.run(x, None, MULTIPLE)))
         motion = window.flows
         for number in range(LEVELS, 0, -1):
-            level, scale = self.levels[number - 1], FINEST * 2 ** (number - 1)
+            level, scale = cast(DecoderLevel, self.levels[number - 1]), FINEST * 2 ** (number - 1)
             flow, mask = on_grid(window.flows, cells, scale)
-            entering = [x if number == LEVELS else self.up[number - 1](x), own[number - 1]]
+            entering = [x if number == LEVELS else cast(nn.Sequential, self.up[number - 1])(x), own[number - 1]]
             if number == 1:
                 attended = full_size(cells.flatten(0, 1), window.size).unflatten(0, (b, k))
                 candidates = gather_candidates(window, attended, motion)
                 merged = candidates.merged()
-                entering.append(self.survey(merge_planes(candidates, merged)))
+                entering.append(self.merge_encoder(merge_planes(candidates, merged)))
             x = level.reduce(torch.cat(entering, 1))
-            positions = pixel_grid(*flow.shape[-2:], flow.device).expand_as(flow)
+            positions = pixel_grid(*size_of(flow), flow.device).expand_as(flow)
             corner = tuple(o // scale for o in window.origin)
             carried = positions if number == POSITION_LEVEL else None
             aligned_features, attended_positions = level.align(x, others[number - 1], flow, mask, carried, corner)
@@ -164,10 +166,12 @@ class DeAltHDR(nn.Module):
     ) -> dict[str, torch.Tensor]:
         """hdr and merged (B,3,H,W) from the last features (B,C,H/2,W/2) and the neighbours' (BK,C,H/2,W/2)."""
         b, k = candidates.attended.shape[:2]
-        conditioned = F.leaky_relu(aligned.unflatten(0, (b, k)) + self.tell(x)[:, None], SLOPE).flatten(0, 1)
-        votes = F.pixel_shuffle(self.vote(conditioned), FINEST).float().unflatten(0, (b, k))  # (B,K,2,H,W)
-        merged = candidates.merged(votes.transpose(1, 2).flatten(1, 2))
-        residual = F.pixel_shuffle(self.draw(x).float(), FINEST)
+        conditioned = F.leaky_relu(aligned.unflatten(0, (b, k)) + self.context_projection(x)[:, None], SLOPE).flatten(
+            0, 1
+        )
+        votes = F.pixel_shuffle(self.weight_head(conditioned), FINEST).float()
+        merged = candidates.merged(rearrange(votes, "(b k) two h w -> b (two k) h w", k=k))
+        residual = F.pixel_shuffle(self.residual_head(x).float(), FINEST)
         tone = mu_law(merged)
         tone = tone + GAIN * residual[:, :3] + apply_kernels(tone, residual[:, 3:])
         return {"hdr": mu_law_inverse(tone.clamp(0, 1)), "merged": merged}
@@ -193,5 +197,5 @@ def on_grid(flows: torch.Tensor, cells: torch.Tensor, scale: int) -> tuple[torch
 def pixel_motion(motion: torch.Tensor, flows: torch.Tensor, cells: torch.Tensor) -> torch.Tensor:
     """Motion (BK,2,H/4,W/4) in cells, as (B,K,2,H,W) in pixels; the flow where the mask is 0."""
     motion = F.interpolate(CELL * motion, scale_factor=CELL, mode="bilinear", align_corners=False)
-    attended = full_size(cells.flatten(0, 1), motion.shape[-2:]) > 0
+    attended = full_size(cells.flatten(0, 1), size_of(motion)) > 0
     return torch.where(attended, motion, flows.flatten(0, 1)).unflatten(0, flows.shape[:2])

@@ -8,6 +8,7 @@ import math
 
 import torch
 import torch.nn.functional as F
+from einops import rearrange
 from torch import nn
 
 from ...hdr.box_filter import box_mean
@@ -136,7 +137,7 @@ class FGMA(nn.Module):
 
 def rows_of(x: torch.Tensor) -> torch.Tensor:
     """(B,C,H,W) as one row a pixel, (B H W,C)."""
-    return x.permute(0, 2, 3, 1).flatten(0, 2)
+    return rearrange(x, "b c h w -> (b h w) c")
 
 
 class WindowGrid:
@@ -151,12 +152,11 @@ class WindowGrid:
         """(B,C,H,W) -> (B,rows,columns,side^2,C), with incomplete windows padded."""
         edges = (self.before[1], self.after[1], self.before[0], self.after[0])
         x = F.pad(x, edges, mode=padding) if any(edges) else x
-        x = x.unflatten(2, (-1, self.side)).unflatten(4, (-1, self.side))  # (B,C,rows,side,columns,side)
-        return x.permute(0, 2, 4, 3, 5, 1).flatten(3, 4)
+        return rearrange(x, "b c (rows y) (columns x) -> b rows columns (y x) c", y=self.side, x=self.side)
 
     def join(self, windows: torch.Tensor) -> torch.Tensor:
         """The inverse of `cut`, padding cropped."""
-        x = windows.unflatten(3, (self.side, self.side)).permute(0, 5, 1, 3, 2, 4).flatten(4, 5).flatten(2, 3)
+        x = rearrange(windows, "b rows columns (y x) c -> b c (rows y) (columns x)", y=self.side)
         (top, left), (height, width) = self.before, self.size
         return x[..., top : top + height, left : left + width]
 
@@ -175,6 +175,10 @@ class WindowGrid:
             first = (corner[:, axis] + shift[:, axis].long() - side).clamp(0, length - reach)
             axes.append(first[:, None] + torch.arange(reach, device=device))
         y, x = axes[0][:, :, None], axes[1][:, None, :]
-        positions = torch.stack(torch.broadcast_tensors(x, y), -1).flatten(1, 2).float()
-        own = pixel_grid(side, side, device).flatten(1).T + corner.flip(-1)[:, None] + shift.flip(-1)[:, None]
+        positions = rearrange(torch.stack(torch.broadcast_tensors(x, y)), "two a y x -> a (y x) two").float()
+        own = (
+            rearrange(pixel_grid(side, side, device), "two y x -> (y x) two")
+            + corner.flip(-1)[:, None]
+            + shift.flip(-1)[:, None]
+        )
         return own, positions, (y * self.size[1] + x).flatten(1)

@@ -7,8 +7,10 @@ import math
 from typing import NamedTuple
 
 import torch
+from einops import rearrange
 from torch import nn
 
+from ...hdr.warp import size_of
 from ..blocks import in_float32
 from ..frame_statistics import FrameSum, Run, whole_frame
 
@@ -48,8 +50,8 @@ class FrameHistoryRouter(nn.Module):
         """Queries (B,C,H,W), keys and values (B,(n+1)C,H,W), float32. others (B,n,C,H,W): aligned neighbours, or
         None."""
         every = x[:, None] if others is None else torch.cat((x[:, None], others.to(x.dtype)), 1)
-        both = self.key_value(every.flatten(0, 1)).unflatten(0, every.shape[:2])
-        k, v = (part.flatten(1, 2).float() for part in both.chunk(2, 2))
+        both = self.key_value(every.flatten(0, 1))
+        k, v = rearrange(both, "(b n) (two c) h w -> two b (n c) h w", n=every.shape[1], two=2).float()
         return [self.query(x).float(), k, v]
 
     def sums(self, q: torch.Tensor, k: torch.Tensor) -> Sums:
@@ -64,7 +66,7 @@ class FrameHistoryRouter(nn.Module):
             lengths = sums.queries.clamp(min=1e-12).sqrt()[..., None] * sums.keys.clamp(min=1e-12).sqrt()[:, :, None]
             scores = self.sharpness.exp()[:, None, None] * sums.products / lengths
             found = scores.softmax(-1) @ self._by_head(v)
-        return x + self.out(found.flatten(1, 2).unflatten(-1, v.shape[-2:]))
+        return x + self.out(rearrange(found, "b heads c (h w) -> b (heads c) h w", h=x.shape[-2]))
 
     def run(self, x: torch.Tensor, others: torch.Tensor | None, scale: int) -> Run:
         """x (B,C,H,W), of a frame or a tile of it on a grid `scale` times as coarse; others (B,n,C,H,W): aligned
@@ -75,10 +77,9 @@ class FrameHistoryRouter(nn.Module):
 
     def forward(self, x: torch.Tensor, others: torch.Tensor | None = None) -> torch.Tensor:
         """`run` of a whole frame."""
-        return whole_frame(self.run(x, others, 1), x.shape[-2:])
+        return whole_frame(self.run(x, others, 1), size_of(x))
 
     def _by_head(self, x: torch.Tensor) -> torch.Tensor:
         """(B,n C,H,W) -> (B,heads,n C / heads,H W): head by head, the channels of every frame."""
-        width = self.out.in_channels
-        x = x.unflatten(1, (-1, self.heads, width // self.heads)).transpose(1, 2)
-        return x.flatten(2, 3).flatten(-2)
+        c = self.out.in_channels // self.heads
+        return rearrange(x, "b (n heads c) h w -> b heads (n c) (h w)", heads=self.heads, c=c)

@@ -12,5 +12,10 @@ def _deephdrvideo():
 
 DEEPHDRVIDEO = "deephdrvideo"
 ARCHITECTURES = (
-    Architecture(DEEPHDRVIDEO, _deephdrvideo, bytes_per_pixel=450),  # most of it of the blending weights
+    Architecture(
+        DEEPHDRVIDEO,
+        _deephdrvideo,
+        bytes_per_pixel=450,  # most of it of the blending weights
+        renamed={"tell": "context_projection", "vote": "weight_head", "again": "cascade", "look": "features"},
+    ),
 )

@@ -69,7 +69,7 @@ class WeightNetwork(CoarseFusion):
 
     def __init__(self, width: int = 24):
         super().__init__(width)
-        self.vote = zero_conv(width, 3 * 4)
+        self.weight_head = zero_conv(width, 3 * 4)
 
 
 class CoarseNet(nn.Module):

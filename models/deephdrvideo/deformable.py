@@ -3,6 +3,7 @@
 
 import torch
 import torch.nn.functional as F
+from einops import rearrange
 from torch import nn
 
 from ...hdr.box_filter import box_mean
@@ -23,13 +24,12 @@ def deformable_samples(x: torch.Tensor, offsets: torch.Tensor) -> torch.Tensor:
 
     Tap k, row by row, of the channels of group g is sampled bilinearly at p + p_k + offset; outside the frame it is 0.
     """
-    (b, c, h, w), groups = x.shape, offsets.shape[1]
+    (h, w), groups = x.shape[-2:], offsets.shape[1]
     position = pixel_grid(h, w, x.device) + shifts(1).to(x.device)[:, :, None, None] + offsets.float()
     size = torch.tensor([w, h], device=x.device)
-    grid = (2 * position.movedim(3, -1) + 1) / size - 1  # (B,G,9,H,W,2), as with align_corners=False
-    grid = grid.reshape(b * groups, TAPS * h, w, 2)
-    found = F.grid_sample(x.float().reshape(b * groups, c // groups, h, w), grid, align_corners=False)
-    return found.reshape(b, c, TAPS, h, w)
+    grid = (2 * rearrange(position, "b g k two h w -> (b g) (k h) w two") + 1) / size - 1  # align_corners=False
+    found = F.grid_sample(rearrange(x.float(), "b (g c) h w -> (b g) c h w", g=groups), grid, align_corners=False)
+    return rearrange(found, "(b g) c (k h) w -> b (g c) k h w", g=groups, k=TAPS)
 
 
 class DeformableConv(nn.Module):
@@ -43,8 +43,10 @@ class DeformableConv(nn.Module):
 
     def forward(self, x: torch.Tensor, offsets: torch.Tensor, masks: torch.Tensor) -> torch.Tensor:
         """x (B,C,H,W), offsets as of `deformable_samples`, masks (B,G,9,H,W) -> (B,C,H,W)."""
-        seen = deformable_samples(x, offsets).unflatten(1, (offsets.shape[1], -1)) * masks[:, :, None]
-        return F.conv2d(seen.flatten(1, 3), self.weight.flatten(1)[..., None, None], self.bias)
+        groups = offsets.shape[1]
+        samples = rearrange(deformable_samples(x, offsets), "b (g c) k h w -> b g c k h w", g=groups)
+        seen = rearrange(samples * masks[:, :, None], "b g c k h w -> b (g c k) h w")
+        return F.conv2d(seen, rearrange(self.weight, "o c y x -> o (c y x) 1 1"), self.bias)
 
 
 class Offsets(nn.Module):
@@ -52,15 +54,15 @@ class Offsets(nn.Module):
 
     def __init__(self, inputs: int, width: int):
         super().__init__()
-        self.look = conv(inputs, width)
+        self.features = conv(inputs, width)
         self.head = nn.Conv2d(width, 3 * GROUPS * TAPS, 1)
-        nn.init.zeros_(self.head.weight)
-        nn.init.zeros_(self.head.bias)
+        for parameter in self.head.parameters():
+            nn.init.zeros_(parameter)
 
     def forward(self, *seen: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Features (B,C,H,W), offsets (B,G,9,2,H,W) in pixels, masks (B,G,9,H,W) in (0,2)."""
-        x = self.look(torch.cat(seen, 1))
-        found = self.head(x).float().unflatten(1, (GROUPS, TAPS, 3))
+        x = self.features(torch.cat(seen, 1))
+        found = rearrange(self.head(x).float(), "b (g k three) h w -> b g k three h w", g=GROUPS, k=TAPS)
         return x, found[:, :, :, :2], 2 * found[:, :, :, 2].sigmoid()
 
 
@@ -118,7 +120,7 @@ class PyramidAlignment(nn.Module):
         super().__init__()
         coarser = (0, *widths[:-1])
         self.levels = nn.ModuleList(Level(*level) for level in zip(widths, coarser, RADII, strict=True))
-        self.again = Offsets(2 * widths[-1], widths[-1])
+        self.cascade = Offsets(2 * widths[-1], widths[-1])
         self.convolve = DeformableConv(widths[-1])
 
     def forward(
@@ -128,10 +130,10 @@ class PyramidAlignment(nn.Module):
         neighbour's finest, aligned (B,C,H,W), and the mean of its offsets (B,2,H,W): float32, pixels of that level."""
         shift = carried = aligned = None
         for level, there, here in zip(self.levels, neighbour, reference, strict=True):
-            if shift is not None:
+            if shift is not None and carried is not None and aligned is not None:
                 shift, carried, aligned = 2 * double(shift), double(carried), double(aligned)
             shift, carried, aligned = level(there, here, shift, carried, aligned)
-        _, offsets, masks = self.again(aligned, reference[-1])
+        _, offsets, masks = self.cascade(aligned, reference[-1])
         return self.convolve(aligned, offsets, masks), shift + offsets.mean((1, 2))
 
 

@@ -141,8 +141,8 @@ class RefineNet(nn.Module):
         these frames, the same shape; exposures (B,FRAMES), relative, shortest = 1. Returns H^r, radiance (B,3,H,W) in
         [0,1], and the displacement of the neighbours' features, see `gather`; H and W rounded up to MULTIPLE."""
         (b, n), (h, w) = coarse.shape[:2], coarse.shape[-2:]
-        given = (pad_to_multiple(x.flatten(0, 1).float(), MULTIPLE) for x in (coarse, shares))
-        levels = [x.unflatten(0, (b, n)) for x in self.encode(*given, exposures.flatten())]
+        pictures, weights = (pad_to_multiple(x.flatten(0, 1).float(), MULTIPLE) for x in (coarse, shares))
+        levels = [x.unflatten(0, (b, n)) for x in self.encode(pictures, weights, exposures.flatten())]
         aligned, motion = self.gather(levels)
         fused = self.fusion(aligned)
         _, quarter, half = (x[:, 1] for x in levels)

@@ -11,5 +11,10 @@ def _f2hdr():
 
 F2HDR = "f2hdr"
 ARCHITECTURES = (
-    Architecture(F2HDR, _f2hdr, bytes_per_pixel=400),  # most of it of the fusion
+    Architecture(
+        F2HDR,
+        _f2hdr,
+        bytes_per_pixel=400,  # most of it of the fusion
+        renamed={"tell": "context_projection", "vote": "weight_head"},
+    ),
 )

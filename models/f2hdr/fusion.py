@@ -75,8 +75,8 @@ class CoarseFusion(nn.Module):
         super().__init__()
         self.encoder = conv(3 * 3 * 4 + 5 + 6, width)
         self.context = UNet(3 * width, width)
-        self.tell = nn.Conv2d(width, width, 1)
-        self.vote = zero_conv(width, 4)
+        self.context_projection = nn.Conv2d(width, width, 1)
+        self.weight_head = zero_conv(width, 4)
 
     def forward(
         self,
@@ -126,5 +126,5 @@ class CoarseFusion(nn.Module):
         features = self.encoder(seen).unflatten(0, (b, m))  # (B,M,C,H/2,W/2)
         weighted = (features * share.unflatten(0, (b, m)).to(features)).sum(1)
         context = self.context(torch.cat((features[:, 0], features.mean(1), weighted), 1))
-        conditioned = F.leaky_relu(features + self.tell(context)[:, None], SLOPE, inplace=True)
-        return F.pixel_shuffle(self.vote(conditioned.flatten(0, 1)), 2).float().unflatten(0, (b, m))
+        conditioned = F.leaky_relu(features + self.context_projection(context)[:, None], SLOPE, inplace=True)
+        return F.pixel_shuffle(self.weight_head(conditioned.flatten(0, 1)), 2).float().unflatten(0, (b, m))

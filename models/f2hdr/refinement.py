@@ -1,6 +1,8 @@
 """Motion-guided refinement (F2HDR, section 3.2): the coarse result, corrected by neighbours' features, gated by
 motion."""
 
+from typing import cast
+
 import torch
 import torch.nn.functional as F
 from torch import nn
@@ -141,7 +143,7 @@ class MotionGuidedRefinement(nn.Module):
         condition = self.condition_on(coarse)
         features = self.gather(window, masks, condition)
         for block in self.enhance:
-            features = yield from block.run(features)
+            features = yield from cast(Enhancement, block).run(features)
         return self.correct(coarse, condition, features)
 
     def forward(self, window: FrameWindow, masks: torch.Tensor, coarse: torch.Tensor) -> torch.Tensor:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
+from einops import rearrange
 from torch import nn
 
 from ...hdr.exposure import match_exposure, to_radiance
@@ -62,13 +63,14 @@ class MotionSearch(nn.Module):
             bordered(eighth, eighth),
         )
         self.sharpness = nn.Parameter(torch.full((3,), SHARPNESS))
+        last = bordered(WIDTH, 1)
+        for parameter in last.parameters():
+            nn.init.zeros_(parameter)
         self.support = nn.Sequential(
             *(bordered(5, WIDTH), nn.LeakyReLU(SLOPE, inplace=True)),
             nn.Conv2d(WIDTH, WIDTH, 3, padding=2, dilation=2, padding_mode="replicate"),
-            *(nn.LeakyReLU(SLOPE, inplace=True), bordered(WIDTH, 1)),
+            *(nn.LeakyReLU(SLOPE, inplace=True), last),
         )
-        nn.init.zeros_(self.support[-1].weight)
-        nn.init.zeros_(self.support[-1].bias)
 
     def forward(
         self, reference: torch.Tensor, neighbours: torch.Tensor, exposures: torch.Tensor, steps: tuple[int, int]
@@ -78,7 +80,8 @@ class MotionSearch(nn.Module):
         such as (1, -1). Returns the logits of `compare`."""
         frames = torch.cat((reference, neighbours[:, 0], neighbours[:, 1]))
         own, other = torch.cat((exposures, exposures.flip(1), exposures.flip(1))).to(frames.dtype).unbind(1)
-        return self.compare(*self.encode(frames, own, other).chunk(3), steps)
+        own_features, first, second = self.encode(frames, own, other).chunk(3)
+        return self.compare(own_features, first, second, steps)
 
     def encode(self, frames: torch.Tensor, own: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
         """Features (N,C,H/8,W/8), sides rounded up, of frames (N,3,H,W) of exposures `own`, for comparison with frames
@@ -168,13 +171,12 @@ def expected_motion(logits: torch.Tensor, steps: tuple[int, int]) -> torch.Tenso
     """Flow to either neighbour (B,2,2,h,w), in cells, from logits (B,(2r+1)^2,h,w) of `MotionSearch`: the
     probability-weighted mean over the 3x3 displacements with the highest total probability (a local soft-argmax)."""
     places = shifts(radius_of(logits), logits.device).float()
-    side = 2 * radius_of(logits) + 1
+    side, rows = 2 * radius_of(logits) + 1, logits.shape[-2]
     shares = logits.float().softmax(1)
-    maps = shares.movedim(1, -1).flatten(0, 2).unflatten(-1, (side, side))[:, None]  # (Bhw,1,2r+1,2r+1)
+    maps = rearrange(shares, "b (y x) h w -> (b h w) 1 y x", y=side)
     best = F.avg_pool2d(maps, 3, 1, 1).flatten(1).argmax(1)
     near = (places[best][:, None] - places).abs().amax(-1) <= 1  # (Bhw,(2r+1)^2)
     weights = maps.flatten(1) * near
     motion = (weights @ places) / weights.sum(1, keepdim=True).clamp(min=1e-6)
-    b, _, h, w = logits.shape
-    motion = motion.view(b, h, w, 2).movedim(-1, 1)
+    motion = rearrange(motion, "(b h w) two -> b two h w", b=len(logits), h=rows)
     return torch.stack([motion * (s / stride(steps)) for s in steps], 1)

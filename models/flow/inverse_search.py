@@ -11,6 +11,7 @@ the backward half, and descends from the best: a motion propagates by one patch 
 
 import torch
 import torch.nn.functional as F
+from einops import rearrange
 
 from ...hdr.warp import pixel_grid
 from .sampling import both, fetch, sample, unit
@@ -20,6 +21,7 @@ ROUNDS = 4  # in each half
 STRIPS = 8  # horizontal strips between which no motion is propagated, as in OpenCV
 DESCENT = 6  # iterations in a round, or fewer where the preset has fewer
 LEAST_DETERMINANT = 0.001  # of the structure tensor
+IN_ROWS = "two y x -> (y x) two"  # a grid of positions as a list
 
 
 def sobel(image: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -57,19 +59,19 @@ class Patches:
         # Positions in units of grid_sample: corners of the patches, pixels from there, and the first and last corner, where a
         # patch has all but one of its rows or columns outside the frame.
         self.unit = unit(height, width, device)
-        self.corner = pixel_grid(self.rows, self.columns, device).flatten(1).T * (stride * self.unit)  # (P,2)
-        self.pixels = pixel_grid(PATCH, PATCH, device).flatten(1).T * self.unit - 1  # (64,2)
+        self.corner = rearrange(pixel_grid(self.rows, self.columns, device), IN_ROWS) * (stride * self.unit)  # (P,2)
+        self.pixels = rearrange(pixel_grid(PATCH, PATCH, device), IN_ROWS) * self.unit - 1  # (64,2)
         self.least, self.most = (1 - PATCH) * self.unit, both(2, 2, device)
 
     def cut(self, plane: torch.Tensor) -> torch.Tensor:
         """(N,1,H,W) -> its patches (N,P,64)."""
-        patches = plane[:, 0].unfold(1, PATCH, self.stride).unfold(2, PATCH, self.stride)  # (N,R,C,8,8)
-        return patches.reshape(len(plane), -1, PATCH**2)
+        patches = plane[:, 0].unfold(1, PATCH, self.stride).unfold(2, PATCH, self.stride)
+        return rearrange(patches, "n rows columns y x -> n (rows columns) (y x)")
 
     def centres(self, flow: torch.Tensor) -> torch.Tensor:
         """Flow (N,2,H,W) at the centres of the patches, (N,P,2)."""
         grid = flow[..., PATCH // 2 :: self.stride, PATCH // 2 :: self.stride]
-        return grid[..., : self.rows, : self.columns].flatten(2).mT
+        return rearrange(grid[..., : self.rows, : self.columns], "n two rows columns -> n (rows columns) two")
 
     def difference(self, motion: torch.Tensor) -> torch.Tensor:
         """Second frame at the patches moved by `motion` (N,P,2), less the patches: (N,P,64)."""
@@ -84,7 +86,7 @@ class Patches:
     def neighbour(self, motion: torch.Tensor, by: int, axis: int) -> torch.Tensor:
         """Motion (N,P,2) of the patch before each in its row (axis 2) or column (axis 1), after it where `by` is -1;
         its own at the end of the row or strip."""
-        grid = motion.unflatten(1, (self.rows, self.columns))  # (N,R,C,2)
+        grid = rearrange(motion, "n (rows columns) two -> n rows columns two", rows=self.rows)
         rest = grid.shape[axis] - 1
         inner, end = grid.narrow(axis, max(-by, 0), rest), grid.narrow(axis, 0 if by > 0 else rest, 1)
         found = torch.cat((end, inner) if by > 0 else (inner, end), axis)
@@ -92,7 +94,7 @@ class Patches:
             strip = -(-self.rows // STRIPS)
             row = torch.arange(self.rows, device=motion.device)[:, None, None] % strip
             found = torch.where(row == (0 if by > 0 else strip - 1), grid, found)
-        return found.flatten(1, 2)
+        return rearrange(found, "n rows columns two -> n (rows columns) two")
 
 
 def error(difference: torch.Tensor) -> torch.Tensor:
@@ -147,10 +149,10 @@ def densify(patches: Patches, motion: torch.Tensor) -> torch.Tensor:
     """Dense flow (N,2,H,W): mean motion of the patches over each pixel, weighted by the inverse photometric error there
     (equation 4 of the paper)."""
     height, width = patches.first.shape[-2:]
-    grid = motion.mT.unflatten(2, (patches.rows, patches.columns))  # (N,2,R,C)
+    grid = rearrange(motion, "n (rows columns) two -> n two rows columns", rows=patches.rows)
     top, bottom = covering(height, patches.rows, patches.stride, motion.device)
     left, right = covering(width, patches.columns, patches.stride, motion.device)
-    total = weights = 0
+    total = weights = torch.zeros_like(patches.first)
     most = -(-PATCH // patches.stride)  # patches over a pixel, either way
     for up in range(most):
         for back in range(most):

@@ -18,6 +18,24 @@ def _sequence_refinement():
 
 COLLABORATIVE_FUSION, SEQUENCE_REFINEMENT = "collaborative_fusion", "sequence_refinement"
 ARCHITECTURES = (
-    Architecture(COLLABORATIVE_FUSION, _collaborative_fusion, bytes_per_pixel=210),
-    Architecture(SEQUENCE_REFINEMENT, _sequence_refinement, bytes_per_pixel=200, whole_frame=True),
+    Architecture(
+        COLLABORATIVE_FUSION,
+        _collaborative_fusion,
+        bytes_per_pixel=210,
+        renamed={"look": "encoder", "forth": "forward_branch", "back": "backward_branch"},
+    ),
+    Architecture(
+        SEQUENCE_REFINEMENT,
+        _sequence_refinement,
+        bytes_per_pixel=200,
+        whole_frame=True,
+        renamed={
+            "witness.look": "captured_frame.encoder",
+            "witness.tell": "captured_frame.condition",
+            "witness": "captured_frame",
+            "vote": "weight_head",
+            "tell": "state_head",
+            "look": "decoder",
+        },
+    ),
 )

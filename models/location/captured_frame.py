@@ -39,10 +39,10 @@ class CapturedFrameConditioning(nn.Module):
 
     def __init__(self, texture: int):
         super().__init__()
-        self.look = conv(9 * 4 + 1, texture)
-        self.tell = zero_conv(texture, texture)
+        self.encoder = conv(9 * 4 + 1, texture)
+        self.condition = zero_conv(texture, texture)
         self.compare = conv(texture + 4 * 4, 16)
-        self.vote = zero_conv(16, 4)
+        self.weight_head = zero_conv(16, 4)
 
     def features(self, radiance: torch.Tensor, tone: torch.Tensor, captured: Captured) -> torch.Tensor:
         """Residual (N,C,H/2,W/2) of the texture features of HDR frames: radiance and its mu-law `tone` (N,3,H,W), H, W
@@ -52,7 +52,7 @@ class CapturedFrameConditioning(nn.Module):
             captured.codes - to_ldr(radiance, captured.exposures[:, None, None, None])
         )  # 0: both clip
         seen = F.pixel_unshuffle(torch.cat((captured.codes, differs, unexplained), 1), 2)
-        return self.tell(self.look(torch.cat((seen, exposure_planes(captured.exposures[:, None], seen)), 1)))
+        return self.condition(self.encoder(torch.cat((seen, exposure_planes(captured.exposures[:, None], seen)), 1)))
 
     def residual(self, tone: torch.Tensor, x: torch.Tensor, captured: Captured) -> tuple[torch.Tensor, ...]:
         """Difference of the captured frame to the HDR frame, mu-law (B,3,H,W), the logit of its weight and the prior of
@@ -64,5 +64,5 @@ class CapturedFrameConditioning(nn.Module):
         difference = torch.where(difference < 0, clear * difference, difference)
         apart = box_mean(difference.abs().mean(1, keepdim=True), 3) / FAINT
         beside = F.pixel_unshuffle(torch.cat((amplified(difference), apart / (1 + apart)), 1), 2)
-        logit = F.pixel_shuffle(self.vote(self.compare(torch.cat((x, beside.to(x)), 1))).float(), 2)
+        logit = F.pixel_shuffle(self.weight_head(self.compare(torch.cat((x, beside.to(x)), 1))).float(), 2)
         return difference, logit, 1 / (1 + apart)

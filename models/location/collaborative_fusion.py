@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
+from einops import rearrange
 from torch import nn
 
 from ...hdr.exposure import to_radiance
@@ -188,9 +189,13 @@ def detail_planes(picture: torch.Tensor) -> tuple[torch.Tensor, ...]:
 
 def mixed(shares: torch.Tensor, images: list[torch.Tensor]) -> torch.Tensor:
     """Weighted sum of images (B,K*C,h,w), such as several bands; shares (M,B,C or 1,h,w)."""
-    return sum(
-        (s[:, None] * x.unflatten(1, (-1, s.shape[1]))).flatten(1, 2) for s, x in zip(shares, images, strict=True)
-    )
+
+    def weighted(share: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
+        by_band = rearrange(x, "b (k c) h w -> b k c h w", c=share.shape[1])
+        return rearrange(share[:, None] * by_band, "b k c h w -> b (k c) h w")
+
+    first, *rest = (weighted(s, x) for s, x in zip(shares, images, strict=True))
+    return sum(rest, first)
 
 
 def mean_features(
@@ -199,4 +204,4 @@ def mean_features(
     """Mean of alpha a over the anchors of shorter (sign -1) or longer (1) exposure than the backbone: (B,C,h,w)."""
     chosen = [((a.exposure - frame.exposure) * sign > 0).float()[:, None, None, None] for a in anchors]
     total = sum(c * alpha * a.features[0] for c, alpha, a in zip(chosen, alphas, anchors, strict=True))
-    return total / sum(chosen).clamp(min=1)
+    return total / torch.stack(chosen).sum(0).clamp(min=1)

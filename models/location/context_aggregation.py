@@ -42,7 +42,7 @@ class ContextAggregation(nn.Module):
         this grid; sure_ahead, sure_back (B,T-1,1,H,W) in [0,1]. Returns (B,T,C,H,W)."""
         frames = list(features.unbind(1))
         for join in self.join:
-            forth = self.sweep(frames, back, sure_back)
+            forward = self.sweep(frames, back, sure_back)
             backward = self.sweep(frames[::-1], ahead.flip(1), sure_ahead.flip(1))[::-1]
-            frames = [join(torch.cat((f + b, (f - b).abs()), 1)) for f, b in zip(forth, backward, strict=True)]
+            frames = [join(torch.cat((f + b, (f - b).abs()), 1)) for f, b in zip(forward, backward, strict=True)]
         return torch.stack(frames, 1)

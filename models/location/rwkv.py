@@ -2,6 +2,7 @@
 
 import torch
 import torch.nn.functional as F
+from einops import rearrange
 from torch import nn
 
 CHUNK = 32  # tokens of a cumulative sum
@@ -26,7 +27,7 @@ def before(keys: torch.Tensor, values: torch.Tensor, decay: torch.Tensor) -> lis
     """
     n = keys.shape[1]
     k, v = (  # (B,M,CHUNK,C)
-        F.pad(x, (0, 0, 0, -n % CHUNK), value=fill).unflatten(1, (-1, CHUNK))
+        rearrange(F.pad(x, (0, 0, 0, -n % CHUNK), value=fill), "b (m chunk) c -> b m chunk c", chunk=CHUNK)
         for x, fill in ((keys, NOTHING), (values, 0.0))
     )
     place = torch.arange(CHUNK, device=k.device, dtype=k.dtype)[:, None]
@@ -47,7 +48,8 @@ def before(keys: torch.Tensor, values: torch.Tensor, decay: torch.Tensor) -> lis
     level = F.pad(level[:, :-1], (0, 0, 1, 0), value=NOTHING)[:, :, None] - decay * place
     carried = F.pad(carried[:, :-1], (0, 0, 1, 0))[:, :, None].expand_as(v)
     inner = F.pad(log_total[:, :, :-1], (0, 0, 1, 0), value=NOTHING), F.pad(mean[:, :, :-1], (0, 0, 1, 0))
-    return [(a.flatten(1, 2)[:, :n], b.flatten(1, 2)[:, :n]) for a, b in (inner, (level, carried))]
+    in_order = "b m chunk c -> b (m chunk) c"
+    return [(rearrange(a, in_order)[:, :n], rearrange(b, in_order)[:, :n]) for a, b in (inner, (level, carried))]
 
 
 def bi_wkv(keys: torch.Tensor, values: torch.Tensor, decay: torch.Tensor, bonus: torch.Tensor) -> torch.Tensor:
@@ -104,14 +106,18 @@ class SpatialMix(nn.Module):
         self.shifted = Shifted(width, 3)
         self.key, self.value, self.receptance = (nn.Linear(width, width, bias=False) for _ in range(3))
         self.out = nn.Linear(width, width, bias=False)
-        self.log_decay = nn.Parameter(torch.linspace(*torch.tensor([SLOWEST, FASTEST]).log().tolist(), width))
+        first, last = torch.tensor([SLOWEST, FASTEST]).log().tolist()
+        self.log_decay = nn.Parameter(torch.linspace(first, last, width))
         self.bonus = nn.Parameter(torch.zeros(width))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         for_key, for_value, for_receptance = self.shifted(x)
         decay = (self.log_decay.exp() / (x.shape[2] * x.shape[3])).clamp(max=MOST_DECAY)
-        tokens = (layer(y).flatten(1, 3) for layer, y in ((self.key, for_key), (self.value, for_value)))
-        mixed = bi_wkv(*tokens, decay, self.bonus).view(x.shape)
+        keys, values = (
+            rearrange(layer(y), "b t h w c -> b (t h w) c")
+            for layer, y in ((self.key, for_key), (self.value, for_value))
+        )
+        mixed = bi_wkv(keys, values, decay, self.bonus).view(x.shape)
         return self.out(torch.sigmoid(self.receptance(for_receptance)) * mixed)
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
+from einops import rearrange
 from torch import nn
 
 from ...hdr.box_filter import box_mean
@@ -49,7 +50,7 @@ Step = Callable[[int, int], tuple[torch.Tensor, torch.Tensor]]
 class SequenceRefinementConfig:
     """Shape of the network: plain values, stored beside the weights. texture, width: features at a half and a quarter
     of the frame's size; long_range: RWKV blocks, 0 = none, of `tokens` features each; aggregation: False omits BCA, for
-    the paper's ablation; depth: blocks at half the frame's size before the correction; witness: with captured-frame
+    the paper's ablation; depth: blocks at half the frame's size before the correction; captured_frame: with captured-frame
     conditioning."""
 
     texture: int = 24
@@ -58,7 +59,7 @@ class SequenceRefinementConfig:
     tokens: int = 48
     aggregation: bool = True
     depth: int = 0
-    witness: bool = False
+    captured_frame: bool = False
 
 
 def chained_flows(step: Step, frame: int, count: int) -> list[tuple[int, torch.Tensor, torch.Tensor]]:
@@ -108,8 +109,8 @@ class LongRange(nn.Module):
         factor = -(-max(coarse.shape[-2:]) // LONGEST)
         if factor > 1:
             coarse = F.avg_pool2d(coarse, factor, ceil_mode=True, count_include_pad=False)
-        tokens = self.norm(coarse.movedim(1, -1)).float().unflatten(0, (b, t))  # (B,T,h,w,C)
-        seen = self.up(self.blocks(tokens).flatten(0, 1).movedim(-1, 1)).float()
+        tokens = self.norm(rearrange(coarse, "(b t) c h w -> b t h w c", b=b)).float()
+        seen = self.up(rearrange(self.blocks(tokens), "b t h w c -> (b t) c h w")).float()
         seen = F.interpolate(seen, scale_factor=2 * factor, mode="bilinear", align_corners=False)[..., :h, :w]
         return x + seen.unflatten(0, (b, t)).to(x)
 
@@ -127,7 +128,7 @@ class TemporalMean(nn.Module):
         self.about_frame = nn.Conv2d(texture, 16, 1)
         self.about_pair = nn.Conv2d(16 + STATE, 16, 3, padding=1)
         self.mix = conv(16, 16)
-        self.vote = zero_conv(16 + 4, 4)
+        self.weight_head = zero_conv(16 + 4, 4)
 
     def forward(self, picture, others, states, flows, confidence, x) -> tuple[torch.Tensor, torch.Tensor]:
         """picture (B,3,H,W), others (B,K,3,H,W): mu-law; states (B,K,STATE,H/4,W/4) of the others; flows (B,K,2,H,W),
@@ -145,7 +146,7 @@ class TemporalMean(nn.Module):
         pair = torch.cat((F.pixel_unshuffle(amplified(difference).flatten(0, 1), 2), agree, upsample_twice(states)), 1)
         known = self.about_frame(x)[:, None] + self.about_pair(pair).unflatten(0, (b, k))
         known = self.mix(F.leaky_relu(known.flatten(0, 1), SLOPE))
-        logit = F.pixel_shuffle(self.vote(torch.cat((known, agree.to(known)), 1)).float(), 2)
+        logit = F.pixel_shuffle(self.weight_head(torch.cat((known, agree.to(known)), 1)).float(), 2)
         weight = (prior * signed_weight(logit)).unflatten(0, (b, k))
         return (weight * difference).sum(1), weight.sum(1)
 
@@ -179,16 +180,16 @@ class SequenceRefinement(nn.Module):
         if c.aggregation:
             self.aggregate = ContextAggregation(c.width)
         self.long_range = LongRange(c.width, c.tokens, c.long_range) if c.long_range else nn.Identity()
-        self.tell = nn.Conv2d(c.width, STATE, 1)
+        self.state_head = nn.Conv2d(c.width, STATE, 1)
         self.up = conv(c.width, 4 * c.texture, 1)
-        self.look = nn.Sequential(
+        self.decoder = nn.Sequential(
             conv(2 * c.texture, c.texture),
             conv(c.texture, c.texture),
             *(ResidualBlock(c.texture) for _ in range(c.depth)),
         )
         self.average = TemporalMean(c.texture)
-        if c.witness:
-            self.witness = CapturedFrameConditioning(c.texture)
+        if c.captured_frame:
+            self.captured_frame = CapturedFrameConditioning(c.texture)
         self.last = zero_conv(c.texture, 4 * (3 + len(TAPS)))
         init_weights(self)
 
@@ -200,8 +201,8 @@ class SequenceRefinement(nn.Module):
         detail = bands(tone)
         seen = F.pixel_unshuffle(torch.cat((tone, *map(amplified, detail)), 1), 2)
         texture = self.texture(torch.cat((seen, grain(detail)), 1))
-        if captured is not None and self.config.witness:
-            texture = texture + self.witness.features(radiance, tone, captured)
+        if captured is not None and self.config.captured_frame:
+            texture = texture + self.captured_frame.features(radiance, tone, captured)
         return texture, self.down(texture)
 
     def propagate(self, features, ahead, back, sure_ahead, sure_back) -> torch.Tensor:
@@ -217,11 +218,11 @@ class SequenceRefinement(nn.Module):
         """Correct one frame with K others: radiance and its mu-law `tone` (B,3,H,W); others (B,K,3,H,W), mu-law;
         texture as of `encode`; context (B,C,H/4,W/4) and contexts (B,K,C,H/4,W/4) as of `propagate`; flows (B,K,2,H,W)
         from the frame to the others, confidence (B,K,1,H,W); captured: as of `encode`. Returns radiance (B,3,H,W)."""
-        states = self.tell(contexts.flatten(0, 1)).unflatten(0, contexts.shape[:2])
-        x = self.look(torch.cat((texture, F.pixel_shuffle(self.up(context), 2)), 1))
+        states = self.state_head(contexts.flatten(0, 1)).unflatten(0, contexts.shape[:2])
+        x = self.decoder(torch.cat((texture, F.pixel_shuffle(self.up(context), 2)), 1))
         change, weight = self.average(tone, others, states, flows, confidence, x)
-        if captured is not None and self.config.witness:
-            difference, logit, prior = self.witness.residual(tone, x, captured)
+        if captured is not None and self.config.captured_frame:
+            difference, logit, prior = self.captured_frame.residual(tone, x, captured)
             own = prior * signed_weight(logit)
             change, weight = change + own * difference, weight + own
         change = change / (1 + weight)
@@ -241,7 +242,7 @@ class SequenceRefinement(nn.Module):
             for x in (hdr, ahead, back, sure_ahead, sure_back)
         )
         frames = None
-        if codes is not None:
+        if codes is not None and exposures is not None:
             frames = captured_frames(pad_to_multiple(codes.float().flatten(0, 1), MULTIPLE), exposures.flatten())
         tone = mu_law(hdr)
         texture, features = (x.unflatten(0, (b, t)) for x in self.encode(hdr.flatten(0, 1), tone.flatten(0, 1), frames))

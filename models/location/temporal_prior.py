@@ -25,10 +25,12 @@ class TemporalPriorAggregator(nn.Module):
 
     def __init__(self, features: int, conditions: int, width: int):
         super().__init__()
-        self.look = nn.Sequential(
+        self.encoder = nn.Sequential(
             nn.Conv2d(2 * features + conditions, width, 3, SCALE, 1), nn.LeakyReLU(SLOPE, inplace=True)
         )
-        self.forth, self.back = (nn.Sequential(conv(2 * width, width), ResidualBlock(width)) for _ in range(2))
+        self.forward_branch, self.backward_branch = (
+            nn.Sequential(conv(2 * width, width), ResidualBlock(width)) for _ in range(2)
+        )
         self.project = zero_conv(2 * width, SCALE**2)
 
     def sweep(self, phi: nn.Module, seen: list[torch.Tensor]) -> list[torch.Tensor]:
@@ -44,7 +46,10 @@ class TemporalPriorAggregator(nn.Module):
     ) -> list[torch.Tensor]:
         """frames: LL of the backbone's features (B,C,h,w), h and w even, in order of time; anchor (B,C,h,w), its LL;
         conditions (B,K,h,w) of each frame and the anchor. Returns float32 logits (B,1,h,w) for each frame."""
-        seen = [self.look(torch.cat((x, anchor, known.to(x)), 1)) for x, known in zip(frames, conditions, strict=True)]
-        forth, back = self.sweep(self.forth, seen), self.sweep(self.back, seen[::-1])[::-1]
-        found = [self.project(torch.cat(states, 1)) for states in zip(forth, back, strict=True)]
+        seen = [
+            self.encoder(torch.cat((x, anchor, known.to(x)), 1)) for x, known in zip(frames, conditions, strict=True)
+        ]
+        forward = self.sweep(self.forward_branch, seen)
+        backward = self.sweep(self.backward_branch, seen[::-1])[::-1]
+        found = [self.project(torch.cat(states, 1)) for states in zip(forward, backward, strict=True)]
         return [F.pixel_shuffle(logit, SCALE).float() for logit in found]

@@ -1,6 +1,7 @@
 """One level of the Haar wavelet transform, in which LoCAtion fuses: orthonormal and exactly invertible."""
 
 import torch
+from einops import rearrange
 
 Bands = tuple[torch.Tensor, torch.Tensor]
 """LL (N,C,H/2,W/2), twice the mean of each 2x2 block, and LH, HL, HH one after the other (N,3C,H/2,W/2)."""
@@ -19,5 +20,5 @@ def haar(x: torch.Tensor) -> Bands:
 def inverse_haar(low: torch.Tensor, high: torch.Tensor) -> torch.Tensor:
     """Bands, as of `haar`, to (N,C,H,W)."""
     lh, hl, hh = high.chunk(3, 1)
-    rows = [torch.stack(((low + s * hl + lh + s * hh) / 2, (low + s * hl - lh - s * hh) / 2), -1) for s in (1, -1)]
-    return torch.stack([row.flatten(-2) for row in rows], -2).flatten(-3, -2)
+    rows = [torch.stack(((low + s * hl + lh + s * hh) / 2, (low + s * hl - lh - s * hh) / 2)) for s in (1, -1)]
+    return rearrange(torch.stack(rows), "y x n c h w -> n c (h y) (w x)")

@@ -25,5 +25,11 @@ INTERPOLATE, ACCR, SPARSE_FUSION = "interpolate", "accr", "sparse_fusion"
 ARCHITECTURES = (
     Architecture(INTERPOLATE, _interpolate, bytes_per_pixel=200),
     Architecture(ACCR, _accr, bytes_per_pixel=200),
-    Architecture(SPARSE_FUSION, _sparse_fusion, bytes_per_pixel=200, adaptable="sparse fusion"),
+    Architecture(
+        SPARSE_FUSION,
+        _sparse_fusion,
+        bytes_per_pixel=200,
+        adaptable="sparse fusion",
+        renamed={"tell": "context_projection"},
+    ),
 )

@@ -1,5 +1,6 @@
 """Sparse fusion (LRHDR, key design 3, APSWF): sparse per-pixel weights of any number of HDR candidates."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -9,6 +10,7 @@ from torch import nn
 from ...hdr.box_filter import halved
 from ...hdr.noise_model import MIN_VALIDITY
 from ...hdr.tonemap import mu_law
+from ...hdr.warp import size_of
 from ..blocks import SLOPE, conv, down, exposure_planes, init_weights, pad_to_multiple, upsample_twice, zero_conv
 from ..detail import amplified, bands, grain
 from ..entmax import entmax
@@ -33,7 +35,7 @@ class TripletAttention(nn.Module):
         self.gates = nn.ModuleList(nn.Conv2d(2, 1, 7, padding=3) for _ in range(3))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        total = 0
+        total = torch.zeros_like(x)
         for axis, gate in zip((2, 3, 1), self.gates, strict=True):
             turned = x.transpose(1, axis)
             pooled = torch.cat((turned.amax(1, keepdim=True), turned.mean(1, keepdim=True)), 1)
@@ -92,7 +94,7 @@ class SparseFusion(nn.Module):
         self.config, width = config, config.width
         self.encoder = nn.Sequential(conv(3 * 3 * SCALE**2 + 6 + 3 + 4, width, 1), conv(width, width))
         self.context = Context(2 * width, width)
-        self.tell = nn.ModuleList(nn.Conv2d(n * width, width, 1) for n in (3, 2, 1))
+        self.context_projection = nn.ModuleList(nn.Conv2d(n * width, width, 1) for n in (3, 2, 1))
         self.mix = nn.ModuleList((conv(width, width), conv(width, width), nn.Identity()))
         self.heads = nn.ModuleList((zero_conv(width, 1), zero_conv(width, 1), zero_conv(width, 1 + SCALE**2)))
         init_weights(self)
@@ -108,7 +110,7 @@ class SparseFusion(nn.Module):
         `forward`."""
         prior = prior_votes(radiance, validity, exposures, reference)
         merged = mu_law((prior[:, :, None] * radiance).sum(1))
-        planes = torch.cat((validity[:, :, 0], (prior + MIN_VALIDITY).log10() / 3 + 1), 1).unflatten(1, (2, -1))
+        planes = torch.stack((validity[:, :, 0], (prior + MIN_VALIDITY).log10() / 3 + 1), 1)
         if reference is None:
             captured, clipped, own = None, torch.zeros_like(merged[:, :1]), torch.zeros_like(exposures[:, 0])
         else:
@@ -139,7 +141,7 @@ class SparseFusion(nn.Module):
         return self.context(pad_to_multiple(pooled, COARSEST))
 
     def logits(
-        self, features: torch.Tensor, prior: torch.Tensor, context: list[torch.Tensor], alpha: float = ALPHA
+        self, features: torch.Tensor, prior: torch.Tensor, context: Sequence[torch.Tensor], alpha: float = ALPHA
     ) -> torch.Tensor:
         """z_s = head_s + up2(z_(s+1)) from 1/8 of the frame to full size, added to the prior's logits: float32
         (B,K,H,W).
@@ -148,13 +150,15 @@ class SparseFusion(nn.Module):
         """
         b, k = features.shape[:2]
         own = pad_to_multiple(features.flatten(0, 1), COARSEST)
-        z = 0
-        scales = zip((4, 2, 1), context, self.tell, self.mix, self.heads, strict=True)
-        for factor, around, tell, mix, head in scales:
-            seen = (F.avg_pool2d(own, factor) if factor > 1 else own).unflatten(0, (b, k)) + tell(around)[:, None]
-            found = head(mix(F.leaky_relu(seen.flatten(0, 1), SLOPE))).float()
-            z = found[:, :1] + (upsample_twice(z) if factor < COARSEST else 0)
-        z = upsample_twice(z) + F.pixel_shuffle(found[:, 1:], SCALE)
+        found: list[torch.Tensor] = []
+        scales = zip((4, 2, 1), context, self.context_projection, self.mix, self.heads, strict=True)
+        for factor, around, project, mix, head in scales:
+            seen = (F.avg_pool2d(own, factor) if factor > 1 else own).unflatten(0, (b, k)) + project(around)[:, None]
+            found.append(head(mix(F.leaky_relu(seen.flatten(0, 1), SLOPE))).float())
+        z = found[0][:, :1]
+        for finer in found[1:]:
+            z = finer[:, :1] + upsample_twice(z)
+        z = upsample_twice(z) + F.pixel_shuffle(found[-1][:, 1:], SCALE)
         h, w = prior.shape[-2:]
         z = z[..., :h, :w].unflatten(0, (b, k))[:, :, 0]
         return prior_logits(prior, alpha) + logit_range(alpha) / logit_range(self.config.alpha) * z
@@ -182,7 +186,7 @@ class SparseFusion(nn.Module):
 
         Returns hdr (B,3,H,W), votes and logits (B,K,H,W), float32.
         """
-        return whole_frame(self.run(radiance, validity, exposures, reference, alpha), radiance.shape[-2:])
+        return whole_frame(self.run(radiance, validity, exposures, reference, alpha), size_of(radiance))
 
 
 def normalise_votes(logits: torch.Tensor, alpha: float = ALPHA) -> torch.Tensor:

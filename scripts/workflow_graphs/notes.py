@@ -4,7 +4,8 @@ LINEAR_NOTE = """The wire from **{}** carries scene-linear light: 1.0 is where t
 clips.
 
 *Save HDR Sequence* writes it as OpenEXR, by default with 1.0 at the white of the longest exposure, so that recovered
-highlights lie above 1. Everything after *Mu-Law Tonemap* and *Exposure Strip* is for the eye only."""
+highlights lie above 1. What *HDR Look* and *Exposure Strip* give is for
+the eye only."""
 
 LOOK_NOTE = """- **Exposure Strip**: going down to -4 EV, do lamps, sky and sun show detail where the long exposure
   was white?

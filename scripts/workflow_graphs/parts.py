@@ -1,5 +1,7 @@
 """What workflows are made of: nodes, notes, groups, and all that surrounds a reconstruction."""
 
+import re
+
 from .notes import LINEAR_NOTE, SYSTEM_LOOK_NOTE
 
 LINEAR, PICTURES, INPUT = "#3f789e", "#88a", "#b58b2a"  # colours of the groups: what they are about
@@ -22,35 +24,48 @@ def group(title, x, y, width, height, color=LINEAR):
     return {"title": title, "bounding": [x, y, width, height], "color": color}
 
 
+HIGH = 1070  # pixels of the groups that all graphs have
 NORMALIZE = node("normalize", ".ExposureNormalization", 1320, 60, 340, 110, pictures=False)
 
 
-def pipeline(pattern: str, path: str, intro: str, look: str, hdr: str, width: int, method: dict) -> dict:
-    """What every reconstruction is surrounded by: load and check the clip, normalize it, save and judge the result.
+def lines(text: str, width: int) -> int:
+    """Lines that a note of `width` pixels breaks `text` into, roughly."""
+    paragraphs = [" ".join(part.split()) for part in re.split(r"\n\s*\n|\n(?=- )", text)]
+    return sum(-(-len(part) * 6 // (width - 30)) for part in paragraphs) + len(paragraphs)
 
-    method: nodes, links and groups of the reconstruction, which stand in the `width` pixels from x = 1300 on, and the
-    output that the report checks the result against (`measured`). It has the node `flow`, whose input is linked here.
-    hdr: the output that is the result.
+
+def sized_note(key, x, y, width, title, text):
+    """A note as high as its text."""
+    return note(key, x, y, width, 50 + 13 * lines(text, width), title, text)
+
+
+def pipeline(pattern: str, path: str, intro: str, look: str, hdr: str, method: dict, title: str) -> dict:
+    """What every reconstruction is surrounded by: load and check the clip, save, look and judge. The method, the video and the
+    checks are folded, so that the graph opens readable on a screen of 1920x1080.
+
+    method: nodes, links and groups of the reconstruction; the output that the report checks the result against
+    (`measured`); links to the viewer, if any (`views`). It has the node `flow`, whose input is linked here. hdr: the output
+    that is the result. title: of the node that the method is folded into.
     """
-    x = 1340 + width
     nodes = [
-        note("intro", 20, 60, 400, 400, "Read me", intro),
-        node("load", ".LoadAlternatingExposures", 20, 500, 400, 600, path=path, pattern=pattern),
-        node("detect", ".DetectExposurePattern", 480, 60, 400, 240),
-        node("found", "PreviewAny", 920, 60, 340, 240, "What was detected"),
-        node("check", ".ExposureCheck", 480, 340, 780, 540),
-        node("checked", "PreviewAny", 480, 920, 780, 180, "Do pattern and pixels agree?"),
+        node("load", ".LoadAlternatingExposures", 20, 50, 380, 880, path=path, pattern=pattern),
         NORMALIZE,
         *method["nodes"],
-        node("save", ".SaveHDRSequence", x + 20, 60, 400, 520),
-        note("look", x + 460, 60, 340, 520, "What to look at", look),
-        node("tonemap", ".MuLawTonemap", x + 20, 680, 400, 420, mu=500.0, peak=0.0, even_size=True),
-        node("video", "CreateVideo", x + 460, 680, 340, 100),
-        node("save_video", "SaveVideo", x + 460, 820, 340, 280, filename_prefix="HDRWeave/tonemapped"),
-        node("strip", ".ExposureStrip", x + 880, 60, 620, 500),
-        node("save_strip", "SaveImage", x + 880, 600, 620, 500, filename_prefix="HDRWeave/contact_sheet"),
-        node("report", ".RecoveryReport", x + 1540, 60, 560, 640),
-        node("words", "PreviewAny", x + 1540, 740, 560, 360, "Recovery in words"),
+        first := sized_note("intro", 460, 380, 340, "Read me", intro),
+        sized_note("look", 460, 430 + first["size"][1], 340, "What to look at", look),
+        node("save", ".SaveHDRSequence", 860, 230, 320, 420),
+        node("view", ".HDRViewer", 1240, 50, 580, 880),
+        node("tonemap", ".Look", 20, 60, 400, 480),
+        node("video", "CreateVideo", 460, 60, 340, 100),
+        node("save_video", "SaveVideo", 460, 220, 340, 320, filename_prefix="HDRWeave/tonemapped"),
+        node("detect", ".DetectExposurePattern", 480, 60, 400, 240),
+        node("found", "PreviewAny", 920, 60, 340, 240, "What was detected"),
+        node("check", ".ExposureCheck", 480, 380, 780, 540),
+        node("checked", "PreviewAny", 480, 980, 780, 180, "Do pattern and pixels agree?"),
+        node("strip", ".ExposureStrip", 1300, 60, 620, 500),
+        node("save_strip", "SaveImage", 1300, 640, 620, 520, filename_prefix="HDRWeave/contact_sheet"),
+        node("report", ".RecoveryReport", 1960, 60, 560, 640),
+        node("words", "PreviewAny", 1960, 780, 560, 380, "Recovery in words"),
     ]
     links = [
         *("load.exposures -> detect.exposures", "detect.report -> found.source"),
@@ -58,36 +73,57 @@ def pipeline(pattern: str, path: str, intro: str, look: str, hdr: str, width: in
         *("load.exposures -> normalize.exposures", "normalize.exposures -> flow.exposures"),
         *method["links"],
         *(f"{hdr} -> save.hdr", "normalize.exposures -> save.exposures"),
-        *(f"{hdr} -> tonemap.image", "tonemap.image -> video.images", "load.fps -> video.fps"),
+        *(f"{hdr} -> view.hdr", "normalize.exposures -> view.exposures"),
+        *method.get("views", ()),
+        *(f"{hdr} -> tonemap.hdr", "tonemap.image -> video.images", "normalize.fps -> video.fps"),
+        "normalize.exposures -> tonemap.exposures",
         *("video.VIDEO -> save_video.video", f"{hdr} -> strip.hdr", "normalize.exposures -> strip.exposures"),
         *("strip.strip -> save_strip.images", "normalize.exposures -> report.exposures", f"{hdr} -> report.hdr"),
         *(f"{method['measured']} -> report.candidates", "report.report -> words.source"),
     ]
-    groups = [
-        group("1  The clip", 0, -20, 440, 1140, INPUT),
-        group("2  Is the exposure pattern right?", 460, -20, 820, 1140, PICTURES),
-        *method["groups"],
-        group("5  Save the HDR frames", x, -20, 820, 620),
-        group("6  A video to watch", x, 620, 820, 500, PICTURES),
-        group("7  Judge the result", x + 860, -20, 1260, 1140, PICTURES),
+    inner = [item["key"] for item in (NORMALIZE, *method["nodes"])]
+    folds = [
+        fold(title, inner, 460, 50, [item["title"] for item in method["groups"]]),
+        fold("Check the clip", CHECK, 460, 260),
+        fold("Video to watch", VIDEO, 860, 710),
+        fold("Judge the result", JUDGE, 860, 870),
     ]
-    return {"nodes": nodes, "links": links, "groups": groups}
+    groups = [
+        *method["groups"],
+        group("1  The clip", 0, -30, 420, HIGH, INPUT),
+        group("2  Check, reconstruct", 440, -30, 380, HIGH),
+        group("3  Save, judge", 840, 150, 360, HIGH - 180),
+        group("4  Look", 1220, -30, 620, HIGH, PICTURES),
+    ]
+    app = {"inputs": ["load.path", "load.pattern", "load.response"], "outputs": ["view", "save"]}
+    return {"nodes": nodes, "links": links, "groups": groups, "folds": folds, "app": app}
 
 
-def system(nodes: list[dict], links: list[str], hdr: str, last: str, intro: str, flow: str | None = None) -> dict:
-    """Load -> normalize -> flow -> the nodes of a published system -> save. last: of these. flow: what it is called."""
+VIDEO = ["tonemap", "video", "save_video"]
+CHECK = ["detect", "found", "check", "checked"]
+JUDGE = ["strip", "save_strip", "report", "words"]
+
+
+def fold(title: str, keys: list[str], x: int, y: int, groups=()) -> dict:
+    """Nodes, and the groups around them, that become one node at x, y."""
+    return {"title": title, "nodes": keys, "groups": list(groups), "pos": [x, y], "size": [320, 60]}
+
+
+def system(nodes: list[dict], links: list[str], hdr: str, last: str, intro: str, title: str, flow=None) -> dict:
+    """Load -> normalize -> flow -> the nodes of a published system -> save. last: of these. title: of the system. flow: what
+    its node is called."""
     method = {
         "nodes": [
             node("flow", ".Flow", 1320, 220, 340, 110, flow, method="DIS fine" if flow else SEARCHED),
             node("warp", ".WarpNeighbours", 1320, 420, 340, 80, "Warp Neighbours (for the report only)"),
-            note("linear", 1320, 640, 340, 460, "Where values are linear", LINEAR_NOTE.format(last)),
+            sized_note("linear", 1320, 640, 340, "Where values are linear", LINEAR_NOTE.format(last)),
             *nodes,
         ],
         "links": ["normalize.exposures -> warp.exposures", "flow.flow -> warp.flow", *links],
         "groups": [
-            group("3  One scale" if flow else "3  Align the neighbours", 1300, -20, 380, 1140),
-            group("4  Reconstruct", 1700, -20, 380, 1140),
+            group("One scale" if flow else "Align the neighbours", 1300, -20, 380, 1140),
+            group("Reconstruct", 1700, -20, 380, 1140),
         ],
         "measured": "warp.candidates",
     }
-    return pipeline("auto", "sample_alternating.mp4", intro, SYSTEM_LOOK_NOTE, hdr, 780, method)
+    return pipeline("auto", SAMPLE, intro, SYSTEM_LOOK_NOTE, hdr, method, title)

@@ -1,58 +1,23 @@
 """Detect Exposure Pattern: period, phase and ratio of a clip of alternating exposures, measured from the pixels."""
 
 import math
-from dataclasses import dataclass, replace
-from fractions import Fraction
+from dataclasses import replace
 
 import numpy as np
 import torch
 
 from ...hdr import exposure_ratio
 from ...hdr.exposure_phase import candidate_duplicates, decode_phases, duplicate_frames, estimate_period
-from ...hdr.io.video_files import frame_rate
-from ...hdr.sequence import ExposureSequence, LazyFrames
+from ...hdr.sequence import ExposureSequence
 from ..runtime.windows import Progress, quiet
-from .frame_gains import FrameGains, frame_gains, straight_phases, without_flicker
+from .detection import LONGEST, Detection, describe, no_alternation
+from .frame_gains import frame_gains, straight_phases, without_flicker
+from .irregular import Frames, exposures_of_frames, in_words
 from .statistics import Survey, survey
 
-LONGEST = 5  # frames of a period that is looked for
 PERIODS = tuple(range(2, LONGEST + 1))
 SNAP = 0.085  # stops (6 %): a measured step this close to a whole stop is taken to be that
-
-
-@dataclass(frozen=True)
-class Detection:
-    """What the pixels say about the exposure pattern of a clip.
-
-    period: frames after which it repeats, 1 where nothing alternates. phase: index of frame 0 in the period, counted
-    from the shortest exposure. exposures: of frames 0 … period-1, relative, shortest = 1. ratios: measured steps
-    between neighbouring exposures, darkest first, in stops; steps: the same as used in `exposures`, see `_rounded`, since
-    a camera's nominal ratio is not always true.
-    confidence: [0,1]. dropped: frames before which others are missing. repeated: copies of the frame before.
-    pattern_of_frames: (T,) exposure of every frame. phase_of_frames: (T,). report: sentences for the user. doubts: those of
-    them that speak against the ratios. declared: `exposures` were written, not measured.
-    """
-
-    period: int
-    phase: int
-    exposures: tuple[float, ...]
-    ratios: tuple[float, ...]
-    steps: tuple[float, ...]
-    confidence: float
-    dropped: tuple[int, ...]
-    repeated: tuple[int, ...]
-    pattern_of_frames: torch.Tensor
-    phase_of_frames: torch.Tensor
-    report: str = ""
-    doubts: tuple[str, ...] = ()
-    declared: bool = False
-    outliers: tuple[int, ...] = ()
-    change: int = 0
-    flicker: np.ndarray | None = None
-
-    @property
-    def alternates(self) -> bool:
-        return self.period > 1 and max(self.exposures) >= 1.05
+MATCHED = 0.6  # `RatioQuality.matched` below which a ratio is doubted
 
 
 def detect_pattern(sequence: ExposureSequence, progress: Progress = quiet, periods=PERIODS) -> Detection:
@@ -67,8 +32,8 @@ def detect_pattern(sequence: ExposureSequence, progress: Progress = quiet, perio
     again = analyse(survey(steady, progress), steady, (found.period,))[0]  # flicker draws the ratio off
     if not torch.equal(again.phase_of_frames, found.phase_of_frames):
         return found
-    doubts = tuple(dict.fromkeys((*again.doubts, *found.doubts)))
-    again = replace(again, doubts=doubts, flicker=found.flicker)
+    irregular = tuple(dict.fromkeys((*again.irregular, *found.irregular)))
+    again = replace(again, irregular=irregular, flicker=found.flicker)
     return replace(again, report=describe(again))
 
 
@@ -80,7 +45,7 @@ def analyse(
     kept = np.flatnonzero(~candidate_duplicates(clip.differences))
     period, clear = estimate_period(clip.quantiles[kept], periods)
     if period == 1:
-        return _constant(count), []
+        return no_alternation(count), []
     if clear == 0:  # a period given by hand that the pixels do not show
         kept, phases, levels = np.arange(count), np.arange(count) % period, np.zeros(period)
     else:
@@ -93,31 +58,24 @@ def analyse(
         phases = straight
         gains = frame_gains(clip, phases, period)
     elif repeats.any() or (np.diff(phases) % period != 1 % period).any():  # gaps and repeats are explanation enough
-        gains = replace(gains, outliers=(), change=0, flicker=np.zeros(count))
-    strange = np.isin(np.arange(count), gains.outliers)
+        gains = gains.regular()
     kept = np.flatnonzero(~repeats)
     dropped = kept[1:][np.diff(phases[kept]) % period != 1 % period]
     order = np.argsort(levels, kind="stable")
-    overlaps = [
-        exposure_ratio.collect_pairs(
-            clip.proxies, _usable(clip, kept, phases, int(a), int(b), period, strange), period, sequence.response
-        )
-        for a, b in zip(order[:-1], order[1:], strict=True)
-    ]
+    part = gains.part_of(count)
+    main = int(np.bincount(part).argmax())
+    frames = Frames(clip, sequence.response, kept, phases, period, part, gains.outliers)
+    overlaps = frames.steps(order, main)
     measured = [exposure_ratio.measure_ratio(o, sequence.response) for o in overlaps]
     stops = [
-        max(s, 0.0) if math.isfinite(s) else _guess(levels[b] - levels[a])
+        max(s, 0.0) if math.isfinite(s) else _guess(float(levels[b] - levels[a]))
         for (s, _, _), a, b in zip(measured, order[:-1], order[1:], strict=True)
     ]
     quality = [exposure_ratio.ratio_quality(o, sequence.response) for o in overlaps]
     steps = [_rounded(s, o.noise_floor, q.spread) for s, o, q in zip(stops, overlaps, quality, strict=True)]
     level = np.zeros(period)
     level[order] = np.concatenate([[0.0], np.cumsum(steps)])
-    halves = None
-    if period == 2 and gains.change:
-        parts = (overlaps[0].of_frames(before, gains.change) for before in (True, False))
-        halves = [_third(exposure_ratio.measure_ratio(part, sequence.response)[0]) for part in parts]
-    of_frames = _of_frames(level, phases, gains, halves)
+    of_frames = exposures_of_frames(frames, level, gains, main)
     support = float(np.mean([min(1.0, n / exposure_ratio.MIN_POINTS) for _, _, n in measured]))
     intact = 1 - min(1.0, 2 * len(dropped) / count)
     trust = min((q.confidence for q in quality), default=1.0)
@@ -134,88 +92,16 @@ def analyse(
         repeated=tuple(int(t) for t in np.flatnonzero(repeats)),
         pattern_of_frames=torch.tensor(of_frames, dtype=torch.float32),
         phase_of_frames=torch.tensor(phases),
-        doubts=(*_doubts(overlaps, quality), *_irregular(gains, of_frames)),
-        outliers=gains.outliers,
-        change=gains.change,
+        doubts=_doubts(overlaps, quality),
+        irregular=in_words(gains, of_frames, phases),
         flicker=gains.flicker if gains.flicker.any() else None,
     )
     return replace(detection, report=describe(detection)), overlaps
 
 
-def _usable(clip: Survey, kept, phases, dark: int, bright: int, period: int, strange) -> list:
-    """`_triples` without frames that fit no exposure; all of them where none is left."""
-    triples = _triples(clip, kept, phases[kept], dark, bright, period)
-    regular = [x for x in triples if not any(strange[t] for t in x if t is not None)]
-    return regular or triples
-
-
-def _of_frames(level: np.ndarray, phases: np.ndarray, gains: FrameGains, halves=None) -> np.ndarray:
-    """Exposure of every frame: that of its phase; its own where it fits none; that of its half where the ratio changes.
-
-    halves: the step of two exposures before and after a change, in stops, where it could be measured.
-    """
-    stops = level[phases].astype(float)
-    if gains.change:
-        mine = (phases == gains.changed) & ~np.isin(np.arange(len(phases)), gains.outliers)
-        later = np.arange(len(phases)) >= gains.change
-        for k, part in enumerate((~later, later)):
-            if halves is not None and np.isfinite(halves).all():
-                other = level[1 - gains.changed]
-                stops[mine & part] = other + (halves[k] if level[gains.changed] > other else -halves[k])
-            else:
-                stops[mine & part] += float(np.median(gains.gains[mine & part]))
-    for t in gains.outliers:
-        stops[t] += gains.gains[t]
-    return 2.0 ** (stops - stops.min())
-
-
-def _third(stops: float) -> float:
-    """The nearest whole stop where that is within SNAP."""
-    return float(round(stops)) if abs(round(stops) - stops) <= SNAP else stops
-
-
-def _irregular(gains: FrameGains, of_frames: np.ndarray) -> tuple[str, ...]:
-    """Sentences on frames that break the pattern."""
-    words = []
-    if gains.outliers:
-        listing = ", ".join(f"{of_frames[t]:.3g}x" for t in gains.outliers[:8])
-        several = len(gains.outliers) > 1
-        words.append(
-            f"Frame{'s' if several else ''} {listed(gains.outliers)} fit{'' if several else 's'} no exposure of the pattern "
-            f"(settling, or a glitch): {listing} the shortest is taken."
-        )
-    if gains.change:
-        words.append(
-            f"The ratio changes at frame {gains.change}: each part has its own exposures; for the best result split the clip "
-            "there."
-        )
-    if gains.flicker.any():
-        words.append(
-            f"The light flickers by up to {100 * (2 ** np.abs(gains.flicker).max() - 1):.0f} %: each frame is corrected by "
-            "what its neighbours see."
-        )
-    return tuple(words)
-
-
-def _triples(clip: Survey, kept, phases, dark: int, bright: int, period: int) -> list:
-    """(t, after, before): frames of phase `dark` and those of phase `bright` around them, in unbroken stretches."""
-    offset = (bright - dark) % period
-    run = np.concatenate([[0], np.cumsum(np.diff(phases) % period != 1 % period)])
-    triples = []
-    for n in np.flatnonzero(phases == dark):
-        around = []
-        for m in (n + offset, n + offset - period):
-            usable = 0 <= m < len(kept) and run[m] == run[n] and int(kept[m]) in clip.proxies
-            around.append(int(kept[m]) if usable else None)
-        if int(kept[n]) in clip.proxies and any(a is not None for a in around):
-            triples.append((int(kept[n]), *around))
-    both = [x for x in triples if x[1] is not None and x[2] is not None]
-    return both or triples
-
-
 def _guess(step: float) -> float:
     """Stops from a step of the gamma-like code values, where no point is well exposed in both frames: a lower bound."""
-    return float(2.2 * step)
+    return 2.2 * step
 
 
 def _rounded(stops: float, floor: float, spread: float) -> float:
@@ -245,181 +131,13 @@ def _doubts(overlaps, quality) -> tuple[str, ...]:
             "The darker frames are so dark that their ratio rests on codes near black and may read up to 20 % off: "
             "enter the pattern if you know it."
         )
+    elif any(q.matched < MATCHED for q in quality):
+        doubts.append(
+            "The exposures show hardly the same at the same places (fine texture, fast motion), so their ratio may be off: enter "
+            "the pattern if you know it."
+        )
     elif any(q.points < exposure_ratio.MIN_POINTS for q in quality):
         doubts.append(
             f"The ratio rests on {min(q.points for q in quality)} pixels only: enter the pattern if you know it."
         )
     return tuple(doubts)
-
-
-def _constant(count: int) -> Detection:
-    report = (
-        "No alternating exposure was found: brightness does not step from frame to frame in a cycle of 2 to 5 frames. "
-        "Check that the clip is the interleaved original and not a single exposure or an already merged version."
-    )
-    zeros = torch.zeros(count, dtype=torch.long)
-    return Detection(1, 0, (1.0,), (), (), 0.0, (), (), torch.ones(count), zeros, report)
-
-
-def describe(detection: Detection) -> str:
-    """The detection in a few plain sentences, with its doubts."""
-    d = detection
-    pattern = ", ".join(f"{math.log2(e):+.2f}".replace("+0.00", "0") for e in d.exposures)
-    rounded = any(abs(a - b) > 1e-6 for a, b in zip(d.ratios, d.steps, strict=True))
-    lines = [
-        f"The exposure repeats every {d.period} frames; frame 0 is number {d.phase + 1} of {d.period}, "
-        "counted from the shortest exposure.",
-        "Measured: " + ", ".join(f"{2**s:.2f}x ({s:.2f} stops)" for s in d.ratios) + ".",
-        f"EV of frames 0 to {d.period - 1} above the shortest: {pattern}" + (" (rounded)." if rounded else "."),
-        f"Confidence {d.confidence:.2f}.",
-    ]
-    lines += d.doubts
-    if d.dropped:
-        lines.append(f"Frames are missing before frame {listed(d.dropped)}; the pattern was re-phased there.")
-    if d.repeated:
-        lines.append(f"Frame {listed(d.repeated)} repeats the frame before it.")
-    return "\n".join(lines)
-
-
-def listed(indices, most: int = 8) -> str:
-    """`3, 17 and 6 more` for instance."""
-    rest = len(indices) - most
-    return ", ".join(map(str, indices[:most])) + (f" and {rest} more" if rest > 0 else "")
-
-
-def overridden(detection: Detection, pattern: list[float] | None = None, phase: int | None = None) -> Detection:
-    """The detection with what the user knows better.
-
-    pattern: exposures of one period (any scale), in the order of the frames; it is laid over the clip so that its
-    shortest exposure falls on the shortest found. phase: index of frame 0 in the period, counted from the shortest.
-    Raises ValueError when the pattern's length is not the detected period.
-    """
-    if detection.period < 2:
-        raise ValueError(detection.report)
-    period, phases = detection.period, detection.phase_of_frames.numpy()
-    if pattern is not None and len(pattern) != period:
-        raise ValueError(f"the pattern has {len(pattern)} exposures, the period is {period}: give one for each frame")
-    if phase is not None:
-        phases = (phases + phase - phases[0]) % period
-    if pattern is None:
-        first = int(detection.phase_of_frames[0])
-        cycle = [detection.exposures[(i - first) % period] for i in range(period)]
-        steps = detection.steps
-    else:
-        start = int(np.argmin(pattern))
-        cycle = [pattern[(start + i) % period] / min(pattern) for i in range(period)]
-        levels = sorted(math.log2(e) for e in cycle)
-        steps = tuple(b - a for a, b in zip(levels[:-1], levels[1:], strict=True))
-    of_frames = torch.tensor([cycle[p] for p in phases], dtype=torch.float32)
-    changed = replace(
-        detection,
-        phase=int(phases[0]),
-        exposures=tuple(float(cycle[(phases[0] + i) % period]) for i in range(period)),
-        steps=steps,
-        pattern_of_frames=of_frames,
-        phase_of_frames=torch.tensor(phases),
-        declared=pattern is not None,
-        doubts=() if pattern is not None else detection.doubts,
-    )
-    given = " and ".join(n for n, v in (("pattern", pattern), ("phase", phase)) if v is not None)
-    return replace(changed, report=describe(changed) + (f"\nGiven by hand, not measured: {given}." if given else ""))
-
-
-def as_declared(sequence: ExposureSequence, detection: Detection) -> Detection:
-    """What a clip declares, of two exposures or more, where the pixels show no pattern, or its period is too long to be
-    looked for: with confidence 0."""
-    why = f"Periods of more than {LONGEST} frames are not looked for." if detection.alternates else detection.report
-    period, exposures = sequence.period, sequence.exposures.float()
-    start = int(exposures[:period].argmin())
-    phases = (torch.arange(len(sequence)) - start) % period
-    steps = tuple(torch.unique(exposures).log2().diff().tolist())
-    return replace(
-        detection,
-        period=period,
-        phase=int(phases[0]),
-        exposures=tuple(exposures[:period].tolist()),
-        ratios=steps,
-        steps=steps,
-        confidence=0.0,
-        dropped=(),
-        repeated=(),
-        pattern_of_frames=exposures,
-        phase_of_frames=phases,
-        doubts=(),
-        declared=True,
-        report=f"{why}\nThe exposures that the clip declares are kept.",
-    )
-
-
-def apply_detection(sequence: ExposureSequence, detection: Detection) -> ExposureSequence:
-    """The clip with the detected exposure on every frame and without repeated frames.
-
-    Raises ValueError where nothing alternates, or when the detection belongs to a clip of another length.
-    """
-    if not detection.alternates:
-        raise ValueError(_constant(1).report)
-    if len(detection.pattern_of_frames) != len(sequence):
-        raise ValueError(
-            f"the detection describes {len(detection.pattern_of_frames)} frames, the clip has {len(sequence)}: "
-            "detect again"
-        )
-    kept = [t for t in range(len(sequence)) if t not in set(detection.repeated)]
-    frames, warnings, fps = sequence.frames, list(sequence.warnings), sequence.fps
-    if detection.repeated:
-        source = sequence.frames
-        frames = LazyFrames((len(kept), *source.shape[1:]), lambda wanted: _gather(source, [kept[i] for i in wanted]))
-        fps = rate_without(detection.repeated, fps)
-        rate = f"; at {float(fps):.6g} fps, as they come regularly" if fps != sequence.fps else ""
-        warnings.append(f"{len(detection.repeated)} repeated frames were left out: {listed(detection.repeated)}{rate}")
-    if detection.dropped:
-        warnings.append(f"frames are missing before frame {listed(detection.dropped)} (numbered as loaded)")
-    exposures = detection.pattern_of_frames[kept]
-    exposures = exposures / exposures.min()
-    if detection.flicker is not None:
-        sequence = without_flicker(sequence.with_(frames=frames), detection.flicker[kept])
-        frames = sequence.frames
-    return sequence.with_(
-        frames=frames,
-        exposures=exposures,
-        period=detection.period,
-        fps=fps,
-        warnings=(*warnings, *(d for d in detection.doubts if d not in warnings)),
-        measured=not detection.declared,
-    )
-
-
-def steadied(sequence: ExposureSequence, progress: Progress = quiet) -> ExposureSequence:
-    """A clip of known exposures with its lamp flicker corrected and an exposure of their own for frames that fit none of the
-    pattern, with warnings that say so; the clip itself where it is steady, or too short to tell."""
-    count, period = len(sequence), sequence.period
-    if count < 4 * period or period > LONGEST or torch.unique(sequence.exposures[:period]).numel() < period:
-        return sequence
-    phases = np.arange(count) % period
-    if not torch.equal(sequence.exposures, sequence.exposures[:period][torch.tensor(phases)]):
-        return sequence
-    clip = survey(sequence, progress)
-    gains = frame_gains(clip, phases, period)
-    if not (gains.flicker.any() or gains.outliers) or not np.isfinite(clip.steps[:, 0]).any():
-        return sequence
-    first = clip.steps[:, 0]
-    declared = np.diff(torch.log2(sequence.exposures).numpy(), prepend=np.nan)
-    if not np.nanmedian(first * np.sign(declared)) > 0:  # the pixels go another way: Exposure Check says how
-        return sequence
-    if gains.outliers:
-        own = _of_frames(torch.log2(sequence.exposures[:period]).numpy(), phases, replace(gains, change=0))
-        sequence = sequence.with_(exposures=torch.tensor(own, dtype=torch.float32) * sequence.exposures.min())
-    words = _irregular(replace(gains, change=0), sequence.exposures.numpy() / float(sequence.exposures.min()))
-    sequence = sequence.with_(warnings=(*sequence.warnings, *words))
-    return without_flicker(sequence, gains.flicker) if gains.flicker.any() else sequence
-
-
-def rate_without(repeated: tuple[int, ...], fps: Fraction) -> Fraction:
-    """Frame rate of a clip whose `repeated` frames are left out: lower where a conversion repeated them regularly."""
-    gaps = np.diff(repeated)
-    if len(gaps) < 2 or gaps.max() - gaps.min() > 1:
-        return fps
-    return frame_rate(fps * (1 - Fraction(len(gaps), int(gaps.sum()))))
-
-
-def _gather(source, indices: list[int]) -> torch.Tensor:
-    return source[indices].float()

@@ -6,7 +6,8 @@ from pathlib import Path
 import torch
 
 from ...hdr.exposure_pattern import looks_like_factors, parse_pattern
-from ...hdr.response import ON_FULL_CODE, RESPONSES, ResponseCurve, response_named
+from ...hdr.gamut import GAMUTS
+from ...hdr.response import ON_FULL_CODE, RESPONSES, ResponseCurve, at_white_level, response_named
 from ...hdr.sequence import ExposureSequence, LazyFrames
 from ..runtime.check import chosen, number, text
 from ..runtime.windows import Progress, quiet
@@ -19,6 +20,7 @@ from .stated_exposure import with_order, with_stated
 from .white_level import with_white_level
 
 ESTIMATE = "estimate"
+GAMUT_CHOICES = ("auto", *GAMUTS)
 LUT_SUFFIXES = (".npy", ".csv", ".txt", ".cube")
 FEWEST = 4  # frames in which a pattern can be measured
 
@@ -52,13 +54,16 @@ def expose(
     progress: Progress = quiet,
     period: int | None = None,
     white_level: float | None = None,
+    gamut: str = "auto",
 ) -> ExposureSequence:
     """A clip with its exposures and response.
 
     pattern: see `hdr.exposure_pattern.parse_pattern`; `auto` measures it. response: a name, a path to a LUT, or `estimate`
     (Debevec and Malik, needs a pattern that is given). period: how many exposures a pattern must have, if known. white_level:
-    code value in (0,1] at which the sensor clips; None or 0 = measured where pixels pile up below code 1.
+    code value in (0,1] at which the sensor clips; None or 0 = measured where pixels pile up below code 1. gamut: the camera's
+    primaries, `auto` = those that the file is tagged with, or Rec.709; colours are converted when they are shown or written.
     """
+    chosen("gamut", gamut, GAMUT_CHOICES)
     if white_level:
         number("white_level", white_level, 0, 1)
     exposures, total = parse_pattern(pattern), len(clip.frames)
@@ -81,7 +86,7 @@ def expose(
     if exposures is None and response == ESTIMATE:
         raise ValueError("a response can only be estimated when the exposures are known: write the pattern, not auto")
     warnings = clip.warnings
-    if looks_like_factors(pattern):
+    if exposures is not None and looks_like_factors(pattern):
         factors = ",".join(f"{float(word):g}x" for word in re.split(r"[\s,;]+", pattern.strip()) if word)
         warnings += (
             f"the pattern {pattern.strip()} is read as EVs, {max(exposures):g} times the light: write {factors} if factors "
@@ -105,13 +110,31 @@ def expose(
     frames = clip.frames
     if clip.full_code and response not in ON_FULL_CODE:
         black, white = clip.full_code
-        frames = LazyFrames(frames.shape, lambda i: ((clip.frames[i] - black) / (white - black)).clamp(0, 1))
-    sequence = ExposureSequence(frames, of_frames, curve, period, clip.fps, clip.source, warnings)
-    sequence = with_white_level(sequence, white_level or None)
+        scale = (white - black) * clip.superwhite
+        frames = LazyFrames(frames.shape, lambda i: ((clip.frames[i] - black) / scale).clamp(0, 1))
+    primaries = (clip.gamut or "Rec.709") if gamut == "auto" else gamut
+    sequence = ExposureSequence(
+        frames,
+        of_frames,
+        curve,
+        period,
+        clip.fps,
+        clip.source,
+        warnings,
+        gamut=primaries,
+        sound=clip.sound,
+        timecode=clip.timecode,
+    )
+    if clip.superwhite > 1:
+        levels = (clip.superwhite,) * 3
+        sequence = sequence.with_(response=at_white_level(curve, levels), white_level=levels)
+    else:
+        sequence = with_white_level(sequence, white_level or None)
     if clip.stated is not None:
         sequence = with_stated(sequence, clip.stated, exposures is not None, progress)
     elif exposures is None:
-        from .detect import apply_detection, detect_pattern
+        from .detect import detect_pattern
+        from .detection import apply_detection
 
         sequence = apply_detection(sequence, detect_pattern(sequence, progress))
     if clip.order is not None:
@@ -120,7 +143,7 @@ def expose(
         from ...hdr.debevec import estimate_response, sample_static_pixels
 
         sequence = sequence.with_(response=estimate_response(*sample_static_pixels(sequence)))
-    from .detect import steadied
+    from .irregular import steadied
 
     return steadied(sequence, progress)
 
@@ -146,9 +169,11 @@ def describe(sequence: ExposureSequence) -> str:
     lines = [
         f"{sequence.source}: {len(sequence)} frames, {width}x{height}, {float(sequence.fps):.6g} fps",
         f"period {sequence.period}, relative exposures {pattern}",
-        f"response {sequence.response.name}",
+        f"response {sequence.response.name}, primaries {sequence.gamut}",
     ]
-    if min(sequence.white_level) < 1:
+    if max(sequence.white_level) > 1:
+        lines.append(f"the sensor clips above white, at {max(sequence.white_level):.4g} of it, which is scaled to 1")
+    elif min(sequence.white_level) < 1:
         levels = ", ".join(f"{level:.4g}" for level in dict.fromkeys(sequence.white_level))
         lines.append(f"the sensor clips at code value {levels}, which is scaled to 1")
     return "\n".join(lines + [f"Warning: {warning}" for warning in sequence.warnings])

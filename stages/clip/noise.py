@@ -74,10 +74,10 @@ def measure_noise(sequence: ExposureSequence, progress: Progress = quiet) -> Noi
             pairs[k].append(photon_transfer(frames[0], frames[1], flow, sure))
     found = [fit_noise(a, p) for a, p in zip(alone, pairs, strict=True)]
     step = max(code_step(sequence.frames[t]) for _, t in chosen[:: len(chosen) // 2 + 1])
-    known = [k for k, one in enumerate(found) if one is not None]
+    known = {k: one for k, one in enumerate(found) if one is not None}
     if not known:
         return None
-    nearest = [found[min(known, key=lambda j: abs(j - k))] for k in range(len(levels))]
+    nearest = [known[min(known, key=lambda j: abs(j - k))] for k in range(len(levels))]
     return NoiseLevels(levels, torch.stack(nearest), step)
 
 

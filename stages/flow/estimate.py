@@ -21,8 +21,9 @@ from ...hdr.device import filled
 from ...hdr.scratch import allocate
 from ...hdr.sequence import ExposureSequence, FlowField
 from ...hdr.warp import warp
+from ...models.flow import BASE_FLOW
 from ...models.flow.base_flow import MotionSearch
-from ..runtime.networks import BASE_FLOW, device_of, load_network
+from ..runtime.networks import device_of, load_network
 from ..runtime.threads import frames_at_once, in_threads
 from ..runtime.windows import Progress, quiet, windows
 from .dis_backends import AUTO, FINE

@@ -6,8 +6,9 @@ import torch.nn.functional as F
 
 from ...hdr.device import to_device
 from ...hdr.sequence import ExposureSequence
+from ...models.flow import BASE_FLOW
 from ...models.flow.base_flow import MotionSearch
-from ..runtime.networks import BASE_FLOW, load_network
+from ..runtime.networks import load_network
 from ..runtime.threads import frames_at_once
 from .estimate import FlowEstimator
 

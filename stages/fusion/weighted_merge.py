@@ -123,6 +123,7 @@ def _merge_window(sequence, candidates, settings, levels, window, device) -> tor
 
 def _measured(taken: Estimate, threshold: float) -> Measurement:
     """Samples of the noise model at the declared exposure, then multiplied by the gain."""
+    assert taken.exposure is not None
     code = to_ldr(taken.radiance, taken.exposure) if taken.code is None else taken.code
     found = measure(taken.radiance, code, taken.exposure, threshold)
     if taken.gain is None:

@@ -1,45 +1,50 @@
 """Save HDR Sequence: scene-linear frames to OpenEXR or Radiance files that compositing programs open."""
 
-import glob
 import logging
 import os
 import platform
 from contextlib import suppress
 from dataclasses import dataclass
-from itertools import count
 from pathlib import Path
 
-from ...hdr.io.atomic import is_running, remove_partial
+import torch
+
+from ...hdr.gamut import WRITTEN, convert
 from ...hdr.io.checked_path import printable
 from ...hdr.io.exr import COMPRESSIONS, write_exr
 from ...hdr.io.rgbe import write_hdr
 from ...hdr.io.video_files import frame_rate
 from ...hdr.sequence import ExposureSequence
+from ...hdr.timecode import later
 from ..clip.incomplete import MARK
-from ..runtime.check import chosen, number, text
+from ..runtime.check import chosen, number
 from ..runtime.windows import Progress, quiet, windows
+from .versions import new_folder
 
 log = logging.getLogger(__name__)
 
 FORMATS = ("exr half", "exr float", "hdr")
-SCALES = ("compositing", "research")
+SCALES = ("auto", "compositing", "research")
 MOST = 10**9  # number of a file
-LONGEST_PREFIX = 1000
-LONGEST_NAME = 200  # bytes; 255 are the most on usual disks, number and suffix come after it
 
 
 @dataclass(frozen=True)
 class SaveReport:
-    """Where the frames lie, what radiance was multiplied by, and how many values were clamped or not a number."""
+    """Where the frames lie, what radiance was multiplied by, the gamut it has there, and how many values were clamped or not a
+    number."""
 
     folder: Path
     paths: tuple[Path, ...]
     factor: float
     clamped: int
     nan: int
+    gamut: str = "Rec.709"
 
     def __str__(self) -> str:
-        lines = [f"{len(self.paths)} frames in {printable(self.folder)}", f"radiance multiplied by {self.factor:g}"]
+        lines = [
+            f"{len(self.paths)} frames in {printable(self.folder)}",
+            f"{self.gamut}, radiance multiplied by {self.factor:g}",
+        ]
         if self.clamped:
             lines.append(f"Warning: {self.clamped} values beyond the range of the format were clamped")
         if self.nan:
@@ -53,19 +58,23 @@ def save_sequence(
     prefix: str = "HDRWeave/hdr",
     file_format: str = "exr half",
     compression: str = "ZIP",
-    scale: str = "compositing",
+    scale: str = "auto",
     sequence: ExposureSequence | None = None,
     start: int = 1001,
     padding: int = 4,
     fps=None,
     metadata: dict[str, str] | None = None,
     progress: Progress = quiet,
+    gamut: str = "Rec.709",
+    layers: dict[str, torch.Tensor] | None = None,
 ) -> SaveReport:
     """Write scene-linear frames (T,H,W,3) to `root/prefix_vNNN/name.NNNN.exr`, NNN being the next free version.
 
     Nothing is ever overwritten, and `prefix` may not leave `root`. scale: `research` writes radiance as it is (1 =
     clipping of the shortest exposure); `compositing` multiplies by the longest exposure of `sequence` (1 = its
-    clipping, the white of a normal picture). fps: None = of `sequence`. metadata: further text for the EXR headers. An
+    clipping, the white of a normal picture); `auto` is compositing where a sequence is given. fps: None = of `sequence`.
+    metadata: further text for the EXR headers. gamut: one of `hdr.gamut.WRITTEN`, converted to from that of `sequence`, or
+    from Rec.709. layers: further pictures for each frame, (T,H,W,3) or (T,H,W), written into EXR files by name. An
     interruption or a full disk leaves complete frames only; where the process is killed, the folder keeps a mark that
     makes it say, when it is read, that it is incomplete, and what it left behind is removed when the same prefix is
     saved again. Raises ValueError for bad arguments, also for a `sequence` of another length, OSError when a file
@@ -80,14 +89,17 @@ def save_sequence(
     number("start", start, 0, MOST)
     number("padding", padding, 1, 20)
     fps = frame_rate(fps) if fps else None
-    if sequence is not None and len(sequence) != len(frames):
+    one = len(frames) == 1  # of a bracket of photos, of which one picture is wanted
+    if sequence is not None and not one and len(sequence) != len(frames):
         raise ValueError(
             f"the HDR has {len(frames)} frames, the exposures {len(sequence)}: "
             "wire the exposures that this HDR was made from"
         )
-    factor = _factor(scale, sequence)
-    header = _header(scale, factor, sequence, fps, metadata)
-    folder, name = _new_folder(root, prefix)
+    factor = compositing_factor(scale, sequence)
+    source = _gamuts(gamut, sequence, file_format)
+    _check_layers(layers or {}, frames, file_format)
+    header = _header(factor, sequence, fps, gamut, metadata)
+    folder, name = new_folder(root, prefix)
     suffix = ".hdr" if file_format == "hdr" else ".exr"
     paths, clamped, nan = [], 0, 0
     mark = folder / MARK
@@ -95,13 +107,16 @@ def save_sequence(
         mark.write_text(f"{len(frames)} {os.getpid()} {platform.node()}\n", encoding="ascii", errors="replace")
         for (index,) in windows(len(frames), 1, progress):
             path = folder / f"{name}.{start + index:0{padding}d}{suffix}"
-            pixels = (frames[index].detach().float() * factor).cpu().numpy()
+            pixels = (convert(frames[index].detach().float(), source, gamut) * factor).cpu().numpy()
             if file_format == "hdr":
                 changed = write_hdr(path, pixels)
             else:
-                if sequence is not None:
+                if sequence is not None and len(sequence) == len(frames):
                     header["hdrweaveExposure"] = float(sequence.exposures[index])
-                changed = write_exr(path, pixels, file_format == "exr half", compression, header)
+                    if sequence.timecode and not fps:
+                        header["timeCode"] = later(sequence.timecode, index, sequence.fps)
+                extra = {key: picture[index].detach().float().cpu().numpy() for key, picture in (layers or {}).items()}
+                changed = write_exr(path, pixels, file_format == "exr half", compression, header, gamut, extra)
             paths.append(path)
             clamped, nan = clamped + changed[0], nan + changed[1]
     except OSError as error:
@@ -115,71 +130,47 @@ def save_sequence(
             log.warning(
                 "stopped after %d of %d frames, which are complete in %s", len(paths), len(frames), printable(folder)
             )
-    return SaveReport(folder, tuple(paths), factor, clamped, nan)
+    return SaveReport(folder, tuple(paths), factor, clamped, nan, gamut)
 
 
-def _factor(scale: str, sequence: ExposureSequence | None) -> float:
-    if chosen("scale", scale, SCALES) == "research":
+def compositing_factor(scale: str, sequence: ExposureSequence | None) -> float:
+    """What radiance is multiplied by on one of `SCALES`: the longest exposure, or 1."""
+    if chosen("scale", scale, SCALES) == "research" or (scale == "auto" and sequence is None):
         return 1.0
     if sequence is None:
-        raise ValueError("the compositing scale needs the exposures: connect them, or choose the research scale")
+        raise ValueError("the compositing scale needs the exposures: connect them, or choose scale auto or research")
     return float(sequence.exposures.max())
 
 
-def _header(scale, factor, sequence, fps, metadata) -> dict:
+def _gamuts(gamut: str, sequence: ExposureSequence | None, file_format: str) -> str:
+    """The gamut that frames come in, the one to write being checked."""
+    if chosen("gamut", gamut, WRITTEN) != "Rec.709" and file_format == "hdr":
+        raise ValueError(f"hdr files hold Rec.709, not {gamut}: choose an exr format, or gamut Rec.709")
+    return sequence.gamut if sequence is not None else "Rec.709"
+
+
+def _check_layers(layers: dict, frames, file_format: str) -> None:
+    if layers and file_format == "hdr":
+        raise ValueError(f"hdr files have no layers: choose an exr format, or disconnect {', '.join(layers)}")
+    for name, picture in layers.items():
+        shape = tuple(picture.shape)
+        if shape[:3] != tuple(frames.shape[:3]) or shape[3:] not in ((), (3,)):
+            raise ValueError(
+                f"{name} has shape {shape}, the frames {tuple(frames.shape)}: every frame needs one picture of its size"
+            )
+
+
+def _header(factor, sequence, fps, gamut, metadata) -> dict:
     """EXR attributes that are the same in every frame."""
     header = dict(metadata or {})
+    scale = "compositing" if factor != 1 else "research"
     header["hdrweaveScale"], header["hdrweaveFactor"] = scale, float(factor)
     white = "the shortest exposure clips" if scale == "research" else "the longest exposure clips"
-    header["comments"] = f"scene-linear Rec.709, 1.0 is where {white}"
+    header["comments"] = f"scene-linear {gamut}, 1.0 is where {white}"
     if sequence is not None:
         header["hdrweavePattern"] = ", ".join(f"{e:g}" for e in sequence.exposures[: sequence.period].tolist())
-        header["hdrweaveResponse"] = sequence.response.name
+        header["hdrweaveResponse"], header["hdrweaveCamera"] = sequence.response.name, sequence.gamut
         fps = fps or sequence.fps
     if fps:
         header["framesPerSecond"] = frame_rate(fps)
     return header
-
-
-def _new_folder(root, prefix: str) -> tuple[Path, str]:
-    """A new folder `prefix_vNNN` inside `root`, and the name of the frames in it."""
-    root = Path(root).resolve()
-    try:
-        target = (root / text("prefix", prefix, LONGEST_PREFIX).strip()).resolve()  # follows links and `..`
-    except (OSError, RuntimeError) as error:  # links that lead in a circle
-        raise ValueError(f"the prefix {printable(prefix)!r} cannot be followed ({printable(error)})") from error
-    if target == root or not target.is_relative_to(root):
-        raise ValueError(
-            f"the prefix {printable(prefix)!r} leads to {printable(target)}: give a name that stays inside {printable(root)}"
-        )
-    if len(os.fsencode(target.name)) > LONGEST_NAME or not target.name.isprintable():
-        raise ValueError(
-            f"the prefix {printable(prefix)!r} gives names that cannot be written: {LONGEST_NAME} characters that can be "
-            "shown are the most"
-        )
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        remove_leftovers(target)
-        for version in count(1):
-            folder = target.with_name(f"{target.name}_v{version:03d}")
-            try:
-                folder.mkdir()
-            except FileExistsError:
-                continue
-            return folder, target.name
-    except OSError as error:
-        raise OSError(
-            f"no folder can be made in {printable(target.parent)} ({error.strerror}): give another prefix, or change its rights"
-        ) from error
-
-
-def remove_leftovers(target: Path) -> None:
-    """Removes unfinished files from those version folders of `target` that a killed process left on this machine; their
-    complete frames and their marks stay."""
-    for mark in target.parent.glob(f"{glob.escape(target.name)}_v*/{MARK}"):
-        try:
-            _, process, host = mark.read_text(encoding="ascii").split(maxsplit=2)
-            if host.strip() == platform.node() and not is_running(int(process)):
-                remove_partial(mark.parent)
-        except (OSError, ValueError):
-            continue

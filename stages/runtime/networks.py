@@ -9,12 +9,7 @@ import torch
 from torch import nn
 
 from ...models import registry
-from ...models.dealthdr import DEALTHDR, FGMA  # noqa: F401  ids of the networks, as stages and nodes name them
-from ...models.deephdrvideo import DEEPHDRVIDEO  # noqa: F401
 from ...models.f2hdr import F2HDR
-from ...models.flow import BASE_FLOW  # noqa: F401
-from ...models.location import COLLABORATIVE_FUSION, SEQUENCE_REFINEMENT  # noqa: F401
-from ...models.lrhdr import ACCR, INTERPOLATE, SPARSE_FUSION  # noqa: F401
 from .tiles import tiles
 
 PACKAGED = "packaged"
@@ -35,7 +30,7 @@ def load_network(name: str, weights: str = PACKAGED, folders: Sequence = ()) -> 
     the file holds another network, OSError when there is no such file.
     """
     network = registry.load(name, (), name) if weights == PACKAGED else registry.load(weights, folders, name)
-    return network.to(memory_format=torch.channels_last)
+    return network.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]  a layout alone is allowed
 
 
 def load_chosen(

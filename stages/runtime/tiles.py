@@ -156,7 +156,7 @@ def _answers(pieces: Sequence[Tile], requests: list[Any]) -> list:
     """Results of the requests of all tiles for a statistic of the frame."""
     first = requests[0]
     if isinstance(first, FrameMap):
-        whole = _joined(pieces, (request.map for request in requests))
+        whole = cast(torch.Tensor, _joined(pieces, (request.map for request in requests)))
         maps = first.function(whole)
         return [[piece.cut(x, s) for x, s in zip(maps, first.scales, strict=True)] for piece in pieces]
     parts = [

@@ -20,4 +20,4 @@ def classical(sequence: ExposureSequence, device="cpu", progress: Progress = qui
     return out
 
 
-SYSTEM = System("classical", "DIS optical flow and a weighted merge", (), classical, workflow="classical_hdr")
+SYSTEM = System("classical", "DIS optical flow and a weighted merge", (), classical, workflow="stages_classical")

@@ -16,9 +16,10 @@ from ...hdr.frame_window import FrameWindow
 from ...hdr.masks import exposure_ranks
 from ...hdr.scratch import allocate
 from ...hdr.sequence import ExposureSequence, FlowField
+from ...models.deephdrvideo import DEEPHDRVIDEO
 from ...models.deephdrvideo.refine import blend, blend_weights
 from ..flow.estimate import base_flow
-from ..runtime.networks import DEEPHDRVIDEO, device_of, load_network
+from ..runtime.networks import device_of, load_network
 from ..runtime.per_frame import WindowReader, run_per_frame, to_frame
 from ..runtime.tiles import in_tiles
 from ..runtime.windows import Progress, passes, quiet
@@ -105,5 +106,5 @@ SYSTEM = System(
     ("base_flow", "deephdrvideo"),
     deephdrvideo,
     recipe="deephdrvideo",
-    workflow="deephdrvideo",
+    workflow="paper_deephdrvideo",
 )

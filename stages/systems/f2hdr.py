@@ -45,7 +45,8 @@ def adapt_flow(sequence: ExposureSequence, flow: FlowField, network: "F2HDR", pr
     for t, (found,) in run_per_frame(len(sequence), windows.only, residual, windows.device, progress):
         for k, (o, stored) in enumerate(out.items()):
             parts = (flow.flow[o][[t]].float(), found[:, k].clamp(-LIMIT, LIMIT))
-            stored[t] = sum(F.interpolate(x, size=finest, mode="bilinear", align_corners=False) for x in parts)[0]
+            base, residual_flow = (F.interpolate(x, size=finest, mode="bilinear", align_corners=False) for x in parts)
+            stored[t] = (base + residual_flow)[0]
     return FlowField(flow.size, out, {o: flow.confidence[o] for o in out}, flow.period_flow)
 
 
@@ -167,5 +168,5 @@ SYSTEM = System(
     ("base_flow", "f2hdr"),
     f2hdr,
     recipe="f2hdr",
-    workflow="f2hdr",
+    workflow="paper_f2hdr",
 )

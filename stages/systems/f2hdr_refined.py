@@ -3,8 +3,9 @@
 import torch
 
 from ...hdr.sequence import ExposureSequence
+from ...models.location import SEQUENCE_REFINEMENT
 from ..fusion.sequence_refinement import sequence_refinement
-from ..runtime.networks import SEQUENCE_REFINEMENT, load_network
+from ..runtime.networks import load_network
 from ..runtime.windows import Progress, passes, quiet
 from .f2hdr import f2hdr
 from .system import System
@@ -23,5 +24,5 @@ SYSTEM = System(
     ("base_flow", "f2hdr", "sequence_refinement"),
     f2hdr_refined,
     recipe="sequence_refinement",
-    workflow="f2hdr_refined",
+    workflow="stages_f2hdr_refined",
 )

@@ -4,13 +4,14 @@ import torch
 from torch import nn
 
 from ...hdr.sequence import ExposureSequence, FlowField
-from ...models.lrhdr.sparse_fusion import ALPHA
+from ...models.lrhdr import ACCR, INTERPOLATE, SPARSE_FUSION
+from ...models.lrhdr.sparse_fusion import ALPHA, SparseFusion
 from ..candidates.accr import accr_mapping
 from ..candidates.combine import combine
 from ..candidates.interpolate import interpolate_exposure
 from ..flow.estimate import base_flow
 from ..fusion.sparse_fusion import sparse_fusion, unaligned
-from ..runtime.networks import ACCR, INTERPOLATE, SPARSE_FUSION, load_network
+from ..runtime.networks import load_network
 from ..runtime.windows import Progress, passes, quiet
 from .system import System
 
@@ -27,7 +28,7 @@ def lrhdr_with(
     flow: FlowField,
     interpolation: nn.Module,
     mapper: nn.Module,
-    vote: nn.Module,
+    vote: SparseFusion,
     alpha: float = ALPHA,
     progress: Progress = quiet,
 ) -> torch.Tensor:
@@ -49,5 +50,5 @@ SYSTEM = System(
     ("base_flow", "interpolate", "accr", "sparse_fusion"),
     lrhdr,
     recipe="sparse_fusion",
-    workflow="lrhdr",
+    workflow="paper_lrhdr",
 )

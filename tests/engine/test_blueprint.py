@@ -32,8 +32,9 @@ def test_it_is_one_node_and_its_parts_are_the_workflows(blueprint):
     assert folded["type"] == subgraph["id"] and blueprint["links"] == []
     assert [slot["type"] for slot in folded["inputs"]] == ["HDRWEAVE_EXPOSURES"]
     assert [slot["name"] for slot in folded["outputs"]] == ["hdr", "vote map"]
-    flagship = json.loads((comfy_client.ROOT / "workflows" / "flagship.json").read_text(encoding="utf-8"))
-    settings = {node["type"]: node.get("widgets_values") for node in flagship["nodes"]}
+    flagship = json.loads((comfy_client.ROOT / "workflows" / "stages_flagship.json").read_text(encoding="utf-8"))
+    parts = flagship["definitions"]["subgraphs"]
+    settings = {node["type"]: node.get("widgets_values") for part in parts for node in part["nodes"]}
     assert all(settings[node["type"]] == node["widgets_values"] for node in subgraph["nodes"])
 
 

@@ -1,4 +1,4 @@
-"""The shipped workflows in ComfyUI's own front end: they load, convert as render.py does, run, show pictures."""
+"""The pack in ComfyUI's own front end: workflows load and convert as render.py does, run, show pictures; viewer and loader."""
 
 import json
 import shutil
@@ -11,6 +11,41 @@ from ui_to_api import to_prompt
 pytestmark = [pytest.mark.engine, pytest.mark.browser]
 LOADER = "Load Alternating Exposures"
 HARMLESS = ("user.css", "api.comfy.org", "Content Security Policy")  # the front end's own, without a network
+RUN = [
+    path for path in WORKFLOWS if path.stem in ("1 HDR from an alternating clip", "stages_classical")
+]  # the quick ones
+
+VIEWER = """
+const viewer = document.querySelector('.hdrweave-viewer').viewer
+for (let i = 0; i < 100 && !viewer.shown; i++) await new Promise(done => setTimeout(done, 100))
+const { canvas } = viewer, x = Math.floor(canvas.width / 2), y = Math.floor(canvas.height / 2), pixel = new Uint8Array(4)
+const shown = () => {
+  const { gl } = viewer.picture
+  gl.readPixels(x, canvas.height - 1 - y, 1, 1, gl.RGBA, gl.UNSIGNED_BYTE, pixel)
+  return [...pixel].slice(0, 3)
+}
+await viewer.set({ wipe: 0, ev: -1, mode: 0, frame: 3 })
+const { values } = viewer.value(1, (x + 0.5) / canvas.width, (y + 0.5) / canvas.height), { gain, layers } = viewer.about
+const found = { value: values, gain, dark: shown(), layers: layers.map(layer => layer.name) }
+await viewer.set({ ev: 12, mode: 3 })
+return { ...found, clipped: shown(), frames: layers[0].files.length }
+"""
+
+DROP = """
+const name = '<img src=x onerror=window.hacked=1>.mp4', transfer = new DataTransfer()
+transfer.items.add(new File([new Uint8Array([1, 2, 3])], name, { type: 'video/mp4' }))
+const box = app.canvas.canvas.getBoundingClientRect()
+const at = { clientX: box.left + box.width - 300, clientY: box.top + box.height - 200 }
+app.canvas.canvas.dispatchEvent(new DragEvent('drop', { dataTransfer: transfer, bubbles: true, cancelable: true, ...at }))
+let source
+for (let i = 0; i < 100 && !source?.path.value; i++) {
+  await new Promise(done => setTimeout(done, 100))
+  source = app.graph._nodes.at(-1).hdrweaveSource
+}
+const serialized = app.graph._nodes.at(-1).serialize()
+return { path: source.path.value, words: source.name.textContent, hacked: window.hacked ?? 0, serialized,
+  wire: app.canvas.default_connection_color_byType.HDRWEAVE_EXPOSURES }
+"""
 
 
 def clip_for(path, tiny_clips):
@@ -21,29 +56,73 @@ def clip_for(path, tiny_clips):
     return own
 
 
+def old_file(folder, server):
+    """A workflow as it was saved when Exposure Normalization had two widgets."""
+    loader, normalization = "HDRWeave_LoadAlternatingExposures", "HDRWeave_ExposureNormalization"
+    nodes = [
+        {"id": 1, "type": loader, "pos": [0, 0], "size": [300, 300], "inputs": [], "outputs": [
+            {"name": "exposures", "type": "HDRWEAVE_EXPOSURES", "links": [1]}],
+         "widgets_values": ["sample_alternating.mp4", "-3,0", "gamma2.2", "", 0, 0, 0.0, False, 0.0]},
+        {"id": 2, "type": normalization, "pos": [400, 0], "size": [300, 100], "outputs": [], "inputs": [
+            {"name": "exposures", "type": "HDRWEAVE_EXPOSURES", "link": 1}],
+         "widgets_values": ["as captured", False]},
+    ]  # fmt: skip
+    file = folder / "old.json"
+    links = [[1, 1, 0, 2, 0, "HDRWEAVE_EXPOSURES"]]
+    file.write_text(json.dumps({"nodes": nodes, "links": links, "version": 0.4, "last_node_id": 2, "last_link_id": 1}))
+    return file
+
+
 @pytest.fixture(scope="module")
-def loaded(front_end, tiny_clips):
-    """What the front end made of each workflow: {stem: (workflow, result)}; both kinds of nodes for the first."""
-    jobs = []
+def loaded(front_end, server, tiny_clips, tmp_path_factory):
+    """What the front end made of each job: {name: result}; `vue` is the first workflow with Nodes 2.0."""
+    jobs = {}
     for path in WORKFLOWS:
         clip = clip_for(path, tiny_clips)
-        picture = comfy_client.ENGINE / f"{path.stem}.png"
-        jobs.append({"load": str(path), "set": {LOADER: {"path": str(clip)}}, "run": True, "screenshot": str(picture)})
-    results = front_end([*jobs, {"load": str(WORKFLOWS[0]), "vue": True}])
-    return dict(zip([*(p.stem for p in WORKFLOWS), "vue"], results, strict=True))
+        jobs[path.stem] = {"load": str(path), "set": {LOADER: {"path": str(clip)}}, "view": [1920, 1080]}
+        if path in RUN:
+            picture = comfy_client.ENGINE / f"{path.stem}.png"
+            jobs[path.stem] |= {"run": True, "screenshot": str(picture), "probe": VIEWER}
+    jobs["vue"] = {**jobs[RUN[0].stem], "vue": True, "screenshot": str(comfy_client.ENGINE / "vue.png")}
+    jobs["vue"]["set"] = {LOADER: {"path": str(tiny_clips[2]), "count": 8}}  # another run, not the cache
+    jobs["old"] = {"load": str(old_file(tmp_path_factory.mktemp("old"), server)), "probe": DROP}
+    return dict(zip(jobs, front_end(list(jobs.values())), strict=True))
 
 
-@pytest.mark.parametrize("name", [*(p.stem for p in WORKFLOWS), "vue"])
+@pytest.mark.parametrize("name", [*(p.stem for p in WORKFLOWS), "vue", "old"])
 def test_workflow_loads_without_a_complaint(loaded, name):
     assert loaded[name]["missing"] == []
     assert [m for m in loaded[name]["console"] if not any(h in m for h in HARMLESS)] == []
 
 
-@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda p: p.stem)
-def test_run_is_pressed_and_pictures_are_seen(loaded, path):
-    run = loaded[path.stem]["run"]
+@pytest.mark.parametrize("name", [*(p.stem for p in RUN), "vue"])
+def test_run_is_pressed_and_the_viewer_shows_the_frames(loaded, name):
+    run, seen = loaded[name]["run"], loaded[name]["probed"]
     assert run["status"] == "success", run["messages"]
-    assert {LOADER, "Exposure Strip", "Save Image", "Mu-Law Tonemap", "Recovery Report"} <= set(run["shown"])
+    assert LOADER in run["shown"] or name == "vue"  # Nodes 2.0 has its own pictures
+    assert seen["layers"][:2] == ["result", "as captured"] and seen["frames"] == (8 if name == "vue" else 9)
+    light = [v * seen["gain"] / 2 for v in seen["value"]]
+    encoded = [12.92 * v if v <= 0.0031308 else 1.055 * min(v, 1) ** (1 / 2.4) - 0.055 for v in light]
+    assert seen["dark"] == pytest.approx([255 * v for v in encoded], abs=1)
+    assert seen["clipped"] == [255, 0, 0]
+
+
+def test_a_clip_dropped_on_the_canvas_makes_a_loader_and_its_name_stays_text(loaded):
+    found = loaded["old"]["probed"]
+    assert found["path"].endswith(".mp4") and "onerror" in found["path"]
+    assert found["words"].endswith(found["path"]) and found["hacked"] == 0
+    assert (
+        found["serialized"]["widgets_values"][0] == found["path"] and len(found["serialized"]["widgets_values"]) == 10
+    )
+    assert found["wire"] == "#e0a526"
+
+
+def test_an_old_file_goes_on_where_a_new_one_stops(loaded, server, tmp_path):
+    (normalization,) = (n for n in loaded["old"]["prompt"].values() if "Normalization" in n["class_type"])
+    assert normalization["inputs"]["wrong_pattern"] == "go on"
+    without_a_browser = to_prompt(json.loads(old_file(tmp_path, server).read_text()), server.info)
+    (normalization,) = (n for n in without_a_browser.values() if "Normalization" in n["class_type"])
+    assert normalization["inputs"].get("wrong_pattern", "go on") == "go on"
 
 
 @pytest.mark.parametrize("path", WORKFLOWS, ids=lambda p: p.stem)

@@ -14,7 +14,7 @@ pytestmark = pytest.mark.engine
 COUNT = 6
 
 
-def same(server, clip, folder: str, name: str = "classical_hdr", method: str = "classical") -> None:
+def same(server, clip, folder: str, name: str = "stages_classical", method: str = "classical") -> None:
     workflow = json.loads((comfy_client.ROOT / "workflows" / f"{name}.json").read_text(encoding="utf-8"))
     settings = {
         "Load Alternating Exposures": {"path": clip, "pattern": "-3,0", "count": COUNT},
@@ -37,7 +37,7 @@ def test_on_the_sample_clip(server):
 
 def test_on_the_sample_clip_by_f2hdr(server):
     clip = comfy_client.ROOT / "workflows" / "assets" / "sample_alternating.mp4"
-    same(server, clip, "same_f2hdr", "f2hdr", "f2hdr")
+    same(server, clip, "same_f2hdr", "paper_f2hdr", "f2hdr")
 
 
 def test_on_a_real_clip(server, real_clips):

@@ -33,8 +33,15 @@ def chain(middle, **graph):
 def test_widget_values_are_read_by_position_past_what_control_after_generate_stores():
     prompt = to_prompt(chain(node(2, "Filter", [5, "randomize", "b"], image=1)), INFO)
     assert prompt["2"]["inputs"] == {"image": ["1", 0], "seed": 5, "mode": "b"}
-    assert prompt["3"]["inputs"] == {"image": ["2", 0], "name": "out", "list": {"__value__": ["x"]}, "late": 0.5}
+    assert prompt["3"]["inputs"] == {"image": ["2", 0], "name": "out", "list": {"__value__": ["x"]}}
     assert prompt["1"]["_meta"]["title"] == "Source"
+
+
+def test_an_input_younger_than_the_file_is_left_to_the_node():
+    graph = chain(node(2, "Filter", [5, "randomize", "b"], image=1))
+    assert "late" not in to_prompt(graph, INFO)["3"]["inputs"]
+    graph["nodes"][2]["widgets_values"].append(0.25)
+    assert to_prompt(graph, INFO)["3"]["inputs"]["late"] == 0.25
 
 
 def test_reroutes_are_wires_and_notes_are_nothing():

@@ -16,41 +16,62 @@ from ui_to_api import to_prompt
 
 pytestmark = pytest.mark.engine
 LOADER = "Load Alternating Exposures"
+BRACKET = [path for path in WORKFLOWS if "bracket" in path.stem]
 
 
-def settings(clip: Path, folder: str) -> list[str]:
-    """What every workflow of the pack is told: the clip, and where to write."""
-    return [
-        f"{LOADER}.path={clip}",
-        f"Save HDR Sequence.prefix={folder}/hdr",
-        f"Save Video.filename_prefix={folder}/tonemapped",
-        f"Save Image.filename_prefix={folder}/contact_sheet",
-    ]
+def settings(clip: Path, folder: str, text: str = '"SaveVideo" "SaveImage" "HDRWeave_SaveHDRSequence"') -> list[str]:
+    """What a workflow is told: the clip, and where to write. text: of its file, which has the types of its nodes."""
+    writers = {
+        "HDRWeave_SaveHDRSequence": f"Save HDR Sequence.prefix={folder}/hdr",
+        "HDRWeave_SaveHDRVideo": f"Save HDR Video.prefix={folder}/hdr",
+        "SaveVideo": f"Save Video.filename_prefix={folder}/tonemapped",
+        "SaveImage": f"Save Image.filename_prefix={folder}/contact_sheet",
+    }
+    return [f"{LOADER}.path={clip}", *(told for kind, told in writers.items() if f'"{kind}"' in text)]
 
 
 def classical(server, *changes: str) -> dict:
     """The two-exposure workflow as a prompt, with settings of render.py."""
-    prompt = to_prompt(json.loads((comfy_client.ROOT / "workflows" / "classical_hdr.json").read_text()), server.info)
+    prompt = to_prompt(json.loads((comfy_client.ROOT / "workflows" / "stages_classical.json").read_text()), server.info)
     for change in changes:
         apply(prompt, server.info, change)
     return prompt
 
 
-@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda p: p.stem)
+def test_a_bracket_becomes_one_picture(server, tiny_clips):
+    (path,) = BRACKET
+    out, clip = server.output / "bracket", tiny_clips[3]
+    told = [
+        f"{LOADER}.path={clip}",
+        "Save HDR Sequence.prefix=bracket/hdr",
+        "Save Image.filename_prefix=bracket/picture",
+    ]
+    files = render(server.base, json.loads(path.read_text(encoding="utf-8")), told, server.output, Progress())
+    assert files == sorted(p for p in out.rglob("*") if p.is_file())
+    assert [f.name for f in files if f.suffix == ".exr"] == ["hdr.1001.exr"]
+    assert read_exr(out / "hdr_v001" / "hdr.1001.exr")[0].shape == (96, 128, 3)
+    assert next(out.glob("picture*.png")).stat().st_size > 1000
+
+
+@pytest.mark.parametrize("path", [p for p in WORKFLOWS if p not in BRACKET], ids=lambda p: p.stem)
 def test_workflow_writes_what_it_promises(server, tiny_clips, path: Path):
     clip = tiny_clips[3 if "three" in path.stem else 2]
-    workflow, out = json.loads(path.read_text(encoding="utf-8")), server.output / path.stem
-    files = render(server.base, workflow, settings(clip, path.stem), server.output, Progress())
+    text, out = path.read_text(encoding="utf-8"), server.output / path.stem
+    files = render(server.base, json.loads(text), settings(clip, path.stem, text), server.output, Progress())
     assert files == sorted(p for p in out.rglob("*") if p.is_file())
     frames = sorted(out.glob("hdr_v001/*.exr"))
-    assert [f.name for f in frames] == [f"hdr.{n}.exr" for n in range(1001, 1010)]
+    written = [f"hdr.{n}.exr" for n in range(1001, 1010)] if "SaveHDRSequence" in text else []
+    assert [f.name for f in frames] == written
     for frame in frames:
         pixels = torch.as_tensor(read_exr(frame)[0])
         assert pixels.shape == (96, 128, 3) and pixels.isfinite().all() and pixels.max() > 0.1
-    with av.open(str(next(out.glob("tonemapped*.mp4")))) as video:
-        assert sum(1 for _ in video.decode(video=0)) == 9
-        assert video.streams.video[0].average_rate == 24
-    assert next(out.glob("contact_sheet*.png")).stat().st_size > 1000
+    videos = sorted(out.glob("*.mp4"))
+    assert len(videos) == ('"SaveVideo"' in text) + ("SaveHDRVideo" in text)
+    for video in videos:
+        with av.open(str(video)) as container:
+            assert sum(1 for _ in container.decode(video=0)) == 9
+            assert container.streams.video[0].average_rate == 24
+    assert '"SaveImage"' not in text or next(out.glob("contact_sheet*.png")).stat().st_size > 1000
 
 
 @pytest.mark.parametrize(
@@ -72,12 +93,18 @@ def test_a_wrong_setting_is_told_in_one_sentence_by_its_node(server, tiny_clips,
     assert len(set(server.output.rglob("*.exr")) - before) in (0, 9)  # another branch may have finished, never half
 
 
-def test_an_odd_size_goes_through_and_a_contradicted_pattern_is_a_warning(server, tmp_path):
+def test_an_odd_size_goes_through_and_a_contradicted_pattern_stops_unless_told(server, tmp_path):
     for t in range(6):
         light = np.linspace(0.02, 1, 67)[None, :, None] * np.linspace(0.3, 1, 49)[:, None, None] * np.ones(3)
         frame = 255 * (light * (1, 8)[t % 2]).clip(0, 1) ** (1 / 2.2)
         cv2.imwrite(str(tmp_path / f"a.{t}.png"), frame.round().astype(np.uint8))
     prompt = classical(server, *settings(tmp_path, "odd"), f"{LOADER}.pattern=-1,0")
+    with pytest.raises(
+        comfy_client.RunFailed, match="Exposure Normalization: the exposure pattern does not fit the clip"
+    ):
+        comfy_client.run(server.base, prompt)
+    assert not list((server.output / "odd").rglob("*.exr"))
+    apply(prompt, server.info, "Exposure Normalization.wrong_pattern=go on")
     outputs = comfy_client.run(server.base, prompt)["outputs"]
     frame = next((server.output / "odd").rglob("*.exr"))
     assert read_exr(frame)[0].shape == (49, 67, 3)

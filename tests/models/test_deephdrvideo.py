@@ -100,18 +100,18 @@ def test_weights_start_as_those_of_the_sensor_model_and_are_one_for_each_colour(
     torch.testing.assert_close(
         before, torch.where(clipped, torch.maximum(merged, radiance[:, 0]), merged), atol=1e-4, rtol=1e-3
     )
-    network.weights.vote.bias.data[:4] = torch.randn(4)  # the first colour's
+    network.weights.weight_head.bias.data[:4] = torch.randn(4)  # the first colour's
     after, _ = network(FrameWindow(*given))
     changed = (after - before).abs().amax((0, 2, 3))
     assert changed[1:].max() == 0
-    network.weights.vote.bias.data[:] = torch.randn(12)
+    network.weights.weight_head.bias.data[:] = torch.randn(12)
     assert ((network(FrameWindow(*given))[0] - before).abs().amax((0, 2, 3)) > 1e-4).all()
 
 
 @PERIODS
 def test_coarse_radiance_lies_between_the_candidates(period):
     network = DeepHDRVideo(LIGHT).coarse
-    torch.nn.init.normal_(network.weights.vote.weight, std=3.0)  # strong opinions
+    torch.nn.init.normal_(network.weights.weight_head.weight, std=3.0)  # strong opinions
     coarse, _ = network(FrameWindow(*coarse_inputs(period)))
     assert coarse.min() >= 0 and coarse.max() <= 1
 

@@ -113,7 +113,7 @@ def test_alignment_moves_with_what_it_learns():
     for level in align.levels:
         torch.nn.init.zeros_(level.sharpness)  # no match: the mean over all shifts, which is 0
     for offsets, dx in zip(
-        [*(level.offsets for level in align.levels), align.again], (1.0, 0.5, 0.25, 2.0), strict=True
+        [*(level.offsets for level in align.levels), align.cascade], (1.0, 0.5, 0.25, 2.0), strict=True
     ):
         offsets.head.bias.data.view(4, 9, 3)[:, :, 0] = dx
     features = [torch.randn(1, 8, 4 * s, 6 * s) for s in (1, 2, 4)]

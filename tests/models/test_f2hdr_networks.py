@@ -132,7 +132,7 @@ def test_coarse_radiance_lies_between_the_candidates(neighbours):
     torch.manual_seed(3)
     frames, exposures, flows, confidence = inputs(neighbours)
     network = F2HDR(LIGHT).eval()
-    for p in network.fusion.vote.parameters():
+    for p in network.fusion.weight_head.parameters():
         torch.nn.init.normal_(p, std=3.0)  # strong opinions
     coarse = network.fusion.fuse(FrameWindow(frames, exposures, flows, confidence))
     reference, _ = split_reference(to_radiance(frames, exposures[:, :, None, None, None]))

@@ -67,12 +67,12 @@ def test_aggregator_is_equation_1():
     frames, told = ([torch.randn(1, c, 8, 12) for _ in range(3)] for c in (4, 2))
     anchor = torch.randn(1, 4, 8, 12)
     found = tpa(frames, anchor, told)
-    seen = [tpa.look(torch.cat((x, anchor, k), 1)) for x, k in zip(frames, told, strict=True)]
+    seen = [tpa.encoder(torch.cat((x, anchor, k), 1)) for x, k in zip(frames, told, strict=True)]
     zero = torch.zeros_like(seen[0])
-    f0 = tpa.forth(torch.cat((zero, seen[0]), 1))
-    f1 = tpa.forth(torch.cat((0.5 * f0, seen[1]), 1))
-    b2 = tpa.back(torch.cat((zero, seen[2]), 1))
-    b1 = tpa.back(torch.cat((0.5 * b2, seen[1]), 1))
+    f0 = tpa.forward_branch(torch.cat((zero, seen[0]), 1))
+    f1 = tpa.forward_branch(torch.cat((0.5 * f0, seen[1]), 1))
+    b2 = tpa.backward_branch(torch.cat((zero, seen[2]), 1))
+    b1 = tpa.backward_branch(torch.cat((0.5 * b2, seen[1]), 1))
     torch.testing.assert_close(found[1], F.pixel_shuffle(tpa.project(torch.cat((f1, b1), 1)), 2))
     assert [x.shape for x in found] == [(1, 1, 8, 12)] * 3
 

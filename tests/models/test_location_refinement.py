@@ -18,7 +18,7 @@ from hdrweave.models.location.sequence_refinement import (
 from torch.utils.flop_counter import FlopCounterMode
 
 LIGHT = SequenceRefinementConfig(texture=8, width=8, long_range=1, tokens=8)
-TOLD = replace(LIGHT, depth=1, witness=True)
+TOLD = replace(LIGHT, depth=1, captured_frame=True)
 ANY_LENGTH = pytest.mark.parametrize("count", [1, 2, 7])
 
 
@@ -60,7 +60,7 @@ def shaken(network, std=0.05):
 
 
 def test_it_is_small():
-    network = SequenceRefinement(SequenceRefinementConfig(depth=2, witness=True))
+    network = SequenceRefinement(SequenceRefinementConfig(depth=2, captured_frame=True))
     assert sum(p.numel() for p in network.parameters()) < 250_000
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         network(*inputs(7, 32, 32), *clip_of(7, 32, 32))
@@ -95,7 +95,9 @@ def test_a_frame_is_one_more_to_average_with_but_where_it_clips():
     hdr = 0.02 + 0.4 * torch.rand(1, 2, 3, 16, 24)
     codes, exposures = clip_of(2, hdr=hdr)
     hdr = hdr * (1 + 0.01 * torch.randn(hdr.shape))
-    torch.nn.init.constant_(network.witness.vote.bias, 100.0)  # counts about 16 times as much as the picture
+    torch.nn.init.constant_(
+        network.captured_frame.weight_head.bias, 100.0
+    )  # counts about 16 times as much as the picture
     found, light = network(*still(hdr), codes, exposures), codes.pow(2.2) / exposures[:, :, None, None, None]
     apart, before = ((mu_law(x) - mu_law(light)).abs() for x in (found, hdr))
     near = (codes < 0.85) & (before < 0.01)
@@ -187,15 +189,15 @@ def test_the_mean_takes_neighbours_in_any_order_and_by_their_weights():
     found = averaged(others, told, flows, sure)
     shuffled = averaged(*(y[:, order] for y in (others, told, flows, sure)))
     torch.testing.assert_close(shuffled, found, atol=1e-5, rtol=0)
-    torch.nn.init.zeros_(mean.vote.weight)
-    torch.nn.init.constant_(mean.vote.bias, 100.0)  # each counts 16 times as much as the frame, or more
+    torch.nn.init.zeros_(mean.weight_head.weight)
+    torch.nn.init.constant_(mean.weight_head.bias, 100.0)  # each counts 16 times as much as the frame, or more
     alike, certain = picture[:, None] + 0.002 * torch.randn(1, 4, 3, 16, 24), torch.ones_like(sure)
     found = averaged(alike, told, torch.zeros_like(flows), certain)
     torch.testing.assert_close(picture + found, alike.mean(1), atol=3e-4, rtol=0)
     alike[:, 0] += 0.5  # one that is far off counts for a twentieth
     found = averaged(alike, told, torch.zeros_like(flows), certain)
     torch.testing.assert_close(picture + found, alike[:, 1:].mean(1), atol=0.02, rtol=0)
-    torch.nn.init.constant_(mean.vote.bias, -100.0)
+    torch.nn.init.constant_(mean.weight_head.bias, -100.0)
     assert torch.isfinite(averaged(others, told, flows, sure)).all()
 
 
@@ -207,7 +209,7 @@ def test_long_range_grid_is_limited(monkeypatch):
     network(x)
     monkeypatch.setattr(refinement, "LONGEST", 8)
     found = network(x)
-    assert [tuple(s) for s in seen] == [(2, 11, 18, 8), (2, 4, 6, 8)] and found.shape == x.shape
+    assert [tuple(s) for s in seen] == [(1, 2, 11, 18, 8), (1, 2, 4, 6, 8)] and found.shape == x.shape
 
 
 def test_gradients_reach_every_parameter():

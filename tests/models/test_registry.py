@@ -137,7 +137,7 @@ def test_a_file_that_differs_from_the_manifest_is_refused(folder):
         (lambda s: s, {"parameters": '{"depth": 3}'}, "cannot be built with {'depth': 3}"),
         (lambda s: s, {"parameters": '["width"]'}, "must be a mapping"),
         (lambda s: s, {"parameters": "{"}, "unreadable metadata"),
-        (lambda s: s, {"version": "2"}, "format version 2"),
+        (lambda s: s, {"version": "3"}, "format version 3"),
     ],
 )
 def test_wrong_files_are_refused(folder, change, metadata, reason):

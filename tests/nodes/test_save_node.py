@@ -4,7 +4,7 @@ import pytest
 from real_engine import run_in_engine
 
 IN_ENGINE = """
-from hdrweave.nodes import save
+from hdrweave.nodes import preview, save
 
 comfy.cli_args.args.disable_metadata = True
 folder_paths.set_temp_directory(str(folder / "temp"))
@@ -13,14 +13,14 @@ folder_paths.set_temp_directory(str(folder / "temp"))
 folder_paths.set_output_directory(str(folder / "output"))
 execute = save.SaveHDRSequence.execute
 settings = ("films/shot", "exr half", "ZIP", "research", 1001, 4, 0.0)
-saved = execute(torch.rand(2, 8, 8, 4), *settings)
+saved = execute(torch.rand(2, 8, 8, 4), *settings, vote=torch.rand(2, 13, 8, 3), confidence=torch.rand(2, 8, 8))
 try:
     execute(torch.rand(2, 8, 8, 1), *settings)
 except ValueError as error:
     told = str(error)
 print(json.dumps(dict(
     exr=saved.ui["exr"], text=saved.ui["text"][0], pictures=len(saved.ui["images"]), told=told,
-    elsewhere=save._reported([folder / "elsewhere" / "a.exr"]),
+    elsewhere=preview.reported([folder / "elsewhere" / "a.exr"]),
 )))
 """
 

@@ -11,7 +11,7 @@ from hdrweave.stages.adapt import adapt as adaptation
 from hdrweave.stages.systems.backbone import backbone_and_stills, from_exposures
 from hdrweave.stages.candidates.warp import warp_neighbours
 from hdrweave.stages.flow.estimate import estimate_flow
-from hdrweave.stages.systems.location import collaborative_fusion
+from hdrweave.stages.fusion.collaborative_fusion import collaborative_fusion
 from hdrweave.stages.runtime.networks import OwnNetwork, load_network
 from hdrweave.stages.fusion.sparse_fusion import sparse_fusion
 import hdrweave.stages.systems.dealthdr, hdrweave.stages.systems.deephdrvideo as deep

@@ -4,7 +4,8 @@ from fractions import Fraction
 import pytest
 import torch
 from hdrweave.hdr.sequence import LazyFrames
-from hdrweave.stages.clip.detect import apply_detection, as_declared, detect_pattern, overridden, rate_without
+from hdrweave.stages.clip.detect import detect_pattern
+from hdrweave.stages.clip.detection import apply_detection, as_declared, overridden, rate_without
 from hdrweave.training.evaluation.detect_real import decoded
 from moving_texture import captured, radiance, sequence
 

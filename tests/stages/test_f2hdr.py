@@ -132,7 +132,7 @@ def test_tiles_cover_the_frame_once(size):
 
 def test_work_memory_stays_below_8_gb_for_frames_of_any_size():
     sizes = [(1080, 1920), (2160, 3840), (4320, 7680), (9000, 16000)]
-    needed = [networks.work_memory(networks.F2HDR, size, 5) for size in sizes]
+    needed = [networks.work_memory("f2hdr", size, 5) for size in sizes]
     assert 4e9 < needed[0] < needed[1] < 8e9 and max(needed) < 8e9
 
 
@@ -155,7 +155,7 @@ def test_half_precision_stays_within_its_bound(monkeypatch):
 
 @PERIODS
 def test_packaged_weights_stay_within_the_bound_of_half_precision(period, monkeypatch):
-    if networks.F2HDR not in registry.names(architecture="f2hdr"):
+    if "f2hdr" not in registry.names(architecture="f2hdr"):
         pytest.skip("there are no packaged weights yet")
     assert within_bound(alternating(period, 6, (96, 160)), networks.load_f2hdr(), monkeypatch)
 
@@ -171,7 +171,7 @@ def within_bound(clip, net, monkeypatch) -> bool:
 @PERIODS
 def test_the_whole_chain_with_packaged_weights(period, tmp_path, monkeypatch):
     clip = alternating(period, 4, (32, 48))
-    small_f2hdr.register(networks.F2HDR, small_f2hdr.network(), tmp_path)
+    small_f2hdr.register("f2hdr", small_f2hdr.network(), tmp_path)
     untrained.write(tmp_path, ("base_flow",))
     monkeypatch.setattr(registry, "PACKAGED", tmp_path)
     told = []

@@ -16,6 +16,7 @@ from hdrweave.stages.clip.load import (
     load_hdr,
     read_clip,
 )
+from hdrweave.stages.clip.normalize import normalize
 from small_clips import scene, write_png
 
 
@@ -66,8 +67,11 @@ def test_the_part_that_a_video_was_trimmed_to(video):
         read_clip(video, trim_to=(60.0, 0.0))
 
 
-@pytest.mark.parametrize("gamut, transfer, words", [(9, 18, ["BT.2020", "HLG"]), (12, 1, ["Display P3"]), (1, 1, [])])
-def test_colours_that_are_not_converted_are_told(tmp_path, gamut, transfer, words):
+@pytest.mark.parametrize(
+    "gamut, transfer, name, words",
+    [(9, 18, "Rec.2020", ["HLG"]), (12, 1, "P3-D65", []), (1, 1, "Rec.709", []), (11, 1, "Rec.709", ["DCI-P3"])],
+)
+def test_tagged_colours_are_kept_and_named(tmp_path, gamut, transfer, name, words):
     with av.open(tmp_path / "a.mp4", "w") as container:
         stream = container.add_stream("libx264", rate=24)
         stream.width, stream.height, stream.pix_fmt = 32, 32, "yuv420p"
@@ -76,7 +80,11 @@ def test_colours_that_are_not_converted_are_told(tmp_path, gamut, transfer, word
             frame = av.VideoFrame.from_ndarray(np.zeros((32, 32, 3), np.uint8), format="rgb24")
             container.mux(stream.encode(frame.reformat(format="yuv420p")))
         container.mux(stream.encode(None))
-    warnings = expose(read_clip(tmp_path / "a.mp4"), "-3,0").warnings
+    clip = read_clip(tmp_path / "a.mp4")
+    sequence = expose(clip, "-3,0")
+    warnings = sequence.warnings
+    assert sequence.gamut == name and f"primaries {name}" in describe(sequence)
+    assert expose(clip, "-3,0", gamut="V-Gamut").gamut == "V-Gamut"
     assert len(warnings) == len(words) and all(word in text for word, text in zip(words, warnings, strict=True))
 
 
@@ -247,3 +255,12 @@ def test_real_clips_load(real_clips):
         assert sequence.size == (136, 256) and sequence.fps == 24 and 66 <= len(sequence) <= 108
         means = [sequence.frames[t].mean() for t in range(sequence.period)]
         assert means == sorted(means)
+
+
+def test_exr_frames_keep_the_primaries_that_they_state(tmp_path):
+    rgb = np.random.default_rng(0).random((2, 8, 9, 3)).astype(np.float32)
+    for k, frame in enumerate(rgb):
+        write_exr(tmp_path / f"a.{k}.exr", frame, half=False, gamut="ACES AP0")
+    sequence = expose(read_clip(tmp_path), "-3,0", "linear")
+    assert sequence.gamut == "ACES AP0" and (sequence.frames[:].numpy() == rgb).all()
+    assert normalize(sequence).gamut == "ACES AP0"

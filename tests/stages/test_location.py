@@ -8,9 +8,10 @@ from hdrweave.hdr.tonemap import mu_law
 from hdrweave.models.location.collaborative_fusion import CollaborativeFusion, CollaborativeFusionConfig
 from hdrweave.models.location.sequence_refinement import SequenceRefinement, SequenceRefinementConfig
 from hdrweave.models.lrhdr.interpolate import ExposureInterpolation, InterpolationConfig
+from hdrweave.stages.fusion.collaborative_fusion import collaborative_fusion, pairs_within
 from hdrweave.stages.runtime import networks, tiles
 from hdrweave.stages.systems.backbone import backbone_and_stills, backbone_exposure, from_exposures
-from hdrweave.stages.systems.location import collaborative_fusion, location, location_of_alternating, pairs_within
+from hdrweave.stages.systems.location import location, location_of_alternating
 from moving_texture import captured, radiance, sequence
 
 

@@ -6,6 +6,10 @@ import untrained
 from hdrweave.hdr.metrics import psnr_mu
 from hdrweave.hdr.sequence import CandidateSet
 from hdrweave.models import registry
+from hdrweave.models.dealthdr import DEALTHDR, FGMA
+from hdrweave.models.flow import BASE_FLOW
+from hdrweave.models.location import COLLABORATIVE_FUSION, SEQUENCE_REFINEMENT
+from hdrweave.models.lrhdr import ACCR, INTERPOLATE, SPARSE_FUSION
 from hdrweave.models.lrhdr.interpolate import ExposureInterpolation
 from hdrweave.stages.candidates.accr import accr_mapping
 from hdrweave.stages.candidates.fgma import fgma_alignment
@@ -16,19 +20,7 @@ from hdrweave.stages.fusion.sequence_refinement import sequence_refinement
 from hdrweave.stages.fusion.sparse_fusion import sparse_fusion
 from hdrweave.stages.fusion.weighted_merge import weighted_merge
 from hdrweave.stages.runtime import networks
-from hdrweave.stages.runtime.networks import (
-    ACCR,
-    BASE_FLOW,
-    COLLABORATIVE_FUSION,
-    DEALTHDR,
-    FGMA,
-    INTERPOLATE,
-    SEQUENCE_REFINEMENT,
-    SPARSE_FUSION,
-    OwnNetwork,
-    load_chosen,
-    load_network,
-)
+from hdrweave.stages.runtime.networks import OwnNetwork, load_chosen, load_network
 from hdrweave.stages.systems.location import location_of_alternating
 from hdrweave.stages.systems.table import SYSTEMS
 from moving_texture import captured, radiance, sequence

@@ -5,6 +5,8 @@ import OpenEXR
 import pytest
 import torch
 from child import run_child
+from hdrweave.hdr.gamut import GAMUTS, convert
+from hdrweave.hdr.io.exr import read_exr
 from hdrweave.hdr.response import response_named
 from hdrweave.hdr.sequence import ExposureSequence, LazyFrames
 from hdrweave.stages.clip.load import load_hdr
@@ -119,7 +121,11 @@ def test_exposures_of_another_clip_are_refused(tmp_path, hdr, sequence):
 
 def test_bad_arguments(tmp_path, hdr):
     for changes, message in (
-        ({}, "needs the exposures"),
+        ({"scale": "compositing"}, "needs the exposures"),
+        ({"gamut": "sRGB"}, "gamut is 'sRGB'"),
+        ({"gamut": "ACEScg", "file_format": "hdr"}, "hdr files hold Rec.709"),
+        ({"layers": {"vote": torch.zeros(5, 9, 12, 3)}}, r"vote has shape \(5, 9, 12, 3\), the frames \(5, 9, 11, 3\)"),
+        ({"layers": {"vote": hdr}, "file_format": "hdr"}, "hdr files have no layers.*disconnect vote"),
         ({"scale": "big"}, "scale is 'big'"),
         ({"file_format": "png"}, "format is 'png'"),
         ({"scale": "research", "compression": "LZW"}, "compression is 'LZW'"),
@@ -200,3 +206,41 @@ def test_numbers_and_choices_are_checked_before_work(tmp_path, hdr, changes, wor
     with pytest.raises(ValueError, match=words):
         save_sequence(hdr, tmp_path, "a", **{"scale": "research", **changes})
     assert not list(tmp_path.iterdir())
+
+
+def test_auto_is_the_compositing_scale_where_exposures_are_known(tmp_path, hdr, sequence):
+    assert save_sequence(hdr, tmp_path, "a").factor == 1
+    assert save_sequence(hdr, tmp_path, "a", sequence=sequence).factor == 8
+
+
+@pytest.mark.parametrize("gamut, name", [("ACEScg", "lin_ap1_scene"), ("ACES AP0", "lin_ap0_scene")])
+def test_cameras_primaries_are_converted_and_stated(tmp_path, hdr, sequence, gamut, name):
+    report = save_sequence(hdr, tmp_path, "a", "exr float", sequence=sequence.with_(gamut="V-Gamut"), gamut=gamut)
+    assert str(report).splitlines()[1] == f"{gamut}, radiance multiplied by 8"
+    header = OpenEXR.File(str(report.paths[0])).header()
+    assert header["colorInteropID"] == name and header["hdrweaveCamera"] == "V-Gamut" and gamut in header["comments"]
+    assert header["chromaticities"] == pytest.approx(GAMUTS[gamut])
+    written = torch.from_numpy(read_exr(report.paths[0], gamut)[0])
+    torch.testing.assert_close(written, convert(hdr[0] * 8, "V-Gamut", gamut), rtol=1e-5, atol=1e-6)
+    back = load_hdr(report.folder)  # in Rec.709, by Bradford's adaptation, from any gamut that is stated
+    expected = convert(convert(hdr[0] * 8, "V-Gamut", gamut), gamut, "Rec.709")
+    torch.testing.assert_close(back[0], expected, rtol=1e-3, atol=1e-3)
+
+
+def test_the_clips_timecode_goes_on(tmp_path, hdr, sequence):
+    report = save_sequence(hdr, tmp_path, "a", sequence=sequence.with_(timecode="10:00:59:22"))
+    code = OpenEXR.File(str(report.paths[3])).header()["timeCode"]
+    assert (code.hours, code.minutes, code.seconds, code.frame, code.dropFrame) == (10, 1, 0, 1, 0)
+    report = save_sequence(hdr, tmp_path, "a", sequence=sequence.with_(timecode="10:00:59:22"), fps=25)
+    assert "timeCode" not in OpenEXR.File(str(report.paths[3])).header()
+
+
+def test_layers_lie_beside_the_picture(tmp_path, hdr):
+    vote, mask = torch.rand_like(hdr), torch.rand(hdr.shape[:3])
+    mask[1, 0, 0] = float("nan")
+    report = save_sequence(hdr, tmp_path, "a", "exr float", layers={"vote": vote, "motion_mask": mask})
+    channels = OpenEXR.File(str(report.paths[1]), separate_channels=True).channels()
+    assert set(channels) == {"R", "G", "B", "vote.R", "vote.G", "vote.B", "motion_mask.A"}
+    assert (channels["vote.G"].pixels == vote[1, ..., 1].numpy()).all()
+    assert (channels["motion_mask.A"].pixels == mask[1].nan_to_num(0).numpy()).all()
+    assert torch.equal(load_hdr(report.folder), hdr)

@@ -2,7 +2,7 @@
 
 import pytest
 from hdrweave.models import registry
-from hdrweave.training.recipes.lrhdr import pretrained
+from hdrweave.training.recipes.pretrained import pretrained
 from small_shards import one_thread, write_base_flows, write_small_shards
 
 

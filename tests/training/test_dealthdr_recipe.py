@@ -92,7 +92,7 @@ def test_every_mode_can_be_learned_from(batches, monkeypatch, s):
     total, metrics = dealthdr.loss(network, batches[1])
     total.backward()
     assert all(torch.isfinite(value) and not value.requires_grad for value in metrics.values())
-    assert network.draw[-1].weight.grad.abs().sum() > 0 and network.vote.weight.grad.abs().sum() > 0
+    assert network.residual_head[-1].weight.grad.abs().sum() > 0 and network.weight_head.weight.grad.abs().sum() > 0
     looked = network.levels[1].attention.key.weight.grad
     assert (looked is None) if s == 0 else (s == 15 or looked.abs().sum() > 0)
 

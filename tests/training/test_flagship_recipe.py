@@ -5,7 +5,7 @@ import torch
 from hdrweave.models import registry
 from hdrweave.training.data.batches import Batches
 from hdrweave.training.data.shard_flow import PERIOD_SUFFIX, SEARCHED_SUFFIX, add_to_shard
-from hdrweave.training.recipes import flagship, lrhdr
+from hdrweave.training.recipes import estimates, flagship
 from small_shards import one_thread, write_clips_of_seven
 
 pytestmark = pytest.mark.usefixtures("no_weights")
@@ -27,7 +27,7 @@ def test_what_belongs_to_each_reference(batches):
         assert batch["ldr"].shape[1] == 7 and batch["base"].shape[1] == 12 and batch["flows"].shape[1] == 26
         for k in range(3):
             part = flagship.around(batch, k)
-            assert torch.equal(lrhdr.truth_of(part), batch["hdr"][:, 2 + k])
+            assert torch.equal(estimates.truth_of(part), batch["hdr"][:, 2 + k])
             there, back = part["flows"][:, :4], part["flows"][:, 4:]
             seen = ~part["occluded"][:, :4] & (part["confidence"] > 0.7)
             own, other = (((part["base"] - x).norm(dim=2, keepdim=True) * seen).sum() for x in (there, there.flip(1)))

@@ -10,18 +10,18 @@ from hdrweave.models.lrhdr.sparse_fusion import SparseFusion
 from hdrweave.training.data.batches import Batches, window_of
 from hdrweave.training.data.shard_flow import PERIOD_SUFFIX, add_to_shard
 from hdrweave.training.data.shards import ShardFolder
-from hdrweave.training.recipes import lrhdr
+from hdrweave.training.recipes import accr, estimates, interpolate, lrhdr, pretrained, sparse_fusion
 from hdrweave.training.recipes.losses import gradient_loss, mu_l1, psnr_loss
 from small_shards import NoisyBatches, write_base_flows, write_small_shards
 
 pytestmark = pytest.mark.usefixtures("no_weights")
 
-RECIPES = {"interpolate": lrhdr.interpolate, "accr": lrhdr.accr, "sparse_fusion": lrhdr.sparse_fusion}
+RECIPES = {"interpolate": interpolate.interpolate, "accr": accr.accr, "sparse_fusion": sparse_fusion.sparse_fusion}
 
 
 @pytest.fixture(scope="module")
 def batches(shards):
-    return read(shards, lrhdr.interpolate().windows)
+    return read(shards, interpolate.interpolate().windows)
 
 
 def read(folder, windows, kind=Batches):
@@ -36,7 +36,7 @@ def wide(tmp_path_factory):
     write_base_flows(folder)
     for path in ShardFolder(folder).paths:
         add_to_shard(str(path), PERIOD_SUFFIX)
-    return read(folder, lrhdr.sparse_fusion().windows)
+    return read(folder, sparse_fusion.sparse_fusion().windows)
 
 
 def of_period(batches, period):
@@ -72,15 +72,15 @@ def test_mapper_and_vote_learn_at_once(batches, period, told):
 
 def test_streams_of_a_window(batches):
     batch = of_period(batches, 3)
-    reference, warped, plain = lrhdr.captured(batch)
+    reference, warped, plain = estimates.captured(batch)
     assert [len(s.exposures[0]) for s in (reference, warped, plain)] == [1, 4, 4]
     assert (plain.validity == 0).all() and (reference.validity == 1).all() and warped.validity.max() <= 1
-    truth = lrhdr.truth_of(batch)
+    truth = estimates.truth_of(batch)
     e = reference.exposures[:, 0, None, None, None]
     sound = (reference.radiance[:, 0] * e < 0.8) & (truth * e < 0.8)
     error = (mu_law(reference.radiance[:, 0]) - mu_law(truth)).abs()[sound]
     assert error.median() < 0.01
-    between = lrhdr.interpolated(batch)
+    between = estimates.interpolated(batch)
     torch.testing.assert_close(between.exposures, batch["exposures"][:, 3:])
 
 
@@ -90,17 +90,17 @@ def test_accr_loss_is_the_published_one():
     expected = mu_l1(mapped[:, 0], truth) + 0.01 * gradient_loss(mapped[:, 0], truth)
     for t in range(2):  # the other streams weigh 0.7 together, their gradients 1
         expected += (0.7 * mu_l1(mapped[:, t + 1], truth) + 0.01 * gradient_loss(mapped[:, t + 1], truth)) / 2
-    torch.testing.assert_close(lrhdr.accr_loss(mapped, truth), expected)
+    torch.testing.assert_close(accr.accr_loss(mapped, truth), expected)
     alone = mu_l1(mapped[:, 0], truth) + 0.01 * gradient_loss(mapped[:, 0], truth)
-    torch.testing.assert_close(lrhdr.accr_loss(mapped[:, :1], truth), alone)
+    torch.testing.assert_close(accr.accr_loss(mapped[:, :1], truth), alone)
 
 
 def test_candidates_come_in_any_number_and_order(wide):
     batch = of_period(wide, 3)
-    truth, counts, places, known = lrhdr.truth_of(batch), set(), set(), 0
+    truth, counts, places, known = estimates.truth_of(batch), set(), set(), 0
     for seed in range(60):
         torch.manual_seed(seed)
-        given, reference = lrhdr.candidates(batch)
+        given, reference = sparse_fusion.candidates(batch)
         count = given.exposures.shape[1]
         assert given.radiance.shape == (2, count, 3, 64, 64) and given.validity.shape == (2, count, 1, 64, 64)
         assert torch.isfinite(given.radiance).all() and given.radiance.min() >= 0 and given.radiance.max() <= 1.001
@@ -113,21 +113,21 @@ def test_candidates_come_in_any_number_and_order(wide):
     assert min(counts) == 2 and max(counts) == 12 and len(counts) > 7
     assert 45 <= known < 60 and len({place / (count - 1) for place, count in places}) > 8
     torch.manual_seed(1)
-    merged = lrhdr.merged(lrhdr.captured(lrhdr.nearest(batch))[1], None)
+    merged = sparse_fusion.merged(estimates.captured(sparse_fusion.nearest(batch))[1], None)
     assert (merged.exposures == 0).all() and psnr_loss(merged.radiance[:, 0], truth) < -3
 
 
 @pytest.mark.parametrize("period", [2, 3])
 def test_what_is_nearest_in_a_wide_window(wide, period):
     batch = of_period(wide, period)
-    near = lrhdr.nearest(batch)
-    assert near["ldr"].shape[1] == 2 * period - 1 and torch.equal(lrhdr.truth_of(near), lrhdr.truth_of(batch))
+    near = sparse_fusion.nearest(batch)
+    assert near["ldr"].shape[1] == 2 * period - 1 and torch.equal(estimates.truth_of(near), estimates.truth_of(batch))
     count = 2 * period - 2
     assert near["base"].shape[1] == near["confidence"].shape[1] == count
     assert near["flows"].shape[1] == near["occluded"].shape[1] == 2 * count
     theirs = torch.cat((near["exposures"][:, : period - 1], near["exposures"][:, period:]), 1)
     assert (theirs != near["exposures"][:, period - 1 : period]).all()
-    _, warped, _ = lrhdr.captured(near)
+    _, warped, _ = estimates.captured(near)
     torch.testing.assert_close(warped.exposures, theirs)
     # there and back again, on the whole
     there, back = near["base"], window_of(near, back=True).back
@@ -135,11 +135,11 @@ def test_what_is_nearest_in_a_wide_window(wide, period):
 
 
 def test_useless_candidates_have_nothing_to_do_with_the_scene(batches):
-    reference, warped, _ = lrhdr.captured(of_period(batches, 2))
-    every = lrhdr.joined(reference, warped)
+    reference, warped, _ = estimates.captured(of_period(batches, 2))
+    every = estimates.joined(reference, warped)
     for seed in range(12):
         torch.manual_seed(seed)
-        noise = lrhdr.distractor(every)
+        noise = sparse_fusion.distractor(every)
         error = (mu_law(noise.radiance[:, 0]) - mu_law(reference.radiance[:, 0])).abs().mean()
         assert error > 0.04 and (noise.validity == 1).all()
         exposed = noise.exposures[0, 0] > 0
@@ -149,25 +149,25 @@ def test_useless_candidates_have_nothing_to_do_with_the_scene(batches):
 def test_trained_weights_of_earlier_recipes_are_found(wide, tmp_path):
     batch = of_period(wide, 2)
     torch.manual_seed(3)
-    most = max(lrhdr.candidates(batch)[0].exposures.shape[1] for _ in range(40))
+    most = max(sparse_fusion.candidates(batch)[0].exposures.shape[1] for _ in range(40))
     assert most <= 8  # reference, two warped, two plain, one between, the merge, a useless one
     facts = dict(data="none", licence="CC0", command="none", figures={})
     registry.register("accr", ACCR(ACCRConfig(width=8)), "accr", {"width": 8}, tmp_path, **facts)
-    lrhdr.pretrained.cache_clear()
-    network = lrhdr.pretrained("accr", torch.device("cpu"))
+    pretrained.pretrained.cache_clear()
+    network = pretrained.pretrained("accr", torch.device("cpu"))
     assert network.config.width == 8 and not any(p.requires_grad for p in network.parameters())
     small_f2hdr.register("f2hdr", small_f2hdr.network(), tmp_path)
-    assert max(lrhdr.candidates(batch)[0].exposures.shape[1] for _ in range(40)) == 12
+    assert max(sparse_fusion.candidates(batch)[0].exposures.shape[1] for _ in range(40)) == 12
 
 
 def test_dense_vote_and_no_vote_loss(wide):
     batch = of_period(wide, 2)
     torch.manual_seed(0)
     network = SparseFusion()
-    for recipe in (lrhdr.sparse_fusion(alpha=1), lrhdr.sparse_fusion(share=0)):
+    for recipe in (sparse_fusion.sparse_fusion(alpha=1), sparse_fusion.sparse_fusion(share=0)):
         torch.manual_seed(5)
         total, figures = recipe.loss(network, batch)
-        share = 0 if recipe.loss.args[1] == 0 else lrhdr.VOTE_HINT
+        share = 0 if recipe.loss.args[1] == 0 else sparse_fusion.VOTE_HINT
         torch.testing.assert_close(total, figures["recon"] + share * figures["vote"])
 
 

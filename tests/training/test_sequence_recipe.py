@@ -117,7 +117,7 @@ def test_exact_flow_is_what_the_temporal_loss_wants(shards):
 
 def test_training_starts_at_the_first_pass_and_improves_it(shards):
     torch.manual_seed(0)
-    config = SequenceRefinementConfig(16, 16, 1, 16, witness=True)
+    config = SequenceRefinementConfig(16, 16, 1, 16, captured_frame=True)
     network, drawn = SequenceRefinement(config), batches(shards, 1)
     optimiser = torch.optim.AdamW(network.parameters(), 3e-3)
     gained, steadied = [], []

@@ -8,7 +8,8 @@ import pytest
 import torch
 from hdrweave.hdr.io.image_files import read_image
 from hdrweave.hdr.io.rgbe import write_hdr
-from hdrweave.stages.runtime.networks import COLLABORATIVE_FUSION, load_network
+from hdrweave.models.location import COLLABORATIVE_FUSION
+from hdrweave.stages.runtime.networks import load_network
 from hdrweave.training.evaluation import evaluate_location, evaluate_vote, sensitivity
 from hdrweave.training.recipes.fgma import POINTS
 from hdrweave.training.synthesis.clip import SyntheticClip

@@ -11,10 +11,10 @@ from dataclasses import replace
 
 import torch
 
+from ...models.location import SEQUENCE_REFINEMENT
 from ...stages.clip.black_level import match_black_level
 from ...stages.clip.normalize import normalize
 from ...stages.fusion.sequence_refinement import consecutive_flow
-from ...stages.runtime.networks import SEQUENCE_REFINEMENT
 from ...stages.systems.flagship import flagship_vote
 from ...stages.systems.system import System
 from ...stages.systems.table import SYSTEMS

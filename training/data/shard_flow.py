@@ -16,9 +16,10 @@ from torch import nn
 
 from ...hdr.response import response_named
 from ...hdr.sequence import ExposureSequence
+from ...models.flow import BASE_FLOW
 from ...stages.flow.estimate import estimate_flow
 from ...stages.flow.long_range import LongRangeFlow
-from ...stages.runtime.networks import BASE_FLOW, load_network
+from ...stages.runtime.networks import load_network
 from ..evaluation.scoring import inner_frames
 from ..synthesis.clip import RESPONSE, SyntheticClip
 from .precomputed import for_each_shard, write_precomputed

@@ -12,7 +12,8 @@ import torch
 
 from ...hdr.response import response_named
 from ...hdr.sequence import ExposureSequence
-from ...stages.clip.detect import Detection, detect_pattern
+from ...stages.clip.detect import detect_pattern
+from ...stages.clip.detection import Detection
 
 
 def decoded(path, most: int | None = None) -> torch.Tensor:

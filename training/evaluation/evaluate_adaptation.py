@@ -13,6 +13,8 @@ from torch import nn
 
 from ...hdr.cv import cv2
 from ...hdr.sequence import ExposureSequence, FlowField
+from ...models.dealthdr import DEALTHDR
+from ...models.lrhdr import SPARSE_FUSION
 from ...stages.adapt.adapt import AdaptSettings, adapt
 from ...stages.adapt.adaptable import load_adaptable, reconstruct_with
 from ...stages.adapt.view import before_and_after
@@ -21,7 +23,6 @@ from ...stages.clip.black_level import match_black_level
 from ...stages.clip.load import load_clip
 from ...stages.clip.normalize import normalize
 from ...stages.flow.estimate import base_flow
-from ...stages.runtime.networks import DEALTHDR, SPARSE_FUSION
 from ...stages.systems.dealthdr import dealthdr
 from ...stages.systems.flagship import flagship_vote
 from .evaluate import write_report

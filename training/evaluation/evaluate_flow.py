@@ -25,12 +25,13 @@ from ...hdr.sequence import ExposureSequence, FlowField
 from ...hdr.tonemap import mu_law
 from ...hdr.warp import inside, warp
 from ...models import registry
+from ...models.flow import BASE_FLOW
 from ...stages.clip.black_level import match_black_level
 from ...stages.clip.normalize import normalize
 from ...stages.flow.dis_backends import FINE
 from ...stages.flow.estimate import MIN_CONFIDENCE, estimate_flow
 from ...stages.flow.pair_flow import PairFlow, working_size
-from ...stages.runtime.networks import BASE_FLOW, load_f2hdr
+from ...stages.runtime.networks import load_f2hdr
 from ...stages.systems.f2hdr import fuse_and_refine
 from ..synthesis.clips import EvaluationClip, read_clip
 from .evaluate import clip_folders, write_report

@@ -21,10 +21,11 @@ from torch import nn
 from ...hdr.anchors import AnchoredSequence
 from ...hdr.cv import cv2
 from ...hdr.exposure import to_radiance
+from ...models.location import COLLABORATIVE_FUSION, SEQUENCE_REFINEMENT
 from ...stages.clip.normalize import normalize
+from ...stages.fusion.collaborative_fusion import WINDOW, collaborative_fusion
 from ...stages.fusion.sequence_refinement import sequence_refinement
-from ...stages.runtime.networks import COLLABORATIVE_FUSION, SEQUENCE_REFINEMENT, load_network
-from ...stages.systems.location import WINDOW, collaborative_fusion
+from ...stages.runtime.networks import load_network
 from ..recipes.ablation import ABLATIONS, folder_name
 from ..recipes.collaborative_fusion import filmed_clip
 from ..recipes.trainer import CHECKPOINT, kept

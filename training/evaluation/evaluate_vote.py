@@ -16,6 +16,8 @@ from ...hdr.cv import cv2
 from ...hdr.metrics import mean_of_defined, psnr_mu
 from ...hdr.sequence import CandidateSet, ExposureSequence
 from ...hdr.tonemap import mu_law, mu_law_inverse
+from ...models.dealthdr import DEALTHDR, FGMA
+from ...models.lrhdr import SPARSE_FUSION
 from ...stages.candidates.combine import combine, result
 from ...stages.candidates.fgma import fgma_alignment
 from ...stages.candidates.warp import warp_neighbours
@@ -24,7 +26,7 @@ from ...stages.clip.normalize import normalize
 from ...stages.flow.estimate import base_flow, estimate_flow
 from ...stages.fusion.sparse_fusion import sparse_fusion, unaligned, voting_candidates
 from ...stages.fusion.weighted_merge import MergeSettings, weighted_merge
-from ...stages.runtime.networks import DEALTHDR, FGMA, SPARSE_FUSION, load_f2hdr, load_network
+from ...stages.runtime.networks import load_f2hdr, load_network
 from ...stages.systems.dealthdr import dealthdr
 from ...stages.systems.f2hdr import fuse_and_refine
 from ..synthesis.clips import read_clip

@@ -16,11 +16,12 @@ from ...hdr.draw.plot import COLOURS, Plot
 from ...hdr.draw.text import PAPER
 from ...hdr.io.atomic import atomic_path
 from ...hdr.sequence import ExposureSequence, FlowField
+from ...models.dealthdr import DEALTHDR, FGMA
 from ...stages.candidates.fgma import fgma_alignment
 from ...stages.clip.normalize import normalize
 from ...stages.flow.estimate import base_flow
 from ...stages.fusion.weighted_merge import MergeSettings, weighted_merge
-from ...stages.runtime.networks import DEALTHDR, FGMA, load_network
+from ...stages.runtime.networks import load_network
 from ...stages.systems.dealthdr import dealthdr
 from ..recipes.fgma import POINTS
 from ..synthesis.clips import read_clip

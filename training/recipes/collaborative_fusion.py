@@ -12,11 +12,14 @@ from torch import nn
 from ...hdr.anchors import AnchoredSequence, Anchors
 from ...hdr.sequence import ExposureSequence
 from ...hdr.tonemap import mu_law
+from ...models.location import COLLABORATIVE_FUSION
 from ...models.location.backbone import estimate_backbone
 from ...models.location.collaborative_fusion import CollaborativeFusion, CollaborativeFusionConfig
+from ...models.lrhdr import INTERPOLATE
 from ...models.lrhdr.interpolate import ExposureInterpolation
+from ...stages.fusion.collaborative_fusion import WINDOW
 from ...stages.runtime.networks import device_of
-from ...stages.systems.location import WINDOW, location_of_alternating
+from ...stages.systems.location import location_of_alternating
 from ..data.batches import Batches, Window
 from ..data.shard_flow import SUFFIX
 from ..evaluation import scoring
@@ -24,12 +27,11 @@ from ..synthesis.camera_pipeline import CameraPipeline, apply_camera_pipeline
 from ..synthesis.clip import CLEAN, DEGRADED, SyntheticClip, draw_sensor
 from ..synthesis.sensor import Sensor, capture
 from .losses import gradient_loss, psnr_loss
-from .lrhdr import INTERPOLATE, pretrained
+from .pretrained import pretrained
 from .recipe import Kept, Recipe
 from .variants import Ablation
 
 REST = CameraPipeline(gain=1.0, sharpening=0, gratings=0)  # the truth of the shards has the others already
-NAME = "collaborative_fusion"  # recipe, weights and architecture
 FRAMES = 7  # of a clip, so that frames of three exposures have all their neighbours
 ALTERNATING = 0.5  # share of the batches with backbone and anchors of an alternating clip
 LOOSE = 3.0  # frames, for the second draw of anchors of such clips
@@ -170,11 +172,11 @@ def recipe(**parts) -> Recipe:
     """Recipe for two and three exposures; parts: changes of the config, such as aggregator=False or wavelet=False."""
     config = replace(CollaborativeFusionConfig(), **parts)
     return Recipe(
-        name=NAME,
+        name=COLLABORATIVE_FUSION,
         build=partial(CollaborativeFusion, config),
         loss=loss,
         windows={period: Window(FRAMES, base=SUFFIX, beside=FRAMES // 2 - period + 1) for period in (2, 3)},
-        kept=(Kept(NAME, NAME, asdict(config)),),
+        kept=(Kept(COLLABORATIVE_FUSION, COLLABORATIVE_FUSION, asdict(config)),),
         batches=AnchoredBatches,
         batch=2,
         run=run,
@@ -187,7 +189,7 @@ def run(network: nn.Module, sequence: ExposureSequence, window: int = WINDOW) ->
     return location_of_alternating(sequence, interpolation, network, window=window)
 
 
-RECIPES = {NAME: recipe}
+RECIPES = {COLLABORATIVE_FUSION: recipe}
 ABLATIONS = {  # table IV, the first stage
     "location": Ablation(
         recipe,

@@ -9,9 +9,11 @@ from torch import nn
 
 from ...hdr.sequence import ExposureSequence
 from ...models import registry
+from ...models.deephdrvideo import DEEPHDRVIDEO
 from ...models.deephdrvideo.deephdrvideo import DeepHDRVideo, DeepHDRVideoConfig
+from ...models.f2hdr import F2HDR
 from ...stages.flow.estimate import base_flow
-from ...stages.runtime.networks import DEEPHDRVIDEO, F2HDR, device_of
+from ...stages.runtime.networks import device_of
 from ...stages.systems.deephdrvideo import coarse_reconstruction, deformable_refinement
 from ..data.batches import Window, neighbour_window, window_of
 from .losses import flow_loss, flow_weight, gradient_loss, mu_l1, psnr_loss

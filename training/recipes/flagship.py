@@ -13,14 +13,18 @@ import torch
 from torch import nn
 
 from ...models import registry
+from ...models.dealthdr import DEALTHDR
 from ...models.dealthdr.fgma import FlowGuidedAligner
+from ...models.f2hdr import F2HDR
 from ...models.location.sequence_refinement import SequenceRefinement
 from ...models.lrhdr.accr import ACCR
 from ...models.lrhdr.sparse_fusion import ALPHA, SparseFusion
 from ..data.batches import Window, window_of
 from ..data.first_pass import consecutive
-from . import dealthdr, fgma, lrhdr
+from . import dealthdr, fgma, lrhdr, sparse_fusion
 from . import sequence_refinement as sequence
+from .estimates import truth_of
+from .pretrained import pretrained
 from .recipe import Kept, Recipe
 
 REFERENCES = 3  # in a row, in the middle of a clip
@@ -67,12 +71,14 @@ def around(batch: dict[str, torch.Tensor], k: int) -> dict[str, torch.Tensor]:
 def voted(network: Chain, batch: dict[str, torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
     """Result of sparse fusion for a reference (B,3,H,W), and its loss."""
     device = batch["ldr"].device
-    f2hdr, whole = (lrhdr.pretrained(name, device) for name in (lrhdr.F2HDR, lrhdr.DEALTHDR))
-    window = window_of(lrhdr.nearest(batch), back=True)
-    candidates = lrhdr.flagships(batch, window, network.aligner, network.mapper, f2hdr, whole)
+    f2hdr, whole = (pretrained(name, device) for name in (F2HDR, DEALTHDR))
+    window = window_of(sparse_fusion.nearest(batch), back=True)
+    candidates = sparse_fusion.flagships(batch, window, network.aligner, network.mapper, f2hdr, whole)
     reference = candidates.radiance[:, 0], candidates.exposures[:, 0]
-    truth = lrhdr.truth_of(batch)
-    hdr, loss, _ = lrhdr.vote_and_picture(network.vote, ALPHA, lrhdr.VOTE_HINT, candidates, reference, truth)
+    truth = truth_of(batch)
+    hdr, loss, _ = sparse_fusion.vote_and_picture(
+        network.vote, ALPHA, sparse_fusion.VOTE_HINT, candidates, reference, truth
+    )
     return hdr, loss
 
 
@@ -83,7 +89,7 @@ def loss(network: Chain, batch: dict[str, torch.Tensor]) -> tuple[torch.Tensor, 
     middle = REFERENCES // 2
     pictures, votes = zip(*(voted(network, part) for part in references), strict=True)
     given = torch.stack(pictures, 1)
-    truth = torch.stack([lrhdr.truth_of(part) for part in references], 1)
+    truth = torch.stack([truth_of(part) for part in references], 1)
     steps = {name: batch[name][:, 1 - REFERENCES :] for name in ("flows", "occluded")}
     before = (batch["ldr"].shape[1] - REFERENCES) // 2
     inner = slice(before, before + REFERENCES)
@@ -91,7 +97,7 @@ def loss(network: Chain, batch: dict[str, torch.Tensor]) -> tuple[torch.Tensor, 
     ways = {name: torch.stack([clip[name] for clip in clips]).to(given) for name in clips[0]}
     clip = {"codes": batch["ldr"][:, inner], "exposures": batch["exposures"][:, inner]}
     refined, figures = sequence.loss(network.refinement, {"hdr": truth, "given": given, **clip, **steps, **ways})
-    near = lrhdr.nearest(references[middle])
+    near = sparse_fusion.nearest(references[middle])
     published, _ = lrhdr.whole_loss(lrhdr.ACCR_SHARE, lrhdr.VOTE_SHARE, network, near)
     alignment, _ = fgma.loss(network.aligner, near)
     own = {"vote": sum(votes) / REFERENCES, "lrhdr": published, "fgma": alignment}

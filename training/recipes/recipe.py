@@ -1,7 +1,9 @@
 """Recipe of a training: the network, its loss, its batches, and the parts that are kept."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from functools import partial
+from typing import Any
 
 import torch
 from torch import nn
@@ -56,3 +58,10 @@ class Recipe:
     perceptual: bool = False
     first_passes: tuple[str, ...] = ()
     run: Callable[[nn.Module, ExposureSequence], torch.Tensor] | None = None
+
+
+def of_one_network(name: str, build: Callable[..., nn.Module], config: Any, loss: Loss, window: Callable) -> Recipe:
+    """Recipe of the network `build(config)` with id `name`, on the `window` of two and of three exposures; all of it is
+    kept."""
+    windows = {period: window(period) for period in (2, 3)}
+    return Recipe(name, partial(build, config), loss, windows, (Kept(name, name, asdict(config)),))

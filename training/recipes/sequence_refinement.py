@@ -21,7 +21,7 @@ from .losses import linear_psnr_loss, psnr_loss, temporal_loss
 from .recipe import Kept, Recipe
 from .variants import Ablation
 
-CONFIG = SequenceRefinementConfig(depth=2, witness=True)
+CONFIG = SequenceRefinementConfig(depth=2, captured_frame=True)
 ALONE = 0.2  # share of the batches without the captured clip
 GAIN = 2.0
 FRAMES = 7  # where LoCAtion's quality peaks

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from inspect import signature
 
 from . import (
+    accr,
     base_flow,
     collaborative_fusion,
     dealthdr,
@@ -12,14 +13,31 @@ from . import (
     f2hdr,
     fgma,
     flagship,
+    interpolate,
     lrhdr,
     sequence_refinement,
+    sparse_fusion,
 )
 from .recipe import Recipe
 from .variants import Ablation
 
-FILES = (base_flow, f2hdr, fgma, lrhdr, sequence_refinement, deephdrvideo, dealthdr, collaborative_fusion, flagship)
-RECIPES: dict[str, Callable[..., Recipe]] = {name: make for file in FILES for name, make in file.RECIPES.items()}
+FILES = (
+    base_flow,
+    f2hdr,
+    fgma,
+    interpolate,
+    accr,
+    sparse_fusion,
+    lrhdr,
+    sequence_refinement,
+    deephdrvideo,
+    dealthdr,
+    collaborative_fusion,
+    flagship,
+)
+RECIPES: dict[str, Callable[..., Recipe]] = {
+    name: make for file in FILES for name, make in getattr(file, "RECIPES", {}).items()
+}
 """Each recipe by its name: the id of its network where it is for one alone, see `models.registry`."""
 ABLATIONS: dict[str, Ablation] = {name: row for file in FILES for name, row in getattr(file, "ABLATIONS", {}).items()}
 """Each ablation by the name of its system, or of its network where a system has two."""

@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from ...hdr.io.atomic import atomic_path
+from ...models import registry
 from ..data.batches import Batches
 from ..data.shards import ShardFolder
 from .curve import draw_curves
@@ -37,10 +38,22 @@ def precision_of(name: str, device: torch.device) -> torch.dtype:
     return torch.bfloat16 if fast else torch.float32
 
 
+def current_names(recipe: Recipe, state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """The state of a recipe's module under the names of today, also where it was saved under those of version 1."""
+    for network in recipe.kept:
+        row, prefix = registry.ARCHITECTURES[network.architecture], f"{network.part}." if network.part else ""
+        own = {name: value for name, value in state.items() if name.startswith(prefix)}
+        renamed = row.current({name.removeprefix(prefix): value for name, value in own.items()})
+        state = {name: value for name, value in state.items() if name not in own}
+        state |= {prefix + name: value for name, value in renamed.items()}
+    return state
+
+
 def kept(recipe: Recipe, checkpoint) -> nn.Module:
     """Averaged network of a training of `recipe`, from its checkpoint file."""
     network = recipe.build()
-    network.load_state_dict(torch.load(checkpoint, map_location="cpu", weights_only=True)["average"])
+    saved = torch.load(checkpoint, map_location="cpu", weights_only=True)
+    network.load_state_dict(current_names(recipe, saved["average"]))
     return network.eval().requires_grad_(False)
 
 
@@ -112,8 +125,9 @@ class Trainer:
                 raise ValueError(
                     f"{path} is of the {name} {value!r}, not {self.fingerprint[name]!r}: give another --out"
                 )
-        for key in ("network", "average", "optimizer"):
-            getattr(self, key).load_state_dict(saved[key])
+        for key in ("network", "average"):
+            getattr(self, key).load_state_dict(current_names(self.recipe, saved[key]))
+        self.optimizer.load_state_dict(saved["optimizer"])
         if saved["scaler"]:  # empty where it was begun in another precision
             self.scaler.load_state_dict(saved["scaler"])
         for key in ("step", "elapsed", "skipped", "bad", "sums"):

@@ -1,0 +1,96 @@
+"""Reconstruct HDR: a whole method in one node."""
+
+from comfy_api.latest import io
+
+from ..hdr.tonemap import mu_law
+from ..stages.clip.black_level import match_black_level
+from ..stages.clip.noise import with_noise
+from ..stages.clip.normalize import normalize
+from ..stages.clip.wrong_pattern import CHOICES, STOP, heed_pattern
+from ..stages.output.tonemap import automatic_peak
+from ..stages.runtime.networks import work_memory
+from ..stages.systems.table import BY_QUALITY, SYSTEMS
+from .compat import device, known, make_room, progress_bar
+from .preview import shown
+from .wires import HDR, RECONSTRUCT, Exposures
+
+AS_METHOD = "as method says"
+WRONG_PATTERN = (
+    "What to do when the pixels contradict the exposure pattern: stop before the long work, with what is wrong, or go on "
+    "with the pattern as it is."
+)
+MU = 500.0  # of the picture on the node
+
+
+class ReconstructHDR(io.ComfyNode):
+    @classmethod
+    def define_schema(cls):
+        return known(
+            io.Schema,
+            node_id="HDRWeave_ReconstructHDR",
+            display_name="Reconstruct HDR",
+            category=RECONSTRUCT,
+            description="Scene-linear HDR frames from a clip of alternating exposures, in one node: exposures are matched, "
+            "motion is estimated, frames are merged. What it is made of are nodes of their own.",
+            search_aliases=[
+                "merge hdr",
+                "exposure fusion",
+                "hdr merge",
+                "hdr video",
+                "bracketing",
+                "deghost",
+                "flagship",
+            ],
+            inputs=[
+                Exposures.Input("exposures", tooltip="The clip, from Load Alternating Exposures."),
+                io.Combo.Input(
+                    "method",
+                    options=list(BY_QUALITY),
+                    default=next(iter(BY_QUALITY)),
+                    tooltip="balanced: F2HDR, refined over time, for most clips. quality: several systems vote; better "
+                    "texture in twice the time. fast: no networks, exact on clean footage, ghosts more easily.",
+                ),
+                known(
+                    io.Combo.Input,
+                    "system",
+                    options=[AS_METHOD, *SYSTEMS],
+                    default=AS_METHOD,
+                    optional=True,
+                    advanced=True,
+                    tooltip="A system by its name, in place of method: the published ones and the pack's own.",
+                ),
+                io.Combo.Input(
+                    "wrong_pattern", options=list(CHOICES), default=STOP, optional=True, tooltip=WRONG_PATTERN
+                ),
+            ],
+            outputs=[
+                io.Image.Output("hdr", display_name="hdr", tooltip=f"One frame for every frame of the clip. {HDR}"),
+                Exposures.Output(
+                    "normalized",
+                    display_name="exposures",
+                    tooltip="The clip on one scale, for what saves and checks the result.",
+                ),
+                io.Float.Output("rate", display_name="fps", tooltip="Frames per second of the clip, for Create Video."),
+            ],
+        )
+
+    @classmethod
+    def execute(cls, exposures, method, system=AS_METHOD, wrong_pattern=STOP) -> io.NodeOutput:
+        heed_pattern(exposures, wrong_pattern, progress_bar())
+        row = SYSTEMS[BY_QUALITY[method] if system == AS_METHOD else system]
+        clip = match_black_level(normalize(exposures), progress_bar())
+        if row.networks:
+            clip = with_noise(clip, progress_bar())
+            make_room(max(work_memory(name, clip.size, len(clip.offsets) + 1) for name in row.networks))
+        hdr = row.run(clip, device(), progress_bar())
+        middle = hdr[len(hdr) // 2][None]
+        picture, words = mu_law(middle / peak_of(middle), MU), f"{row.paper}, {len(hdr)} frames"
+        return io.NodeOutput(hdr, clip, float(clip.fps), ui=shown(cls, picture, words))
+
+
+def peak_of(hdr) -> float:
+    """The radiance shown as white; 1 for frames that are black."""
+    try:
+        return automatic_peak(hdr)
+    except ValueError:
+        return 1.0

@@ -1,0 +1,52 @@
+"""Graphs for a start: a clip, one node that reconstructs it, files, a look. Readable at 100 % on a screen of 1920x1080."""
+
+from .parts import HIGH, INPUT, LINEAR, PICTURES, SAMPLE, group, node, sized_note
+
+DELIVERED = """**Save HDR Sequence** writes OpenEXR with 1.0 at the white of the longest exposure; recovered highlights lie
+above 1. **Save HDR Video** writes HDR10. Both are in ComfyUI's output folder under *HDRWeave*."""
+
+
+def compact(name: str, intro: str, path=SAMPLE, pattern="auto", method="balanced", more=()) -> dict:
+    """Loader -> Reconstruct HDR -> EXR, HDR video, viewer. name: of the file, as it stands on the card of the template. intro:
+    what to know first. more: nodes and links that the template adds, below Reconstruct HDR."""
+    nodes = [
+        *clip_and_method(intro, path, pattern, method),
+        sized_note("delivered", 460, 500, 320, "What is written, and where", DELIVERED),
+        node("save", ".SaveHDRSequence", 840, 190, 320, 420),
+        node("video", ".SaveHDRVideo", 840, 660, 320, 350),
+        *(item for item in more if isinstance(item, dict)),
+    ]
+    links = [
+        *("hdr.hdr -> save.hdr", "hdr.exposures -> save.exposures", "hdr.hdr -> video.hdr"),
+        *("hdr.exposures -> video.exposures", *(item for item in more if isinstance(item, str))),
+    ]
+    return viewed(name, nodes, links, [group("3  Save", 820, 110, 360, HIGH - 140, LINEAR)])
+
+
+def clip_and_method(intro: str, path=SAMPLE, pattern="auto", method="balanced") -> list[dict]:
+    """Nodes of the two columns on the left: loader and note, Reconstruct HDR."""
+    return [
+        node("load", ".LoadAlternatingExposures", 20, 50, 380, 680, path=path, pattern=pattern),
+        sized_note("intro", 20, 790, 380, "Read me", intro),
+        node("hdr", ".ReconstructHDR", 460, 50, 320, 400, method=method),
+    ]
+
+
+def viewed(name: str, nodes: list[dict], links: list[str], groups: list[dict]) -> dict:
+    """`nodes` and `links` with the viewer on the right, the groups that all have, and App Mode."""
+    kinds = [item["key"] for item in nodes]
+    return {
+        "name": name,
+        "nodes": [*nodes, node("view", ".HDRViewer", 1220, 50, 580, 880)],
+        "links": ["load.exposures -> hdr.exposures", "hdr.hdr -> view.hdr", "hdr.exposures -> view.exposures", *links],
+        "groups": [
+            group("1  The clip", 0, -30, 420, HIGH, INPUT),
+            group("2  Reconstruct", 440, -30, 360, HIGH, LINEAR),
+            *groups,
+            group("4  Look", 1200, -30, 620, HIGH, PICTURES),
+        ],
+        "app": {
+            "inputs": ["load.path", "load.pattern", "load.response", "hdr.method"],
+            "outputs": [key for key in ("view", "save", "video") if key in (*kinds, "view")],
+        },
+    }

@@ -1,0 +1,210 @@
+"""What a detection says about the exposure pattern of a clip: in words, corrected by hand, and applied to the clip."""
+
+import math
+from dataclasses import dataclass, replace
+from fractions import Fraction
+
+import numpy as np
+import torch
+
+from ...hdr.io.video_files import frame_rate
+from ...hdr.sequence import ExposureSequence, LazyFrames
+from .frame_gains import without_flicker
+
+LONGEST = 5  # frames of a period that is looked for
+
+
+@dataclass(frozen=True)
+class Detection:
+    """What the pixels say about the exposure pattern of a clip.
+
+    period: frames after which it repeats, 1 where nothing alternates. phase: index of frame 0 in the period, counted
+    from the shortest exposure. exposures: of frames 0 … period-1, relative, shortest = 1. ratios: measured steps
+    between neighbouring exposures, darkest first, in stops; steps: the same, rounded
+    as in `exposures` (`detect._rounded`).
+    confidence: [0,1]. dropped: frames before which others are missing. repeated: copies of the frame before.
+    pattern_of_frames: (T,) exposure of every frame. phase_of_frames: (T,). report: sentences for the user. doubts: those of
+    them that speak against the ratios; irregular: those on frames that break the pattern. declared: `exposures` were written,
+    not measured. flicker: (T,) stops of each frame to correct, None where the light is steady.
+    """
+
+    period: int
+    phase: int
+    exposures: tuple[float, ...]
+    ratios: tuple[float, ...]
+    steps: tuple[float, ...]
+    confidence: float
+    dropped: tuple[int, ...]
+    repeated: tuple[int, ...]
+    pattern_of_frames: torch.Tensor
+    phase_of_frames: torch.Tensor
+    report: str = ""
+    doubts: tuple[str, ...] = ()
+    declared: bool = False
+    irregular: tuple[str, ...] = ()
+    flicker: np.ndarray | None = None
+
+    @property
+    def alternates(self) -> bool:
+        return self.period > 1 and max(self.exposures) >= 1.05
+
+
+def no_alternation(count: int) -> Detection:
+    report = (
+        "No alternating exposure was found: brightness does not step from frame to frame in a cycle of 2 to 5 frames. "
+        "Check that the clip is the interleaved original and not a single exposure or an already merged version."
+    )
+    zeros = torch.zeros(count, dtype=torch.long)
+    return Detection(1, 0, (1.0,), (), (), 0.0, (), (), torch.ones(count), zeros, report)
+
+
+def describe(detection: Detection) -> str:
+    """The detection in a few plain sentences, with its doubts."""
+    d = detection
+    pattern = ", ".join(f"{math.log2(e):+.2f}".replace("+0.00", "0") for e in d.exposures)
+    rounded = any(abs(a - b) > 1e-6 for a, b in zip(d.ratios, d.steps, strict=True))
+    lines = [
+        f"The exposure repeats every {d.period} frames; frame 0 is number {d.phase + 1} of {d.period}, "
+        "counted from the shortest exposure.",
+        "Measured: " + ", ".join(f"{2**s:.2f}x ({s:.2f} stops)" for s in d.ratios) + ".",
+        f"EV of frames 0 to {d.period - 1} above the shortest: {pattern}" + (" (rounded)." if rounded else "."),
+        f"Confidence {d.confidence:.2f}.",
+    ]
+    lines += [*d.doubts, *d.irregular]
+    if d.dropped:
+        lines.append(f"Frames are missing before frame {listed(d.dropped)}; the pattern was re-phased there.")
+    if d.repeated:
+        lines.append(f"Frame {listed(d.repeated)} repeats the frame before it.")
+    return "\n".join(lines)
+
+
+def listed(indices, most: int = 8) -> str:
+    """`3, 17 and 6 more` for instance."""
+    rest = len(indices) - most
+    return ", ".join(map(str, indices[:most])) + (f" and {rest} more" if rest > 0 else "")
+
+
+def overridden(detection: Detection, pattern: list[float] | None = None, phase: int | None = None) -> Detection:
+    """The detection with what the user knows better.
+
+    pattern: exposures of one period (any scale), in the order of the frames; it is laid over the clip so that its
+    shortest exposure falls on the shortest found. phase: index of frame 0 in the period, counted from the shortest.
+    Raises ValueError when the pattern's length is not the detected period.
+    """
+    if detection.period < 2:
+        raise ValueError(detection.report)
+    period, phases = detection.period, detection.phase_of_frames.numpy()
+    if pattern is not None and len(pattern) != period:
+        raise ValueError(f"the pattern has {len(pattern)} exposures, the period is {period}: give one for each frame")
+    if phase is not None:
+        phases = (phases + phase - phases[0]) % period
+    if pattern is None:
+        first = int(detection.phase_of_frames[0])
+        cycle = [detection.exposures[(i - first) % period] for i in range(period)]
+        steps = detection.steps
+    else:
+        start = int(np.argmin(pattern))
+        cycle = [pattern[(start + i) % period] / min(pattern) for i in range(period)]
+        levels = sorted(math.log2(e) for e in cycle)
+        steps = tuple(b - a for a, b in zip(levels[:-1], levels[1:], strict=True))
+    of_frames = torch.tensor([cycle[p] for p in phases], dtype=torch.float32)
+    if detection.irregular and phase is None:  # frames that break the pattern break it as they did
+        of_frames = of_frames * _over_pattern(detection)
+    changed = replace(
+        detection,
+        phase=int(phases[0]),
+        exposures=tuple(float(cycle[(phases[0] + i) % period]) for i in range(period)),
+        steps=steps,
+        pattern_of_frames=of_frames,
+        phase_of_frames=torch.tensor(phases),
+        declared=pattern is not None,
+        doubts=() if pattern is not None else detection.doubts,
+    )
+    given = " and ".join(n for n, v in (("pattern", pattern), ("phase", phase)) if v is not None)
+    return replace(changed, report=describe(changed) + (f"\nGiven by hand, not measured: {given}." if given else ""))
+
+
+def _over_pattern(detection: Detection) -> torch.Tensor:
+    """Exposure of every frame over that of its phase, (T,)."""
+    period, exposures = detection.period, detection.pattern_of_frames
+    first = int(detection.phase_of_frames[0])
+    cycle = torch.tensor([detection.exposures[(p - first) % period] for p in range(period)])
+    ratio = exposures / cycle[detection.phase_of_frames]
+    return ratio / ratio.median()
+
+
+def as_declared(sequence: ExposureSequence, detection: Detection) -> Detection:
+    """What a clip declares, of two exposures or more, where the pixels show no pattern, or its period is too long to be
+    looked for: with confidence 0."""
+    why = f"Periods of more than {LONGEST} frames are not looked for." if detection.alternates else detection.report
+    period, exposures = sequence.period, sequence.exposures.float()
+    start = int(exposures[:period].argmin())
+    phases = (torch.arange(len(sequence)) - start) % period
+    steps = tuple(torch.unique(exposures).log2().diff().tolist())
+    return replace(
+        detection,
+        period=period,
+        phase=int(phases[0]),
+        exposures=tuple(exposures[:period].tolist()),
+        ratios=steps,
+        steps=steps,
+        confidence=0.0,
+        dropped=(),
+        repeated=(),
+        pattern_of_frames=exposures,
+        phase_of_frames=phases,
+        doubts=(),
+        irregular=(),
+        flicker=None,
+        declared=True,
+        report=f"{why}\nThe exposures that the clip declares are kept.",
+    )
+
+
+def apply_detection(sequence: ExposureSequence, detection: Detection) -> ExposureSequence:
+    """The clip with the detected exposure on every frame and without repeated frames.
+
+    Raises ValueError where nothing alternates, or when the detection belongs to a clip of another length.
+    """
+    if not detection.alternates:
+        raise ValueError(no_alternation(1).report)
+    if len(detection.pattern_of_frames) != len(sequence):
+        raise ValueError(
+            f"the detection describes {len(detection.pattern_of_frames)} frames, the clip has {len(sequence)}: "
+            "detect again"
+        )
+    kept = [t for t in range(len(sequence)) if t not in set(detection.repeated)]
+    frames, warnings, fps = sequence.frames, list(sequence.warnings), sequence.fps
+    if detection.repeated:
+        source = sequence.frames
+        frames = LazyFrames((len(kept), *source.shape[1:]), lambda wanted: _gather(source, [kept[i] for i in wanted]))
+        fps = rate_without(detection.repeated, fps)
+        rate = f"; at {float(fps):.6g} fps, as they come regularly" if fps != sequence.fps else ""
+        warnings.append(f"{len(detection.repeated)} repeated frames were left out: {listed(detection.repeated)}{rate}")
+    if detection.dropped:
+        warnings.append(f"frames are missing before frame {listed(detection.dropped)} (numbered as loaded)")
+    exposures = detection.pattern_of_frames[kept]
+    exposures = exposures / exposures.min()
+    if detection.flicker is not None:
+        sequence = without_flicker(sequence.with_(frames=frames), detection.flicker[kept])
+        frames = sequence.frames
+    return sequence.with_(
+        frames=frames,
+        exposures=exposures,
+        period=detection.period,
+        fps=fps,
+        warnings=(*warnings, *(d for d in (*detection.doubts, *detection.irregular) if d not in warnings)),
+        measured=not detection.declared,
+    )
+
+
+def rate_without(repeated: tuple[int, ...], fps: Fraction) -> Fraction:
+    """Frame rate of a clip whose `repeated` frames are left out: lower where a conversion repeated them regularly."""
+    gaps = np.diff(repeated)
+    if len(gaps) < 2 or gaps.max() - gaps.min() > 1:
+        return fps
+    return frame_rate(fps * (1 - Fraction(len(gaps), int(gaps.sum()))))
+
+
+def _gather(source, indices: list[int]) -> torch.Tensor:
+    return source[indices].float()

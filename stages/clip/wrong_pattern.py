@@ -1,0 +1,47 @@
+"""What of a clip's exposure pattern its pixels contradict, asked before a reconstruction that takes minutes."""
+
+import math
+
+from ...hdr.sequence import ExposureSequence
+from ..runtime.check import chosen
+from ..runtime.windows import Progress, quiet
+from .check import DARK_OFF, OFF, declared_steps, fit, pattern_warnings, response_warnings, unmeasurable
+from .detect import LONGEST, analyse
+from .statistics import survey
+
+STOP, GO_ON = CHOICES = ("stop", "go on")
+
+
+def heed_pattern(sequence: ExposureSequence, choice: str = STOP, progress: Progress = quiet) -> None:
+    """Nothing for a clip whose exposure pattern its pixels allow, or with `choice` GO_ON. Raises ValueError with the first
+    contradiction otherwise. Reads the clip once, unless its exposures were measured on loading."""
+    if chosen("wrong_pattern", choice, CHOICES) == GO_ON:
+        return
+    wrong = contradiction(sequence, progress)
+    if wrong:
+        raise ValueError(
+            f"the exposure pattern does not fit the clip: {wrong}; correct the pattern where the clip is loaded, or set "
+            f"wrong_pattern to {GO_ON!r}"
+        )
+
+
+def contradiction(sequence: ExposureSequence, progress: Progress = quiet) -> str:
+    """The first sentence that speaks against period, order, completeness or ratios of a clip; empty where none does, and where
+    the pixels cannot tell. A response that only bends the ratio is left to `check_exposures`."""
+    if len(sequence.exposures.unique()) < 2:
+        return "all its frames have one exposure, so there is nothing to merge"
+    if sequence.measured or len(sequence) <= sequence.period or sequence.period > LONGEST:
+        return ""
+    clip = survey(sequence, progress)
+    if unmeasurable(sequence, clip):
+        return ""
+    found, overlaps = analyse(clip, sequence)
+    wrong = next(iter(pattern_warnings(sequence, found)), "")
+    if wrong or found.period == 1:
+        return wrong
+    declared = declared_steps(sequence)
+    own = fit(overlaps, sequence.response)
+    off = own.error(declared)
+    if math.isfinite(off) and off > (DARK_OFF if own.dark else OFF):
+        return next(iter(response_warnings(sequence.response, declared, overlaps, sequence.white_level)), "")
+    return ""

@@ -1,0 +1,172 @@
+"""Save HDR Video: scene-linear frames to one HDR video file with sound."""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+import torch
+
+from ...hdr.delivery import HLG_PEAK, PQ_PEAK, REFERENCE_WHITE, LightLevel, hlg_signal, light_level, pq_encode, roll_off
+from ...hdr.gamut import convert
+from ...hdr.io.checked_path import printable
+from ...hdr.io.hdr_video import FORMATS, TRANSFERS, check_encoder, is_tagged, write_hdr_video
+from ...hdr.io.sound import Samples, read_sound
+from ...hdr.io.video_files import frame_rate
+from ...hdr.sequence import ExposureSequence
+from ...hdr.timecode import is_timecode
+from ..runtime.check import chosen, number, text
+from ..runtime.windows import Progress, quiet, windows
+from .save import compositing_factor
+from .versions import new_file
+
+DEFAULT_FPS = Fraction(24)
+TIMECODE_RATES = (24, 25, 30, 48, 50, 60)
+
+
+@dataclass(frozen=True)
+class VideoReport:
+    """What was written. white: cd/m2 of radiance 1 of the frames that came in; source_peak: of the brightest channel before
+    it was rolled off; level: of the clip as written; notes: what the user should know."""
+
+    path: Path
+    frames: int
+    size: tuple[int, int]
+    fps: Fraction
+    white: float
+    source_peak: float
+    level: LightLevel
+    notes: tuple[str, ...]
+
+    def __str__(self) -> str:
+        height, width = self.size
+        level = f"MaxCLL {self.level.maximum:.0f}, MaxFALL {self.level.frame_average:.0f} cd/m2"
+        return "\n".join(
+            [
+                f"{self.frames} frames, {width}x{height}, {float(self.fps):.6g} fps in {printable(self.path)}",
+                f"radiance 1 is shown at {self.white:.4g} cd/m2; {level}",
+                *self.notes,
+            ]
+        )
+
+
+def save_video(
+    frames,
+    root,
+    prefix: str = "HDRWeave/hdr",
+    file_format: str = "HEVC 10 bit (mp4)",
+    transfer: str = "PQ",
+    reference_white: float = REFERENCE_WHITE,
+    peak: float = 1000.0,
+    exposure: float = 0.0,
+    crf: int = 16,
+    scale: str = "auto",
+    fps=None,
+    timecode: str = "",
+    sequence: ExposureSequence | None = None,
+    sound: Samples | None = None,
+    progress: Progress = quiet,
+) -> VideoReport:
+    """Write scene-linear frames (T,H,W,3) to `root/prefix_vNNN.suffix`, in Rec.2020, PQ or HLG; NNN is the next free version.
+
+    reference_white: cd/m2 of 1.0 on `scale` (see `save_sequence`), after `exposure` stops. peak: cd/m2 of the mastering display,
+    to which brighter light is rolled off; HLG has 1000 at most. sequence: the clip that the frames came from, for scale,
+    primaries, frame rate, and sound and timecode of its file. sound, timecode: in place of those. The clip is read twice, first
+    for its light level. Raises ValueError for bad arguments before any work, OSError when the file cannot be written; nothing is
+    left of it then.
+    """
+    shape: tuple[int, ...] = tuple(getattr(frames, "shape", ()))
+    if len(shape) != 4 or shape[-1] != 3 or not len(frames):
+        raise ValueError(f"frames have shape {shape}: (1 or more, height, width, 3) is expected")
+    chosen("format", file_format, FORMATS)
+    chosen("transfer", transfer, TRANSFERS)
+    number("reference_white", reference_white, 1, PQ_PEAK)
+    number("peak", peak, 100, PQ_PEAK)
+    number("exposure", exposure, -20, 20)
+    number("crf", crf, 0, 51)
+    if timecode and not is_timecode(text("timecode", timecode, 100)):
+        raise ValueError(f"the timecode is {printable(timecode)!r}: write it as 01:00:00:00, hours to frames")
+    if sequence is not None and len(sequence) != len(frames):
+        raise ValueError(
+            f"the HDR has {len(frames)} frames, the exposures {len(sequence)}: "
+            "wire the exposures that this HDR was made from"
+        )
+    wanted, notes = check_encoder(file_format), []
+    if not timecode and sequence is not None and not fps:
+        timecode = sequence.timecode
+    fps = frame_rate(fps or (sequence.fps if sequence is not None else DEFAULT_FPS))
+    if timecode and round(fps) not in TIMECODE_RATES:
+        notes.append(f"the timecode is left out: it counts {', '.join(map(str, TIMECODE_RATES))} frames a second")
+        timecode = ""
+    white = reference_white * compositing_factor(scale, sequence) * 2.0**exposure
+    height, width = (n - n % 2 if wanted.even else n for n in frames.shape[1:3])
+    if min(height, width) < wanted.least:
+        raise ValueError(
+            f"frames are {shape[2]}x{shape[1]}, {file_format} needs {wanted.least}x{wanted.least} or more: choose another format"
+        )
+    if (height, width) != shape[1:3]:
+        notes.append(f"the last row or column of {shape[2]}x{shape[1]} is left out: 4:2:0 video has even sizes")
+    if not is_tagged(file_format):
+        notes.append(
+            f"this PyAV cannot tag ProRes: tell your editor Rec.2020 and {transfer}, or update PyAV (pip install -U av)"
+        )
+    source = sequence.gamut if sequence is not None else "Rec.709"
+    peak = min(peak, HLG_PEAK) if transfer == "HLG" else peak
+
+    def light(index: int) -> torch.Tensor:
+        linear = frames[index][:height, :width].detach().float().cpu().nan_to_num(0, PQ_PEAK, 0)
+        return (convert(linear, source, "Rec.2020") * white).clamp(0, 1e6)
+
+    total = 2 * len(frames)  # measured, then encoded
+    source_peak, level = _measure(light, len(frames), peak, lambda done, _: progress(done, total))
+    if source_peak > peak:
+        notes.append(f"highlights of up to {source_peak:.0f} cd/m2 are rolled off to {peak:g}")
+    if sound is None:
+        sound = _own_sound(sequence, len(frames) / fps, notes)
+    encode = {"PQ": pq_encode, "HLG": hlg_signal}[transfer]
+
+    def signals() -> Iterator[torch.Tensor]:
+        for (index,) in windows(len(frames), 1, lambda done, count: progress(count + done, total)):
+            yield encode(roll_off(light(index), source_peak, peak))
+
+    with new_file(root, prefix, wanted.suffix) as (temporary, path):
+        write_hdr_video(
+            temporary,
+            signals(),
+            (len(frames), height, width),
+            fps,
+            file_format,
+            transfer,
+            level,
+            peak,
+            int(crf),
+            sound,
+            timecode,
+        )
+    return VideoReport(path, len(frames), (height, width), fps, white, source_peak, level, tuple(notes))
+
+
+def _measure(light, count: int, peak: float, progress: Progress) -> tuple[float, LightLevel]:
+    """The brightest channel of the clip before it is rolled off, and the clip's light level after."""
+    levels = []
+    for (index,) in windows(count, 1, progress):
+        levels.append(light_level(light(index)))
+    source_peak = max(level.maximum for level in levels)
+    if source_peak > peak:
+        levels = [light_level(roll_off(light(index), source_peak, peak)) for index in range(count)]
+    return source_peak, LightLevel(max(s.maximum for s in levels), max(s.frame_average for s in levels))
+
+
+def _own_sound(sequence: ExposureSequence | None, seconds: Fraction, notes: list[str]) -> Samples | None:
+    """The sound of the file that a clip was read from, where it lasts as long as the picture."""
+    track = sequence.sound if sequence is not None else None
+    if track is None:
+        return None
+    if not math.isclose(track.seconds, seconds, abs_tol=0.1 + 0.01 * track.seconds):
+        notes.append(
+            f"the clip's own sound of {track.seconds:.2f} s is left out, the picture lasts {float(seconds):.2f} s: "
+            "connect audio of that length, or save at the clip's frame rate"
+        )
+        return None
+    return read_sound(track)

@@ -1,0 +1,120 @@
+"""Frames for the viewer in the browser: half floats, a file for each frame of each layer."""
+
+import math
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+
+from ...hdr.io.atomic import atomic_path
+from ...hdr.sequence import CandidateSet, ExposureSequence, LazyFrames
+from ..runtime.windows import Progress, quiet, spread
+
+LONGEST_SIDE = 1280  # pixels; larger frames are averaged down to it
+HALF = 65504.0
+GRAY = 0.18
+
+
+@dataclass(frozen=True)
+class Layer:
+    """name: as shown in the viewer. frames: frame source (T,H,W,3), or masks (T,H,W). encoded: values are display-encoded
+    in [0,1], which exposure does not change; otherwise radiance."""
+
+    name: str
+    frames: "torch.Tensor | LazyFrames | _Captured"
+    encoded: bool = False
+
+
+def layers_of(
+    hdr,
+    exposures: ExposureSequence | None = None,
+    before=None,
+    candidates: CandidateSet | None = None,
+    vote_map=None,
+    mask=None,
+) -> list[Layer]:
+    """The layers of whatever is given, the result first. Raises ValueError for one with another number of frames."""
+    layers = [Layer("result", hdr)]
+    if exposures is not None:
+        layers.append(Layer("as captured", _Captured(exposures)))
+    if before is not None:
+        layers.append(Layer("before", before))
+    layers += [Layer(f"candidate {c.name}", c.radiance) for c in candidates or ()]
+    if vote_map is not None:
+        layers.append(Layer("vote map", vote_map[:, : hdr.shape[1]], encoded=True))  # without the names below it
+    if mask is not None:
+        layers.append(Layer("mask", mask, encoded=True))
+    for layer in layers:
+        if len(layer.frames) != len(hdr):
+            raise ValueError(
+                f"{layer.name} has {len(layer.frames)} frames, the result has {len(hdr)}: connect those of one clip"
+            )
+    return layers
+
+
+class _Captured:
+    """Radiance of the captured frames, each by itself, as a frame source."""
+
+    def __init__(self, sequence: ExposureSequence):
+        self._sequence = sequence
+
+    def __len__(self) -> int:
+        return len(self._sequence)
+
+    def __getitem__(self, index: int) -> torch.Tensor:
+        return self._sequence.radiance([index])[0]
+
+
+def write_layers(
+    layers: Sequence[Layer], folder: Path, start: int = 0, count: int = 24, progress: Progress = quiet
+) -> list[dict]:
+    """Write the frames start … start+count-1 of all layers into `folder`; a description of each layer.
+
+    A file is rows of little-endian half floats, channels interleaved: `width`, `height`, `channels` (3, or 1 of a mask), and
+    `files`, names in `folder`, are in the description, with `name` and `encoded`. Values beyond the range of half floats are
+    clamped, NaN stays. Raises ValueError where no frame is left.
+    """
+    total = len(layers[0].frames)
+    chosen = range(min(start, total), min(start + count, total))
+    if not chosen:
+        raise ValueError(f"start is {start}, the clip has {total} frames: lower it")
+    folder.mkdir(parents=True, exist_ok=True)
+    token, written = secrets.token_hex(6), []
+    for k, layer in enumerate(layers):
+        entry = {"name": layer.name, "encoded": layer.encoded, "files": []}
+        for done, t in enumerate(chosen):
+            frame = small(layer.frames[t])
+            name = f"{token}_{k}_{t:06d}.f16"
+            with atomic_path(folder / name) as path:
+                Path(path).write_bytes(frame.clamp(-HALF, HALF).half().numpy().astype("<f2").tobytes())
+            entry["files"].append(name)
+            entry |= {"height": frame.shape[0], "width": frame.shape[1], "channels": frame.shape[2]}
+            progress(k * len(chosen) + done + 1, len(layers) * len(chosen))
+        written.append(entry)
+    return written
+
+
+def small(frame: torch.Tensor) -> torch.Tensor:
+    """A frame (H,W,3) or mask (H,W) as float32 (h,w,C) on the CPU, its long side at most LONGEST_SIDE, by the mean of areas."""
+    frame = frame.float().cpu()
+    frame = frame[..., None] if frame.ndim == 2 else frame[..., :3]
+    share = LONGEST_SIDE / max(frame.shape[:2])
+    if share < 1:
+        size = [max(round(n * share), 1) for n in frame.shape[:2]]
+        frame = F.interpolate(frame.movedim(-1, 0)[None], size=size, mode="area")[0].movedim(0, -1)
+    return frame.contiguous()
+
+
+def first_gain(hdr, exposures: ExposureSequence | None = None) -> float:
+    """The factor that brings radiance to display light at 0 EV: the white of the longest exposure is white, as in Exposure
+    Strip; without exposures, the log mean of the clip is a middle gray."""
+    if exposures is not None:
+        return float(exposures.exposures.max() / exposures.exposures.min())
+    light = torch.cat([hdr[t].float().mean(-1).flatten() for t in spread(len(hdr), 4)])
+    light = light[light.isfinite() & (light > 0)]
+    if not len(light):
+        return 1.0
+    return GRAY / math.exp(float(light.log().mean()))

@@ -1,0 +1,223 @@
+"""HDR video read back by a second reader: tags, side data, code values, sound."""
+
+from fractions import Fraction
+
+import av
+import numpy as np
+import pytest
+import torch
+from hdrweave.hdr.delivery import hlg_signal, pq_decode, pq_encode, ycbcr_codes
+from hdrweave.hdr.gamut import convert
+from hdrweave.hdr.io.hdr_video import FORMATS, is_tagged
+from hdrweave.hdr.io.sound import read_sound, samples
+from hdrweave.hdr.response import response_named
+from hdrweave.hdr.sequence import ExposureSequence
+from hdrweave.stages.clip.load import expose, read_clip
+from hdrweave.stages.output.save_video import save_video
+
+HEVC, AV1, PRORES, FFV1 = FORMATS
+
+
+@pytest.fixture(scope="module")
+def hdr():
+    """Four frames of 64x80 that move, with highlights of 4.9 times white."""
+    y, x = torch.meshgrid(torch.linspace(0, 1, 64), torch.linspace(0, 1, 80), indexing="ij")
+    frames = [
+        torch.stack((x, y, (x + y) / 2), -1) * 0.9 + 4 * torch.exp(-200 * ((x - 0.2 * t) ** 2 + y**2))[..., None]
+        for t in range(4)
+    ]
+    return torch.stack(frames)
+
+
+def decoded(path):
+    with av.open(str(path)) as file:
+        return list(file.decode(file.streams.video[0]))
+
+
+def planes(frame):
+    return [np.frombuffer(p, "<u2").reshape(p.height, -1)[:, : p.width].astype(int) for p in frame.planes]
+
+
+@pytest.mark.parametrize("name", FORMATS)
+@pytest.mark.parametrize("transfer, number", [("PQ", 16), ("HLG", 18)])
+def test_every_format_is_tagged_and_close_to_what_was_given(tmp_path, hdr, name, transfer, number):
+    report = save_video(hdr, tmp_path, "film/shot", name, transfer, peak=10_000 if transfer == "PQ" else 1000, crf=8)
+    assert report.path == tmp_path / "film" / f"shot_v001{FORMATS[name].suffix}" and report.frames == 4
+    assert [p.name for p in report.path.parent.iterdir()] == [report.path.name]
+    frames = decoded(report.path)
+    assert len(frames) == 4 and (frames[0].height, frames[0].width) == (64, 80)
+    if is_tagged(name):
+        with av.open(str(report.path)) as file:
+            next(file.decode(video=0))
+            tags = file.streams.video[0].codec_context
+            assert (tags.color_primaries, tags.color_trc, tags.colorspace) == (9, number, 0 if name == FFV1 else 9)
+    else:
+        assert "this PyAV cannot tag ProRes" in str(report)
+    light = convert(hdr[1], "Rec.709", "Rec.2020") * 203
+    if transfer == "HLG":
+        from hdrweave.hdr.delivery import roll_off
+
+        light = roll_off(light, report.source_peak, 1000.0)
+    signal = {"PQ": pq_encode, "HLG": hlg_signal}[transfer](light)
+    if name == FFV1:
+        expected = [(signal[..., k] * 65535).round().int().numpy() for k in (1, 2, 0)]
+        assert all((a == b).all() for a, b in zip(planes(frames[1]), expected, strict=True))
+        return
+    luma = planes(frames[1])[0] >> (2 if "12le" in frames[1].format.name else 0)
+    expected = ycbcr_codes(signal, halved=FORMATS[name].even)[0].numpy()
+    assert abs(luma - expected).mean() < 2.0 and abs(luma.mean() - expected.mean()) < 0.5
+
+
+@pytest.mark.parametrize("name", [HEVC, AV1])
+def test_mastering_display_and_measured_light_level_are_read_back(tmp_path, hdr, name):
+    report = save_video(hdr, tmp_path, "a", name, peak=1000, crf=20)
+    side = {str(s.type).split(".")[-1]: bytes(s) for s in decoded(report.path)[0].side_data}
+    level = np.frombuffer(side["CONTENT_LIGHT_LEVEL"], "<u4")[:2]
+    light = (convert(hdr, "Rec.709", "Rec.2020") * 203).amax(-1)
+    assert report.source_peak == pytest.approx(float(light.max()), rel=1e-5) and report.source_peak < 1000
+    assert level.tolist() == [round(float(light.max())), round(float(light.mean((1, 2)).max()))]
+    rationals = np.frombuffer(side["MASTERING_DISPLAY_METADATA"][:80], "<i4").reshape(-1, 2)
+    values = rationals[:, 0] / rationals[:, 1]
+    assert values[:8] == pytest.approx((0.708, 0.292, 0.17, 0.797, 0.131, 0.046, 0.3127, 0.329), abs=1e-4)
+    assert values[8:10] == pytest.approx((0.0001, 1000), abs=1e-4)
+
+
+def test_another_program_sees_hdr10(tmp_path, hdr):
+    mediainfo = pytest.importorskip("pymediainfo")
+    if not mediainfo.MediaInfo.can_parse():
+        pytest.skip("libmediainfo is not installed")
+    report = save_video(hdr * 4, tmp_path, "a", HEVC, peak=600, crf=20, fps=23.976, timecode="01:00:00:00")
+    track = mediainfo.MediaInfo.parse(str(report.path)).video_tracks[0]
+    assert track.hdr_format == "SMPTE ST 2086" and "HDR10" in track.hdr_format_compatibility
+    assert track.color_primaries == "BT.2020" and track.transfer_characteristics == "PQ"
+    assert track.matrix_coefficients == "BT.2020 non-constant" and track.color_range == "Limited"
+    assert track.mastering_display_luminance.endswith("max: 600 cd/m2")
+    assert track.maximum_content_light_level == f"{report.level.maximum:.0f} cd/m2"
+    assert track.frame_rate == "23.976" and track.codec_id == "hvc1" and track.bit_depth == 10
+    assert 500 < report.level.maximum <= 600.5 < report.source_peak
+    assert "are rolled off to 600" in str(report)
+    with av.open(str(report.path)) as file:
+        assert "01:00:00:00" in {s.metadata.get("timecode") for s in file.streams}
+
+
+def test_light_comes_back(tmp_path, hdr):
+    """Half a code of 16 bit is the largest error of FFV1; scale, exposure and primaries are applied."""
+    clip = ExposureSequence(
+        torch.zeros(4, 64, 80, 3), torch.tensor([1.0, 4, 1, 4]), response_named("gamma2.2"), 2, gamut="V-Gamut"
+    )
+    report = save_video(hdr, tmp_path, "a", FFV1, peak=10_000, exposure=-1, sequence=clip)
+    green, blue, red = (p / 65535 for p in planes(decoded(report.path)[2]))
+    light = pq_decode(torch.from_numpy(np.stack((red, green, blue), -1)))
+    expected = convert(hdr[2].double() * 4 / 2, "V-Gamut", "Rec.2020") * 203
+    assert report.white == 406
+    torch.testing.assert_close(light, expected.clamp(min=0), rtol=2e-3, atol=1e-3)
+
+
+def tone(seconds, rate=48_000, hertz=440.0):
+    t = np.arange(int(seconds * rate)) / rate
+    return samples(np.stack((0.5 * np.sin(2 * np.pi * hertz * t), 0.25 * np.sin(2 * np.pi * hertz * t))), rate)
+
+
+@pytest.mark.parametrize("name", [HEVC, PRORES, FFV1])
+def test_sound_is_written_and_follows_the_clip(tmp_path, hdr, name):
+    given = tone(1.0)
+    first = save_video(hdr, tmp_path, "a", name, fps=8, sound=given, crf=30)  # 0.5 s of picture
+    clip = read_clip(first.path, start=1, count=2)
+    assert (clip.sound.begin, clip.sound.seconds) == (0.125, 0.25)
+    again = save_video(hdr[:2], tmp_path, "b", FFV1, sequence=expose(clip, "-3,0"))
+    assert again.fps == 8 and "left out" not in str(again)
+    back = read_sound(read_clip(again.path).sound)
+    expected = given.waveform[:, 6000:18000]
+    assert back.rate == 48_000 and abs(back.waveform.shape[1] - 12_000) <= 1200
+    both = min(back.waveform.shape[1], 12_000)
+    error = abs(back.waveform[:, 200 : both - 1200] - expected[:, 200 : both - 1200]).max()
+    assert error < (0.05 if name == HEVC else 1e-4)  # AAC loses a little
+    longer = save_video(
+        hdr, tmp_path, "c", FFV1, fps=2, sequence=expose(clip, "-3,0").with_(frames=hdr, exposures=torch.ones(4))
+    )
+    assert "own sound of 0.25 s is left out, the picture lasts 2.00 s" in str(longer)
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_timecode_follows_the_clip(tmp_path, hdr, name):
+    first = save_video(hdr, tmp_path, "a", name, fps=25, timecode="10:00:00:24")
+    clip = read_clip(first.path, start=1, count=2)
+    assert clip.timecode == "10:00:01:00"
+    again = save_video(hdr[:2], tmp_path, "b", name, sequence=expose(clip, "-3,0"))
+    assert read_clip(again.path).timecode == "10:00:01:00"
+    slow = save_video(hdr[:2], tmp_path, "c", name, fps=8, timecode="10:00:00:00")
+    assert "the timecode is left out" in str(slow) and not read_clip(slow.path).timecode
+
+
+def test_odd_sizes_lose_a_column_and_nothing_is_overwritten(tmp_path, hdr):
+    report = save_video(hdr[:2, :63, :79], tmp_path, "a", HEVC, crf=30)
+    assert report.size == (62, 78) and "the last row or column of 79x63 is left out" in str(report)
+    assert (decoded(report.path)[0].height, decoded(report.path)[0].width) == (62, 78)
+    whole = save_video(hdr[:2, :63, :79], tmp_path, "a", FFV1)
+    assert whole.path.name == "a_v001.mkv" and whole.size == (63, 79) and decoded(whole.path)[0].width == 79
+    assert save_video(hdr[:1], tmp_path, "a", HEVC, crf=30).path.name == "a_v002.mp4"
+
+
+def test_cancelling_and_missing_encoders_leave_nothing(tmp_path, hdr, monkeypatch):
+    class Cancelled(BaseException):
+        pass
+
+    def progress(done, total):
+        assert total == 8
+        if done == 6:
+            assert [p.name for p in tmp_path.iterdir()][0].startswith(".a_v001.")
+            raise Cancelled
+
+    with pytest.raises(Cancelled):
+        save_video(hdr, tmp_path, "a", FFV1, progress=progress)
+    assert not list(tmp_path.iterdir())
+    real = av.codec.Codec
+
+    def codec(name, mode):
+        if name == "libx265":
+            raise av.codec.codec.UnknownCodecError(name)
+        return real(name, mode)
+
+    monkeypatch.setattr(av.codec, "Codec", codec)
+    with pytest.raises(
+        ValueError, match="the installed PyAV has no encoder libx265, which HEVC.*choose another format"
+    ):
+        save_video(hdr, tmp_path, "a", HEVC)
+    assert not list(tmp_path.iterdir())
+
+
+def test_what_a_killed_process_left_is_removed(tmp_path, hdr):
+    import platform
+
+    abandoned = tmp_path / f".a_v001.99999999.{platform.node()}.partial.mkv"
+    elsewhere = tmp_path / ".a_v002.1.another.host.partial.mkv"
+    abandoned.touch(), elsewhere.touch()
+    assert save_video(hdr[:1], tmp_path, "a", FFV1).path.name == "a_v001.mkv"
+    assert save_video(hdr[:1], tmp_path, "a", FFV1).path.name == "a_v003.mkv"  # another machine writes the second
+    assert elsewhere.exists() and not abandoned.exists()
+
+
+@pytest.mark.parametrize(
+    "changes, words",
+    [
+        ({"file_format": "mp4"}, "format is 'mp4'"),
+        ({"transfer": "gamma"}, "transfer is 'gamma'"),
+        ({"peak": float("nan")}, "peak is nan"),
+        ({"reference_white": 0}, "reference_white is 0"),
+        ({"timecode": "1:2"}, "the timecode is '1:2'"),
+        ({"fps": -1}, "frame rate is -1"),
+        ({"scale": "compositing"}, "needs the exposures"),
+        ({"prefix": "../a"}, "stays inside"),
+        ({"frames": torch.rand(2, 15, 80, 3)}, "frames are 80x15, HEVC.* needs 16x16 or more: choose another format"),
+    ],
+)
+def test_bad_arguments_are_told_before_work(tmp_path, hdr, changes, words):
+    with pytest.raises(ValueError, match=words):
+        save_video(**{"frames": hdr, "root": tmp_path / "root", "prefix": "a", **changes})
+    assert not [p for p in tmp_path.rglob("*") if p.is_file()]
+
+
+def test_rates_are_exact(tmp_path, hdr):
+    report = save_video(hdr[:2], tmp_path, "a", PRORES, fps=29.97)
+    with av.open(str(report.path)) as file:
+        assert file.streams.video[0].average_rate == Fraction(30000, 1001)
