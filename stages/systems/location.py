@@ -13,7 +13,7 @@ from ..fusion.collaborative_fusion import WINDOW, collaborative_fusion, pairs_wi
 from ..fusion.sequence_refinement import OVERLAP, sequence_refinement
 from ..fusion.sequence_refinement import WINDOW as REFINEMENT_WINDOW
 from ..runtime.networks import load_network
-from ..runtime.windows import Progress, quiet
+from ..runtime.windows import Progress, passes, quiet
 from .backbone import from_exposures
 from .system import System, one_period
 
@@ -26,8 +26,9 @@ def location(
     progress: Progress = quiet,
 ) -> torch.Tensor:
     """Both stages: radiance (T,H,W,3) of a clip with anchors, one of each exposure for every window of frames."""
-    radiance, _ = collaborative_fusion(sequence, fusion, window, progress=progress)
-    return sequence_refinement(radiance, refinement, first=sequence.first, progress=progress)
+    first, second = passes(progress, 1, 1)
+    radiance, _ = collaborative_fusion(sequence, fusion, window, progress=first)
+    return sequence_refinement(radiance, refinement, first=sequence.first, progress=second)
 
 
 def location_of_alternating(
@@ -40,12 +41,13 @@ def location_of_alternating(
 ) -> torch.Tensor:
     """LoCAtion on an alternating clip: radiance (T,H,W,3). For the cost see `stages.systems.backbone`. All anchors in
     the time of a window are used. refinement: None omits the second stage."""
-    anchored = from_exposures(sequence, interpolation, progress=progress)
+    bars = passes(progress, 1, 2) if refinement is None else passes(progress, 1, 2, 1)
+    anchored = from_exposures(sequence, interpolation, progress=bars[0])
     pairs = pairs_within(anchored, window) if sequence.survey is None else _pairs_surveyed(sequence, anchored, window)
-    radiance, _ = collaborative_fusion(anchored, fusion, window, pairs, progress)
+    radiance, _ = collaborative_fusion(anchored, fusion, window, pairs, bars[1])
     if refinement is None:
         return radiance
-    return sequence_refinement(radiance, refinement, first=sequence.first, progress=progress)
+    return sequence_refinement(radiance, refinement, first=sequence.first, progress=bars[2])
 
 
 def _pairs_surveyed(sequence: ExposureSequence, anchored: AnchoredSequence, window: int) -> int:
