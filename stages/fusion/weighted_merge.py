@@ -103,7 +103,8 @@ def _merge_window(sequence, candidates, settings, levels, window, device) -> tor
 
 def _measured(taken: Estimate, threshold: float) -> Measurement:
     """Samples of the noise model at the declared exposure, then multiplied by the gain."""
-    assert taken.exposure is not None and taken.gain is not None
+    if taken.exposure is None or taken.gain is None:
+        raise ValueError("an estimate of no exposure has no noise model: give the exposures of its frames")
     found = measure(taken.radiance, to_ldr(taken.radiance, taken.exposure), taken.exposure, threshold)
     return replace(found, radiance=found.radiance * taken.gain, variance=found.variance * taken.gain**2)
 
