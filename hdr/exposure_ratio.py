@@ -21,6 +21,7 @@ NOISE_FLOORS = (
 BIASED_FLOOR = 0.1  # a ratio measured with this noise floor or a lower one is biased by the camera's black level
 MIN_POINTS = 600  # of a clip
 MIN_SPREAD = 0.02  # stops: no ratio is measured better
+SCATTER = 0.7  # stops between the quartiles of points that match; more are places that do not
 UNKNOWN_SPREAD = 0.15  # stops, where there is nothing to compare
 _MAX_PER_FRAME = 2000
 
@@ -42,13 +43,6 @@ class ExposurePairs:
     def stops(self, response) -> torch.Tensor:
         """log2 of the ratio of linear light at every reliable point and channel: 1-D, in stops."""
         return _stops(self.dark, self.bright, response)[self.reliable]
-
-    def of_frames(self, before: bool, frame: int) -> "ExposurePairs":
-        """The points of frames before `frame`, or of those from it on."""
-        mine = (self.frame < frame) == before
-        return ExposurePairs(
-            self.dark[mine], self.bright[mine], self.reliable[mine], self.frame[mine], self.noise_floor
-        )
 
 
 def _stops(dark: torch.Tensor, bright: torch.Tensor, response) -> torch.Tensor:
@@ -143,11 +137,13 @@ def ratio_by_code(pairs: ExposurePairs, response, bins: int = 12) -> tuple[np.nd
 @dataclass(frozen=True)
 class RatioQuality:
     """How far a ratio can be trusted. spread: in stops, of its median over frames and over code values. points: that it rests
-    on. confidence: [0,1], lower where these are few or only codes near black could be compared."""
+    on. confidence: [0,1], lower where these are few, where only codes near black could be compared, and where they show
+    different places; matched: [0,1], lower for the last."""
 
     spread: float
     points: int
     confidence: float
+    matched: float = 1.0
 
 
 def ratio_quality(pairs: ExposurePairs, response) -> RatioQuality:
@@ -162,4 +158,8 @@ def ratio_quality(pairs: ExposurePairs, response) -> RatioQuality:
         spread = max(spread, UNKNOWN_SPREAD)
     dark = {0.1: 0.7, 0.05: 0.5, 0.025: 0.35}.get(pairs.noise_floor, 1.0)
     few = min(1.0, 0.4 + 0.6 * points / MIN_POINTS)
-    return RatioQuality(spread, points, dark * few / (1 + max(spread - UNKNOWN_SPREAD, 0) / max(2 * abs(stops), 0.1)))
+    low, high = np.percentile(pairs.stops(response).numpy(), (25, 75))
+    matched = float(1 / (1 + max(high - low - SCATTER, 0)))
+    return RatioQuality(
+        spread, points, matched * dark * few / (1 + max(spread - UNKNOWN_SPREAD, 0) / max(2 * abs(stops), 0.1)), matched
+    )

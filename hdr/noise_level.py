@@ -134,8 +134,8 @@ def _quantile_of_noise() -> float:
 
 def _fit(light: torch.Tensor, variance: torch.Tensor) -> torch.Tensor:
     """The curve through the points (n,) that has the smallest robust error of the logarithm, of a grid of curves."""
-    read = torch.logspace(*(math.log10(x) for x in READ), STEPS).double()
-    gain = torch.logspace(*(math.log10(x) for x in GAIN), STEPS).double()
+    read = torch.logspace(math.log10(READ[0]), math.log10(READ[1]), STEPS).double()
+    gain = torch.logspace(math.log10(GAIN[0]), math.log10(GAIN[1]), STEPS).double()
     read, gain = (x.flatten() for x in torch.meshgrid(read, gain, indexing="ij"))
     for width in (1.0, 0.15, 0.03):
         error = _error(read, gain, light.double(), variance.double())

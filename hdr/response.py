@@ -1,6 +1,6 @@
 """Camera response curves: code values in [0,1] to linear light in [0,1], and back."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -67,7 +67,7 @@ def response_named(name: str) -> ResponseCurve:
     return ResponseCurve(name, partial(_decode, curve=decode, peak=peak), partial(_encode, curve=encode, peak=peak))
 
 
-def at_white_level(response: ResponseCurve, white: tuple[float, float, float]) -> ResponseCurve:
+def at_white_level(response: ResponseCurve, white: Sequence[float]) -> ResponseCurve:
     """The same response for code values that were divided by `white`, the code at which each channel clips: linear 1 there.
 
     Power laws and linear light do not change. White levels above 1 (superwhite) need a published curve, which goes on beyond

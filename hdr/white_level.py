@@ -16,6 +16,8 @@ MIN_CONTRAST = 4.0  # density of the peak over the density below
 MAX_ABOVE = 0.1  # samples above the peak, as a share of those within: ringing of a codec
 MIN_SPREAD = 0.06  # of the code values, over their median, that clipped pixels have in another frame
 UNSHIFTED = (1023, 4095, 16383)  # white of 10, 12 and 14 bits, as codes of 16
+HEADROOM = 1.16  # above the largest signal of limited range, 1.09
+ABOVE_WHITE = 1.03  # signal from which a pile-up is none of white, overshoot of a codec apart
 ALIKE = 0.02  # relative difference below which the channels have one white level
 
 
@@ -38,7 +40,15 @@ def white_level(stretches) -> tuple[float, float, float]:
     levels = [level or (highest if top <= highest else 1.0) for level, top in zip(found, tops, strict=True)]
     if max(levels) - min(levels) < ALIKE * max(levels):
         levels = [max(levels)] * 3
-    return tuple(min(level, 1.0) for level in levels)
+    red, green, blue = (min(level, 1.0) for level in levels)
+    return red, green, blue
+
+
+def superwhite_level(frames: torch.Tensor) -> float:
+    """The signal value, above 1, at which a video of limited range clips that has codes above white, as cameras record them up to
+    code 1019 of 10 bit; 1 where nothing piles up there. frames: (n,H,W,3), 0 = black and 1 = white, not clamped."""
+    found = [_level([frames[..., k] / HEADROOM]) * HEADROOM for k in range(3)]
+    return max(found) if max(found) > ABOVE_WHITE else 1.0
 
 
 def _level(channel: list[torch.Tensor]) -> float:
@@ -46,7 +56,7 @@ def _level(channel: list[torch.Tensor]) -> float:
     top = max(float(c.max()) for c in channel)
     if not 0 < top:
         return 0.0
-    count = sum(torch.histc(c, BINS, 0, top) for c in channel)
+    count = torch.stack([torch.histc(c, BINS, 0, top) for c in channel]).sum(0)
     mode = BINS - 1 - 4 * PEAK + int(count[-1 - 4 * PEAK :].argmax())
     if top * (mode + 1) / BINS >= TOP:
         return TOP  # clipped near code 1
@@ -74,7 +84,7 @@ def level_on_curve(levels) -> tuple[float, ...]:
     Codes below a quarter of full scale are those of 10, 12 or 14 bits that lie unshifted in 16.
     """
     depth = next((top / 65535 for top in UNSHIFTED if max(levels) <= top / 65535 + 1e-6), 1.0)
-    return tuple(min(level / depth, 1.0) for level in levels)
+    return tuple(level if depth == 1 else min(level / depth, 1.0) for level in levels)
 
 
 def _differs_elsewhere(channel: list[torch.Tensor], edge: float) -> bool:

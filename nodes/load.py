@@ -268,6 +268,13 @@ class LoadHDRSequence(io.ComfyNode):
                     tooltip="Every value is multiplied by it: higher is brighter. For frames saved on the compositing "
                     "scale of a 3-stop clip, 0.125 returns to radiance.",
                 ),
+                io.String.Input(
+                    "layer",
+                    default="",
+                    optional=True,
+                    tooltip="Of EXR files: the name of a part, a view (left, right) or a layer to read. Empty reads the first "
+                    "part with colour.",
+                ),
             ],
             outputs=[
                 io.Image.Output(
@@ -281,7 +288,7 @@ class LoadHDRSequence(io.ComfyNode):
         return _fingerprint(path)
 
     @classmethod
-    def execute(cls, path, start, count, gain) -> io.NodeOutput:
+    def execute(cls, path, start, count, gain, layer="") -> io.NodeOutput:
         if not path.strip():
             raise ValueError("no path is given: write the path of a frame of the sequence")
-        return io.NodeOutput(load.load_hdr(resolve(path), start, count, gain, progress_bar()))
+        return io.NodeOutput(load.load_hdr(resolve(path), start, count, gain, progress_bar(), layer))

@@ -8,7 +8,7 @@ from comfy_api.latest import io
 
 from ..hdr.gamut import WRITTEN
 from ..hdr.io.exr import COMPRESSIONS
-from ..hdr.tonemap import mu_law
+from ..stages.output.look import look
 from ..stages.output.save import FORMATS, SCALES, save_sequence
 from .compat import known, progress_bar
 from .preview import reported, shown
@@ -75,7 +75,9 @@ def _inputs() -> list:
             "ACEScg for compositing in ACES, ACES AP0 for exchange. hdr files hold Rec.709 only.",
         ),
         io.Image.Input(
-            "vote", optional=True, tooltip="Written as the layer vote of every EXR, such as Sparse Fusion's vote map."
+            "vote",
+            optional=True,
+            tooltip="Written as the layer vote of every EXR: Sparse Fusion's vote map, without its legend.",
         ),
         io.Mask.Input(
             "motion_mask",
@@ -134,7 +136,7 @@ class SaveHDRSequence(io.ComfyNode):
     ) -> io.NodeOutput:
         hdr = rgb(hdr, "hdr")
         layers = {
-            "vote": None if vote is None else rgb(vote, "vote"),
+            "vote": None if vote is None else rgb(vote, "vote")[:, : hdr.shape[1]],  # without the legend below
             "motion_mask": motion_mask,
             "confidence": confidence,
         }
@@ -154,7 +156,7 @@ class SaveHDRSequence(io.ComfyNode):
             gamut,
             {name: picture for name, picture in layers.items() if picture is not None},
         )
-        middle = mu_law(hdr[len(hdr) // 2 :][:1].float().cpu().nan_to_num(0))
+        middle = look(hdr, sequence=exposures, even=False, frames=(len(hdr) // 2,))[0]
         ui = shown(cls, middle, str(report)) | {"exr": reported(report.paths)}
         return io.NodeOutput(str(report.paths[0]), str(report), ui=ui)
 

@@ -6,7 +6,7 @@ from comfy_api.latest import InputImpl, io
 from ..hdr.delivery import REFERENCE_WHITE
 from ..hdr.io.hdr_video import FORMATS, TRANSFERS
 from ..hdr.io.sound import samples
-from ..hdr.tonemap import mu_law
+from ..stages.output.look import look
 from ..stages.output.save import SCALES
 from ..stages.output.save_video import save_video
 from .compat import known, progress_bar
@@ -86,13 +86,15 @@ def _inputs() -> list:
             tooltip="Frames per second; 0 takes that of exposures, or 24.",
         ),
         io.String.Input(
-            "timecode", default="", tooltip="Timecode of the first frame, such as 01:00:00:00; empty writes none."
+            "timecode",
+            default="",
+            tooltip="Timecode of the first frame, such as 01:00:00:00; empty takes that of the clip's file.",
         ),
         Exposures.Input(
             "exposures",
             optional=True,
-            tooltip="The clip that the frames came from: gives scale, primaries of the camera, frame rate, and the sound of its "
-            "video file.",
+            tooltip="The clip that the frames came from: gives scale, primaries of the camera, frame rate, and sound and "
+            "timecode of its video file.",
         ),
         io.Audio.Input(
             "audio",
@@ -163,7 +165,7 @@ class SaveHDRVideo(io.ComfyNode):
             None if audio is None else samples(audio["waveform"][0].float().cpu().numpy(), audio["sample_rate"]),
             progress_bar(),
         )
-        middle = mu_law(hdr[len(hdr) // 2 :][:1].float().cpu().nan_to_num(0))
+        middle = look(hdr, sequence=exposures, even=False, frames=(len(hdr) // 2,))[0]
         path = str(report.path)
         ui = shown(cls, middle, str(report)) | {"hdr_video": reported([report.path])}
         return io.NodeOutput(InputImpl.VideoFromFile(path), path, str(report), ui=ui)

@@ -12,7 +12,7 @@ Model = io.Custom("HDRWEAVE_MODEL")
 LOAD, CHECK, ALIGN, RECONSTRUCT, STAGES, LOOK, SAVE = (  # sub-menus, in the order of the work
     f"HDRWeave/{name}" for name in ("load", "check", "align", "reconstruct", "stages", "look", "save")
 )
-HDR = "Scene-linear Rec.709; 1.0 is where the shortest exposure clips."
+HDR = "Scene-linear, in the clip's own primaries (Rec.709 as a rule); 1.0 is where the shortest exposure clips."
 NORMALIZED = "A clip from Exposure Normalization (any other is normalized automatically)."
 DISPLAY = "Display-encoded, in [0,1], for Preview and Save Image."
 

@@ -44,6 +44,13 @@ def test_files_that_the_configuration_names_exist():
     assert not [name for name in named if not (ROOT / name).exists()]
 
 
+def test_the_registry_gets_no_python_that_bandit_does_not_see():
+    left_out = {line.rstrip("/") for line in text(".comfyignore").splitlines() if line.endswith("/")}
+    checked = set(re.search(r"bandit.* --recursive (.*)", text("scripts/lint.sh"))[1].split())
+    shipped = {p.relative_to(ROOT).parts[0] for p in ROOT.glob("[!.]*/**/*.py")} | {p.name for p in ROOT.glob("*.py")}
+    assert shipped - left_out == checked
+
+
 def test_hooks_check_with_the_ruff_of_the_tests():
     series = re.search(r'"ruff>=([\d.]+),', text("pyproject.toml"))[1]
     assert re.search(r"rev: v(\S+)", text(".pre-commit-config.yaml"))[1].startswith(f"{series}.")

@@ -3,6 +3,7 @@
 import numpy as np
 
 from ..gamut import GAMUTS, conversion, same
+from ..timecode import parts as timecode_parts
 from .atomic import atomic_path
 from .checked_path import printable
 from .exr_header import Part, read_header
@@ -45,9 +46,9 @@ def write_exr(
 
     Half holds up to 65504, and so does DWAA, which computes in half; values beyond are clamped, NaN is written as 0.
     `compression`: one of `COMPRESSIONS` (DWAA loses a little). `attributes`: EXR header entries, `framesPerSecond` as a
-    Fraction, `expTime`, `isoSpeed`, `comments` or names of one's own. gamut: of `rgb`, one of `hdr.gamut.GAMUTS`; it is stated
-    in the header, values are not converted. layers: further pictures by name, (H,W,3) as channels `name.R` to `name.B`, (H,W)
-    as `name.A`. Raises OSError when the file cannot be written.
+    Fraction, `timeCode` as text, `expTime`, `isoSpeed`, `comments` or names of one's own. gamut: of `rgb`, one of
+    `hdr.gamut.GAMUTS`; it is stated in the header, values are not converted. layers: further pictures by name, (H,W,3) as
+    channels `name.R` to `name.B`, (H,W) as `name.A`. Raises OSError when the file cannot be written.
     """
     import OpenEXR
 
@@ -61,13 +62,16 @@ def write_exr(
         planes = np.atleast_3d(finite(picture, -limit, limit)[0]).astype(kind)
         letters = "A" if planes.shape[2] == 1 else "RGB"
         channels |= {f"{name}.{letter}": planes[..., k].copy() for k, letter in enumerate(letters)}
+    given = dict(attributes or {})
+    if "timeCode" in given:
+        given["timeCode"] = OpenEXR.TimeCode(*timecode_parts(given["timeCode"]), *[0] * 13)  # flags and user's groups
     header = {
         "type": OpenEXR.scanlineimage,
         "compression": getattr(OpenEXR, f"{'NO' if compression == 'none' else compression}_COMPRESSION"),
         "chromaticities": GAMUTS[gamut],
         **({"colorInteropID": INTEROP_IDS[gamut]} if gamut in INTEROP_IDS else {}),
         "software": "HDRWeave",
-        **(attributes or {}),
+        **given,
     }
     with atomic_path(path) as temporary:
         try:
@@ -77,9 +81,10 @@ def write_exr(
     return clamped, nan
 
 
-def read_exr(path, gamut: str = "Rec.709") -> tuple[np.ndarray, dict]:
+def read_exr(path, gamut: str = "Rec.709", layer: str = "") -> tuple[np.ndarray, dict]:
     """The first part of an EXR file that has colour, as float32 (H,W,3), linear in one of `hdr.gamut.GAMUTS`, and its header.
 
+    layer: the part, view or layer of that name in place of the first with colour; a lone channel, too.
     The display window is filled, with 0 outside the data window. A lone Y channel is spread to RGB, alpha is left out; other
     chromaticities than those of `gamut` are converted, white to white; a file that states none is Rec.709. Raises OSError for
     a file that is missing, broken or cut short, ValueError for one without RGB or Y, for deep and luminance-chroma pictures,
@@ -88,7 +93,7 @@ def read_exr(path, gamut: str = "Rec.709") -> tuple[np.ndarray, dict]:
     import OpenEXR
 
     parts = read_header(path)
-    index = colour_part(path, parts)
+    index, names = _named(path, parts, layer) if layer else _colour(path, parts)
     try:
         file = OpenEXR.File(str(path), separate_channels=True)
     except Exception as error:  # the binding raises whatever its conversion of an attribute meets
@@ -96,16 +101,34 @@ def read_exr(path, gamut: str = "Rec.709") -> tuple[np.ndarray, dict]:
     if len(file.parts) <= index:  # the library only warns when pixel data is missing
         raise OSError(f"{printable(path)} is cut short, its pixels cannot be read: write or copy it again")
     header, channels = file.header(index), file.channels(index)
-    names = "RGB" if set("RGB") <= set(channels) else "YYY"
-    pixels = [getattr(channels.get(c), "pixels", None) for c in names]
+    pixels = [p for c in names if (p := getattr(channels.get(c), "pixels", None)) is not None]
     left, top, right, bottom = parts[index].data
-    if any(p is None or p.shape != (bottom - top + 1, right - left + 1) for p in pixels):
+    if len(pixels) < 3 or any(p.shape != (bottom - top + 1, right - left + 1) for p in pixels):
         raise OSError(f"{printable(path)} is cut short, its pixels cannot be read: write or copy it again")
     rgb = np.stack(pixels, axis=-1).astype(np.float32)
-    matrix = _matrix(path, parts[index], gamut) if names == "RGB" else None
+    matrix = _matrix(path, parts[index], gamut) if len(set(names)) == 3 else None
     if matrix is not None:
         rgb = rgb @ matrix.T.astype(np.float32)
     return _fill_display_window(rgb, parts[index]), header
+
+
+def _colour(path, parts: tuple[Part, ...]) -> tuple[int, list[str]]:
+    index = colour_part(path, parts)
+    return index, list("RGB" if set("RGB") <= parts[index].names else "YYY")
+
+
+def _named(path, parts: tuple[Part, ...], layer: str) -> tuple[int, list[str]]:
+    """Part and channels of a part, view or layer; raises ValueError with the names that the file has."""
+    for index, part in enumerate(parts):
+        full = {c.name for c in part.channels if c.sampling == (1, 1)}
+        plain = [list("RGB"), list("YYY")] if layer in part.called else []
+        for names in (*plain, [f"{layer}.{c}" for c in "RGB"], [f"{layer}.Y"] * 3, [layer] * 3):
+            if set(names) <= full and not part.deep:
+                return index, names
+    known = {name.rpartition(".")[0] or name for part in parts for name in part.names if name not in "RGBA"}
+    known |= {name for part in parts for name in part.called}
+    listed = printable(", ".join(sorted(known)[:12])) or "none"
+    raise ValueError(f"{printable(path)} has no part, view or layer {printable(layer)!r} with colour: it has {listed}")
 
 
 def colour_part(path, parts: tuple[Part, ...]) -> int:

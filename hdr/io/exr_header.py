@@ -26,7 +26,8 @@ class Channel:
 
 @dataclass(frozen=True)
 class Part:
-    """One picture of a file. chromaticities: x, y of red, green, blue and white; None = Rec.709."""
+    """One picture of a file. chromaticities: x, y of red, green, blue and white; None = Rec.709. called: its
+    name and that of the view that its plain channels belong to."""
 
     channels: tuple[Channel, ...]
     data: Window
@@ -34,6 +35,7 @@ class Part:
     deep: bool
     chromaticities: tuple[float, ...] | None
     exposure: tuple[float | None, float | None]
+    called: tuple[str, ...] = ()
 
     @property
     def names(self) -> set[str]:
@@ -102,6 +104,13 @@ def _part(attributes: dict) -> Part:
         kind, value = attributes.get(name, ("", b""))
         return struct.unpack("<f", value)[0] if kind == "float" and len(value) == 4 else None
 
+    def words(name: str) -> str:
+        return attributes.get(name, ("", b""))[1].decode("utf-8", "backslashreplace")
+
+    views = attributes.get("multiView", ("", b""))[1]  # a vector of texts, each after its length
+    first = (
+        views[4 : 4 + struct.unpack_from("<i", views)[0]].decode("utf-8", "backslashreplace") if len(views) > 4 else ""
+    )
     kind = attributes.get("type", ("", b""))[1]
     chromaticities = attributes.get("chromaticities", ("", b""))[1]
     return Part(
@@ -111,6 +120,7 @@ def _part(attributes: dict) -> Part:
         kind.startswith(b"deep"),
         struct.unpack("<8f", chromaticities) if len(chromaticities) == 32 else None,
         (number("expTime"), number("isoSpeed")),
+        tuple(filter(None, (words("name"), words("view"), first))),
     )
 
 

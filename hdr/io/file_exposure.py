@@ -49,8 +49,8 @@ def stated_exposures(files: list[Path]) -> list[float] | None:
 def stated_order(files: list[Path]) -> list[int] | None:
     """The exposures of the files of a clip as words in their names order them, 0 = shortest; None where not all files have
     such a word, or all the same."""
-    words = [WORD.search(file.stem) for file in files]
-    if not all(words):
+    words = [word for file in files if (word := WORD.search(file.stem))]
+    if len(words) < len(files):
         return None
     ranks = [_RANKS[word[1].lower()] for word in words]
     return ranks if len(set(ranks)) > 1 else None

@@ -3,18 +3,17 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from fractions import Fraction
-from pathlib import Path
 
 import numpy as np
 import torch
 
-from ..delivery import KB, KR, LightLevel, ycbcr_codes
+from ..delivery import LightLevel, ycbcr_codes
 from .checked_path import printable
 from .sound import Samples
 
 REC2020, NCL, RGB, LIMITED, FULL = 9, 9, 0, 1, 2  # of ITU-T H.273: primaries, two matrices; FFmpeg's ranges
 TRANSFERS = {"PQ": 16, "HLG": 18}
-assert (KR, KB) == (0.2627, 0.0593)  # what NCL means
+AAC_RATE = 160_000  # bits a second for each channel
 FEWEST_WITH_B_FRAMES = 4  # x265 gives packets of shorter clips random times
 # Rec.2020's primaries and D65, in steps of 0.00002; luminances follow, in steps of 0.0001 cd/m2 (SMPTE ST 2086).
 MASTERING = "G(8500,39850)B(6550,2300)R(35400,14600)WP(15635,16450)L({peak:.0f},1)"
@@ -23,7 +22,7 @@ MASTERING_AV1 = "G(0.17,0.797)B(0.131,0.046)R(0.708,0.292)WP(0.3127,0.329)L({pea
 
 @dataclass(frozen=True)
 class VideoFormat:
-    """suffix: of the file. encoder, pixels: FFmpeg's names. even: chroma is halved, sizes are even. sound: encoder of it."""
+    """suffix: of the file. encoder, pixels: FFmpeg's names. sound: encoder of it. even: chroma is halved, sizes are even."""
 
     suffix: str
     encoder: str
@@ -33,6 +32,11 @@ class VideoFormat:
     @property
     def even(self) -> bool:
         return "420" in self.pixels
+
+    @property
+    def least(self) -> int:
+        """The smallest width and height that the encoders take."""
+        return 16 if self.even else 1
 
 
 FORMATS = {
@@ -45,13 +49,14 @@ FORMATS = {
 
 def check_encoder(name: str) -> VideoFormat:
     """The row of `FORMATS`; raises ValueError where the installed PyAV has no encoder for it."""
-    import av
+    from av.codec import Codec
+    from av.error import FFmpegError
 
     wanted, missing = FORMATS[name], []
     for encoder in (wanted.encoder, wanted.sound):
         try:
-            av.codec.Codec(encoder, "w")
-        except (ValueError, av.FFmpegError):
+            Codec(encoder, "w")
+        except (ValueError, FFmpegError):
             missing.append(encoder)
     if missing:
         raise ValueError(
@@ -59,6 +64,13 @@ def check_encoder(name: str) -> VideoFormat:
             "PyAV from its wheel (pip install av)"
         )
     return wanted
+
+
+def is_tagged(name: str) -> bool:
+    """Whether the installed PyAV can tag files of this format: ProRes takes its tags from frames, where older ones have none."""
+    import av
+
+    return FORMATS[name].encoder != "prores_ks" or hasattr(av.VideoFrame, "color_primaries")
 
 
 def write_hdr_video(
@@ -81,6 +93,7 @@ def write_hdr_video(
     timecode: of the first frame, HH:MM:SS:FF. Raises OSError where the encoder fails.
     """
     import av
+    from av.error import FFmpegError
 
     chosen = check_encoder(name)
     muxing = {"write_tmcd": "1"} if timecode and chosen.suffix != ".mkv" else {}
@@ -111,10 +124,8 @@ def write_hdr_video(
             file.mux(video.encode(None))
             if voice is not None:
                 voice.end()
-    except av.FFmpegError as error:
-        raise OSError(
-            f"{printable(Path(path).name)} cannot be encoded as {name} ({printable(error)}): choose another format"
-        ) from error
+    except FFmpegError as error:
+        raise OSError(f"the video cannot be encoded as {name} ({printable(error)}): choose another format") from error
 
 
 def _options(chosen: VideoFormat, transfer: str, level: LightLevel, peak: float, crf: int) -> dict[str, str]:
@@ -157,7 +168,7 @@ def _frame(signal: torch.Tensor, chosen: VideoFormat):
     for plane, codes in zip(frame.planes, planes, strict=True):
         rows = np.zeros((plane.height, plane.line_size // 2), "<u2")
         rows[:, : plane.width] = codes.cpu().numpy()
-        plane.update(rows)
+        plane.update(rows.tobytes())
     return frame
 
 
@@ -167,6 +178,8 @@ class _Voice:
     def __init__(self, file, encoder: str, sound: Samples):
         self.file, self.sound, self.done = file, sound, 0
         self.stream = file.add_stream(encoder, rate=sound.rate, layout=sound.layout)
+        if encoder == "aac":
+            self.stream.bit_rate = AAC_RATE * len(sound.waveform)
 
     def until(self, seconds) -> None:
         """Encode what belongs before a time."""

@@ -28,15 +28,16 @@ def stored_gamut(path) -> str:
     return named(parts[colour_part(path, parts)].chromaticities or GAMUTS["Rec.709"]) or "Rec.709"
 
 
-def read_image(path, gamut: str = "Rec.709") -> tuple[np.ndarray, bool]:
+def read_image(path, gamut: str = "Rec.709", layer: str = "") -> tuple[np.ndarray, bool]:
     """An image file as RGB (H,W,3), uint8, uint16 or float32 as stored, and whether an alpha channel was dropped.
 
-    Gray is spread to RGB. gamut: in which an EXR file is read, one of `hdr.gamut.GAMUTS`. Raises OSError for a missing or
-    unreadable file, ValueError for another number of channels, and for pictures larger than are read.
+    Gray is spread to RGB. gamut: in which an EXR file is read, one of `hdr.gamut.GAMUTS`; layer: of it, see `read_exr`.
+    Raises OSError for a missing or unreadable file, ValueError for another number of channels, and for pictures larger than
+    are read.
     """
     path, suffix = regular_file(path), Path(path).suffix.lower()
     if suffix == ".exr":
-        rgb, _ = read_exr(path, gamut)
+        rgb, _ = read_exr(path, gamut, layer)
         return rgb, any("A" in part.names for part in read_header(path))
     if suffix == ".hdr":
         return read_hdr(path), False

@@ -165,14 +165,14 @@ def _changes_in_blocks(columns, counted: int, words: list[str]) -> bool:
 def _split(folder: Path, rows, columns) -> list[list[tuple[int, Path]]]:
     """Where no group tells all files apart, one sequence for every combination of the others and of exposure words; the last
     group that makes sequences of several files counts them."""
-    best = None
+    best: list[list[tuple[int, Path]]] = []
     for k in reversed(range(len(columns))):
         groups = defaultdict(list)
         for numbers, name in rows:
             rest = (*numbers[:k], *numbers[k + 1 :], _word(name))
             groups[rest].append((numbers[k], folder / name))
         found = [sorted(files) for files in groups.values()]
-        if best is None or len(found) < len(best):
+        if not best or len(found) < len(best):
             best = found
     return best
 

@@ -31,9 +31,11 @@ def response_from_lut(path) -> ResponseCurve:
     return tabulated(f"LUT {printable(path.name)}", torch.from_numpy(codes), torch.from_numpy(linear))
 
 
-def _evenly(linear: np.ndarray, low=0.0, high=1.0) -> tuple[np.ndarray, np.ndarray]:
+def _evenly(
+    linear: np.ndarray, low: np.ndarray | float = 0.0, high: np.ndarray | float = 1.0
+) -> tuple[np.ndarray, np.ndarray]:
     steps = np.linspace(0.0, 1.0, len(linear))[:, None]
-    return np.broadcast_to(low + steps * (np.asarray(high) - low), linear.shape).copy(), linear
+    return np.broadcast_to(low + steps * (high - low), linear.shape).copy(), linear
 
 
 def _read_npy(path: Path) -> tuple[np.ndarray, np.ndarray]:
@@ -78,8 +80,8 @@ def _read_lines(path: Path) -> tuple[np.ndarray, np.ndarray]:
     lines = _read_text(path)
     if lines and _numbers(lines[0]) is None:
         lines = lines[1:]  # a heading
-    rows = [_numbers(words) for words in lines]
-    if len(rows) < 2 or any(row is None or len(row) != len(rows[0]) for row in rows) or len(rows[0]) not in (2, 4):
+    rows = [row for words in lines if (row := _numbers(words)) is not None]
+    if not 2 <= len(rows) == len(lines) or {len(row) for row in rows} not in ({2}, {4}):
         raise ValueError(
             f"{printable(path.name)}: expected two or more lines of `code linear`, or of `code red green blue`"
         )

@@ -24,8 +24,9 @@ def announced_size(content: bytes) -> tuple[int, int] | None:
             return _anymap(content)
         if content.startswith(b"#?"):
             found = re.search(rb"\n[-+]([XY]) (\d{1,10}) [-+][XY] (\d{1,10})\n", content[:65536])
-            first, second = int(found[2]), int(found[3])
-            return (second, first) if found[1] == b"Y" else (first, second)
+            if found:
+                first, second = int(found[2]), int(found[3])
+                return (second, first) if found[1] == b"Y" else (first, second)
     except (struct.error, IndexError, TypeError, ValueError):
         pass
     return None
@@ -83,7 +84,8 @@ def _bmp(content: bytes) -> tuple[int, int]:
 def _webp(content: bytes) -> tuple[int, int] | None:
     kind = content[12:16]
     if kind == b"VP8X":
-        return tuple(int.from_bytes(content[k : k + 3], "little") + 1 for k in (24, 27))
+        width, height = (int.from_bytes(content[k : k + 3], "little") + 1 for k in (24, 27))
+        return width, height
     if kind == b"VP8L":
         bits = int.from_bytes(content[21:25], "little")
         return (bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1
@@ -97,6 +99,6 @@ def _anymap(content: bytes) -> tuple[int, int] | None:
     head = content[:4096]
     if content.startswith(b"P7"):
         width, height = (re.search(rb"\n%s (\d{1,10})\s" % word, head) for word in (b"WIDTH", b"HEIGHT"))
-        return int(width[1]), int(height[1])
+        return (int(width[1]), int(height[1])) if width and height else None
     numbers = re.findall(rb"(?:#[^\n]*\n|\s)+(\d{1,10})(?=\s)", head[2:])
     return int(numbers[0]), int(numbers[1])

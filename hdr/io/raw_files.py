@@ -16,7 +16,7 @@ def read_raw(path) -> np.ndarray:
     """
     path = regular_file(path, MOST_BYTES)
     try:
-        import rawpy
+        import rawpy  # pyright: ignore[reportMissingImports]  an extra
     except ImportError as error:
         raise ImportError(
             f"{printable(path)} is a camera raw file: run `pip install rawpy` in the Python that runs ComfyUI, or export "

@@ -12,6 +12,7 @@ from fractions import Fraction
 
 import numpy as np
 
+from ..timecode import is_timecode
 from .atomic import atomic_path
 from .checked_path import check_picture_size, printable, regular_file
 from .display_matrix import upright
@@ -32,7 +33,8 @@ OPTIONS = {"format_whitelist": FORMATS, "protocol_whitelist": "file", "enable_dr
 class VideoInfo:
     """fps as tagged, the average where the rate varies; frames: how many the container announces, 0 = unknown; gamut, transfer:
     colour primaries and transfer characteristics as tagged, numbers of ITU-T H.273; exact: whether `frames` was counted by
-    the writer, and not worked out from the duration; sound: whether there is any."""
+    the writer, and not worked out from the duration; sound: whether there is any; timecode: of its first frame,
+    "" = none."""
 
     fps: Fraction
     frames: int
@@ -40,6 +42,7 @@ class VideoInfo:
     transfer: int
     exact: bool = False
     sound: bool = False
+    timecode: str = ""
 
 
 def frame_rate(fps) -> Fraction:
@@ -52,7 +55,7 @@ def frame_rate(fps) -> Fraction:
     if not valid:
         raise ValueError(f"the frame rate is {printable(fps)}: give frames per second above 0")
     nearest = Fraction(round(fps * 1.001) * 1000, 1001)
-    exact = nearest if nearest and abs(fps - nearest) < 0.005 else Fraction(fps).limit_denominator(1001)
+    exact = nearest if nearest and abs(fps - nearest) < 0.0003 * nearest else Fraction(fps).limit_denominator(1001)
     return exact or Fraction(1, 1001)
 
 
@@ -73,7 +76,17 @@ def video_info(source) -> VideoInfo:
             int(tags.color_trc),
             bool(stream.frames),
             bool(container.streams.audio),
+            _timecode(container, stream),
         )
+
+
+def _timecode(container, stream) -> str:
+    """The timecode of a video, which containers keep in different places; "" = none that can be read."""
+    for tags in (stream.metadata, container.metadata, *(other.metadata for other in container.streams)):
+        for key, value in tags.items():
+            if key.lower() == "timecode" and is_timecode(value):
+                return value
+    return ""
 
 
 def video_frames(source) -> Iterator:
@@ -82,7 +95,7 @@ def video_frames(source) -> Iterator:
     Of several video streams the best one, as players choose: not a cover picture. Raises OSError for an unreadable or
     damaged file, ValueError for a picture larger than is read.
     """
-    import av
+    from av import error as errors
 
     with _open(source) as (container, stream):
         stream.thread_type = "AUTO"
@@ -91,7 +104,7 @@ def video_frames(source) -> Iterator:
             for frame in container.decode(stream):
                 yield frame
                 decoded += 1
-        except (av.FFmpegError, UnicodeError, MemoryError) as error:
+        except (errors.FFmpegError, UnicodeError, MemoryError) as error:
             raise OSError(
                 f"{_name(source)} is damaged after frame {decoded} ({printable(error)}): "
                 "copy or export it again, or load only the frames before with `count`"
@@ -137,6 +150,7 @@ def _open(source) -> Iterator[tuple]:
 def opened(source) -> Iterator:
     """The container of a path or binary stream. Raises OSError where it cannot be read."""
     import av
+    from av import error as errors
 
     if hasattr(source, "seek"):
         source.seek(0)
@@ -145,12 +159,12 @@ def opened(source) -> Iterator:
         opened = f"file:{regular_file(source).absolute()}"  # the protocol, too: a name may look like an address
     try:
         container = av.open(opened, options=OPTIONS, metadata_errors="replace")
-    except av.ArgumentError as error:  # what FFmpeg answers to a format that is not in the list, too
+    except errors.ArgumentError as error:  # what FFmpeg answers to a format that is not in the list, too
         raise OSError(
             f"{_name(source)} is damaged, or no kind of video that is read: playlists, streams from a network, sound and "
             "single pictures are not; export it as mp4, mov or mkv"
         ) from error
-    except (av.FFmpegError, UnicodeError, MemoryError) as error:
+    except (errors.FFmpegError, UnicodeError, MemoryError) as error:
         raise OSError(
             f"{_name(source)} is not a readable video ({printable(error)}): check the file, or export it again"
         ) from error
@@ -176,7 +190,7 @@ def _best_stream(container, source):
 
 def _rank(stream) -> tuple[bool, bool, int] | None:
     """How good a stream is, for comparison; None where there is no decoder for it."""
-    import av
+    from av import error as errors
 
     try:
         context = stream.codec_context
@@ -184,7 +198,7 @@ def _rank(stream) -> tuple[bool, bool, int] | None:
             return None
         cover = "attached_pic" in str(stream.disposition).lower()
         return not cover, stream.frames != 1, context.width * context.height
-    except (av.FFmpegError, ValueError, AttributeError, UnicodeError):
+    except (errors.FFmpegError, ValueError, AttributeError, UnicodeError):
         return None
 
 
@@ -198,11 +212,11 @@ def to_rgb(frame, full_code: bool = False) -> np.ndarray:
     full_code: values of a limited-range frame as shares of the largest code, (64 + 876 E') / 1023 for 10 bit, always uint16;
     codes above white (superwhite) are kept. Raises OSError for a pixel format that cannot be converted.
     """
-    import av
+    from av import error as errors
 
     try:
         return upright(_rgb(frame, full_code), frame)
-    except (av.FFmpegError, ValueError, IndexError) as error:
+    except (errors.FFmpegError, ValueError, IndexError) as error:
         raise OSError(
             f"frames in the pixel format {printable(getattr(frame.format, 'name', '?'))} cannot be read "
             f"({printable(error)}): export the video in another one"

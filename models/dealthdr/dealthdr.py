@@ -1,6 +1,7 @@
 """DeAltHDR (ICLR 2026): dual encoders, flow-guided masked attention and frame history router, to one HDR frame."""
 
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 import torch.nn.functional as F
@@ -9,7 +10,7 @@ from torch import nn
 
 from ...hdr.frame_window import FrameWindow, check_window
 from ...hdr.tonemap import mu_law, mu_law_inverse
-from ...hdr.warp import pixel_grid
+from ...hdr.warp import pixel_grid, size_of
 from ..blocks import (
     GAIN,
     SLOPE,
@@ -138,16 +139,16 @@ class DeAltHDR(nn.Module):
         x = self.middle((yield from self.route_middle.run(x, None, MULTIPLE)))
         motion = window.flows
         for number in range(LEVELS, 0, -1):
-            level, scale = self.levels[number - 1], FINEST * 2 ** (number - 1)
+            level, scale = cast(DecoderLevel, self.levels[number - 1]), FINEST * 2 ** (number - 1)
             flow, mask = on_grid(window.flows, cells, scale)
-            entering = [x if number == LEVELS else self.up[number - 1](x), own[number - 1]]
+            entering = [x if number == LEVELS else cast(nn.Sequential, self.up[number - 1])(x), own[number - 1]]
             if number == 1:
                 attended = full_size(cells.flatten(0, 1), window.size).unflatten(0, (b, k))
                 candidates = gather_candidates(window, attended, motion)
                 merged = candidates.merged()
                 entering.append(self.merge_encoder(merge_planes(candidates, merged)))
             x = level.reduce(torch.cat(entering, 1))
-            positions = pixel_grid(*flow.shape[-2:], flow.device).expand_as(flow)
+            positions = pixel_grid(*size_of(flow), flow.device).expand_as(flow)
             corner = tuple(o // scale for o in window.origin)
             carried = positions if number == POSITION_LEVEL else None
             aligned_features, attended_positions = level.align(x, others[number - 1], flow, mask, carried, corner)
@@ -196,5 +197,5 @@ def on_grid(flows: torch.Tensor, cells: torch.Tensor, scale: int) -> tuple[torch
 def pixel_motion(motion: torch.Tensor, flows: torch.Tensor, cells: torch.Tensor) -> torch.Tensor:
     """Motion (BK,2,H/4,W/4) in cells, as (B,K,2,H,W) in pixels; the flow where the mask is 0."""
     motion = F.interpolate(CELL * motion, scale_factor=CELL, mode="bilinear", align_corners=False)
-    attended = full_size(cells.flatten(0, 1), motion.shape[-2:]) > 0
+    attended = full_size(cells.flatten(0, 1), size_of(motion)) > 0
     return torch.where(attended, motion, flows.flatten(0, 1)).unflatten(0, flows.shape[:2])

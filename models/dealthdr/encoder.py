@@ -1,6 +1,8 @@
 """Dual encoder (DeAltHDR, key design 3): one for short exposures, which are noisy, one for long ones, which are
 blurred."""
 
+from typing import cast
+
 import torch
 import torch.nn.functional as F
 from torch import nn
@@ -72,7 +74,8 @@ class DualEncoder(nn.Module):
         (N,): relative, shortest of the clip = 1 -> features, finest first: (N,C,H/2,W/2), (N,2C,H/4,W/4),
         (N,4C,H/8,W/8)."""
         x, long, found = encoder_input(codes, radiance, exposures), long_like(exposures), []
-        for kinds in self.levels:
+        for level in self.levels:
+            kinds = cast(nn.ModuleList, level)
             x = kinds[0](x) if len(kinds) == 1 else by_exposure(kinds, x, long)
             found.append(x)
         return found

@@ -8,7 +8,7 @@ from torch import nn
 
 from ...hdr.exposure import match_exposure
 from ...hdr.frame_window import FrameWindow
-from ...hdr.warp import pixel_grid, warp
+from ...hdr.warp import pixel_grid, size_of, warp
 from ..blocks import (
     GAIN,
     DilatedBlock,
@@ -45,8 +45,11 @@ def distrust(
 def distrust_each(window: FrameWindow) -> torch.Tensor:
     """`distrust` of the reference of a window with backward flow, for each neighbour: (B,K,1,H/CELL,W/CELL)."""
     reference = window.reference[:, None].expand_as(window.neighbours)
+    if window.back is None:
+        raise ValueError("the distance needs the flow from each neighbour to the reference: give a window with `back`")
     planes = reference, window.exposure_pairs, window.back, window.flows
-    return distrust(*(x.flatten(0, 1) for x in planes)).unflatten(0, window.flows.shape[:2])
+    reference, pairs, back, flows = (x.flatten(0, 1) for x in planes)
+    return distrust(reference, pairs, back, flows).unflatten(0, window.flows.shape[:2])
 
 
 def attended_cells(window: FrameWindow, s: float) -> torch.Tensor:
@@ -127,12 +130,12 @@ class FlowGuidedAligner(nn.Module):
 
         captured = torch.cat([x.amax(1, keepdim=True) for x in (reference, neighbour)])
         exposures = torch.cat((pairs, pairs[:, 1:].expand_as(pairs)))
-        features = self.encode(torch.cat((matched, neighbour)), captured, exposures)
+        features, others = self.encode(torch.cat((matched, neighbour)), captured, exposures).chunk(2)
         motion = F.avg_pool2d(flow, CELL) / CELL
         corner = tuple(o // CELL for o in window.origin)
-        aligned, carried, fetched, motion = self.align(*features.chunk(2), neighbour, warped, motion, cells, corner)
+        aligned, carried, fetched, motion = self.align(features, others, neighbour, warped, motion, cells, corner)
         differences = [F.pixel_unshuffle(amplified(x - matched), CELL) for x in (warped, carried, fetched)]
-        seen = torch.cat((features.chunk(2)[0], aligned, *differences, F.avg_pool2d(prior_logit, CELL)), 1)
+        seen = torch.cat((features, aligned, *differences, F.avg_pool2d(prior_logit, CELL)), 1)
         out = F.pixel_shuffle(self.decoder(seen).float(), CELL)
         correction, shares, confidence_logit = out.split((3, 2, 1), 1)
         shares = shares.tanh()  # carried and fetched are the warp itself where the mask is 0
@@ -148,7 +151,7 @@ class FlowGuidedAligner(nn.Module):
         """FGMA's output (B,2C+1,h,w); attended pixels and the neighbour warped along the attention's mean displacement,
         both (B,3,H,W) and equal to `warped` where `cells` is 0; and that displacement in pixels. motion: flow in cells;
         origin: in cells."""
-        positions = pixel_grid(*motion.shape[-2:], motion.device).expand_as(motion)
+        positions = pixel_grid(*size_of(motion), motion.device).expand_as(motion)
         values = torch.cat((F.pixel_unshuffle(neighbour, CELL), positions), 1)
         out = self.attention(features, neighbours, motion, cells, values, origin)
         aligned, pixels, found = out.split((out.shape[1] - PICTURE - 2, PICTURE, 2), 1)
@@ -157,6 +160,6 @@ class FlowGuidedAligner(nn.Module):
         if not cells.any():
             return aligned, warped, warped, motion
         fetched = warp(neighbour, motion, mode="bicubic").clamp(0, 1)
-        masked = full_size(cells, warped.shape[-2:]) > 0
+        masked = full_size(cells, size_of(warped)) > 0
         carried, fetched = (torch.where(masked, x, warped) for x in (F.pixel_shuffle(pixels, CELL), fetched))
         return aligned, carried, fetched, motion

@@ -10,6 +10,7 @@ import torch
 from einops import rearrange
 from torch import nn
 
+from ...hdr.warp import size_of
 from ..blocks import in_float32
 from ..frame_statistics import FrameSum, Run, whole_frame
 
@@ -76,7 +77,7 @@ class FrameHistoryRouter(nn.Module):
 
     def forward(self, x: torch.Tensor, others: torch.Tensor | None = None) -> torch.Tensor:
         """`run` of a whole frame."""
-        return whole_frame(self.run(x, others, 1), x.shape[-2:])
+        return whole_frame(self.run(x, others, 1), size_of(x))
 
     def _by_head(self, x: torch.Tensor) -> torch.Tensor:
         """(B,n C,H,W) -> (B,heads,n C / heads,H W): head by head, the channels of every frame."""

@@ -39,7 +39,8 @@ class DeepHDRVideo(nn.Module):
         self.config = c = config
         self.coarse = CoarseNet(c.flow_width, c.weight_width)
         if c.refinement:
-            self.refine = RefineNet(tuple(c.refine_widths), c.deformable, c.attention)
+            eighth, quarter, half = c.refine_widths
+            self.refine = RefineNet((eighth, quarter, half), c.deformable, c.attention)
         init_weights(self)
 
     def forward(
@@ -66,8 +67,8 @@ class DeepHDRVideo(nn.Module):
         k, n = flows.shape[1] // FRAMES, n - FRAMES + 1
 
         def coarse(t: int) -> tuple[torch.Tensor, torch.Tensor]:
-            along = (x[:, t * k : (t + 1) * k] for x in (flows, confidence))
-            return self.coarse(FrameWindow(frames[:, t : t + n], exposures[:, t : t + n], *along))
+            chosen, own = slice(t, t + n), slice(t * k, (t + 1) * k)
+            return self.coarse(FrameWindow(frames[:, chosen], exposures[:, chosen], flows[:, own], confidence[:, own]))
 
         # First, as autocast caches cast weights: cached under no_grad, they would have no gradient.
         middle, refined_flows = coarse(1)

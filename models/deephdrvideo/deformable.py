@@ -56,8 +56,8 @@ class Offsets(nn.Module):
         super().__init__()
         self.features = conv(inputs, width)
         self.head = nn.Conv2d(width, 3 * GROUPS * TAPS, 1)
-        nn.init.zeros_(self.head.weight)
-        nn.init.zeros_(self.head.bias)
+        for parameter in self.head.parameters():
+            nn.init.zeros_(parameter)
 
     def forward(self, *seen: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Features (B,C,H,W), offsets (B,G,9,2,H,W) in pixels, masks (B,G,9,H,W) in (0,2)."""
@@ -130,7 +130,7 @@ class PyramidAlignment(nn.Module):
         neighbour's finest, aligned (B,C,H,W), and the mean of its offsets (B,2,H,W): float32, pixels of that level."""
         shift = carried = aligned = None
         for level, there, here in zip(self.levels, neighbour, reference, strict=True):
-            if shift is not None:
+            if shift is not None and carried is not None and aligned is not None:
                 shift, carried, aligned = 2 * double(shift), double(carried), double(aligned)
             shift, carried, aligned = level(there, here, shift, carried, aligned)
         _, offsets, masks = self.cascade(aligned, reference[-1])

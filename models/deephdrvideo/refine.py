@@ -107,7 +107,7 @@ class RefineNet(nn.Module):
         self.extract = Extractor(9 * 4 + 6 + 3 + 1, widths)
         self.align = PyramidAlignment(widths) if deformable else None
         self.fusion = TemporalAttentionFusion(half, attention)
-        self.down = nn.Sequential(nn.Conv2d(half, quarter, 3, 2, 1), nn.LeakyReLU(SLOPE))
+        self.down = nn.Sequential(nn.Conv2d(half, quarter, 3, 2, 1), nn.LeakyReLU(SLOPE, inplace=True))
         self.join = conv(2 * quarter, quarter, 1)
         self.blocks = nn.Sequential(*(ResidualBlock(quarter) for _ in range(BLOCKS)))
         self.up = conv(quarter, 4 * half, 1)
@@ -141,8 +141,8 @@ class RefineNet(nn.Module):
         these frames, the same shape; exposures (B,FRAMES), relative, shortest = 1. Returns H^r, radiance (B,3,H,W) in
         [0,1], and the displacement of the neighbours' features, see `gather`; H and W rounded up to MULTIPLE."""
         (b, n), (h, w) = coarse.shape[:2], coarse.shape[-2:]
-        given = (pad_to_multiple(x.flatten(0, 1).float(), MULTIPLE) for x in (coarse, shares))
-        levels = [x.unflatten(0, (b, n)) for x in self.encode(*given, exposures.flatten())]
+        pictures, weights = (pad_to_multiple(x.flatten(0, 1).float(), MULTIPLE) for x in (coarse, shares))
+        levels = [x.unflatten(0, (b, n)) for x in self.encode(pictures, weights, exposures.flatten())]
         aligned, motion = self.gather(levels)
         fused = self.fusion(aligned)
         _, quarter, half = (x[:, 1] for x in levels)

@@ -40,11 +40,12 @@ def centre_surround(energy: torch.Tensor, zero_padding: bool = False) -> torch.T
     energy (N,1,H,W) -> the same. At the border means are over the pixels inside, or over zeros beyond it as published.
     """
 
-    def mean(size):
+    def mean(size: int) -> torch.Tensor:
         return F.avg_pool2d(energy, size, 1, size // 2) if zero_padding else box_mean(energy, size)
 
     means = {size: mean(size) for size in (3, 5, 9, 17)}
-    return sum((means[2 * s + 1] - means[4 * s + 1]).abs() for s in SCALES) / len(SCALES)
+    contrasts = [(means[2 * s + 1] - means[4 * s + 1]).abs() for s in SCALES]
+    return sum(contrasts[1:], contrasts[0]) / len(SCALES)
 
 
 def otsu(values: torch.Tensor) -> torch.Tensor:

@@ -1,10 +1,13 @@
 """Motion-guided refinement (F2HDR, section 3.2): the coarse result, corrected by neighbours' features, gated by
 motion."""
 
+from typing import cast
+
 import torch
 import torch.nn.functional as F
 from torch import nn
 
+from ...hdr.box_filter import halved
 from ...hdr.frame_window import FrameWindow
 from ...hdr.tonemap import mu_law, mu_law_inverse
 from ..blocks import (
@@ -118,8 +121,7 @@ class MotionGuidedRefinement(nn.Module):
         result: (B,C,H/2,W/2), rounded up."""
         # Flow and mask on the features' grid, both still in pixels of the frame.
         flows, masks = (
-            F.avg_pool2d(pad_to_multiple(x.flatten(0, 1), SCALE), SCALE).unflatten(0, x.shape[:2])
-            for x in (window.flows, masks)
+            halved(pad_to_multiple(x.flatten(0, 1), SCALE)).unflatten(0, x.shape[:2]) for x in (window.flows, masks)
         )
         reference, others = split_reference(self.encode(window))
         reference = reference[:, 0]
@@ -141,7 +143,7 @@ class MotionGuidedRefinement(nn.Module):
         condition = self.condition_on(coarse)
         features = self.gather(window, masks, condition)
         for block in self.enhance:
-            features = yield from block.run(features)
+            features = yield from cast(Enhancement, block).run(features)
         return self.correct(coarse, condition, features)
 
     def forward(self, window: FrameWindow, masks: torch.Tensor, coarse: torch.Tensor) -> torch.Tensor:

@@ -11,6 +11,7 @@ from math import log2
 import torch
 import torch.nn.functional as F
 
+from ...hdr.warp import size_of
 from .inverse_search import PATCH, Patches, densify, search
 from .variational import RefinementConfig, refine
 
@@ -41,7 +42,9 @@ PRESETS = {
     "ultrafast": DISConfig(finest=2, stride=4, iterations=12, refinement=None),
     "fast": DISConfig(finest=2, stride=4, iterations=16),
     "medium": DISConfig(finest=1, stride=3, iterations=25),
-    "fine": DISConfig(finest=0, stride=4, iterations=12),  # ours, see `stages.flow.dis_backends`
+    "fine": DISConfig(
+        finest=0, stride=4, iterations=12, refinement=RefinementConfig(outer=3)
+    ),  # ours, see `stages.flow.dis_backends`
 }
 
 
@@ -72,17 +75,17 @@ def dis_flow(
     check(first, second, initial)
     height, width = first.shape[-2:]
     first, second = (padded(code_values(luma)) for luma in (first, second))
-    size = first.shape[-2:]
+    size = size_of(first)
     initial = padded(initial.float()) if initial is not None else None
     coarsest = coarsest_scale(size)
     finest = config.finest if config.finest <= coarsest else 0
     scales = [pyramid(frame, finest, coarsest) for frame in (first, second)]
-    flow = None
+    flow = torch.zeros_like(scales[0][-1]).repeat(1, 2, 1, 1)
     for scale, a, b in reversed(list(zip(range(finest, coarsest + 1), *scales, strict=True))):
         # Doubled, as in OpenCV, where an odd side is a little more than twice the one before.
-        flow = 2 * resized(flow, a.shape[-2:]) if flow is not None else torch.zeros_like(a).repeat(1, 2, 1, 1)
+        flow = 2 * resized(flow, size_of(a))
         patches = Patches(a, b, config.stride)
-        hint = resized(initial, a.shape[-2:]) / 2**scale if initial is not None else None
+        hint = resized(initial, size_of(a)) / 2**scale if initial is not None else None
         flow = densify(patches, search(patches, flow, config.iterations, hint))
         del patches  # the refinement needs the memory
         if config.refinement is not None:
@@ -139,7 +142,8 @@ def pyramid(frame: torch.Tensor, finest: int, coarsest: int) -> list[torch.Tenso
     height, width = frame.shape[-2:]
     scales = [area_reduced(frame, (height >> finest, width >> finest))]
     for _ in range(finest, coarsest):
-        scales.append(area_reduced(scales[-1], tuple(side // 2 for side in scales[-1].shape[-2:])))
+        height, width = size_of(scales[-1])
+        scales.append(area_reduced(scales[-1], (height // 2, width // 2)))
     return scales
 
 
@@ -158,8 +162,8 @@ def area_means(frame: torch.Tensor, axis: int, side: int) -> torch.Tensor:
     """Means over `side` equal parts of an axis, with pixels weighted by their overlap with a part."""
     before = frame.shape[axis]
     length = before / side
-    start, total = torch.arange(side, device=frame.device, dtype=torch.float32) * length, 0
-    total = 0
+    start = torch.arange(side, device=frame.device, dtype=torch.float32) * length
+    total = frame.new_zeros(())
     for k in range(int(length) + 2):  # no part touches more pixels
         pixel = start.floor() + k
         share = (torch.minimum(pixel + 1, start + length) - torch.maximum(pixel, start)).clamp(min=0) / length

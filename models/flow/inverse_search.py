@@ -152,7 +152,7 @@ def densify(patches: Patches, motion: torch.Tensor) -> torch.Tensor:
     grid = rearrange(motion, "n (rows columns) two -> n two rows columns", rows=patches.rows)
     top, bottom = covering(height, patches.rows, patches.stride, motion.device)
     left, right = covering(width, patches.columns, patches.stride, motion.device)
-    total = weights = 0
+    total = weights = torch.zeros_like(patches.first)
     most = -(-PATCH // patches.stride)  # patches over a pixel, either way
     for up in range(most):
         for back in range(most):

@@ -1,16 +1,15 @@
 """Estimate of a missing backbone frame from the two frames of its exposure that enclose it in time."""
 
 import torch
-from torch import nn
 
 from ...hdr.exposure import to_ldr
 from ...hdr.warp import inside
 from ..blocks import warp_each
-from ..lrhdr.interpolate import MIN_CONFIDENCE
+from ..lrhdr.interpolate import MIN_CONFIDENCE, ExposureInterpolation
 
 
 def estimate_backbone(
-    network: nn.Module,
+    network: ExposureInterpolation,
     reference: torch.Tensor,
     pair: torch.Tensor,
     exposures: torch.Tensor,
@@ -20,7 +19,7 @@ def estimate_backbone(
 ) -> torch.Tensor:
     """Code values (B,3,H,W) in [0,1] of the backbone's exposure at the time of the reference.
 
-    network: a `lrhdr.interpolate.ExposureInterpolation`. reference (B,3,H,W): the frame captured then, at another
+    reference (B,3,H,W): the frame captured then, at another
     exposure; pair (B,2,3,H,W): backbone frames before and after, all code values; exposures (B,2): the reference's and
     the backbone's; flows (B,2,2,H,W) from the reference to the pair, in pixels, and confidence (B,2,1,H,W) in them;
     share: time of the reference between the pair, in [0,1], a number or (B,1,1,1).

@@ -204,4 +204,4 @@ def mean_features(
     """Mean of alpha a over the anchors of shorter (sign -1) or longer (1) exposure than the backbone: (B,C,h,w)."""
     chosen = [((a.exposure - frame.exposure) * sign > 0).float()[:, None, None, None] for a in anchors]
     total = sum(c * alpha * a.features[0] for c, alpha, a in zip(chosen, alphas, anchors, strict=True))
-    return total / sum(chosen).clamp(min=1)
+    return total / torch.stack(chosen).sum(0).clamp(min=1)

@@ -106,7 +106,8 @@ class SpatialMix(nn.Module):
         self.shifted = Shifted(width, 3)
         self.key, self.value, self.receptance = (nn.Linear(width, width, bias=False) for _ in range(3))
         self.out = nn.Linear(width, width, bias=False)
-        self.log_decay = nn.Parameter(torch.linspace(*torch.tensor([SLOWEST, FASTEST]).log().tolist(), width))
+        first, last = torch.tensor([SLOWEST, FASTEST]).log().tolist()
+        self.log_decay = nn.Parameter(torch.linspace(first, last, width))
         self.bonus = nn.Parameter(torch.zeros(width))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:

@@ -105,7 +105,7 @@ def cues(radiance: torch.Tensor, exposures: torch.Tensor, validity: torch.Tensor
     reference = mu_law(radiance[:, 0])
     if radiance.shape[1] == 1:
         return [torch.zeros_like(reference)]
-    total, norm, found = 0, 0, []
+    total, norm, found = torch.zeros_like(reference), torch.zeros_like(reference), []
     for k in range(1, radiance.shape[1]):
         weight = measured_at(radiance[:, k], exposures[:, k]).precision * validity[:, k].clamp(min=MIN_VALIDITY)
         total, norm = total + weight * radiance[:, k], norm + weight

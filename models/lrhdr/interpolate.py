@@ -102,4 +102,5 @@ class ExposureInterpolation(nn.Module):
             radiance, share = self.between(*both)
             validity = torch.lerp(confidence[:, places[0]], confidence[:, places[1]], share)
             found.append((radiance, validity, e))
-        return tuple(torch.stack(x, 1) for x in zip(*found, strict=True))
+        radiance, validity, exposures = (torch.stack(x, 1) for x in zip(*found, strict=True))
+        return radiance, validity, exposures

@@ -16,4 +16,5 @@ def attenuate_detail(detail: Sequence[torch.Tensor], gains: torch.Tensor) -> tor
     Equal to 7x7 kernels spanned by two binomial filters; gains of 1 leave a sixth of white noise. It is applied to
     every candidate, for which `models.blocks.apply_kernels` with its 24 free taps would dominate the cost.
     """
-    return -sum(gain * band for gain, band in zip(gains.split(3, 1), detail, strict=True))
+    first, *others = (gain * band for gain, band in zip(gains.split(3, 1), detail, strict=True))
+    return -sum(others, first)

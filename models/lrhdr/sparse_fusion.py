@@ -1,13 +1,16 @@
 """Sparse fusion (LRHDR, key design 3, APSWF): sparse per-pixel weights of any number of HDR candidates."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from torch import nn
 
+from ...hdr.box_filter import halved
 from ...hdr.noise_model import MIN_VALIDITY
 from ...hdr.tonemap import mu_law
+from ...hdr.warp import size_of
 from ..blocks import SLOPE, conv, down, exposure_planes, init_weights, pad_to_multiple, upsample_twice, zero_conv
 from ..detail import amplified, bands, grain
 from ..entmax import entmax
@@ -32,7 +35,7 @@ class TripletAttention(nn.Module):
         self.gates = nn.ModuleList(nn.Conv2d(2, 1, 7, padding=3) for _ in range(3))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        total = 0
+        total = torch.zeros_like(x)
         for axis, gate in zip((2, 3, 1), self.gates, strict=True):
             turned = x.transpose(1, axis)
             pooled = torch.cat((turned.amax(1, keepdim=True), turned.mean(1, keepdim=True)), 1)
@@ -119,7 +122,7 @@ class SparseFusion(nn.Module):
             difference = torch.zeros_like(tone) if captured is None else tone - captured
             images = pad_to_multiple(torch.cat((tone, amplified(tone - merged), amplified(difference)), 1), SCALE)
             plane = pad_to_multiple(torch.cat((planes[:, :, k], clipped), 1), SCALE)
-            noise, plane = grain(bands(images[:, :3])), F.avg_pool2d(plane, SCALE)
+            noise, plane = grain(bands(images[:, :3])), halved(plane)
             taken = torch.stack((exposures[:, k], own), 1)  # 0: none
             stops = exposure_planes(torch.where(taken > 0, taken, 1), plane)
             known = (taken > 0).to(plane)[:, :, None, None].expand_as(stops)
@@ -129,7 +132,7 @@ class SparseFusion(nn.Module):
 
     def pool(self, features: torch.Tensor, prior: torch.Tensor) -> torch.Tensor:
         """Means over the candidates, plain and weighted by the prior: (B,2C,H/2,W/2)."""
-        share = F.avg_pool2d(pad_to_multiple(prior, SCALE), SCALE)[:, :, None]
+        share = halved(pad_to_multiple(prior, SCALE))[:, :, None]
         return torch.cat((features.mean(1), (features * share.to(features)).sum(1)), 1)
 
     def statistics(self, pooled: torch.Tensor) -> list[torch.Tensor]:
@@ -138,7 +141,7 @@ class SparseFusion(nn.Module):
         return self.context(pad_to_multiple(pooled, COARSEST))
 
     def logits(
-        self, features: torch.Tensor, prior: torch.Tensor, context: list[torch.Tensor], alpha: float = ALPHA
+        self, features: torch.Tensor, prior: torch.Tensor, context: Sequence[torch.Tensor], alpha: float = ALPHA
     ) -> torch.Tensor:
         """z_s = head_s + up2(z_(s+1)) from 1/8 of the frame to full size, added to the prior's logits: float32
         (B,K,H,W).
@@ -147,13 +150,15 @@ class SparseFusion(nn.Module):
         """
         b, k = features.shape[:2]
         own = pad_to_multiple(features.flatten(0, 1), COARSEST)
-        z = 0
+        found: list[torch.Tensor] = []
         scales = zip((4, 2, 1), context, self.context_projection, self.mix, self.heads, strict=True)
         for factor, around, project, mix, head in scales:
             seen = (F.avg_pool2d(own, factor) if factor > 1 else own).unflatten(0, (b, k)) + project(around)[:, None]
-            found = head(mix(F.leaky_relu(seen.flatten(0, 1), SLOPE))).float()
-            z = found[:, :1] + (upsample_twice(z) if factor < COARSEST else 0)
-        z = upsample_twice(z) + F.pixel_shuffle(found[:, 1:], SCALE)
+            found.append(head(mix(F.leaky_relu(seen.flatten(0, 1), SLOPE))).float())
+        z = found[0][:, :1]
+        for finer in found[1:]:
+            z = finer[:, :1] + upsample_twice(z)
+        z = upsample_twice(z) + F.pixel_shuffle(found[-1][:, 1:], SCALE)
         h, w = prior.shape[-2:]
         z = z[..., :h, :w].unflatten(0, (b, k))[:, :, 0]
         return prior_logits(prior, alpha) + logit_range(alpha) / logit_range(self.config.alpha) * z
@@ -181,7 +186,7 @@ class SparseFusion(nn.Module):
 
         Returns hdr (B,3,H,W), votes and logits (B,K,H,W), float32.
         """
-        return whole_frame(self.run(radiance, validity, exposures, reference, alpha), radiance.shape[-2:])
+        return whole_frame(self.run(radiance, validity, exposures, reference, alpha), size_of(radiance))
 
 
 def normalise_votes(logits: torch.Tensor, alpha: float = ALPHA) -> torch.Tensor:

@@ -20,7 +20,7 @@ from dataclasses import asdict, dataclass
 from itertools import count
 from pathlib import Path
 from time import monotonic
-from typing import NamedTuple
+from typing import Any, NamedTuple, cast
 
 import torch
 from torch import nn
@@ -176,7 +176,8 @@ class Adaptation:
         views = self.steps()
         while (share := spent()) < 1 and self.step - best[0] < EVERY * PATIENCE:
             cosine = (1 + math.cos(math.pi * share)) / 2
-            self.learn(*next(views), settings.rate * cosine * min((self.step + 1) / WARM_UP, 1))
+            full, few = next(views)
+            self.learn(full, few, settings.rate * cosine * min((self.step + 1) / WARM_UP, 1))
             if self.step % EVERY == 0 or spent() >= 1:
                 losses.append((self.step, self.held_out_loss()))
                 if losses[-1][1] < best[1]:
@@ -248,7 +249,7 @@ def save_adapted(adapted: Adapted, name: str, folder, source: str = "") -> Path 
         _free_version(name, Path(folder)),
         network,
         registry.architecture_of(network).id,
-        asdict(network.config),
+        asdict(cast(Any, network.config)),
         folder,
         half=False,
         data=f"packaged or chosen weights, adapted to {printable(source) or 'a clip of the user'}",

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import nn
@@ -13,6 +13,7 @@ from ...models import registry
 from ...models.dealthdr import DEALTHDR, FGMA
 from ...models.dealthdr.dealthdr import DeAltHDR
 from ...models.dealthdr.fgma import attended_cells
+from ...models.f2hdr.f2hdr import F2HDR
 from ...models.lrhdr import ACCR, SPARSE_FUSION
 from ...models.lrhdr.sparse_fusion import SparseFusion
 from ..runtime.networks import PACKAGED, load_f2hdr, load_network
@@ -21,9 +22,10 @@ from ..runtime.networks import PACKAGED, load_f2hdr, load_network
 class Reconstruct(Protocol):
     """The interface of a network to `adapt`."""
 
-    def __call__(self, network: nn.Module, window: FrameWindow) -> torch.Tensor:
+    def __call__(self, network: Any, window: FrameWindow) -> torch.Tensor:
         """Radiance (B,3,H,W) of the reference, on the scale of the shortest exposure. The window has backward flow
         (`back`); any number of neighbours on either side, in any order."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -45,7 +47,7 @@ class WithSparseFusion:
 
     aligner: nn.Module | None = None
     mapper: nn.Module | None = None
-    fusion: nn.Module | None = None
+    fusion: F2HDR | None = None
     whole: nn.Module | None = None
     s: float = 15.0
 
@@ -56,7 +58,10 @@ class WithSparseFusion:
 
     def candidates(self, window: FrameWindow) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """radiance (B,M,3,H,W), the reference first; validity (B,M,1,H,W); exposures (B,M), 0 where fused."""
-        aligned, valid = self.aligned(window) if self.aligner else (window.warped_radiance, window.validity)
+        if self.aligner is None:
+            aligned, valid = window.warped_radiance, window.validity
+        else:
+            aligned, valid = self.aligned(self.aligner, window)
         radiance = torch.cat((window.reference_radiance[:, None], aligned), 1)
         validity = torch.cat((torch.ones_like(valid[:, :1]), valid), 1)
         exposures = torch.cat((window.exposure[:, None], window.neighbour_exposures), 1)
@@ -75,9 +80,9 @@ class WithSparseFusion:
             exposures = torch.cat((exposures, torch.zeros_like(exposures[:, :1])), 1)
         return radiance, validity, exposures
 
-    def aligned(self, window: FrameWindow) -> tuple[torch.Tensor, torch.Tensor]:
+    def aligned(self, aligner: nn.Module, window: FrameWindow) -> tuple[torch.Tensor, torch.Tensor]:
         """Radiance (B,K,3,H,W) of the neighbours by FGMA, and their validity (B,K,1,H,W)."""
-        out = self.aligner(window, attended_cells(window, self.s))
+        out = aligner(window, attended_cells(window, self.s))
         exposures = window.neighbour_exposures.to(out["aligned"])[:, :, None, None, None]
         return to_radiance(out["aligned"], exposures), out["logit"].sigmoid()
 
@@ -91,7 +96,7 @@ def load_adaptable(name: str, weights: str = PACKAGED, folders: Sequence = ()) -
     return nn.ModuleList([network, load_network(FGMA), load_network(ACCR), load_f2hdr(), load_network(DEALTHDR)])
 
 
-def reconstruct_with(network: nn.Module, *others: nn.Module, s: float = 15.0) -> Reconstruct:
+def reconstruct_with(network: nn.Module, *others: Any, s: float = 15.0) -> Reconstruct:
     """The `Reconstruct` of a network of the pack. others: for sparse fusion FGMA, ACCR, F2HDR and DeAltHDR. Raises
     ValueError for networks that cannot be adapted."""
     if isinstance(network, DeAltHDR):

@@ -28,7 +28,8 @@ def accr_mapping(
     were clipped or dark. Validity is passed through. Candidates without exposures follow unchanged. Raises ValueError
     for candidates of another length or size than the clip, or that were mapped already.
     """
-    streams = [captured(sequence), *(c for c in candidates if c.exposures is not None)]
+    with_exposures = [(c, c.exposures) for c in (captured(sequence), *candidates) if c.exposures is not None]
+    streams = [c for c, _ in with_exposures]
     others = [c for c in candidates if c.exposures is None]
     check_sizes([*streams, *others])
     names = [PREFIX + c.name for c in streams]
@@ -38,7 +39,7 @@ def accr_mapping(
         raise ValueError(f"there is a candidate {twice[0]!r} already: map the candidates only once")
     device = device_of(network)
     out = [allocate(sequence.frames.shape) for _ in streams]
-    exposures = torch.stack([c.exposures for c in streams], 1).to(torch.float32)
+    exposures = torch.stack([e for _, e in with_exposures], 1).to(torch.float32)
 
     def read(t: int):
         radiance, validity = (

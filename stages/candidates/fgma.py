@@ -77,7 +77,8 @@ def aligned_neighbours(
 
     def align(window: FrameWindow, cells: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         one_by_one = [network(window.pair(k), cells[:, k : k + 1]) for k in range(cells.shape[1])]
-        return tuple(torch.cat([out[name] for out in one_by_one], 1) for name in ("aligned", "logit"))
+        codes, logit = (torch.cat([out[name] for out in one_by_one], 1) for name in ("aligned", "logit"))
+        return codes, logit
 
     codes, logit = in_tiles(window.size, align, window, cells)
     exposures = window.neighbour_exposures.to(codes)[:, :, None, None, None]

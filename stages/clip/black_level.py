@@ -7,6 +7,7 @@ from ...hdr.black_level import TABLE_SIZE, black_level_offsets, black_level_tabl
 from ...hdr.exposure import luma, match_exposure, to_ldr, to_radiance
 from ...hdr.masks import exposure_ranks
 from ...hdr.sequence import ExposureSequence, LazyFrames
+from ...hdr.shadow_tone import raise_shadows, shadow_offsets, shadow_table
 from ...hdr.warp import warp
 from ..flow.pair_flow import PairFlow
 from ..runtime.windows import Progress, quiet, windows
@@ -23,26 +24,31 @@ def match_black_level(sequence: ExposureSequence, progress: Progress = quiet) ->
 
     Every shorter exposure gets one correction for the whole clip (`hdr.black_level`). What cannot be measured stays as captured.
     """
-    tables = black_level_tables(sequence, progress)
-    if not tables.any():
+    tables, raised = black_level_tables(sequence, progress)
+    if not tables.any() and not raised:
         return sequence
     ranks = exposure_ranks(sequence.exposures)[0].tolist()
 
+    def matched(frame: torch.Tensor, rank: int) -> torch.Tensor:
+        return raise_shadows(frame, raised[rank]) if rank in raised else subtract_black_level(frame, tables[rank])
+
     def read(indices: list[int]) -> torch.Tensor:
-        frames = sequence.frames[indices]
-        return torch.stack([subtract_black_level(f, tables[ranks[t]]) for f, t in zip(frames, indices, strict=True)])
+        return torch.stack([matched(f, ranks[t]) for f, t in zip(sequence.frames[indices], indices, strict=True)])
 
     return sequence.with_(frames=LazyFrames(sequence.frames.shape, read))
 
 
-def black_level_tables(sequence: ExposureSequence, progress: Progress = quiet) -> torch.Tensor:
-    """Correction of each exposure, shortest first: tables (ranks,TABLE_SIZE,3), see `hdr.black_level`; 0 for the longest.
+def black_level_tables(
+    sequence: ExposureSequence, progress: Progress = quiet
+) -> tuple[torch.Tensor, dict[int, torch.Tensor]]:
+    """Correction of each exposure, shortest first: tables (ranks,TABLE_SIZE,3), see `hdr.black_level`; 0 for the longest. Where
+    a picture profile pressed the shadows of an exposure, a curve (TABLE_SIZE,) in its place, by rank, see `hdr.shadow_tone`.
 
     sequence: normalized. A few frames of each exposure are compared, small, with the nearest of the longest exposure, so
     that a long clip costs no more than a short one.
     """
     ranks, count = exposure_ranks(sequence.exposures)
-    tables = torch.zeros(count, TABLE_SIZE, 3)
+    tables, raised = torch.zeros(count, TABLE_SIZE, 3), {}
     pairs = PairFlow(_small(sequence), "fast")
     longest = (ranks == count - 1).nonzero()[:, 0]
     chosen = [(rank, t) for rank in range(count - 1) for t in _spread((ranks == rank).nonzero()[:, 0])]
@@ -54,12 +60,16 @@ def black_level_tables(sequence: ExposureSequence, progress: Progress = quiet) -
         found[rank] += [_compare(pairs, t, n) for n in (*before.tolist(), *after.tolist())]
     for rank, seen in found.items():
         if seen:
-            tables[rank] = black_level_table(torch.stack(seen))
-    return tables
+            curve = shadow_table(torch.stack([shadows for _, shadows in seen]))
+            if curve is None:
+                tables[rank] = black_level_table(torch.stack([offsets for offsets, _ in seen]))
+            else:
+                raised[rank] = curve
+    return tables, raised
 
 
-def _compare(pairs: PairFlow, t: int, n: int) -> torch.Tensor:
-    """`hdr.black_level.black_level_offsets` of frame t against frame n of the longest exposure, brought to it."""
+def _compare(pairs: PairFlow, t: int, n: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """`black_level_offsets` and `shadow_offsets` of frame t against frame n of the longest exposure, brought to it."""
     flow, confidence = pairs.match(t, n)
     short, long = (pairs.frame(k).movedim(-1, 0)[None] for k in (t, n))
     long = warp(long, flow)
@@ -69,9 +79,16 @@ def _compare(pairs: PairFlow, t: int, n: int) -> torch.Tensor:
     usable = ((confidence > CONFIDENT) & flat & unclipped)[0, 0, ::2, ::2]  # neighbours say the same after the mean
     # The mean is one of light and the short frame has none: noise would draw both means of its code values off.
     seen = to_ldr(F.avg_pool2d(to_radiance(long, 1), 3, 1, 1), 1)
-    captured, seen = (x[0, :, ::2, ::2].movedim(0, -1)[usable] for x in (short, seen))
+    # Shadows that a profile pressed are off by more than any edge is.
+    near = F.max_pool2d(long.amax(1, keepdim=True), 3, 1, 1) < UNCLIPPED
+    around = ((confidence > CONFIDENT) & near)[0, 0, ::2, ::2]
     exposures = pairs.sequence.exposures
-    return black_level_offsets(captured, match_exposure(seen, float(exposures[n]), float(exposures[t])))
+    captured, mean, sharp = (x[0, :, ::2, ::2].movedim(0, -1) for x in (short, seen, long))
+    mean, sharp = (match_exposure(x, float(exposures[n]), float(exposures[t])) for x in (mean, sharp))
+    return (
+        black_level_offsets(captured[usable], mean[usable]),
+        shadow_offsets(captured[around], sharp[around]),
+    )
 
 
 def _spread(frames: torch.Tensor) -> list[int]:

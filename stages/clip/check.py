@@ -1,6 +1,7 @@
 """Exposure Check: what a clip declares about its exposures against what its pixels say, in words and as a picture."""
 
 import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -10,10 +11,10 @@ from ...hdr.response import RESPONSES, at_white_level, response_named
 from ...hdr.sequence import ExposureSequence
 from ...hdr.white_level import level_on_curve
 from ..report.exposure_check import check_picture
-from ..runtime.windows import Progress, quiet
+from ..runtime.windows import Progress, passes, quiet
 from .detect import analyse
 from .detection import LONGEST, Detection, listed
-from .noise import noise_lines
+from .noise import noise_lines, noise_of
 from .statistics import Survey, survey
 
 OFF = 0.1  # declared and measured stops may differ by this share
@@ -66,18 +67,19 @@ def check_exposures(sequence: ExposureSequence, progress: Progress = quiet) -> E
 
     Raises ValueError for a clip of fewer than two frames.
     """
-    clip = survey(sequence, progress)
+    looked_at, measured = passes(progress, 1, 2)
+    clip = survey(sequence, looked_at)
+    noise_of(sequence, measured)  # is kept, for `_facts`
     found, overlaps = analyse(clip, sequence)
-    levels = torch.unique(sequence.exposures.float()).log2()
-    declared = tuple(levels.diff().tolist())
+    declared = declared_steps(sequence)
     why = unmeasurable(sequence, clip) if found.period == 1 or sequence.period > LONGEST else ""
     warnings = [] if why else list(pattern_warnings(sequence, found))
     if found.period > 1 and not why:
         warnings += response_warnings(
             sequence.response, declared, overlaps, sequence.white_level, lambda: _estimates(sequence, overlaps)
         )
-    if not why and found.period > 1 and (sequence.measured or found.outliers or found.change):
-        warnings += found.doubts
+    if not why and found.period > 1:
+        warnings += [*(found.doubts if sequence.measured or found.irregular else ()), *found.irregular]
     text = "\n".join([*_facts(sequence, clip, found, declared, why), *(f"WARNING: {w}" for w in warnings)])
     if sequence.measured:
         text += (
@@ -88,6 +90,13 @@ def check_exposures(sequence: ExposureSequence, progress: Progress = quiet) -> E
         text += "\nDeclared and measured exposures agree."
     picture = check_picture(sequence, clip, found, overlaps, declared, text)
     return ExposureReport(text, picture, tuple(warnings), declared, found.ratios)
+
+
+def declared_steps(sequence: ExposureSequence) -> tuple[float, ...]:
+    """Stops between neighbouring exposures that a clip declares, darkest first; those of few frames, which fit no exposure of
+    the pattern, are left out."""
+    levels, counts = torch.unique(sequence.exposures.float(), return_counts=True)
+    return tuple(levels[counts > counts.max() / 4].log2().diff().tolist())
 
 
 def unmeasurable(sequence: ExposureSequence, clip: Survey) -> str:
@@ -203,7 +212,9 @@ def fit(overlaps: list[ExposurePairs], response) -> Fit:
     return Fit(response.name, tuple(stops), min(slopes, key=abs, default=0.0), dark, min(bends, default=0.0))
 
 
-def response_warnings(response, declared, overlaps, white=(1.0, 1.0, 1.0), estimates=tuple):
+def response_warnings(
+    response, declared, overlaps, white=(1.0, 1.0, 1.0), estimates: Callable[[], Sequence[Fit]] = tuple
+):
     """Sentences on the ratio: another response that explains it, or a declared EV that is off.
 
     white: the code values that the frames were divided by. estimates: called for the fits of responses that were estimated
@@ -222,7 +233,12 @@ def response_warnings(response, declared, overlaps, white=(1.0, 1.0, 1.0), estim
         ]
         fitting.sort(key=lambda f: f.error(declared) + abs(f.slope))
         start = f"declared {_figures(declared)} EV, measured {_figures(own.stops)}: "
-        if fitting:
+        factors = meant_as_factors(declared)
+        if factors and own.error([math.log2(b / a) for a, b in zip(factors[:-1], factors[1:], strict=True)]) < OFF:
+            listed_factors = ",".join(f"{f}x" for f in factors)
+            evs = ",".join(f"{math.log2(f / factors[-1]):.3g}" for f in factors)
+            yield f"{start}as factors of light, {listed_factors}, they fit: write {listed_factors} or {evs}"
+        elif fitting:
             names = [f.name for f in fitting if kind(f.name) == kind(fitting[0].name)]
             yield (
                 f"{start}the frames look {kind(names[0])} but were read as {response.name}; read as "
@@ -240,6 +256,17 @@ def response_warnings(response, declared, overlaps, white=(1.0, 1.0, 1.0), estim
             f"the measured ratio changes by {100 * abs(own.slope):.0f} % from dark to bright code values, so "
             f"{response.name} may not be the response of this clip{hint}"
         )
+
+
+def meant_as_factors(declared) -> list[int]:
+    """Exposures, darkest first, as the factors 1, 2, 4 … that their EVs may have been meant to be, such as 1,8 read as EVs 7
+    stops apart; none where the EVs are no such numbers."""
+    evs = [1.0]
+    for step in declared:
+        evs.append(evs[-1] + step)
+    whole = [round(ev) for ev in evs]
+    usual = all(abs(ev - n) < 0.01 and n > 0 and math.log2(n).is_integer() for ev, n in zip(evs, whole, strict=True))
+    return whole if usual and whole[-1] > 2 else []
 
 
 def _unexplained(declared, own: Fit, estimates) -> str:

@@ -24,7 +24,8 @@ class Detection:
     as in `exposures` (`detect._rounded`).
     confidence: [0,1]. dropped: frames before which others are missing. repeated: copies of the frame before.
     pattern_of_frames: (T,) exposure of every frame. phase_of_frames: (T,). report: sentences for the user. doubts: those of
-    them that speak against the ratios. declared: `exposures` were written, not measured.
+    them that speak against the ratios; irregular: those on frames that break the pattern. declared: `exposures` were written,
+    not measured. flicker: (T,) stops of each frame to correct, None where the light is steady.
     """
 
     period: int
@@ -40,8 +41,7 @@ class Detection:
     report: str = ""
     doubts: tuple[str, ...] = ()
     declared: bool = False
-    outliers: tuple[int, ...] = ()
-    change: int = 0
+    irregular: tuple[str, ...] = ()
     flicker: np.ndarray | None = None
 
     @property
@@ -70,7 +70,7 @@ def describe(detection: Detection) -> str:
         f"EV of frames 0 to {d.period - 1} above the shortest: {pattern}" + (" (rounded)." if rounded else "."),
         f"Confidence {d.confidence:.2f}.",
     ]
-    lines += d.doubts
+    lines += [*d.doubts, *d.irregular]
     if d.dropped:
         lines.append(f"Frames are missing before frame {listed(d.dropped)}; the pattern was re-phased there.")
     if d.repeated:
@@ -108,6 +108,8 @@ def overridden(detection: Detection, pattern: list[float] | None = None, phase: 
         levels = sorted(math.log2(e) for e in cycle)
         steps = tuple(b - a for a, b in zip(levels[:-1], levels[1:], strict=True))
     of_frames = torch.tensor([cycle[p] for p in phases], dtype=torch.float32)
+    if detection.irregular and phase is None:  # frames that break the pattern break it as they did
+        of_frames = of_frames * _over_pattern(detection)
     changed = replace(
         detection,
         phase=int(phases[0]),
@@ -120,6 +122,15 @@ def overridden(detection: Detection, pattern: list[float] | None = None, phase: 
     )
     given = " and ".join(n for n, v in (("pattern", pattern), ("phase", phase)) if v is not None)
     return replace(changed, report=describe(changed) + (f"\nGiven by hand, not measured: {given}." if given else ""))
+
+
+def _over_pattern(detection: Detection) -> torch.Tensor:
+    """Exposure of every frame over that of its phase, (T,)."""
+    period, exposures = detection.period, detection.pattern_of_frames
+    first = int(detection.phase_of_frames[0])
+    cycle = torch.tensor([detection.exposures[(p - first) % period] for p in range(period)])
+    ratio = exposures / cycle[detection.phase_of_frames]
+    return ratio / ratio.median()
 
 
 def as_declared(sequence: ExposureSequence, detection: Detection) -> Detection:
@@ -143,6 +154,8 @@ def as_declared(sequence: ExposureSequence, detection: Detection) -> Detection:
         pattern_of_frames=exposures,
         phase_of_frames=phases,
         doubts=(),
+        irregular=(),
+        flicker=None,
         declared=True,
         report=f"{why}\nThe exposures that the clip declares are kept.",
     )
@@ -180,7 +193,7 @@ def apply_detection(sequence: ExposureSequence, detection: Detection) -> Exposur
         exposures=exposures,
         period=detection.period,
         fps=fps,
-        warnings=(*warnings, *(d for d in detection.doubts if d not in warnings)),
+        warnings=(*warnings, *(d for d in (*detection.doubts, *detection.irregular) if d not in warnings)),
         measured=not detection.declared,
     )
 

@@ -4,7 +4,7 @@ Neighbouring frames are compared where both see well (`Survey.steps`); levels of
 the robust least-squares solution of all comparisons.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -14,8 +14,12 @@ from .statistics import Survey
 
 OUTLIER = 0.3  # stops off its exposure and off its neighbours, from which a frame fits no exposure of the pattern
 FLICKER = 0.03  # stops by which frames of one exposure typically differ from their neighbours, where lamps flicker
-CHANGE = 0.2  # stops by which an exposure must change amid a clip
-FEWEST = 4  # frames of an exposure on either side of a change
+CHANGE = 0.2  # stops by which an exposure must change amid a clip, beside the others
+STEADY = 0.12  # share of that change by which it may vary on either side
+SUDDEN = 0.25  # share of it by which frames right beside it may be off
+FEWEST, MOST = 3, 5  # frames of an exposure that are looked at on either side of a change
+NEAR = 8  # frames on either side whose comparisons tell how exact those of a frame are
+EXACT = 0.02  # stops: no comparison is more exact
 RIDGE = 0.001
 PATCHES = 10  # parts of a picture that move apart from each other
 SHORT = 16  # frames of an exposure up to which all of them are brought to their mean
@@ -26,77 +30,100 @@ REACH = 40  # frames of one exposure on either side that are looked at for that
 @dataclass(frozen=True)
 class FrameGains:
     """gains (T,): stops over the exposure of a frame, slow changes included. outliers: frames that fit no exposure.
-    flicker (T,): the part of the gains to correct, 0 where nothing flickers. change: frame from which an exposure is another
-    one, 0 = none; changed: its phase."""
+    flicker (T,): the part of the gains to correct, 0 where nothing flickers. changes: frames from which exposures are other
+    ones, rising; shifts (parts,period): stops of each exposure over those of the first part."""
 
     gains: np.ndarray
     outliers: tuple[int, ...]
     flicker: np.ndarray
-    change: int = 0
-    changed: int = 0
+    changes: tuple[int, ...] = ()
+    shifts: np.ndarray = field(default_factory=lambda: np.zeros((1, 1)))
+
+    def part_of(self, count: int) -> np.ndarray:
+        """The part of the clip, between changes, that each of `count` frames lies in."""
+        return np.searchsorted(self.changes, np.arange(count), side="right")
+
+    def regular(self) -> "FrameGains":
+        """The same for a clip whose breaks have another explanation."""
+        return FrameGains(self.gains, (), np.zeros_like(self.flicker))
 
 
 def frame_gains(clip: Survey, phases: np.ndarray, period: int) -> FrameGains:
     """Gains of the frames of a clip from the comparisons of its survey. phases: (T,), 0 … period-1."""
     count = len(phases)
-    (gains, _), unsure = _solved(clip.steps, phases, period), _uncertainty(clip.spread)
+    gains, _, residual = _solved(clip.steps, phases, period)
+    unsure = _uncertainty(clip.spread)
+    unsure = np.where(unsure < 1, np.minimum(unsure, _scatter(residual)), 1)
     flicker, off = np.zeros(count), np.zeros(count, bool)
-    changes = []
+    changes, shifts = _changes(gains, phases, period, unsure)
     for phase in range(period):
         at = np.flatnonzero(phases == phase)
         if len(at) < 4:
             continue
         x = gains[at]
         doubt = float(np.median(unsure[at]))
-        change = _change(x, max(CHANGE, 4 * doubt))
         rough = np.median(np.abs(x[1:-1] - (x[:-2] + x[2:]) / 2))
-        if change:
-            changes.append((int(at[change]), phase))
-        elif rough > max(FLICKER, 2 * doubt):
+        if not changes and rough > max(FLICKER, 2 * doubt):
             flicker[at] = x - _smoothed(x)
             continue
-        base = np.concatenate([_running_median(part) for part in np.split(x, [change] if change else [])])
+        parts = np.split(x, np.searchsorted(at, changes))
+        base = np.concatenate([_running_median(part) for part in parts if len(part)])
         usual = 8 * float(np.median(np.abs(x - base)))
         off[at] = np.abs(x - base) > np.maximum(max(OUTLIER, usual), 5 * unsure[at])
     if off.sum() > 0.3 * count:  # no pattern at all
         off[:] = False
-    one = len(changes) == 1
-    found = changes[0] if one else (0, 0)
-    return FrameGains(gains, tuple(int(t) for t in np.flatnonzero(off)), flicker, *found)
+    return FrameGains(gains, tuple(int(t) for t in np.flatnonzero(off)), flicker, changes, shifts)
 
 
 def straight_phases(clip: Survey, phases: np.ndarray, period: int) -> np.ndarray | None:
-    """Phases (T,) without a break, where frames that fit no exposure (settling, a glitch) explain every break; else None."""
+    """Phases (T,) without a break, where frames that fit no exposure (settling, a glitch) explain every break, or exposures
+    that change; else None."""
     broken = np.flatnonzero(np.diff(phases) % period != 1 % period) + 1
     if not len(broken):
         return None
     bounds = np.concatenate([[0], broken, [len(phases)]])
     start = int(bounds[np.argmax(np.diff(bounds))])
     straight = (phases[start] + np.arange(len(phases)) - start) % period
-    outliers = set(frame_gains(clip, straight, period).outliers)
-    explained = all(outliers & {int(t) - 1, int(t)} for t in broken)
-    if not outliers or not explained or len(outliers) > 0.2 * len(phases):
+    found = frame_gains(clip, straight, period)
+    outliers = set(found.outliers)
+    if len(outliers) > 0.2 * len(phases):
         return None
-    gains, levels = _solved(clip.steps, straight, period)
+    gains, levels, _ = _solved(clip.steps, straight, period)
+    if found.changes:
+        return None if _shifted(gains, levels, straight, found) else straight
+    explained = all(outliers & {int(t) - 1, int(t)} for t in broken)
+    if not outliers or not explained:
+        return None
     own = [levels[straight[t]] + gains[t] for t in outliers]
     return None if any(np.abs(levels - level).min() < OUTLIER for level in own) else straight  # of another phase: a gap
 
 
-def _solved(steps: np.ndarray, phases: np.ndarray, period: int) -> tuple[np.ndarray, np.ndarray]:
+def _shifted(gains: np.ndarray, levels: np.ndarray, phases: np.ndarray, found: FrameGains) -> bool:
+    """Whether a part of the clip has the exposures of the first one in the same order, from another one on: after a gap."""
+    part, period = found.part_of(len(phases)), len(levels)
+    parts = [
+        np.array([levels[p] + np.median(gains[(part == k) & (phases == p)]) for p in range(period)])
+        for k in range(len(found.changes) + 1)
+    ]
+    rolled = [np.roll(parts[0], shift) for shift in range(1, period)]
+    return any(np.ptp(level - roll) < OUTLIER for level in parts[1:] for roll in rolled)
+
+
+def _solved(steps: np.ndarray, phases: np.ndarray, period: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Gains (T,) and levels (period,) in stops: least squares of step(t, t-k) =
-    level(t) - level(t-k) + gain(t) - gain(t-k), robust by weights."""
-    from scipy.sparse import coo_matrix, identity
+    level(t) - level(t-k) + gain(t) - gain(t-k), robust by weights; and what is left of each step, (T,K)."""
+    from scipy.sparse import coo_array, diags_array
     from scipy.sparse.linalg import spsolve
 
     count = len(phases)
     t, lag = np.nonzero(np.isfinite(steps))
     if not len(t):
-        return np.zeros(count), np.zeros(period)
+        return np.zeros(count), np.zeros(period), steps
     earlier, value = t - lag - 1, steps[t, lag]
     rows, one = np.arange(len(t)), np.ones(len(t))
     size = count + period
     columns = np.concatenate([t, earlier, count + phases[t], count + phases[earlier]])
-    design = coo_matrix(
+    design = coo_array(
         (np.concatenate([one, -one, one, -one]), (np.tile(rows, 4), columns)), shape=(len(t), size)
     ).tocsr()
     damping = np.full(size, RIDGE)
@@ -104,13 +131,22 @@ def _solved(steps: np.ndarray, phases: np.ndarray, period: int) -> tuple[np.ndar
     weight = np.ones(len(t))
     for _ in range(12):
         weighted = design.multiply(weight[:, None])
-        solution = spsolve(
-            (design.T @ weighted + identity(size).multiply(damping[:, None])).tocsc(), design.T @ (weight * value)
-        )
+        normal = (design.T @ weighted + diags_array(damping)).tocsc()
+        solution = np.asarray(spsolve(normal, design.T @ (weight * value)))
         weight = 1 / np.maximum(np.abs(design @ solution - value), 0.02)
         weight /= weight.max()
         damping[:count] = RIDGE / np.maximum(np.abs(solution[:count]), 0.1) * 0.1  # few large gains rather than many
-    return solution[:count], solution[count:]
+    residual = np.full(steps.shape, np.nan)
+    residual[t, lag] = design @ solution - value
+    return solution[:count], solution[count:], residual
+
+
+def _scatter(residual: np.ndarray) -> np.ndarray:
+    """How exact the comparisons around each frame are (T,), in stops, by what a solution leaves of them (T,K)."""
+    size = np.abs(residual)
+    around = [size[max(0, t - NEAR) : t + NEAR + 1] for t in range(len(size))]
+    found = np.array([np.median(x[np.isfinite(x)]) if np.isfinite(x).any() else 1.0 for x in around])
+    return np.maximum(3 * found, EXACT)
 
 
 def _uncertainty(spread: np.ndarray) -> np.ndarray:
@@ -138,18 +174,51 @@ def _smoothed(x: np.ndarray) -> np.ndarray:
     return out
 
 
-def _change(x: np.ndarray, least: float) -> int:
-    """Place from which the values have a level that differs by `least` or more, 0 where there is none."""
-    best, place = np.inf, 0
+def _changes(
+    gains: np.ndarray, phases: np.ndarray, period: int, unsure: np.ndarray
+) -> tuple[tuple[int, ...], np.ndarray]:
+    """`FrameGains.changes` and `shifts`. Exposures are compared with the steadiest of them, as changes of the scene's light
+    are common to all."""
+    count, none = len(gains), ((), np.zeros((1, period)))
+    places = [np.flatnonzero(phases == phase) for phase in range(period)]
+    if period < 2 or min(map(len, places)) < 2 * FEWEST:
+        return none
+    own = [max((abs(jump) for _, jump in _jumps(gains[at])), default=0.0) for at in places]
+    steadiest = int(np.argmin(own))
+    beside = gains - np.interp(np.arange(count), places[steadiest], gains[places[steadiest]])
+    found = []
+    for at in places:
+        for i, jump in _jumps(beside[at]):
+            sides = unsure[at[max(0, i - MOST) : i]], unsure[at[i : i + MOST]]
+            if abs(jump) > max(CHANGE, 4 * max(float(np.median(side)) for side in sides)):
+                found.append(int(at[i]))
+    changes = [t for k, t in enumerate(sorted(found)) if k == 0 or t - sorted(found)[k - 1] >= period]
+    if not changes:
+        return none
+    part = np.searchsorted(changes, np.arange(count), side="right")
+    levels = np.zeros((len(changes) + 1, period))
+    for phase, at in enumerate(places):
+        for k in range(len(levels)):
+            inside = at[part[at] == k]
+            levels[k, phase] = np.median(beside[inside]) if len(inside) else levels[k - 1, phase]
+    return tuple(changes), levels - levels[:1]
+
+
+def _jumps(x: np.ndarray):
+    """Places from which values have another level, and by how much: the steadiest of neighbouring places."""
+    candidates = []
     for i in range(FEWEST, len(x) - FEWEST + 1):
-        a, b = x[:i], x[i:]
-        cost = np.abs(a - np.median(a)).sum() + np.abs(b - np.median(b)).sum()
-        if cost < best:
-            best, place = cost, i
-    if not place:
-        return 0
-    step = abs(np.median(x[place:]) - np.median(x[:place]))
-    return place if step > least and best / len(x) < 0.08 * step else 0
+        a, b = x[max(0, i - MOST) : i], x[i : i + MOST]
+        levels = float(np.median(a)), float(np.median(b))
+        cost = (np.abs(a - levels[0]).sum() + np.abs(b - levels[1]).sum()) / (len(a) + len(b))
+        jump = levels[1] - levels[0]
+        edge = max(abs(a[-1] - levels[0]), abs(b[0] - levels[1]))  # a scene changes slowly, a setting at once
+        if cost < STEADY * abs(jump) and edge < SUDDEN * abs(jump):
+            candidates.append((i, jump, cost / abs(jump)))
+    while candidates:
+        i, jump, _ = min(candidates, key=lambda found: found[2])
+        yield i, jump
+        candidates = [found for found in candidates if abs(found[0] - i) >= FEWEST]
 
 
 CLIPPED = (0.94, 0.98)  # code values over which a correction ceases: what clips stays clipped

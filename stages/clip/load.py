@@ -7,7 +7,7 @@ import torch
 
 from ...hdr.exposure_pattern import looks_like_factors, parse_pattern
 from ...hdr.gamut import GAMUTS
-from ...hdr.response import ON_FULL_CODE, RESPONSES, ResponseCurve, response_named
+from ...hdr.response import ON_FULL_CODE, RESPONSES, ResponseCurve, at_white_level, response_named
 from ...hdr.sequence import ExposureSequence, LazyFrames
 from ..runtime.check import chosen, number, text
 from ..runtime.windows import Progress, quiet
@@ -86,7 +86,7 @@ def expose(
     if exposures is None and response == ESTIMATE:
         raise ValueError("a response can only be estimated when the exposures are known: write the pattern, not auto")
     warnings = clip.warnings
-    if looks_like_factors(pattern):
+    if exposures is not None and looks_like_factors(pattern):
         factors = ",".join(f"{float(word):g}x" for word in re.split(r"[\s,;]+", pattern.strip()) if word)
         warnings += (
             f"the pattern {pattern.strip()} is read as EVs, {max(exposures):g} times the light: write {factors} if factors "
@@ -110,12 +110,26 @@ def expose(
     frames = clip.frames
     if clip.full_code and response not in ON_FULL_CODE:
         black, white = clip.full_code
-        frames = LazyFrames(frames.shape, lambda i: ((clip.frames[i] - black) / (white - black)).clamp(0, 1))
+        scale = (white - black) * clip.superwhite
+        frames = LazyFrames(frames.shape, lambda i: ((clip.frames[i] - black) / scale).clamp(0, 1))
     primaries = (clip.gamut or "Rec.709") if gamut == "auto" else gamut
     sequence = ExposureSequence(
-        frames, of_frames, curve, period, clip.fps, clip.source, warnings, gamut=primaries, sound=clip.sound
+        frames,
+        of_frames,
+        curve,
+        period,
+        clip.fps,
+        clip.source,
+        warnings,
+        gamut=primaries,
+        sound=clip.sound,
+        timecode=clip.timecode,
     )
-    sequence = with_white_level(sequence, white_level or None)
+    if clip.superwhite > 1:
+        levels = (clip.superwhite,) * 3
+        sequence = sequence.with_(response=at_white_level(curve, levels), white_level=levels)
+    else:
+        sequence = with_white_level(sequence, white_level or None)
     if clip.stated is not None:
         sequence = with_stated(sequence, clip.stated, exposures is not None, progress)
     elif exposures is None:
@@ -129,7 +143,7 @@ def expose(
         from ...hdr.debevec import estimate_response, sample_static_pixels
 
         sequence = sequence.with_(response=estimate_response(*sample_static_pixels(sequence)))
-    from .detect import steadied
+    from .irregular import steadied
 
     return steadied(sequence, progress)
 
@@ -157,7 +171,9 @@ def describe(sequence: ExposureSequence) -> str:
         f"period {sequence.period}, relative exposures {pattern}",
         f"response {sequence.response.name}, primaries {sequence.gamut}",
     ]
-    if min(sequence.white_level) < 1:
+    if max(sequence.white_level) > 1:
+        lines.append(f"the sensor clips above white, at {max(sequence.white_level):.4g} of it, which is scaled to 1")
+    elif min(sequence.white_level) < 1:
         levels = ", ".join(f"{level:.4g}" for level in dict.fromkeys(sequence.white_level))
         lines.append(f"the sensor clips at code value {levels}, which is scaled to 1")
     return "\n".join(lines + [f"Warning: {warning}" for warning in sequence.warnings])

@@ -40,13 +40,13 @@ def frame_noise(
     return None if found is None else found.at(sequence.exposures[indices]).to(device, torch.float32)
 
 
-def noise_of(sequence: ExposureSequence) -> NoiseLevels | None:
+def noise_of(sequence: ExposureSequence, progress: Progress = quiet) -> NoiseLevels | None:
     """The clip's noise, measured when it is first asked for and kept with the clip."""
     if sequence.noise is not None:
         return sequence.noise
     kept = vars(sequence)
     if "_measured_noise" not in kept:
-        kept["_measured_noise"] = measure_noise(sequence)
+        kept["_measured_noise"] = measure_noise(sequence, progress)
     return kept["_measured_noise"]
 
 
@@ -74,10 +74,10 @@ def measure_noise(sequence: ExposureSequence, progress: Progress = quiet) -> Noi
             pairs[k].append(photon_transfer(frames[0], frames[1], flow, sure))
     found = [fit_noise(a, p) for a, p in zip(alone, pairs, strict=True)]
     step = max(code_step(sequence.frames[t]) for _, t in chosen[:: len(chosen) // 2 + 1])
-    known = [k for k, one in enumerate(found) if one is not None]
+    known = {k: one for k, one in enumerate(found) if one is not None}
     if not known:
         return None
-    nearest = [found[min(known, key=lambda j: abs(j - k))] for k in range(len(levels))]
+    nearest = [known[min(known, key=lambda j: abs(j - k))] for k in range(len(levels))]
     return NoiseLevels(levels, torch.stack(nearest), step)
 
 

@@ -1,5 +1,6 @@
 """Frames of video files and image sequences as clips, and scene-linear sequences as tensors."""
 
+from itertools import islice
 from pathlib import Path
 
 import torch
@@ -15,6 +16,8 @@ from ...hdr.io.video_files import VideoInfo, code_levels, frame_rate, is_limited
 from ...hdr.response import ON_FULL_CODE
 from ...hdr.scratch import allocate, trim
 from ...hdr.sequence import LazyFrames
+from ...hdr.timecode import later
+from ...hdr.white_level import superwhite_level
 from ..runtime.check import number, text
 from ..runtime.windows import Progress, quiet, windows
 from .captured import DEFAULT_FPS, WINDOW, Clip, check_range, check_values
@@ -24,6 +27,7 @@ from .video_faults import VideoFaults
 TAGGED = {1: "Rec.709", 9: "Rec.2020", 12: "P3-D65"}  # keys of both: ITU-T H.273
 DCI_P3 = 11
 DELIVERY = {16: "PQ", 18: "HLG"}
+PEEKED = 480  # pixels in a row of the frames that are looked at for codes above white
 
 
 def read_clip(
@@ -55,7 +59,9 @@ def read_clip(
         regular_file(source)
     name = "video" if hasattr(source, "read") else printable(Path(source).name)
     info = video_info(source)
-    store, faults, full_code, levels = FrameStore(), VideoFaults(info), response in ON_FULL_CODE, None
+    superwhite = 1.0 if response in (*ON_FULL_CODE, "PQ") else _superwhite(source, trim_to)
+    full_code = response in ON_FULL_CODE or superwhite > 1
+    store, faults, levels = FrameStore(), VideoFaults(info), None
     for index, frame in enumerate(_within(video_frames(source), *trim_to)):
         faults.see(frame)
         if index >= start:
@@ -71,9 +77,9 @@ def read_clip(
         faults.ended = not any(trim_to)
     warnings = (*_colour_warnings(info), *faults.warnings(name))
     frames, transfer = _stored(store, name, start), DELIVERY.get(info.transfer, "")
-    sound = (
-        SoundTrack(source, trim_to[0] + start / float(info.fps), len(store) / float(info.fps)) if info.sound else None
-    )
+    begin = trim_to[0] + start / float(info.fps)
+    sound = SoundTrack(source, begin, len(store) / float(info.fps)) if info.sound else None
+    timecode = later(info.timecode, round(begin * info.fps), info.fps) if info.timecode else ""
     return Clip(
         frames,
         frame_rate(fps or info.fps),
@@ -81,9 +87,24 @@ def read_clip(
         warnings,
         transfer=transfer,
         full_code=levels,
+        superwhite=superwhite,
         gamut=TAGGED.get(info.gamut, ""),
         sound=sound,
+        timecode=timecode,
     )
+
+
+def _superwhite(source, trim_to: tuple[float, float]) -> float:
+    """`superwhite_level` of a video, on its first frames."""
+    seen = []
+    for frame in islice(_within(video_frames(source), *trim_to), WINDOW):
+        if not is_limited(frame):
+            return 1.0
+        black, white = code_levels(frame)
+        step = max(1, frame.width // PEEKED)
+        codes = torch.from_numpy(to_rgb(frame, full_code=True)[::step, ::step].astype("float32")) / 65535
+        seen.append((codes - black) / (white - black))
+    return superwhite_level(torch.stack(seen)) if seen else 1.0
 
 
 def _home(path) -> Path:
@@ -149,28 +170,32 @@ def _read_images(path, start: int, count: int, fps, progress: Progress, holes: b
     )
 
 
-def load_hdr(path, start: int = 0, count: int = 0, gain: float = 1.0, progress: Progress = quiet) -> torch.Tensor:
-    """An EXR or .hdr sequence as scene-linear float32 (T,H,W,3), every value times `gain`. Raises as `read_clip`."""
+def load_hdr(
+    path, start: int = 0, count: int = 0, gain: float = 1.0, progress: Progress = quiet, layer: str = ""
+) -> torch.Tensor:
+    """An EXR or .hdr sequence as scene-linear float32 (T,H,W,3), every value times `gain`. layer: part, view or layer of EXR
+    files, "" = the first part with colour. Raises as `read_clip`."""
     check_range(start, count, None)
+    layer = text("layer", layer, 256).strip()
     gain = number("gain", gain)
     path = _home(path)
     refuse_empty(path)
     found = find_sequence(path)
     refuse_incomplete(found, start, count)
     files = _chosen(found, start, count)
-    out = None
-    for window in windows(len(files), 1, progress):
-        name, (pixels, _) = printable(files[window[0]]), read_image(files[window[0]])
+    out = torch.empty(0)
+    for (t,) in windows(len(files), 1, progress):
+        name, (pixels, _) = printable(files[t]), read_image(files[t], layer=layer)
         if pixels.dtype != "float32":
             raise ValueError(f"{name} holds {pixels.dtype}: a float sequence (exr, hdr) is expected")
-        if out is None:
+        if t == 0:
             out = allocate((len(files), *pixels.shape))
         if pixels.shape != tuple(out.shape[1:]):
             raise ValueError(
                 f"{name} is {pixels.shape[1]}x{pixels.shape[0]}, the first frame is "
                 f"{out.shape[2]}x{out.shape[1]}: all frames must have one size"
             )
-        out[window[0]] = torch.from_numpy(pixels) * gain
+        out[t] = torch.from_numpy(pixels) * gain
     return out
 
 
@@ -179,8 +204,8 @@ def fingerprint(path: str) -> str:
     if not path:
         return ""
     try:
-        path = _home(path)
-        files = [f.path for f in find_frames(path, holes=True)] if is_sequence_path(path) else [regular_file(path)]
+        place = _home(path)
+        files = [f.path for f in find_frames(place, holes=True)] if is_sequence_path(place) else [regular_file(place)]
         states = [file.stat() for file in files]
     except (OSError, ValueError):  # told in full when the clip is loaded
         return f"{printable(path)}: not readable"

@@ -5,7 +5,7 @@ import math
 from ...hdr.sequence import ExposureSequence
 from ..runtime.check import chosen
 from ..runtime.windows import Progress, quiet
-from .check import DARK_OFF, OFF, fit, pattern_warnings, response_warnings, unmeasurable
+from .check import DARK_OFF, OFF, declared_steps, fit, pattern_warnings, response_warnings, unmeasurable
 from .detect import LONGEST, analyse
 from .statistics import survey
 
@@ -39,7 +39,7 @@ def contradiction(sequence: ExposureSequence, progress: Progress = quiet) -> str
     wrong = next(iter(pattern_warnings(sequence, found)), "")
     if wrong or found.period == 1:
         return wrong
-    declared = tuple(sequence.exposures.float().unique().log2().diff().tolist())
+    declared = declared_steps(sequence)
     own = fit(overlaps, sequence.response)
     off = own.error(declared)
     if math.isfinite(off) and off > (DARK_OFF if own.dark else OFF):

@@ -121,14 +121,15 @@ def fused_frame(
     own = reference or ()
 
     def vote(radiance, validity, taken, *reference):
-        found = yield from network.run(radiance, validity, taken, reference or None, alpha)
+        known = (reference[0], reference[1]) if reference else None
+        found = yield from network.run(radiance, validity, taken, known, alpha)
         return found["hdr"], found["votes"]
 
     given = radiance[:, voting], validity[:, voting], taken[:, voting]
     hdr, cast = in_tiles(tuple(radiance.shape[-2:]), vote, *given, *own)
     votes = cast.new_zeros(1, len(every), *cast.shape[-2:]).index_copy(1, voting, cast)
     hdr = hdr.clamp(min=0)  # rounding may give values just below 0
-    return (hdr if code is None else preserve_detail(hdr, code, *own, noise)), votes
+    return (hdr if code is None or reference is None else preserve_detail(hdr, code, *reference, noise)), votes
 
 
 def candidate_colours(count: int) -> torch.Tensor:

@@ -38,7 +38,7 @@ def look(
     mean log luminance of the clip to middle grey, once for the clip; `longest exposure` shows its white as 1, `radiance`
     changes nothing. sequence: the clip that the frames came from, for its primaries and exposures; None = Rec.709. even: leave
     out the last row or column of an odd size, which 4:2:0 video cannot hold. frames: those that are wanted, None = all.
-    Raises ValueError for bad arguments, and for black frames.
+    Raises ValueError for bad arguments.
     """
     chosen("look", name, LOOKS)
     chosen("brightness", brightness, BRIGHTNESS)
@@ -89,7 +89,7 @@ def _gain(brightness: str, sample: torch.Tensor, sequence: ExposureSequence | No
         return longest
     lit = sample[sample.amax(-1) > 0]
     if not len(lit):
-        raise ValueError("no pixel of the sampled frames is brighter than black: check the HDR input")
+        return 1.0
     gain = GREY / 10 ** float(log_luminance(lit).mean())
     if longest is not None:
         gain = min(max(gain, longest / DARKER), longest * BRIGHTER)

@@ -15,6 +15,7 @@ from ...hdr.io.exr import COMPRESSIONS, write_exr
 from ...hdr.io.rgbe import write_hdr
 from ...hdr.io.video_files import frame_rate
 from ...hdr.sequence import ExposureSequence
+from ...hdr.timecode import later
 from ..clip.incomplete import MARK
 from ..runtime.check import chosen, number
 from ..runtime.windows import Progress, quiet, windows
@@ -88,7 +89,8 @@ def save_sequence(
     number("start", start, 0, MOST)
     number("padding", padding, 1, 20)
     fps = frame_rate(fps) if fps else None
-    if sequence is not None and len(sequence) != len(frames):
+    one = len(frames) == 1  # of a bracket of photos, of which one picture is wanted
+    if sequence is not None and not one and len(sequence) != len(frames):
         raise ValueError(
             f"the HDR has {len(frames)} frames, the exposures {len(sequence)}: "
             "wire the exposures that this HDR was made from"
@@ -109,8 +111,10 @@ def save_sequence(
             if file_format == "hdr":
                 changed = write_hdr(path, pixels)
             else:
-                if sequence is not None:
+                if sequence is not None and len(sequence) == len(frames):
                     header["hdrweaveExposure"] = float(sequence.exposures[index])
+                    if sequence.timecode and not fps:
+                        header["timeCode"] = later(sequence.timecode, index, sequence.fps)
                 extra = {key: picture[index].detach().float().cpu().numpy() for key, picture in (layers or {}).items()}
                 changed = write_exr(path, pixels, file_format == "exr half", compression, header, gamut, extra)
             paths.append(path)

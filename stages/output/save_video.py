@@ -1,7 +1,6 @@
 """Save HDR Video: scene-linear frames to one HDR video file with sound."""
 
 import math
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
@@ -12,17 +11,18 @@ import torch
 from ...hdr.delivery import HLG_PEAK, PQ_PEAK, REFERENCE_WHITE, LightLevel, hlg_signal, light_level, pq_encode, roll_off
 from ...hdr.gamut import convert
 from ...hdr.io.checked_path import printable
-from ...hdr.io.hdr_video import FORMATS, TRANSFERS, check_encoder, write_hdr_video
+from ...hdr.io.hdr_video import FORMATS, TRANSFERS, check_encoder, is_tagged, write_hdr_video
 from ...hdr.io.sound import Samples, read_sound
 from ...hdr.io.video_files import frame_rate
 from ...hdr.sequence import ExposureSequence
+from ...hdr.timecode import is_timecode
 from ..runtime.check import chosen, number, text
 from ..runtime.windows import Progress, quiet, windows
 from .save import compositing_factor
 from .versions import new_file
 
-TIMECODE = re.compile(r"\d\d:[0-5]\d:[0-5]\d[:;]\d\d")
 DEFAULT_FPS = Fraction(24)
+TIMECODE_RATES = (24, 25, 30, 48, 50, 60)
 
 
 @dataclass(frozen=True)
@@ -72,10 +72,11 @@ def save_video(
 
     reference_white: cd/m2 of 1.0 on `scale` (see `save_sequence`), after `exposure` stops. peak: cd/m2 of the mastering display,
     to which brighter light is rolled off; HLG has 1000 at most. sequence: the clip that the frames came from, for scale,
-    primaries, frame rate and the sound of its file. sound: in place of that. The clip is read twice, first for its light level.
-    Raises ValueError for bad arguments before any work, OSError when the file cannot be written; nothing is left of it then.
+    primaries, frame rate, and sound and timecode of its file. sound, timecode: in place of those. The clip is read twice, first
+    for its light level. Raises ValueError for bad arguments before any work, OSError when the file cannot be written; nothing is
+    left of it then.
     """
-    shape = tuple(getattr(frames, "shape", ()))
+    shape: tuple[int, ...] = tuple(getattr(frames, "shape", ()))
     if len(shape) != 4 or shape[-1] != 3 or not len(frames):
         raise ValueError(f"frames have shape {shape}: (1 or more, height, width, 3) is expected")
     chosen("format", file_format, FORMATS)
@@ -84,7 +85,7 @@ def save_video(
     number("peak", peak, 100, PQ_PEAK)
     number("exposure", exposure, -20, 20)
     number("crf", crf, 0, 51)
-    if timecode and not TIMECODE.fullmatch(text("timecode", timecode, 100)):
+    if timecode and not is_timecode(text("timecode", timecode, 100)):
         raise ValueError(f"the timecode is {printable(timecode)!r}: write it as 01:00:00:00, hours to frames")
     if sequence is not None and len(sequence) != len(frames):
         raise ValueError(
@@ -92,13 +93,24 @@ def save_video(
             "wire the exposures that this HDR was made from"
         )
     wanted, notes = check_encoder(file_format), []
+    if not timecode and sequence is not None and not fps:
+        timecode = sequence.timecode
     fps = frame_rate(fps or (sequence.fps if sequence is not None else DEFAULT_FPS))
+    if timecode and round(fps) not in TIMECODE_RATES:
+        notes.append(f"the timecode is left out: it counts {', '.join(map(str, TIMECODE_RATES))} frames a second")
+        timecode = ""
     white = reference_white * compositing_factor(scale, sequence) * 2.0**exposure
-    height, width = (n - n % 2 if wanted.even else n for n in shape[1:3])
-    if not height or not width:
-        raise ValueError(f"frames are {shape[2]}x{shape[1]}: {file_format} needs 2x2 or more")
+    height, width = (n - n % 2 if wanted.even else n for n in frames.shape[1:3])
+    if min(height, width) < wanted.least:
+        raise ValueError(
+            f"frames are {shape[2]}x{shape[1]}, {file_format} needs {wanted.least}x{wanted.least} or more: choose another format"
+        )
     if (height, width) != shape[1:3]:
         notes.append(f"the last row or column of {shape[2]}x{shape[1]} is left out: 4:2:0 video has even sizes")
+    if not is_tagged(file_format):
+        notes.append(
+            f"this PyAV cannot tag ProRes: tell your editor Rec.2020 and {transfer}, or update PyAV (pip install -U av)"
+        )
     source = sequence.gamut if sequence is not None else "Rec.709"
     peak = min(peak, HLG_PEAK) if transfer == "HLG" else peak
 

@@ -14,10 +14,10 @@ def chosen(name: str, value, options, others: bool = False):
     raise ValueError(f"{name} is {_shown(value)}: choose one of {shown}")
 
 
-def number(name: str, value, low: float = -math.inf, high: float = math.inf):
+def number(name: str, value, low: float = -math.inf, high: float = math.inf) -> float:
     """`value`, when it is a finite number from `low` to `high`. Raises ValueError with the range."""
-    if isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value) and low <= value <= high:
-        return value
+    if isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value) and low <= float(value) <= high:
+        return value  # pyright: ignore[reportReturnType]  an int stays one
     bounds = [f"{low:g} or more"] if low > -math.inf else []
     bounds += [f"{high:g} at most"] if high < math.inf else []
     raise ValueError(f"{name} is {_shown(value)}: give a number{', ' if bounds else ''}{' and '.join(bounds)}")

@@ -30,7 +30,7 @@ def load_network(name: str, weights: str = PACKAGED, folders: Sequence = ()) -> 
     the file holds another network, OSError when there is no such file.
     """
     network = registry.load(name, (), name) if weights == PACKAGED else registry.load(weights, folders, name)
-    return network.to(memory_format=torch.channels_last)
+    return network.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]  a layout alone is allowed
 
 
 def load_chosen(

@@ -13,13 +13,13 @@ from functools import partial
 
 import torch
 import torch.nn.functional as F
-from torch import nn
 
 from ...hdr.anchors import AnchoredSequence, Anchors
 from ...hdr.masks import well_exposed
 from ...hdr.scratch import allocate
 from ...hdr.sequence import ExposureSequence, LazyFrames
 from ...models.location.backbone import estimate_backbone
+from ...models.lrhdr.interpolate import ExposureInterpolation
 from ..clip.load import DEFAULT_FPS, image_clip, named_response
 from ..clip.normalize import normalize
 from ..flow.estimate import flow_pair
@@ -94,13 +94,16 @@ def backbone_exposure(sequence: ExposureSequence) -> float:
 
 
 def from_exposures(
-    sequence: ExposureSequence, network: nn.Module, backbone: float | None = None, progress: Progress = quiet
+    sequence: ExposureSequence,
+    network: ExposureInterpolation,
+    backbone: float | None = None,
+    progress: Progress = quiet,
 ) -> AnchoredSequence:
     """Backbone and anchors from a clip of several exposures: a backbone frame for each frame, captured or estimated,
     and frames of the other exposures as anchors at their times.
 
-    sequence: any exposures, such as declared with a pattern of one period: 0,0,-2,0,0,+2. network: an
-    `ExposureInterpolation` on the device where it is. backbone: its exposure, as in `sequence.exposures`; None:
+    sequence: any exposures, such as declared with a pattern of one period: 0,0,-2,0,0,+2. network: on
+    the device where it is. backbone: its exposure, as in `sequence.exposures`; None:
     `backbone_exposure`. Raises ValueError where no frame has it.
     """
     sequence = normalize(sequence)

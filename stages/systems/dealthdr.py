@@ -17,7 +17,7 @@ from ...hdr.sequence import ExposureSequence, FlowField
 from ...models.dealthdr import DEALTHDR
 from ...models.dealthdr.fgma import distrust_each, empty_cells
 from ...models.dealthdr.masked_attention import sensitivity_for, trust_mask
-from ..flow.estimate import base_flow
+from ..flow.live import LiveFlow, live_base_flow
 from ..runtime.networks import device_of, load_network, running
 from ..runtime.per_frame import WindowReader, run_per_frame, to_frame
 from ..runtime.tiles import in_tiles
@@ -67,7 +67,7 @@ class Sensitivity:
 
 def dealthdr(
     sequence: ExposureSequence,
-    flow: FlowField,
+    flow: FlowField | LiveFlow,
     network: "DeAltHDR",
     s: float = S,
     share: float | None = None,
@@ -100,9 +100,11 @@ def features_around(windows: WindowReader, network: "DeAltHDR", t: int, window: 
     """Features (1,N,C,h,w) at DeAltHDR's three levels for the window of frame t; each frame is encoded once."""
 
     def encoded(k: int) -> tuple[torch.Tensor, ...]:
-        frame = window.frames[:, k], window.radiance[:, k]
+        def encode(codes: torch.Tensor, radiance: torch.Tensor) -> tuple[torch.Tensor, ...]:
+            return tuple(network.encode(codes, radiance, window.exposures[:, k]))
+
         with running(windows.device):
-            return in_tiles(window.size, lambda *planes: tuple(network.encode(*planes, window.exposures[:, k])), *frame)
+            return in_tiles(window.size, encode, window.frames[:, k], window.radiance[:, k])
 
     with running(windows.device):
         every = [windows.once(network, i, lambda k=k: encoded(k)) for k, i in enumerate(windows.indices(t))]
@@ -114,8 +116,8 @@ def dealthdr_frame(
 ) -> torch.Tensor:
     """Radiance (1,3,H,W) of the reference of a window; cells (1,K,1,h,w): attention mask."""
 
-    def run(*given: torch.Tensor):
-        return (yield from network.run(*given))["hdr"]
+    def run(window: FrameWindow, cells: torch.Tensor, *features: torch.Tensor):
+        return (yield from network.run(window, cells, *features))["hdr"]
 
     hdr = in_tiles(window.size, run, window, cells, *features)
     return preserve_detail(hdr, window.reference, window.reference_radiance, window.exposure, window.reference_noise)
@@ -123,7 +125,7 @@ def dealthdr_frame(
 
 def packaged_dealthdr(sequence: ExposureSequence, device="cpu", progress: Progress = quiet) -> torch.Tensor:
     """DeAltHDR and the base flow, with packaged weights: radiance (T,H,W,3) of a normalized clip."""
-    flow = base_flow(sequence, device, progress)
+    flow = live_base_flow(sequence, device)
     return dealthdr(sequence, flow, load_network(DEALTHDR).to(device), progress=progress)
 
 

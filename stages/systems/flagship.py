@@ -18,14 +18,15 @@ from ...hdr.sequence import ExposureSequence, FlowField
 from ...models.dealthdr import DEALTHDR, FGMA
 from ...models.location import SEQUENCE_REFINEMENT
 from ...models.lrhdr import ACCR, SPARSE_FUSION
+from ...models.lrhdr.sparse_fusion import SparseFusion
 from ..candidates.fgma import aligned_neighbours
-from ..flow.estimate import base_flow
+from ..flow.live import live_base_flow
 from ..fusion.sequence_refinement import sequence_refinement
 from ..fusion.sparse_fusion import fused_frame
 from ..runtime.networks import load_f2hdr, load_network
 from ..runtime.per_frame import WindowReader, run_per_frame, to_frame
 from ..runtime.tiles import in_tiles
-from ..runtime.windows import Progress, quiet
+from ..runtime.windows import Progress, passes, quiet
 from .dealthdr import Sensitivity, dealthdr_frame, features_around, reach_of
 from .f2hdr import f2hdr_frame
 from .system import System
@@ -33,8 +34,9 @@ from .system import System
 
 def flagship(sequence: ExposureSequence, device="cpu", progress: Progress = quiet) -> torch.Tensor:
     """With packaged weights: radiance (T,H,W,3) of a normalized clip."""
-    hdr, refinement = flagship_vote(sequence, device, progress), load_network(SEQUENCE_REFINEMENT).to(device)
-    return sequence_refinement(hdr, refinement, sequence=sequence, progress=progress)
+    first, second = passes(progress, 8, 1)
+    hdr, refinement = flagship_vote(sequence, device, first), load_network(SEQUENCE_REFINEMENT).to(device)
+    return sequence_refinement(hdr, refinement, sequence=sequence, progress=second)
 
 
 def flagship_vote(
@@ -42,14 +44,14 @@ def flagship_vote(
     device="cpu",
     progress: Progress = quiet,
     flow: FlowField | None = None,
-    vote: nn.Module | None = None,
+    vote: SparseFusion | None = None,
 ) -> torch.Tensor:
     """The flagship without its refinement: radiance (T,H,W,3) of a normalized clip. flow: made from it; vote: a
     `SparseFusion`; by default the packaged ones."""
-    flow = flow or base_flow(sequence, device, progress)
-    f2hdr, vote = load_f2hdr().to(device), (vote or load_network(SPARSE_FUSION)).to(device)
+    source = flow or live_base_flow(sequence, device)
+    f2hdr, voting = load_f2hdr().to(device), (vote or load_network(SPARSE_FUSION)).to(device)
     fgma, accr, whole = (load_network(name).to(device) for name in (FGMA, ACCR, DEALTHDR))
-    windows = WindowReader(sequence, flow, device, reach_of(sequence))
+    windows = WindowReader(sequence, source, device, reach_of(sequence))
     sensitivity = Sensitivity(windows)
     out = allocate(sequence.frames.shape)
 
@@ -62,14 +64,16 @@ def flagship_vote(
         inner = slice((cells.shape[1] - near.flows.shape[1]) // 2, (cells.shape[1] + near.flows.shape[1]) // 2)
         candidates = calibrated(fgma, accr, near, cells[:, inner])
         results = f2hdr_frame(f2hdr, near), dealthdr_frame(whole, window, cells, features)
-        return fused_frame(vote, *with_results(*candidates, results), near.reference, noise=near.reference_noise)[0]
+        radiance, validity, exposures = with_results(*candidates, results)
+        noise = near.reference_noise
+        return fused_frame(voting, radiance, validity, exposures, near.reference, noise=noise)[0]
 
     for t, (hdr,) in run_per_frame(len(sequence), read, voted, windows.device, progress):
         out[t] = to_frame(hdr)
     return out
 
 
-def calibrated(fgma: nn.Module, accr: nn.Module, window: FrameWindow, cells: torch.Tensor) -> tuple[torch.Tensor, ...]:
+def calibrated(fgma: nn.Module, accr: nn.Module, window: FrameWindow, cells: torch.Tensor):
     """Candidates of a window: the reference as captured, then reference and aligned neighbours calibrated: radiance
     (1,M,3,H,W), validity (1,M,1,H,W), exposures (1,M), from which the prior of the vote derives noise, clipping and
     alignment."""
@@ -79,7 +83,10 @@ def calibrated(fgma: nn.Module, accr: nn.Module, window: FrameWindow, cells: tor
     exposures = torch.cat((window.exposure[:, None], window.neighbour_exposures), 1)
     mapped = in_tiles(window.size, accr, radiance, exposures, validity)
     first = (captured, validity[:, :1], exposures[:, :1])
-    return tuple(torch.cat(pair, 1) for pair in zip(first, (mapped, validity, exposures), strict=True))
+    radiance, validity, exposures = (
+        torch.cat(pair, 1) for pair in zip(first, (mapped, validity, exposures), strict=True)
+    )
+    return radiance, validity, exposures
 
 
 def with_results(radiance, validity, exposures, results):

@@ -16,6 +16,7 @@ from ui_to_api import to_prompt
 
 pytestmark = pytest.mark.engine
 LOADER = "Load Alternating Exposures"
+BRACKET = [path for path in WORKFLOWS if "bracket" in path.stem]
 
 
 def settings(clip: Path, folder: str, text: str = '"SaveVideo" "SaveImage" "HDRWeave_SaveHDRSequence"') -> list[str]:
@@ -37,7 +38,22 @@ def classical(server, *changes: str) -> dict:
     return prompt
 
 
-@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda p: p.stem)
+def test_a_bracket_becomes_one_picture(server, tiny_clips):
+    (path,) = BRACKET
+    out, clip = server.output / "bracket", tiny_clips[3]
+    told = [
+        f"{LOADER}.path={clip}",
+        "Save HDR Sequence.prefix=bracket/hdr",
+        "Save Image.filename_prefix=bracket/picture",
+    ]
+    files = render(server.base, json.loads(path.read_text(encoding="utf-8")), told, server.output, Progress())
+    assert files == sorted(p for p in out.rglob("*") if p.is_file())
+    assert [f.name for f in files if f.suffix == ".exr"] == ["hdr.1001.exr"]
+    assert read_exr(out / "hdr_v001" / "hdr.1001.exr")[0].shape == (96, 128, 3)
+    assert next(out.glob("picture*.png")).stat().st_size > 1000
+
+
+@pytest.mark.parametrize("path", [p for p in WORKFLOWS if p not in BRACKET], ids=lambda p: p.stem)
 def test_workflow_writes_what_it_promises(server, tiny_clips, path: Path):
     clip = tiny_clips[3 if "three" in path.stem else 2]
     text, out = path.read_text(encoding="utf-8"), server.output / path.stem

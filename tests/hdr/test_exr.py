@@ -115,3 +115,29 @@ def test_radiance_files_hold_a_percent(tmp_path, rgb):
     rgb[0, 0, :2] = 0
     assert (abs(back - rgb) <= rgb.max(-1, keepdims=True) / 128).all()  # 8 bits under the largest channel
     assert (tmp_path / "a.hdr").read_bytes().startswith(b"#?R")
+
+
+def test_parts_views_and_layers_by_choice(tmp_path):
+    import OpenEXR
+
+    def picture(value):
+        return np.full((4, 6, 3), value, np.float32)
+
+    parts = [
+        OpenEXR.Part({"type": OpenEXR.scanlineimage}, {"RGB": picture(k)}, name)
+        for k, name in enumerate(("rgb.left", "rgb.right"))
+    ]
+    for part, view in zip(parts, ("left", "right"), strict=True):
+        part.header["view"] = view
+    OpenEXR.File(parts).write(str(tmp_path / "parts.exr"))
+    for layer, value in (("", 0), ("left", 0), ("right", 1), ("rgb.right", 1)):
+        assert (read_exr(tmp_path / "parts.exr", layer=layer)[0] == value).all(), layer
+    channels = {
+        c: np.full((4, 6), k, np.float32)
+        for k, c in enumerate(("R", "G", "B", "right.R", "right.G", "right.B", "mask"))
+    }
+    OpenEXR.File({"type": OpenEXR.scanlineimage}, channels).write(str(tmp_path / "layers.exr"))
+    assert read_exr(tmp_path / "layers.exr", layer="right")[0][0, 0].tolist() == [3, 4, 5]
+    assert read_exr(tmp_path / "layers.exr", layer="mask")[0][0, 0].tolist() == [6, 6, 6]
+    with pytest.raises(ValueError, match="no part, view or layer 'middle' with colour: it has mask, right"):
+        read_exr(tmp_path / "layers.exr", layer="middle")

@@ -115,6 +115,9 @@ def test_frame_rates_become_their_fractions():
         24: (24, 1),
         25.0: (25, 1),
         12.5: (25, 2),
+        23.98: (24000, 1001),
+        4.0: (4, 1),
+        1: (1, 1),
     }
     for written, fraction in rates.items():
         assert frame_rate(written) == Fraction(*fraction)

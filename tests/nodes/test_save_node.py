@@ -13,7 +13,7 @@ folder_paths.set_temp_directory(str(folder / "temp"))
 folder_paths.set_output_directory(str(folder / "output"))
 execute = save.SaveHDRSequence.execute
 settings = ("films/shot", "exr half", "ZIP", "research", 1001, 4, 0.0)
-saved = execute(torch.rand(2, 8, 8, 4), *settings)
+saved = execute(torch.rand(2, 8, 8, 4), *settings, vote=torch.rand(2, 13, 8, 3), confidence=torch.rand(2, 8, 8))
 try:
     execute(torch.rand(2, 8, 8, 1), *settings)
 except ValueError as error:

@@ -1,5 +1,6 @@
 import pytest
 import torch
+from hdrweave.stages.clip import load
 from hdrweave.stages.clip.check import check_exposures
 from moving_texture import captured, radiance, sequence
 
@@ -122,3 +123,12 @@ def test_clipped_shares_are_those_of_the_pixels(two):
     report = check_exposures(sequence(two, cycled(1, 8), period=2))
     share = (two[1::2].amax(-1) >= 0.98).float().mean()
     assert f"long exposure: {100 * share:.1f} % of the pixels clipped" in report.text
+
+
+@pytest.mark.parametrize("pattern, remedy", [("1,8", "write 1x,8x or -3,0"), ("1,4,16", "write 1x,4x,16x or -4,-2,0")])
+def test_factors_that_were_read_as_evs_are_named(light, pattern, remedy):
+    factors = [float(word) for word in pattern.split(",")]
+    given = load.image_clip(captured(light, [factors[t % len(factors)] for t in range(len(light))]))
+    warnings = check_exposures(load.expose(given, pattern)).warnings
+    assert any("as factors of light" in w and remedy in w for w in warnings)
+    assert not any("log-encoded" in w for w in warnings)

@@ -37,10 +37,47 @@ def test_a_glitch_amid_the_clip(light, pattern):
     assert "Frames 10, 11" in check_exposures(found).text
 
 
-def test_a_ratio_that_changes(light):
-    found = loaded(light, [1.0, 8.0] * 6 + [1.0, 4.0] * 6)
+@pytest.mark.parametrize("pattern", ["auto", "-3,0", "-2,0"])
+@pytest.mark.parametrize("later", [[1.0, 4.0], [2.0, 8.0]])
+def test_a_ratio_that_changes(light, pattern, later):
+    exposures = [1.0, 8.0] * 6 + later * 6
+    found = loaded(light, exposures, pattern)
+    first = 13 if later[0] == 1 else 12
+    assert f"The ratio changes at frame {first}" in " ".join(found.warnings)
+    assert found.exposures == pytest.approx(exposures, rel=0.05)
+
+
+def test_three_exposures_that_change_are_no_gap(light):
+    exposures = [1.0, 4.0, 16.0] * 4 + [1.0, 2.0, 4.0] * 4
+    found = loaded(light / 2, exposures)
     assert "The ratio changes at frame 13" in " ".join(found.warnings)
-    assert found.exposures == pytest.approx([1.0, 8.0] * 6 + [1.0, 4.0] * 6, rel=0.05)
+    assert "missing" not in " ".join(found.warnings)
+    assert found.exposures == pytest.approx(exposures, rel=0.06)
+
+
+def fine(smooth: int):
+    """Light of a pan by 3 pixels a frame over noise, averaged over `smooth` pixels."""
+    world = torch.randn((3, 60, 170), generator=torch.Generator().manual_seed(1))
+    world = torch.nn.functional.avg_pool2d(world, smooth, 1, smooth // 2)
+    world = 0.7 * torch.exp(world / world.std()).movedim(0, -1)
+    return torch.stack([world[:, 3 * t : 3 * t + 96] for t in range(COUNT)])
+
+
+def test_fine_texture_that_moves():
+    """Each place moves by more than its details: what lies at one place differs from frame to frame."""
+    exposures = [*CYCLE[:10], 3.0, 3.0, *CYCLE[12:]]
+    assert loaded(fine(5), exposures).exposures == pytest.approx(exposures, rel=0.03)
+    assert loaded(fine(5), [1.0, 4.0, 16.0] * 8).exposures[:3] == pytest.approx([1.0, 4.0, 16.0], rel=0.001)
+
+
+def test_what_cannot_be_matched_is_doubted():
+    found = loaded(fine(1), CYCLE)
+    assert found.exposures[:2] == pytest.approx([1.0, 8.0], rel=0.03) or any("may be off" in w for w in found.warnings)
+
+
+def test_a_cut_is_no_change_of_exposure(light):
+    cut = torch.cat([light[:11], 3 * light[11:].flip(2)])
+    assert loaded(cut, CYCLE).warnings == () and loaded(cut, CYCLE, "-3,0").warnings == ()
 
 
 @pytest.mark.parametrize("pattern", ["auto", "-3,0"])

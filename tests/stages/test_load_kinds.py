@@ -9,8 +9,10 @@ from child import run_child
 from hdrweave.hdr.cv import cv2
 from hdrweave.hdr.io.exr import write_exr
 from hdrweave.hdr.io.file_exposure import stated_exposures
+from hdrweave.hdr.io.image_files import read_image
 from hdrweave.hdr.io.image_sequence import find_frames, find_sequence
 from hdrweave.stages.clip.load import from_images, load_clip, load_hdr
+from hdrweave.stages.output.save import save_sequence
 from hdrweave.stages.reconstruct import reconstruct
 from small_clips import scene, write_png
 
@@ -49,6 +51,7 @@ def test_huge_numbers_cost_nothing(tmp_path):
     code = """
 import resource, sys
 from pathlib import Path
+from hdrweave.hdr.io.image_files import read_image
 from hdrweave.hdr.io.image_sequence import find_frames
 folder = Path(sys.argv[1])
 before = resource.getrusage(resource.RUSAGE_SELF)
@@ -218,6 +221,14 @@ def test_a_bracket_of_photos_is_merged_with_a_pattern(count):
     merged = reconstruct(frames, list(exposures))
     assert merged.shape == frames.shape and merged.isfinite().all()
     assert from_images(frames, ",".join(f"{e}x" for e in exposures)).exposures.tolist() == list(exposures)
+
+
+def test_one_picture_of_a_bracket_is_saved(tmp_path):
+    clip = from_images(scene(3, (1, 4, 16)), "1x,4x,16x")
+    hdr = clip.radiance([1])
+    report = save_sequence(hdr, tmp_path, "still", scale="compositing", sequence=clip)
+    assert len(report.paths) == 1
+    assert read_image(report.paths[0])[0] == pytest.approx(16 * hdr[0].numpy(), rel=1e-3)
 
 
 def test_patterns_that_may_be_factors_get_a_clear_word():

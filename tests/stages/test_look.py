@@ -36,8 +36,7 @@ def test_brightness(hdr):
     shown = [look(hdr * factor)[0] for factor in (1, 0.01)]
     torch.testing.assert_close(*shown, atol=1e-4, rtol=0)  # auto does not depend on the unit of radiance …
     assert look(hdr * 1e-6, sequence=clip(7))[1] == 32  # … but does not turn night into day
-    with pytest.raises(ValueError, match="brighter than black"):
-        look(hdr * 0)
+    assert look(hdr * 0)[1] == 1 and look(hdr * 0)[0].max() < 0.02
     with pytest.raises(ValueError, match="needs the exposures"):
         look(hdr, brightness="longest exposure")
 

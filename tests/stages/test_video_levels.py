@@ -6,7 +6,7 @@ import av
 import numpy as np
 import pytest
 import torch
-from hdrweave.hdr.response import response_named
+from hdrweave.hdr.response import PUBLISHED, response_named
 from hdrweave.stages.clip import load
 from moving_texture import captured, radiance
 
@@ -76,3 +76,22 @@ def test_published_values_of_hlg_and_pq():
     assert float(curves.hlg_decode(torch.tensor(1.0, dtype=torch.float64))) == pytest.approx(1, abs=1e-6)
     # code 0.5081 is 100 cd/m2 (ST 2084): scene light 1 on the scale of BT.709
     assert float(curves.pq_decode(torch.tensor(0.508078, dtype=torch.float64))) * 59.5208 == pytest.approx(1, rel=1e-3)
+
+
+@pytest.mark.parametrize(("response", "top"), [("BT.709", 1019), ("gamma2.2", 1019), ("HLG", 1000), ("gamma2.2", 940)])
+def test_codes_above_white_are_kept(tmp_path, light, response, top):
+    """Cameras that record up to code 1019 clip there and not at white, code 940."""
+    curve, signal = response_named(response), (top - 64) / 876
+    published = PUBLISHED[response]
+    peak = published[0](torch.tensor(signal))
+    code = (64 + 876 * published[1](light * peak)).round().clamp(64, top).numpy().astype("<u2")
+    write_log(tmp_path / "a.mkv", code)
+    found = load.expose(load.read_clip(tmp_path / "a.mkv", response=response), "auto", response)
+    assert found.exposures[:2].tolist() == [1.0, 8.0]
+    clipped = torch.from_numpy(code.astype("i4") == top)
+    assert (found.frames[:].amax(-1)[clipped] > 0.995).all()
+    linear = found.response.decode(found.frames[:])[..., 1]
+    seen = (light > 0.05) & ~clipped
+    assert (linear / light - 1)[seen].abs().max() < 0.03
+    assert ("clips above white" in load.describe(found)) == (top > 940)
+    assert curve.name == response
