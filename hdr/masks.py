@@ -3,7 +3,7 @@
 import torch
 
 from .exposure import luma, to_radiance
-from .warp import inside, warp
+from .warp import inside, squared_length, warp
 
 
 def exposure_ranks(exposures: torch.Tensor) -> tuple[torch.Tensor, int]:
@@ -43,9 +43,8 @@ def forward_backward_consistency(forward: torch.Tensor, backward: torch.Tensor) 
     threshold): 1/e at that threshold, and 0 where x + f leaves the frame.
     """
     returned = warp(backward.float(), forward)
-    error = (forward + returned).square().sum(1, keepdim=True)
-    threshold = 0.01 * (forward.square() + returned.square()).sum(1, keepdim=True) + 0.5
-    return torch.exp(-error / threshold) * inside(forward)
+    threshold = 0.01 * (squared_length(forward) + squared_length(returned)) + 0.5
+    return torch.exp(-squared_length(forward + returned) / threshold) * inside(forward)
 
 
 def coarse_blend_weight(

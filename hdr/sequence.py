@@ -12,7 +12,9 @@ from fractions import Fraction
 from numbers import Integral
 
 import torch
+import torch.nn.functional as F
 
+from .device import to_device
 from .exposure import mirrored_index
 from .io.sound import SoundTrack
 from .noise_level import NoiseLevels
@@ -124,16 +126,19 @@ class FlowField:
     def __len__(self) -> int:
         return len(next(iter(self.flow.values())))
 
-    def read(self, offset: int, indices) -> tuple[torch.Tensor, torch.Tensor]:
-        """Flow (n,2,H,W) in pixels and confidence (n,1,H,W) of the frames `indices`, float32 at full size."""
+    def read(self, offset: int, indices, device: torch.device | str = "cpu") -> tuple[torch.Tensor, torch.Tensor]:
+        """Flow (n,2,H,W) in pixels and confidence (n,1,H,W) of the frames `indices`, float32 at full size, on a device."""
         indices = list(indices)
-        flow, confidence = (
-            torch.nn.functional.interpolate(
-                field[offset][indices].float(), size=self.size, mode="bilinear", align_corners=False
-            )
-            for field in (self.flow, self.confidence)
-        )
-        return flow, confidence
+        stored = torch.cat([field[offset][indices] for field in (self.flow, self.confidence)], 1)
+        found = F.interpolate(to_device(stored, device).float(), size=self.size, mode="bilinear", align_corners=False)
+        return found[:, :2], found[:, 2:]
+
+    def plain(self, a: int, b: int, device: torch.device | str = "cpu") -> torch.Tensor | None:
+        """`period_flow` (1,2,h,w) from frame a to frame b, float32 on a device; None where it does not hold that."""
+        return to_device(self.period_flow[b - a][[a]], device).float() if b - a in self.period_flow else None
+
+    def forget(self, before: int) -> None:
+        """Nothing: all is stored."""
 
 
 @dataclass(frozen=True)

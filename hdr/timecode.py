@@ -3,21 +3,26 @@
 import re
 from fractions import Fraction
 
-PATTERN = re.compile(r"(\d\d):([0-5]\d):([0-5]\d)([:;.])(\d\d)")
+PATTERN = re.compile(r"(\d\d):([0-5]\d):([0-5]\d)([:;])(\d\d)")
 
 
 def is_timecode(text: str) -> bool:
     return PATTERN.fullmatch(text) is not None
 
 
-def later(timecode: str, frames: int, fps: Fraction) -> str:
-    """A timecode so many frames later, after 24 hours from 0 again. Raises ValueError for what is none."""
+def parts(timecode: str) -> tuple[int, int, int, int, bool]:
+    """Hours, minutes, seconds, frames, and whether numbers are dropped. Raises ValueError for what is no timecode."""
     match = PATTERN.fullmatch(timecode)
     if match is None:
         raise ValueError(f"{timecode!r} is no timecode: write it as 01:00:00:00, hours to frames")
-    hours, minutes, seconds, number = (int(match[k]) for k in (1, 2, 3, 5))
+    return int(match[1]), int(match[2]), int(match[3]), int(match[5]), match[4] != ":"
+
+
+def later(timecode: str, frames: int, fps: Fraction) -> str:
+    """A timecode so many frames later, after 24 hours from 0 again. Raises as `parts`."""
+    hours, minutes, seconds, number, drops = parts(timecode)
     rate = max(round(fps), 1)
-    dropped = 0 if match[4] == ":" else 2 * round(rate / 30)  # numbers a minute, but for every tenth
+    dropped = 2 * round(rate / 30) if drops else 0  # numbers a minute, but for every tenth
     minutes += 60 * hours
     count = (60 * minutes + seconds) * rate + number - dropped * (minutes - minutes // 10) + frames
     ten_minutes = 600 * rate - 9 * dropped
@@ -26,4 +31,4 @@ def later(timecode: str, frames: int, fps: Fraction) -> str:
         rest += dropped * (1 + (rest - 60 * rate) // (60 * rate - dropped))
     seconds, number = divmod(rest, rate)
     minutes = 10 * tens + seconds // 60
-    return f"{minutes // 60:02d}:{minutes % 60:02d}:{seconds % 60:02d}{match[4]}{number:02d}"
+    return f"{minutes // 60:02d}:{minutes % 60:02d}:{seconds % 60:02d}{':;'[drops]}{number:02d}"

@@ -10,6 +10,8 @@ import math
 
 import torch
 
+from .exposure import power
+
 TINY = 1e-8  # below this a power curve continues as a straight line, whose slope is finite
 
 
@@ -21,7 +23,7 @@ def power_encode(x: torch.Tensor, exponent: float) -> torch.Tensor:
 
 def gamma_decode(v: torch.Tensor, gamma: float = 2.2) -> torch.Tensor:
     """A plain power curve, for code values in [0,1]."""
-    return v.clamp(min=0).pow(gamma)
+    return power(v.clamp(min=0), gamma)
 
 
 def gamma_encode(x: torch.Tensor, gamma: float = 2.2) -> torch.Tensor:

@@ -2,7 +2,6 @@
 
 import torch
 import torch.nn.functional as F
-from einops import rearrange
 
 
 def size_of(planes: torch.Tensor) -> tuple[int, int]:
@@ -36,9 +35,11 @@ def warp(image: torch.Tensor, flow: torch.Tensor, mode: str = "bilinear") -> tor
     if mode == "bicubic" and image.device.type == "mps":  # its sampler has no bicubic
         return warp(image.cpu(), flow.cpu(), mode).to(image.device)
     h, w = image.shape[-2:]
-    position = pixel_grid(h, w, flow.device) + flow.float()
-    scale = torch.tensor([max(w - 1, 1), max(h - 1, 1)], device=flow.device, dtype=torch.float32)
-    grid = (rearrange(position, "n xy h w -> n h w xy") * (2 / scale) - 1).clamp(-1, 1)
+    flow, (across, down) = flow.float(), (2 / max(side - 1, 1) for side in (w, h))  # pixels in units of the sampler
+    x = torch.arange(w, device=flow.device) * across - 1
+    y = torch.arange(h, device=flow.device)[:, None] * down - 1
+    places = torch.add(x, flow[:, 0], alpha=across), torch.add(y, flow[:, 1], alpha=down)  # (N,H,W) each
+    grid = torch.stack(places, -1).clamp(-1, 1)
     padding = "border" if mode == "bicubic" else "zeros"  # bicubic samples reach beyond a clamped grid
     return F.grid_sample(image, grid.to(image.dtype), mode=mode, padding_mode=padding, align_corners=True)
 
@@ -48,9 +49,15 @@ def length(flow: torch.Tensor) -> torch.Tensor:
     return torch.hypot(flow[:, :1], flow[:, 1:])
 
 
+def squared_length(flow: torch.Tensor) -> torch.Tensor:
+    """Squared length of flow vectors: (N,2,H,W) -> (N,1,H,W), several times faster than a sum over two channels."""
+    return torch.addcmul(flow[:, :1].square(), flow[:, 1:], flow[:, 1:])
+
+
 def inside(flow: torch.Tensor) -> torch.Tensor:
     """Share of the pixel at x + flow(x) that lies within the frame, in [0,1]: (N,2,H,W) -> (N,1,H,W)."""
     h, w = flow.shape[-2:]
-    x, y = (pixel_grid(h, w, flow.device) + flow.float()).unbind(1)
+    x = torch.arange(w, device=flow.device) + flow[:, 0].float()
+    y = torch.arange(h, device=flow.device)[:, None] + flow[:, 1].float()
     across, down = (1 + torch.minimum(at, size - 1 - at).clamp(-1, 0) for at, size in ((x, w), (y, h)))
     return (across * down)[:, None]

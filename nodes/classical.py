@@ -14,6 +14,7 @@ from ..stages.flow.estimate import estimate_flow
 from ..stages.flow.pair_flow import working_size
 from ..stages.fusion.weighted_merge import MergeSettings, weighted_merge
 from ..stages.runtime.networks import PACKAGED
+from ..stages.runtime.windows import passes
 from ..stages.systems.f2hdr import adapt_flow
 from .compat import device, known, progress_bar
 from .f2hdr import f2hdr_network
@@ -124,13 +125,14 @@ class ExposureNormalization(io.ComfyNode):
 
     @classmethod
     def execute(cls, exposures, darks=MATCHED, pictures=True, wrong_pattern=GO_ON) -> io.NodeOutput:  # as old files do
-        heed_pattern(exposures, wrong_pattern, progress_bar())
+        bars = passes(progress_bar(), 1, 1, 2, 1)
+        heed_pattern(exposures, wrong_pattern, bars[0])
         normalized = normalize(exposures)
         if darks == MATCHED:
-            normalized = match_black_level(normalized, progress_bar())
-        normalized = with_noise(normalized, progress_bar())
+            normalized = match_black_level(normalized, bars[1])
+        normalized = with_noise(normalized, bars[2])
         count = len(normalized) if pictures else 1
-        pictures = linear_and_gamma(normalized, progress_bar(), count)
+        pictures = linear_and_gamma(normalized, bars[3], count)
         return io.NodeOutput(normalized, *pictures, float(normalized.fps))
 
 
@@ -151,7 +153,7 @@ class OpticalFlow(io.ComfyNode):
                     "method",
                     options=[*DIS, ADAPTED, SEARCHED, BOTH],
                     default=DIS[-1],
-                    tooltip="DIS: OpenCV's dense inverse search, without weights; fine is the most accurate, ultrafast the "
+                    tooltip="DIS: dense inverse search, without weights; fine is the most accurate, ultrafast the "
                     "fastest. + network: finds large motion of small objects first, for any node; takes three times as "
                     "long or more. + F2HDR adapter: a network corrects the flow for F2HDR's Coarse Fusion.",
                 ),
@@ -180,16 +182,17 @@ class OpticalFlow(io.ComfyNode):
         clip = normalize(exposures)
         preset = PRESETS[DIS.index(method)] if method in DIS else PRESETS[-1]
         search, adapter = WITH[method if networks == AS_METHOD and method in WITH else networks]
+        bars = passes(progress_bar(), 5, 1) if adapter else [progress_bar()]
         if search:
             own = PACKAGED if adapter else weights
             with chosen_network(BASE_FLOW, own, working_size(clip.size), 3) as network:
-                flow = estimate_flow(clip, preset, progress_bar(), network=network)
+                flow = estimate_flow(clip, preset, bars[0], network=network)
         else:
-            flow = estimate_flow(clip, preset, progress_bar())
+            flow = estimate_flow(clip, preset, bars[0], device=device())
         if not adapter:
             return io.NodeOutput(flow)
         with f2hdr_network(len(clip.offsets), clip.size, weights) as network:
-            return io.NodeOutput(adapt_flow(clip, flow, network, progress_bar()))
+            return io.NodeOutput(adapt_flow(clip, flow, network, bars[1]))
 
 
 class WarpNeighbours(io.ComfyNode):

@@ -1,6 +1,9 @@
 """Interface to the running ComfyUI: newer keywords, progress, device, weights. No other module depends on its version."""
 
 import inspect
+import sys
+import time
+from collections.abc import Callable
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -9,6 +12,9 @@ import comfy.model_patcher
 import comfy.utils
 import folder_paths
 
+from ..stages.runtime.pace import Pace
+
+TELL_EVERY = 1.0  # seconds between two texts at a node
 WEIGHTS_FOLDER = "hdrweave"  # in ComfyUI's models folder, and the key in its extra_model_paths.yaml
 
 
@@ -21,14 +27,35 @@ def known(cls, *args, **kwargs):
 
 
 def progress_bar():
-    """A stage's progress callback: moves the node's bar, and raises when the user pressed Cancel."""
-    bar = comfy.utils.ProgressBar(1)
+    """A stage's progress callback: moves the node's bar, writes steps a second and time left under it, and raises when the
+    user pressed Cancel."""
+    bar, pace, tell = comfy.utils.ProgressBar(1), Pace(), _text_at_node()
+    begin = told = time.monotonic()
 
     def report(done: int, total: int) -> None:
+        nonlocal told
         comfy.model_management.throw_exception_if_processing_interrupted()
         bar.update_absolute(done, total)
+        words, now = pace.words(done, total), time.monotonic()
+        if now - told > TELL_EVERY or (done == total and told > begin):
+            told = now
+            tell(words)
 
     return report
+
+
+def _text_at_node() -> Callable[[str], None]:
+    """Shows a text under the node that runs; nothing, where the running ComfyUI cannot."""
+    server = getattr(getattr(sys.modules.get("server"), "PromptServer", None), "instance", None)
+    send = getattr(server, "send_progress_text", None)
+    try:
+        from comfy_execution.utils import get_executing_context
+    except ImportError:
+        return lambda words: None
+    context = get_executing_context()
+    if send is None or context is None:
+        return lambda words: None
+    return lambda words: send(words, context.node_id)
 
 
 def device():

@@ -66,8 +66,10 @@ def _widgets() -> list:
             "footage, linear for linear EXR. estimate solves for it from static pixels and needs the pattern; LUT file "
             "reads lut.",
         ),
-        io.String.Input(
+        known(
+            io.String.Input,
             "lut",
+            advanced=True,
             default="",
             tooltip=f"Only for response = LUT file: a .cube (1-D), .csv, .txt or .npy curve from code value to "
             f"linear light, {PATH}.",
@@ -112,15 +114,19 @@ def _sockets() -> list:
         io.Image.Input(
             "stream_3", optional=True, tooltip="Third parallel stream, in [0,1], as captured, like stream_2."
         ),
-        io.Boolean.Input(
+        known(
+            io.Boolean.Input,
             "holes",
+            advanced=True,
             default=False,
             optional=True,
             tooltip="On: missing numbers of an image sequence are dropped frames; a written pattern counts them, auto "
             "detects them. Off: missing numbers are an error.",
         ),
-        io.Float.Input(
+        known(
+            io.Float.Input,
             "white_level",
+            advanced=True,
             default=0.0,
             min=0.0,
             max=1.0,

@@ -31,8 +31,10 @@ def _inputs() -> list:
             tooltip="exr half: 16-bit float up to 65504, the usual choice. exr float: 32 bit, twice the size. "
             "hdr: Radiance, about 1 % steps, no negative values, no metadata.",
         ),
-        io.Combo.Input(
+        known(
+            io.Combo.Input,
             "compression",
+            advanced=True,
             options=list(COMPRESSIONS),
             default=COMPRESSIONS[0],
             tooltip="Of exr. ZIP and PIZ lose nothing (PIZ suits grain), DWAA is smallest and loses a little, "

@@ -5,14 +5,16 @@ from contextlib import contextmanager
 from comfy_api.latest import io
 
 from ..stages.runtime.networks import PACKAGED, load_chosen, work_memory
-from .compat import on_device, weights_files, weights_folders
+from .compat import known, on_device, weights_files, weights_folders
 from .wires import Model
 
 
 def weights_input(whose: str):
     """The choice between packaged weights and the user's own. whose: name of the network in the tooltip."""
-    return io.Combo.Input(
+    return known(
+        io.Combo.Input,
         "weights",
+        advanced=True,
         options=[PACKAGED, *weights_files()],
         default=PACKAGED,
         optional=True,

@@ -14,6 +14,12 @@ from render import Progress, render, summary
 FILES = sorted((comfy_client.ROOT / "workflows").glob("*.json"))
 WORKFLOWS = {re.sub(r"^(paper|stages)_", "", path.stem): path for path in FILES}
 LOADER = "Load Alternating Exposures"
+WRITERS = {  # where the nodes of a type write to
+    "HDRWeave_SaveHDRSequence": "Save HDR Sequence.prefix=hdr",
+    "HDRWeave_SaveHDRVideo": "Save HDR Video.prefix=hdr",
+    "SaveVideo": "Save Video.filename_prefix=tonemapped",
+    "SaveImage": "Save Image.filename_prefix=contact_sheet",
+}
 
 
 def main() -> int:
@@ -41,9 +47,8 @@ def main() -> int:
 def settings(options) -> list[str]:
     """What the workflow is told, as `render` takes it. Without a clip its own sample and pattern stay."""
     told = [f"{LOADER}.response={options.response}", f"{LOADER}.count={options.frames}"]
-    told += ["Save HDR Sequence.prefix=hdr", "Save Video.filename_prefix=tonemapped"]
-    if '"SaveImage"' in WORKFLOWS[options.workflow].read_text(encoding="utf-8"):
-        told += ["Save Image.filename_prefix=contact_sheet"]
+    text = WORKFLOWS[options.workflow].read_text(encoding="utf-8")
+    told += [setting for kind, setting in WRITERS.items() if f'"{kind}"' in text]
     if options.clip:
         told += [f"{LOADER}.path={Path(options.clip).expanduser().resolve()}"]
     if options.clip or options.pattern:

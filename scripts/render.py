@@ -19,6 +19,7 @@ import comfy_client
 from ui_to_api import to_prompt, widget_inputs
 
 LARGEST = 256 << 20  # bytes of a workflow
+EVERY = 30.0  # seconds between lines about a node that works, where there is no terminal
 
 
 def main(arguments=None) -> int:
@@ -155,23 +156,38 @@ def summary(files: list[Path], folder: Path) -> list[str]:
 
 
 class Progress:
-    """Shows which node works and how far it is: one moving line on a terminal, one line for each node elsewhere."""
+    """Shows which node works, how far it is, its rate and the time left: one moving line on a terminal; elsewhere a line for
+    each node, and one every half minute while it works."""
 
-    def __init__(self):
-        self.title, self.begin, self.live = None, 0.0, sys.stdout.isatty()
+    def __init__(self, clock=time.monotonic):
+        self.clock, self.title, self.begin, self.live = clock, None, 0.0, sys.stdout.isatty()
+        self.start, self.told = (0.0, 0), 0.0
 
     def __call__(self, title: str, done: int, total: int) -> None:
+        now = self.clock()
         if title != self.title:
             self.end()
-            self.title, self.begin = title, time.monotonic()
-        if self.live:
-            share = f"{done}/{total}" if total else ""
-            print(f"\r\033[K  {title} {share}", end="", flush=True)
+            self.title, self.begin, self.start, self.told = title, now, (now, done), now
+        if done < self.start[1]:
+            self.start = now, done
+        if self.live or now - self.told > EVERY:
+            self.told = now
+            line = f"  {title} {self.words(now, done, total)}"
+            print(f"\r\033[K{line}" if self.live else line, end="" if self.live else "\n", flush=True)
+
+    def words(self, now: float, done: int, total: int) -> str:
+        """Such as "12 of 48, 3.1 a second, 12 s left"."""
+        begin, before = self.start
+        if not total or done <= before or now <= begin:
+            return f"{done} of {total}" if total else ""
+        rate = (done - before) / (now - begin)
+        return f"{done} of {total}, {rate:.2g} a second, {(total - done) / rate:.0f} s left"
 
     def end(self) -> None:
         """Close the line of the node that has just finished."""
         if self.title:
-            print(f"{chr(13) if self.live else ''}  {self.title} {time.monotonic() - self.begin:.1f} s", flush=True)
+            start = "\r\033[K" if self.live else ""
+            print(f"{start}  {self.title} {self.clock() - self.begin:.1f} s", flush=True)
         self.title = None
 
 

@@ -16,11 +16,11 @@ def thumbnail(clip: Path, result: Path, target: Path) -> None:
     small = [_scaled(f, (WIDTH - GAP * (period - 1)) // period) for f in captured[index : index + period]]
     picture = Image.new("RGB", (WIDTH, top.height + GAP + small[0].height), "#14171c")
     picture.paste(top, (0, 0))
-    _label(picture, "HDR", 0, 0)
+    label(picture, "HDR", 0, 0)
     for k, frame in enumerate(small):
         x = k * (frame.width + GAP)
         picture.paste(frame, (x, top.height + GAP))
-        _label(picture, "captured", x, top.height + GAP)
+        label(picture, "captured", x, top.height + GAP)
     picture.save(target, quality=88)
 
 
@@ -33,7 +33,7 @@ def _scaled(frame: Image.Image, width: int) -> Image.Image:
     return frame.resize((width, round(frame.height * width / frame.width)), Image.Resampling.LANCZOS)
 
 
-def _label(picture: Image.Image, words: str, x: int, y: int) -> None:
+def label(picture: Image.Image, words: str, x: int, y: int) -> None:
     draw, font = ImageDraw.Draw(picture, "RGBA"), ImageFont.load_default(16)
     box = draw.textbbox((x + 10, y + 8), words, font)
     draw.rectangle((box[0] - 5, box[1] - 4, box[2] + 5, box[3] + 4), fill=(20, 23, 28, 190))

@@ -3,6 +3,7 @@
 import numpy as np
 
 from ..gamut import GAMUTS, conversion, same
+from ..timecode import parts as timecode_parts
 from .atomic import atomic_path
 from .checked_path import printable
 from .exr_header import Part, read_header
@@ -45,9 +46,9 @@ def write_exr(
 
     Half holds up to 65504, and so does DWAA, which computes in half; values beyond are clamped, NaN is written as 0.
     `compression`: one of `COMPRESSIONS` (DWAA loses a little). `attributes`: EXR header entries, `framesPerSecond` as a
-    Fraction, `expTime`, `isoSpeed`, `comments` or names of one's own. gamut: of `rgb`, one of `hdr.gamut.GAMUTS`; it is stated
-    in the header, values are not converted. layers: further pictures by name, (H,W,3) as channels `name.R` to `name.B`, (H,W)
-    as `name.A`. Raises OSError when the file cannot be written.
+    Fraction, `timeCode` as text, `expTime`, `isoSpeed`, `comments` or names of one's own. gamut: of `rgb`, one of
+    `hdr.gamut.GAMUTS`; it is stated in the header, values are not converted. layers: further pictures by name, (H,W,3) as
+    channels `name.R` to `name.B`, (H,W) as `name.A`. Raises OSError when the file cannot be written.
     """
     import OpenEXR
 
@@ -61,13 +62,16 @@ def write_exr(
         planes = np.atleast_3d(finite(picture, -limit, limit)[0]).astype(kind)
         letters = "A" if planes.shape[2] == 1 else "RGB"
         channels |= {f"{name}.{letter}": planes[..., k].copy() for k, letter in enumerate(letters)}
+    given = dict(attributes or {})
+    if "timeCode" in given:
+        given["timeCode"] = OpenEXR.TimeCode(*timecode_parts(given["timeCode"]), *[0] * 13)  # flags and user's groups
     header = {
         "type": OpenEXR.scanlineimage,
         "compression": getattr(OpenEXR, f"{'NO' if compression == 'none' else compression}_COMPRESSION"),
         "chromaticities": GAMUTS[gamut],
         **({"colorInteropID": INTEROP_IDS[gamut]} if gamut in INTEROP_IDS else {}),
         "software": "HDRWeave",
-        **(attributes or {}),
+        **given,
     }
     with atomic_path(path) as temporary:
         try:

@@ -49,13 +49,14 @@ FORMATS = {
 
 def check_encoder(name: str) -> VideoFormat:
     """The row of `FORMATS`; raises ValueError where the installed PyAV has no encoder for it."""
-    import av
+    from av.codec import Codec
+    from av.error import FFmpegError
 
     wanted, missing = FORMATS[name], []
     for encoder in (wanted.encoder, wanted.sound):
         try:
-            av.codec.Codec(encoder, "w")
-        except (ValueError, av.FFmpegError):
+            Codec(encoder, "w")
+        except (ValueError, FFmpegError):
             missing.append(encoder)
     if missing:
         raise ValueError(
@@ -63,6 +64,13 @@ def check_encoder(name: str) -> VideoFormat:
             "PyAV from its wheel (pip install av)"
         )
     return wanted
+
+
+def is_tagged(name: str) -> bool:
+    """Whether the installed PyAV can tag files of this format: ProRes takes its tags from frames, where older ones have none."""
+    import av
+
+    return FORMATS[name].encoder != "prores_ks" or hasattr(av.VideoFrame, "color_primaries")
 
 
 def write_hdr_video(
@@ -85,6 +93,7 @@ def write_hdr_video(
     timecode: of the first frame, HH:MM:SS:FF. Raises OSError where the encoder fails.
     """
     import av
+    from av.error import FFmpegError
 
     chosen = check_encoder(name)
     muxing = {"write_tmcd": "1"} if timecode and chosen.suffix != ".mkv" else {}
@@ -115,7 +124,7 @@ def write_hdr_video(
             file.mux(video.encode(None))
             if voice is not None:
                 voice.end()
-    except av.FFmpegError as error:
+    except FFmpegError as error:
         raise OSError(f"the video cannot be encoded as {name} ({printable(error)}): choose another format") from error
 
 
@@ -159,7 +168,7 @@ def _frame(signal: torch.Tensor, chosen: VideoFormat):
     for plane, codes in zip(frame.planes, planes, strict=True):
         rows = np.zeros((plane.height, plane.line_size // 2), "<u2")
         rows[:, : plane.width] = codes.cpu().numpy()
-        plane.update(rows)
+        plane.update(rows.tobytes())
     return frame
 
 

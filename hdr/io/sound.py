@@ -43,6 +43,7 @@ def samples(waveform, rate) -> Samples:
 def read_sound(track: SoundTrack) -> Samples | None:
     """The sound of a part of a video, None where the file has none. Raises OSError where it is damaged."""
     import av
+    from av.error import FFmpegError
 
     from .video_files import opened
 
@@ -66,7 +67,7 @@ def read_sound(track: SoundTrack) -> Samples | None:
                     place += chunk.shape[1]
                 if place >= last:
                     break
-        except (av.FFmpegError, UnicodeError) as error:
+        except (FFmpegError, UnicodeError) as error:
             raise OSError(
                 f"the sound of the clip is damaged ({printable(error)}): connect audio, or export it again"
             ) from error

@@ -35,7 +35,9 @@ def write_ultra_hdr(path, sdr: np.ndarray, hdr: np.ndarray, quality: int = 95) -
     both JPEGs, up to 100. Raises OSError when it cannot be written.
     """
     picture = _jpeg(np.rint(sdr.clip(0, 1) * 255).astype(np.uint8), quality)
-    shown = cv2().imdecode(np.frombuffer(picture, np.uint8), cv2().IMREAD_COLOR)[..., ::-1]  # as a reader will have it
+    shown = np.asarray(cv2().imdecode(np.frombuffer(picture, np.uint8), cv2().IMREAD_COLOR))[
+        ..., ::-1
+    ]  # as readers have it
     gain = gain_map(_linear(shown), hdr)
     headroom = max(float(np.log2(max(hdr.max(), 1.0))), 0.1)
     content = joined(picture, _jpeg(gain.codes, quality), gain, headroom)

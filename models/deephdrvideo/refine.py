@@ -107,7 +107,7 @@ class RefineNet(nn.Module):
         self.extract = Extractor(9 * 4 + 6 + 3 + 1, widths)
         self.align = PyramidAlignment(widths) if deformable else None
         self.fusion = TemporalAttentionFusion(half, attention)
-        self.down = nn.Sequential(nn.Conv2d(half, quarter, 3, 2, 1), nn.LeakyReLU(SLOPE))
+        self.down = nn.Sequential(nn.Conv2d(half, quarter, 3, 2, 1), nn.LeakyReLU(SLOPE, inplace=True))
         self.join = conv(2 * quarter, quarter, 1)
         self.blocks = nn.Sequential(*(ResidualBlock(quarter) for _ in range(BLOCKS)))
         self.up = conv(quarter, 4 * half, 1)

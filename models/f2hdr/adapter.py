@@ -56,8 +56,11 @@ class FlowAdapter(nn.Module):
 
     def forward(self, window: FrameWindow) -> torch.Tensor:
         """Refined flows (B,N-1,2,H,W) from the reference to each neighbour, in pixels; the window has the base flow."""
-        h, w = window.size
-        residual = F.interpolate(
-            self.residual(window).flatten(1, 2), scale_factor=GRID, mode="bilinear", align_corners=False
-        )
-        return window.flows + residual[..., :h, :w].unflatten(1, (-1, 2)).clamp(-LIMIT, LIMIT)
+        return refined_flows(window, self.residual(window))
+
+
+def refined_flows(window: FrameWindow, residual: torch.Tensor) -> torch.Tensor:
+    """The flows (B,N-1,2,H,W) of a window with the `FlowAdapter.residual` added."""
+    h, w = window.size
+    whole = F.interpolate(residual.flatten(1, 2), scale_factor=GRID, mode="bilinear", align_corners=False)
+    return window.flows + whole[..., :h, :w].unflatten(1, (-1, 2)).clamp(-LIMIT, LIMIT)

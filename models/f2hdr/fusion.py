@@ -4,6 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from ...hdr.box_filter import halved
 from ...hdr.frame_window import FrameWindow, without_reference
 from ...hdr.noise_model import MIN_VALIDITY, measure, merge_weight, radiance_lower_bound
 from ...hdr.tonemap import mu_law
@@ -47,7 +48,8 @@ def speeds(flows: torch.Tensor) -> torch.Tensor:
     """Speed (B,K,1,H,W) in pixels per frame from flows (B,K,2,H,W) to the frames before and after. Neighbours are
     assumed to be consecutive frames, which does not hold at the ends of a clip, where they are mirrored."""
     half = flows.shape[1] // 2
-    steps = torch.tensor([*range(half, 0, -1), *range(1, half + 1)], device=flows.device)
+    ahead = torch.arange(1, half + 1, device=flows.device)
+    steps = torch.cat((ahead.flip(0), ahead))
     return (flows.float().square().sum(2, keepdim=True) + 1e-6).sqrt() / steps[:, None, None, None]
 
 
@@ -117,12 +119,12 @@ class CoarseFusion(nn.Module):
         images = pad_to_multiple(images, MULTIPLE)
         planes = pad_to_multiple(torch.cat((prior.mean(2, True), validity, blur), 2).flatten(0, 1), MULTIPLE)
         noise = grain(bands(images[:, :3]))
-        images, planes = F.pixel_unshuffle(images, 2), F.avg_pool2d(planes, 2)
+        images, planes = F.pixel_unshuffle(images, 2), halved(planes)
         share = planes[:, :1]
         pairs = torch.stack((e, e[:, :1].expand_as(e)), 2).flatten(0, 1)  # (BM,2): its exposure, the reference's
         seen = torch.cat((images, planes[:, 1:], share.log10() / 4, exposure_planes(pairs, images), noise), 1)
         features = self.encoder(seen).unflatten(0, (b, m))  # (B,M,C,H/2,W/2)
         weighted = (features * share.unflatten(0, (b, m)).to(features)).sum(1)
         context = self.context(torch.cat((features[:, 0], features.mean(1), weighted), 1))
-        conditioned = F.leaky_relu(features + self.context_projection(context)[:, None], SLOPE)
+        conditioned = F.leaky_relu(features + self.context_projection(context)[:, None], SLOPE, inplace=True)
         return F.pixel_shuffle(self.weight_head(conditioned.flatten(0, 1)), 2).float().unflatten(0, (b, m))

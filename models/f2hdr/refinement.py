@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from ...hdr.box_filter import halved
 from ...hdr.frame_window import FrameWindow
 from ...hdr.tonemap import mu_law, mu_law_inverse
 from ..blocks import (
@@ -120,8 +121,7 @@ class MotionGuidedRefinement(nn.Module):
         result: (B,C,H/2,W/2), rounded up."""
         # Flow and mask on the features' grid, both still in pixels of the frame.
         flows, masks = (
-            F.avg_pool2d(pad_to_multiple(x.flatten(0, 1), SCALE), SCALE).unflatten(0, x.shape[:2])
-            for x in (window.flows, masks)
+            halved(pad_to_multiple(x.flatten(0, 1), SCALE)).unflatten(0, x.shape[:2]) for x in (window.flows, masks)
         )
         reference, others = split_reference(self.encode(window))
         reference = reference[:, 0]

@@ -17,7 +17,7 @@ from torch import nn
 from ...hdr.exposure import match_exposure, to_radiance
 from ...hdr.masks import well_exposed
 from ...hdr.tonemap import mu_law
-from ..blocks import SLOPE, exposure_planes, pad_to_multiple
+from ..blocks import SLOPE, exposure_planes, in_float32, pad_to_multiple
 from ..detail import amplified, bands
 from .correlation import FLAT, radius_of, shifts, standardised
 
@@ -46,19 +46,19 @@ class MotionSearch(nn.Module):
         self.config, self.radius = config, config.radius
         half, quarter, eighth = config.features
         self.encoder = nn.Sequential(
-            *(bordered(INPUT_PLANES, half), nn.LeakyReLU(SLOPE)),
+            *(bordered(INPUT_PLANES, half), nn.LeakyReLU(SLOPE, inplace=True)),
             # 2x2 kernels: an odd one would shift the features by half a pixel against the cells
             *(
                 nn.Conv2d(half, quarter, 2, stride=2),
-                nn.LeakyReLU(SLOPE),
+                nn.LeakyReLU(SLOPE, inplace=True),
                 bordered(quarter, quarter),
-                nn.LeakyReLU(SLOPE),
+                nn.LeakyReLU(SLOPE, inplace=True),
             ),
             *(
                 nn.Conv2d(quarter, eighth, 2, stride=2),
-                nn.LeakyReLU(SLOPE),
+                nn.LeakyReLU(SLOPE, inplace=True),
                 bordered(eighth, eighth),
-                nn.LeakyReLU(SLOPE),
+                nn.LeakyReLU(SLOPE, inplace=True),
             ),
             bordered(eighth, eighth),
         )
@@ -67,9 +67,9 @@ class MotionSearch(nn.Module):
         for parameter in last.parameters():
             nn.init.zeros_(parameter)
         self.support = nn.Sequential(
-            *(bordered(5, WIDTH), nn.LeakyReLU(SLOPE)),
+            *(bordered(5, WIDTH), nn.LeakyReLU(SLOPE, inplace=True)),
             nn.Conv2d(WIDTH, WIDTH, 3, padding=2, dilation=2, padding_mode="replicate"),
-            *(nn.LeakyReLU(SLOPE), last),
+            *(nn.LeakyReLU(SLOPE, inplace=True), last),
         )
 
     def forward(
@@ -93,29 +93,28 @@ class MotionSearch(nn.Module):
         self, reference: torch.Tensor, first: torch.Tensor, second: torch.Tensor, steps: tuple[int, int]
     ) -> torch.Tensor:
         """Features (B,C,h,w) of the reference and either neighbour -> logits (B,(2r+1)^2,h,w), ordered as `shifts`, of
-        the displacement over `stride(steps)` frames, in cells of CELL pixels. Computed by rows of displacements, to
-        bound memory."""
-        size = reference.shape[-2:]
-        reach = [
-            -(-self.radius * abs(s) // stride(steps)) for s in steps
-        ]  # rounded up, as `moved` rounds down from below 0
-        inside_frame = reference.new_ones(1, 1, *size)
-        padded_maps = [
-            F.pad(x, (r,) * 4) for x, r in zip((first, second, inside_frame, inside_frame), reach * 2, strict=True)
-        ]
-
-        def shifted(k: int, shift) -> torch.Tensor:
-            y, x = (reach[k % 2] + int(s) * steps[k % 2] // stride(steps) for s in reversed(shift))
-            return padded_maps[k][..., y : y + size[0], x : x + size[1]]
-
-        found = []
-        for row in shifts(self.radius).split(2 * self.radius + 1):
-            motions = []
-            for shift in row.tolist():
-                a, b, seen_a, seen_b = (shifted(k, shift) for k in range(4))
-                alike = [(x * y).sum(1, keepdim=True) for x, y in ((reference, a), (reference, b), (a, b))]
-                motions.append(torch.cat((*alike, seen_a.expand_as(alike[0]), seen_b.expand_as(alike[0])), 1))
-            found.append(self._logits(torch.stack(motions, 1)))
+        the displacement over `stride(steps)` frames, in cells of CELL pixels."""
+        h, w = reference.shape[-2:]
+        span, unit = range(-self.radius, self.radius + 1), stride(steps)
+        along = torch.arange(w, device=reference.device)[:, None]  # (w,1)
+        shift = torch.arange(-self.radius, self.radius + 1, device=reference.device)
+        sides = []
+        for features, step in ((first, steps[0]), (second, steps[1])):
+            reach = -(-self.radius * abs(step) // unit)  # rounded up, as shifts round down from below 0
+            to = along + torch.div(shift * step, unit, rounding_mode="floor")  # (w,2r+1): columns of the frame
+            padded = F.pad(features, (reach,) * 4).movedim(1, -1)  # (B,h+2 reach,w+2 reach,C)
+            sides.append((padded, to + reach, (to >= 0) & (to < w), reach, [s * step // unit for s in span]))
+        (a, at_a, seen_a, reach_a, rows_a), (b, at_b, seen_b, reach_b, rows_b) = sides
+        pixels, found = reference.movedim(1, -1), []
+        for dy_a, dy_b in zip(rows_a, rows_b, strict=True):  # rows of displacements, to bound memory
+            row_a, row_b = a[:, reach_a + dy_a :][:, :h], b[:, reach_b + dy_b :][:, :h]
+            alike = [(pixels, along, row_a, at_a), (pixels, along, row_b, at_b), (row_a, at_a, row_b, at_b)]
+            cosines = [products(*one) for one in alike]  # (B,h,w,2r+1) each
+            inside = [
+                (seen & inside_rows(h, dy, seen.device)).to(cosines[0]).expand_as(cosines[0])
+                for seen, dy in ((seen_a, dy_a), (seen_b, dy_b))
+            ]
+            found.append(self._logits(torch.stack((*cosines, *inside), 1).permute(0, 4, 1, 2, 3)))
         return torch.cat(found, 1)
 
     def _logits(self, motions: torch.Tensor) -> torch.Tensor:
@@ -125,6 +124,22 @@ class MotionSearch(nn.Module):
         plain = 3 * (cosines * self.sharpness.view(3, 1, 1)).sum(2) / compared
         learned = self.support(motions.flatten(0, 1)).float().unflatten(0, motions.shape[:2])[:, :, 0]
         return plain + GAIN * learned
+
+
+def products(first: torch.Tensor, at: torch.Tensor, second: torch.Tensor, there: torch.Tensor) -> torch.Tensor:
+    """Scalar products of features (B,h,W,C) and (B,h,W',C) in the same rows, of the columns `at` and `there` (w,k) or (w,1):
+    float32 (B,h,w,k). All pairs of columns by one matrix product, of which a fifth is used, take a tenth of the time of
+    products shift by shift."""
+    with in_float32(first.device):
+        every = first.float() @ second.float().mT  # (B,h,W,W')
+    places = at * second.shape[2] + there
+    return every.flatten(2).index_select(2, places.flatten()).unflatten(2, places.shape)
+
+
+def inside_rows(height: int, shift: int, device) -> torch.Tensor:
+    """Where a row, moved by `shift`, is one of `height` rows: bool (height,1,1)."""
+    row = torch.arange(shift, shift + height, device=device)
+    return ((row >= 0) & (row < height))[:, None, None]
 
 
 def planes(frames: torch.Tensor, own: torch.Tensor, other: torch.Tensor, multiple: int) -> torch.Tensor:
@@ -155,7 +170,7 @@ def stride(steps: tuple[int, int]) -> int:
 def expected_motion(logits: torch.Tensor, steps: tuple[int, int]) -> torch.Tensor:
     """Flow to either neighbour (B,2,2,h,w), in cells, from logits (B,(2r+1)^2,h,w) of `MotionSearch`: the
     probability-weighted mean over the 3x3 displacements with the highest total probability (a local soft-argmax)."""
-    places = shifts(radius_of(logits)).to(logits.device, torch.float32)
+    places = shifts(radius_of(logits), logits.device).float()
     side, rows = 2 * radius_of(logits) + 1, logits.shape[-2]
     shares = logits.float().softmax(1)
     maps = rearrange(shares, "b (y x) h w -> (b h w) 1 y x", y=side)

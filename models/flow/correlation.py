@@ -6,9 +6,9 @@ import torch.nn.functional as F
 FLAT = 0.01  # added to squares before dividing, which bounds values and gradients in flat areas
 
 
-def shifts(radius: int) -> torch.Tensor:
+def shifts(radius: int, device=None) -> torch.Tensor:
     """All (x, y) within `radius`, row by row: ((2r+1)^2,2)."""
-    y, x = torch.meshgrid(*(torch.arange(-radius, radius + 1),) * 2, indexing="ij")
+    y, x = torch.meshgrid(*(torch.arange(-radius, radius + 1, device=device),) * 2, indexing="ij")
     return torch.stack((x.flatten(), y.flatten()), 1)
 
 
@@ -38,7 +38,7 @@ def local_correlation(first: torch.Tensor, second: torch.Tensor, radius: int) ->
 
 def expected_shift(logits: torch.Tensor) -> torch.Tensor:
     """Mean shift under the softmax of (N,(2r+1)^2,H,W), a soft-argmax: (N,2,H,W) in pixels."""
-    return torch.einsum("nkhw,kc->nchw", logits.softmax(1), shifts(radius_of(logits)).to(logits))
+    return torch.einsum("nkhw,kc->nchw", logits.softmax(1), shifts(radius_of(logits), logits.device).to(logits))
 
 
 def radius_of(logits: torch.Tensor) -> int:

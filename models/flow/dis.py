@@ -42,7 +42,9 @@ PRESETS = {
     "ultrafast": DISConfig(finest=2, stride=4, iterations=12, refinement=None),
     "fast": DISConfig(finest=2, stride=4, iterations=16),
     "medium": DISConfig(finest=1, stride=3, iterations=25),
-    "fine": DISConfig(finest=0, stride=4, iterations=12),  # ours, see `stages.flow.dis_backends`
+    "fine": DISConfig(
+        finest=0, stride=4, iterations=12, refinement=RefinementConfig(outer=3)
+    ),  # ours, see `stages.flow.dis_backends`
 }
 
 

@@ -98,7 +98,7 @@ class LongRange(nn.Module):
 
     def __init__(self, width: int, tokens: int, blocks: int):
         super().__init__()
-        self.down = nn.Sequential(nn.Conv2d(width, tokens, 3, 2, 1), nn.LeakyReLU(SLOPE))
+        self.down = nn.Sequential(nn.Conv2d(width, tokens, 3, 2, 1), nn.LeakyReLU(SLOPE, inplace=True))
         self.norm = nn.LayerNorm(tokens)
         self.blocks = nn.Sequential(*(RWKVBlock(tokens) for _ in range(blocks)))
         self.up = nn.Conv2d(tokens, width, 1)
@@ -174,7 +174,9 @@ class SequenceRefinement(nn.Module):
         super().__init__()
         self.config = c = config
         self.texture = nn.Sequential(conv(9 * 4 + 6, c.texture), conv(c.texture, c.texture))
-        self.down = nn.Sequential(nn.Conv2d(c.texture, c.width, 3, 2, 1), nn.LeakyReLU(SLOPE), ResidualBlock(c.width))
+        self.down = nn.Sequential(
+            nn.Conv2d(c.texture, c.width, 3, 2, 1), nn.LeakyReLU(SLOPE, inplace=True), ResidualBlock(c.width)
+        )
         if c.aggregation:
             self.aggregate = ContextAggregation(c.width)
         self.long_range = LongRange(c.width, c.tokens, c.long_range) if c.long_range else nn.Identity()

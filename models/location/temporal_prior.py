@@ -25,7 +25,9 @@ class TemporalPriorAggregator(nn.Module):
 
     def __init__(self, features: int, conditions: int, width: int):
         super().__init__()
-        self.encoder = nn.Sequential(nn.Conv2d(2 * features + conditions, width, 3, SCALE, 1), nn.LeakyReLU(SLOPE))
+        self.encoder = nn.Sequential(
+            nn.Conv2d(2 * features + conditions, width, 3, SCALE, 1), nn.LeakyReLU(SLOPE, inplace=True)
+        )
         self.forward_branch, self.backward_branch = (
             nn.Sequential(conv(2 * width, width), ResidualBlock(width)) for _ in range(2)
         )

@@ -25,9 +25,9 @@ class LargeField(nn.Module):
         super().__init__()
         self.down = nn.Sequential(
             nn.Conv2d(inputs, width, 3, 2, 1),
-            nn.LeakyReLU(SLOPE),
+            nn.LeakyReLU(SLOPE, inplace=True),
             nn.Conv2d(width, 2 * width, 3, 2, 1),
-            nn.LeakyReLU(SLOPE),
+            nn.LeakyReLU(SLOPE, inplace=True),
         )
         self.broad = DilatedBlock(2 * width, 2)
         self.up = nn.Sequential(conv(2 * width, 4 * width, 1), nn.PixelShuffle(2))

@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from ...hdr.box_filter import halved
 from ...hdr.noise_model import MIN_VALIDITY
 from ...hdr.tonemap import mu_law
 from ...hdr.warp import size_of
@@ -121,7 +122,7 @@ class SparseFusion(nn.Module):
             difference = torch.zeros_like(tone) if captured is None else tone - captured
             images = pad_to_multiple(torch.cat((tone, amplified(tone - merged), amplified(difference)), 1), SCALE)
             plane = pad_to_multiple(torch.cat((planes[:, :, k], clipped), 1), SCALE)
-            noise, plane = grain(bands(images[:, :3])), F.avg_pool2d(plane, SCALE)
+            noise, plane = grain(bands(images[:, :3])), halved(plane)
             taken = torch.stack((exposures[:, k], own), 1)  # 0: none
             stops = exposure_planes(torch.where(taken > 0, taken, 1), plane)
             known = (taken > 0).to(plane)[:, :, None, None].expand_as(stops)
@@ -131,7 +132,7 @@ class SparseFusion(nn.Module):
 
     def pool(self, features: torch.Tensor, prior: torch.Tensor) -> torch.Tensor:
         """Means over the candidates, plain and weighted by the prior: (B,2C,H/2,W/2)."""
-        share = F.avg_pool2d(pad_to_multiple(prior, SCALE), SCALE)[:, :, None]
+        share = halved(pad_to_multiple(prior, SCALE))[:, :, None]
         return torch.cat((features.mean(1), (features * share.to(features)).sum(1)), 1)
 
     def statistics(self, pooled: torch.Tensor) -> list[torch.Tensor]:

@@ -11,10 +11,10 @@ from ...hdr.response import RESPONSES, at_white_level, response_named
 from ...hdr.sequence import ExposureSequence
 from ...hdr.white_level import level_on_curve
 from ..report.exposure_check import check_picture
-from ..runtime.windows import Progress, quiet
+from ..runtime.windows import Progress, passes, quiet
 from .detect import analyse
 from .detection import LONGEST, Detection, listed
-from .noise import noise_lines
+from .noise import noise_lines, noise_of
 from .statistics import Survey, survey
 
 OFF = 0.1  # declared and measured stops may differ by this share
@@ -67,7 +67,9 @@ def check_exposures(sequence: ExposureSequence, progress: Progress = quiet) -> E
 
     Raises ValueError for a clip of fewer than two frames.
     """
-    clip = survey(sequence, progress)
+    looked_at, measured = passes(progress, 1, 2)
+    clip = survey(sequence, looked_at)
+    noise_of(sequence, measured)  # is kept, for `_facts`
     found, overlaps = analyse(clip, sequence)
     declared = declared_steps(sequence)
     why = unmeasurable(sequence, clip) if found.period == 1 or sequence.period > LONGEST else ""

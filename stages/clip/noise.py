@@ -40,13 +40,13 @@ def frame_noise(
     return None if found is None else found.at(sequence.exposures[indices]).to(device, torch.float32)
 
 
-def noise_of(sequence: ExposureSequence) -> NoiseLevels | None:
+def noise_of(sequence: ExposureSequence, progress: Progress = quiet) -> NoiseLevels | None:
     """The clip's noise, measured when it is first asked for and kept with the clip."""
     if sequence.noise is not None:
         return sequence.noise
     kept = vars(sequence)
     if "_measured_noise" not in kept:
-        kept["_measured_noise"] = measure_noise(sequence)
+        kept["_measured_noise"] = measure_noise(sequence, progress)
     return kept["_measured_noise"]
 
 

@@ -5,21 +5,19 @@ import torch
 
 from ...hdr.box_filter import box_mean
 from ...hdr.warp import warp
-from .pair_flow import Flow, FlowPair, PairFlow
+from .pair_flow import PairFlow
 
-INCONSISTENT, CONSISTENT = (
-    0.1,
-    0.9,
-)  # confidence below which a flow is replaced, and above which the other may replace it
+INCONSISTENT = 0.1  # confidence below which a flow is replaced
+CONSISTENT = 0.9  # confidence above which the other may replace it
 MAX_COST = (
     0.1  # difference in code values of the warped neighbour: an occluder of another colour would ghost in every merge
 )
 AREA = 5  # side in pixels of the area over which that difference is averaged
 
 
-def extrapolate_occlusion(pairs: PairFlow, t: int, others: tuple[int, int], flows: FlowPair) -> FlowPair:
-    """Flows (1,2,h,w) with confidences (1,1,h,w) from reference t to two neighbours of one exposure, extrapolated where
-    one of them occludes or clips a point.
+def extrapolate_occlusion(pairs: PairFlow, t: int, others: tuple[int, int], motion: torch.Tensor) -> torch.Tensor:
+    """Motion (2,3,h,w), flow and confidence, from reference t to two neighbours of one exposure, extrapolated where one of
+    them occludes or clips a point.
 
     Where the flow to one neighbour fails the forward-backward check and that to the other, on the other side of t,
     passes it, the latter is extrapolated at constant velocity, unless the neighbour, warped along it, differs from the
@@ -27,19 +25,11 @@ def extrapolate_occlusion(pairs: PairFlow, t: int, others: tuple[int, int], flow
     """
     first, second = (k - t for k in others)
     if first * second >= 0:
-        return flows
-    longer = float(pairs.sequence.exposures[[t, others[0]]].max())
-    reference = pairs.matched(t, longer)[None, None]
-
-    def extrapolated(k: int, own: Flow, opposite: Flow, time_ratio: float) -> Flow:
-        flow, confidence = own
-        linear = time_ratio * opposite[0]
-        warped = warp(pairs.matched(k, longer)[None, None], linear)
-        similar = box_mean((warped - reference).abs(), AREA) < MAX_COST
-        replaced = (confidence < INCONSISTENT) & (opposite[1] > CONSISTENT) & similar
-        return torch.where(replaced, linear, flow), confidence
-
-    return (
-        extrapolated(others[0], flows[0], flows[1], first / second),
-        extrapolated(others[1], flows[1], flows[0], second / first),
-    )
+        return motion
+    longer = max(pairs.exposures[t], pairs.exposures[others[0]])
+    flow, confidence = motion[:, :2], motion[:, 2:]
+    linear = torch.cat((flow[1:] * (first / second), flow[:1] * (second / first)))
+    neighbours = pairs.matched_stack(others, (longer,), pairs.size)
+    similar = box_mean((warp(neighbours, linear) - pairs.matched(t, longer)).abs_(), AREA) < MAX_COST
+    replaced = (confidence < INCONSISTENT) & (confidence.flip(0) > CONSISTENT) & similar
+    return torch.cat((torch.where(replaced, linear, flow), confidence), 1)

@@ -1,64 +1,56 @@
 """Propagation of flow to neighbouring pixels (as in PatchMatch, Barnes et al. 2009), which corrects motion boundaries:
 the patches of DIS straddle them."""
 
-from collections.abc import Iterator
-
 import torch
 import torch.nn.functional as F
 
-from .pair_flow import FlowPair, PairFlow, half_size, photometric_cost
+from ...hdr.box_filter import halved
+from .pair_flow import PairFlow, photometric_cost
 
 DISTANCES = (16, 8, 4)  # pixels, one after the other
 MIN_GAIN = 0.003  # code values by which the photometric cost must fall
+AROUND = [(1, 1)] + [(y, x) for y in range(3) for x in range(3) if (y, x) != (1, 1)]  # a pixel and the eight around it
 HALF_AREA, AREA = 3, 5  # sides in pixels of the area of the photometric cost, at half size and at full size
 
 
-def propagate(pairs: PairFlow, t: int, others: tuple[int, int], flows: FlowPair) -> FlowPair:
-    """Flows (1,2,h,w) with confidences (1,1,h,w) from reference t to two neighbours, where each pixel may adopt both
-    flows of another one at a distance of DISTANCES, in one of eight directions, if their photometric cost is lower.
+def propagate(pairs: PairFlow, t: int, others: tuple[int, int], motion: torch.Tensor) -> torch.Tensor:
+    """Motion (2,3,h,w), flow and confidence, from reference t to two neighbours, where each pixel may adopt that of
+    another one at a distance of DISTANCES, in one of eight directions, if its photometric cost is lower.
 
     The best direction is chosen at half size, at a quarter of the cost; the choice is verified at full size.
     """
-    motion = torch.cat([x for flow in flows for x in flow], dim=1)  # (1,6,h,w): flow, confidence, flow, confidence
-    cost = photometric_cost(pairs, t, others, _flows(motion), AREA)
+    cost = photometric_cost(pairs, t, others, motion[None, :, :2], AREA)
     h, w = motion.shape[-2:]
     for distance in DISTANCES:
         best = _best_neighbour(pairs, t, others, motion, distance // 2)
-        proposal = _scaled(F.interpolate(best, scale_factor=2, mode="nearest")[..., :h, :w], 2)
-        proposed = photometric_cost(pairs, t, others, _flows(proposal), AREA)
+        proposal = F.interpolate(best, scale_factor=2, mode="nearest")[..., :h, :w]
+        proposed = photometric_cost(pairs, t, others, proposal[None, :, :2], AREA)
         better = proposed < cost - MIN_GAIN
         motion, cost = torch.where(better, proposal, motion), torch.where(better, proposed, cost)
-    return (motion[:, :2], motion[:, 2:3]), (motion[:, 3:5], motion[:, 5:])
+    return motion
 
 
 def _best_neighbour(
     pairs: PairFlow, t: int, others: tuple[int, int], motion: torch.Tensor, distance: int
 ) -> torch.Tensor:
-    """Of `motion` (1,6,h,w), at half size: each pixel's own or that of the eight around it with the lowest cost."""
-    best = _scaled(F.interpolate(motion, size=half_size(motion.shape[-2:]), mode="area"), 0.5)
-    shifted = _shifted(best, distance)
-    cost = photometric_cost(pairs, t, others, _flows(best), HALF_AREA)
-    for proposal in shifted:
-        proposed = photometric_cost(pairs, t, others, _flows(proposal), HALF_AREA)
-        better = proposed < cost
-        best, cost = torch.where(better, proposal, best), torch.where(better, proposed, cost)
-    return best
-
-
-def _shifted(x: torch.Tensor, distance: int) -> Iterator[torch.Tensor]:
-    """`x` (1,C,h,w) shifted by `distance` pixels in eight directions, with the edges replicated."""
-    h, w = x.shape[-2:]
-    padded = F.pad(x, (distance,) * 4, mode="replicate")
-    for top in range(0, 2 * distance + 1, distance):
-        for left in range(0, 2 * distance + 1, distance):
-            if (top, left) != (distance, distance):
-                yield padded[..., top : top + h, left : left + w]
-
-
-def _flows(motion: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    return motion[:, :2], motion[:, 3:5]
-
-
-def _scaled(motion: torch.Tensor, factor: float) -> torch.Tensor:
-    """`motion` (1,6,h,w) with flows in pixels of another size, confidences unchanged."""
-    return motion * motion.new_tensor([factor, factor, 1] * 2).view(1, 6, 1, 1)
+    """Of `motion` (2,3,h,w), reduced to half size: each pixel's own, or that of the eight at `distance` with the lowest
+    cost; flows still in pixels of the full size."""
+    motion = halved(motion)
+    h, w = motion.shape[-2:]
+    padded = F.pad(motion, (distance,) * 4, mode="replicate")
+    flows = 0.5 * padded[:, :2]
+    places = [(y * distance, x * distance) for y, x in AROUND]
+    shifted = [flows[..., y : y + h, x : x + w] for y, x in places]  # of (2,2,h,w)
+    together = 1 if motion.device.type == "cpu" else len(places)  # one after the other they stay in a CPU's cache
+    best, lowest = torch.zeros(h, w, dtype=torch.uint8, device=motion.device), None  # number of the place, its cost
+    for first in range(0, len(places), together):
+        costs = photometric_cost(pairs, t, others, torch.stack(shifted[first : first + together]), HALF_AREA)
+        for k, cost in enumerate(costs[:, 0], first):
+            best = best if lowest is None else best.masked_fill_(cost < lowest, k)
+            lowest = cost if lowest is None else torch.minimum(cost, lowest)
+    best = best.long()
+    row_major = torch.where(best == 0, 4, best - (best <= 4).long())
+    y, x = (distance * k for k in (row_major // 3, row_major % 3))
+    y, x = y + torch.arange(h, device=y.device)[:, None], x + torch.arange(w, device=x.device)
+    chosen = (y * padded.shape[-1] + x).flatten()
+    return padded.flatten(-2).flatten(0, 1).index_select(-1, chosen).view_as(motion)

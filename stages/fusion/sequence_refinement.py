@@ -14,8 +14,8 @@ from math import prod
 from typing import NamedTuple
 
 import torch
-import torch.nn.functional as F
 
+from ...hdr.box_filter import halved
 from ...hdr.detail_preservation import preserve_detail
 from ...hdr.exposure import to_radiance
 from ...hdr.response import response_named
@@ -38,7 +38,7 @@ from ..flow.pair_flow import PairFlow, flow_scale, half_size, working_size
 from ..runtime.networks import device_of
 from ..runtime.per_frame import run_per_frame, to_frame, to_planes
 from ..runtime.tiles import in_tiles
-from ..runtime.windows import Progress, quiet, windows
+from ..runtime.windows import Progress, passes, quiet, windows
 
 WINDOW = 12  # frames that are corrected together, at least
 OVERLAP = 6  # further frames on both sides that are propagated with them; at least REACH
@@ -59,27 +59,30 @@ def brightest(hdr, progress: Progress = quiet) -> float:
     return highest
 
 
-def consecutive_flow(hdr, preset: str = "fine", progress: Progress = quiet) -> FlowField:
+def consecutive_flow(hdr, preset: str = "fine", progress: Progress = quiet, device="cpu") -> FlowField:
     """DIS flow between neighbouring frames of radiance (T,H,W,3), both ways, with forward-backward confidence.
 
     All frames are on one scale, so it is estimated on mu-law luma. Offset 1 is the flow from frame t to t+1, offset -1
     that to t-1; where there is no such frame, flow and confidence are 0. On a grid of half the working size in half
     precision, as of `stages.flow.estimate.estimate_flow`.
     """
-    count, scale = len(hdr), mu_law(torch.tensor(min(max(brightest(hdr, progress), 1.0), HIGHEST)))
+    first, progress = passes(progress, 1, 9)
+    count, scale = len(hdr), mu_law(torch.tensor(min(max(brightest(hdr, first), 1.0), HIGHEST)))
     tone = LazyFrames(hdr.shape, lambda indices: mu_law(hdr[indices].float()) / scale)
     height, width = tone.shape[1:3]
     size = height, width
     clip = ExposureSequence(tone, torch.ones(count), response_named("linear"), 1)
-    pairs = PairFlow(clip, preset, working_size(size))
-    grid, enlarge = half_size(pairs.size), flow_scale(pairs.size, size)
+    pairs = PairFlow(clip, preset, working_size(size), device=device)
+    grid, enlarge = half_size(pairs.size), flow_scale(pairs.size, size, device)
     flow = {o: allocate((count, 2, *grid), torch.float16) for o in (-1, 1)}
     confidence = {o: allocate((count, 1, *grid), torch.float16) for o in (-1, 1)}
     for (t,) in windows(count, 1, progress):
-        for a, b in ((t - 1, t), (t, t - 1)) if t else ():
+        both = ((t - 1, t), (t, t - 1)) if t else ()
+        pairs.estimate(both)
+        for a, b in both:
             found, sure = pairs.match(a, b)
-            flow[b - a][a] = F.interpolate(found * enlarge, size=grid, mode="area")[0]
-            confidence[b - a][a] = F.interpolate(sure, size=grid, mode="area")[0]
+            flow[b - a][a] = halved(found * enlarge)[0]
+            confidence[b - a][a] = halved(sure)[0]
         pairs.forget(t)
     return FlowField(size, flow, confidence)
 
@@ -156,8 +159,8 @@ class RefinedClip:
         """Flow (1,2,H,W) from a frame to the one before or after, and its confidence (1,1,H,W)."""
         if (t, direction) not in self._steps:
             _drop_oldest(self._steps, 2 * self._most)
-            read = self.flow.read(direction, [t])
-            flow, sure = (pad_to_multiple(x.to(self.device), MULTIPLE) for x in read)
+            read = self.flow.read(direction, [t], self.device)
+            flow, sure = (pad_to_multiple(x, MULTIPLE) for x in read)
             self._steps[t, direction] = flow, sure
         return self._steps[t, direction]
 
@@ -211,9 +214,10 @@ def sequence_refinement(
             f"the HDR sequence has the shape {tuple(hdr.shape)}, the clip {tuple(sequence.frames.shape)}: wire the clip "
             "that it was made from, or none"
         )
-    flow = consecutive_flow(hdr, progress=progress)
+    matching, correcting = passes(progress, 1, 2)
+    flow = consecutive_flow(hdr, progress=matching, device=device_of(network))
     clip = RefinedClip(hdr, flow, network, sequence, window)
     out = allocate(hdr.shape)
-    for t, (refined,) in run_per_frame(len(hdr), lambda t: (t,), clip.refined, clip.device, progress):
+    for t, (refined,) in run_per_frame(len(hdr), lambda t: (t,), clip.refined, clip.device, correcting):
         out[t] = to_frame(refined)
     return out

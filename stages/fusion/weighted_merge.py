@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from ...hdr.exposure import to_ldr
+from ...hdr.frame_window import FrameWindow, without_reference
 from ...hdr.noise_model import HIGHLIGHT_THRESHOLD, Measurement, measure, merge_weight, radiance_lower_bound
 from ...hdr.scratch import allocate
 from ...hdr.sequence import CandidateSet, ExposureSequence
@@ -69,15 +70,40 @@ def exposure_gain(exposures: torch.Tensor, levels: torch.Tensor, offset: float) 
 @dataclass(frozen=True)
 class Estimate:
     """Radiance (n,3,H,W) and validity (n,1,H,W) of the frames of a window; exposure and gain (n,1,1,1), or None: see
-    `Candidate` and `exposure_gain`."""
+    `Candidate` and `exposure_gain`; code values (n,3,H,W), where they are known."""
 
     radiance: torch.Tensor
     validity: torch.Tensor
     exposure: torch.Tensor | None
-    gain: torch.Tensor | None
+    gain: torch.Tensor | None = None
+    code: torch.Tensor | None = None
 
     def rows(self, band: slice) -> "Estimate":
-        return replace(self, radiance=self.radiance[:, :, band], validity=self.validity[:, :, band])
+        code = None if self.code is None else self.code[:, :, band]
+        return replace(self, radiance=self.radiance[:, :, band], validity=self.validity[:, :, band], code=code)
+
+
+def merged_frame(window: FrameWindow) -> torch.Tensor:
+    """`weighted_merge` of the neighbours of a window, warped to its reference: radiance (1,3,H,W)."""
+    exposures = window.exposures[:, :, None, None, None]
+    own, theirs = exposures[:, exposures.shape[1] // 2], without_reference(exposures)
+    known = torch.ones_like(window.validity[:, 0])
+    reference = Estimate(window.reference_radiance, known, own, code=window.reference)
+    planes = (x.unbind(1) for x in (window.warped_radiance, window.validity, theirs, window.warped))
+    others = [Estimate(r, v, e, code=c) for r, v, e, c in zip(*planes, strict=True)]
+    return _merge_bands(reference, others, MergeSettings())
+
+
+def _merge_bands(reference: Estimate, others: list[Estimate], settings: MergeSettings) -> torch.Tensor:
+    """Merged radiance (n,3,H,W); on a CPU in bands of rows."""
+    height, bands = reference.radiance.shape[2], []
+    step = BAND if reference.radiance.device.type == "cpu" else height
+    for start in range(0, height, step):
+        above = min(start, MARGIN)
+        band = slice(start - above, start + step + MARGIN)
+        merged = _merge(reference.rows(band), [other.rows(band) for other in others], settings)
+        bands.append(merged[:, :, above : above + step])
+    return torch.cat(bands, 2)
 
 
 def _merge_window(sequence, candidates, settings, levels, window, device) -> torch.Tensor:
@@ -92,19 +118,16 @@ def _merge_window(sequence, candidates, settings, levels, window, device) -> tor
     captured = sequence.radiance(window)
     reference = estimate(captured, captured[..., :1], sequence.exposures)
     others = [estimate(c.radiance[window], c.validity[window], c.exposures) for c in candidates]
-    bands = []
-    for start in range(0, captured.shape[1], BAND):
-        above = min(start, MARGIN)
-        band = slice(start - above, start + BAND + MARGIN)
-        merged = _merge(reference.rows(band), [other.rows(band) for other in others], settings)
-        bands.append(merged[:, :, above : above + BAND])
-    return torch.cat(bands, 2).movedim(1, -1)
+    return _merge_bands(reference, others, settings).movedim(1, -1)
 
 
 def _measured(taken: Estimate, threshold: float) -> Measurement:
     """Samples of the noise model at the declared exposure, then multiplied by the gain."""
-    assert taken.exposure is not None and taken.gain is not None
-    found = measure(taken.radiance, to_ldr(taken.radiance, taken.exposure), taken.exposure, threshold)
+    assert taken.exposure is not None
+    code = to_ldr(taken.radiance, taken.exposure) if taken.code is None else taken.code
+    found = measure(taken.radiance, code, taken.exposure, threshold)
+    if taken.gain is None:
+        return found
     return replace(found, radiance=found.radiance * taken.gain, variance=found.variance * taken.gain**2)
 
 

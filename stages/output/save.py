@@ -15,6 +15,7 @@ from ...hdr.io.exr import COMPRESSIONS, write_exr
 from ...hdr.io.rgbe import write_hdr
 from ...hdr.io.video_files import frame_rate
 from ...hdr.sequence import ExposureSequence
+from ...hdr.timecode import later
 from ..clip.incomplete import MARK
 from ..runtime.check import chosen, number
 from ..runtime.windows import Progress, quiet, windows
@@ -112,6 +113,8 @@ def save_sequence(
             else:
                 if sequence is not None and len(sequence) == len(frames):
                     header["hdrweaveExposure"] = float(sequence.exposures[index])
+                    if sequence.timecode and not fps:
+                        header["timeCode"] = later(sequence.timecode, index, sequence.fps)
                 extra = {key: picture[index].detach().float().cpu().numpy() for key, picture in (layers or {}).items()}
                 changed = write_exr(path, pixels, file_format == "exr half", compression, header, gamut, extra)
             paths.append(path)

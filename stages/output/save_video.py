@@ -11,7 +11,7 @@ import torch
 from ...hdr.delivery import HLG_PEAK, PQ_PEAK, REFERENCE_WHITE, LightLevel, hlg_signal, light_level, pq_encode, roll_off
 from ...hdr.gamut import convert
 from ...hdr.io.checked_path import printable
-from ...hdr.io.hdr_video import FORMATS, TRANSFERS, check_encoder, write_hdr_video
+from ...hdr.io.hdr_video import FORMATS, TRANSFERS, check_encoder, is_tagged, write_hdr_video
 from ...hdr.io.sound import Samples, read_sound
 from ...hdr.io.video_files import frame_rate
 from ...hdr.sequence import ExposureSequence
@@ -76,7 +76,7 @@ def save_video(
     for its light level. Raises ValueError for bad arguments before any work, OSError when the file cannot be written; nothing is
     left of it then.
     """
-    shape = tuple(getattr(frames, "shape", ()))
+    shape: tuple[int, ...] = tuple(getattr(frames, "shape", ()))
     if len(shape) != 4 or shape[-1] != 3 or not len(frames):
         raise ValueError(f"frames have shape {shape}: (1 or more, height, width, 3) is expected")
     chosen("format", file_format, FORMATS)
@@ -100,13 +100,17 @@ def save_video(
         notes.append(f"the timecode is left out: it counts {', '.join(map(str, TIMECODE_RATES))} frames a second")
         timecode = ""
     white = reference_white * compositing_factor(scale, sequence) * 2.0**exposure
-    height, width = (n - n % 2 if wanted.even else n for n in shape[1:3])
+    height, width = (n - n % 2 if wanted.even else n for n in frames.shape[1:3])
     if min(height, width) < wanted.least:
         raise ValueError(
             f"frames are {shape[2]}x{shape[1]}, {file_format} needs {wanted.least}x{wanted.least} or more: choose another format"
         )
     if (height, width) != shape[1:3]:
         notes.append(f"the last row or column of {shape[2]}x{shape[1]} is left out: 4:2:0 video has even sizes")
+    if not is_tagged(file_format):
+        notes.append(
+            f"this PyAV cannot tag ProRes: tell your editor Rec.2020 and {transfer}, or update PyAV (pip install -U av)"
+        )
     source = sequence.gamut if sequence is not None else "Rec.709"
     peak = min(peak, HLG_PEAK) if transfer == "HLG" else peak
 

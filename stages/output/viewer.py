@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 
 from ...hdr.io.atomic import atomic_path
-from ...hdr.sequence import CandidateSet, ExposureSequence
+from ...hdr.sequence import CandidateSet, ExposureSequence, LazyFrames
 from ..runtime.windows import Progress, quiet, spread
 
 LONGEST_SIDE = 1280  # pixels; larger frames are averaged down to it
@@ -24,7 +24,7 @@ class Layer:
     in [0,1], which exposure does not change; otherwise radiance."""
 
     name: str
-    frames: object
+    frames: "torch.Tensor | LazyFrames | _Captured"
     encoded: bool = False
 
 

@@ -4,10 +4,12 @@ from collections.abc import Callable, Iterator, Sequence
 
 import torch
 
+from ...hdr.device import to_device
 from ...hdr.exposure import to_radiance
 from ...hdr.frame_window import FrameWindow
 from ...hdr.sequence import ExposureSequence, FlowField
 from ..clip.noise import frame_noise
+from ..flow.live import LiveFlow
 from ..flow.long_range import LongRangeFlow
 from .networks import running
 from .windows import Progress, quiet, windows
@@ -38,7 +40,12 @@ def to_frame(planes: torch.Tensor) -> torch.Tensor:
 
 def to_planes(frame: torch.Tensor, device) -> torch.Tensor:
     """A frame (H,W,C) as float32 planes (1,C,H,W) on `device`."""
-    return frame.to(device, torch.float32).movedim(-1, 0)[None]
+    return to_device(frame, device, torch.float32).movedim(-1, 0)[None]
+
+
+def _rows(table: torch.Tensor, indices: Sequence[int]) -> torch.Tensor:
+    """Rows of a small table on a device, which a list of indices would have to be copied to first."""
+    return torch.stack([table[i] for i in indices])
 
 
 def neighbours_around(sequence: ExposureSequence, t: int, reach: int) -> list[int]:
@@ -59,11 +66,18 @@ class WindowReader:
     """Reads the `FrameWindow` of frames of a normalized clip, on a device. When frames are read in order, every frame
     is decoded once and every flow read and enlarged once.
 
-    reach: frames on either side; by default the smallest number that covers all exposures (`sequence.offsets`). Raises
-    ValueError when flow and clip do not belong together.
+    reach: frames on either side; by default the smallest number that covers all exposures (`sequence.offsets`). noise:
+    whether windows tell the noise of their frames. Raises ValueError when flow and clip do not belong together.
     """
 
-    def __init__(self, sequence: ExposureSequence, flow: FlowField, device, reach: int | None = None):
+    def __init__(
+        self,
+        sequence: ExposureSequence,
+        flow: FlowField | LiveFlow,
+        device,
+        reach: int | None = None,
+        noise: bool = True,
+    ):
         if flow.size != sequence.size or len(flow) != len(sequence) or set(flow.offsets) != set(sequence.offsets):
             raise ValueError(
                 f"the flow is for {len(flow)} frames of {flow.size[1]}x{flow.size[0]} and the neighbours "
@@ -72,7 +86,9 @@ class WindowReader:
             )
         self.sequence, self.device = sequence, torch.device(device)
         self.reach = max(sequence.period - 1, 1) if reach is None else reach
-        self.flow = LongRangeFlow(sequence, flow)
+        self._given, self.flow = flow, LongRangeFlow(sequence, flow, device=device)
+        self._exposures = to_device(sequence.exposures, self.device, torch.float32)
+        self._noise = frame_noise(sequence, list(range(len(sequence))), self.device) if noise else None
         self._frames: dict[int, tuple[torch.Tensor, torch.Tensor]] = {}
         self._flows: dict[tuple[int, int], tuple[torch.Tensor, torch.Tensor]] = {}
         self._features: dict[tuple[object, int], object] = {}
@@ -92,17 +108,21 @@ class WindowReader:
         self._forget(t)
         missing = [i for i in dict.fromkeys(chosen) if i not in self._frames]
         if missing:
-            codes = self.sequence.frames[missing].to(self.device, torch.float32).movedim(-1, 1)  # (n,3,H,W)
-            exposures = self.sequence.exposures[missing].to(codes)[:, None, None, None]
+            codes = self._codes(missing)
+            exposures = _rows(self._exposures, missing)[:, None, None, None]
             self._frames |= dict(zip(missing, zip(codes, to_radiance(codes, exposures), strict=True), strict=True))
         frames, decoded = (torch.stack(x)[None] for x in zip(*(self._frames[i] for i in chosen), strict=True))
         flows, confidence = (torch.cat(x)[None] for x in zip(*(self._flow(t, n) for n in others), strict=True))
         way_back = torch.cat([self._flow(n, t)[0] for n in others])[None] if back else None
-        exposures = self.sequence.exposures[chosen][None].to(self.device)
-        noise = frame_noise(self.sequence, chosen, self.device)
-        return FrameWindow(
-            frames, exposures, flows, confidence, way_back, decoded, noise=None if noise is None else noise[None]
-        )
+        exposures = _rows(self._exposures, chosen)[None]
+        noise = None if self._noise is None else _rows(self._noise, chosen)[None]
+        return FrameWindow(frames, exposures, flows, confidence, way_back, decoded, noise=noise)
+
+    def _codes(self, frames: list[int]) -> torch.Tensor:
+        """Code values (n,3,H,W) on the device."""
+        if isinstance(self._given, LiveFlow):
+            return torch.cat([self._given.frame(t) for t in frames])
+        return to_device(self.sequence.frames[frames], self.device, torch.float32).movedim(-1, 1)
 
     def only(self, t: int) -> tuple[FrameWindow]:
         """`read` as the only input of a stage."""
@@ -117,8 +137,7 @@ class WindowReader:
     def _flow(self, a: int, b: int) -> tuple[torch.Tensor, torch.Tensor]:
         """Flow (1,2,H,W) in pixels from frame a to frame b, and confidence (1,1,H,W) in it, on the device."""
         if (a, b) not in self._flows:
-            flow, confidence = self.flow.match(a, b)
-            self._flows[a, b] = flow.to(self.device), confidence.to(self.device)
+            self._flows[a, b] = self.flow.match(a, b)
         return self._flows[a, b]
 
     def _forget(self, t: int) -> None:

@@ -14,6 +14,7 @@ from ...models.frame_statistics import FrameMap, Run, side_by_side, whole_frame
 
 CORE = (1152, 1920)  # largest height and width of a core; a frame of no more pixels is one tile
 MARGIN = 192  # pixels around a core: a receptive field of 92 and motion of 100
+SMALLEST_PARTS = 3  # sizes of tiles that are tried when memory is short, each with half the sides of the one before
 ALIGNMENT = 8  # windows start at multiples, so that coarser grids lie as in the whole frame
 
 
@@ -62,15 +63,17 @@ def _scale(height: int, rows: int) -> int:
     return 2 ** max(round(log2(height / rows)), 0)
 
 
-def tiles(size: tuple[int, int]) -> list[Tile]:
-    """The tiles of a frame of `size` (height, width): one, or cores of about equal size that cover it exactly once.
+def tiles(size: tuple[int, int], core: tuple[int, int] | None = None) -> list[Tile]:
+    """The tiles of a frame of `size` (height, width): one, or cores of about equal size, at most `core` (CORE), that
+    cover it exactly once.
 
     Overlapping margins raise the cost of a frame by up to a third.
     """
-    if size[0] * size[1] <= CORE[0] * CORE[1]:
+    core = core or CORE
+    if size[0] * size[1] <= core[0] * core[1]:
         whole = (slice(0, size[0]), slice(0, size[1]))
         return [Tile(whole, whole, size)]
-    rows, columns = (_spans(length, core) for length, core in zip(size, CORE, strict=True))
+    rows, columns = (_spans(length, side) for length, side in zip(size, core, strict=True))
     return [Tile((r[0], c[0]), (r[1], c[1]), size) for r in rows for c in columns]
 
 
@@ -90,9 +93,26 @@ def in_tiles(size: tuple[int, int], compute: Callable, *inputs) -> Any:
 
     inputs: `FrameWindow`s and maps (...,h,w) of the frame, tensors of four axes or more on its grid or a coarser one,
     are cropped to the tile; anything else is passed on. `compute` returns a map or a tuple of maps; or it is a
-    generator that requests statistics of the whole frame (`models.frame_statistics`), and then returns them.
+    generator that requests statistics of the whole frame (`models.frame_statistics`), and then returns them. Where the
+    device has too little memory, tiles of a quarter of the size follow, and of a sixteenth; then OutOfMemoryError is raised
+    with a sentence.
     """
-    pieces = tiles(size)
+    for parts in range(SMALLEST_PARTS):
+        core = CORE[0] >> parts, CORE[1] >> parts
+        try:
+            return _in_pieces(tiles(size, core), size, compute, inputs)
+        except torch.OutOfMemoryError:
+            pass  # outside of this block, so that the tensors of the failed attempt are freed
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+    raise torch.OutOfMemoryError(
+        f"the device has too little memory for frames of {size[1]}x{size[0]}, even in tiles of {core[1]}x{core[0]}: close "
+        "other programs on it, load a smaller clip, or run on the CPU"
+    )
+
+
+def _in_pieces(pieces: list[Tile], size: tuple[int, int], compute: Callable, inputs: Sequence) -> Any:
+    """`in_tiles` with given tiles."""
     if len(pieces) == 1:
         result = compute(*inputs)
         return whole_frame(cast(Run, result), size) if isgenerator(result) else result

@@ -14,6 +14,18 @@ def quiet(done: int, total: int) -> None:
     """A progress callback that does nothing."""
 
 
+def passes(progress: Progress, *shares: int) -> list[Progress]:
+    """Callbacks for several passes over a clip, one after another, which move one bar once from its start to its end.
+
+    shares: of the time that the passes take, about.
+    """
+
+    def one(before: int, share: int) -> Progress:
+        return lambda done, total: progress(before * total + share * done, sum(shares) * total)
+
+    return [one(sum(shares[:k]), share) for k, share in enumerate(shares)]
+
+
 def windows(count: int, size: int = 4, progress: Progress = quiet) -> Iterator[list[int]]:
     """Frame indices 0 … count-1 in windows of `size`; reports progress and releases disk-backed pages after each."""
     for start in range(0, count, size):

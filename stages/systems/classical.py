@@ -2,18 +2,22 @@
 
 import torch
 
+from ...hdr.scratch import allocate
 from ...hdr.sequence import ExposureSequence
-from ..candidates.warp import warp_neighbours
-from ..flow.estimate import estimate_flow
-from ..fusion.weighted_merge import MergeSettings, weighted_merge
+from ..flow.live import LiveFlow
+from ..fusion.weighted_merge import merged_frame
+from ..runtime.per_frame import WindowReader, run_per_frame, to_frame
 from ..runtime.windows import Progress, quiet
 from .system import System
 
 
 def classical(sequence: ExposureSequence, device="cpu", progress: Progress = quiet) -> torch.Tensor:
     """DIS flow, warped neighbours, weighted merge: radiance (T,H,W,3) of a normalized clip."""
-    candidates = warp_neighbours(sequence, estimate_flow(sequence, progress=progress))
-    return weighted_merge(sequence, candidates, MergeSettings(), device, progress)
+    windows = WindowReader(sequence, LiveFlow(sequence, device), device, noise=False)
+    out = allocate(sequence.frames.shape)
+    for t, (hdr,) in run_per_frame(len(sequence), windows.only, merged_frame, device, progress):
+        out[t] = to_frame(hdr)
+    return out
 
 
 SYSTEM = System("classical", "DIS optical flow and a weighted merge", (), classical, workflow="stages_classical")

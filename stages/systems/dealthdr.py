@@ -17,7 +17,7 @@ from ...hdr.sequence import ExposureSequence, FlowField
 from ...models.dealthdr import DEALTHDR
 from ...models.dealthdr.fgma import distrust_each, empty_cells
 from ...models.dealthdr.masked_attention import sensitivity_for, trust_mask
-from ..flow.estimate import base_flow
+from ..flow.live import LiveFlow, live_base_flow
 from ..runtime.networks import device_of, load_network, running
 from ..runtime.per_frame import WindowReader, run_per_frame, to_frame
 from ..runtime.tiles import in_tiles
@@ -67,7 +67,7 @@ class Sensitivity:
 
 def dealthdr(
     sequence: ExposureSequence,
-    flow: FlowField,
+    flow: FlowField | LiveFlow,
     network: "DeAltHDR",
     s: float = S,
     share: float | None = None,
@@ -125,7 +125,7 @@ def dealthdr_frame(
 
 def packaged_dealthdr(sequence: ExposureSequence, device="cpu", progress: Progress = quiet) -> torch.Tensor:
     """DeAltHDR and the base flow, with packaged weights: radiance (T,H,W,3) of a normalized clip."""
-    flow = base_flow(sequence, device, progress)
+    flow = live_base_flow(sequence, device)
     return dealthdr(sequence, flow, load_network(DEALTHDR).to(device), progress=progress)
 
 

@@ -22,7 +22,7 @@ from ..flow.estimate import base_flow
 from ..runtime.networks import device_of, load_network
 from ..runtime.per_frame import WindowReader, run_per_frame, to_frame
 from ..runtime.tiles import in_tiles
-from ..runtime.windows import Progress, quiet
+from ..runtime.windows import Progress, passes, quiet
 from .system import System
 
 if TYPE_CHECKING:
@@ -95,8 +95,9 @@ def deformable_refinement(
 def deephdrvideo(sequence: ExposureSequence, device="cpu", progress: Progress = quiet) -> torch.Tensor:
     """The base flow and both stages with packaged weights: radiance (T,H,W,3) of a normalized clip."""
     network = load_network(DEEPHDRVIDEO).to(device)
-    coarse = coarse_reconstruction(sequence, base_flow(sequence, device, progress), network, progress)
-    return deformable_refinement(sequence, coarse, network, progress)
+    bars = passes(progress, 2, 1, 2)
+    coarse = coarse_reconstruction(sequence, base_flow(sequence, device, bars[0]), network, bars[1])
+    return deformable_refinement(sequence, coarse, network, bars[2])
 
 
 SYSTEM = System(

@@ -16,8 +16,8 @@ from ...hdr.detail_preservation import preserve_detail
 from ...hdr.frame_window import FrameWindow
 from ...hdr.scratch import allocate
 from ...hdr.sequence import ExposureSequence, FlowField
-from ...models.f2hdr.adapter import GRID, LIMIT
-from ..flow.estimate import base_flow
+from ...models.f2hdr.adapter import GRID, LIMIT, refined_flows
+from ..flow.live import live_base_flow
 from ..runtime.networks import device_of, load_f2hdr
 from ..runtime.per_frame import WindowReader, run_per_frame, to_frame, to_planes
 from ..runtime.tiles import in_tiles
@@ -136,16 +136,24 @@ def f2hdr_frame(network: "F2HDR", window: FrameWindow) -> torch.Tensor:
 
 
 def f2hdr(sequence: ExposureSequence, device="cpu", progress: Progress = quiet) -> torch.Tensor:
-    """The base flow and the four steps with packaged weights: radiance (T,H,W,3) of a normalized clip."""
+    """The base flow and the four steps with packaged weights, frame by frame: radiance (T,H,W,3) of a normalized clip."""
     network = load_f2hdr().to(device)
-    flow = adapt_flow(sequence, base_flow(sequence, device, progress), network, progress)
-    return fuse_and_refine(sequence, flow, network, progress)
+    windows = WindowReader(sequence, live_base_flow(sequence, device), device)
+
+    def reconstructed(window: FrameWindow) -> torch.Tensor:
+        residual = in_tiles(window.size, network.adapter.residual, window)
+        return f2hdr_frame(network, window.along(refined_flows(window, residual)))
+
+    out = allocate(sequence.frames.shape)
+    for t, (hdr,) in run_per_frame(len(sequence), windows.only, reconstructed, windows.device, progress):
+        out[t] = to_frame(hdr)
+    return out
 
 
 def fuse_and_refine(
     sequence: ExposureSequence, flow: FlowField, network: "F2HDR", progress: Progress = quiet
 ) -> torch.Tensor:
-    """The three steps after the adapter, frame by frame: radiance (T,H,W,3)."""
+    """The three steps after the adapter along any flow, frame by frame: radiance (T,H,W,3)."""
     windows = WindowReader(sequence, flow, device_of(network))
     out = allocate(sequence.frames.shape)
     frames = run_per_frame(len(sequence), windows.only, lambda w: f2hdr_frame(network, w), windows.device, progress)

@@ -6,15 +6,16 @@ from ...hdr.sequence import ExposureSequence
 from ...models.location import SEQUENCE_REFINEMENT
 from ..fusion.sequence_refinement import sequence_refinement
 from ..runtime.networks import load_network
-from ..runtime.windows import Progress, quiet
+from ..runtime.windows import Progress, passes, quiet
 from .f2hdr import f2hdr
 from .system import System
 
 
 def f2hdr_refined(sequence: ExposureSequence, device="cpu", progress: Progress = quiet) -> torch.Tensor:
     """F2HDR, then Sequence Refinement, with packaged weights: radiance (T,H,W,3) of a normalized clip."""
-    hdr, refinement = f2hdr(sequence, device, progress), load_network(SEQUENCE_REFINEMENT).to(device)
-    return sequence_refinement(hdr, refinement, sequence=sequence, progress=progress)
+    first, second = passes(progress, 3, 1)
+    hdr, refinement = f2hdr(sequence, device, first), load_network(SEQUENCE_REFINEMENT).to(device)
+    return sequence_refinement(hdr, refinement, sequence=sequence, progress=second)
 
 
 SYSTEM = System(

@@ -20,13 +20,13 @@ from ...models.location import SEQUENCE_REFINEMENT
 from ...models.lrhdr import ACCR, SPARSE_FUSION
 from ...models.lrhdr.sparse_fusion import SparseFusion
 from ..candidates.fgma import aligned_neighbours
-from ..flow.estimate import base_flow
+from ..flow.live import live_base_flow
 from ..fusion.sequence_refinement import sequence_refinement
 from ..fusion.sparse_fusion import fused_frame
 from ..runtime.networks import load_f2hdr, load_network
 from ..runtime.per_frame import WindowReader, run_per_frame, to_frame
 from ..runtime.tiles import in_tiles
-from ..runtime.windows import Progress, quiet
+from ..runtime.windows import Progress, passes, quiet
 from .dealthdr import Sensitivity, dealthdr_frame, features_around, reach_of
 from .f2hdr import f2hdr_frame
 from .system import System
@@ -34,8 +34,9 @@ from .system import System
 
 def flagship(sequence: ExposureSequence, device="cpu", progress: Progress = quiet) -> torch.Tensor:
     """With packaged weights: radiance (T,H,W,3) of a normalized clip."""
-    hdr, refinement = flagship_vote(sequence, device, progress), load_network(SEQUENCE_REFINEMENT).to(device)
-    return sequence_refinement(hdr, refinement, sequence=sequence, progress=progress)
+    first, second = passes(progress, 8, 1)
+    hdr, refinement = flagship_vote(sequence, device, first), load_network(SEQUENCE_REFINEMENT).to(device)
+    return sequence_refinement(hdr, refinement, sequence=sequence, progress=second)
 
 
 def flagship_vote(
@@ -47,10 +48,10 @@ def flagship_vote(
 ) -> torch.Tensor:
     """The flagship without its refinement: radiance (T,H,W,3) of a normalized clip. flow: made from it; vote: a
     `SparseFusion`; by default the packaged ones."""
-    flow = flow or base_flow(sequence, device, progress)
+    source = flow or live_base_flow(sequence, device)
     f2hdr, voting = load_f2hdr().to(device), (vote or load_network(SPARSE_FUSION)).to(device)
     fgma, accr, whole = (load_network(name).to(device) for name in (FGMA, ACCR, DEALTHDR))
-    windows = WindowReader(sequence, flow, device, reach_of(sequence))
+    windows = WindowReader(sequence, source, device, reach_of(sequence))
     sensitivity = Sensitivity(windows)
     out = allocate(sequence.frames.shape)
 

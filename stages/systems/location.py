@@ -12,7 +12,7 @@ from ...models.lrhdr.interpolate import ExposureInterpolation
 from ..fusion.collaborative_fusion import WINDOW, collaborative_fusion, pairs_within
 from ..fusion.sequence_refinement import sequence_refinement
 from ..runtime.networks import load_network
-from ..runtime.windows import Progress, quiet
+from ..runtime.windows import Progress, passes, quiet
 from .backbone import from_exposures
 from .system import System
 
@@ -25,8 +25,9 @@ def location(
     progress: Progress = quiet,
 ) -> torch.Tensor:
     """Both stages: radiance (T,H,W,3) of a clip with anchors, one of each exposure for every window of frames."""
-    radiance, _ = collaborative_fusion(sequence, fusion, window, progress=progress)
-    return sequence_refinement(radiance, refinement, progress=progress)
+    first, second = passes(progress, 1, 1)
+    radiance, _ = collaborative_fusion(sequence, fusion, window, progress=first)
+    return sequence_refinement(radiance, refinement, progress=second)
 
 
 def location_of_alternating(
@@ -39,9 +40,10 @@ def location_of_alternating(
 ) -> torch.Tensor:
     """LoCAtion on an alternating clip: radiance (T,H,W,3). For the cost see `stages.systems.backbone`. All anchors in
     the time of a window are used. refinement: None omits the second stage."""
-    anchored = from_exposures(sequence, interpolation, progress=progress)
-    radiance, _ = collaborative_fusion(anchored, fusion, window, pairs_within(anchored, window), progress)
-    return radiance if refinement is None else sequence_refinement(radiance, refinement, progress=progress)
+    bars = passes(progress, 1, 2) if refinement is None else passes(progress, 1, 2, 1)
+    anchored = from_exposures(sequence, interpolation, progress=bars[0])
+    radiance, _ = collaborative_fusion(anchored, fusion, window, pairs_within(anchored, window), bars[1])
+    return radiance if refinement is None else sequence_refinement(radiance, refinement, progress=bars[2])
 
 
 def packaged_location(sequence: ExposureSequence, device="cpu", progress: Progress = quiet) -> torch.Tensor:

@@ -12,14 +12,15 @@ from ..candidates.interpolate import interpolate_exposure
 from ..flow.estimate import base_flow
 from ..fusion.sparse_fusion import sparse_fusion, unaligned
 from ..runtime.networks import load_network
-from ..runtime.windows import Progress, quiet
+from ..runtime.windows import Progress, passes, quiet
 from .system import System
 
 
 def lrhdr(sequence: ExposureSequence, device="cpu", progress: Progress = quiet) -> torch.Tensor:
     """With packaged weights: radiance (T,H,W,3) of a normalized clip."""
     networks = (load_network(name).to(device) for name in (INTERPOLATE, ACCR, SPARSE_FUSION))
-    return lrhdr_with(sequence, base_flow(sequence, device, progress), *networks, progress=progress)
+    first, second = passes(progress, 1, 2)
+    return lrhdr_with(sequence, base_flow(sequence, device, first), *networks, progress=second)
 
 
 def lrhdr_with(
@@ -36,10 +37,11 @@ def lrhdr_with(
     Candidates with two exposures: the frame, its two unaligned neighbours, the interpolated exposure, and ACCR's
     mapping of the frame and of the interpolated one.
     """
-    between = interpolate_exposure(sequence, flow, interpolation, progress)
-    mapped = accr_mapping(sequence, between, mapper, progress=progress)
+    bars = passes(progress, 1, 2, 3)
+    between = interpolate_exposure(sequence, flow, interpolation, bars[0])
+    mapped = accr_mapping(sequence, between, mapper, progress=bars[1])
     given = combine([unaligned(sequence), between, mapped])
-    return sparse_fusion(given, vote, alpha, sequence, progress)[0]
+    return sparse_fusion(given, vote, alpha, sequence, bars[2])[0]
 
 
 SYSTEM = System(

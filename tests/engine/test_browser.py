@@ -43,7 +43,8 @@ for (let i = 0; i < 100 && !source?.path.value; i++) {
   source = app.graph._nodes.at(-1).hdrweaveSource
 }
 const serialized = app.graph._nodes.at(-1).serialize()
-return { path: source.path.value, words: source.name.textContent, hacked: window.hacked ?? 0, serialized }
+return { path: source.path.value, words: source.name.textContent, hacked: window.hacked ?? 0, serialized,
+  wire: app.canvas.default_connection_color_byType.HDRWEAVE_EXPOSURES }
 """
 
 
@@ -61,7 +62,7 @@ def old_file(folder, server):
     nodes = [
         {"id": 1, "type": loader, "pos": [0, 0], "size": [300, 300], "inputs": [], "outputs": [
             {"name": "exposures", "type": "HDRWEAVE_EXPOSURES", "links": [1]}],
-         "widgets_values": ["a.mp4", "-3,0", "gamma2.2", "", 0, 0, 0.0, False, 0.0]},
+         "widgets_values": ["sample_alternating.mp4", "-3,0", "gamma2.2", "", 0, 0, 0.0, False, 0.0]},
         {"id": 2, "type": normalization, "pos": [400, 0], "size": [300, 100], "outputs": [], "inputs": [
             {"name": "exposures", "type": "HDRWEAVE_EXPOSURES", "link": 1}],
          "widgets_values": ["as captured", False]},
@@ -110,7 +111,10 @@ def test_a_clip_dropped_on_the_canvas_makes_a_loader_and_its_name_stays_text(loa
     found = loaded["old"]["probed"]
     assert found["path"].endswith(".mp4") and "onerror" in found["path"]
     assert found["words"].endswith(found["path"]) and found["hacked"] == 0
-    assert found["serialized"]["widgets_values"][0] == found["path"] and len(found["serialized"]["widgets_values"]) == 9
+    assert (
+        found["serialized"]["widgets_values"][0] == found["path"] and len(found["serialized"]["widgets_values"]) == 10
+    )
+    assert found["wire"] == "#e0a526"
 
 
 def test_an_old_file_goes_on_where_a_new_one_stops(loaded, server, tmp_path):

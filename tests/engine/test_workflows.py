@@ -19,14 +19,15 @@ LOADER = "Load Alternating Exposures"
 BRACKET = [path for path in WORKFLOWS if "bracket" in path.stem]
 
 
-def settings(clip: Path, folder: str, sheet: bool = True) -> list[str]:
-    """What every workflow of the pack is told: the clip, and where to write. sheet: it saves a contact sheet."""
-    return [
-        f"{LOADER}.path={clip}",
-        f"Save HDR Sequence.prefix={folder}/hdr",
-        f"Save Video.filename_prefix={folder}/tonemapped",
-        *([f"Save Image.filename_prefix={folder}/contact_sheet"] if sheet else []),
-    ]
+def settings(clip: Path, folder: str, text: str = '"SaveVideo" "SaveImage" "HDRWeave_SaveHDRSequence"') -> list[str]:
+    """What a workflow is told: the clip, and where to write. text: of its file, which has the types of its nodes."""
+    writers = {
+        "HDRWeave_SaveHDRSequence": f"Save HDR Sequence.prefix={folder}/hdr",
+        "HDRWeave_SaveHDRVideo": f"Save HDR Video.prefix={folder}/hdr",
+        "SaveVideo": f"Save Video.filename_prefix={folder}/tonemapped",
+        "SaveImage": f"Save Image.filename_prefix={folder}/contact_sheet",
+    }
+    return [f"{LOADER}.path={clip}", *(told for kind, told in writers.items() if f'"{kind}"' in text)]
 
 
 def classical(server, *changes: str) -> dict:
@@ -55,19 +56,22 @@ def test_a_bracket_becomes_one_picture(server, tiny_clips):
 @pytest.mark.parametrize("path", [p for p in WORKFLOWS if p not in BRACKET], ids=lambda p: p.stem)
 def test_workflow_writes_what_it_promises(server, tiny_clips, path: Path):
     clip = tiny_clips[3 if "three" in path.stem else 2]
-    workflow, out = json.loads(path.read_text(encoding="utf-8")), server.output / path.stem
-    sheet = '"SaveImage"' in path.read_text(encoding="utf-8")
-    files = render(server.base, workflow, settings(clip, path.stem, sheet), server.output, Progress())
+    text, out = path.read_text(encoding="utf-8"), server.output / path.stem
+    files = render(server.base, json.loads(text), settings(clip, path.stem, text), server.output, Progress())
     assert files == sorted(p for p in out.rglob("*") if p.is_file())
     frames = sorted(out.glob("hdr_v001/*.exr"))
-    assert [f.name for f in frames] == [f"hdr.{n}.exr" for n in range(1001, 1010)]
+    written = [f"hdr.{n}.exr" for n in range(1001, 1010)] if "SaveHDRSequence" in text else []
+    assert [f.name for f in frames] == written
     for frame in frames:
         pixels = torch.as_tensor(read_exr(frame)[0])
         assert pixels.shape == (96, 128, 3) and pixels.isfinite().all() and pixels.max() > 0.1
-    with av.open(str(next(out.glob("tonemapped*.mp4")))) as video:
-        assert sum(1 for _ in video.decode(video=0)) == 9
-        assert video.streams.video[0].average_rate == 24
-    assert not sheet or next(out.glob("contact_sheet*.png")).stat().st_size > 1000
+    videos = sorted(out.glob("*.mp4"))
+    assert len(videos) == ('"SaveVideo"' in text) + ("SaveHDRVideo" in text)
+    for video in videos:
+        with av.open(str(video)) as container:
+            assert sum(1 for _ in container.decode(video=0)) == 9
+            assert container.streams.video[0].average_rate == 24
+    assert '"SaveImage"' not in text or next(out.glob("contact_sheet*.png")).stat().st_size > 1000
 
 
 @pytest.mark.parametrize(

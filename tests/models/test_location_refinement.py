@@ -209,7 +209,7 @@ def test_long_range_grid_is_limited(monkeypatch):
     network(x)
     monkeypatch.setattr(refinement, "LONGEST", 8)
     found = network(x)
-    assert [tuple(s) for s in seen] == [(2, 11, 18, 8), (2, 4, 6, 8)] and found.shape == x.shape
+    assert [tuple(s) for s in seen] == [(1, 2, 11, 18, 8), (1, 2, 4, 6, 8)] and found.shape == x.shape
 
 
 def test_gradients_reach_every_parameter():

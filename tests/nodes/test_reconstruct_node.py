@@ -4,7 +4,7 @@ import pytest
 from real_engine import run_in_engine
 
 IN_ENGINE = """
-from hdrweave.nodes import classical, reconstruct
+from hdrweave.nodes import classical, compat, reconstruct
 from hdrweave.stages.reconstruct import reconstruct as by_function
 from moving_texture import captured, radiance, sequence
 
@@ -20,6 +20,16 @@ def told(run, *given, **named):
     except ValueError as error:
         return str(error)
 
+class Newer:
+    def __init__(self, name, advanced=None):
+        self.advanced = advanced
+
+
+class Older:
+    def __init__(self, name):
+        self.advanced = None
+
+
 with torch.inference_mode():
     fast = by_function(codes, [1, 8], "classical")
     shown = node(clip, "fast")
@@ -28,6 +38,8 @@ with torch.inference_mode():
         "picture": (folder / "temp" / shown.ui["images"][0]["filename"]).is_file(),
         "by name": torch.equal(node(clip, "quality", system="classical")[0], fast),
         "balanced": torch.allclose(node(clip, "balanced")[0], by_function(codes, [1, 8], "f2hdr_refined"), atol=1e-4),
+        "advanced where it is known": compat.known(Newer, "x", advanced=True).advanced is True
+        and compat.known(Older, "x", advanced=True).advanced is None,
         "stops": told(node, wrong, "fast"),
         "goes on": told(node, wrong, "fast", wrong_pattern="go on"),
         "normalization stops": told(normalization, wrong, wrong_pattern="stop"),

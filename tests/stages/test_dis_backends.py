@@ -2,6 +2,8 @@
 
 import pytest
 import torch
+from hdrweave.models.flow import dis as pytorch
+from hdrweave.stages.flow import dis_backends
 from hdrweave.stages.flow.dis_backends import OPENCV, PRESETS, PYTORCH, dis_backend
 from hdrweave.stages.flow.estimate import estimate_flow
 from hdrweave.stages.flow.long_range import LongRangeFlow
@@ -53,3 +55,28 @@ def test_matchers_give_flow_and_confidence_on_their_grid(matcher):
 def test_wrong_use_is_named(backend, preset, message):
     with pytest.raises(ValueError, match=message):
         dis_backend(backend, preset)
+
+
+def test_a_batch_that_memory_does_not_hold_is_halved(monkeypatch):
+    given, estimate, sizes = lumas(6), pytorch.dis_flow, []
+
+    def short(first, second, preset):
+        sizes.append(len(first))
+        if len(first) > 2:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return estimate(first, second, preset)
+
+    whole = dis_backend(PYTORCH, "ultrafast")(given[:5], given[1:])
+    monkeypatch.setattr(pytorch, "dis_flow", short)
+    torch.testing.assert_close(dis_backend(PYTORCH, "ultrafast")(given[:5], given[1:]), whole, atol=1e-3, rtol=0)
+    assert sizes == [5, 2, 3, 1, 2]
+
+
+def test_the_device_chooses_the_backend():
+    calls = []
+    for device, expected in (("cpu", OPENCV), ("cuda", PYTORCH), ("mps", PYTORCH)):
+        with pytest.MonkeyPatch.context() as patch:
+            for name, function in ((OPENCV, "_opencv_flow"), (PYTORCH, "_pytorch_flow")):
+                patch.setattr(dis_backends, function, lambda *given, name=name: calls.append(name))
+            dis_backend(preset="fast", device=device)(None, None)
+        assert calls.pop() == expected

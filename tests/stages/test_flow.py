@@ -63,7 +63,7 @@ def test_motion_behind_a_clipped_window_is_taken_over_from_the_short_frames(rati
     field = estimate_flow(clip)
     assert max(errors(field)) < 0.5
     assert max(endpoint_error(clip, field, 3, o, (0.0, 0.0))[:12].mean() for o in (-1, 1)) < 0.15  # the wall stands
-    monkeypatch.setattr(flow_module, "_same_exposure_flow", lambda *pair: None)
+    monkeypatch.setattr(flow_module, "enclosed", lambda *pair: False)
     assert min(errors(estimate_flow(clip))) > 2  # without same-exposure flow there is nothing to see
 
 
@@ -170,7 +170,7 @@ def test_wrong_use_is_named():
 def test_progress_and_interruption():
     clip, told = alternating(radiance(4, size=(16, 24)), (1, 8)), []
     estimate_flow(clip, progress=lambda done, total: told.append((done, total)))
-    assert told == [(1, 4), (2, 4), (3, 4), (4, 4)]
+    assert told[-1] == (4, 4) and told == sorted(set(told))
 
     def cancel(done, total):
         raise KeyboardInterrupt

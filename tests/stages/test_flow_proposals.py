@@ -3,7 +3,7 @@
 import pytest
 import torch
 from hdrweave.models.flow.correlation import shifts
-from hdrweave.stages.flow import estimate as flow_module
+from hdrweave.stages.flow import proposals as flow_module
 from hdrweave.stages.flow.estimate import estimate_flow
 from moving_texture import captured, radiance, sequence
 
@@ -92,11 +92,11 @@ def test_what_is_small_and_fast_is_found_from_a_proposal():
 def test_proposals_are_refined_only_where_they_lower_the_cost(monkeypatch):
     boxes = []
 
-    def recorded(*given, land=flow_module._refine_proposal):
+    def recorded(*given, refine=flow_module._refine):
         boxes.append(given[-1])
-        return land(*given)
+        return refine(*given)
 
-    monkeypatch.setattr(flow_module, "_refine_proposal", recorded)
+    monkeypatch.setattr(flow_module, "_refine", recorded)
     monkeypatch.setattr("hdrweave.stages.flow.pair_flow.FINE_SIDE", 1)  # boxes in pixels of the frame
     estimate_flow(alternating(5, (1, 4)), network=Certain((3, 3)))  # explains nothing better
     assert not boxes

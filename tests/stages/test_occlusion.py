@@ -24,6 +24,11 @@ def pairs() -> PairFlow:
     return PairFlow(ExposureSequence(codes, exposures, response_named("gamma 2.2"), 3), "fast")
 
 
+def motion(*parts) -> torch.Tensor:
+    """Flow and confidence to either neighbour as one motion (2,3,h,w)."""
+    return torch.cat([torch.cat(part, 1) for part in parts])
+
+
 def flow(x: float) -> torch.Tensor:
     return torch.tensor([x, 0.0]).view(1, 2, 1, 1).expand(1, 2, *SIZE)
 
@@ -33,22 +38,21 @@ def test_motion_goes_on_at_the_same_speed_unless_a_cover_is_fetched(pairs, befor
     """One frame back and two ahead, as with three exposures, and the other way round."""
     back, ahead = 2.0 * (before - REFERENCE), 2.0 * (after - REFERENCE)
     garbage = flow(9.0)
-    (found, sure), other = extrapolate_occlusion(
-        pairs, REFERENCE, (before, after), ((garbage, HIDDEN), (flow(ahead), SURE))
-    )
+    given = motion((garbage, HIDDEN), (flow(ahead), SURE))
+    found = extrapolate_occlusion(pairs, REFERENCE, (before, after), given)
     shown = slice(25, None) if before == 1 else slice(None)  # below the cover
-    torch.testing.assert_close(found[..., shown, 8:18], flow(back)[..., shown, 8:18])
-    assert torch.equal(found[..., 20:], garbage[..., 20:])
+    torch.testing.assert_close(found[:1, :2, shown, 8:18], flow(back)[..., shown, 8:18])
+    assert torch.equal(found[:1, :2, :, 20:], garbage[..., 20:])
     if before == 1:
-        assert torch.equal(found[..., :15, :], garbage[..., :15, :])
-    assert torch.equal(sure, HIDDEN) and torch.equal(other[0], flow(ahead)) and torch.equal(other[1], SURE)
-    _, (found, _) = extrapolate_occlusion(pairs, REFERENCE, (before, after), ((flow(back), SURE), (garbage, HIDDEN)))
-    torch.testing.assert_close(found[..., 8:14], flow(ahead)[..., 8:14])
+        assert torch.equal(found[:1, :2, :15], garbage[..., :15, :])
+    assert torch.equal(found[:, 2], given[:, 2]) and torch.equal(found[1], given[1])
+    given = motion((flow(back), SURE), (garbage, HIDDEN))
+    found = extrapolate_occlusion(pairs, REFERENCE, (before, after), given)
+    torch.testing.assert_close(found[1:, :2, :, 8:14], flow(ahead)[..., 8:14])
 
 
 def test_nothing_changes_where_neither_knows_or_both_lie_on_one_side(pairs):
-    found = ((flow(9.0), HIDDEN), (flow(-4.0), HIDDEN))
-    for kept, given in zip(extrapolate_occlusion(pairs, REFERENCE, (1, 4), found), found, strict=True):
-        assert torch.equal(kept[0], given[0])
-    at_the_start = ((flow(9.0), HIDDEN), (flow(-4.0), SURE))
+    given = motion((flow(9.0), HIDDEN), (flow(-4.0), HIDDEN))
+    assert torch.equal(extrapolate_occlusion(pairs, REFERENCE, (1, 4), given), given)
+    at_the_start = motion((flow(9.0), HIDDEN), (flow(-4.0), SURE))
     assert extrapolate_occlusion(pairs, 0, (1, 1), at_the_start) is at_the_start

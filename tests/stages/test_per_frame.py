@@ -77,9 +77,9 @@ def test_each_number_of_the_flow_field_is_read_once(monkeypatch, period):
     clip, _ = alternating(period)
     seen, read = Counter(), FlowField.read
 
-    def counting(self, offset, indices):
+    def counting(self, offset, indices, *device):
         seen.update((offset, t) for t in indices)
-        return read(self, offset, indices)
+        return read(self, offset, indices, *device)
 
     monkeypatch.setattr(FlowField, "read", counting)
     monkeypatch.setattr("hdrweave.stages.flow.pair_flow.PairFlow.flow", None)  # nothing is estimated

@@ -30,10 +30,11 @@ def scene(size=(72, 96)) -> PairFlow:
 
 
 def motion(where: torch.Tensor):
-    """Flow to the frames after and before, the square's in `where` and none elsewhere, sure only where it is none."""
+    """Motion (2,3,h,w) to the frames after and before, the square's in `where` and none elsewhere, sure only where it is
+    none."""
     flow = torch.cat((SPEED * where.float(), torch.zeros_like(where, dtype=torch.float32)), dim=1)
     sure = 1 - 0.5 * where.float()
-    return (flow, sure), (-flow, sure)
+    return torch.cat([torch.cat(pair, 1) for pair in ((flow, sure), (-flow, sure))])
 
 
 @pytest.mark.parametrize("size", [(72, 96), (71, 97)])
@@ -43,30 +44,26 @@ def test_too_large_and_too_small_outlines_shrink_and_grow(size):
     narrow = torch.nn.functional.max_pool2d((~square(size)).float(), 13, 1, 6) < 0.5
     for wrong in (wide, narrow):
         found = propagate(pairs, 1, (2, 0), motion(wrong))
-        for (flow, sure), (start, _), (true, confidence) in zip(found, motion(wrong), exact, strict=True):
-            assert flow.shape == true.shape and sure.shape == confidence.shape
-            before, after = ((x - true).norm(dim=1).gt(1).sum() for x in (start, flow))
+        assert found.shape == exact.shape
+        for one, start, true in zip(found, motion(wrong), exact, strict=True):
+            before, after = ((x[:2] - true[:2]).norm(dim=0).gt(1).sum() for x in (start, one))
             assert after < 0.35 * before
-            assert torch.allclose(
-                sure, 1 - 0.5 * flow[:, :1].abs() / SPEED
-            )  # a place's confidence comes with its motion
+            assert torch.allclose(one[2], 1 - 0.5 * one[0].abs() / SPEED)  # a place's confidence comes with its motion
 
 
 def test_motion_that_explains_the_frames_stays_bit_for_bit():
     """Even at the outlines, since both neighbours' flows are moved together; what only one of them sees does not count."""
     pairs, exact = scene(), motion(square((72, 96)))
-    seen_by_both = photometric_cost(pairs, 1, (2, 0), [flow for flow, _ in exact], 5) < MIN_GAIN
+    seen_by_both = photometric_cost(pairs, 1, (2, 0), exact[None, :, :2], 5) < MIN_GAIN
     found = propagate(pairs, 1, (2, 0), exact)
-    for kept, given in zip(found, exact, strict=True):
-        for a, b in zip(kept, given, strict=True):
-            assert torch.equal(a[seen_by_both.expand_as(a)], b[seen_by_both.expand_as(b)])
+    kept = seen_by_both.expand_as(exact)
+    assert torch.equal(found[kept], exact[kept])
     assert seen_by_both.float().mean() > 0.8
 
 
 def test_the_first_frame_has_no_frame_before_it():
     """Its neighbour on that side is itself, to which it has not moved."""
-    pairs = scene()
-    flow, none = motion(square((72, 96)))
-    still = torch.zeros_like(none[0]), torch.ones_like(none[1])
-    found = propagate(pairs, 1, (2, 1), (flow, still))
-    assert (found[1][0] == 0).all() and (found[1][1] == 1).all()
+    pairs, given = scene(), motion(square((72, 96)))
+    given[1, :2], given[1, 2] = 0, 1
+    found = propagate(pairs, 1, (2, 1), given)
+    assert (found[1, :2] == 0).all() and (found[1, 2] == 1).all()

@@ -88,10 +88,10 @@ def count_flow_reads(monkeypatch) -> Counter:
     """Reads of a frame's flow and confidence to one neighbour, of any flow field: by field, offset and frame."""
     reads, read = Counter(), FlowField.read
 
-    def counting(self, offset, indices):
+    def counting(self, offset, indices, *device):
         indices = list(indices)
         reads.update((id(self), offset, t) for t in indices)
-        return read(self, offset, indices)
+        return read(self, offset, indices, *device)
 
     monkeypatch.setattr(FlowField, "read", counting)
     return reads

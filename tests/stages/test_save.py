@@ -227,6 +227,14 @@ def test_cameras_primaries_are_converted_and_stated(tmp_path, hdr, sequence, gam
     torch.testing.assert_close(back[0], expected, rtol=1e-3, atol=1e-3)
 
 
+def test_the_clips_timecode_goes_on(tmp_path, hdr, sequence):
+    report = save_sequence(hdr, tmp_path, "a", sequence=sequence.with_(timecode="10:00:59:22"))
+    code = OpenEXR.File(str(report.paths[3])).header()["timeCode"]
+    assert (code.hours, code.minutes, code.seconds, code.frame, code.dropFrame) == (10, 1, 0, 1, 0)
+    report = save_sequence(hdr, tmp_path, "a", sequence=sequence.with_(timecode="10:00:59:22"), fps=25)
+    assert "timeCode" not in OpenEXR.File(str(report.paths[3])).header()
+
+
 def test_layers_lie_beside_the_picture(tmp_path, hdr):
     vote, mask = torch.rand_like(hdr), torch.rand(hdr.shape[:3])
     mask[1, 0, 0] = float("nan")

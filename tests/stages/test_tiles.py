@@ -176,3 +176,26 @@ def test_a_small_frame_is_one_tile():
     x = picture((8, 120))
     assert in_tiles((8, 120), lambda given: given, x) is x
     assert len(tiles.tiles((8, 121))) > 1
+
+
+def short_of_memory(most: int):
+    """A computation that needs the memory of at most so many pixels."""
+
+    def compute(x: torch.Tensor) -> torch.Tensor:
+        if x.shape[-2] * x.shape[-1] > most:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return F.avg_pool2d(x, 3, 1, 1)
+
+    return compute
+
+
+def test_smaller_tiles_follow_where_memory_is_short(monkeypatch):
+    monkeypatch.setattr(tiles, "CORE", (64, 96))
+    given = picture((64, 96))
+    found = in_tiles((64, 96), short_of_memory(48 * 64), given)
+    equal(F.avg_pool2d(given, 3, 1, 1), found)
+
+
+def test_too_little_memory_is_said_in_a_sentence():
+    with pytest.raises(torch.OutOfMemoryError, match="too little memory for frames of 96x64, even in tiles of 10x6"):
+        in_tiles((64, 96), short_of_memory(10), picture((64, 96)))

@@ -1,11 +1,14 @@
 """The benchmark's commands, on frames so small that they take no time."""
 
+import json
 import sys
 
 import pytest
+import torch
 from hdrweave.stages.systems import flagship
 from hdrweave.training.__main__ import VERBS
-from hdrweave.training.evaluation import benchmark
+from hdrweave.training.evaluation import benchmark, profile
+from simulated_device import NAME, simulated
 
 
 def run(monkeypatch, capsys, *words) -> str:
@@ -16,15 +19,15 @@ def run(monkeypatch, capsys, *words) -> str:
 
 
 def test_stages_are_timed_and_add_up(monkeypatch, capsys):
-    watched = [name for names in benchmark.STAGES.values() for name in names]
-    before = [getattr(flagship, name) for name in watched]
+    watched = [place for places in benchmark.STAGES.values() for place in places]
+    before = [getattr(*place) for place in watched]
     rows = [line.split() for line in run(monkeypatch, capsys, "--stages", "--frames", "3").splitlines()[2:]]
     assert [row[0] for row in rows] == [*benchmark.STAGES, benchmark.OTHER, "whole"]
     assert set(benchmark.STAGES) == set(flagship.SYSTEM.networks)
     assert sum(float(row[1]) for row in rows[:-1]) == pytest.approx(float(rows[-1][1]), abs=0.01)
     assert all(float(row[1]) > 0 for row in rows[:-2])
     assert all(float(row[3]) > 0 for row in rows if row[0] != benchmark.OTHER)
-    assert before == [getattr(flagship, name) for name in watched]
+    assert before == [getattr(*place) for place in watched]
 
 
 def test_sizes_are_timed_beside_one_flow(monkeypatch, capsys):
@@ -50,3 +53,34 @@ def test_each_measurement_of_memory_is_a_command_of_its_own(monkeypatch, capsys)
         "evaluation.benchmark",
     )
     assert "4 frames of 64x48: peak" in run(monkeypatch, capsys, *words)
+
+
+def test_methods_are_measured_stage_by_stage(monkeypatch, capsys, tmp_path):
+    out = tmp_path / "figures.json"
+    words = ("--device", "cpu", "--size", "64x48", "--frames", "4", "--methods", "classical", "--json", str(out))
+    printed = run(monkeypatch, capsys, *words)
+    (figures,) = json.loads(out.read_text())["methods"]
+    assert set(figures["stages"]) == {"flow", "windows", "merge", "other"} and figures["units"] > 0
+    assert sum(figures["stages"].values()) == pytest.approx(figures["milliseconds"])
+    assert all(stage in printed for stage in figures["stages"])
+
+
+def test_busy_processes_are_ended(monkeypatch):
+    started, start = [], profile.subprocess.Popen
+
+    def watched(*args):
+        started.append(start(*args))
+        return started[-1]
+
+    monkeypatch.setattr(profile.subprocess, "Popen", watched)
+    with profile.busy_processes(2):
+        assert [one.poll() for one in started] == [None, None]
+    assert all(one.poll() is not None for one in started)
+
+
+def test_crossings_of_a_device_are_counted():
+    with simulated(), profile.Crossings() as crossings:
+        there = torch.ones(2, 3).to(NAME)
+        (there * 2).cpu()
+        there.sum().item()
+    assert (crossings.uploads, crossings.downloads, crossings.waits) == (1, 1, 1)

@@ -115,9 +115,9 @@ def test_regions_are_what_they_say():
 def test_plain_dis_is_the_estimate_without_what_this_pack_adds(monkeypatch):
     sequence = evaluation(pan()).sequence()
     plain, estimated = plain_dis(sequence), estimate_flow(sequence)
-    monkeypatch.setattr("hdrweave.stages.flow.estimate._same_exposure_flow", lambda *pair: None)
+    monkeypatch.setattr("hdrweave.stages.flow.estimate.enclosed", lambda *pair: False)
     for stage in ("propagate", "extrapolate_occlusion"):
-        monkeypatch.setattr(f"hdrweave.stages.flow.estimate.{stage}", lambda pairs, t, others, found: found)
+        monkeypatch.setattr(f"hdrweave.stages.flow.estimate.{stage}", lambda pairs, t, others, motion: motion)
     monkeypatch.setattr("hdrweave.stages.flow.pair_flow.fine_size", working_size)
     direct = estimate_flow(sequence)
     for offset in sequence.offsets:

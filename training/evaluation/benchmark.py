@@ -1,5 +1,8 @@
 """Benchmark of time and memory of methods on this machine, on a clip that is computed on access.
 
+python -m hdrweave.training benchmark --device auto --size 1920x1080   milliseconds a frame of each method, stage by stage;
+    memory, frames across to the device and back, and, on a CPU, the ratio to OpenCV's plain DIS; --json FILE
+python -m hdrweave.training benchmark --busy 8   the same beside so many busy processes, and what they cost
 python -m hdrweave.training benchmark --time   seconds a frame by frame size, beside plain DIS flow of one pair
 python -m hdrweave.training benchmark --stages   the flagship at 640x360, stage by stage: seconds a frame, operations
 python -m hdrweave.training benchmark --memory 100 1000   peak memory by the number of frames, one process each; at --size
@@ -12,7 +15,8 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from unittest.mock import patch
 
 import torch
@@ -24,20 +28,22 @@ from ...hdr.cv import cv2
 from ...hdr.exposure import to_ldr
 from ...hdr.response import response_named
 from ...hdr.sequence import ExposureSequence, LazyFrames
+from ...stages.flow.estimate import FlowEstimator
 from ...stages.systems import flagship
 from .methods import Method, chosen_methods
+from .profile import profile
 
 SIZES = ((360, 640), (720, 1280), (1080, 1920))
-STAGES = {
-    "base_flow": ("base_flow",),
-    "fgma": ("aligned_neighbours",),
-    "accr": ("in_tiles",),  # the flagship itself calls it for nothing else
-    "f2hdr": ("f2hdr_frame",),
-    "dealthdr": ("features_around", "dealthdr_frame"),
-    "sparse_fusion": ("fused_frame",),
-    "sequence_refinement": ("sequence_refinement",),
+STAGES: dict[str, tuple[tuple[object, str], ...]] = {
+    "base_flow": ((FlowEstimator, "motion"),),
+    "fgma": ((flagship, "aligned_neighbours"),),
+    "accr": ((flagship, "in_tiles"),),  # the flagship itself calls it for nothing else
+    "f2hdr": ((flagship, "f2hdr_frame"),),
+    "dealthdr": ((flagship, "features_around"), (flagship, "dealthdr_frame")),
+    "sparse_fusion": ((flagship, "fused_frame"),),
+    "sequence_refinement": ((flagship, "sequence_refinement"),),
 }
-"""The flagship's networks in its order, and the functions of `stages.systems.flagship` in which they run."""
+"""The flagship's networks in its order, and the functions in which they run."""
 OTHER = "other"  # reading of frames, flow to frames farther away, and FGMA's distance D
 
 
@@ -59,6 +65,11 @@ def panning_clip(count: int, height: int, width: int, period: int = 2) -> Exposu
     return ExposureSequence(LazyFrames((count, height, width, 3), read), exposures, response_named("gamma2.2"), period)
 
 
+def stored(clip: ExposureSequence) -> ExposureSequence:
+    """The clip with its frames in memory, so that computing them is not timed."""
+    return clip.with_(frames=clip.frames[:])
+
+
 def seconds(run: Callable[[], object], frames: int) -> float:
     """Seconds a frame of the second of two calls."""
     run()
@@ -72,7 +83,7 @@ def time_sizes(methods: dict[str, Method], frames: int) -> None:
     print(f"{'method':>12} {'size':>10} {'exposures':>9} {'s/frame':>8} {'ratio':>6}")
     for height, width in SIZES:
         for period in (2, 3):
-            clip = panning_clip(frames, height, width, period)
+            clip = stored(panning_clip(frames, height, width, period))
             gray = [(clip.frames[t].mean(-1) * 255).byte().numpy() for t in (0, period)]
             dis = cv2().DISOpticalFlow_create(2)
             one = seconds(lambda dis=dis, gray=gray: [dis.calc(*gray, None) for _ in range(5)], 5)
@@ -89,14 +100,17 @@ def watched(around: Callable) -> Iterator[None]:
     def stand_in(name: str, function: Callable):
         return lambda *arguments, **options: around(name, function, arguments, options)
 
-    called = [(name, function) for name, functions in STAGES.items() for function in functions]
-    with patch.multiple(flagship, **{f: stand_in(name, getattr(flagship, f)) for name, f in called}):
+    with ExitStack() as patches:
+        for name, functions in STAGES.items():
+            for owner, function in functions:
+                stand = stand_in(name, getattr(owner, function))
+                patches.enter_context(patch.object(owner, function, stand))
         yield
 
 
 def time_stages(frames: int) -> None:
     """Print operations (first run, which is the warm-up) and time (second run) of the flagship's stages."""
-    clip, pixels = panning_clip(frames, *SIZES[0]), frames * SIZES[0][0] * SIZES[0][1] / 1e6
+    clip, pixels = stored(panning_clip(frames, *SIZES[0])), frames * SIZES[0][0] * SIZES[0][1] / 1e6
     gflop, taken = Counter(), Counter()
 
     def count(name, stage, arguments, options):
@@ -130,7 +144,10 @@ def main() -> None:
     parser.add_argument("--methods", default="classical,f2hdr", help="names with commas between, or all")
     parser.add_argument("--time", action="store_true", help="print seconds a frame")
     parser.add_argument("--stages", action="store_true", help="print seconds a frame of the flagship's stages")
-    parser.add_argument("--size", default="1920x1080", help="of the frames that memory is measured with")
+    parser.add_argument("--size", help="of the frames, by default 1920x1080; alone: measure the methods stage by stage")
+    parser.add_argument("--device", help="auto, cpu, cuda or mps; alone: measure the methods stage by stage")
+    parser.add_argument("--busy", type=int, default=0, help="measure beside so many busy processes, too")
+    parser.add_argument("--json", type=Path, help="file for the figures")
     parser.add_argument("--frames", type=int, default=8, help="frames of the timed clips")
     parser.add_argument(
         "--memory", type=int, nargs="*", default=[], help="numbers of frames to measure peak memory for"
@@ -138,17 +155,28 @@ def main() -> None:
     parser.add_argument("--one", type=int, help=argparse.SUPPRESS)
     args = parser.parse_args()
     methods = chosen_methods(args.methods)
+    width, height = map(int, (args.size or "1920x1080").split("x"))
     if args.one:
         (name,) = methods
-        width, height = map(int, args.size.split("x"))
         methods[name].run(panning_clip(args.one, height, width))
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-        print(f"{name:>12} {args.one:6d} frames of {args.size}: peak {peak:.2f} GiB")
+        print(f"{name:>12} {args.one:6d} frames of {width}x{height}: peak {peak:.2f} GiB")
+    if args.device or args.busy or (args.size and not (args.one or args.memory)):
+        profile(list(methods), args.device or "auto", (height, width), args.frames, args.busy, args.json)
     if args.time:
         time_sizes(methods, args.frames)
     if args.stages:
         time_stages(args.frames)
     for name in methods:
         for count in args.memory:
-            command = [sys.executable, "-m", "hdrweave.training", "benchmark", "--methods", name, "--size", args.size]
+            command = [
+                sys.executable,
+                "-m",
+                "hdrweave.training",
+                "benchmark",
+                "--methods",
+                name,
+                "--size",
+                f"{width}x{height}",
+            ]
             subprocess.run([*command, "--one", str(count)], check=True)

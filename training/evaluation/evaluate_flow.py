@@ -14,10 +14,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
-import torch.nn.functional as F
 from einops import rearrange
 
-from ...hdr.box_filter import box_mean
+from ...hdr.box_filter import box_mean, halved
 from ...hdr.cv import cv2
 from ...hdr.exposure import luma
 from ...hdr.masks import clipped
@@ -31,7 +30,7 @@ from ...stages.clip.black_level import match_black_level
 from ...stages.clip.normalize import normalize
 from ...stages.flow.dis_backends import FINE
 from ...stages.flow.estimate import MIN_CONFIDENCE, estimate_flow
-from ...stages.flow.pair_flow import PairFlow, half_size, working_size
+from ...stages.flow.pair_flow import PairFlow, working_size
 from ...stages.runtime.networks import load_f2hdr
 from ...stages.systems.f2hdr import fuse_and_refine
 from ..synthesis.clips import EvaluationClip, read_clip
@@ -61,7 +60,7 @@ def plain_dis(sequence: ExposureSequence) -> FlowField:
     fields = {
         o: torch.cat([pairs.flow(t, sequence.neighbour(t, o)) for t in range(len(sequence))]) for o in sequence.offsets
     }
-    flow = {o: F.interpolate(field, half_size(sequence.size), mode="area").half() for o, field in fields.items()}
+    flow = {o: halved(field).half() for o, field in fields.items()}
     return FlowField(sequence.size, flow, {o: torch.ones_like(field[:, :1]) for o, field in flow.items()})
 
 

@@ -6,6 +6,20 @@ import { Viewer } from './viewer.js'
 // Inputs that came later and change what a node does: their value in files that were saved before.
 const BEFORE = { HDRWeave_ExposureNormalization: { wrong_pattern: 'go on' } }
 
+// Colours of the pack's wires, so that a graph is read by them.
+const WIRES = {
+  HDRWEAVE_EXPOSURES: '#e0a526', HDRWEAVE_FLOW: '#4fb3a4', HDRWEAVE_CANDIDATES: '#b07ad9', HDRWEAVE_ANCHORED: '#d9784e',
+  HDRWEAVE_MODEL: '#8f9bb3',
+}
+
+function colourWires() {
+  for (const [type, colour] of Object.entries(WIRES)) {
+    app.canvas.default_connection_color_byType[type] = colour
+    window.LGraphCanvas.link_type_colors[type] = colour
+    document.documentElement.style.setProperty(`--color-datatype-${type}`, colour) // Nodes 2.0
+  }
+}
+
 function keepOldFiles(node, values) {
   node.onConfigure = after(node.onConfigure, stored => {
     const saved = stored?.widgets_values
@@ -43,8 +57,10 @@ function after(first, then) {
 app.registerExtension({
   name: 'HDRWeave',
   setup: takeDrops,
+  afterConfigureGraph: colourWires,
   nodeCreated(node) {
     const kind = node.constructor.comfyClass ?? node.comfyClass
+    if (kind?.startsWith('HDRWeave_')) colourWires() // a palette that is loaded later takes them away
     if (BEFORE[kind]) keepOldFiles(node, BEFORE[kind])
     if (kind === LOADER) load(node)
     if (kind === 'HDRWeave_HDRViewer') view(node)

@@ -78,7 +78,7 @@ export class Source {
     this.name = make('div', { style: { direction: 'rtl', textAlign: 'left', overflow: 'hidden', textOverflow: 'ellipsis',
       whiteSpace: 'nowrap', flexShrink: '0' } })
     this.words = make('div', { style: { flexShrink: '0', opacity: '0.8' } })
-    this.stage = make('div', { style: { flex: '1', minHeight: '0', display: 'flex', justifyContent: 'center', background: '#0004' } })
+    this.stage = make('div', { style: { flex: '1', minHeight: '90px', display: 'flex', justifyContent: 'center', background: '#0004' } })
     this.root = make('div', { className: 'hdrweave-source', style: { display: 'flex', flexDirection: 'column', gap: '4px', width: '100%',
       height: '100%', font: '12px sans-serif', color: 'var(--input-text, #ddd)' } },
     make('div', { style: ROW }, send, this.known, this.picker), this.name, this.stage, this.words)

@@ -14,7 +14,7 @@ export class Viewer {
     this.state = { frame: 0, ev: 0, wipe: 0, mode: 0, left: 0, right: 0 }
     this.canvas = make('canvas', { width: 16, height: 9, style: { display: 'block', maxWidth: '100%', maxHeight: '100%',
       margin: 'auto', cursor: 'crosshair', touchAction: 'none' } })
-    this.stage = make('div', { style: { flex: '1', minHeight: '0', display: 'flex', background: '#000', overflow: 'hidden' } }, this.canvas)
+    this.stage = make('div', { style: { flex: '1', minHeight: '220px', display: 'flex', background: '#000', overflow: 'hidden' } }, this.canvas)
     this.words = make('div', { textContent: 'Press Run to see frames here.', style: { minHeight: '2.6em', whiteSpace: 'pre-line',
       fontFamily: 'monospace', fontSize: '11px', flexShrink: '0' } })
     this.#controls()

@@ -1,0 +1,66 @@
+"""Flow that is estimated when a window of frames asks for it, and never leaves its device: for whole methods, which pass
+through a clip once."""
+
+import torch
+import torch.nn.functional as F
+
+from ...hdr.device import to_device
+from ...hdr.sequence import ExposureSequence
+from ...models.flow import BASE_FLOW
+from ...models.flow.base_flow import MotionSearch
+from ..runtime.networks import load_network
+from ..runtime.threads import frames_at_once
+from .estimate import FlowEstimator
+
+
+class LiveFlow:
+    """In place of a `FlowField` of the same flow, for frames that are read about in order: what `estimate.estimate_flow`
+    stores for the whole clip is kept here until `forget`."""
+
+    def __init__(self, sequence: ExposureSequence, device="cpu", network: MotionSearch | None = None):
+        self.sequence, self.size, self.device = sequence, sequence.size, torch.device(device)
+        self.estimator = FlowEstimator(sequence, network=network, device=device, upload=self.frame)
+        self.kept: dict[int, torch.Tensor] = {}
+        self.frames: dict[int, torch.Tensor] = {}
+
+    def frame(self, t: int) -> torch.Tensor:
+        """Code values (1,3,H,W) of frame t on the device, where it is brought once, for flow and windows."""
+        if t not in self.frames:
+            self.frames[t] = to_device(self.sequence.frames[[t]], self.device, torch.float32).movedim(-1, 1)
+        return self.frames[t]
+
+    @property
+    def offsets(self) -> tuple[int, ...]:
+        return self.sequence.offsets
+
+    def __len__(self) -> int:
+        return len(self.sequence)
+
+    def read(self, offset: int, indices, device=None) -> tuple[torch.Tensor, torch.Tensor]:
+        """Flow (n,2,H,W) in pixels and confidence (n,1,H,W) of the frames `indices`, float32 at full size."""
+        place = self.estimator.offsets.index(offset)
+        stored = torch.stack([self._motion(t)[place] for t in indices])
+        found = F.interpolate(stored.float(), size=self.size, mode="bilinear", align_corners=False)
+        return found[:, :2], found[:, 2:]
+
+    def plain(self, a: int, b: int, device=None) -> torch.Tensor | None:
+        """See `FlowField.plain`."""
+        return self.estimator.pairs.flow(a, b) if abs(a - b) == self.sequence.period else None
+
+    def _motion(self, t: int) -> torch.Tensor:
+        if t not in self.kept:
+            after = range(t, min(t + frames_at_once(self.device), len(self)))
+            frames = [k for k in after if k not in self.kept]
+            self.kept |= dict(zip(frames, self.estimator.motion(frames), strict=True))
+        return self.kept[t]
+
+    def forget(self, before: int) -> None:
+        """Drop what belongs to frames before `before`."""
+        self.kept = {t: motion for t, motion in self.kept.items() if t >= before}
+        self.frames = {t: frame for t, frame in self.frames.items() if t >= before - self.sequence.period}
+        self.estimator.forget(before)
+
+
+def live_base_flow(sequence: ExposureSequence, device="cpu") -> LiveFlow:
+    """The flow of `estimate.base_flow`."""
+    return LiveFlow(sequence, device, load_network(BASE_FLOW).to(device))
