@@ -10,7 +10,7 @@ async def comfy_entrypoint():
     return HDRWeaveExtension()
 
 
-def reconstruct(frames, exposures, method="classical", response="gamma2.2", **options):
+def reconstruct(frames, exposures=None, method="classical", response="gamma2.2", **options):
     """Scene-linear HDR video from alternating exposures, without ComfyUI. See `stages.reconstruct.reconstruct`."""
     from .stages.reconstruct import reconstruct as run
 

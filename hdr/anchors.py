@@ -36,7 +36,7 @@ class AnchoredSequence:
 
     frames: frame source (T,H,W,3), code values of the backbone on gamma 2.2. exposure: of the backbone, relative to the
     shortest of backbone and anchors, which is 1. anchors: one entry for each other exposure, such as one low and one
-    high.
+    high. first: frame of the whole clip at which this part of it begins.
     """
 
     frames: torch.Tensor | LazyFrames
@@ -45,6 +45,7 @@ class AnchoredSequence:
     fps: Fraction = Fraction(24)
     source: str = ""
     warnings: tuple[str, ...] = ()
+    first: int = 0
 
     def __len__(self) -> int:
         return len(self.frames)

@@ -46,8 +46,9 @@ def black_level_offsets(captured: torch.Tensor, expected: torch.Tensor) -> torch
     return torch.stack(offsets)
 
 
-def black_level_table(offsets: torch.Tensor) -> torch.Tensor:
-    """Correction as a function of a pixel's mean over channels: lookup table (TABLE_SIZE,3) over means from 0 to 1.
+def black_level_curve(offsets: torch.Tensor) -> torch.Tensor:
+    """Correction as a function of a pixel's mean over channels: points (N,4) of mean, red, green, blue, rising; N = 0 where
+    nothing could be measured.
 
     offsets (P,bins,3): `black_level_offsets` of P pairs of frames. In each bin the correction is the median over the
     pairs, shrunk to 0 where it is within the pairs' spread (median absolute deviation, at least NEGLIGIBLE_OFFSET) and
@@ -56,7 +57,7 @@ def black_level_table(offsets: torch.Tensor) -> torch.Tensor:
     """
     measured = (~offsets[..., 0].isnan()).sum(0) >= MIN_PAIRS
     if not measured.any():
-        return torch.zeros(TABLE_SIZE, 3)
+        return torch.zeros(0, 4)
     offsets = offsets[:, measured]
     offset = offsets.nanmedian(0).values
     spread = (offsets - offset).abs().nanmedian(0).values
@@ -70,7 +71,15 @@ def black_level_table(offsets: torch.Tensor) -> torch.Tensor:
         largest_step = MAX_SLOPE * (x[k] - x[k - 1])
         y[k] = y[k].clamp(y[k - 1] - largest_step, y[k - 1] + largest_step)
     x, y = torch.cat((x, torch.tensor([UPPER_LIMIT]))), torch.cat((y, torch.zeros(1, 3)))
-    return interpolate_linear(torch.linspace(0, 1, TABLE_SIZE)[:, None].expand(-1, 3), x[:, None].expand(-1, 3), y)
+    return torch.cat((x[:, None], y), 1)
+
+
+def black_level_table(curve: torch.Tensor) -> torch.Tensor:
+    """Lookup table (TABLE_SIZE,3) over means from 0 to 1 of a `black_level_curve` (N,4); 0 for none."""
+    if not len(curve):
+        return torch.zeros(TABLE_SIZE, 3)
+    means = torch.linspace(0, 1, TABLE_SIZE)[:, None].expand(-1, 3)
+    return interpolate_linear(means, curve[:, :1].expand(-1, 3), curve[:, 1:])
 
 
 def subtract_black_level(code: torch.Tensor, table: torch.Tensor) -> torch.Tensor:

@@ -6,10 +6,12 @@ from .exposure import luma, to_radiance
 from .warp import inside, squared_length, warp
 
 
-def exposure_ranks(exposures: torch.Tensor) -> tuple[torch.Tensor, int]:
-    """Rank of each frame's exposure within its clip (T,), 0 = shortest, and the number of ranks. exposures: (T,)."""
-    values, ranks = torch.unique(exposures, return_inverse=True)
-    return ranks, len(values)
+def exposure_ranks(exposures: torch.Tensor, levels: torch.Tensor | None = None) -> tuple[torch.Tensor, int]:
+    """Rank of each frame's exposure within its clip (T,), 0 = shortest, and the number of ranks. exposures: (T,). levels: all
+    exposures of the clip, rising, where these are of a part of it."""
+    if levels is None:
+        levels = torch.unique(exposures)
+    return torch.searchsorted(levels, exposures.to(levels).contiguous()), len(levels)
 
 
 def well_exposed(code: torch.Tensor, low: float = 0.05, high: float = 0.95) -> torch.Tensor:

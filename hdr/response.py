@@ -12,7 +12,8 @@ from . import transfer_functions as curves
 @dataclass(frozen=True)
 class ResponseCurve:
     """A response curve. decode: code value -> linear light, 1.0 where the sensor clips (code value 1). encode: its
-    inverse.
+    inverse. recipe: what it was made from, in numbers and texts: {"name"}, with "codes" and "linear" for a table, "white"
+    for another white level; `hdr.survey.response_from` makes it again.
 
     Both take float32 tensors of any shape (channels last where the curve differs between channels), clamp them to [0,1]
     and are differentiable. Curves are equal when their names are, and can be pickled and copied.
@@ -21,6 +22,7 @@ class ResponseCurve:
     name: str
     decode: Callable[[torch.Tensor], torch.Tensor] = field(compare=False, repr=False)
     encode: Callable[[torch.Tensor], torch.Tensor] = field(compare=False, repr=False)
+    recipe: dict = field(compare=False, repr=False, default_factory=dict)
 
 
 def _identity(values: torch.Tensor) -> torch.Tensor:
@@ -64,7 +66,8 @@ def response_named(name: str) -> ResponseCurve:
     else:
         decode, encode = _gamma(name)
     peak = float(decode(torch.ones((), dtype=torch.float64)))
-    return ResponseCurve(name, partial(_decode, curve=decode, peak=peak), partial(_encode, curve=encode, peak=peak))
+    both = partial(_decode, curve=decode, peak=peak), partial(_encode, curve=encode, peak=peak)
+    return ResponseCurve(name, *both, {"name": name})
 
 
 def at_white_level(response: ResponseCurve, white: Sequence[float]) -> ResponseCurve:
@@ -89,6 +92,7 @@ def at_white_level(response: ResponseCurve, white: Sequence[float]) -> ResponseC
         f"{response.name}, white at {words}",
         partial(_decode_scaled, curve=curve[0], **parts),
         partial(_encode_scaled, curve=curve[1], **parts),
+        {**response.recipe, "white": list(white)},
     )
 
 
@@ -124,6 +128,7 @@ def tabulated(name: str, codes: torch.Tensor, linear: torch.Tensor) -> ResponseC
     when a column decreases, is not finite, or is 0 at code value 1.
     """
     codes, linear = codes.double(), linear.double()
+    recipe = {"name": name, "codes": codes.tolist(), "linear": linear.tolist()}
     if not (torch.isfinite(codes).all() and torch.isfinite(linear).all()):
         raise ValueError(f"{name}: the table holds NaN or infinite values, expected numbers only")
     if len(codes) < 2 or (codes.diff(dim=0) <= 0).any():
@@ -138,7 +143,7 @@ def tabulated(name: str, codes: torch.Tensor, linear: torch.Tensor) -> ResponseC
     if (top <= 0).any():
         raise ValueError(f"{name}: the curve gives no light at code value 1: is it inverted, or all zero?")
     table = {"codes": codes, "linear": linear / top}
-    return ResponseCurve(name, partial(_table_decode, **table), partial(_table_encode, **table))
+    return ResponseCurve(name, partial(_table_decode, **table), partial(_table_encode, **table), recipe)
 
 
 def _table_decode(v: torch.Tensor, codes: torch.Tensor, linear: torch.Tensor) -> torch.Tensor:

@@ -19,6 +19,7 @@ from .exposure import mirrored_index
 from .io.sound import SoundTrack
 from .noise_level import NoiseLevels
 from .response import ResponseCurve
+from .survey import Survey
 
 
 class LazyFrames:
@@ -45,6 +46,17 @@ class LazyFrames:
 
 
 @dataclass(frozen=True)
+class Origin:
+    """Where the frames of a clip come from. path: of its file or image sequence; empty = frames in memory. start: first frame of
+    it that was read. frames: all that were read, as captured. kept: those of them that are the clip, None = all."""
+
+    path: str
+    start: int
+    frames: torch.Tensor | LazyFrames
+    kept: tuple[int, ...] | None = None
+
+
+@dataclass(frozen=True)
 class ExposureSequence:
     """A captured clip of alternating exposures.
 
@@ -57,6 +69,9 @@ class ExposureSequence:
     noise: of every exposure, None = not measured yet (`stages.clip.noise`). gamut: the primaries of its RGB, a name in
     `hdr.gamut.GAMUTS`; radiance made from the clip has the same. sound: of the video file that it was read from, if it has any;
     timecode: of its first frame there, "" = none.
+    origin: None = unknown. moves (T,3,3): by which frames were steadied, None = as captured. survey: estimates of the whole
+    clip, which no stage makes again; None = each stage makes its own. first: frame of the surveyed clip at which this part of it
+    begins.
     """
 
     frames: torch.Tensor | LazyFrames
@@ -73,6 +88,10 @@ class ExposureSequence:
     gamut: str = "Rec.709"
     sound: SoundTrack | None = None
     timecode: str = ""
+    origin: Origin | None = None
+    moves: torch.Tensor | None = None
+    survey: Survey | None = None
+    first: int = 0
 
     def __len__(self) -> int:
         return len(self.frames)
@@ -82,6 +101,12 @@ class ExposureSequence:
         """(height, width) in pixels."""
         height, width = self.frames.shape[1:3]
         return height, width
+
+    @property
+    def levels(self) -> torch.Tensor:
+        """The different exposures of the whole clip, rising, float32: of a part, those of all of it."""
+        known = self.exposures if self.survey is None else torch.tensor(self.survey.exposures)
+        return torch.unique(known.float())
 
     @property
     def offsets(self) -> tuple[int, ...]:

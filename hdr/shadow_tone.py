@@ -40,8 +40,8 @@ def shadow_offsets(captured: torch.Tensor, expected: torch.Tensor) -> torch.Tens
     return torch.stack(offsets)
 
 
-def shadow_table(offsets: torch.Tensor) -> torch.Tensor | None:
-    """The raised code value for code values from 0 to 1, (TABLE_SIZE,); None where shadows are not pressed.
+def shadow_curve(offsets: torch.Tensor) -> torch.Tensor | None:
+    """Points (N,2) of the code value and the raised one, rising from 0 to 1; None where shadows are not pressed.
 
     offsets (P,bins): `shadow_offsets` of P pairs of frames. Beyond the codes that were measured, the offset falls to 0 at
     code value 1.
@@ -58,7 +58,12 @@ def shadow_table(offsets: torch.Tensor) -> torch.Tensor | None:
     zero, one = torch.zeros(1), torch.ones(1)
     raised = torch.cat((zero, zero + ZERO, code + offset, one)).cummax(0).values
     points = torch.cat((zero, zero + ZERO, code, one))
-    return interpolate_linear(torch.linspace(0, 1, TABLE_SIZE)[:, None], points[:, None], raised[:, None])[:, 0]
+    return torch.stack((points, raised), 1)
+
+
+def shadow_table(curve: torch.Tensor) -> torch.Tensor:
+    """The raised code value for code values from 0 to 1, (TABLE_SIZE,), of a `shadow_curve` (N,2)."""
+    return interpolate_linear(torch.linspace(0, 1, TABLE_SIZE)[:, None], curve[:, :1], curve[:, 1:])[:, 0]
 
 
 def raise_shadows(code: torch.Tensor, table: torch.Tensor) -> torch.Tensor:

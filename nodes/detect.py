@@ -5,7 +5,7 @@ from comfy_api.latest import io
 from ..hdr.exposure_pattern import parse_pattern
 from ..stages.clip.check import check_exposures
 from ..stages.clip.detect import PERIODS, detect_pattern
-from ..stages.clip.detection import LONGEST, apply_detection, as_declared, overridden
+from ..stages.clip.detection import LONGEST, apply_detection, as_declared, of_survey, overridden
 from .compat import known, progress_bar
 from .preview import shown
 from .wires import CHECK, DISPLAY, Exposures
@@ -89,15 +89,29 @@ class DetectExposurePattern(io.ComfyNode):
         period = len(cycle) if cycle else period
         if period == 1 or period > LONGEST:
             raise ValueError(f"the period is {period}, expected 2 to {LONGEST} frames, or 0 to detect it")
+        if exposures.survey is not None:
+            return cls._surveyed(exposures, bool(period or cycle or phase >= 0))
         found = detect_pattern(exposures, progress_bar(), (period,) if period else PERIODS)
         if not cycle and exposures.period > 1 and (exposures.period > LONGEST or not found.alternates):
             found = as_declared(exposures, found)
         if cycle or phase >= 0:
             found = overridden(found, cycle, phase if phase >= 0 else None)
-        corrected = apply_detection(exposures, found)
+        return cls._output(apply_detection(exposures, found), found)
+
+    @classmethod
+    def _surveyed(cls, exposures, overridden: bool) -> io.NodeOutput:
+        if overridden:
+            raise ValueError(
+                "the clip was loaded with a survey, which says its pattern: leave period, pattern and phase as they were, or "
+                "load it without the survey"
+            )
+        return cls._output(exposures, of_survey(exposures))
+
+    @classmethod
+    def _output(cls, exposures, found) -> io.NodeOutput:
         ratio = sum(found.ratios) / len(found.ratios)
         return io.NodeOutput(
-            corrected, found.period, found.phase, ratio, found.confidence, found.report, ui={"text": (found.report,)}
+            exposures, found.period, found.phase, ratio, found.confidence, found.report, ui={"text": (found.report,)}
         )
 
 

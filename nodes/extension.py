@@ -23,6 +23,7 @@ from .reconstruct import ReconstructHDR
 from .save import SaveHDRSequence
 from .save_ultra_hdr import SaveUltraHDR
 from .save_video import SaveHDRVideo
+from .survey import SaveSurvey
 from .tonemap import MuLawTonemap
 from .viewer import HDRViewer
 from .views import ExposureStrip, FlowView, RecoveryReport
@@ -69,5 +70,6 @@ class HDRWeaveExtension(ComfyExtension):
             FlowView,
             RecoveryReport,
             MeasureHDR,
+            SaveSurvey,
         ]
         return [checked(node) for node in nodes]

@@ -9,8 +9,10 @@ from comfy_api.latest import InputImpl, io
 from ..hdr.exposure_pattern import parse_pattern
 from ..hdr.io.checked_path import printable
 from ..hdr.response import RESPONSES
+from ..hdr.survey import read_survey
 from ..stages.clip import load
 from ..stages.runtime.check import text
+from ..stages.survey import part_of_source
 from .compat import known, progress_bar
 from .preview import shown
 from .wires import LOAD, Exposures
@@ -143,6 +145,14 @@ def _sockets() -> list:
             tooltip="Primaries of the camera. They are kept until a node of HDRWeave shows or saves the result with exposures "
             "connected. auto takes those that the file states, Rec.709 where it states none.",
         ),
+        io.String.Input(
+            "survey",
+            default="",
+            optional=True,
+            tooltip=f"File of Save Survey, {PATH}: what was estimated from the whole clip then is used, nothing is estimated "
+            "again, and a part from start on agrees with the whole. Pattern, response, lut and white_level are those of the "
+            "survey. Empty: none.",
+        ),
     ]
 
 
@@ -178,8 +188,8 @@ class LoadAlternatingExposures(io.ComfyNode):
         return True
 
     @classmethod
-    def fingerprint_inputs(cls, path="", lut="", **_):
-        return _fingerprint(path) + _fingerprint(lut)
+    def fingerprint_inputs(cls, path="", lut="", survey="", **_):
+        return _fingerprint(path) + _fingerprint(lut) + _fingerprint(survey)
 
     @classmethod
     def execute(
@@ -198,8 +208,17 @@ class LoadAlternatingExposures(io.ComfyNode):
         holes=False,
         white_level=0.0,
         gamut="auto",
+        survey="",
     ) -> io.NodeOutput:
         progress = progress_bar()
+        if survey.strip():
+            others = [
+                name for name, x in (("video", video), ("stream_2", stream_2), ("stream_3", stream_3)) if x is not None
+            ]
+            if others:
+                raise ValueError(f"a survey is of path or images: unlink {', '.join(others)}, or leave survey empty")
+            known = read_survey(resolve(survey))
+            return cls._loaded(part_of_source(known, resolve(path), images, start, count, fps or None, progress))
         parse_pattern(pattern)  # before minutes of reading
         clips = [_first_clip(resolve(path), video, images, start, count, fps, holes, progress, response)]
         for name, stream in (("stream_2", stream_2), ("stream_3", stream_3)):
@@ -211,7 +230,10 @@ class LoadAlternatingExposures(io.ComfyNode):
             if not lut.strip():
                 raise ValueError("response is LUT file but lut is empty: write the path of the curve")
             response = resolve(lut)
-        sequence = load.expose(clip, pattern, response, progress, period, white_level, gamut)
+        return cls._loaded(load.expose(clip, pattern, response, progress, period, white_level, gamut))
+
+    @classmethod
+    def _loaded(cls, sequence) -> io.NodeOutput:
         summary = load.describe(sequence)
         return io.NodeOutput(
             sequence, summary, float(sequence.fps), ui=shown(cls, sequence.frames[: max(sequence.period, 2)], summary)

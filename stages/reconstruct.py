@@ -7,23 +7,28 @@ from ..hdr.exposure import exposure_period, merge_close_exposures
 from ..hdr.exposure_pattern import MAX_STOPS, looks_like_factors, parse_pattern
 from ..hdr.io.checked_path import printable
 from ..hdr.sequence import ExposureSequence
+from ..hdr.survey import Survey, read_survey
 from .clip.black_level import match_black_level
-from .clip.load import image_clip, named_response
+from .clip.captured import Clip, image_clip
+from .clip.global_alignment import align_globally
+from .clip.load import named_response
 from .clip.noise import with_noise
 from .clip.normalize import normalize
 from .runtime.check import chosen
 from .runtime.windows import Progress, best_device, quiet
+from .survey import images_surveyed
 from .systems.table import SYSTEMS
 
 
 def reconstruct(
     frames,
-    exposures,
+    exposures=None,
     method: str = "classical",
     response: str = "gamma2.2",
     device=None,
     progress: Progress = quiet,
     darks: bool = True,
+    survey=None,
 ):
     """Scene-linear HDR frames from a clip of alternating exposures.
 
@@ -32,35 +37,42 @@ def reconstruct(
     as the nodes read it (`"1x,8x"`, `"-3,0"`, `"1/500,1/60"`); measured ones count as one where they lie within 2 %.
     method: a name in `stages.systems.table.SYSTEMS`, which `python -m hdrweave.training systems` lists: `classical`, or
     one that has networks. response: a name of `hdr.response.RESPONSES` or the path of a LUT. device: torch device,
-    default the best there is. darks: match the black level of shorter exposures to that of the longest. Returns
-    radiance (T,H,W,3) float32, a tensor for a tensor, else a numpy array; 1.0 is the shortest exposure's clip. Raises
+    default the best there is. darks: match the black level of shorter exposures to that of the longest. survey: a
+    `hdr.survey.Survey` of the same frames, or the path of one: its estimates are used, also in place of exposures and response.
+    Returns radiance (T,H,W,3) float32, a tensor for a tensor, else a numpy array; 1.0 is the shortest exposure's clip. Raises
     ValueError with a sentence that says what to change.
     """
     chosen("method", method, SYSTEMS)
     if not isinstance(darks, bool):
         raise ValueError(f"darks is {darks!r}: give True or False")
     device = usable_device(device)
-    sequence = normalize(exposure_sequence(frames, exposures, response))
-    if darks:
-        sequence = match_black_level(sequence)
-    if SYSTEMS[method].networks:
-        sequence = with_noise(sequence)
-    radiance = SYSTEMS[method].run(sequence, device, progress)
+    if survey is not None:
+        if exposures is not None or response != "gamma2.2":
+            raise ValueError("exposures and response are those of the survey: leave them out, or the survey")
+        sequence = images_surveyed(_clip(frames), survey if isinstance(survey, Survey) else read_survey(survey))
+    elif exposures is None:
+        raise ValueError("the exposures are missing: give one period, such as [1, 8], or a survey of these frames")
+    else:
+        sequence = exposure_sequence(frames, exposures, response)
+    radiance = SYSTEMS[method].run(prepared(sequence, method, darks), device, progress)
     return radiance if isinstance(frames, torch.Tensor) else radiance.numpy()
+
+
+def prepared(
+    sequence: ExposureSequence, method: str, darks: bool = True, progress: Progress = quiet
+) -> ExposureSequence:
+    """A clip as the method `method` takes it: steadied where its survey says so, normalized, blacks matched, noise measured."""
+    if sequence.survey is not None and sequence.survey.moves is not None:
+        sequence = align_globally(sequence)
+    sequence = normalize(sequence)
+    if darks:
+        sequence = match_black_level(sequence, progress)
+    return with_noise(sequence, progress) if SYSTEMS[method].networks else sequence
 
 
 def exposure_sequence(frames, exposures, response: str = "gamma2.2") -> ExposureSequence:
     """Frames and exposures as `reconstruct` takes them, checked, as an exposure sequence."""
-    if not isinstance(frames, torch.Tensor):
-        try:
-            given = np.asarray(frames)
-            given = given if given.flags.writeable else given.copy()  # torch has no read-only tensors
-            frames = torch.from_numpy(np.ascontiguousarray(given, given.dtype.newbyteorder("=")))
-        except (ValueError, TypeError) as error:
-            raise ValueError(
-                f"the frames are no pictures of one size ({printable(error)}): (T,H,W,3) numbers are expected"
-            ) from error
-    clip = image_clip(frames, source="frames")
+    clip = _clip(frames)
     count = len(clip.frames)
     try:
         values = _pattern(exposures) if isinstance(exposures, str) else exposures
@@ -83,7 +95,23 @@ def exposure_sequence(frames, exposures, response: str = "gamma2.2") -> Exposure
         raise ValueError(f"the exposures are {_listed(values)}: they lie more than {MAX_STOPS} stops apart")
     period = exposure_period(values if len(values) == count else values.repeat(2))  # a pattern is said to repeat
     levels = levels[torch.arange(count) % len(levels)]
-    return ExposureSequence(clip.frames, levels / levels.min(), named_response(response), period, source="frames")
+    return ExposureSequence(
+        clip.frames, levels / levels.min(), named_response(response), period, source="frames", origin=clip.origin
+    )
+
+
+def _clip(frames) -> Clip:
+    """Frames in memory, as `reconstruct` takes them, as a clip."""
+    if not isinstance(frames, torch.Tensor):
+        try:
+            given = np.asarray(frames)
+            given = given if given.flags.writeable else given.copy()  # torch has no read-only tensors
+            frames = torch.from_numpy(np.ascontiguousarray(given, given.dtype.newbyteorder("=")))
+        except (ValueError, TypeError) as error:
+            raise ValueError(
+                f"the frames are no pictures of one size ({printable(error)}): (T,H,W,3) numbers are expected"
+            ) from error
+    return image_clip(frames, source="frames")
 
 
 def _pattern(text: str) -> list[float]:

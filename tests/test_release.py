@@ -17,6 +17,7 @@ def test_one_version_everywhere():
     version = re.search(r'^version = "([\d.]+)"$', text("pyproject.toml"), re.M)[1]
     assert re.search(r"^version: (\S+)$", text("CITATION.cff"), re.M)[1] == version
     assert re.search(r"^## ([\d.]+)", text("CHANGELOG.md"), re.M)[1] == version
+    assert re.search(r'^VERSION = "([\d.]+)"$', text("hdr/version.py"), re.M)[1] == version
 
 
 def test_the_changelog_keeps_its_form():

@@ -1,7 +1,9 @@
 """Files that are either complete or absent: written beside their place, then moved there in one step."""
 
 import errno
+import hashlib
 import os
+import platform
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -16,7 +18,7 @@ def atomic_path(path) -> Iterator[Path]:
     Raises OSError in one sentence when the disk is full, or the folder may not be written to.
     """
     path = Path(path)
-    temporary = path.with_name(f".{path.stem}.partial{path.suffix}")
+    temporary = temporary_path(path)
     try:
         yield temporary
         os.replace(temporary, path)
@@ -32,6 +34,30 @@ def atomic_path(path) -> Iterator[Path]:
                 f"{printable(path)} may not be written ({error.strerror}): choose another folder, or change its rights"
             ) from error
         raise
+
+
+def temporary_path(path: Path) -> Path:
+    """Where this process writes what becomes `path`: no other process does, on no machine."""
+    owner = hashlib.sha256(f"{platform.node()} {os.getpid()}".encode()).hexdigest()[:8]
+    return path.with_name(f".{path.stem}.partial-{owner}{path.suffix}")
+
+
+def write_once(path, text: str) -> bool:
+    """Write an ASCII file that is not there yet, complete or not at all: False where there is one, which stays."""
+    path = Path(path)
+    temporary = temporary_path(path)
+    try:
+        temporary.write_text(text, encoding="ascii")
+        os.link(temporary, path)  # unlike os.replace this fails where another process was first
+    except FileExistsError:
+        return False
+    except OSError as error:
+        raise OSError(
+            f"{printable(path)} cannot be written ({error.strerror}): check the disk and its rights"
+        ) from error
+    finally:
+        temporary.unlink(missing_ok=True)
+    return True
 
 
 def remove_partial(folder: Path) -> None:

@@ -5,12 +5,13 @@ Layout: openexr.com, "OpenEXR File Layout". Magic number, version with flags, th
 """
 
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from .checked_path import check_picture_size, printable, regular_file
 
 MAGIC = 20000630
 MULTIPART, DEEP = 0x1000, 0x800
+FIRST = 1 << 18  # bytes that are read at first
 MOST_HEADER = 64 << 20  # bytes; workflows are stored in headers
 MOST_BYTES = 8 << 30  # of all pixels of a file, unpacked
 BYTES = {0: 4, 1: 2, 2: 4}  # of a value: unsigned integer, half, float
@@ -27,7 +28,7 @@ class Channel:
 @dataclass(frozen=True)
 class Part:
     """One picture of a file. chromaticities: x, y of red, green, blue and white; None = Rec.709. called: its
-    name and that of the view that its plain channels belong to."""
+    name and that of the view that its plain channels belong to. texts: attributes that are."""
 
     channels: tuple[Channel, ...]
     data: Window
@@ -36,6 +37,7 @@ class Part:
     chromaticities: tuple[float, ...] | None
     exposure: tuple[float | None, float | None]
     called: tuple[str, ...] = ()
+    texts: dict[str, str] = field(default_factory=dict)
 
     @property
     def names(self) -> set[str]:
@@ -45,12 +47,16 @@ class Part:
 def read_header(path) -> tuple[Part, ...]:
     """The parts of an EXR file. Raises OSError for what is no EXR file or is cut short in its header, ValueError for windows
     that cannot be those of a picture, or more pixels than are read."""
-    with open(regular_file(path), "rb") as file:
-        content = file.read(MOST_HEADER)
-    try:
-        parts = tuple(_part(attributes) for attributes in _attributes(content))
-    except (struct.error, IndexError, KeyError, ValueError) as error:
-        raise OSError(f"{printable(path)} is not a readable OpenEXR file: write or copy it again") from error
+    content = b""
+    for most in (FIRST, MOST_HEADER):  # pixels are not read, except those beside a short header
+        with open(regular_file(path), "rb") as file:
+            content = file.read(most)
+        try:
+            parts = tuple(_part(attributes) for attributes in _attributes(content))
+            break
+        except (struct.error, IndexError, KeyError, ValueError) as error:
+            if len(content) < most or most == MOST_HEADER:
+                raise OSError(f"{printable(path)} is not a readable OpenEXR file: write or copy it again") from error
     if not parts:
         raise OSError(f"{printable(path)} is not a readable OpenEXR file: write or copy it again")
     total = 0
@@ -121,6 +127,7 @@ def _part(attributes: dict) -> Part:
         struct.unpack("<8f", chromaticities) if len(chromaticities) == 32 else None,
         (number("expTime"), number("isoSpeed")),
         tuple(filter(None, (words("name"), words("view"), first))),
+        {name: value.decode("utf-8", "replace") for name, (kind, value) in attributes.items() if kind == "string"},
     )
 
 
@@ -132,3 +139,44 @@ def _channels(value: bytes) -> tuple[Channel, ...]:
         position += 16
         found.append(Channel(name, kind, (x, y)))
     return tuple(found)
+
+
+LINES = {
+    0: 1,
+    1: 1,
+    2: 1,
+    3: 16,
+    4: 32,
+    8: 32,
+    9: 256,
+}  # of a block, by compression: none, RLE, ZIPS, ZIP, PIZ, DWAA, DWAB
+
+
+def is_whole(path) -> bool:
+    """Whether an EXR file of one part with scan lines is there to its last byte: its table of blocks is filled, and the last
+    block ends where the file does. False for anything else, and for headers longer than FIRST; nothing is raised."""
+    try:
+        with open(path, "rb") as file:
+            content = file.read(FIRST)
+            size = file.seek(0, 2)
+            attributes = next(_attributes(content))
+            _, top, _, bottom = struct.unpack("<4i", attributes["dataWindow"][1])
+            count = -(-(bottom - top + 1) // LINES[attributes["compression"][1][0]])
+            begin = _end_of_header(content)
+            file.seek(begin)
+            table = struct.unpack(f"<{count}Q", file.read(8 * count))
+            file.seek(max(table))
+            _, length = struct.unpack("<ii", file.read(8))
+        return min(table) >= begin + 8 * count and max(table) + 8 + length == size
+    except (OSError, struct.error, IndexError, KeyError, ValueError, StopIteration):
+        return False
+
+
+def _end_of_header(content: bytes) -> int:
+    position = 8
+    while content[position]:
+        for _ in range(2):
+            _, position = _text(content, position)
+        (size,) = struct.unpack_from("<i", content, position)
+        position += 4 + size
+    return position + 1

@@ -9,7 +9,7 @@ from ..flow.dis_backends import OPENCV, dis_backend
 
 
 class AlignedProxies:
-    """Proxies of a `Survey`, index -> (code (h,w,3), highest code of each block (h,w,3)), seen from another frame.
+    """Proxies of a `ClipStatistics`, index -> (code (h,w,3), highest code of each block (h,w,3)), seen from another frame.
 
     stops: about how much brighter the frames that are looked up are than those that they are brought to; a third of a stop
     off does no harm.

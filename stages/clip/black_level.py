@@ -1,13 +1,16 @@
 """The blacks of short exposures matched to those of the longest: one correction for a clip, estimated on a few frames."""
 
+from collections.abc import Callable
+from functools import partial
+
 import torch
 import torch.nn.functional as F
 
-from ...hdr.black_level import TABLE_SIZE, black_level_offsets, black_level_table, subtract_black_level
+from ...hdr.black_level import black_level_curve, black_level_offsets, black_level_table, subtract_black_level
 from ...hdr.exposure import luma, match_exposure, to_ldr, to_radiance
 from ...hdr.masks import exposure_ranks
 from ...hdr.sequence import ExposureSequence, LazyFrames
-from ...hdr.shadow_tone import raise_shadows, shadow_offsets, shadow_table
+from ...hdr.shadow_tone import raise_shadows, shadow_curve, shadow_offsets, shadow_table
 from ...hdr.warp import warp
 from ..flow.pair_flow import PairFlow
 from ..runtime.windows import Progress, quiet, windows
@@ -22,15 +25,21 @@ FLAT = 0.05  # standard deviation of luma within 7x7 pixels of the longest expos
 def match_black_level(sequence: ExposureSequence, progress: Progress = quiet) -> ExposureSequence:
     """A normalized clip whose darkest code values agree with those of its longest exposure, corrected when it is read.
 
-    Every shorter exposure gets one correction for the whole clip (`hdr.black_level`). What cannot be measured stays as captured.
+    Every shorter exposure gets one correction for the whole clip (`black_level_curves`), that of the survey where there is one.
+    What cannot be measured stays as captured.
     """
-    tables, raised = black_level_tables(sequence, progress)
-    if not tables.any() and not raised:
+    if sequence.survey is None:
+        curves = black_level_curves(sequence, progress)
+    else:
+        curves = [torch.tensor(rows, dtype=torch.float32) for rows in sequence.survey.black_level]
+    corrections = [_correction(curve) for curve in curves]
+    if not any(corrections):
         return sequence
-    ranks = exposure_ranks(sequence.exposures)[0].tolist()
+    ranks = exposure_ranks(sequence.exposures, sequence.levels)[0].tolist()
 
     def matched(frame: torch.Tensor, rank: int) -> torch.Tensor:
-        return raise_shadows(frame, raised[rank]) if rank in raised else subtract_black_level(frame, tables[rank])
+        correct = corrections[rank]
+        return correct(frame) if correct else frame
 
     def read(indices: list[int]) -> torch.Tensor:
         return torch.stack([matched(f, ranks[t]) for f, t in zip(sequence.frames[indices], indices, strict=True)])
@@ -38,34 +47,42 @@ def match_black_level(sequence: ExposureSequence, progress: Progress = quiet) ->
     return sequence.with_(frames=LazyFrames(sequence.frames.shape, read))
 
 
-def black_level_tables(
-    sequence: ExposureSequence, progress: Progress = quiet
-) -> tuple[torch.Tensor, dict[int, torch.Tensor]]:
-    """Correction of each exposure, shortest first: tables (ranks,TABLE_SIZE,3), see `hdr.black_level`; 0 for the longest. Where
-    a picture profile pressed the shadows of an exposure, a curve (TABLE_SIZE,) in its place, by rank, see `hdr.shadow_tone`.
+def _correction(curve: torch.Tensor) -> Callable[[torch.Tensor], torch.Tensor] | None:
+    """What a curve of `black_level_curves` does to code values; None for nothing."""
+    if not len(curve):
+        return None
+    if curve.shape[1] == 2:
+        return partial(raise_shadows, table=shadow_table(curve))
+    table = black_level_table(curve)
+    return partial(subtract_black_level, table=table) if table.any() else None
+
+
+def black_level_curves(sequence: ExposureSequence, progress: Progress = quiet) -> list[torch.Tensor]:
+    """Correction of each exposure, shortest first: a `hdr.black_level.black_level_curve` (N,4) or, where a picture profile
+    pressed the shadows of an exposure, a `hdr.shadow_tone.shadow_curve` (N,2); N = 0 for the longest.
 
     sequence: normalized. A few frames of each exposure are compared, small, with the nearest of the longest exposure, so
     that a long clip costs no more than a short one.
     """
     ranks, count = exposure_ranks(sequence.exposures)
-    tables, raised = torch.zeros(count, TABLE_SIZE, 3), {}
     pairs = PairFlow(_small(sequence), "fast")
     longest = (ranks == count - 1).nonzero()[:, 0]
     chosen = [(rank, t) for rank in range(count - 1) for t in _spread((ranks == rank).nonzero()[:, 0])]
-    found = {rank: [] for rank in range(count - 1)}
+    found = {rank: [] for rank in range(count)}
     for (k,) in windows(len(chosen), 1, progress):
         rank, t = chosen[k]
         near = longest[(longest - t).abs() < sequence.period]
         after, before = near[near > t][:1], near[near < t][-1:]
         found[rank] += [_compare(pairs, t, n) for n in (*before.tolist(), *after.tolist())]
-    for rank, seen in found.items():
-        if seen:
-            curve = shadow_table(torch.stack([shadows for _, shadows in seen]))
-            if curve is None:
-                tables[rank] = black_level_table(torch.stack([offsets for offsets, _ in seen]))
-            else:
-                raised[rank] = curve
-    return tables, raised
+    return [_curve(seen) for seen in found.values()]
+
+
+def _curve(seen: list[tuple[torch.Tensor, torch.Tensor]]) -> torch.Tensor:
+    """The correction of an exposure from `_compare` of its pairs of frames."""
+    if not seen:
+        return torch.zeros(0, 4)
+    pressed = shadow_curve(torch.stack([shadows for _, shadows in seen]))
+    return black_level_curve(torch.stack([offsets for offsets, _ in seen])) if pressed is None else pressed
 
 
 def _compare(pairs: PairFlow, t: int, n: int) -> tuple[torch.Tensor, torch.Tensor]:

@@ -7,7 +7,7 @@ import torch
 
 from ...hdr.io.sound import SoundTrack
 from ...hdr.io.video_files import frame_rate
-from ...hdr.sequence import LazyFrames
+from ...hdr.sequence import LazyFrames, Origin
 from ..runtime.check import number
 from ..runtime.windows import Progress, quiet, windows
 
@@ -27,6 +27,7 @@ class Clip:
     limited range at `full_code[0]` and white at `full_code[1]`; None = black is 0. superwhite: signal at which they clip, white
     = 1. gamut: the primaries that the file is tagged with, a name in `hdr.gamut.GAMUTS`; "" = none of them. sound: of the video
     file, if it has any; timecode: of its first frame.
+    path, start: see `hdr.sequence.Origin`; path None = of several streams.
     """
 
     frames: torch.Tensor | LazyFrames
@@ -43,6 +44,12 @@ class Clip:
     gamut: str = ""
     sound: SoundTrack | None = None
     timecode: str = ""
+    path: str | None = None
+    start: int = 0
+
+    @property
+    def origin(self) -> Origin | None:
+        return None if self.path is None else Origin(self.path, self.start, self.frames)
 
 
 def image_clip(
@@ -69,7 +76,7 @@ def image_clip(
     frames = LazyFrames((*part.shape[:3], 3), lambda indices: _code_values(part[indices][..., channels]))
     check_values(frames, source, progress)
     warnings = (f"{source}: the alpha channel was dropped",) if images.shape[-1] == 4 else ()
-    return Clip(frames, frame_rate(fps or DEFAULT_FPS), source, warnings)
+    return Clip(frames, frame_rate(fps or DEFAULT_FPS), source, warnings, path="", start=start)
 
 
 def _code_values(images: torch.Tensor) -> torch.Tensor:

@@ -15,7 +15,7 @@ from ..runtime.windows import Progress, passes, quiet
 from .detect import analyse
 from .detection import LONGEST, Detection, listed
 from .noise import noise_lines, noise_of
-from .statistics import Survey, survey
+from .statistics import ClipStatistics, clip_statistics
 
 OFF = 0.1  # declared and measured stops may differ by this share
 DARK_OFF = 0.2  # the same for clips so dark that the black level bends the ratio
@@ -68,7 +68,7 @@ def check_exposures(sequence: ExposureSequence, progress: Progress = quiet) -> E
     Raises ValueError for a clip of fewer than two frames.
     """
     looked_at, measured = passes(progress, 1, 2)
-    clip = survey(sequence, looked_at)
+    clip = clip_statistics(sequence, looked_at)
     noise_of(sequence, measured)  # is kept, for `_facts`
     found, overlaps = analyse(clip, sequence)
     declared = declared_steps(sequence)
@@ -99,7 +99,7 @@ def declared_steps(sequence: ExposureSequence) -> tuple[float, ...]:
     return tuple(levels[counts > counts.max() / 4].log2().diff().tolist())
 
 
-def unmeasurable(sequence: ExposureSequence, clip: Survey) -> str:
+def unmeasurable(sequence: ExposureSequence, clip: ClipStatistics) -> str:
     """Why the pixels of a clip cannot show the exposures that it declares; empty where they could."""
     if len(sequence) <= sequence.period:
         return f"{len(sequence)} frames are too few for a period of {sequence.period}"
@@ -108,7 +108,7 @@ def unmeasurable(sequence: ExposureSequence, clip: Survey) -> str:
     return "nearly everything is black" if clip.buried.mean() > BLACK else ""
 
 
-def _facts(sequence: ExposureSequence, clip: Survey, found: Detection, declared, why: str) -> list[str]:
+def _facts(sequence: ExposureSequence, clip: ClipStatistics, found: Detection, declared, why: str) -> list[str]:
     measured = f"period {found.period}, steps of {_figures(found.ratios)} EV, confidence {found.confidence:.2f}"
     lines = [
         f"Declared: period {sequence.period}, steps of {_figures(declared)} EV, read as {sequence.response.name}.",

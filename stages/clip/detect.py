@@ -13,7 +13,7 @@ from ..runtime.windows import Progress, quiet
 from .detection import LONGEST, Detection, describe, no_alternation
 from .frame_gains import frame_gains, straight_phases, without_flicker
 from .irregular import Frames, exposures_of_frames, in_words
-from .statistics import Survey, survey
+from .statistics import ClipStatistics, clip_statistics
 
 PERIODS = tuple(range(2, LONGEST + 1))
 SNAP = 0.085  # stops (6 %): a measured step this close to a whole stop is taken to be that
@@ -25,11 +25,11 @@ def detect_pattern(sequence: ExposureSequence, progress: Progress = quiet, perio
 
     A single candidate in `periods` is taken as given. Raises ValueError for a clip of fewer than two frames.
     """
-    found = analyse(survey(sequence, progress), sequence, periods)[0]
+    found = analyse(clip_statistics(sequence, progress), sequence, periods)[0]
     if found.flicker is None:
         return found
     steady = without_flicker(sequence, found.flicker)
-    again = analyse(survey(steady, progress), steady, (found.period,))[0]  # flicker draws the ratio off
+    again = analyse(clip_statistics(steady, progress), steady, (found.period,))[0]  # flicker draws the ratio off
     if not torch.equal(again.phase_of_frames, found.phase_of_frames):
         return found
     irregular = tuple(dict.fromkeys((*again.irregular, *found.irregular)))
@@ -38,7 +38,7 @@ def detect_pattern(sequence: ExposureSequence, progress: Progress = quiet, perio
 
 
 def analyse(
-    clip: Survey, sequence: ExposureSequence, periods=PERIODS
+    clip: ClipStatistics, sequence: ExposureSequence, periods=PERIODS
 ) -> tuple[Detection, list[exposure_ratio.ExposurePairs]]:
     """The detection, and the points on which each step between neighbouring exposures was measured (darkest first)."""
     count = len(clip.quantiles)

@@ -161,6 +161,17 @@ def as_declared(sequence: ExposureSequence, detection: Detection) -> Detection:
     )
 
 
+def of_survey(sequence: ExposureSequence) -> Detection:
+    """The exposures of a clip that comes with a survey, with confidence 1: nothing is measured again."""
+    period, exposures = sequence.period, sequence.exposures
+    start = int(exposures[:period].argmin())
+    phases = (torch.arange(len(sequence)) - start) % period
+    steps = tuple(sequence.levels.log2().diff().tolist())
+    cycle = tuple(exposures[:period].tolist())
+    found = Detection(period, int(phases[0]), cycle, steps, steps, 1.0, (), (), exposures, phases, declared=True)
+    return replace(found, report=f"{describe(found)}\nAll this is taken from the survey that the clip was loaded with.")
+
+
 def apply_detection(sequence: ExposureSequence, detection: Detection) -> ExposureSequence:
     """The clip with the detected exposure on every frame and without repeated frames.
 
@@ -185,11 +196,15 @@ def apply_detection(sequence: ExposureSequence, detection: Detection) -> Exposur
         warnings.append(f"frames are missing before frame {listed(detection.dropped)} (numbered as loaded)")
     exposures = detection.pattern_of_frames[kept]
     exposures = exposures / exposures.min()
+    origin = sequence.origin
+    if origin is not None:
+        before = origin.kept or range(len(sequence))
+        origin = replace(origin, kept=tuple(before[t] for t in kept))
+    gains, moves = (None if x is None else x[kept] for x in (sequence.gains, sequence.moves))
+    sequence = sequence.with_(frames=frames, gains=gains, moves=moves, origin=origin, survey=None)
     if detection.flicker is not None:
-        sequence = without_flicker(sequence.with_(frames=frames), detection.flicker[kept])
-        frames = sequence.frames
+        sequence = without_flicker(sequence, detection.flicker[kept])
     return sequence.with_(
-        frames=frames,
         exposures=exposures,
         period=detection.period,
         fps=fps,

@@ -1,6 +1,6 @@
 """Light of every frame over what its exposure says: lamp flicker, glitches, a ratio that changes amid the clip.
 
-Neighbouring frames are compared where both see well (`Survey.steps`); levels of the exposures and gains of the frames are
+Neighbouring frames are compared where both see well (`ClipStatistics.steps`); levels of the exposures and gains of the frames are
 the robust least-squares solution of all comparisons.
 """
 
@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from ...hdr.sequence import ExposureSequence, LazyFrames
-from .statistics import Survey
+from .statistics import ClipStatistics
 
 OUTLIER = 0.3  # stops off its exposure and off its neighbours, from which a frame fits no exposure of the pattern
 FLICKER = 0.03  # stops by which frames of one exposure typically differ from their neighbours, where lamps flicker
@@ -48,8 +48,8 @@ class FrameGains:
         return FrameGains(self.gains, (), np.zeros_like(self.flicker))
 
 
-def frame_gains(clip: Survey, phases: np.ndarray, period: int) -> FrameGains:
-    """Gains of the frames of a clip from the comparisons of its survey. phases: (T,), 0 … period-1."""
+def frame_gains(clip: ClipStatistics, phases: np.ndarray, period: int) -> FrameGains:
+    """Gains of the frames of a clip from the comparisons of its statistics. phases: (T,), 0 … period-1."""
     count = len(phases)
     gains, _, residual = _solved(clip.steps, phases, period)
     unsure = _uncertainty(clip.spread)
@@ -75,7 +75,7 @@ def frame_gains(clip: Survey, phases: np.ndarray, period: int) -> FrameGains:
     return FrameGains(gains, tuple(int(t) for t in np.flatnonzero(off)), flicker, changes, shifts)
 
 
-def straight_phases(clip: Survey, phases: np.ndarray, period: int) -> np.ndarray | None:
+def straight_phases(clip: ClipStatistics, phases: np.ndarray, period: int) -> np.ndarray | None:
     """Phases (T,) without a break, where frames that fit no exposure (settling, a glitch) explain every break, or exposures
     that change; else None."""
     broken = np.flatnonzero(np.diff(phases) % period != 1 % period) + 1
@@ -225,12 +225,16 @@ CLIPPED = (0.94, 0.98)  # code values over which a correction ceases: what clips
 
 
 def without_flicker(sequence: ExposureSequence, flicker: np.ndarray) -> ExposureSequence:
-    """The clip with the light of frame t divided by 2 ** flicker[t]; `gains` holds those factors.
+    """`without_gains` of 2 ** flicker (T,)."""
+    return without_gains(sequence, torch.tensor(2.0**flicker, dtype=torch.float32))
+
+
+def without_gains(sequence: ExposureSequence, gains: torch.Tensor) -> ExposureSequence:
+    """The clip with the light of frame t divided by gains[t]; `gains` of the clip holds those factors.
 
     Clipped pixels keep their code, so that they still count as clipped; those of a frame that got too little light clip at
     code 1.
     """
-    gains = torch.tensor(2.0**flicker, dtype=torch.float32)
     source, response = sequence.frames, sequence.response
 
     def read(indices: list[int]) -> torch.Tensor:
@@ -239,4 +243,5 @@ def without_flicker(sequence: ExposureSequence, flicker: np.ndarray) -> Exposure
         near = ((code.amax(-1, keepdim=True) - CLIPPED[0]) / (CLIPPED[1] - CLIPPED[0])).clamp(0, 1)
         return torch.lerp(steady, code, near)
 
-    return sequence.with_(frames=LazyFrames(source.shape, read), gains=gains)
+    before = 1 if sequence.gains is None else sequence.gains
+    return sequence.with_(frames=LazyFrames(source.shape, read), gains=gains * before)

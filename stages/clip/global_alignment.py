@@ -24,23 +24,32 @@ def align_globally(
 
     camera: `smooth` keeps intended moves and takes out what is faster than `seconds`; `locked` holds the view of the
     middle frame, for a hand-held shot that should stand still. The transforms come from neighbouring frames, matched in
-    exposure, once per clip.
+    exposure, once per clip. A clip whose survey holds transforms is moved by those; one that is steadied stays.
     """
     if camera not in CAMERAS:
         raise ValueError(f"camera {camera!r} is unknown: choose one of {', '.join(CAMERAS)}")
+    if sequence.moves is not None:
+        return sequence
+    if sequence.survey is not None and sequence.survey.moves is not None:
+        part = sequence.survey.moves[sequence.first : sequence.first + len(sequence)]
+        return moved(sequence, np.array([[[a, -b, x], [b, a, y], [0, 0, 1]] for a, b, x, y in part]))
     path = camera_path(sequence, progress)
     if camera == "smooth":
         target = _smoothed(path, seconds * float(sequence.fps))
     else:
         target = np.broadcast_to(path[len(path) // 2], path.shape)
     # What frame t shows at p_t shows at path[t]^-1 p_t in frame 0, and is wanted at target[t] of that.
-    moves = np.stack([p @ np.linalg.inv(q) for p, q in zip(path, target, strict=True)])
+    return moved(sequence, np.stack([p @ np.linalg.inv(q) for p, q in zip(path, target, strict=True)]))
+
+
+def moved(sequence: ExposureSequence, moves: np.ndarray) -> ExposureSequence:
+    """The clip with pixel p of frame t fetched from moves[t] @ p, (T,3,3)."""
 
     def read(indices: list[int]) -> torch.Tensor:
         frames = sequence.frames[indices].movedim(-1, 1)
         return warp(frames, affine_flow(moves[indices], *sequence.size)).movedim(1, -1)
 
-    return sequence.with_(frames=LazyFrames(sequence.frames.shape, read))
+    return sequence.with_(frames=LazyFrames(sequence.frames.shape, read), moves=torch.from_numpy(moves))
 
 
 def camera_path(sequence: ExposureSequence, progress: Progress = quiet) -> np.ndarray:

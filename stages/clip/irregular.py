@@ -12,7 +12,7 @@ from ..runtime.windows import Progress, quiet
 from .aligned_proxies import AlignedProxies
 from .detection import LONGEST, listed
 from .frame_gains import CHANGE, FrameGains, frame_gains, without_flicker
-from .statistics import Survey, survey
+from .statistics import ClipStatistics, clip_statistics
 
 WHOLE = 0.085  # stops (6 %): a measured step this close to a whole stop is taken to be that
 
@@ -22,7 +22,7 @@ class Frames:
     """Frames of a clip whose exposures are compared. kept: indices of those that are no repeats. phases, part (T,): phase, and
     part of the clip between changes of exposure. outliers: frames that fit no exposure."""
 
-    clip: Survey
+    clip: ClipStatistics
     response: object
     kept: np.ndarray
     phases: np.ndarray
@@ -162,7 +162,7 @@ def steadied(sequence: ExposureSequence, progress: Progress = quiet) -> Exposure
     phases = np.arange(count) % period
     if not torch.equal(sequence.exposures, sequence.exposures[:period][torch.tensor(phases)]):
         return sequence
-    clip = survey(sequence, progress)
+    clip = clip_statistics(sequence, progress)
     gains = frame_gains(clip, phases, period)
     if not (gains.flicker.any() or gains.outliers or gains.changes) or not np.isfinite(clip.steps[:, 0]).any():
         return sequence

@@ -107,14 +107,9 @@ def expose(
         raise ValueError(
             f"all {total} frames of {clip.source} have one exposure of the pattern: load frames of the others"
         )
-    frames = clip.frames
-    if clip.full_code and response not in ON_FULL_CODE:
-        black, white = clip.full_code
-        scale = (white - black) * clip.superwhite
-        frames = LazyFrames(frames.shape, lambda i: ((clip.frames[i] - black) / scale).clamp(0, 1))
     primaries = (clip.gamut or "Rec.709") if gamut == "auto" else gamut
     sequence = ExposureSequence(
-        frames,
+        on_range_of(clip, response),
         of_frames,
         curve,
         period,
@@ -124,6 +119,7 @@ def expose(
         gamut=primaries,
         sound=clip.sound,
         timecode=clip.timecode,
+        origin=clip.origin,
     )
     if clip.superwhite > 1:
         levels = (clip.superwhite,) * 3
@@ -146,6 +142,15 @@ def expose(
     from .irregular import steadied
 
     return steadied(sequence, progress)
+
+
+def on_range_of(clip: Clip, response: str):
+    """The frames of a clip on the codes that a response is defined on: from black to white, or all codes of the file."""
+    if clip.full_code is None or response in ON_FULL_CODE:
+        return clip.frames
+    black, white = clip.full_code
+    scale = (white - black) * clip.superwhite
+    return LazyFrames(clip.frames.shape, lambda i: ((clip.frames[i] - black) / scale).clamp(0, 1))
 
 
 def named_response(response: str) -> ResponseCurve:

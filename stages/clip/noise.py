@@ -19,7 +19,8 @@ WHOLE = 0.02  # pixels up to which a displacement counts as none
 
 def with_noise(sequence: ExposureSequence, progress: Progress = quiet) -> ExposureSequence:
     """The clip with its noise measured, unless it is known."""
-    return sequence if sequence.noise is not None else sequence.with_(noise=measure_noise(sequence, progress))
+    known = sequence.noise is not None or sequence.survey is not None
+    return sequence if known else sequence.with_(noise=measure_noise(sequence, progress))
 
 
 def noise_lines(sequence: ExposureSequence) -> list[str]:
@@ -42,7 +43,7 @@ def frame_noise(
 
 def noise_of(sequence: ExposureSequence, progress: Progress = quiet) -> NoiseLevels | None:
     """The clip's noise, measured when it is first asked for and kept with the clip."""
-    if sequence.noise is not None:
+    if sequence.noise is not None or sequence.survey is not None:
         return sequence.noise
     kept = vars(sequence)
     if "_measured_noise" not in kept:

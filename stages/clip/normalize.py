@@ -17,7 +17,7 @@ def normalize(sequence: ExposureSequence) -> ExposureSequence:
     Frames are converted when they are read, so nothing is stored. Exposures are rescaled so that the shortest is 1.
     """
     gamma = response_named(f"gamma{GAMMA}")
-    shortest = sequence.exposures.min()
+    shortest = sequence.levels.min()
     exposures = sequence.exposures / shortest
     if sequence.noise is not None:
         sequence = sequence.with_(noise=replace(sequence.noise, exposures=sequence.noise.exposures / shortest))

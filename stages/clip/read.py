@@ -91,6 +91,8 @@ def read_clip(
         gamut=TAGGED.get(info.gamut, ""),
         sound=sound,
         timecode=timecode,
+        path=None if hasattr(source, "read") or any(trim_to) else str(source),
+        start=start,
     )
 
 
@@ -167,6 +169,8 @@ def _read_images(path, start: int, count: int, fps, progress: Progress, holes: b
         None if stated is None else tuple(stated),
         None if order is None else tuple(order),
         gamut=gamut,
+        path=str(path),
+        start=start,
     )
 
 

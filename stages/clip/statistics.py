@@ -20,7 +20,7 @@ CHUNKS, CHUNK = 14, 16  # stretches of a long clip that the ratio is measured on
 
 
 @dataclass
-class Survey:
+class ClipStatistics:
     """What one pass over a clip keeps of it; some kilobytes a frame at most.
 
     quantiles (T,Q), gamma-like code values. differences (T,K) of frame t and t-k. clipped, buried (T,) shares of
@@ -39,12 +39,12 @@ class Survey:
     proxies: dict = field(default_factory=dict)
 
 
-def survey(sequence: ExposureSequence, progress: Progress = quiet) -> Survey:
+def clip_statistics(sequence: ExposureSequence, progress: Progress = quiet) -> ClipStatistics:
     """Read every frame once, small. Memory: a few hundred proxies, and under a kilobyte for every frame."""
     count = len(sequence)
     if count < 2:
         raise ValueError(f"the clip has {count} frame, an exposure pattern needs at least 3: load more frames")
-    result = Survey(
+    result = ClipStatistics(
         np.zeros((count, QUANTILES), np.float32),
         np.full((count, LAGS), np.nan, np.float32),
         np.zeros(count, np.float32),

@@ -31,8 +31,6 @@ def with_white_level(sequence: ExposureSequence, level: float | None = None) -> 
     levels = find_white_level(sequence.frames) if level is None else (float(level),) * 3
     if min(levels) >= 1:
         return sequence
-    white, source = torch.tensor(levels), sequence.frames
-    frames = LazyFrames(source.shape, lambda indices: (source[indices].float() / white).clamp(0, 1))
     warnings = sequence.warnings
     if max(levels) - min(levels) > ALIKE * max(levels):
         words = ", ".join(f"{v:.4g}" for v in levels)
@@ -41,8 +39,14 @@ def with_white_level(sequence: ExposureSequence, level: float | None = None) -> 
             "white_level to keep it",
         )
     return sequence.with_(
-        frames=frames,
+        frames=scaled_to_white(sequence.frames, levels),
         response=at_white_level(sequence.response, level_on_curve(levels)),
         white_level=levels,
         warnings=warnings,
     )
+
+
+def scaled_to_white(frames, levels: tuple[float, float, float]) -> LazyFrames:
+    """A frame source (T,H,W,3) with every channel divided by its level, clamped to [0,1]."""
+    white = torch.tensor(levels)
+    return LazyFrames(frames.shape, lambda indices: (frames[indices].float() / white).clamp(0, 1))

@@ -7,15 +7,15 @@ from ..runtime.check import chosen
 from ..runtime.windows import Progress, quiet
 from .check import DARK_OFF, OFF, declared_steps, fit, pattern_warnings, response_warnings, unmeasurable
 from .detect import LONGEST, analyse
-from .statistics import survey
+from .statistics import clip_statistics
 
 STOP, GO_ON = CHOICES = ("stop", "go on")
 
 
 def heed_pattern(sequence: ExposureSequence, choice: str = STOP, progress: Progress = quiet) -> None:
     """Nothing for a clip whose exposure pattern its pixels allow, or with `choice` GO_ON. Raises ValueError with the first
-    contradiction otherwise. Reads the clip once, unless its exposures were measured on loading."""
-    if chosen("wrong_pattern", choice, CHOICES) == GO_ON:
+    contradiction otherwise. Reads the clip once, unless its exposures were measured on loading or come from a survey."""
+    if chosen("wrong_pattern", choice, CHOICES) == GO_ON or sequence.survey is not None:
         return
     wrong = contradiction(sequence, progress)
     if wrong:
@@ -32,7 +32,7 @@ def contradiction(sequence: ExposureSequence, progress: Progress = quiet) -> str
         return "all its frames have one exposure, so there is nothing to merge"
     if sequence.measured or len(sequence) <= sequence.period or sequence.period > LONGEST:
         return ""
-    clip = survey(sequence, progress)
+    clip = clip_statistics(sequence, progress)
     if unmeasurable(sequence, clip):
         return ""
     found, overlaps = analyse(clip, sequence)

@@ -33,10 +33,11 @@ def collaborative_fusion(
         raise ValueError("the clip has no anchors, or an exposure without any: give stills of other exposures")
     device, shape = device_of(network), sequence.frames.shape
     out, shares = allocate(shape), allocate(shape[:3])
-    starts = range(0, len(sequence), window)
+    starts = [0, *range(window - sequence.first % window, len(sequence), window)]  # windows of the whole clip
+    ends = [*starts[1:], len(sequence)]
 
     def read(k: int):
-        chosen = list(range(starts[k], min(starts[k] + window, len(sequence))))
+        chosen = list(range(starts[k], ends[k]))
         return _planes(sequence.frames[chosen], device), *_anchors(sequence, chosen, pairs, device)
 
     def fuse(*given: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -47,10 +48,10 @@ def collaborative_fusion(
         return in_tiles(sequence.size, fuse, *given)
 
     def done(k: int, _: int) -> None:
-        progress(min(k * window, len(sequence)), len(sequence))
+        progress(ends[k - 1], len(sequence))
 
     for k, (hdr, share) in run_per_frame(len(starts), read, fused, device, done):
-        chosen = slice(starts[k], starts[k] + window)
+        chosen = slice(starts[k], ends[k])
         out[chosen], shares[chosen] = hdr[0].movedim(1, -1), share[0, :, 0]
     return out, shares
 

@@ -99,14 +99,21 @@ class Frame(NamedTuple):
 
 class RefinedClip:
     """Corrects the frames of a clip of radiance in order. Data that several frames need is read or computed once, and
-    dropped afterwards. sequence: the normalized clip that `hdr` was made from, or None."""
+    dropped afterwards. sequence: the normalized clip that `hdr` was made from, or None. first: frame of the whole clip at which
+    `hdr` begins: windows lie as in the whole."""
 
     def __init__(
-        self, hdr, flow: FlowField, network: SequenceRefinement, sequence: ExposureSequence | None, window: int
+        self,
+        hdr,
+        flow: FlowField,
+        network: SequenceRefinement,
+        sequence: ExposureSequence | None,
+        window: int,
+        first: int = 0,
     ):
         self.hdr, self.flow, self.network, self.sequence = hdr, flow, network, sequence
         self.window = max(window, WINDOW)
-        self.device = device_of(network)
+        self.device, self.first = device_of(network), first
         self._frames: dict[int, Frame] = {}
         self._features: dict[int, tuple[torch.Tensor, torch.Tensor]] = {}
         self._steps: dict[tuple[int, int], tuple[torch.Tensor, torch.Tensor]] = {}
@@ -116,7 +123,7 @@ class RefinedClip:
 
     def refined(self, t: int) -> torch.Tensor:
         """Frame t, corrected: (1,3,H,W)."""
-        if t % self.window == 0:
+        if t == 0 or (self.first + t) % self.window == 0:
             self._propagate(t)
         frame, near = self._frame(t), chained_flows(self._step, t, len(self.hdr))
         others = stacked([self._frame(other).tone for other, _, _ in near], frame.tone)
@@ -175,7 +182,7 @@ class RefinedClip:
 
     def _propagate(self, first: int) -> None:
         """Propagate features (1,T,C,H/4,W/4) of the frames of a window and of OVERLAP frames on both sides of it."""
-        last = min(first + self.window, len(self.hdr))
+        last = min(first + self.window - (self.first + first) % self.window, len(self.hdr))
         span = range(max(first - OVERLAP, 0), min(last + OVERLAP, len(self.hdr)))
         self._features = {t: self._features[t] if t in self._features else self._encoded(t) for t in span}
         features = torch.stack([self._features[t][1] for t in span], 1)
@@ -197,6 +204,7 @@ def sequence_refinement(
     window: int = WINDOW,
     sequence: ExposureSequence | None = None,
     progress: Progress = quiet,
+    first: int = 0,
 ) -> torch.Tensor:
     """Radiance (T,H,W,3) of any method, corrected by the frames around each: radiance (T,H,W,3).
 
@@ -204,8 +212,9 @@ def sequence_refinement(
     device where it is. window: frames that are corrected together, WINDOW at least, with OVERLAP more on both sides;
     frames farther away do not contribute. Memory grows with the window, not with the clip. sequence: the normalized
     clip that `hdr` was made from, if there is one: the network is conditioned on it
-    (`models.location.captured_frame`), and detail of the captured frames is preserved (`preserve_detail`). Raises
-    ValueError for other shapes, where radiance is not finite, or where clip and radiance do not belong together.
+    (`models.location.captured_frame`), and detail of the captured frames is preserved (`preserve_detail`). first: frame
+    of the whole clip at which this part begins; of `sequence` where there is one. Raises ValueError for other shapes, where
+    radiance is not finite, or where clip and radiance do not belong together.
     """
     if window < 1:
         raise ValueError(f"the window is {window} frames: give 1 or more")
@@ -216,7 +225,7 @@ def sequence_refinement(
         )
     matching, correcting = passes(progress, 1, 2)
     flow = consecutive_flow(hdr, progress=matching, device=device_of(network))
-    clip = RefinedClip(hdr, flow, network, sequence, window)
+    clip = RefinedClip(hdr, flow, network, sequence, window, first if sequence is None else sequence.first)
     out = allocate(hdr.shape)
     for t, (refined,) in run_per_frame(len(hdr), lambda t: (t,), clip.refined, clip.device, correcting):
         out[t] = to_frame(refined)

@@ -51,7 +51,7 @@ def weighted_merge(
                 f"candidate {c.name!r} has {len(c.radiance)} frames of {c.radiance.shape[2]}x{c.radiance.shape[1]}, "
                 f"the clip has {len(sequence)} of {sequence.size[1]}x{sequence.size[0]}: wire candidates of this clip"
             )
-    levels = sequence.exposures.unique().log2()
+    levels = sequence.levels.log2()
     out = allocate(sequence.frames.shape)
     for window in windows(len(sequence), 2, progress):
         out[window] = _merge_window(sequence, candidates, settings, levels, window, device).cpu()

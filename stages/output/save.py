@@ -98,7 +98,7 @@ def save_sequence(
     factor = compositing_factor(scale, sequence)
     source = _gamuts(gamut, sequence, file_format)
     _check_layers(layers or {}, frames, file_format)
-    header = _header(factor, sequence, fps, gamut, metadata)
+    header = header_of(factor, sequence, fps, gamut, metadata)
     folder, name = new_folder(root, prefix)
     suffix = ".hdr" if file_format == "hdr" else ".exr"
     paths, clamped, nan = [], 0, 0
@@ -139,7 +139,7 @@ def compositing_factor(scale: str, sequence: ExposureSequence | None) -> float:
         return 1.0
     if sequence is None:
         raise ValueError("the compositing scale needs the exposures: connect them, or choose scale auto or research")
-    return float(sequence.exposures.max())
+    return float(sequence.levels.max())
 
 
 def _gamuts(gamut: str, sequence: ExposureSequence | None, file_format: str) -> str:
@@ -160,7 +160,7 @@ def _check_layers(layers: dict, frames, file_format: str) -> None:
             )
 
 
-def _header(factor, sequence, fps, gamut, metadata) -> dict:
+def header_of(factor, sequence, fps, gamut, metadata) -> dict:
     """EXR attributes that are the same in every frame."""
     header = dict(metadata or {})
     scale = "compositing" if factor != 1 else "research"

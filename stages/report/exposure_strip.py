@@ -47,7 +47,7 @@ def exposure_strip(
     if frame >= len(hdr):
         raise ValueError(f"frame {frame} is not in the clip, which has frames 0 to {len(hdr) - 1}: choose one of them")
     chosen = [frame] if frame >= 0 else _contact_frames(len(hdr), rows, sequence.period if sequence else 1)
-    white = float(sequence.exposures.max()) if sequence else 1.0
+    white = float(sequence.levels.max()) if sequence else 1.0
     heads = ["captured"] * (sequence is not None) + [f"{ev:+g} EV" if ev else "0 EV" for ev in evs]
     gap, letters = max(width // 400, 2), max(round(width / 115), 9)
     tile_w = (width - gap * (len(heads) + 1)) // len(heads)

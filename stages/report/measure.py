@@ -66,7 +66,7 @@ def measure(
     raw = SequenceMetrics(sequence.period if sequence else 1)
     composited = SequenceMetrics(sequence.period) if sequence else None
     if sequence:
-        ranks, count = exposure_ranks(sequence.exposures)
+        ranks, count = exposure_ranks(sequence.exposures, sequence.levels)
     frames = []
     for (t,) in windows(len(hdr), 1, progress):
         estimate, truth = hdr[t].float() * gain, reference[t].float()

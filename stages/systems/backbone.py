@@ -76,7 +76,10 @@ def backbone_and_stills(
 
 def backbone_exposure(sequence: ExposureSequence) -> float:
     """The backbone's exposure of a normalized clip: the most frequent one of a period; of several, the middle one; of
-    two in the middle, the one with higher well-exposedness. Raises ValueError for a clip of one exposure."""
+    two in the middle, the one with higher well-exposedness. That of the survey where there is one. Raises ValueError for
+    a clip of one exposure."""
+    if sequence.survey is not None:
+        return sequence.survey.backbone
     whole = max(len(sequence) // sequence.period, 1) * sequence.period
     values, counts = sequence.exposures[:whole].unique(return_counts=True)
     if len(values) < 2:
@@ -144,7 +147,7 @@ def from_exposures(
         at = [t for t in missing if sequence.exposures[t] == value]
         frames = LazyFrames((len(at), *sequence.frames.shape[1:]), lambda k, at=at: sequence.frames[[at[i] for i in k]])
         anchors.append(Anchors(frames, torch.tensor(at, dtype=torch.float32), value))
-    given = sequence.fps, sequence.source, sequence.warnings
+    given = sequence.fps, sequence.source, sequence.warnings, sequence.first
     return AnchoredSequence(LazyFrames(sequence.frames.shape, read), e, tuple(anchors), *given)
 
 

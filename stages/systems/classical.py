@@ -8,7 +8,7 @@ from ..flow.live import LiveFlow
 from ..fusion.weighted_merge import merged_frame
 from ..runtime.per_frame import WindowReader, run_per_frame, to_frame
 from ..runtime.windows import Progress, quiet
-from .system import System
+from .system import System, one_period
 
 
 def classical(sequence: ExposureSequence, device="cpu", progress: Progress = quiet) -> torch.Tensor:
@@ -20,4 +20,11 @@ def classical(sequence: ExposureSequence, device="cpu", progress: Progress = qui
     return out
 
 
-SYSTEM = System("classical", "DIS optical flow and a weighted merge", (), classical, workflow="stages_classical")
+SYSTEM = System(
+    "classical",
+    "DIS optical flow and a weighted merge",
+    (),
+    classical,
+    workflow="stages_classical",
+    reach=one_period,
+)

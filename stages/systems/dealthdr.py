@@ -22,7 +22,7 @@ from ..runtime.networks import device_of, load_network, running
 from ..runtime.per_frame import WindowReader, run_per_frame, to_frame
 from ..runtime.tiles import in_tiles
 from ..runtime.windows import Progress, quiet
-from .system import System
+from .system import System, one_period
 
 if TYPE_CHECKING:
     from ...models.dealthdr.dealthdr import DeAltHDR
@@ -34,6 +34,11 @@ S = 15.0  # sensitivity
 def reach_of(sequence: ExposureSequence) -> int:
     """Frames on either side in the window of DeAltHDR: REACH, and more for clips of more exposures."""
     return max(REACH, sequence.period - 1)
+
+
+def reach_of_result(period: int) -> int:
+    """Frames on either side that a result depends on: those of the window, and those that their own flow needs."""
+    return max(REACH, period - 1) + one_period(period)
 
 
 class Sensitivity:
@@ -136,4 +141,5 @@ SYSTEM = System(
     packaged_dealthdr,
     recipe="dealthdr",
     workflow="paper_dealthdr",
+    reach=reach_of_result,
 )

@@ -23,7 +23,7 @@ from ..runtime.networks import device_of, load_network
 from ..runtime.per_frame import WindowReader, run_per_frame, to_frame
 from ..runtime.tiles import in_tiles
 from ..runtime.windows import Progress, passes, quiet
-from .system import System
+from .system import System, one_period
 
 if TYPE_CHECKING:
     from ...models.deephdrvideo.deephdrvideo import DeepHDRVideo
@@ -63,7 +63,7 @@ def deformable_refinement(
     if not network.config.refinement:
         raise ValueError("the weights hold only the coarse part of DeepHDRVideo: choose whole ones")
     device = device_of(network)
-    ranks, count = exposure_ranks(sequence.exposures)
+    ranks, count = exposure_ranks(sequence.exposures, sequence.levels)
     kept: dict[int, tuple[torch.Tensor, torch.Tensor]] = {}
     out = allocate(shape)
 
@@ -107,4 +107,5 @@ SYSTEM = System(
     deephdrvideo,
     recipe="deephdrvideo",
     workflow="paper_deephdrvideo",
+    reach=lambda period: one_period(period) + 1,
 )

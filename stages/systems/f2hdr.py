@@ -22,7 +22,7 @@ from ..runtime.networks import device_of, load_f2hdr
 from ..runtime.per_frame import WindowReader, run_per_frame, to_frame, to_planes
 from ..runtime.tiles import in_tiles
 from ..runtime.windows import Progress, quiet
-from .system import System
+from .system import System, one_period
 
 if TYPE_CHECKING:
     from ...models.f2hdr.f2hdr import F2HDR
@@ -169,4 +169,5 @@ SYSTEM = System(
     f2hdr,
     recipe="f2hdr",
     workflow="paper_f2hdr",
+    reach=one_period,
 )

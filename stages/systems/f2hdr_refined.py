@@ -4,11 +4,11 @@ import torch
 
 from ...hdr.sequence import ExposureSequence
 from ...models.location import SEQUENCE_REFINEMENT
-from ..fusion.sequence_refinement import sequence_refinement
+from ..fusion.sequence_refinement import OVERLAP, WINDOW, sequence_refinement
 from ..runtime.networks import load_network
 from ..runtime.windows import Progress, passes, quiet
 from .f2hdr import f2hdr
-from .system import System
+from .system import System, one_period
 
 
 def f2hdr_refined(sequence: ExposureSequence, device="cpu", progress: Progress = quiet) -> torch.Tensor:
@@ -25,4 +25,6 @@ SYSTEM = System(
     f2hdr_refined,
     recipe="sequence_refinement",
     workflow="stages_f2hdr_refined",
+    reach=lambda period: one_period(period) + OVERLAP,
+    window=WINDOW,
 )

@@ -21,13 +21,13 @@ from ...models.lrhdr import ACCR, SPARSE_FUSION
 from ...models.lrhdr.sparse_fusion import SparseFusion
 from ..candidates.fgma import aligned_neighbours
 from ..flow.live import live_base_flow
-from ..fusion.sequence_refinement import sequence_refinement
+from ..fusion.sequence_refinement import OVERLAP, WINDOW, sequence_refinement
 from ..fusion.sparse_fusion import fused_frame
 from ..runtime.networks import load_f2hdr, load_network
 from ..runtime.per_frame import WindowReader, run_per_frame, to_frame
 from ..runtime.tiles import in_tiles
 from ..runtime.windows import Progress, passes, quiet
-from .dealthdr import Sensitivity, dealthdr_frame, features_around, reach_of
+from .dealthdr import Sensitivity, dealthdr_frame, features_around, reach_of, reach_of_result
 from .f2hdr import f2hdr_frame
 from .system import System
 
@@ -106,4 +106,6 @@ SYSTEM = System(
     flagship,
     recipe="flagship",
     workflow="stages_flagship",
+    reach=lambda period: reach_of_result(period) + OVERLAP,
+    window=WINDOW,
 )

@@ -10,11 +10,12 @@ from ...models.location.sequence_refinement import SequenceRefinement
 from ...models.lrhdr import INTERPOLATE
 from ...models.lrhdr.interpolate import ExposureInterpolation
 from ..fusion.collaborative_fusion import WINDOW, collaborative_fusion, pairs_within
-from ..fusion.sequence_refinement import sequence_refinement
+from ..fusion.sequence_refinement import OVERLAP, sequence_refinement
+from ..fusion.sequence_refinement import WINDOW as REFINEMENT_WINDOW
 from ..runtime.networks import load_network
 from ..runtime.windows import Progress, passes, quiet
 from .backbone import from_exposures
-from .system import System
+from .system import System, one_period
 
 
 def location(
@@ -27,7 +28,7 @@ def location(
     """Both stages: radiance (T,H,W,3) of a clip with anchors, one of each exposure for every window of frames."""
     first, second = passes(progress, 1, 1)
     radiance, _ = collaborative_fusion(sequence, fusion, window, progress=first)
-    return sequence_refinement(radiance, refinement, progress=second)
+    return sequence_refinement(radiance, refinement, first=sequence.first, progress=second)
 
 
 def location_of_alternating(
@@ -42,8 +43,18 @@ def location_of_alternating(
     the time of a window are used. refinement: None omits the second stage."""
     bars = passes(progress, 1, 2) if refinement is None else passes(progress, 1, 2, 1)
     anchored = from_exposures(sequence, interpolation, progress=bars[0])
-    radiance, _ = collaborative_fusion(anchored, fusion, window, pairs_within(anchored, window), bars[1])
-    return radiance if refinement is None else sequence_refinement(radiance, refinement, progress=bars[2])
+    pairs = pairs_within(anchored, window) if sequence.survey is None else _pairs_surveyed(sequence, anchored, window)
+    radiance, _ = collaborative_fusion(anchored, fusion, window, pairs, bars[1])
+    if refinement is None:
+        return radiance
+    return sequence_refinement(radiance, refinement, first=sequence.first, progress=bars[2])
+
+
+def _pairs_surveyed(sequence: ExposureSequence, anchored: AnchoredSequence, window: int) -> int:
+    """`pairs_within` of the whole clip that `sequence` may be a part of."""
+    every = torch.tensor(sequence.survey.exposures if sequence.survey else [])
+    counts = [int((every == anchors.exposure).sum()) for anchors in anchored.anchors]
+    return -(-window * max(counts) // len(every))
 
 
 def packaged_location(sequence: ExposureSequence, device="cpu", progress: Progress = quiet) -> torch.Tensor:
@@ -53,6 +64,12 @@ def packaged_location(sequence: ExposureSequence, device="cpu", progress: Progre
     return location_of_alternating(sequence, *networks, progress=progress)
 
 
+def reach_of_result(period: int) -> int:
+    """Frames on either side that a result depends on: refinement's, the rest of a window of fusion, its anchors, and the
+    backbone frames around those."""
+    return OVERLAP + WINDOW - 1 + 2 * period + one_period(period)
+
+
 SYSTEM = System(
     "location",
     "LoCAtion (arXiv 2603.14377)",
@@ -60,4 +77,6 @@ SYSTEM = System(
     packaged_location,
     recipe="collaborative_fusion",
     workflow="paper_location",
+    reach=reach_of_result,
+    window=REFINEMENT_WINDOW,
 )

@@ -13,7 +13,7 @@ from ..flow.estimate import base_flow
 from ..fusion.sparse_fusion import sparse_fusion, unaligned
 from ..runtime.networks import load_network
 from ..runtime.windows import Progress, passes, quiet
-from .system import System
+from .system import System, one_period
 
 
 def lrhdr(sequence: ExposureSequence, device="cpu", progress: Progress = quiet) -> torch.Tensor:
@@ -51,4 +51,5 @@ SYSTEM = System(
     lrhdr,
     recipe="sparse_fusion",
     workflow="paper_lrhdr",
+    reach=one_period,
 )

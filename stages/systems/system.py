@@ -14,7 +14,9 @@ class System:
     loads, see `models.registry.ARCHITECTURES`. run: (sequence, device, progress) -> radiance (T,H,W,3) float32 on the
     CPU, of a normalized clip, with packaged weights; 1.0 is the clipping of the shortest exposure. recipe: name of its
     last training recipe, after those of its other networks; None without networks. workflow: its file in workflows/,
-    without the ending; None without one.
+    without the ending; None without one. reach: of the exposure period, the frames on either side that a frame's result
+    depends on, where windows lie as in the whole clip (`ExposureSequence.first`); None = not known, such a method is run on
+    whole clips. window: frames that the method processes together.
     """
 
     name: str
@@ -23,3 +25,10 @@ class System:
     run: Callable[..., torch.Tensor]
     recipe: str | None = None
     workflow: str | None = None
+    reach: Callable[[int], int] | None = None
+    window: int = 1
+
+
+def one_period(period: int) -> int:
+    """Frames on either side that cover all exposures."""
+    return max(period - 1, 1)

@@ -8,6 +8,7 @@ from hdrweave.hdr.black_level import (
     MIN_PIXELS,
     TABLE_SIZE,
     UPPER_LIMIT,
+    black_level_curve,
     black_level_offsets,
     black_level_table,
     subtract_black_level,
@@ -36,7 +37,7 @@ def test_a_bin_with_few_pixels_is_nan():
 
 
 def test_a_tint_of_the_shadows_is_removed_and_highlights_stay():
-    table = black_level_table(TINT.expand(MIN_PAIRS, BINS, 3))
+    table = black_level_table(black_level_curve(TINT.expand(MIN_PAIRS, BINS, 3)))
     grey = (torch.linspace(6, 20, 15)[:, None] / 255).expand(-1, 3)
     assert torch.allclose(subtract_black_level(grey + TINT, table), grey, atol=1 / 255)
     bright = torch.tensor([[UPPER_LIMIT, UPPER_LIMIT, UPPER_LIMIT], [0.3, 0.9, 1.0], [1.0, 1.0, 1.0]])
@@ -50,7 +51,7 @@ def test_the_corrected_curve_is_monotone_and_bounded(size):
     generator = torch.Generator().manual_seed(1)
     found = size * torch.rand(BINS, 3, generator=generator).expand(MIN_PAIRS, BINS, 3)
     grey = torch.linspace(0, 1, TABLE_SIZE)[:, None].expand(-1, 3)
-    out = subtract_black_level(grey, black_level_table(found))
+    out = subtract_black_level(grey, black_level_table(black_level_curve(found)))
     assert (out.diff(dim=0) >= -1e-6).all()
     assert (out - grey).abs().max() <= MAX_OFFSET + 1e-6
     assert out.min() >= 0 and torch.equal(out[-1], grey[-1])
@@ -58,7 +59,9 @@ def test_the_corrected_curve_is_monotone_and_bounded(size):
 
 def test_too_few_or_inconsistent_pairs_and_rounding_change_nothing():
     tint = TINT.expand(MIN_PAIRS, BINS, 3)
-    assert not black_level_table(tint[1:]).any()
-    assert not black_level_table(tint * torch.tensor([-1.0, 1.0, 3.0, -3.0])[:, None, None][:MIN_PAIRS]).any()
-    assert not black_level_table(torch.full((MIN_PAIRS, BINS, 3), 0.2 / 255)).any()
-    assert not black_level_table(torch.full((MIN_PAIRS, BINS, 3), torch.nan)).any()
+    assert not black_level_table(black_level_curve(tint[1:])).any()
+    assert not black_level_table(
+        black_level_curve(tint * torch.tensor([-1.0, 1.0, 3.0, -3.0])[:, None, None][:MIN_PAIRS])
+    ).any()
+    assert not black_level_table(black_level_curve(torch.full((MIN_PAIRS, BINS, 3), 0.2 / 255))).any()
+    assert not black_level_table(black_level_curve(torch.full((MIN_PAIRS, BINS, 3), torch.nan))).any()

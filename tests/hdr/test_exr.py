@@ -5,6 +5,7 @@ from fractions import Fraction
 import numpy as np
 import OpenEXR
 import pytest
+from hdrweave.hdr.io.atomic import temporary_path
 from hdrweave.hdr.io.exr import COMPRESSIONS, read_exr, write_exr
 from hdrweave.hdr.io.rgbe import read_hdr, write_hdr
 
@@ -86,7 +87,7 @@ def test_bad_files(tmp_path, rgb):
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
 def test_a_full_disk_under_the_library_leaves_nothing(tmp_path, rgb):
-    (tmp_path / ".a.partial.exr").symlink_to("/dev/full")
+    temporary_path(tmp_path / "a.exr").symlink_to("/dev/full")
     with pytest.raises(OSError, match="the disk is full"):
         write_exr(tmp_path / "a.exr", rgb)
     assert not list(tmp_path.iterdir())

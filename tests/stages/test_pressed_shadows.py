@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from hdrweave.hdr.shadow_tone import BIN_EDGES, shadow_offsets, shadow_table
+from hdrweave.hdr.shadow_tone import BIN_EDGES, shadow_curve, shadow_offsets, shadow_table
 from hdrweave.stages.clip.black_level import match_black_level
 from hdrweave.stages.systems.table import SYSTEMS
 from moving_texture import radiance, sequence
@@ -51,7 +51,7 @@ def test_a_wrong_ratio_is_no_profile(light):
     wrong = sequence(codes, [1.0, 2 * RATIO] * (COUNT // 2), period=2)
     captured = codes[2][codes[3].amax(-1) < 0.95]
     offsets = shadow_offsets(captured, captured * 2 ** (1 / 2.2))
-    assert shadow_table(offsets.expand(4, -1)) is None
+    assert shadow_curve(offsets.expand(4, -1)) is None
     right = sequence(codes, [1.0, RATIO] * (COUNT // 2), period=2)
     for clip in (wrong, right):
         assert (match_black_level(clip).frames[2] - clip.frames[2]).abs().max() < 17 / 255
@@ -59,6 +59,6 @@ def test_a_wrong_ratio_is_no_profile(light):
 
 def test_a_steady_offset_becomes_a_curve():
     offsets = torch.full((4, len(BIN_EDGES) - 1), 20 / 255)
-    table = shadow_table(offsets)
+    table = shadow_table(shadow_curve(offsets))
     assert table[0] == 0 and table[-1] == pytest.approx(1, abs=1e-3) and (table.diff() >= 0).all()
-    assert shadow_table(offsets[:2]) is None and shadow_table(offsets / 4) is None
+    assert shadow_curve(offsets[:2]) is None and shadow_curve(offsets / 4) is None

@@ -164,7 +164,7 @@ def test_a_killed_save_is_told_and_cleaned(tmp_path, hdr):
     for killed_at in (0, 4):
         assert run_child(KILLED, tmp_path, killed_at).returncode == -9
     leftovers = sorted(p.name for p in tmp_path.rglob("*") if p.is_file() and ".partial" in p.name)
-    assert leftovers == [".a.1005.partial.exr"]  # the first was removed by the second run
+    assert [name.split("-")[0] for name in leftovers] == [".a.1005.partial"]  # the first was removed by the second run
     with pytest.raises(ValueError, match="a_v002 is incomplete: saving ended after 4 of 6 frames"):
         load_hdr(tmp_path / "a_v002")
     with pytest.raises(ValueError, match="a_v001 is incomplete: saving ended before its first frame"):

@@ -41,5 +41,7 @@ def test_what_pixels_cannot_show_passes():
 
 
 def test_exposures_that_were_measured_are_not_measured_again(monkeypatch):
-    monkeypatch.setattr("hdrweave.stages.clip.wrong_pattern.survey", lambda *_: pytest.fail("the clip was read again"))
+    monkeypatch.setattr(
+        "hdrweave.stages.clip.wrong_pattern.clip_statistics", lambda *_: pytest.fail("the clip was read again")
+    )
     heed_pattern(clip(TWO, TWO, 2).with_(measured=True))

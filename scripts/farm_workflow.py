@@ -1,0 +1,55 @@
+"""Ranges of frames by a saved workflow, in an engine that stays with the worker process."""
+
+import atexit
+import contextlib
+import tempfile
+from functools import cache
+from pathlib import Path
+
+import comfy_client
+from hdrweave.hdr.io.exr import read_exr
+from hdrweave.hdr.io.image_sequence import find_sequence
+from hdrweave.stages.farm.job import SURVEY, open_job, write_pixels
+from hdrweave.stages.farm.ranges import WORKFLOW, range_of
+from render import Progress, read_workflow, render
+
+LOADER, SAVER = "HDRWeave_LoadAlternatingExposures", "HDRWeave_SaveHDRSequence"
+
+
+def workflow_step(workflow: str, step, source: str, folder: str, part: tuple[int, int]) -> int:
+    """Frames start … stop-1 of a job by the graph in the file `workflow`: how many were written; complete ones are left.
+
+    The graph has one Load Alternating Exposures and one Save HDR Sequence, which writes EXR. Raises ValueError when it writes
+    another number of frames than it loads.
+    """
+    job = open_job(folder)
+    missing = job.missing(*part)
+    if not missing:
+        return 0
+    count, kept = len(job.survey), job.survey.kept
+    asked = range_of(WORKFLOW, job.survey.period, count, missing[0], missing[-1] + 1)
+    begin, end = kept[asked.read_start], kept[asked.read_stop - 1] + 1
+    settings = [f"{LOADER}.path={source}", f"{LOADER}.survey={job.folder / SURVEY}"]
+    settings += [f"{LOADER}.start={begin}", f"{LOADER}.count={end - begin}", f"{SAVER}.prefix=range/hdr"]
+    base, output = _engine()
+    with tempfile.TemporaryDirectory(prefix="range-", dir=output) as own:
+        settings[-1] = f"{SAVER}.prefix={Path(own).name}/hdr"
+        render(base, read_workflow(workflow), settings, output, Progress())
+        files = find_sequence(next(Path(own).glob("hdr_v*")))
+        if len(files) != asked.read_stop - asked.read_start:
+            raise ValueError(
+                f"the workflow wrote {len(files)} frames of {asked.read_stop - asked.read_start} that it was given: it must "
+                "write each frame that it loads"
+            )
+        for t in missing:
+            write_pixels(job, t, read_exr(files[t - asked.read_start])[0])
+    return len(missing)
+
+
+@cache
+def _engine() -> tuple[str, Path]:
+    """Address of this process's own engine, and its output folder; both end with the process."""
+    stack = contextlib.ExitStack()
+    atexit.register(stack.close)
+    output = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="hdrweave-farm-")))
+    return stack.enter_context(comfy_client.engine(output, log=f"farm-{output.name}.log")), output

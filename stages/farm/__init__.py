@@ -1,0 +1,1 @@
+"""Long clips in ranges of frames, by many processes or machines into one folder."""

@@ -1,0 +1,89 @@
+"""The three steps of a job as commands, for render farms: `python -m hdrweave.stages.farm survey | frames | deliver`.
+
+Frames are numbered from 0, as in the clip. Progress is printed as Open Job Description asks for.
+"""
+
+import argparse
+import sys
+
+from ...hdr.gamut import WRITTEN
+from ...hdr.io.exr import COMPRESSIONS
+from ..output.save import FORMATS, SCALES
+from ..reconstruct import usable_device
+from ..systems.table import SYSTEMS
+from .deliver import deliver, parse_frames
+from .job import Settings, open_job, start_job, write_range
+
+
+def main(arguments: list[str] | None = None) -> int:
+    options = _parser().parse_args(arguments)
+    try:
+        options.run(options)
+    except (ValueError, OSError, RuntimeError) as error:
+        print(f"{type(error).__name__}: {error}" if not str(error) else error, file=sys.stderr)
+        return 1
+    return 0
+
+
+def _survey(options) -> None:
+    settings = Settings(
+        options.method, options.format, options.compression, options.scale, options.gamut, options.first
+    )
+    job = start_job(options.clip, options.folder, settings, options.pattern, options.response, progress=_progress)
+    print(f"{len(job.survey)} frames, 0 to {len(job.survey) - 1}, period {job.survey.period}, in {job.folder}")
+    for warning in job.survey.warnings:
+        print(f"Warning: {warning}")
+
+
+def _frames(options) -> None:
+    job, device = open_job(options.folder), usable_device(options.device)
+    runs = parse_frames(options.frames)
+    beyond = [run for run in runs if run[0] >= len(job.survey)]
+    if beyond and len(beyond) == len(runs):  # a template's range of frames may be longer than the clip
+        print(f"the clip ends before frame {beyond[0][0]}: nothing to do")
+    for start, stop in runs:
+        if start < len(job.survey):
+            stop = min(stop, len(job.survey))
+            written = write_range(job, start, stop, options.clip, device, _progress)
+            print(f"frames {start} to {stop - 1}: {written} written, {stop - start - written} were there")
+
+
+def _deliver(options) -> None:
+    job = open_job(options.folder)
+    print(f"{len(job.survey)} frames, {', '.join(deliver(job, options.clip, _progress))} in {job.folder}")
+
+
+def _progress(done: int, total: int) -> None:
+    print(f"openjd_progress: {100 * done / max(total, 1):.1f}", flush=True)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m hdrweave.stages.farm", description=__doc__)
+    verbs = parser.add_subparsers(required=True)
+    survey = verbs.add_parser("survey", help="estimate what belongs to the whole clip, and begin a job in a folder")
+    survey.add_argument("clip", help="video file or image sequence")
+    survey.add_argument("folder", help="for the frames; new, or of the same job, which goes on")
+    survey.add_argument("--method", default="f2hdr_refined", choices=SYSTEMS)
+    survey.add_argument("--pattern", default="auto", help="exposures of one period, such as -3,0 (default: measured)")
+    survey.add_argument("--response", default="gamma2.2")
+    survey.add_argument("--format", default=FORMATS[0], choices=[f for f in FORMATS if f.startswith("exr")])
+    survey.add_argument("--compression", default=COMPRESSIONS[0], choices=COMPRESSIONS)
+    survey.add_argument("--scale", default="compositing", choices=[s for s in SCALES if s != "auto"])
+    survey.add_argument("--gamut", default=WRITTEN[0], choices=WRITTEN)
+    survey.add_argument("--first", type=int, default=1001, help="number of the first file (default: 1001)")
+    survey.set_defaults(run=_survey)
+    frames = verbs.add_parser("frames", help="reconstruct a range of frames; those that are there are left")
+    frames.add_argument("folder", help="of a job")
+    frames.add_argument("frames", help="such as 0-31")
+    frames.add_argument("--clip", default="", help="where the clip lies on this machine, if not as surveyed")
+    frames.add_argument("--device", help="cpu, cuda … (default: the best there is)")
+    frames.set_defaults(run=_frames)
+    last = verbs.add_parser("deliver", help="check that every frame is there; write an HDR video and a contact sheet")
+    last.add_argument("folder", help="of a job")
+    last.add_argument("--clip", default="", help="where the clip lies on this machine, if not as surveyed")
+    last.set_defaults(run=_deliver)
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

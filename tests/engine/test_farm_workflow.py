@@ -1,0 +1,93 @@
+"""Save Survey and the loader's input survey in the real engine, and ranges of a clip by a saved graph."""
+
+import json
+
+import comfy_client
+import farm_workflow
+import numpy as np
+import pytest
+from hdrweave.hdr.io.exr import read_exr
+from hdrweave.hdr.survey import read_survey
+from hdrweave.stages.clip.load import load_clip, load_hdr
+from hdrweave.stages.farm.deliver import deliver
+from hdrweave.stages.farm.job import Settings, start_job
+from hdrweave.stages.farm.ranges import WORKFLOW
+from hdrweave.stages.survey import take_survey
+
+pytestmark = pytest.mark.engine
+COUNT = 9
+
+
+def graph(path, **loader) -> dict:
+    """Load -> Reconstruct HDR, fast -> Save HDR Sequence, as ComfyUI exports it."""
+    loaded = {
+        "path": str(path),
+        "pattern": "-3,0",
+        "response": "gamma2.2",
+        "lut": "",
+        "start": 0,
+        "count": 0,
+        "fps": 0.0,
+    }
+    nodes = {
+        "load": ("LoadAlternatingExposures", loaded | loader),
+        "hdr": ("ReconstructHDR", {"exposures": ["load", 0], "method": "fast"}),
+        "save": (
+            "SaveHDRSequence",
+            {
+                "hdr": ["hdr", 0],
+                "prefix": "farm/whole",
+                "format": "exr half",
+                "compression": "ZIP",
+                "scale": "compositing",
+            }
+            | {"start": 1001, "padding": 4, "fps": 0.0, "exposures": ["load", 0]},
+        ),
+    }
+    return {name: {"class_type": f"HDRWeave_{kind}", "inputs": inputs} for name, (kind, inputs) in nodes.items()}
+
+
+def run(server, prompt) -> dict:
+    return comfy_client.run(server.base, prompt)["outputs"]
+
+
+def test_a_survey_is_saved_and_a_part_is_loaded_with_it(server, tiny_clips):
+    clip = tiny_clips[2]
+    prompt = graph(clip)
+    prompt["survey"] = {
+        "class_type": "HDRWeave_SaveSurvey",
+        "inputs": {"exposures": ["load", 0], "prefix": "farm/survey"},
+    }
+    words = run(server, prompt)["survey"]["text"][0]
+    assert words.startswith("survey_v001.json\n9 frames 128x96\nperiod 2")
+    path = server.output / "farm" / "survey_v001.json"
+    assert read_survey(path) == take_survey(load_clip(clip, "-3,0"))
+
+    prompt = graph(clip, survey=str(path), pattern="auto", start=3, count=4)
+    prompt["detect"] = {"class_type": "HDRWeave_DetectExposurePattern", "inputs": {"exposures": ["load", 0]}}
+    prompt["detect"]["inputs"] |= {"period": 0, "pattern": "", "phase": -1}
+    prompt["seen"] = {"class_type": "PreviewAny", "inputs": {"source": ["detect", 5]}}
+    prompt["save"]["inputs"]["prefix"] = "farm/part"
+    outputs = run(server, prompt)
+    assert "frame 0 is number 2 of 2" in outputs["seen"]["text"][0] and "from the survey" in outputs["seen"]["text"][0]
+    whole, part = (load_hdr(server.output / "farm" / f"{name}_v001") for name in ("whole", "part"))
+    assert len(whole) == COUNT and np.array_equal(part[1:3], whole[4:6])  # its ends are mirrored
+    prompt["load"]["inputs"]["path"] = str(tiny_clips[3])
+    with pytest.raises(comfy_client.RunFailed, match="the survey is of another clip"):
+        run(server, prompt)
+
+
+def test_ranges_by_a_graph_are_the_frames_of_the_whole(server, tiny_clips, tmp_path, monkeypatch):
+    clip = tiny_clips[2]
+    run(server, graph(clip))
+    whole = load_hdr(server.output / "farm" / "whole_v001")
+    saved = tmp_path / "graph.json"
+    saved.write_text(json.dumps(graph("elsewhere.mp4")))
+    monkeypatch.setattr(farm_workflow, "_engine", lambda: (server.base, server.output))
+    job = start_job(clip, tmp_path / "out_v001", Settings(WORKFLOW, workflow="1"), "-3,0")
+    written = [
+        farm_workflow.workflow_step(str(saved), None, str(clip), str(job.folder), part) for part in ((4, 9), (0, 5))
+    ]
+    assert written == [5, 4]
+    assert np.array_equal(np.stack([read_exr(job.path(t))[0] for t in range(COUNT)]), whole.numpy())
+    assert len(deliver(job)) == 2
