@@ -10,10 +10,11 @@ def compact(name: str, intro: str, path=SAMPLE, pattern="auto", method="balanced
     """Loader -> Reconstruct HDR -> EXR, HDR video, viewer. name: of the file, as it stands on the card of the template. intro:
     what to know first. more: nodes and links that the template adds, below Reconstruct HDR."""
     nodes = [
-        *clip_and_method(intro, path, pattern, method),
-        sized_note("delivered", 460, 500, 320, "What is written, and where", DELIVERED),
-        node("save", ".SaveHDRSequence", 840, 190, 320, 420),
-        node("video", ".SaveHDRVideo", 840, 660, 320, 350),
+        *clip_and_method(path, pattern, method),
+        first := sized_note("intro", 460, 500, 320, "Read me", intro),
+        sized_note("delivered", 460, 550 + first["size"][1], 320, "What is written, and where", DELIVERED),
+        node("save", ".SaveHDRSequence", 840, 190, 320, 480),
+        node("video", ".SaveHDRVideo", 840, 720, 320, 300),
         *(item for item in more if isinstance(item, dict)),
     ]
     links = [
@@ -23,11 +24,10 @@ def compact(name: str, intro: str, path=SAMPLE, pattern="auto", method="balanced
     return viewed(name, nodes, links, [group("3  Save", 820, 110, 360, HIGH - 140, LINEAR)])
 
 
-def clip_and_method(intro: str, path=SAMPLE, pattern="auto", method="balanced") -> list[dict]:
-    """Nodes of the two columns on the left: loader and note, Reconstruct HDR."""
+def clip_and_method(path=SAMPLE, pattern="auto", method="balanced", height=880) -> list[dict]:
+    """Nodes of the two columns on the left: loader, Reconstruct HDR. height: of the loader."""
     return [
-        node("load", ".LoadAlternatingExposures", 20, 50, 380, 680, path=path, pattern=pattern),
-        sized_note("intro", 20, 790, 380, "Read me", intro),
+        node("load", ".LoadAlternatingExposures", 20, 50, 380, height, path=path, pattern=pattern),
         node("hdr", ".ReconstructHDR", 460, 50, 320, 400, method=method),
     ]
 

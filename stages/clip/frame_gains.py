@@ -63,7 +63,7 @@ def frame_gains(clip: ClipStatistics, phases: np.ndarray, period: int) -> FrameG
         x = gains[at]
         doubt = float(np.median(unsure[at]))
         rough = np.median(np.abs(x[1:-1] - (x[:-2] + x[2:]) / 2))
-        if not changes and rough > max(FLICKER, 2 * doubt):
+        if not changes and rough > max(FLICKER, 4 * doubt):
             flicker[at] = x - _smoothed(x)
             continue
         parts = np.split(x, np.searchsorted(at, changes))

@@ -123,7 +123,8 @@ def _merge_window(sequence, candidates, settings, levels, window, device) -> tor
 
 def _measured(taken: Estimate, threshold: float) -> Measurement:
     """Samples of the noise model at the declared exposure, then multiplied by the gain."""
-    assert taken.exposure is not None
+    if taken.exposure is None:
+        raise ValueError("an estimate of no exposure has no noise model: give the exposures of its frames")
     code = to_ldr(taken.radiance, taken.exposure) if taken.code is None else taken.code
     found = measure(taken.radiance, code, taken.exposure, threshold)
     if taken.gain is None:

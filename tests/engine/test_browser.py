@@ -115,6 +115,7 @@ def test_a_clip_dropped_on_the_canvas_makes_a_loader_and_its_name_stays_text(loa
         found["serialized"]["widgets_values"][0] == found["path"] and len(found["serialized"]["widgets_values"]) == 10
     )
     assert found["wire"] == "#e0a526"
+    (comfy_client.ENGINE / "in" / found["path"]).unlink(missing_ok=True)
 
 
 def test_an_old_file_goes_on_where_a_new_one_stops(loaded, server, tmp_path):
