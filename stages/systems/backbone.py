@@ -154,11 +154,10 @@ def from_exposures(
 def _between(sequence: ExposureSequence, pairs: PairFlow, t: int, before: int, after: int, device):
     """Inputs of `estimate_backbone` for frame t, from the backbone frames before and after."""
     size = sequence.size
-    scale = flow_scale(pairs.size, size)
-    flows, confidence = zip(*flow_pair(pairs, t, before, after), strict=True)
+    motion = flow_pair(pairs, t, before, after)
     flows, confidence = (
-        F.interpolate(torch.cat(x), size=size, mode="bilinear", align_corners=False)[None].to(device)
-        for x in ([flow * scale for flow in flows], confidence)
+        F.interpolate(x, size=size, mode="bilinear", align_corners=False)[None].to(device)
+        for x in (motion[:, :2] * flow_scale(pairs.size, size), motion[:, 2:])
     )
     reference, *both = sequence.frames[[t, before, after]].to(device, torch.float32).movedim(-1, 1)
     exposures = sequence.exposures[[t, before]][None].to(device)

@@ -78,7 +78,7 @@ def test_ranges_cover_a_clip_once():
 def test_overhead_falls_with_the_length():
     assert ranges("f2hdr", 2, 1000, 8)[1].overhead == 2 / 8
     assert ranges("f2hdr", 2, 1000, 32)[1].overhead == 2 / 32
-    assert ranges("f2hdr_refined", 2, 1000, 48)[1].overhead == pytest.approx(8 / 48)
+    assert ranges("f2hdr_refined", 2, 1000, 48)[1].overhead == pytest.approx(2 * (OVERLAP + 1) / 48)
 
 
 @pytest.mark.parametrize("start, stop", [(-1, 4), (4, 4), (6, 4), (96, 101)])
