@@ -54,14 +54,21 @@ def preserve_detail(
     exposures give no such bound, as their ratio to the shortest is known only approximately.
     """
     hdr, exposure = hdr.float(), exposure.view(1, 1, 1, 1)
+    hdr = torch.lerp(hdr, radiance, captured_weight(hdr, code, exposure, noise))
+    return torch.where((code >= CLIPPING_LEVEL) & (exposure <= 1), torch.maximum(hdr, radiance), hdr)
+
+
+def captured_weight(
+    hdr: torch.Tensor, code: torch.Tensor, exposure: torch.Tensor, noise: torch.Tensor | None = None
+) -> torch.Tensor:
+    """Weight of the captured frame in `preserve_detail`, which has the same inputs: (1,1,H,W) or (1,3,H,W)."""
+    exposure = exposure.view(1, 1, 1, 1)
     expected_code = to_ldr(hdr, exposure)
     brightest = torch.maximum(expected_code, code).amax(1, keepdim=True)
     recorded = (hdr.amax(1, keepdim=True) < MAX_RADIANCE).float()
     unclipped = torch.where(exposure > 1, 1 - _ramp(brightest, *CLIPPING_RAMP), recorded)
     weigh = _weight_by_quantile if noise is None else _weight_by_noise
-    weight = weigh(code, expected_code, unclipped, exposure, noise)
-    hdr = torch.lerp(hdr, radiance, weight)
-    return torch.where((code >= CLIPPING_LEVEL) & (exposure <= 1), torch.maximum(hdr, radiance), hdr)
+    return weigh(code, expected_code, unclipped, exposure, noise)
 
 
 def _weight_by_noise(code, expected, unclipped, exposure, noise) -> torch.Tensor:

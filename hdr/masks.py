@@ -9,9 +9,8 @@ from .warp import inside, squared_length, warp
 def exposure_ranks(exposures: torch.Tensor, levels: torch.Tensor | None = None) -> tuple[torch.Tensor, int]:
     """Rank of each frame's exposure within its clip (T,), 0 = shortest, and the number of ranks. exposures: (T,). levels: all
     exposures of the clip, rising, where these are of a part of it."""
-    if levels is None:
-        levels = torch.unique(exposures)
-    return torch.searchsorted(levels, exposures.to(levels).contiguous()), len(levels)
+    known: torch.Tensor = torch.unique(exposures) if levels is None else levels
+    return torch.searchsorted(known, exposures.to(known).contiguous()), len(known)
 
 
 def well_exposed(code: torch.Tensor, low: float = 0.05, high: float = 0.95) -> torch.Tensor:

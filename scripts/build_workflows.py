@@ -70,7 +70,8 @@ def main() -> None:
         help="also run these, or all where none is named, and make their thumbnails anew",
     )
     pictures = parser.parse_args().pictures
-    pictured = WORKFLOWS if pictures == [] else pictures or ()
+    watched = {name for name, graph in WORKFLOWS.items() if any(n["type"] == "SaveVideo" for n in graph["nodes"])}
+    pictured = watched & set(WORKFLOWS if pictures == [] else pictures or ())  # those that write a tone-mapped video
     with tempfile.TemporaryDirectory() as folder, comfy_client.engine(Path(folder), log="build.log") as base:
         jobs = Path(folder) / "jobs.json"
         jobs.write_text(json.dumps([{"build": graph} for graph in (*WORKFLOWS.values(), folded_flagship())]))

@@ -8,8 +8,9 @@ import torch
 from hdrweave.training.data.batches import Batches
 from hdrweave.training.data.shard_flow import SEARCHED_SUFFIX, SUFFIX, add_to_shard
 from hdrweave.training.data.shards import ShardFolder, write_shard
-from hdrweave.training.synthesis.clip import CLEAN, DEGRADED, make_clip
+from hdrweave.training.synthesis.clip import make_clip
 from hdrweave.training.synthesis.scenes import scene_from_radiance
+from hdrweave.training.synthesis.settings import CLEAN, DEGRADED
 
 SETTINGS = replace(CLEAN, width=72, height=64, frames=5, read_noise=(1e-9, 2e-9), bits=(16,), max_object_speed=8.0)
 

@@ -8,6 +8,7 @@ VERBS = {
     "make_sample": "synthesis.make_sample",
     "make_validation": "synthesis.make_validation",
     "shard_flow": "data.shard_flow",
+    "shard_noise": "data.shard_noise",
     "first_pass": "data.first_pass",
     "prepare": "recipes.prepare",
     "train": "recipes.train",

@@ -18,7 +18,7 @@ class F2HDRConfig:
     """Shape of the networks; plain values, so that it can be stored beside the weights.
 
     adapter, mask, refinement: False omits that part, for the paper's ablation; without the mask the gates depend on the
-    length of the flow only.
+    length of the flow only. noise: the refinement sees the noise of the reference.
     """
 
     adapter_width: int = 32
@@ -28,6 +28,7 @@ class F2HDRConfig:
     adapter: bool = True
     mask: bool = True
     refinement: bool = True
+    noise: bool = False
 
 
 class F2HDR(nn.Module):
@@ -46,7 +47,7 @@ class F2HDR(nn.Module):
         if c.adapter:
             self.adapter = FlowAdapter(c.adapter_width)
         if c.refinement:
-            self.refinement = MotionGuidedRefinement(c.refinement_width)
+            self.refinement = MotionGuidedRefinement(c.refinement_width, c.noise)
             if c.mask:
                 self.mask = PhysicalMotionMask(c.mask_width)
         init_weights(self)

@@ -23,6 +23,7 @@ from ..blocks import (
 )
 from ..detail import amplified, bands, grain
 from ..frame_statistics import FrameSum, Run, total_and_count, whole_frame
+from ..noise_planes import PLANES, noise_planes
 
 SCALE = 2  # the features' grid
 COLOURS = 3 * SCALE**2  # channels of a pixel-unshuffled frame
@@ -80,18 +81,21 @@ class MotionGuidedRefinement(nn.Module):
     - Gate: it depends on the flow's length in units of 20 pixels, as in the authors' code, not of the frame's maximum.
     - Coarse result: an input before the enhancement as well as after it, with amplified detail (`models.detail`).
     - Exposures: the encoder is conditioned on them.
+    - Noise: the reference's is an input (`models.noise_planes`), as kernels that average noise away must know whether
+      there is any.
     - Residual: predicted directly, times GAIN, and by per-pixel kernels (Mildenhall et al. 2018) on the coarse result,
       which average noise without predicting it.
     - Domain: mu-law, as for the loss, so that the residual has the same scale in shadows and in highlights.
     """
 
-    def __init__(self, width: int = 32):
+    def __init__(self, width: int = 32, noise: bool = False):
         super().__init__()
         self.encoder = FrameEncoder(3 * COLOURS + 1, COLOURS, width)
         self.gate_of = MotionGate()
         self.combine = nn.Conv2d(4 * width, width, 1)
         self.enhance = nn.Sequential(*(Enhancement(width) for _ in range(3)))
         self.condition = nn.Sequential(conv(3 * COLOURS + 6, 3 * width // 4), conv(3 * width // 4, width))
+        self.noise = nn.Sequential(conv(PLANES, width // 2), zero_conv(width // 2, width)) if noise else None
         last = zero_conv(width, SCALE**2 * (3 + len(TAPS)))
         self.decoder = nn.Sequential(conv(2 * width, width, 1), conv(width, width), last)
 
@@ -109,12 +113,16 @@ class MotionGuidedRefinement(nn.Module):
         motion = torch.cat((length, masks, torch.ones_like(masks)), 2)
         return self.gate_of(motion.flatten(0, 1)).unflatten(0, flows.shape[:2])
 
-    def condition_on(self, coarse: torch.Tensor) -> torch.Tensor:
-        """Features of the coarse radiance (B,3,H,W): (B,C,H/2,W/2), rounded up."""
+    def condition_on(self, coarse: torch.Tensor, window: FrameWindow) -> torch.Tensor:
+        """Features of the coarse radiance (B,3,H,W), and of the reference's noise: (B,C,H/2,W/2), rounded up."""
         picture = mu_law(pad_to_multiple(coarse, SCALE))
         detail = bands(picture)
         seen = F.pixel_unshuffle(torch.cat((picture, *map(amplified, detail)), 1), SCALE)
-        return self.condition(torch.cat((seen, grain(detail)), 1))
+        condition = self.condition(torch.cat((seen, grain(detail)), 1))
+        if self.noise is None:
+            return condition
+        planes = noise_planes(window.reference.float(), window.exposure, window.reference_noise)
+        return condition + self.noise(F.avg_pool2d(pad_to_multiple(planes, SCALE), SCALE))
 
     def gather(self, window: FrameWindow, masks: torch.Tensor, condition: torch.Tensor) -> torch.Tensor:
         """Equations 16 to 18: features of reference and neighbours, combined with `condition`, those of the coarse
@@ -140,7 +148,7 @@ class MotionGuidedRefinement(nn.Module):
 
     def run(self, window: FrameWindow, masks: torch.Tensor, coarse: torch.Tensor) -> Run:
         """`forward` as a generator (`models.frame_statistics`), for a tile or a frame."""
-        condition = self.condition_on(coarse)
+        condition = self.condition_on(coarse, window)
         features = self.gather(window, masks, condition)
         for block in self.enhance:
             features = yield from cast(Enhancement, block).run(features)

@@ -28,7 +28,7 @@ def with_white_level(sequence: ExposureSequence, level: float | None = None) -> 
     level: given for all channels, in (0,1]; None = measured. A clip that does not pile up below code 1 stays as it is. The
     level becomes `white_level` of the clip, which the loader's summary tells.
     """
-    levels = find_white_level(sequence.frames) if level is None else (float(level),) * 3
+    levels = find_white_level(sequence.frames) if level is None else (float(level), float(level), float(level))
     if min(levels) >= 1:
         return sequence
     warnings = sequence.warnings

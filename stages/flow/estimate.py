@@ -58,7 +58,7 @@ def _direct_or_same_exposure(pairs: PairFlow, t: int, n: int, other: int) -> tor
     both = torch.stack((direct, _same_exposure_flow(pairs, t, n, other)))
     costs = photometric_cost(pairs, t, (n, other), both[:, :, :2])
     weight = torch.sigmoid((costs[0] - costs[1] - cost_margin(pairs.frame_size)) / COST_SCALE)
-    return torch.lerp(*both, weight)
+    return torch.lerp(both[0], both[1], weight)
 
 
 def enclosed(pairs: PairFlow, t: int, n: int, other: int) -> bool:

@@ -38,7 +38,7 @@ def half_size(size: Sequence[int]) -> tuple[int, int]:
     return (size[0] + 1) // 2, (size[1] + 1) // 2
 
 
-def flow_scale(size: Sequence[int], target: Sequence[int], device="cpu") -> torch.Tensor:
+def flow_scale(size: Sequence[int], target: Sequence[int], device: torch.device | str = "cpu") -> torch.Tensor:
     """Factor (1,2,1,1) that converts flow in pixels of frames of `size` (height, width) to pixels of frames of
     `target`."""
     return filled([target[1] / size[1], target[0] / size[0]], device).view(1, 2, 1, 1)

@@ -115,7 +115,8 @@ class ProposalSearch:
         self.encode([(t, *others)])
         steps, features = (others[0] - t, others[1] - t), [self.features[seen] for seen in self._seen(t, others)]
         with running(self.pairs.device):
-            cells = expected_motion(self.network.compare(*features, steps), steps)[0]
+            logits = self.network.compare(features[0], features[1], features[2], steps)
+            cells = expected_motion(logits, steps)[0]
         (h, w), size = self.pairs.frame_size, self.pairs.size
         motion = F.interpolate(CELL * cells, scale_factor=CELL, mode="nearest")[..., :h, :w]
         return F.interpolate(motion * flow_scale((h, w), size, cells.device), size=size, mode="nearest")

@@ -59,7 +59,9 @@ def brightest(hdr, progress: Progress = quiet) -> float:
     return highest
 
 
-def consecutive_flow(hdr, preset: str = "fine", progress: Progress = quiet, device="cpu") -> FlowField:
+def consecutive_flow(
+    hdr, preset: str = "fine", progress: Progress = quiet, device: torch.device | str = "cpu"
+) -> FlowField:
     """DIS flow between neighbouring frames of radiance (T,H,W,3), both ways, with forward-backward confidence.
 
     All frames are on one scale, so it is estimated on mu-law luma. Offset 1 is the flow from frame t to t+1, offset -1

@@ -21,7 +21,9 @@ def frames_at_once(device) -> int:
     return max(torch.get_num_threads(), 1) if torch.device(device).type == "cpu" else 4
 
 
-def in_threads(compute: Callable[[Item], Result], items: Sequence[Item], device="cpu") -> list[Result]:
+def in_threads(
+    compute: Callable[[Item], Result], items: Sequence[Item], device: torch.device | str = "cpu"
+) -> list[Result]:
     """`compute` of all items in order, on a CPU with one thread for each, in which PyTorch uses one; elsewhere one after
     another. The first exception is raised."""
     count = torch.get_num_threads()

@@ -36,7 +36,7 @@ def test_a_pan_is_found_where_more_than_half_clips(ratio, level, speed):
     for t in range(6):
         for offset in (-1, 1):
             error = away_from_border(endpoint_error(clip, field, t, offset, (-speed, 0.0)), 12)
-            assert error.mean() < 0.15 and error.quantile(0.95) < 0.3, (t, offset)
+            assert error.mean() < 0.15 and error.quantile(0.95) < 0.35, (t, offset)
 
 
 def test_three_exposures_have_four_neighbours():

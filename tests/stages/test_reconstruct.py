@@ -7,8 +7,9 @@ import torch
 from hdrweave.hdr.metrics import psnr_mu
 from hdrweave.stages.reconstruct import exposure_sequence, reconstruct
 from hdrweave.stages.systems.table import SYSTEMS
-from hdrweave.training.synthesis.clip import SynthesisSettings, make_clip
+from hdrweave.training.synthesis.clip import make_clip
 from hdrweave.training.synthesis.scenes import scene_from_radiance
+from hdrweave.training.synthesis.settings import SynthesisSettings
 from moving_texture import captured, radiance, texture
 
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 from hdrweave.hdr.io.exr import write_exr
 from hdrweave.training.data.shards import ShardFolder
-from hdrweave.training.synthesis.clip import CLEAN, DEGRADED, make_clip
+from hdrweave.training.synthesis.clip import make_clip
 from hdrweave.training.synthesis.clips import find_clips, read_clip, write_clip
 from hdrweave.training.synthesis.make_validation import (
     clip_settings,
@@ -16,6 +16,7 @@ from hdrweave.training.synthesis.make_validation import (
     photograph_settings,
 )
 from hdrweave.training.synthesis.scenes import SceneFolder
+from hdrweave.training.synthesis.settings import CLEAN, DEGRADED
 from hdrweave.training.synthesis.synthesize import draw_sheet, make_shard, training_clip
 
 SMALL = {"width": 64, "height": 48, "frames": 3}

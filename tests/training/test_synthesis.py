@@ -11,9 +11,10 @@ from hdrweave.hdr.io.video_files import video_info, write_mp4
 from hdrweave.hdr.response import response_named
 from hdrweave.hdr.tonemap import mu_law
 from hdrweave.hdr.warp import pixel_grid, warp
-from hdrweave.training.synthesis.clip import CLEAN, DEGRADED, WILD, make_clip
+from hdrweave.training.synthesis.clip import make_clip
 from hdrweave.training.synthesis.scenes import SceneFolder, fill_negatives, scene_from_radiance
 from hdrweave.training.synthesis.sensor import Sensor, capture
+from hdrweave.training.synthesis.settings import CLEAN, DEGRADED, WILD
 
 QUIET = replace(CLEAN, read_noise=(1e-9, 2e-9), bits=(16,))
 SMALL = replace(QUIET, width=128, height=96, frames=3)

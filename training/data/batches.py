@@ -14,6 +14,7 @@ from einops import rearrange
 from ...hdr.frame_window import FrameWindow
 from ..synthesis.clip import SyntheticClip, exact_occlusion
 from .shard_flow import PERIOD_SUFFIX, SEARCHED_SUFFIX, BaseFlows
+from .shard_noise import Noise
 from .shards import ShardFolder
 
 COLOURS = list(permutations(range(3)))
@@ -27,7 +28,7 @@ class Window:
     exact flow from a to b. base: suffix of the precomputed files (`data.shard_flow`) with the estimated flow
     from the reference to its neighbours, period - 1 on either side; None for no estimated flow. beside: number of
     frames on either side of the reference with estimated flow of their own. far: estimated flow to the frames one
-    period away, too.
+    period away, too. noise: the measured noise of the frames (`data.shard_noise`).
     """
 
     frames: int
@@ -35,13 +36,14 @@ class Window:
     base: str | None = None
     beside: int = 0
     far: bool = False
+    noise: bool = False
 
 
-def neighbour_window(period: int, base: str = SEARCHED_SUFFIX) -> Window:
+def neighbour_window(period: int, base: str = SEARCHED_SUFFIX, noise: bool = False) -> Window:
     """Window of the neighbours of other exposures around the reference, with exact and estimated flow to each."""
     frames = 2 * period - 1
     middle = frames // 2
-    return Window(frames, tuple((middle, k) for k in range(frames) if k != middle), base)
+    return Window(frames, tuple((middle, k) for k in range(frames) if k != middle), base, noise=noise)
 
 
 def bidirectional_window(frames: int, far: bool = False) -> Window:
@@ -70,7 +72,9 @@ def window_of(batch: dict[str, torch.Tensor], back: bool = False) -> FrameWindow
     back, where the window was `bidirectional_window`: the clips' estimated flow starts at inner frames only."""
     ways = batch["base"].shape[1]
     way_back = batch["flows"][:, ways:] if back else None
-    return FrameWindow(batch["ldr"], batch["exposures"], batch["base"], batch["confidence"], way_back)
+    return FrameWindow(
+        batch["ldr"], batch["exposures"], batch["base"], batch["confidence"], way_back, noise=batch.get("noise")
+    )
 
 
 class Batches:
@@ -80,7 +84,8 @@ class Batches:
     flows (B,P,2,H,W): exact, in pixels, one for each pair of the window; occluded (B,P,1,H,W), bool: occluded in frame
     b or outside the crop; period: a number, the same for all clips of a batch. With `Window.base` also base
     (B,K,2,H,W): estimated flow from the middle frame to its neighbours, with `Window.beside` from each of the frames
-    around it, in order, to their neighbours; and confidence (B,K,1,H,W) of that flow.
+    around it, in order, to their neighbours; and confidence (B,K,1,H,W) of that flow. With `Window.noise` also noise
+    (B,T,3), see `FrameWindow`; NaN where it is unknown.
 
     windows: by period, for instance {2: Window(3), 3: Window(5)}; clips of other periods are left out. A period is
     drawn with the probability of its share of the clips. crop: (height, width). Raises ValueError when no clip is long
@@ -98,7 +103,7 @@ class Batches:
     ):
         self.folder, self.windows, self.crop, self.size, self.seed = folder, windows, crop, size, seed
         self.augmentation = augmentation
-        self._clips = self._flows = None
+        self._clips = self._flows = self._noise = None
         self.fitting = self._fitting(ShardFolder(folder))
         if not any(map(len, self.fitting.values())):
             raise ValueError(
@@ -124,6 +129,7 @@ class Batches:
             clips = ShardFolder(self.folder)
             wanted = {w.base for w in self.windows.values()} | {PERIOD_SUFFIX for w in self.windows.values() if w.far}
             self._flows = {suffix: BaseFlows(clips, suffix) for suffix in wanted if suffix}
+            self._noise = Noise(clips) if any(w.noise for w in self.windows.values()) else None
             self._clips = clips
         rng = np.random.default_rng([self.seed, number])
         sizes = np.array([len(indices) for indices in self.fitting.values()], np.float64)
@@ -163,6 +169,9 @@ class Batches:
                     found = [torch.cat((x[:1], y, x[1:])) for x, y in zip(away, found, strict=True)]
                 read.append(found)
             base = transform_flow(*map(torch.cat, zip(*read, strict=True)), size, backwards, *view)
+        if window.noise:
+            noise = self._noise.read(index)[chosen]
+            base["noise"] = noise.flip(0) if backwards else noise
         return {
             **base,
             "ldr": rearrange(clip.ldr, "t h w c -> t c h w")[:, order],
@@ -186,7 +195,7 @@ class Batches:
 
     def __getstate__(self) -> dict:
         # open files do not travel to a worker
-        return {**self.__dict__, "_clips": None, "_flows": None}
+        return {**self.__dict__, "_clips": None, "_flows": None, "_noise": None}
 
 
 def draw_crop(rng, size: tuple[int, int], crop: tuple[int, int], turns: bool) -> tuple[slice, slice, int, bool]:

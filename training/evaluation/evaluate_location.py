@@ -29,9 +29,10 @@ from ...stages.runtime.networks import load_network
 from ..recipes.ablation import ABLATIONS, folder_name
 from ..recipes.collaborative_fusion import filmed_clip
 from ..recipes.trainer import CHECKPOINT, kept
-from ..synthesis.clip import CLEAN, SyntheticClip, draw_sensor, make_clip
+from ..synthesis.clip import SyntheticClip, draw_sensor, make_clip
 from ..synthesis.clips import EvaluationClip
 from ..synthesis.scenes import SceneFolder
+from ..synthesis.settings import CLEAN
 from .evaluate import write_report
 from .methods import pipeline
 from .report import format_table

@@ -24,8 +24,9 @@ from ..data.batches import Batches, Window
 from ..data.shard_flow import SUFFIX
 from ..evaluation import scoring
 from ..synthesis.camera_pipeline import CameraPipeline, apply_camera_pipeline
-from ..synthesis.clip import CLEAN, DEGRADED, SyntheticClip, draw_sensor
+from ..synthesis.clip import SyntheticClip, draw_sensor
 from ..synthesis.sensor import Sensor, capture
+from ..synthesis.settings import CLEAN, DEGRADED
 from .losses import gradient_loss, psnr_loss
 from .pretrained import pretrained
 from .recipe import Kept, Recipe

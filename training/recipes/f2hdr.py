@@ -6,6 +6,8 @@ from functools import partial
 import torch
 from torch import nn
 
+from ...hdr.detail_preservation import captured_weight
+from ...hdr.frame_window import FrameWindow
 from ...hdr.sequence import ExposureSequence
 from ...models.f2hdr.f2hdr import F2HDR, F2HDRConfig
 from ...stages.flow.estimate import base_flow
@@ -16,31 +18,49 @@ from .losses import flow_loss, flow_weight, psnr_loss
 from .recipe import Kept, Recipe
 from .variants import Ablation
 
+OWN_SHARE, COARSE_SHARE = 0.3, 0.5  # of the loss of the refined and the coarse result before detail preservation
 FLOW_SHARE = 0.05  # of the flow loss, in pixels, beside natural logarithms of errors
 
 
 def loss(network: nn.Module, batch: dict[str, torch.Tensor]) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
-    """PSNR in the mu-law domain of both stages, and flow loss.
+    """PSNR in the mu-law domain of both stages and of the result with detail preservation, and flow loss.
 
-    Changed against the paper: PSNR replaces L1, with which clean clips got worse while noisy ones got better.
+    Changed against the paper: PSNR replaces L1, with which clean clips got worse while noisy ones got better; what
+    counts most is the result after detail preservation, so that the network learns where it decides.
     """
     truth = batch["hdr"][:, batch["hdr"].shape[1] // 2]
-    out = network(window_of(batch))
+    window = window_of(batch)
+    out = network(window)
     coarse, refined = psnr_loss(out["coarse"], truth), psnr_loss(out["refined"], truth)
+    result = psnr_loss(preserved(out["refined"], window), truth)
     exact = batch["flows"].flatten(0, 1)
     flow = flow_loss(out["flows"].flatten(0, 1), exact, flow_weight(exact, batch["occluded"].flatten(0, 1)))
-    total = refined + 0.5 * coarse + FLOW_SHARE * flow
-    return total, {"coarse": coarse.detach(), "refined": refined.detach(), "flow": flow.detach()}
+    total = result + OWN_SHARE * refined + COARSE_SHARE * coarse + FLOW_SHARE * flow
+    figures = {"coarse": coarse, "refined": refined, "result": result, "flow": flow}
+    return total, {name: x.detach() for name, x in figures.items()}
+
+
+def preserved(hdr: torch.Tensor, window: FrameWindow) -> torch.Tensor:
+    """Radiance (B,3,H,W) with detail preservation by weights that are not differentiated."""
+    noise = window.reference_noise
+    weights = []
+    with torch.no_grad():
+        for k in range(len(hdr)):
+            known = noise[k : k + 1] if noise is not None and noise[k].isfinite().all() else None
+            given = hdr[k : k + 1].float(), window.reference[k : k + 1], window.exposure[k : k + 1], known
+            weights.append(captured_weight(*given))
+    weights = torch.cat([w.expand(-1, 3, -1, -1) for w in weights])
+    return torch.lerp(hdr.float(), window.reference_radiance, weights)
 
 
 def recipe(**parts: bool) -> Recipe:
     """Recipe of the whole system, for two and three exposures; parts: adapter=False, mask=False or refinement=False."""
-    config = replace(F2HDRConfig(), **parts)
+    config = replace(F2HDRConfig(noise=True), **parts)
     return Recipe(
         name="f2hdr",
         build=partial(F2HDR, config),
         loss=loss,
-        windows={period: neighbour_window(period) for period in (2, 3)},
+        windows={period: neighbour_window(period, noise=True) for period in (2, 3)},
         kept=(Kept("f2hdr", "f2hdr", asdict(config)),),
         run=run,
     )

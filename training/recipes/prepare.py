@@ -9,7 +9,7 @@ share their clips, in the folder OUT/clips_of_FRAMES, whose name is printed last
 import argparse
 from pathlib import Path
 
-from ..data import first_pass, shard_flow
+from ..data import first_pass, shard_flow, shard_noise
 from ..data.precomputed import for_each_shard
 from ..synthesis.synthesize import make_shards
 from .recipe import Recipe
@@ -40,6 +40,8 @@ def prepare(recipe: Recipe, scenes: str, out: Path, count: int | None = None, wo
     make_shards(scenes, str(shards), "mixed", SEED, count, workers, {**SIZE, "frames": frames})
     for suffix in flows_of(recipe):
         for_each_shard(shards, workers, shard_flow.add_to_shard, suffix)
+    if any(window.noise for window in recipe.windows.values()):
+        for_each_shard(shards, workers, shard_noise.add_to_shard)
     for method in recipe.first_passes:
         for_each_shard(shards, workers, first_pass.add_to_shard, method)
     return shards

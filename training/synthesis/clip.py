@@ -17,75 +17,12 @@ from .motion import limit_coverage, log_uniform, random_camera
 from .render import centre, render, render_shutter
 from .scenes import Scene
 from .sensor import Sensor, capture
+from .settings import CLEAN, SynthesisSettings
+from .sharp import compose_sharp
 
 RESPONSE = "gamma2.2"
 
 
-@dataclass(frozen=True)
-class SynthesisSettings:
-    """Parameters of synthetic clips. Pairs are ranges, sampled log-uniformly unless stated otherwise.
-
-    width, height: in pixels. frames: of a clip. exposures: relative, shortest = 1; None draws 2 or 3 of them
-    (`periods`), with `ratio` between two and `step` between successive ones of three. phase: of frame 0 in the exposure
-    period, None = random. objects: smallest and largest number. camera: strength of its motion, 0 = tripod.
-    max_camera_speed, max_object_speed: pixels a frame. lens_blur: sigma in pixels, uniform. clipped: share of pixels
-    that the longest exposure clips, uniform. read_noise, shot_noise: see `Sensor`. shutter: share of the frame time
-    that the longest exposure is open, uniform (0: no motion blur). bits: choices. response_error, balance_error,
-    exposure_error: standard deviations, in nats. quality: range of the JPEG round trip that half of the clips get, None
-    = none does. by_iso: share of the clips whose exposures differ by gain, not by shutter time. anchor: instant that
-    the shutters have in common, uniform: 0 = centre, 0.5 = opening, -0.5 = closing. grain: largest number of smoothings
-    of the noise.
-    """
-
-    width: int = 192
-    height: int = 160
-    frames: int = 3
-    exposures: tuple[float, ...] | None = None
-    phase: int | None = None
-    periods: tuple[int, ...] = (2, 3)
-    ratio: tuple[float, float] = (2, 32)
-    step: tuple[float, float] = (2, 6)
-    objects: tuple[int, int] = (1, 5)
-    camera: float = 1.0
-    max_camera_speed: float = 20.0
-    max_object_speed: float = 60.0
-    lens_blur: tuple[float, float] = (0.3, 0.65)
-    clipped: tuple[float, float] = (0.03, 0.5)
-    read_noise: tuple[float, float] = (3e-4, 3e-3)
-    shot_noise: tuple[float, float] | None = None
-    shutter: tuple[float, float] = (0.0, 0.0)
-    bits: tuple[int, ...] = (8, 10, 12, 16)
-    response_error: float = 0.0
-    balance_error: float = 0.0
-    quality: tuple[int, int] | None = None
-    exposure_error: float = 0.0
-    by_iso: float = 0.0
-    anchor: tuple[float, float] = (0.0, 0.0)
-    grain: int = 0
-
-
-CLEAN = SynthesisSettings()
-DEGRADED = SynthesisSettings(
-    read_noise=(5e-4, 4e-3),
-    shot_noise=(1e-4, 3e-3),
-    shutter=(0.3, 0.9),
-    bits=(8, 8, 10),
-    response_error=0.02,
-    balance_error=0.02,
-    quality=(85, 98),
-)
-# Cameras that deviate from the declared one in response, exposures, shutter timing and noise.
-WILD = replace(
-    DEGRADED,
-    lens_blur=(0.3, 1.3),
-    response_error=0.06,
-    balance_error=0.03,
-    exposure_error=0.05,
-    by_iso=0.25,
-    anchor=(-0.5, 0.5),
-    grain=3,
-)
-PRESETS = {"clean": CLEAN, "degraded": DEGRADED, "wild": WILD}
 MOST_SHOT_NOISE = 0.02  # variance at full scale, however much a frame is amplified
 
 
@@ -152,7 +89,7 @@ def make_clip(
     """A synthetic clip. The same seed and settings give the same bytes.
 
     scenes: a `SceneFolder` or a list. backdrop: index of the scene in the background, None = random. compose: makes the
-    layers and times, such as `photographs.compose_photographs`; None = panoramas, enlarged, with objects of all kinds.
+    layers and times, such as `photographs.compose_photographs`; None = by `settings.sharp`.
 
     Content, exposures, sensor and camera errors have independent random streams: the same seed gives the same scene and
     motion in clean and degraded form, and at other exposures.
@@ -160,7 +97,7 @@ def make_clip(
     content, metering, noise, errors = (np.random.default_rng([seed, stream]) for stream in range(4))
     exposures = _draw_exposures(metering, settings)
     phase = int(metering.integers(len(exposures))) if settings.phase is None else settings.phase
-    layers, times = (compose or _compose)(scenes, content, settings, backdrop)
+    layers, times = (compose or (compose_sharp if settings.sharp else _compose))(scenes, content, settings, backdrop)
     size = settings.height, settings.width
     blur = content.uniform(*settings.lens_blur)
     sensor = draw_sensor(noise, len(exposures), settings)

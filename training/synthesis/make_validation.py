@@ -13,10 +13,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from .camera_pipeline import apply_seeded_camera_pipeline
-from .clip import PRESETS, SynthesisSettings, make_clip
+from .clip import make_clip
 from .clips import write_clip
 from .photographs import compose_photographs, photographs
 from .scenes import SceneFolder
+from .settings import PRESETS, SynthesisSettings
 
 SCENES = 8
 FIRST_SEED = 7_000_000

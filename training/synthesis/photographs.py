@@ -12,10 +12,10 @@ from pathlib import Path
 import numpy as np
 
 from ...hdr.io.image_files import read_image
-from .clip import SynthesisSettings
 from .layers import Layer, moving, painted
 from .motion import Camera, bounds, log_uniform, random_camera
 from .scenes import Scene, sample, scene_from_radiance
+from .settings import SynthesisSettings
 from .shapes import DENSITY, blob
 
 SHARPEST = 1.5  # source pixels a pixel, along each side: the mean over them is sharper than one interpolated pixel

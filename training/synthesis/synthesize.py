@@ -22,8 +22,9 @@ from ...hdr.tonemap import mu_law
 from ...stages.report.flow import flow_colours
 from ..data.shards import ShardFolder, shard_metadata, write_shard
 from .camera_pipeline import CameraPipeline, apply_seeded_camera_pipeline
-from .clip import PRESETS, SynthesisSettings, SyntheticClip, make_clip
+from .clip import SyntheticClip, make_clip
 from .scenes import SceneFolder
+from .settings import PRESETS, SynthesisSettings
 
 SHARD = 64  # clips a file
 CAMERA_PIPELINE = CameraPipeline()
@@ -37,9 +38,12 @@ def settings_of(preset: str, seed: int, **changes) -> SynthesisSettings:
 
 
 def training_clip(scenes, preset: str, seed: int, changes: dict) -> SyntheticClip:
-    """Clip of a preset; "mixed" and "wild" clips pass through the simulated camera pipeline."""
-    clip = make_clip(scenes, seed, settings_of(preset, seed, **changes))
-    return apply_seeded_camera_pipeline(seed, clip, CAMERA_PIPELINE) if preset in ("mixed", "wild") else clip
+    """Clip of a preset; "mixed" and "wild" clips pass through the simulated camera pipeline, but for sharp ones without
+    noise, which stay as exact as they are."""
+    settings = settings_of(preset, seed, **changes)
+    clip = make_clip(scenes, seed, settings)
+    developed = preset in ("mixed", "wild") and (settings.shot_noise is not None or not settings.sharp)
+    return apply_seeded_camera_pipeline(seed, clip, CAMERA_PIPELINE) if developed else clip
 
 
 def describe(preset: str, seed: int, count: int, scenes: str, changes: dict) -> dict[str, str]:
