@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import torch
+from hdrweave.training.data import shard_noise
 from hdrweave.training.data.batches import Batches
 from hdrweave.training.data.shard_flow import SEARCHED_SUFFIX, SUFFIX, add_to_shard
 from hdrweave.training.data.shards import ShardFolder, write_shard
@@ -51,10 +52,11 @@ def write_clips_of_seven(folder, count: int = 4) -> None:
 
 
 def write_base_flows(folder) -> None:
-    """The estimated flow beside every shard of a folder, as DIS has it and with the network."""
+    """The estimated flow beside every shard of a folder, as DIS has it and with the network, and the noise."""
     for path in ShardFolder(folder).paths:
         for suffix in (SUFFIX, SEARCHED_SUFFIX):
             assert add_to_shard(str(path), suffix) == len(ShardFolder(path))
+        assert shard_noise.add_to_shard(str(path)) == len(ShardFolder(path))
 
 
 @contextmanager

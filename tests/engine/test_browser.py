@@ -5,47 +5,14 @@ import shutil
 
 import comfy_client
 import pytest
+from browser_probes import DROP, HARMLESS, LOADER, VIEWER
 from real_engine import WORKFLOWS
 from ui_to_api import to_prompt
 
 pytestmark = [pytest.mark.engine, pytest.mark.browser]
-LOADER = "Load Alternating Exposures"
-HARMLESS = ("user.css", "api.comfy.org", "Content Security Policy")  # the front end's own, without a network
 RUN = [
     path for path in WORKFLOWS if path.stem in ("1 HDR from an alternating clip", "stages_classical")
 ]  # the quick ones
-
-VIEWER = """
-const viewer = document.querySelector('.hdrweave-viewer').viewer
-for (let i = 0; i < 100 && !viewer.shown; i++) await new Promise(done => setTimeout(done, 100))
-const { canvas } = viewer, x = Math.floor(canvas.width / 2), y = Math.floor(canvas.height / 2), pixel = new Uint8Array(4)
-const shown = () => {
-  const { gl } = viewer.picture
-  gl.readPixels(x, canvas.height - 1 - y, 1, 1, gl.RGBA, gl.UNSIGNED_BYTE, pixel)
-  return [...pixel].slice(0, 3)
-}
-await viewer.set({ wipe: 0, ev: -1, mode: 0, frame: 3 })
-const { values } = viewer.value(1, (x + 0.5) / canvas.width, (y + 0.5) / canvas.height), { gain, layers } = viewer.about
-const found = { value: values, gain, dark: shown(), layers: layers.map(layer => layer.name) }
-await viewer.set({ ev: 12, mode: 3 })
-return { ...found, clipped: shown(), frames: layers[0].files.length }
-"""
-
-DROP = """
-const name = '<img src=x onerror=window.hacked=1>.mp4', transfer = new DataTransfer()
-transfer.items.add(new File([new Uint8Array([1, 2, 3])], name, { type: 'video/mp4' }))
-const box = app.canvas.canvas.getBoundingClientRect()
-const at = { clientX: box.left + box.width - 300, clientY: box.top + box.height - 200 }
-app.canvas.canvas.dispatchEvent(new DragEvent('drop', { dataTransfer: transfer, bubbles: true, cancelable: true, ...at }))
-let source
-for (let i = 0; i < 100 && !source?.path.value; i++) {
-  await new Promise(done => setTimeout(done, 100))
-  source = app.graph._nodes.at(-1).hdrweaveSource
-}
-const serialized = app.graph._nodes.at(-1).serialize()
-return { path: source.path.value, words: source.name.textContent, hacked: window.hacked ?? 0, serialized,
-  wire: app.canvas.default_connection_color_byType.HDRWEAVE_EXPOSURES }
-"""
 
 
 def clip_for(path, tiny_clips):
@@ -112,7 +79,7 @@ def test_a_clip_dropped_on_the_canvas_makes_a_loader_and_its_name_stays_text(loa
     assert found["path"].endswith(".mp4") and "onerror" in found["path"]
     assert found["words"].endswith(found["path"]) and found["hacked"] == 0
     assert (
-        found["serialized"]["widgets_values"][0] == found["path"] and len(found["serialized"]["widgets_values"]) == 10
+        found["serialized"]["widgets_values"][0] == found["path"] and len(found["serialized"]["widgets_values"]) == 11
     )
     assert found["wire"] == "#e0a526"
     (comfy_client.ENGINE / "in" / found["path"]).unlink(missing_ok=True)

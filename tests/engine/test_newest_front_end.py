@@ -2,7 +2,7 @@
 
 import comfy_client
 import pytest
-from test_browser import DROP, HARMLESS, LOADER, VIEWER
+from browser_probes import DROP, HARMLESS, LOADER, VIEWER
 
 pytestmark = [pytest.mark.engine, pytest.mark.browser]
 FOLDER = comfy_client.ENGINE / "front-end"  # setup_engine.sh puts it there

@@ -14,7 +14,9 @@ pytestmark = pytest.mark.engine
 COUNT = 6
 
 
-def same(server, clip, folder: str, name: str = "stages_classical", method: str = "classical") -> None:
+def same(
+    server, clip, folder: str, name: str = "stages_classical", method: str = "classical", rtol=1e-4, atol=1e-6
+) -> None:
     workflow = json.loads((comfy_client.ROOT / "workflows" / f"{name}.json").read_text(encoding="utf-8"))
     settings = {
         "Load Alternating Exposures": {"path": clip, "pattern": "-3,0", "count": COUNT},
@@ -28,7 +30,7 @@ def same(server, clip, folder: str, name: str = "stages_classical", method: str 
     ours = reconstruct(read_clip(clip, count=COUNT).frames[:], exposures=[1, 8], method=method, device="cpu").numpy()
     assert len(files) == COUNT
     for file, frame in zip(files, ours, strict=True):
-        np.testing.assert_allclose(read_exr(file)[0], frame, rtol=1e-4, atol=1e-6)
+        np.testing.assert_allclose(read_exr(file)[0], frame, rtol=rtol, atol=atol)
 
 
 def test_on_the_sample_clip(server):
@@ -37,7 +39,7 @@ def test_on_the_sample_clip(server):
 
 def test_on_the_sample_clip_by_f2hdr(server):
     clip = comfy_client.ROOT / "workflows" / "assets" / "sample_alternating.mp4"
-    same(server, clip, "same_f2hdr", "paper_f2hdr", "f2hdr")
+    same(server, clip, "same_f2hdr", "paper_f2hdr", "f2hdr", 5e-3, 5e-4)  # between nodes, flow is in half precision
 
 
 def test_on_a_real_clip(server, real_clips):

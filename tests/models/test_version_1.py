@@ -46,7 +46,8 @@ def test_packaged_weights_of_version_1_are_the_same_network(name, tmp_path):
     stored, parameters = load_file(path), json.loads(facts["parameters"])
     if facts["version"] != "1":
         stored, parameters = of_version_1(name, stored), of_version_1(name, parameters)
-    assert hashlib.sha256(" ".join(sorted(stored)).encode()).hexdigest()[:16] == NAMES[name]
+    first = sorted(key for key in stored if not key.startswith("refinement.noise."))  # which came later
+    assert hashlib.sha256(" ".join(first).encode()).hexdigest()[:16] == NAMES[name]
     save_file(stored, tmp_path / path.name, metadata={**facts, "version": "1", "parameters": json.dumps(parameters)})
     loaded = registry.load(path.name, [tmp_path], name)
     states = loaded.state_dict(), packaged.state_dict()

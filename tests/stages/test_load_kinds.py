@@ -183,7 +183,8 @@ def test_exposures_in_exif_are_taken_and_checked(tmp_path):
 def test_words_in_names_are_checked_against_the_exposures(tmp_path):
     for t, frame in enumerate(scene(8)):
         write_png(tmp_path / f"scene_{t:03d}_{('short', 'long')[t % 2]}.png", frame)
-    assert load_clip(tmp_path, "-3,0").warnings == load_clip(tmp_path, "auto").warnings == ()
+    right = load_clip(tmp_path, "-3,0").warnings + load_clip(tmp_path, "auto").warnings
+    assert not any("call those frames" in warning for warning in right)
     assert "call those frames long" in load_clip(tmp_path, "0,-3").warnings[0]
 
 

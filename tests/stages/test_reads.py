@@ -68,8 +68,8 @@ def count_decodes(monkeypatch, frames: Frames) -> None:
             monkeypatch.setattr(module, "to_radiance", counting)
     init = ResponseCurve.__init__
 
-    def made(self, name, decode, encode):
-        init(self, name, lambda codes: frames.see(codes) or decode(codes), encode)
+    def made(self, name, decode, encode, *rest):
+        init(self, name, lambda codes: frames.see(codes) or decode(codes), encode, *rest)
 
     monkeypatch.setattr(ResponseCurve, "__init__", made)
     match = stage.match_black_level

@@ -12,7 +12,7 @@ from small_clips import scene
     [
         ({"exposures": [1, 1e20]}, "more than 16 stops apart"),
         ({"exposures": [1, float("inf")]}, "must be finite"),
-        ({"exposures": None}, "the exposures are None: give numbers"),
+        ({"exposures": None}, "the exposures are missing: give one period"),
         ({"exposures": ["1", "8"]}, "give numbers such as"),
         ({"exposures": [[1, 8], [2]]}, "give numbers such as"),
         ({"exposures": "1,8"}, "may be EVs or factors"),

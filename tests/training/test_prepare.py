@@ -3,7 +3,7 @@
 import sys
 
 import pytest
-from hdrweave.training.data import first_pass, shard_flow
+from hdrweave.training.data import first_pass, shard_flow, shard_noise
 from hdrweave.training.recipes import prepare
 from hdrweave.training.recipes.table import RECIPES, recipe_named
 
@@ -15,7 +15,7 @@ def made(monkeypatch):
     """What would be made, in order."""
     calls = []
     monkeypatch.setattr(prepare, "make_shards", lambda *told: calls.append(("clips", *told[4:5], told[-1]["frames"])))
-    monkeypatch.setattr(prepare, "for_each_shard", lambda folder, workers, job, what: calls.append((job, what)))
+    monkeypatch.setattr(prepare, "for_each_shard", lambda folder, workers, job, what=None: calls.append((job, what)))
     return calls
 
 
@@ -37,7 +37,9 @@ def test_what_recipes_need_beside_the_clips(name, frames, flows, made, tmp_path)
     assert prepare.prepare(recipe_named(name), "panoramas", tmp_path) == tmp_path / f"clips_of_{frames}"
     assert made[0] == ("clips", 2400 if frames == 5 else 576, frames)
     passes = ["classical", "f2hdr"] if name == "sequence_refinement" else []
-    assert made[1:] == [(shard_flow.add_to_shard, f) for f in flows] + [(first_pass.add_to_shard, p) for p in passes]
+    noise = [(shard_noise.add_to_shard, None)] if name == "f2hdr" else []
+    flows, passes = ([(job.add_to_shard, w) for w in what] for job, what in ((shard_flow, flows), (first_pass, passes)))
+    assert made[1:] == flows + noise + passes
 
 
 @pytest.mark.parametrize("name", RECIPES)

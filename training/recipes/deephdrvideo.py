@@ -89,7 +89,7 @@ def build_coarse(config: DeepHDRVideoConfig) -> DeepHDRVideo:
         found = registry.load(F2HDR, architecture=F2HDR)
         if found.config.fusion_width == config.weight_width:
             learned = found.fusion.state_dict()
-            for name in ("vote.weight", "vote.bias"):
+            for name in ("weight_head.weight", "weight_head.bias"):
                 learned[name] = torch.cat(3 * [learned[name]])  # (4,...) to (12,...): the same for each colour
             network.coarse.weights.load_state_dict(learned)
     return network

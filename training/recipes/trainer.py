@@ -41,7 +41,9 @@ def precision_of(name: str, device: torch.device) -> torch.dtype:
 def current_names(recipe: Recipe, state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     """The state of a recipe's module under the names of today, also where it was saved under those of version 1."""
     for network in recipe.kept:
-        row, prefix = registry.ARCHITECTURES[network.architecture], f"{network.part}." if network.part else ""
+        row, prefix = registry.ARCHITECTURES.get(network.architecture), f"{network.part}." if network.part else ""
+        if row is None:
+            continue
         own = {name: value for name, value in state.items() if name.startswith(prefix)}
         renamed = row.current({name.removeprefix(prefix): value for name, value in own.items()})
         state = {name: value for name, value in state.items() if name not in own}
