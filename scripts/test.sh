@@ -45,5 +45,5 @@ fi
 cd "$root"
 failed=0 # one failure hides no other
 [ $# -gt 0 ] || scripts/lint.sh || failed=$?
-.engine/venv/bin/python -m pytest -q -rs -n auto --maxprocesses 4 --dist loadgroup "$@" || failed=$?
+.engine/venv/bin/python -m pytest -q -rs -n auto --maxprocesses 4 --dist loadfile "$@" || failed=$?
 exit "$failed"

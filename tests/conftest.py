@@ -40,14 +40,6 @@ def pytest_addoption(parser):
     )
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items):
-    """With several workers a file is one worker's, which makes its fixtures once; the tests of the server share one."""
-    for item in items:
-        group = "engine" if "server" in item.fixturenames else str(item.path)
-        item.add_marker(pytest.mark.xdist_group(group))
-
-
 def devices(wanted: str) -> list[str]:
     """The devices of `--device`: `all` is the CPU, and CUDA where there is one."""
     return ["cpu", *(["cuda"] if torch.cuda.is_available() else [])] if wanted == "all" else wanted.split(",")
