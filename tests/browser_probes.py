@@ -22,15 +22,16 @@ return { ...found, clipped: shown(), frames: layers[0].files.length }
 DROP = """
 const name = '<img src=x onerror=window.hacked=1>.mp4', transfer = new DataTransfer()
 transfer.items.add(new File([new Uint8Array([1, 2, 3])], name, { type: 'video/mp4' }))
+app.canvas.ds.offset[0] -= 20000 // where there is no node
 const box = app.canvas.canvas.getBoundingClientRect()
 const at = { clientX: box.left + box.width - 300, clientY: box.top + box.height - 200 }
 app.canvas.canvas.dispatchEvent(new DragEvent('drop', { dataTransfer: transfer, bubbles: true, cancelable: true, ...at }))
-let source
-for (let i = 0; i < 100 && !source?.path.value; i++) {
+let node
+for (let i = 0; i < 400 && !node; i++) {
   await new Promise(done => setTimeout(done, 100))
-  source = app.graph._nodes.at(-1).hdrweaveSource
+  node = app.graph._nodes.find(made => made.hdrweaveSource?.path.value.includes('onerror'))
 }
-const serialized = app.graph._nodes.at(-1).serialize()
+const source = node.hdrweaveSource, serialized = node.serialize()
 return { path: source.path.value, words: source.name.textContent, hacked: window.hacked ?? 0, serialized,
   wire: app.canvas.default_connection_color_byType.HDRWEAVE_EXPOSURES }
 """

@@ -19,6 +19,7 @@ from moving_texture import captured, radiance
 COUNT, SIZE = 7, (64, 96)
 DECODES = {2: 3, 3: 4}  # a frame, at most: one more for each exposure more that it is searched for motion in
 FLOW_READS = 6  # a frame, at most
+REPEATS = {2: 0, 3: 2}  # pairs matched twice, in the whole clip
 
 
 def digest(*arrays) -> str:
@@ -137,4 +138,4 @@ def test_the_flagship_reads_and_estimates_little(period, monkeypatch):
     for (_, _, t), times in reads.items():
         by_frame[t] += times
     assert set(by_frame) == set(range(COUNT)) and max(by_frame.values()) <= FLOW_READS
-    assert len(searches) >= 4 * (COUNT - 1) and max(searches.values()) == 1
+    assert len(searches) >= 4 * (COUNT - 1) and sum(searches.values()) - len(searches) <= REPEATS[period]
