@@ -129,6 +129,11 @@ class ExposureSequence:
         return replace(self, **changes)
 
 
+def gamut_of(sequence: ExposureSequence | None) -> str:
+    """Primaries of the frames of a clip, and of what is made from it; Rec.709 where the clip is not known."""
+    return sequence.gamut if sequence is not None else "Rec.709"
+
+
 @dataclass(frozen=True)
 class FlowField:
     """Backward optical flow from every reference frame to its neighbours, with its confidence.

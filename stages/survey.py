@@ -45,14 +45,15 @@ def take_survey(sequence: ExposureSequence, progress: Progress = quiet) -> Surve
     curves = black_level_curves(clip, progress)
     black = tuple(tuple(map(tuple, curve.tolist())) for curve in curves)
     kept = origin.kept or tuple(range(len(origin.frames)))
+    span = kept[-1] + 1 - kept[0]
     survey = Survey(
         pack=VERSION,
         path=origin.path,
         mark=mark_of(origin),
         size=sequence.size,
         start=origin.start + kept[0],
-        frames=kept[-1] + 1 - kept[0],
-        left_out=tuple(sorted({*range(kept[0], kept[-1] + 1)} - {*kept})),
+        frames=span,
+        left_out=tuple(sorted({*range(span)} - {k - kept[0] for k in kept})),
         fps=str(sequence.fps),
         period=sequence.period,
         exposures=tuple(clip.exposures.tolist()),
@@ -69,7 +70,6 @@ def take_survey(sequence: ExposureSequence, progress: Progress = quiet) -> Surve
         warnings=sequence.warnings,
         timecode=sequence.timecode,
     )
-    survey = replace(survey, left_out=tuple(k - kept[0] for k in survey.left_out))
     matched = match_black_level(clip.with_(survey=survey)).with_(survey=None)
     return replace(survey, **_noise_of(measure_noise(matched, progress)))
 

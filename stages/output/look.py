@@ -8,7 +8,7 @@ from ...hdr.gamut import convert
 from ...hdr.local_look import LightRange, local, log_luminance
 from ...hdr.looks import GREY, OPERATORS, graded
 from ...hdr.scratch import allocate
-from ...hdr.sequence import ExposureSequence
+from ...hdr.sequence import ExposureSequence, gamut_of
 from ..runtime.check import chosen, number
 from ..runtime.windows import Progress, quiet, spread, windows
 
@@ -49,7 +49,7 @@ def look(
         ("roll_off", roll_off, 0, 0.95),
     ):
         number(key, value, low, high)
-    source = sequence.gamut if sequence is not None else "Rec.709"
+    source = gamut_of(sequence)
     height, width = (n - n % 2 if even and n > 1 else n for n in hdr.shape[1:3])
 
     def linear(indices) -> torch.Tensor:

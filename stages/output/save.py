@@ -14,10 +14,10 @@ from ...hdr.io.checked_path import printable
 from ...hdr.io.exr import COMPRESSIONS, write_exr
 from ...hdr.io.rgbe import write_hdr
 from ...hdr.io.video_files import frame_rate
-from ...hdr.sequence import ExposureSequence
+from ...hdr.sequence import ExposureSequence, gamut_of
 from ...hdr.timecode import later
 from ..clip.incomplete import MARK
-from ..runtime.check import chosen, number
+from ..runtime.check import chosen, hdr_frames, number, same_length
 from ..runtime.windows import Progress, quiet, windows
 from .versions import new_folder
 
@@ -80,23 +80,18 @@ def save_sequence(
     saved again. Raises ValueError for bad arguments, also for a `sequence` of another length, OSError when a file
     cannot be written.
     """
-    if len(getattr(frames, "shape", ())) != 4 or frames.shape[-1] != 3 or not len(frames):
-        raise ValueError(
-            f"frames have shape {tuple(getattr(frames, 'shape', ()))}: (1 or more, height, width, 3) is expected"
-        )
+    hdr_frames(frames)
     chosen("format", file_format, FORMATS)
     chosen("compression", compression, COMPRESSIONS)
     number("start", start, 0, MOST)
     number("padding", padding, 1, 20)
     fps = frame_rate(fps) if fps else None
-    one = len(frames) == 1  # of a bracket of photos, of which one picture is wanted
-    if sequence is not None and not one and len(sequence) != len(frames):
-        raise ValueError(
-            f"the HDR has {len(frames)} frames, the exposures {len(sequence)}: "
-            "wire the exposures that this HDR was made from"
-        )
+    if len(frames) > 1:  # one picture may be that of a bracket of photos
+        same_length(frames, sequence)
     factor = compositing_factor(scale, sequence)
-    source = _gamuts(gamut, sequence, file_format)
+    if chosen("gamut", gamut, WRITTEN) != "Rec.709" and file_format == "hdr":
+        raise ValueError(f"hdr files hold Rec.709, not {gamut}: choose an exr format, or gamut Rec.709")
+    source = gamut_of(sequence)
     _check_layers(layers or {}, frames, file_format)
     header = header_of(factor, sequence, fps, gamut, metadata)
     folder, name = new_folder(root, prefix)
@@ -140,13 +135,6 @@ def compositing_factor(scale: str, sequence: ExposureSequence | None) -> float:
     if sequence is None:
         raise ValueError("the compositing scale needs the exposures: connect them, or choose scale auto or research")
     return float(sequence.levels.max())
-
-
-def _gamuts(gamut: str, sequence: ExposureSequence | None, file_format: str) -> str:
-    """The gamut that frames come in, the one to write being checked."""
-    if chosen("gamut", gamut, WRITTEN) != "Rec.709" and file_format == "hdr":
-        raise ValueError(f"hdr files hold Rec.709, not {gamut}: choose an exr format, or gamut Rec.709")
-    return sequence.gamut if sequence is not None else "Rec.709"
 
 
 def _check_layers(layers: dict, frames, file_format: str) -> None:

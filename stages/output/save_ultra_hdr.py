@@ -8,8 +8,8 @@ from ...hdr.delivery import REFERENCE_WHITE, roll_off
 from ...hdr.gamut import convert
 from ...hdr.io.checked_path import printable
 from ...hdr.io.ultra_hdr import write_ultra_hdr
-from ...hdr.sequence import ExposureSequence
-from ..runtime.check import chosen, number
+from ...hdr.sequence import ExposureSequence, gamut_of
+from ..runtime.check import chosen, hdr_frames, number
 from ..runtime.windows import Progress, quiet, windows
 from .look import look
 from .versions import new_folder
@@ -48,16 +48,14 @@ def save_ultra_hdr(
     which: one of `WHICH`. name, exposure, brightness, sequence: the look of the SDR picture, see `look`; the HDR picture is the
     scene at the same brightness. peak: cd/m2 to which its highlights are rolled off, white being 203. Raises as `save_sequence`.
     """
-    shape = tuple(getattr(hdr, "shape", ()))
-    if len(shape) != 4 or shape[-1] != 3 or not len(hdr):
-        raise ValueError(f"frames have shape {shape}: (1 or more, height, width, 3) is expected")
+    hdr_frames(hdr)
     chosen("frames", which, WHICH)
     number("peak", peak, REFERENCE_WHITE, 10_000)
     number("quality", quality, 1, 100)
     last = len(hdr) - 1
     frames = {"middle": (last // 2,), "first": (0,), "last": (last,), "all": tuple(range(last + 1))}[which]
     display, gain = look(hdr, name, exposure, brightness=brightness, sequence=sequence, even=False, frames=frames)
-    source = sequence.gamut if sequence is not None else "Rec.709"
+    source = gamut_of(sequence)
 
     def light(index: int):
         linear = hdr[index].detach().float().cpu().nan_to_num(0, 65504, 0)

@@ -14,9 +14,9 @@ from ...hdr.io.checked_path import printable
 from ...hdr.io.hdr_video import FORMATS, TRANSFERS, check_encoder, is_tagged, write_hdr_video
 from ...hdr.io.sound import Samples, read_sound
 from ...hdr.io.video_files import frame_rate
-from ...hdr.sequence import ExposureSequence
+from ...hdr.sequence import ExposureSequence, gamut_of
 from ...hdr.timecode import is_timecode
-from ..runtime.check import chosen, number, text
+from ..runtime.check import chosen, hdr_frames, number, same_length, text
 from ..runtime.windows import Progress, quiet, windows
 from .save import compositing_factor
 from .versions import new_file
@@ -72,13 +72,11 @@ def save_video(
 
     reference_white: cd/m2 of 1.0 on `scale` (see `save_sequence`), after `exposure` stops. peak: cd/m2 of the mastering display,
     to which brighter light is rolled off; HLG has 1000 at most. sequence: the clip that the frames came from, for scale,
-    primaries, frame rate, and sound and timecode of its file. sound, timecode: in place of those. The clip is read twice, first
-    for its light level. Raises ValueError for bad arguments before any work, OSError when the file cannot be written; nothing is
-    left of it then.
+    primaries, frame rate, and sound and timecode of its file. sound, timecode: in place of those. The clip is read for its light
+    level first, twice where highlights are rolled off. Raises ValueError for bad arguments before any work, OSError when the file
+    cannot be written; nothing is left of it then.
     """
-    shape: tuple[int, ...] = tuple(getattr(frames, "shape", ()))
-    if len(shape) != 4 or shape[-1] != 3 or not len(frames):
-        raise ValueError(f"frames have shape {shape}: (1 or more, height, width, 3) is expected")
+    shape = hdr_frames(frames)
     chosen("format", file_format, FORMATS)
     chosen("transfer", transfer, TRANSFERS)
     number("reference_white", reference_white, 1, PQ_PEAK)
@@ -87,11 +85,7 @@ def save_video(
     number("crf", crf, 0, 51)
     if timecode and not is_timecode(text("timecode", timecode, 100)):
         raise ValueError(f"the timecode is {printable(timecode)!r}: write it as 01:00:00:00, hours to frames")
-    if sequence is not None and len(sequence) != len(frames):
-        raise ValueError(
-            f"the HDR has {len(frames)} frames, the exposures {len(sequence)}: "
-            "wire the exposures that this HDR was made from"
-        )
+    same_length(frames, sequence)
     wanted, notes = check_encoder(file_format), []
     if not timecode and sequence is not None and not fps:
         timecode = sequence.timecode
@@ -111,7 +105,7 @@ def save_video(
         notes.append(
             f"this PyAV cannot tag ProRes: tell your editor Rec.2020 and {transfer}, or update PyAV (pip install -U av)"
         )
-    source = sequence.gamut if sequence is not None else "Rec.709"
+    source = gamut_of(sequence)
     peak = min(peak, HLG_PEAK) if transfer == "HLG" else peak
 
     def light(index: int) -> torch.Tensor:

@@ -4,6 +4,7 @@ import math
 from numbers import Real
 
 from ...hdr.io.checked_path import printable
+from ...hdr.sequence import ExposureSequence
 
 
 def chosen(name: str, value, options, others: bool = False):
@@ -30,6 +31,23 @@ def text(name: str, value, longest: int = 1000) -> str:
     if "\0" in value or len(value) > longest:
         raise ValueError(f"{name} is {_shown(value)}: give a text of {longest} characters at most, without NUL")
     return value
+
+
+def hdr_frames(frames) -> tuple[int, ...]:
+    """The shape of scene-linear frames (T,H,W,3). Raises ValueError for any other, and for no frame."""
+    shape: tuple[int, ...] = tuple(getattr(frames, "shape", ()))
+    if len(shape) != 4 or shape[-1] != 3 or not len(frames):
+        raise ValueError(f"frames have shape {shape}: (1 or more, height, width, 3) is expected")
+    return shape
+
+
+def same_length(frames, sequence: ExposureSequence | None) -> None:
+    """Raises ValueError where a clip has another number of frames than the HDR that was made from it."""
+    if sequence is not None and len(sequence) != len(frames):
+        raise ValueError(
+            f"the HDR has {len(frames)} frames, the exposures {len(sequence)}: "
+            "wire the exposures that this HDR was made from"
+        )
 
 
 def _shown(value) -> str:
