@@ -53,7 +53,7 @@ def fgma_alignment(
     used = torch.full((count,), s, dtype=torch.float64)
 
     def read(t: int) -> tuple[FrameWindow, torch.Tensor]:
-        window = reader.read(t, back=sensitivity.by_distrust)
+        window = reader.read(t, back=sensitivity.by_distance)
         cells = sensitivity.cells(t, window)
         used[t] = sensitivity.s
         return window, cells

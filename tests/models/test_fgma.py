@@ -10,7 +10,7 @@ from hdrweave.hdr.frame_window import FrameWindow
 from hdrweave.hdr.tonemap import mu_law
 from hdrweave.hdr.warp import warp
 from hdrweave.models.blocks import in_float32
-from hdrweave.models.dealthdr.fgma import AlignerConfig, FlowGuidedAligner, attended_cells, distrust
+from hdrweave.models.dealthdr.fgma import AlignerConfig, FlowGuidedAligner, attended_cells, cell_distance
 from hdrweave.models.dealthdr.masked_attention import FGMA, WindowGrid, consistency, sensitivity_for, trust_mask
 from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
@@ -51,9 +51,9 @@ def test_distance_is_silent_where_either_frame_clips(own, theirs):
     scene = 0.2 + smooth(48, 64)  # 1 is clipping of exposure 1: all of it clips at 8
     frame, exposures = to_ldr(scene, own), torch.tensor([[own, theirs]])
     wrong = shifted(48, 64, 9, 0), shifted(48, 64, 0, 5)
-    assert distrust(frame, exposures, *wrong).max() < 1e-5
+    assert cell_distance(frame, exposures, *wrong).max() < 1e-5
     visible = to_ldr(scene / 12, own)
-    assert distrust(visible, exposures, *wrong).mean() > 0.02
+    assert cell_distance(visible, exposures, *wrong).mean() > 0.02
 
 
 def test_mask_is_the_papers_threshold():

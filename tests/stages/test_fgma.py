@@ -80,10 +80,10 @@ def test_the_way_back_is_read_from_the_neighbours_own_flow(period):
                     assert clip.neighbour(n, t - n) == t and (back == 10 * n + t - n).all()
 
 
-def distrust(clip, flow: FlowField, t: int) -> torch.Tensor:
+def cell_distances(clip, flow: FlowField, t: int) -> torch.Tensor:
     """D of frame t towards each neighbour, on cells: (K,1,h,w)."""
     reader = WindowReader(clip, flow, "cpu")
-    return Sensitivity(reader).distrust(reader.read(t, back=True))[0]
+    return Sensitivity(reader).distance(reader.read(t, back=True))[0]
 
 
 @PERIODS
@@ -91,14 +91,14 @@ def test_exact_flow_is_trusted_at_both_ends_too(period):
     clip = alternating(period, 2 * period)
     away = 6 * (period - 1) // 4 + 2  # cells that the pan brings in from outside
     for t in range(len(clip)):
-        distance = distrust(clip, panning(clip), t)
+        distance = cell_distances(clip, panning(clip), t)
         assert distance.shape == (len(clip.offsets), 1, 10, 16)
         assert distance[..., away:-away].max() < 1e-4
     wrong = panning(clip, -2.0)
-    assert distrust(clip, wrong, 0)[..., away:-away].max() < 1e-4  # there and back: consistent, though wrong
+    assert cell_distances(clip, wrong, 0)[..., away:-away].max() < 1e-4  # there and back: consistent, though wrong
     flow = panning(clip)
     flow.flow[-1][1] += 8
-    distance = distrust(clip, flow, 1)
+    distance = cell_distances(clip, flow, 1)
     assert (distance.mean((1, 2, 3)) > 0.01).tolist() == [o == -1 for o in clip.offsets]
 
 
