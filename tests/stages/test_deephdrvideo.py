@@ -136,7 +136,7 @@ def test_very_short_clips(count):
 
 def test_what_does_not_belong_together_is_named():
     clip, net = alternating(2, 4, (32, 48)), network()
-    with pytest.raises(ValueError, match="flow is for 4 frames of 48x32.* the clip has 3 of 48x32"):
+    with pytest.raises(ValueError, match="flow is for 4 frames of 48x32.* the clip has 3 frames of 48x32"):
         coarse_reconstruction(alternating(2, 3, (32, 48)), estimate_flow(clip), net)
     with pytest.raises(ValueError, match=r"hdr has the shape \(3, 32, 48, 3\), this clip needs \(4, 32, 48, 3\)"):
         deformable_refinement(clip, torch.zeros(3, 32, 48, 3), net)

@@ -21,7 +21,7 @@ def away_from_border(picture: torch.Tensor, margin: int) -> torch.Tensor:
 
 
 def endpoint_error(clip, field, t: int, offset: int, velocity) -> torch.Tensor:
-    """(H,W): how far the flow of frame t is from what moves by `velocity` (x, y) pixels a frame."""
+    """(H,W): how far the flow of frame t is from what moves by `velocity` (x, y) pixels per frame."""
     apart = clip.neighbour(t, offset) - t
     flow = field.read(offset, [t])[0][0]
     return (flow - apart * torch.tensor(velocity)[:, None, None]).norm(dim=0)

@@ -199,7 +199,7 @@ def test_progress_and_interruption(still):
 def test_candidates_of_another_clip_are_refused(still):
     clip = taken(still, (1, 8))
     shorter = taken(still[:4], (1, 8))
-    with pytest.raises(ValueError, match="'-1' has 6 frames of 64x48, the clip has 4 of 64x48"):
+    with pytest.raises(ValueError, match="'-1' has 6 frames of 64x48, the clip has 4 frames of 64x48"):
         weighted_merge(shorter, unwarped(clip))
-    with pytest.raises(ValueError, match="has 6 frames of 60x48, the clip has 6 of 64x48"):
+    with pytest.raises(ValueError, match="has 6 frames of 60x48, the clip has 6 frames of 64x48"):
         weighted_merge(clip, unwarped(taken(still[:, :, :60], (1, 8))))

@@ -154,7 +154,7 @@ def test_half_precision_stays_within_its_bound(monkeypatch):
 def test_what_is_no_vote_is_named():
     clip, _ = alternating()
     net, one = network(), CandidateSet((foreign(clip),))
-    with pytest.raises(ValueError, match="1 candidate is no vote: wire at least two"):
+    with pytest.raises(ValueError, match="1 candidate is given: wire at least two"):
         sparse_fusion(one, net)
     assert sparse_fusion(one, net, sequence=clip)[1].shape[1] == 2
     with pytest.raises(ValueError, match=r"alpha is 2.5, expected 1 \(softmax\) to 2"):
