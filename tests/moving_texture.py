@@ -20,7 +20,7 @@ def texture(height: int, width: int, stops: float, seed: int) -> torch.Tensor:
 
 
 def radiance(frames: int = 24, size=(72, 128), speed: float = 1.5, stops: float = 4, seed: int = 0) -> torch.Tensor:
-    """(T,H,W,3) linear light around 1, seen by a camera that pans by `speed` pixels a frame."""
+    """(T,H,W,3) linear light around 1, seen by a camera that pans by `speed` pixels per frame."""
     height, width = size
     reach = int(abs(speed) * frames) + 2
     world = texture(height, width + reach, stops, seed)
