@@ -21,7 +21,7 @@ from ..blocks import (
 from ..detail import amplified, bands, grain
 from .masked_attention import FGMA, consistency, trust_mask
 
-CELL = 4  # pixels a side: the features' grid, and that of the mask
+CELL = 4  # pixels along a side: the features' grid, and that of the mask
 PICTURE = 3 * CELL**2  # channels of a picture on that grid
 CONFIDENCE_RANGE = (0.01, 0.99)  # to which the confidence is clamped before its logit
 
