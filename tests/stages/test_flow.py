@@ -167,13 +167,10 @@ def test_wrong_use_is_named():
         estimate_flow(alternating(light, (1, 8)), "slow")
 
 
-def test_progress_and_interruption():
+def test_progress_and_interruption(cancel):
     clip, told = alternating(radiance(4, size=(16, 24)), (1, 8)), []
     estimate_flow(clip, progress=lambda done, total: told.append((done, total)))
     assert told[-1] == (4, 4) and told == sorted(set(told))
-
-    def cancel(done, total):
-        raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
         estimate_flow(clip, progress=cancel)

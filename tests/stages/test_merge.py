@@ -184,13 +184,10 @@ def test_windows_equal_the_whole(still, monkeypatch):
     assert torch.allclose(parts, weighted_merge(clip, unwarped(clip)), atol=1e-7)
 
 
-def test_progress_and_interruption(still):
+def test_progress_and_interruption(still, cancel):
     clip, told = taken(still, (1, 8)), []
     weighted_merge(clip, unwarped(clip), progress=lambda done, total: told.append((done, total)))
     assert told[-1] == (COUNT, COUNT) and len(told) == COUNT // 2
-
-    def cancel(done, total):
-        raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
         weighted_merge(clip, unwarped(clip), progress=cancel)
