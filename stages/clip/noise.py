@@ -10,8 +10,8 @@ from ..flow.pair_flow import FINE, PairFlow, flow_scale
 from ..runtime.windows import Progress, quiet, windows
 
 FRAMES = 4  # of each exposure, spread over the clip, each with the next of its exposure
-MOST = 1 << 20  # pixels of a frame that are looked at: the middle of larger ones
-SMALLEST = 32  # pixels of a side, from which on there is anything to measure
+MAX_PIXELS = 1 << 20  # of a frame that are measured: the middle of larger ones
+MIN_SIDE = 32  # pixels; smaller frames cannot be measured
 CONFIDENT = 0.8
 MIDDLE_GREY = 0.18  # linear light
 WHOLE = 0.02  # pixels up to which a displacement counts as none
@@ -58,7 +58,7 @@ def measure_noise(sequence: ExposureSequence, progress: Progress = quiet) -> Noi
     Two frames at a time are in memory, of large ones the middle. An exposure in which nothing can be measured, because it
     is black or clipped, gets the noise of the nearest one in which something can.
     """
-    if min(sequence.size) < SMALLEST:
+    if min(sequence.size) < MIN_SIDE:
         return None
     sequence = _middle(sequence)
     levels = sequence.exposures.unique()
@@ -83,9 +83,9 @@ def measure_noise(sequence: ExposureSequence, progress: Progress = quiet) -> Noi
 
 
 def _middle(sequence: ExposureSequence) -> ExposureSequence:
-    """The clip, of frames with more than MOST pixels the middle."""
+    """The clip, of frames with more than MAX_PIXELS pixels the middle."""
     height, width = sequence.size
-    scale = (MOST / (height * width)) ** 0.5
+    scale = (MAX_PIXELS / (height * width)) ** 0.5
     if scale >= 1:
         return sequence
     h, w = round(scale * height), round(scale * width)
