@@ -1,4 +1,4 @@
-"""Exposure Check: what a clip declares about its exposures against what its pixels say, in words and as a picture."""
+"""Exposure Check: the declared exposures and response of a clip compared with its pixels, as text and as a picture."""
 
 import math
 from collections.abc import Callable, Sequence

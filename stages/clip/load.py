@@ -166,7 +166,7 @@ def named_response(response: str) -> ResponseCurve:
 
 
 def describe(sequence: ExposureSequence) -> str:
-    """What was loaded, in words, with the warnings."""
+    """Text about what was loaded, with the warnings."""
     height, width = sequence.size
     pattern = ", ".join(
         f"{e:.3g} ({torch.tensor(e).log2():+.1f} EV)" for e in sequence.exposures[: sequence.period].tolist()

@@ -1,4 +1,4 @@
-"""Noise levels of a clip's exposures, measured on a few frames, once a clip."""
+"""Noise levels of a clip's exposures, measured on a few frames, once per clip."""
 
 import torch
 import torch.nn.functional as F

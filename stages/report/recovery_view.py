@@ -124,7 +124,7 @@ def _legend(verified: bool) -> torch.Tensor:
 
 
 def _bars(shares: torch.Tensor, kind: int, height: int = 130) -> torch.Tensor:
-    """Stacked bars, one a frame, of shares (T,4) of its pixels, on a scale of their own: (height + 40, WIDTH, 3)."""
+    """Stacked bars, one per frame, of shares (T,4) of its pixels, on a scale of their own: (height + 40, WIDTH, 3)."""
     chart = torch.full((height + 40, WIDTH, 3), PAPER)
     top = float(shares.sum(1).max())
     text(chart, f"{KINDS[kind]}: share of each frame's pixels, full height = {100 * top:.1f} %", 14, 8, 14)
