@@ -14,6 +14,7 @@ from ...hdr.shadow_tone import raise_shadows, shadow_curve, shadow_offsets, shad
 from ...hdr.warp import warp
 from ..flow.pair_flow import PairFlow
 from ..runtime.windows import Progress, quiet, windows
+from .noise import evenly_spaced
 
 LONG_SIDE = 512  # of the frames that are compared
 FRAMES = 6  # of each exposure, spread over the clip
@@ -67,7 +68,8 @@ def black_level_curves(sequence: ExposureSequence, progress: Progress = quiet) -
     ranks, count = exposure_ranks(sequence.exposures)
     pairs = PairFlow(_small(sequence), "fast")
     longest = (ranks == count - 1).nonzero()[:, 0]
-    chosen = [(rank, t) for rank in range(count - 1) for t in _spread((ranks == rank).nonzero()[:, 0])]
+    frames_of = [(ranks == rank).nonzero()[:, 0] for rank in range(count - 1)]
+    chosen = [(rank, t) for rank, same in enumerate(frames_of) for t in evenly_spaced(same, FRAMES)]
     found = {rank: [] for rank in range(count)}
     for (k,) in windows(len(chosen), 1, progress):
         rank, t = chosen[k]
@@ -106,13 +108,6 @@ def _compare(pairs: PairFlow, t: int, n: int) -> tuple[torch.Tensor, torch.Tenso
         black_level_offsets(captured[usable], mean[usable]),
         shadow_offsets(captured[around], sharp[around]),
     )
-
-
-def _spread(frames: torch.Tensor) -> list[int]:
-    """At most FRAMES of the frame indices (n,), from the first to the last."""
-    if not len(frames):
-        return []
-    return sorted({int(frames[round(k * (len(frames) - 1) / (FRAMES - 1))]) for k in range(FRAMES)})
 
 
 def _small(sequence: ExposureSequence) -> ExposureSequence:
