@@ -125,7 +125,7 @@ def test_coarse_radiance_lies_between_the_candidates(neighbours):
     frames, exposures, flows, confidence = inputs(neighbours)
     network = F2HDR(LIGHT).eval()
     for p in network.fusion.weight_head.parameters():
-        torch.nn.init.normal_(p, std=3.0)  # strong opinions
+        torch.nn.init.normal_(p, std=3.0)  # large votes
     coarse = network.fusion.fuse(FrameWindow(frames, exposures, flows, confidence))
     reference, _ = split_reference(to_radiance(frames, exposures[:, :, None, None, None]))
     assert coarse.min() >= 0 and coarse.max() <= 1

@@ -23,7 +23,7 @@ def given(count=6, h=24, w=32, batch=1, seed=0, noise=0.05):
 
 
 def shaken(network, size=0.05):
-    """Zero-initialised heads given small weights, so that they have something to say."""
+    """Zero-initialised heads given small weights, so that they affect the result."""
     torch.manual_seed(7)
     for head in network.heads:
         torch.nn.init.normal_(head.weight, std=size)
@@ -77,7 +77,9 @@ def test_prior_believes_nothing_that_contradicts_the_reference():
     votes = prior_votes(radiance, torch.ones_like(validity), exposures, reference).mean((0, 2, 3))
     assert votes[[1, 2, 3]].max() < 0.02 and votes[0] > 0.4
     without = prior_votes(radiance, torch.ones_like(validity), exposures).mean((0, 2, 3))
-    assert without[3] == pytest.approx(UNEXPOSED_WEIGHT / (1 + UNEXPOSED_WEIGHT), abs=1e-3)  # nobody knows better
+    assert without[3] == pytest.approx(
+        UNEXPOSED_WEIGHT / (1 + UNEXPOSED_WEIGHT), abs=1e-3
+    )  # no candidate is better exposed
 
 
 def test_candidates_without_exposure_share_a_modest_part_by_validity():

@@ -25,7 +25,7 @@ def alternating(period: int, count: int = 6, size=(48, 80), speed: float = 3.0):
 
 
 def network(seed: int = 0, **changes) -> DeepHDRVideo:
-    """A small one with random weights in which every branch has something to say."""
+    """A small one with random weights of which every branch affects the result."""
     torch.manual_seed(seed)
     net = DeepHDRVideo(DeepHDRVideoConfig(8, 8, (8, 8, 8), **changes)).eval()
     for layer in net.modules():
