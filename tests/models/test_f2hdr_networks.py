@@ -29,8 +29,8 @@ def inputs(neighbours=TWO, h=32, w=48, batch=1, seed=0):
     generator = torch.Generator().manual_seed(seed)
     n = neighbours + 1
     frames = torch.rand(batch, n, 3, h, w, generator=generator)
-    ladder = {TWO: (1.0, 8.0), THREE: (1.0, 4.0, 16.0), FOUR: (1.0, 2.0, 4.0, 16.0)}[neighbours]
-    exposures = torch.tensor([ladder[t % len(ladder)] for t in range(n)]).expand(batch, n)
+    cycle = {TWO: (1.0, 8.0), THREE: (1.0, 4.0, 16.0), FOUR: (1.0, 2.0, 4.0, 16.0)}[neighbours]
+    exposures = torch.tensor([cycle[t % len(cycle)] for t in range(n)]).expand(batch, n)
     flows = 4 * torch.randn(batch, n - 1, 2, h, w, generator=generator)
     return frames, exposures, flows, torch.rand(batch, n - 1, 1, h, w, generator=generator)
 

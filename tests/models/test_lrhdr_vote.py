@@ -9,7 +9,7 @@ from hdrweave.models.lrhdr.sparse_fusion import SparseFusion, SparseFusionConfig
 from hdrweave.training.recipes.losses import psnr_loss, vote_loss
 
 SMALL = SparseFusionConfig(width=8)
-LADDER = (8.0, 1.0, 8.0, 0.0, 4.0, 16.0, 0.0, 1.0, 8.0, 2.0, 0.0, 1.0, 4.0)  # exposures; 0 = none
+EXPOSURES = (8.0, 1.0, 8.0, 0.0, 4.0, 16.0, 0.0, 1.0, 8.0, 2.0, 0.0, 1.0, 4.0)  # exposures; 0 = none
 
 
 def given(count=6, h=24, w=32, batch=1, seed=0, noise=0.05):
@@ -18,7 +18,7 @@ def given(count=6, h=24, w=32, batch=1, seed=0, noise=0.05):
     scene = 0.01 + 0.05 * torch.rand(batch, 1, 3, h, w, generator=generator)
     radiance = scene * (1 + noise * torch.randn(batch, count, 3, h, w, generator=generator)).clamp(min=0.1)
     validity = torch.rand(batch, count, 1, h, w, generator=generator)
-    exposures = torch.tensor(LADDER[:count]).expand(batch, count)
+    exposures = torch.tensor(EXPOSURES[:count]).expand(batch, count)
     return radiance, validity, exposures, (radiance[:, 0], exposures[:, 0])
 
 
