@@ -123,7 +123,8 @@ def test_the_whole_chain_with_packaged_weights(tmp_path, monkeypatch):
 def test_very_short_clips(count):
     clip = alternating(2, count, (16, 24))
     coarse = torch.rand(count, 16, 24, 3)
-    assert deformable_refinement(clip, coarse, network()).shape == (count, 16, 24, 3)
+    refined = deformable_refinement(clip, coarse, network())
+    assert refined.shape == (count, 16, 24, 3) and refined.isfinite().all() and not torch.equal(refined, coarse)
 
 
 def test_what_does_not_belong_together_is_named():
