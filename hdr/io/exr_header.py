@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from .checked_path import check_picture_size, printable, regular_file
 
 MAGIC = 20000630
-MULTIPART, DEEP = 0x1000, 0x800
+MULTIPART = 0x1000  # flag of the version field
 FIRST = 1 << 18  # bytes that are read at first
 MAX_HEADER = 64 << 20  # bytes; workflows are stored in headers
 MAX_BYTES = 8 << 30  # of all pixels of a file, unpacked

@@ -12,7 +12,7 @@ from ...hdr.sequence import ExposureSequence, LazyFrames
 from ..runtime.check import chosen, number, text
 from ..runtime.windows import Progress, quiet
 from .captured import DEFAULT_FPS as DEFAULT_FPS
-from .captured import Clip, image_clip, interleave
+from .captured import Clip
 from .read import fingerprint as fingerprint
 from .read import load_hdr as load_hdr
 from .read import read_clip
@@ -30,21 +30,6 @@ def load_clip(
 ) -> ExposureSequence:
     """A video file or numbered image sequence as an exposure sequence: `read_clip`, then `expose`."""
     return expose(read_clip(path, start, count, fps, progress, response=response), pattern, response, progress)
-
-
-def from_images(
-    images, pattern="auto", response="gamma2.2", start=0, count=0, fps=None, progress: Progress = quiet
-) -> ExposureSequence:
-    """Images (T,H,W,C) in [0,1], one interleaved clip, as an exposure sequence: `image_clip`, then `expose`."""
-    return expose(image_clip(images, start, count, fps, progress=progress), pattern, response, progress)
-
-
-def from_streams(
-    streams, pattern="auto", response="gamma2.2", start=0, count=0, fps=None, progress: Progress = quiet
-) -> ExposureSequence:
-    """Two or three parallel streams of images (T,H,W,C), one exposure each: `interleave`, then `expose`."""
-    clips = [image_clip(s, start, count, fps, f"stream {k}", progress) for k, s in enumerate(streams, 1)]
-    return expose(interleave(clips), pattern, response, progress, period=len(clips))
 
 
 def expose(
