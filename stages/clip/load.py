@@ -13,6 +13,8 @@ from ..runtime.check import chosen, number, text
 from ..runtime.windows import Progress, quiet
 from .captured import DEFAULT_FPS as DEFAULT_FPS
 from .captured import Clip
+from .captured import image_clip as image_clip
+from .captured import interleave as interleave
 from .read import fingerprint as fingerprint
 from .read import load_hdr as load_hdr
 from .read import read_clip

@@ -10,6 +10,7 @@ from ...hdr.tonemap import mu_law
 from .recovery import KINDS, OUTCOMES, Recovery, score_pixels
 
 WIDTH, MAX_HEIGHT = 1280, 900  # of the photograph
+BARS = 130  # pixels, height of a chart
 FILLED = ((1.0, 0.72, 0.1), (0.2, 0.65, 1.0))  # of clipped pixels, of those below the noise floor
 OTHERS = ((0.35, 0.75, 0.4), (0.9, 0.2, 0.85), (0.9, 0.15, 0.15))  # confirmed, unsupported, left
 
@@ -123,18 +124,18 @@ def _legend(verified: bool) -> torch.Tensor:
     return strip
 
 
-def _bars(shares: torch.Tensor, kind: int, height: int = 130) -> torch.Tensor:
-    """Stacked bars, one per frame, of shares (T,4) of its pixels, on a scale of their own: (height + 40, WIDTH, 3)."""
-    chart = torch.full((height + 40, WIDTH, 3), PAPER)
+def _bars(shares: torch.Tensor, kind: int) -> torch.Tensor:
+    """Stacked bars, one per frame, of shares (T,4) of its pixels, on a scale of their own: (BARS + 40, WIDTH, 3)."""
+    chart = torch.full((BARS + 40, WIDTH, 3), PAPER)
     top = float(shares.sum(1).max())
     text(chart, f"{KINDS[kind]}: share of each frame's pixels, full height = {100 * top:.1f} %", 14, 8, 14)
-    area = chart[34 : 34 + height]
+    area = chart[34 : 34 + BARS]
     area[:] = PAPER * 0.5
     if top == 0:
         return chart
     columns = torch.arange(WIDTH) * len(shares) // WIDTH  # the frame that each column of pixels shows
-    edges = (shares.cumsum(1) / top * height).round()[columns]  # (WIDTH,4)
-    level = torch.arange(height, 0, -1)[:, None].float()  # from the top row down
+    edges = (shares.cumsum(1) / top * BARS).round()[columns]  # (WIDTH,4)
+    level = torch.arange(BARS, 0, -1)[:, None].float()  # from the top row down
     lower = torch.zeros(WIDTH)
     for colour, upper in zip(_colours(kind), edges.unbind(1), strict=True):
         area[(level > lower) & (level <= upper)] = colour
