@@ -48,12 +48,14 @@ class LazyFrames:
 @dataclass(frozen=True)
 class Origin:
     """Where the frames of a clip come from. path: of its file or image sequence; empty = frames in memory. start: first frame of
-    it that was read. frames: all that were read, as captured. kept: those of them that are the clip, None = all."""
+    it that was read. frames: all that were read, as captured. kept: those of them that are the clip, None = all. times: of the
+    frames of a video from its beginning to the last that was read, in its time base; empty = no video, or not rising."""
 
     path: str
     start: int
     frames: torch.Tensor | LazyFrames
     kept: tuple[int, ...] | None = None
+    times: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)

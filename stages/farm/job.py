@@ -25,7 +25,7 @@ from ...hdr.version import VERSION
 from ...models import registry
 from ..clip.incomplete import MARK
 from ..clip.load import load_clip
-from ..output.save import FORMATS, SCALES, compositing_factor, header_of
+from ..output.save import FORMATS, SCALES, compositing_factor, frame_header, header_of
 from ..output.versions import new_folder
 from ..runtime.check import chosen, number
 from ..runtime.windows import Progress, quiet
@@ -75,7 +75,7 @@ class Job:
         content = [asdict(self.settings), self.survey.identity, self.pack]
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
 
-    @property
+    @cached_property
     def factor(self) -> float:
         """What radiance is multiplied by in the files."""
         return compositing_factor(self.settings.scale, self.clip)
@@ -101,6 +101,11 @@ class Job:
             timecode=s.timecode,
             survey=s,
         )
+
+    @cached_property
+    def header(self) -> dict:
+        """EXR attributes that are the same in every frame."""
+        return header_of(self.factor, self.clip, None, self.settings.gamut, {"hdrweaveJob": self.identity})
 
     def path(self, t: int) -> Path:
         """File of frame t."""
@@ -240,7 +245,5 @@ def write_frame(job: Job, t: int, radiance: torch.Tensor) -> None:
 
 
 def write_pixels(job: Job, t: int, pixels) -> None:
-    s = job.settings
-    header = header_of(job.factor, job.clip, None, s.gamut, {"hdrweaveJob": job.identity})
-    header["hdrweaveExposure"] = float(job.survey.exposures[t])
+    s, header = job.settings, job.header | frame_header(job.clip, t)
     write_exr(job.path(t), pixels, s.file_format == "exr half", s.compression, header, s.gamut)

@@ -7,9 +7,11 @@ import re
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import OpenEXR
 import pytest
 import torch
 from child import run_child
@@ -70,6 +72,12 @@ def test_ranges_of_several_writers_are_the_frames_of_one(job, whole):
     assert job.path(0).name == "take7.1001.exr"
     texts = read_header(job.path(3))[0].texts
     assert texts["hdrweaveJob"] == job.identity and texts["hdrweavePattern"] == "1, 8"
+
+
+def test_frames_have_the_timecode_of_their_place(clip, survey, tmp_path):
+    job = start_job(clip, tmp_path / "a", SETTINGS, survey=replace(survey, timecode="10:00:59:22"))
+    write_range(job, 3, 5)
+    assert OpenEXR.File(str(job.path(3))).header()["timeCode"] == OpenEXR.TimeCode(10, 1, 0, 1, False, *[0] * 13)
 
 
 def test_it_is_incomplete_until_it_is_delivered(job):
