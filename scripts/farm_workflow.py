@@ -2,6 +2,7 @@
 
 import atexit
 import contextlib
+import os
 import tempfile
 from functools import cache
 from pathlib import Path
@@ -55,4 +56,5 @@ def _engine() -> tuple[str, Path]:
     stack = contextlib.ExitStack()
     atexit.register(stack.close)
     output = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="temp-farm-", dir=comfy_client.ENGINE)))
+    (output / comfy_client.NOTE).write_text(f"{os.getpid()} 0\n", encoding="ascii")
     return stack.enter_context(comfy_client.engine(output, log=f"{output.name}/engine.log")), output

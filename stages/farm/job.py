@@ -156,7 +156,7 @@ def start_job(
     settings.check()
     folder = Path(folder)
     if (folder / JOB).exists():
-        return _same_job(open_job(folder), source, settings)
+        return _with_survey_file(_same_job(open_job(folder), source, settings))
     if folder.is_dir() and any(file.name != MARK and not file.name.startswith(".") for file in folder.iterdir()):
         raise ValueError(f"{printable(folder)} holds files and no job: choose another folder, or an empty one")
     survey = survey or take_survey(load_clip(source, pattern, response, progress=progress), progress)
@@ -167,9 +167,8 @@ def start_job(
     except OSError as error:
         raise OSError(f"{printable(folder)} cannot be written to ({error.strerror}): choose another folder") from error
     if not write_once(folder / JOB, _text_of(job)):
-        return _same_job(open_job(folder), source, settings)
-    write_survey(folder / SURVEY, survey)
-    return job
+        job = _same_job(open_job(folder), source, settings)
+    return _with_survey_file(job)
 
 
 def next_job(source, root, prefix: str, settings: Settings, **options) -> Job:
@@ -179,7 +178,7 @@ def next_job(source, root, prefix: str, settings: Settings, **options) -> Job:
     for folder in sorted(target.parent.glob(f"{target.name}_v[0-9][0-9][0-9]"), reverse=True):
         if (folder / MARK).is_file() and (folder / JOB).is_file():
             try:
-                return _same_job(open_job(folder), source, settings)
+                return _with_survey_file(_same_job(open_job(folder), source, settings))
             except ValueError:
                 continue
     return start_job(source, new_folder(root, prefix)[0], settings, **options)
@@ -207,6 +206,13 @@ def open_job(folder) -> Job:
 def _text_of(job: Job) -> str:
     content = {"hdrweave_job": 1, "pack": job.pack, "settings": asdict(job.settings), "survey": asdict(job.survey)}
     return json.dumps(content, indent=1) + "\n"
+
+
+def _with_survey_file(job: Job) -> Job:
+    """The job, with its survey as a file for loaders, which a process that was killed may not have come to write."""
+    if not (job.folder / SURVEY).exists():
+        write_survey(job.folder / SURVEY, job.survey)
+    return job
 
 
 def _same_job(job: Job, source, settings: Settings) -> Job:

@@ -15,6 +15,7 @@ import OpenEXR
 import pytest
 import torch
 from child import run_child
+from hdrweave.hdr.io.atomic import write_once
 from hdrweave.hdr.io.exr import read_exr, write_exr
 from hdrweave.hdr.io.exr_header import is_whole, read_header
 from hdrweave.hdr.io.video_files import video_info
@@ -90,6 +91,7 @@ def test_it_is_incomplete_until_it_is_delivered(job):
     assert (job.folder / MARK).exists()
     write_range(job, 4, 8)
     assert deliver(job) == ["hdr_v001.mp4", "contact_sheet.png"]
+    assert deliver(job) == ["hdr_v001.mp4", "contact_sheet.png"]  # once
     assert len(load_hdr(job.folder)) == COUNT and not (job.folder / MARK).exists()
     assert sorted(p.name for p in job.folder.iterdir() if p.suffix != ".exr") == [
         *("contact_sheet.png", "hdr_v001.mp4", JOB, SURVEY),
@@ -119,13 +121,14 @@ def test_a_frame_is_whole_to_its_last_byte(tmp_path, compression):
     assert not is_whole(tmp_path) and not is_whole(tmp_path / "b.exr")
 
 
-def test_a_full_disk_keeps_what_is_complete(job, whole, monkeypatch):
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT])
+def test_a_full_disk_keeps_what_is_complete(job, whole, monkeypatch, code):
     replace, seen = os.replace, []
 
     def full(a, b):
         seen.append(b)
         if len(seen) == 4:
-            raise OSError(errno.ENOSPC, "No space left on device")
+            raise OSError(code, os.strerror(code))
         replace(a, b)
 
     monkeypatch.setattr(os, "replace", full)
@@ -163,6 +166,8 @@ def test_a_killed_writer_leaves_whole_frames(job, whole):
 
 def test_a_job_goes_on_and_never_mixes(job, clip, survey, monkeypatch):
     assert start_job(clip, job.folder, SETTINGS).identity == job.identity  # without a survey of its own
+    (job.folder / SURVEY).unlink()  # its writer was killed before
+    assert read_survey(start_job(clip, job.folder, SETTINGS).folder / SURVEY) == survey
     with pytest.raises(ValueError, match=r"holds another job \(classical\): choose another folder"):
         start_job(clip, job.folder, Settings("classical", "exr float"))
     write_range(job, 0, 2)
@@ -184,6 +189,18 @@ def test_the_first_of_two_surveys_counts(clip, survey, tmp_path, monkeypatch):
     assert start_job(clip, tmp_path / "a", SETTINGS, survey=survey).identity == first.identity
     with pytest.raises(ValueError, match="another job"):
         start_job(clip, tmp_path / "a", Settings("classical", scale="research"), survey=survey)
+
+
+def test_a_disk_without_hard_links(clip, survey, tmp_path, monkeypatch):
+    def refused(*_):
+        raise OSError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr(os, "link", refused)
+    path = start_job(clip, tmp_path / "a", SETTINGS, survey=survey).folder / JOB
+    content = path.read_text()
+    assert open_job(path.parent).survey == survey
+    assert not write_once(path, "another") and path.read_text() == content
+    assert not list(path.parent.glob(".*.partial*"))
 
 
 def test_a_folder_of_other_files_is_left_alone(clip, survey, tmp_path):
