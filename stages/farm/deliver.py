@@ -40,9 +40,11 @@ def deliver(job: Job, source="", progress: Progress = quiet) -> list[str]:
         return [path.name for path in (*sorted(job.folder.glob("hdr_v*.mp4")), job.folder / SHEET)]
     survey, frames = job.survey, frames_of(job)
     clip = job.clip.with_(gamut="Rec.709", sound=_sound_of(survey, source or survey.path))
-    video = save_video(frames, job.folder, "hdr", sequence=clip, progress=progress).path
     scaled = LazyFrames(frames.shape, lambda indices: frames[indices] * survey.scale)
     _write_png(job.folder / SHEET, exposure_strip(scaled)[0])
+    video = save_video(
+        frames, job.folder, "hdr", sequence=clip, progress=progress
+    ).path  # last: a second try makes another
     (job.folder / MARK).unlink(missing_ok=True)
     remove_partial(job.folder)
     return [video.name, SHEET]

@@ -22,6 +22,7 @@ from hdrweave.hdr.io.video_files import video_info
 from hdrweave.hdr.survey import read_survey
 from hdrweave.stages.clip.incomplete import MARK
 from hdrweave.stages.clip.load import load_clip, load_hdr
+from hdrweave.stages.farm import deliver as deliver_module
 from hdrweave.stages.farm import job as job_module
 from hdrweave.stages.farm.__main__ import main
 from hdrweave.stages.farm.deliver import deliver, listed, parse_frames
@@ -81,7 +82,11 @@ def test_frames_have_the_timecode_of_their_place(clip, survey, tmp_path):
     assert OpenEXR.File(str(job.path(3))).header()["timeCode"] == OpenEXR.TimeCode(10, 1, 0, 1, False, *[0] * 13)
 
 
-def test_it_is_incomplete_until_it_is_delivered(job):
+def full_disk(*_):
+    raise OSError("the disk is full")
+
+
+def test_it_is_incomplete_until_it_is_delivered(job, monkeypatch):
     write_range(job, 0, 4)
     write_range(job, 8, 10)
     with pytest.raises(ValueError, match="incomplete"):
@@ -90,6 +95,9 @@ def test_it_is_incomplete_until_it_is_delivered(job):
         deliver(job)
     assert (job.folder / MARK).exists()
     write_range(job, 4, 8)
+    with monkeypatch.context() as patch, pytest.raises(OSError, match="the disk is full"):
+        patch.setattr(deliver_module, "_write_png", full_disk)
+        deliver(job)
     assert deliver(job) == ["hdr_v001.mp4", "contact_sheet.png"]
     assert deliver(job) == ["hdr_v001.mp4", "contact_sheet.png"]  # once
     assert len(load_hdr(job.folder)) == COUNT and not (job.folder / MARK).exists()
