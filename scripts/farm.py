@@ -54,15 +54,10 @@ def main(arguments=None) -> int:
     except ImportError:
         print('Ray is not installed: pip install -e ".[farm]" in the pack', file=sys.stderr)
         return 1
-    local = {
-        "object_store_memory": STORE,
-        "include_dashboard": False,
-        "_node_ip_address": "127.0.0.1",
-    }  # for nobody else
+    # On this machine alone Ray listens to nobody else.
+    local = {"object_store_memory": STORE, "include_dashboard": False, "_node_ip_address": "127.0.0.1"}
     try:
-        ray.init(
-            address=options.address, log_to_driver=False, logging_level="warning", **({} if options.address else local)
-        )
+        ray.init(options.address, log_to_driver=False, logging_level="warning", **({} if options.address else local))
     except (ConnectionError, ValueError) as error:
         print(f"the cluster {options.address} cannot be reached: {error}", file=sys.stderr)
         return 1

@@ -32,6 +32,16 @@ def test_a_table_of_a_clip(folder, monkeypatch, capsys):
     assert "choose one of" in capsys.readouterr().err
 
 
+def test_overhead_of_ranges(monkeypatch, capsys):
+    monkeypatch.setattr("sys.argv", ["seams", "--methods=classical,f2hdr_refined", "--lengths", "8", "96"])
+    seams.main()
+    rows = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert rows[1][:7] == ["classical", "1", "/", "2", "25", "/", "75"]
+    # windows of 12 around each 8 frames, and 7 frames on either side: (12 + 24 + 12) / 3 + 14 of 8
+    assert seams.overhead("f2hdr_refined", 2, 8) == pytest.approx(((12 + 24 + 12) / 3 + 14) / 8 - 1)
+    assert seams.overhead("f2hdr_refined", 2, 96) == pytest.approx(14 / 96)
+
+
 def test_a_seam_is_seen(folder, monkeypatch):
     monkeypatch.setitem(ranges.SYSTEMS, "classical", replace(ranges.SYSTEMS["classical"], reach=lambda period: 0))
     cells = seams.row(folder, "1x,8x", "classical", [2])

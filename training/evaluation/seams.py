@@ -1,12 +1,14 @@
-"""Ranges of frames against the whole clip: `python -m hdrweave.training seams CLIP`.
+"""Ranges of frames against the whole clip: `python -m hdrweave.training seams [CLIP]`.
 
-Prints for each method the largest difference to the clip as a whole, which no survey was made of, in the mu-law domain; frames
-processed for each frame that is kept; and CPU time as a multiple of one range that is the whole clip.
+Prints for each method the largest difference to the clip as a whole, without a survey, in the mu-law domain; frames processed for
+each frame that is kept; and CPU time as a multiple of that of one range, which is the whole clip. Without a clip: frames that are
+processed and dropped, in percent of those that are kept, amid a long clip of two and of three exposures.
 """
 
 import argparse
 import tempfile
 import time
+from math import lcm
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +19,7 @@ from ...hdr.sequence import ExposureSequence
 from ...hdr.survey import Survey
 from ...hdr.tonemap import mu_law
 from ...stages.clip.load import load_clip
-from ...stages.farm.ranges import Range, range_of, reconstruct_range
+from ...stages.farm.ranges import Range, range_of, reconstruct_range, step_of
 from ...stages.reconstruct import prepared
 from ...stages.runtime.check import chosen
 from ...stages.survey import take_survey
@@ -41,6 +43,20 @@ def cut(method: str, survey: Survey, length: int) -> list[Range]:
         return [Range(0, count, 0, count)]
     starts = range(0, count, length)
     return [range_of(method, survey.period, count, start, min(start + length, count)) for start in starts]
+
+
+def overhead(method: str, period: int, length: int) -> float:
+    """Frames that are processed and dropped as a share of those that are kept, over ranges amid a long clip."""
+    count = lcm(length, step_of(method, period)) // length  # ranges, after which they lie in the windows as before
+    starts = [length * (k + 100) for k in range(count)]
+    parts = [range_of(method, period, 10**6, start, start + length) for start in starts]
+    return sum(part.overhead for part in parts) / count
+
+
+def overhead_row(method: str, lengths: list[int]) -> list[str]:
+    reach = SYSTEMS[method].reach
+    cells = [" / ".join(f"{100 * overhead(method, period, length):.0f}" for period in (2, 3)) for length in lengths]
+    return [method, f"{reach(2)} / {reach(3)}" if reach else "?", *cells]
 
 
 def measure(whole: torch.Tensor, survey: Survey, method: str, parts: list[Range]) -> tuple[float, float, float]:
@@ -67,7 +83,7 @@ def row(path: Path, pattern: str, method: str, lengths: list[int]) -> list[str]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("clip", type=Path, help="video file or image sequence")
+    parser.add_argument("clip", type=Path, nargs="?", help="video file or image sequence")
     parser.add_argument("--methods", default="all", help="names with commas between, or all")
     parser.add_argument("--lengths", type=int, nargs="+", default=[8, 16, 32], help="frames of a range")
     parser.add_argument("--pattern", default="auto", help="exposures of one period (default: measured)")
@@ -78,6 +94,10 @@ def main() -> None:
     try:
         for name in names:
             chosen("method", name, SYSTEMS)
+        if args.clip is None:
+            rows = [overhead_row(name, args.lengths) for name in names]
+            print(format_table([["method", "reach", *map(str, args.lengths)], *rows]))
+            return
         clip = load_clip(args.clip, args.pattern, count=args.frames)
     except (ValueError, OSError) as error:
         parser.error(str(error))
