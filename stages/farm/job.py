@@ -5,6 +5,7 @@ process compares itself with it. Each frame is a file that is complete or absent
 process that dies, or two on the same frames, do no harm, and what is there need not be made again.
 """
 
+import gc
 import hashlib
 import json
 from dataclasses import asdict, dataclass
@@ -237,6 +238,7 @@ def write_range(
     missing = job.missing(start, stop)
     if not missing:
         return 0
+    gc.collect()  # frames of the range before, which reference cycles hold in memory and on disk
     part = range_of(job.settings.method, job.survey.period, count, missing[0], missing[-1] + 1)
     radiance = reconstruct_range(job.survey, part, job.settings.method, source, device, progress)
     for t in missing:

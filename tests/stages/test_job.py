@@ -1,6 +1,7 @@
 """A folder that many processes write one clip into: what is skipped, taken up, refused and delivered."""
 
 import errno
+import gc
 import json
 import os
 import re
@@ -15,6 +16,7 @@ import OpenEXR
 import pytest
 import torch
 from child import run_child
+from hdrweave.hdr import scratch
 from hdrweave.hdr.io.atomic import write_once
 from hdrweave.hdr.io.exr import read_exr, write_exr
 from hdrweave.hdr.io.exr_header import is_whole, read_header
@@ -74,6 +76,14 @@ def test_ranges_of_several_writers_are_the_frames_of_one(job, whole):
     assert job.path(0).name == "take7.1001.exr"
     texts = read_header(job.path(3))[0].texts
     assert texts["hdrweaveJob"] == job.identity and texts["hdrweavePattern"] == "1, 8"
+
+
+def test_ranges_of_one_process_leave_nothing_behind(job):
+    gc.collect()
+    before = len(scratch._maps)
+    for start in range(0, COUNT, 2):
+        write_range(job, start, start + 2)
+        assert len(scratch._maps) <= before + 1  # the captured frames of the last range
 
 
 def test_frames_have_the_timecode_of_their_place(clip, survey, tmp_path):
