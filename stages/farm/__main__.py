@@ -35,7 +35,8 @@ def _survey(options) -> None:
         options.method, options.format, options.compression, options.scale, options.gamut, options.first
     )
     job = start_job(options.clip, options.folder, settings, options.pattern, options.response, progress=_progress)
-    print(f"{len(job.survey)} frames, 0 to {len(job.survey) - 1}, period {job.survey.period}, in {job.folder}")
+    count, period = len(job.survey), job.survey.period
+    print(f"{count} frames, 0 to {count - 1}, period {period}, in {job.folder}{_used()}")
     for warning in job.survey.warnings:
         print(f"Warning: {warning}")
 
