@@ -3,7 +3,8 @@
 A sample of the radiance H taken at exposure e gets the weight  w = s v g / var  with
   s    well-exposedness: falls to 0 where the frame clips
   v    validity of the correspondence (flow, occlusion), given by the caller
-  var  variance  (read^2 + shot e H + quantisation^2) / e^2  (Hasinoff et al. 2010)
+  var  variance  (read^2 + shot e H + quantisation^2) / e^2  (Hasinoff et al. 2010); read and shot are those of a good
+       camera, or what is measured in the clip (`hdr.noise_level`) where that is more
   g    ghost rejection: falls to 0 where the sample contradicts the reference beyond what both variances allow
 Tensors have channels first.
 """
