@@ -12,15 +12,18 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from ...hdr.detail_preservation import preserve_detail
+from ...hdr.exposure import to_radiance
 from ...hdr.frame_window import FrameWindow
 from ...hdr.masks import exposure_ranks
 from ...hdr.scratch import allocate
 from ...hdr.sequence import ExposureSequence, FlowField
 from ...models.deephdrvideo import DEEPHDRVIDEO
 from ...models.deephdrvideo.refine import blend, blend_weights
+from ..clip.noise import frame_noise
 from ..flow.estimate import base_flow
 from ..runtime.networks import device_of, load_network
-from ..runtime.per_frame import WindowReader, run_per_frame, to_frame
+from ..runtime.per_frame import WindowReader, run_per_frame, to_frame, to_planes
 from ..runtime.tiles import in_tiles
 from ..runtime.windows import Progress, passes, quiet
 from .system import System, one_period
@@ -52,7 +55,8 @@ def deformable_refinement(
     sequence: ExposureSequence, coarse: torch.Tensor, network: "DeepHDRVideo", progress: Progress = quiet
 ) -> torch.Tensor:
     """H = M H^c + (1 - M) H^r: coarse radiance (T,H,W,3) where a frame is well exposed, elsewhere the result of
-    RefineNet from the coarse results of the frame, the one before and the one after: radiance (T,H,W,3) in [0,1].
+    RefineNet from the coarse results of the frame, the one before and the one after: radiance (T,H,W,3) in [0,1], with
+    detail preservation.
 
     sequence: normalized, for exposures and M. The clip is mirrored at its ends by whole periods.
     Raises ValueError when `coarse` is not of this clip, or the network has no RefineNet.
@@ -79,13 +83,16 @@ def deformable_refinement(
             weights = blend_weights(frames, ranks[missing], count)
             kept |= dict(zip(missing, zip(radiance, weights, strict=True), strict=True))
         radiance, weights = (torch.stack(x)[None] for x in zip(*(kept[i] for i in around), strict=True))
-        return radiance, weights, sequence.exposures[around][None].to(device)
+        given = radiance, weights, sequence.exposures[around][None].to(device)
+        return given, to_planes(sequence.frames[t], device), frame_noise(sequence, [t], device)
 
     def refined(radiance: torch.Tensor, weights: torch.Tensor, exposures: torch.Tensor) -> torch.Tensor:
         return blend(radiance[:, 1], network.refine(radiance, weights, exposures)[0], weights[:, 1])
 
-    def frame(*given: torch.Tensor) -> torch.Tensor:
-        return in_tiles(sequence.size, refined, *given)
+    def frame(given: tuple[torch.Tensor, ...], code: torch.Tensor, noise: torch.Tensor | None) -> torch.Tensor:
+        exposure = given[-1][:, 1]
+        light = to_radiance(code, exposure.view(1, 1, 1, 1))
+        return preserve_detail(in_tiles(sequence.size, refined, *given), code, light, exposure, noise)
 
     for t, (hdr,) in run_per_frame(len(sequence), read, frame, device, progress):
         out[t] = to_frame(hdr)

@@ -145,12 +145,12 @@ def test_fusion_gets_reference_warped_and_unwarped_neighbours_in_this_order():
     network, seen = F2HDR(LIGHT), []
     network.fusion.register_forward_hook(lambda _, given, __: seen.extend(given))
     network.fusion.fuse(FrameWindow(frames, exposures, flows, confidence))
-    candidates, _, times, validity, speed = seen
+    candidates, _, times, validity, speed, noise = seen
     torch.testing.assert_close(candidates[:, 0], frames[:, 2])
     torch.testing.assert_close(candidates[:, 2], warp(frames[:, 1], flows[:, 1], mode="bicubic").clamp(0, 1))
     torch.testing.assert_close(candidates[:, 3], warp(frames[:, 3], flows[:, 2], mode="bicubic").clamp(0, 1))
     torch.testing.assert_close(candidates[:, 8], frames[:, 4])
-    assert times.tolist() == [[16, 1, 4, 1, 4, 1, 4, 1, 4]]
+    assert times.tolist() == [[16, 1, 4, 1, 4, 1, 4, 1, 4]] and noise is None
     assert (validity[:, 0] == 1).all() and (validity[:, 5:] == 0).all() and (validity[:, 1:5] <= confidence).all()
 
 
