@@ -66,7 +66,7 @@ def test_the_ratio_of_a_night_clip_is_measured_in_spite_of_its_black_level(light
     linear = captured(dim, CYCLE, level=0.3, response="linear", bits=14, noise=0.004)
     frames = ((linear - black).clamp(min=0).pow(1 / 2.2) * 255).round() / 255
     found = detect_pattern(sequence(frames))
-    assert 2 ** found.ratios[0] == pytest.approx(8, rel=0.05)  # 8 bit; read as it is, 12 % high
+    assert 2 ** found.ratios[0] == pytest.approx(8, rel=0.05)  # what 8 bits leave of the dark frames
     assert found.confidence > 0.8
 
 
