@@ -24,20 +24,26 @@ CLIP_ROLLOFF = 0.05  # code values over which well-exposedness falls from 1 to 0
 HIGHLIGHT_THRESHOLD = 0.97  # code value from which a frame counts as clipped
 MIN_VALIDITY = 1e-3  # lower bound of v: where no sample is valid, noise and clipping still decide between them
 OCCLUSION_THRESHOLD = 0.36  # validity, just under 1/e, below which the forward-backward test calls a pixel occluded
-BURIED = 0.02  # code value from which down a pixel may have been cut to black by the camera's curve
-BURIED_LEVEL = 0.1  # code value below which contrasty picture profiles cut
+CRUSHED = 0.02  # code value up to which a pixel may have been crushed to black by the camera's curve
+CRUSHED_LEVEL = 0.1  # code value below which contrasty picture profiles crush shadows
 UNOBSERVED = 0.05  # well-exposedness of all samples below which a pixel's radiance has not been recorded
 UNOBSERVED_WINDOW = 5  # pixels across, over which the largest well-exposedness is taken
-MAX_DEVIATION = (
-    60.0  # bound on the normalised squared deviation: where all samples contradict, they still differ in noise
-)
+MAX_DEVIATION = 60.0  # bound on the squared deviation, so that noise still decides where all samples contradict
 
 
-def variance(radiance: torch.Tensor, code: torch.Tensor, exposure) -> torch.Tensor:
-    """Variance of radiance samples captured at `exposure` as the code values `code`, same shape as `radiance`."""
+def variance(radiance: torch.Tensor, code: torch.Tensor, exposure, noise: torch.Tensor | None = None) -> torch.Tensor:
+    """Variance of radiance samples (N,3,H,W) captured at `exposure` as the code values `code`, same shape.
+
+    noise (N,3): measured noise of the exposures (`hdr.noise_level.NoiseLevels.at`), used where it is above READ_NOISE and
+    SHOT_NOISE; None or NaN: unknown.
+    """
     signal = (radiance * exposure).clamp(1e-5, 1)
     slope = GAMMA * signal / code.clamp(min=5e-3)  # of linear light over code value
-    return (READ_NOISE**2 + SHOT_NOISE * signal + (slope * QUANTISATION) ** 2) / exposure**2
+    captured = READ_NOISE**2 + SHOT_NOISE * signal
+    if noise is not None:
+        read, gain, _ = (x.view(-1, 1, 1, 1) for x in noise.nan_to_num().unbind(1))
+        captured = torch.maximum(captured, read**2 + gain * box_mean(signal, 3))  # a mean: a noisy sample is no signal
+    return (captured + (slope * QUANTISATION) ** 2) / exposure**2
 
 
 def dilate_highlights(code: torch.Tensor) -> torch.Tensor:
@@ -68,33 +74,40 @@ def exposedness(code: torch.Tensor, exposure, threshold: float = HIGHLIGHT_THRES
 @dataclass(frozen=True)
 class Measurement:
     """A radiance sample (N,3,H,W) with its variance, same shape, well-exposedness (N,1,H,W) in [0,1], and clipping
-    mask, bool (N,3,H,W). An estimate that no camera captured has well-exposedness 1 and clips nowhere. floor: radiance below
-    which a buried sample says nothing, (N,3,H,W), 0 elsewhere."""
+    mask, bool (N,3,H,W). An estimate that is no captured sample has well-exposedness 1 and clips nowhere. floor (N,3,H,W):
+    upper bound of the radiance of a crushed sample, 0 elsewhere. base_variance: `variance` without measured noise, None =
+    the same."""
 
     radiance: torch.Tensor
     variance: torch.Tensor
     exposedness: torch.Tensor = torch.tensor(1.0)
     clipped: torch.Tensor = torch.tensor(False)
     floor: torch.Tensor = torch.tensor(0.0)
+    base_variance: torch.Tensor | None = None
 
     @property
     def precision(self) -> torch.Tensor:
-        """s / var of the weight, (N,3,H,W); a buried sample may be off by its floor."""
+        """s / var of the weight, (N,3,H,W); a crushed sample may be off by its floor."""
         return self.exposedness / (self.variance + self.floor**2)
 
 
 def measure(
-    radiance: torch.Tensor, code: torch.Tensor, exposure, threshold: float = HIGHLIGHT_THRESHOLD
+    radiance: torch.Tensor,
+    code: torch.Tensor,
+    exposure,
+    threshold: float = HIGHLIGHT_THRESHOLD,
+    noise: torch.Tensor | None = None,
 ) -> Measurement:
-    """The noise model of a captured sample: radiance (N,3,H,W), its code values `code`, same shape, and the exposure,
-    in any shape that broadcasts to it."""
+    """The noise model of a captured sample: radiance (N,3,H,W), its code values `code`, same shape, the exposure, in any
+    shape that broadcasts to it, and the measured noise (N,3), see `variance`."""
     dilated = dilate_highlights(code)
     return Measurement(
         radiance,
-        variance(radiance, code, exposure),
+        variance(radiance, code, exposure, noise),
         exposedness(dilated, exposure, threshold),
         clipping_mask(dilated, threshold),
-        torch.where(code <= BURIED, BURIED_LEVEL**GAMMA / exposure, 0.0),
+        torch.where(code <= CRUSHED, CRUSHED_LEVEL**GAMMA / exposure, 0.0),
+        None if noise is None else variance(radiance, code, exposure),
     )
 
 
@@ -104,23 +117,28 @@ def consistency_weight(estimate: Measurement, reference: Measurement, strictness
 
     d^2 is averaged over channels and 3x3 pixels; its variance is that of both samples plus the model error. Where the
     reference clips, only darker estimates deviate, as the true radiance is at or above the clipping level; where it is
-    buried, only estimates brighter than its floor, as all that is darker may have been cut to black. strictness
-    multiplies d^2: 0 accepts everything, 1 is the noise model's own test.
+    crushed, only estimates above its floor, as lower radiance may have been crushed to black. strictness multiplies d^2: 0
+    accepts everything, 1 applies the noise model as it is.
+
+    Measured noise is not allowed for where the reference clips: darker samples are no brighter ones with noise there, but
+    wrong correspondences, and their small variance would give them most of the weight.
     """
     difference = estimate.radiance - reference.radiance
     difference = torch.where(reference.clipped, difference.clamp(max=0), difference)
-    buried = reference.floor > 0
-    difference = torch.where(buried, (estimate.radiance - reference.floor).clamp(min=0), difference)
-    allowed = estimate.variance + reference.variance + (MODEL_ERROR * reference.radiance) ** 2
+    crushed = reference.floor > 0
+    difference = torch.where(crushed, (estimate.radiance - reference.floor).clamp(min=0), difference)
+    noise = estimate.variance + reference.variance
+    base = [one.variance if one.base_variance is None else one.base_variance for one in (estimate, reference)]
+    allowed = torch.where(reference.clipped, base[0] + base[1], noise) + (MODEL_ERROR * reference.radiance) ** 2
     deviation = box_mean((difference**2 / allowed).mean(1, keepdim=True), 3)
     return torch.exp(-0.5 * (strictness * deviation).clamp(max=MAX_DEVIATION))
 
 
-def belief(
+def reliability(
     estimate: Measurement, validity: torch.Tensor, reference: Measurement | None = None, strictness: float = 1.0
 ) -> torch.Tensor:
-    """v g of a sample's weight, (N,1,H,W): its validity (N,1,H,W) in [0,1], MIN_VALIDITY at least, and, beside a reference,
-    its consistency with it."""
+    """v g of a sample's weight, (N,1,H,W): validity (N,1,H,W) in [0,1], at least MIN_VALIDITY, times the consistency with the
+    reference, if there is one."""
     bounded = validity.clamp(min=MIN_VALIDITY)
     return bounded if reference is None else bounded * consistency_weight(estimate, reference, strictness)
 
@@ -128,8 +146,8 @@ def belief(
 def merge_weight(
     estimate: Measurement, validity: torch.Tensor, reference: Measurement | None = None, strictness: float = 1.0
 ) -> torch.Tensor:
-    """The weight s v g / var of a sample in a merge, (N,3,H,W). See `belief`."""
-    return estimate.precision * belief(estimate, validity, reference, strictness)
+    """The weight s v g / var of a sample in a merge, (N,3,H,W); v g: see `reliability`."""
+    return estimate.precision * reliability(estimate, validity, reference, strictness)
 
 
 def radiance_lower_bound(reference: Measurement, others: Sequence[tuple[Measurement, torch.Tensor]]) -> torch.Tensor:

@@ -14,12 +14,12 @@ import folder_paths
 
 from ..stages.runtime.pace import Pace
 
-TELL_EVERY = 1.0  # seconds between two texts at a node
+TEXT_INTERVAL = 1.0  # seconds between two texts at a node
 WEIGHTS_FOLDER = "hdrweave"  # in ComfyUI's models folder, and the key in its extra_model_paths.yaml
 
 
 def known(cls, *args, **kwargs):
-    """Call `cls` without keywords that the running ComfyUI does not know yet, which would fail the whole pack."""
+    """Call `cls` without those keywords that the running ComfyUI is too old to know, as one of them would fail the whole pack."""
     parameters = inspect.signature(cls.__init__).parameters
     if any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
         return cls(*args, **kwargs)
@@ -27,35 +27,35 @@ def known(cls, *args, **kwargs):
 
 
 def progress_bar():
-    """A stage's progress callback: moves the node's bar, writes steps a second and time left under it, and raises when the
-    user pressed Cancel."""
-    bar, pace, tell = comfy.utils.ProgressBar(1), Pace(), _text_at_node()
-    begin = told = time.monotonic()
+    """A stage's progress callback: moves the node's bar, writes steps per second and time left under it, and raises when the
+    user has pressed Cancel."""
+    bar, pace, show = comfy.utils.ProgressBar(1), Pace(), _text_at_node()
+    begin = last_shown = time.monotonic()
 
     def report(done: int, total: int) -> None:
-        nonlocal told
+        nonlocal last_shown
         comfy.model_management.throw_exception_if_processing_interrupted()
         bar.update_absolute(done, total)
-        words, now = pace.words(done, total), time.monotonic()
-        if now - told > TELL_EVERY or (done == total and told > begin):
-            told = now
-            tell(words)
+        text, now = pace.words(done, total), time.monotonic()
+        if now - last_shown > TEXT_INTERVAL or (done == total and last_shown > begin):
+            last_shown = now
+            show(text)
 
     return report
 
 
 def _text_at_node() -> Callable[[str], None]:
-    """Shows a text under the node that runs; nothing, where the running ComfyUI cannot."""
+    """A function that shows a text under the node that runs; it does nothing where the running ComfyUI cannot show one."""
     server = getattr(getattr(sys.modules.get("server"), "PromptServer", None), "instance", None)
     send = getattr(server, "send_progress_text", None)
     try:
         from comfy_execution.utils import get_executing_context
     except ImportError:
-        return lambda words: None
+        return lambda text: None
     context = get_executing_context()
     if send is None or context is None:
-        return lambda words: None
-    return lambda words: send(words, context.node_id)
+        return lambda text: None
+    return lambda text: send(text, context.node_id)
 
 
 def device():
@@ -81,7 +81,7 @@ def on_device(network, work_memory: int):
 
 
 def register_weights_folder() -> None:
-    """Let ComfyUI list models/hdrweave, beside folders that the user has given this key, safetensors files only."""
+    """Make ComfyUI list the safetensors files of models/hdrweave, and of folders that the user has given this key."""
     folder_paths.add_model_folder_path(WEIGHTS_FOLDER, str(own_weights_folder()))
     folder_paths.folder_names_and_paths[WEIGHTS_FOLDER][1].add(".safetensors")
 

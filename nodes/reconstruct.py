@@ -6,19 +6,16 @@ from ..hdr.tonemap import mu_law
 from ..stages.clip.black_level import match_black_level
 from ..stages.clip.noise import with_noise
 from ..stages.clip.normalize import normalize
-from ..stages.clip.wrong_pattern import CHOICES, STOP, heed_pattern
+from ..stages.clip.wrong_pattern import STOP, heed_pattern
 from ..stages.output.tonemap import automatic_peak
 from ..stages.runtime.networks import work_memory
 from ..stages.systems.table import BY_QUALITY, SYSTEMS
 from .compat import device, known, make_room, progress_bar
-from .preview import shown
-from .wires import HDR, RECONSTRUCT, Exposures
+from .ports import fps_output, hdr_output, wrong_pattern_input
+from .preview import middle, shown
+from .wires import RECONSTRUCT, Exposures
 
 AS_METHOD = "as method says"
-WRONG_PATTERN = (
-    "What to do when the pixels contradict the exposure pattern: stop before the long work, with what is wrong, or go on "
-    "with the pattern as it is."
-)
 MU = 500.0  # of the picture on the node
 
 
@@ -59,18 +56,16 @@ class ReconstructHDR(io.ComfyNode):
                     advanced=True,
                     tooltip="A system by its name, in place of method: the published ones and the pack's own.",
                 ),
-                io.Combo.Input(
-                    "wrong_pattern", options=list(CHOICES), default=STOP, optional=True, tooltip=WRONG_PATTERN
-                ),
+                wrong_pattern_input(),
             ],
             outputs=[
-                io.Image.Output("hdr", display_name="hdr", tooltip=f"One frame for every frame of the clip. {HDR}"),
+                hdr_output(),
                 Exposures.Output(
                     "normalized",
                     display_name="exposures",
                     tooltip="The clip on one scale, for what saves and checks the result.",
                 ),
-                io.Float.Output("rate", display_name="fps", tooltip="Frames per second of the clip, for Create Video."),
+                fps_output(),
             ],
         )
 
@@ -83,9 +78,9 @@ class ReconstructHDR(io.ComfyNode):
             clip = with_noise(clip, progress_bar())
             make_room(max(work_memory(name, clip.size, len(clip.offsets) + 1) for name in row.networks))
         hdr = row.run(clip, device(), progress_bar())
-        middle = hdr[len(hdr) // 2][None]
-        picture, words = mu_law(middle / peak_of(middle), MU), f"{row.paper}, {len(hdr)} frames"
-        return io.NodeOutput(hdr, clip, float(clip.fps), ui=shown(cls, picture, words))
+        frame = middle(hdr)
+        picture = mu_law(frame / peak_of(frame), MU)
+        return io.NodeOutput(hdr, clip, float(clip.fps), ui=shown(cls, picture, f"{row.paper}, {len(hdr)} frames"))
 
 
 def peak_of(hdr) -> float:

@@ -37,8 +37,13 @@ def frame_noise(
     sequence: ExposureSequence, indices: list[int], device: torch.device | str = "cpu"
 ) -> torch.Tensor | None:
     """Noise (n,3) of the frames `indices` on a device, see `NoiseLevels.at`; None where it cannot be measured."""
+    return noise_at(sequence, sequence.exposures[indices], device)
+
+
+def noise_at(sequence: ExposureSequence, exposures: torch.Tensor, device: torch.device | str) -> torch.Tensor | None:
+    """Noise (n,3) of the clip's exposures nearest to `exposures` (n,), above 0; see `frame_noise`."""
     found = noise_of(sequence)
-    return None if found is None else found.at(sequence.exposures[indices]).to(device, torch.float32)
+    return None if found is None else found.at(exposures).to(device, torch.float32)
 
 
 def noise_of(sequence: ExposureSequence, progress: Progress = quiet) -> NoiseLevels | None:

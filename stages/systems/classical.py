@@ -13,7 +13,7 @@ from .system import System, one_period
 
 def classical(sequence: ExposureSequence, device="cpu", progress: Progress = quiet) -> torch.Tensor:
     """DIS flow, warped neighbours, weighted merge: radiance (T,H,W,3) of a normalized clip."""
-    windows = WindowReader(sequence, LiveFlow(sequence, device), device, noise=False)
+    windows = WindowReader(sequence, LiveFlow(sequence, device), device)
     out = allocate(sequence.frames.shape)
     for t, (hdr,) in run_per_frame(len(sequence), windows.only, merged_frame, device, progress):
         out[t] = to_frame(hdr)

@@ -1,9 +1,9 @@
 """The flagship: LRHDR's sparse fusion of candidates from several methods, refined by the second stage of LoCAtion.
 
 Candidates are the reference and its neighbours, aligned by DeAltHDR's FGMA and calibrated by LRHDR's ACCR, and the
-results of F2HDR and DeAltHDR. Calibrated candidates keep their exposures here: otherwise the vote does not know where
-they were clipped, and clean clips of three exposures lose 0.5 dB. F2HDR's flow adapter is not used: it gained 0.004 dB,
-for F2HDR alone or for all.
+results of F2HDR and DeAltHDR. Calibrated candidates keep their exposures here: without them the prior of the vote does not
+include where they were clipped, and clean clips of three exposures lose 0.5 dB. F2HDR's flow adapter is not used, as it gained
+only 0.004 dB, for F2HDR alone or for all candidates.
 
 All candidates of a frame are computed from one `FrameWindow`, so frames and flow are read once. The graph of nodes, in
 which every stage processes the whole clip, gives the same result within rounding.
@@ -12,7 +12,7 @@ which every stage processes the whole clip, gives the same result within roundin
 import torch
 from torch import nn
 
-from ...hdr.frame_window import FrameWindow
+from ...hdr.frame_window import FrameWindow, without_reference
 from ...hdr.scratch import allocate
 from ...hdr.sequence import ExposureSequence, FlowField
 from ...models.dealthdr import DEALTHDR, FGMA
@@ -33,7 +33,7 @@ from .system import System
 
 
 def flagship(sequence: ExposureSequence, device="cpu", progress: Progress = quiet) -> torch.Tensor:
-    """With packaged weights: radiance (T,H,W,3) of a normalized clip."""
+    """The flagship with packaged weights: radiance (T,H,W,3) of a normalized clip."""
     first, second = passes(progress, 8, 1)
     hdr, refinement = flagship_vote(sequence, device, first), load_network(SEQUENCE_REFINEMENT).to(device)
     return sequence_refinement(hdr, refinement, sequence=sequence, progress=second)
@@ -65,7 +65,7 @@ def flagship_vote(
         candidates = calibrated(fgma, accr, near, cells[:, inner])
         results = f2hdr_frame(f2hdr, near), dealthdr_frame(whole, window, cells, features)
         radiance, validity, exposures = with_results(*candidates, results)
-        noise = near.reference_noise
+        noise = candidate_noise(near)
         return fused_frame(voting, radiance, validity, exposures, near.reference, noise=noise)[0]
 
     for t, (hdr,) in run_per_frame(len(sequence), read, voted, windows.device, progress):
@@ -97,6 +97,15 @@ def with_results(radiance, validity, exposures, results):
         torch.cat((validity, torch.ones_like(made[:, :, :1])), 1),
         torch.cat((exposures, exposures.new_zeros(made.shape[:2])), 1),
     )
+
+
+def candidate_noise(window: FrameWindow) -> torch.Tensor | None:
+    """Measured noise (1,K,3) of the candidates of `calibrated` and of two results, which belong to no exposure and so have
+    none of their own."""
+    if window.noise is None or window.reference_noise is None:
+        return None
+    reference = window.reference_noise[:, None]
+    return torch.cat((reference, reference, without_reference(window.noise), reference, reference), 1)
 
 
 SYSTEM = System(
