@@ -75,7 +75,8 @@ def _bins(points: ExposurePairs, response) -> np.ndarray:
 def _cost(bins: np.ndarray, offset: float) -> tuple[float, float]:
     """Squared deviation of the ratio from its mean, in standard errors, up to MOST for a bin; and its standard deviation beyond
     those as a share of its stops."""
-    stops = np.log2((bins[:, 1] + offset) / np.maximum(bins[:, 0] + offset, 1e-5))
+    dark, bright = (np.maximum(bins[:, k] + offset, 1e-5) for k in (0, 1))
+    stops = np.log2(bright / dark)
     weight = bins[:, 2] ** -2
     mean = np.average(stops, weights=weight)
     off = (stops - mean) ** 2
