@@ -44,7 +44,9 @@ def black_offset(overlaps: list[ExposurePairs], response) -> BlackOffset:
     curves = [bins for bins in (_bins(points, response) for points in overlaps) if len(bins) >= 3]
     if not curves:
         return BlackOffset()
+    darkest = min(bins[:, 0].min() for bins in curves)
     costs = np.array([sum(_cost(bins, b)[0] for bins in curves) + (b / USUAL) ** 2 for b in OFFSETS])
+    costs[-OFFSETS > darkest / 2] = np.inf  # no light would be left
     best = int(costs.argmin())
     light = 0.0 if best in (0, len(OFFSETS) - 1) else float(OFFSETS[best])
     return BlackOffset(light, min(_cost(bins, light)[1] for bins in curves), True)
