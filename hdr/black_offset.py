@@ -7,15 +7,17 @@ high, the more so the darker the pixels: (r x - b) / (x - b). Adding b to both m
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 
 from .exposure_ratio import ExposurePairs
 
-OFFSETS = np.linspace(-0.008, 0.008, 81)  # that are tried, 1 = white
+OFFSETS = np.arange(-40, 41) * 0.0002  # that are tried, 1 = white
 USUAL = 0.002  # standard deviation of what cameras leave
 LARGE = 0.004  # what no camera leaves
 BENT = 0.05  # share of the stops by which a ratio may change with the code value to be half trusted
 EXACT = 0.02  # stops: no bin of code values is more exact
 HALF_CODE = 0.5 / 255  # error of a mean code of 8 bit
+LOG = 0.05  # light of code 0.5, below which a response is a log curve
 BINS, FEWEST = 16, 40  # of code values, and points in each
 MOST = 9.0  # squared standard errors that a bin counts with at most: those beyond show other things
 TOGETHER = 8  # neighbouring points that are off together
@@ -47,6 +49,8 @@ def black_offset(overlaps: list[ExposurePairs], response) -> BlackOffset:
     darkest = min(bins[:, 0].min() for bins in curves)
     costs = np.array([sum(_cost(bins, b)[0] for bins in curves) + (b / USUAL) ** 2 for b in OFFSETS])
     costs[-OFFSETS > darkest / 2] = np.inf  # no light would be left
+    if float(response.decode(torch.tensor([0.5]))[0]) < LOG:  # a log curve has its black at a code of its own
+        costs[OFFSETS != 0] = np.inf
     best = int(costs.argmin())
     light = 0.0 if best in (0, len(OFFSETS) - 1) else float(OFFSETS[best])
     return BlackOffset(light, min(_cost(bins, light)[1] for bins in curves), True)
