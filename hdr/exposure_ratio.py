@@ -14,7 +14,7 @@ SATURATION_LEVEL = 225 / 255  # highest code value used of the brighter frame
 # Lowest code value (gamma 2.2) used of the darker frame: the first of these that leaves enough points.
 NOISE_FLOORS = (0.2, 0.15, 0.1, 0.05, 0.025)
 BIASED_FLOOR = 0.1  # a ratio measured with this noise floor or a lower one is biased by the camera's black level
-FLOOR_CONFIDENCE = {0.1: 0.7, 0.05: 0.5, 0.025: 0.35}  # factor of the confidence for the lower noise floors
+FLOOR_CONFIDENCE = {0.1: 0.85, 0.05: 0.5, 0.025: 0.35}  # factor of the confidence for the lower noise floors
 MIN_POINTS = 600  # of a clip
 MIN_SPREAD = 0.02  # stops: lower bound of the uncertainty of a ratio
 SCATTER = 0.7  # stops between the quartiles of matching points; a larger range is caused by points that do not match
@@ -36,13 +36,15 @@ class ExposurePairs:
     frame: torch.Tensor
     noise_floor: float = 0.0
 
-    def stops(self, response) -> torch.Tensor:
-        """log2 of the ratio of linear light at every reliable point and channel: 1-D, in stops."""
-        return _stops(self.dark, self.bright, response)[self.reliable]
+    def stops(self, response, offset: float = 0.0) -> torch.Tensor:
+        """log2 of the ratio of linear light at every reliable point and channel: 1-D, in stops. offset: light that is added to
+        both, see `hdr.black_offset`."""
+        return _stops(self.dark, self.bright, response, offset)[self.reliable]
 
 
-def _stops(dark: torch.Tensor, bright: torch.Tensor, response) -> torch.Tensor:
-    return torch.log2(response.decode(bright).clamp(min=1e-7) / response.decode(dark).clamp(min=1e-7))
+def _stops(dark: torch.Tensor, bright: torch.Tensor, response, offset: float = 0.0) -> torch.Tensor:
+    dark, bright = ((response.decode(code) + offset).clamp(min=1e-7) for code in (dark, bright))
+    return torch.log2(bright / dark)
 
 
 def collect_pairs(
@@ -104,24 +106,24 @@ def select_reliable(dark, bright, frame, response) -> ExposurePairs:
     return ExposurePairs(dark, bright, reliable, frame, floor if reliable.any() else 0.0)
 
 
-def measure_ratio(pairs: ExposurePairs, response) -> tuple[float, float, int]:
+def measure_ratio(pairs: ExposurePairs, response, offset: float = 0.0) -> tuple[float, float, int]:
     """Exposure ratio in stops, its interquartile range over frames in stops, and the number of points.
 
     The ratio is the median over frames of each frame's median; NaN without points.
     """
-    stops, frames = pairs.stops(response), repeat(pairs.frame, "n -> n c", c=3)[pairs.reliable]
+    stops, frames = pairs.stops(response, offset), repeat(pairs.frame, "n -> n c", c=3)[pairs.reliable]
     medians = [float(stops[frames == t].median()) for t in torch.unique(frames) if (frames == t).sum() >= 20]
     if not medians:
         return (float(stops.median()) if len(stops) else float("nan")), float("nan"), len(stops)
     return float(np.median(medians)), float(np.percentile(medians, 75) - np.percentile(medians, 25)), len(stops)
 
 
-def ratio_by_code(pairs: ExposurePairs, response, bins: int = 12) -> tuple[np.ndarray, np.ndarray]:
+def ratio_by_code(pairs: ExposurePairs, response, bins: int = 12, offset: float = 0.0) -> tuple[np.ndarray, np.ndarray]:
     """Exposure ratio as a function of the code value: bin centres (of the brighter frame) and medians in stops, 1-D.
 
     Constant under the right response. Bins with fewer than 40 points are left out.
     """
-    stops, code = pairs.stops(response).numpy(), pairs.bright[pairs.reliable].numpy()
+    stops, code = pairs.stops(response, offset).numpy(), pairs.bright[pairs.reliable].numpy()
     if not len(code):
         return np.zeros(0), np.zeros(0)
     edges = np.linspace(code.min(), code.max() + 1e-6, bins + 1)
@@ -142,19 +144,19 @@ class RatioQuality:
     matched: float = 1.0
 
 
-def ratio_quality(pairs: ExposurePairs, response) -> RatioQuality:
-    """Accuracy of `measure_ratio`, estimated from its points."""
-    stops, over_frames, points = measure_ratio(pairs, response)
+def ratio_quality(pairs: ExposurePairs, response, offset: float = 0.0) -> RatioQuality:
+    """Accuracy of `measure_ratio`, estimated from its points. offset: as of `ExposurePairs.stops`."""
+    stops, over_frames, points = measure_ratio(pairs, response, offset)
     if not points or not np.isfinite(stops):
         return RatioQuality(np.inf, points, 0.3)
-    _, medians = ratio_by_code(pairs, response)
+    _, medians = ratio_by_code(pairs, response, offset=offset)
     over_codes = float(np.percentile(medians, 75) - np.percentile(medians, 25)) if len(medians) >= 4 else 0.0
     spread = max(over_codes, over_frames if np.isfinite(over_frames) else 0.0, MIN_SPREAD)
     if not np.isfinite(over_frames):
         spread = max(spread, UNKNOWN_SPREAD)
     dark = FLOOR_CONFIDENCE.get(pairs.noise_floor, 1.0)
     few = min(1.0, 0.4 + 0.6 * points / MIN_POINTS)
-    low, high = np.percentile(pairs.stops(response).numpy(), (25, 75))
+    low, high = np.percentile(pairs.stops(response, offset).numpy(), (25, 75))
     matched = float(1 / (1 + max(high - low - SCATTER, 0)))
     return RatioQuality(
         spread, points, matched * dark * few / (1 + max(spread - UNKNOWN_SPREAD, 0) / max(2 * abs(stops), 0.1)), matched

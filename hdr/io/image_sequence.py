@@ -8,6 +8,7 @@ not separate files either.
 import os
 import re
 from collections import defaultdict
+from datetime import UTC, datetime
 from itertools import pairwise
 from math import gcd
 from pathlib import Path
@@ -21,6 +22,11 @@ from .image_files import SUFFIXES
 OTHER_STILLS = ".dpx .cin .tga .jp2 .j2k .jxl .heic .heif .avif .psd .sgi .pfm .pbm .pam .xcf".split()
 MARKER = re.compile(r"#+|%0?\d*d")
 MAX_DIGITS = 40  # digits
+# A date and a time of day, such as 20240501_123058 or 2024-05-01T12-30-58.250: one number, of nanoseconds.
+DATE = re.compile(
+    r"(?<!\d)((?:19|20)\d\d)[-_.]?(0[1-9]|1[0-2])[-_.]?(0[1-9]|[12]\d|3[01])[-_. T]*"
+    r"([01]\d|2[0-3])[-_.h]?([0-5]\d)[-_.m]?([0-5]\d)(?:[-_.,]?(\d{9}|\d{6}|\d{3}))?(?!\d)"
+)
 STAMP = 1000  # numbers that lie farther apart than this, in the median, are time stamps and not counted frames
 
 
@@ -99,9 +105,18 @@ def _in_folder(folder: Path, holes: bool) -> list[Frame]:
     found = {key: _sequences(folder, names) for key, names in alike.items()}
     sequences = [(key, files) for key, all_files in found.items() for files in all_files]
     if not sequences:
+        unread = sorted({Path(name).suffix.lower() for name in _names(folder)} & set(OTHER_STILLS))
+        if unread:
+            raise FileNotFoundError(
+                f"{printable(folder)} holds {' and '.join(unread)} files, which are not read: convert them to "
+                "16-bit tiff or png, or to exr"
+            )
         raise FileNotFoundError(
             f"{printable(folder)} holds no numbered images ({', '.join(SUFFIXES)}): check the folder"
         )
+    together = _interleaved([files for _, files in sequences])
+    if together:
+        return _placed(together, holes)
     if len(sequences) > 1:
         shown = printable(", ".join(sorted({_shown(files) for _, files in sequences})[:4]))
         raise ValueError(
@@ -111,14 +126,28 @@ def _in_folder(folder: Path, holes: bool) -> list[Frame]:
 
 
 def _digits(name: str) -> list[str]:
-    """The groups of digits in a name, its suffix apart."""
-    return re.findall(rf"\d{{1,{MAX_DIGITS}}}", name[: len(name) - len(Path(name).suffix)])
+    """The groups of digits in a name, its suffix apart; a date with its time is one."""
+    return re.findall(rf"\d{{1,{MAX_DIGITS}}}", _dated(name[: len(name) - len(Path(name).suffix)]))
+
+
+def _dated(stem: str) -> str:
+    """A name with its dates and times as nanoseconds since 1970."""
+
+    def number(found: re.Match) -> str:
+        try:
+            time = datetime(*(int(part) for part in found.groups()[:6]), tzinfo=UTC)
+        except ValueError:  # 31 February
+            return found[0]
+        return f"{max(int(time.timestamp()), 0)}{(found[7] or '').ljust(9, '0')}"
+
+    return DATE.sub(number, stem)
 
 
 def _key(name: str) -> tuple[str, ...]:
     """What the names of all files of a sequence share: the text between their numbers, exposure words apart."""
     suffix = Path(name).suffix
-    words = WORD.sub("<exposure>", name[: len(name) - len(suffix)])
+    words = WORD.sub("<exposure>", _dated(name[: len(name) - len(suffix)]))
+    words = re.sub(r"(?<=[a-zA-Z_])[+-](?=\d)", "-", words)  # ev-3, ev+0
     return (*re.split(rf"\d{{1,{MAX_DIGITS}}}", words), suffix)
 
 
@@ -175,6 +204,17 @@ def _split(folder: Path, rows, columns) -> list[list[tuple[int, Path]]]:
         if not best or len(found) < len(best):
             best = found
     return best
+
+
+def _interleaved(sequences: list[list[tuple[int, Path]]]) -> list[tuple[int, Path]]:
+    """Sequences that take turns in one run of numbers, such as 0S, 1L, 2S, 3L, as one; none where they do not."""
+    every = sorted(frame for files in sequences for frame in files)
+    steps = {b - a for (a, _), (b, _) in pairwise(every)}
+    if not 1 < len(sequences) <= len(every) // 2 or len(steps) != 1 or 0 in steps:
+        return []
+    step = steps.pop()
+    apart = all(b - a > step for files in sequences for (a, _), (b, _) in pairwise(files))
+    return every if apart and all(len(files) > 1 for files in sequences) else []
 
 
 def _shown(files: list[tuple[int, Path]]) -> str:

@@ -5,6 +5,7 @@ and range come from the stream's tags; an untagged stream is read as BT.601 up t
 range, as players do.
 """
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -65,7 +66,7 @@ def video_info(source) -> VideoInfo:
         fps = stream.average_rate or stream.guessed_rate
         fps = Fraction(fps) if fps and 0 < fps <= 100_000 else Fraction(24)
         tags = stream.codec_context
-        seconds = float(stream.duration * stream.time_base) if stream.duration and stream.time_base else 0.0
+        seconds = _seconds(container, stream)
         by_length = max(round(seconds * fps), 0)
         # An edit list shows fewer frames than are stored, and shortens the duration with them.
         frames = min(stream.frames, by_length) if stream.frames and by_length else stream.frames or by_length
@@ -78,6 +79,18 @@ def video_info(source) -> VideoInfo:
             bool(container.streams.audio),
             _timecode(container, stream),
         )
+
+
+def _seconds(container, stream) -> float:
+    """The length of a video stream as its container announces it, 0 = unknown. Matroska states it in a tag of the stream, or for
+    the whole file alone, which counts where nothing else could make it longer."""
+    if stream.duration and stream.time_base:
+        return float(stream.duration * stream.time_base)
+    stated = re.fullmatch(r"(\d{1,3}):(\d\d):(\d\d(?:\.\d{1,12})?)", stream.metadata.get("DURATION", ""))
+    if stated:
+        return int(stated[1]) * 3600 + int(stated[2]) * 60 + float(stated[3])
+    alone = len(container.streams) == 1 and "matroska" in container.format.name
+    return container.duration / 1e6 if alone and container.duration else 0.0
 
 
 def _timecode(container, stream) -> str:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 import torch
 
+from ...hdr.black_offset import black_offset
 from ...hdr.exposure_ratio import BIASED_FLOOR, ExposurePairs, measure_ratio, ratio_by_code, select_reliable
 from ...hdr.response import RESPONSES, at_white_level, response_named
 from ...hdr.sequence import ExposureSequence
@@ -200,9 +201,10 @@ def _words(period: int) -> list[str]:
 def fit(overlaps: list[ExposurePairs], response) -> Fit:
     """What a response makes of the points that neighbouring exposures both see well."""
     stops, slopes, bends, dark = [], [], [], False
+    overlaps = [select_reliable(points.dark, points.bright, points.frame, response) for points in overlaps]
+    offset = black_offset(overlaps, response)
     for points in overlaps:
-        points = select_reliable(points.dark, points.bright, points.frame, response)
-        stops.append(measure_ratio(points, response)[0])
+        stops.append(measure_ratio(points, response, offset.light)[0])
         dark |= points.noise_floor <= BIASED_FLOOR
         _, medians = ratio_by_code(points, response)
         if len(medians) >= 4:

@@ -7,6 +7,7 @@ import numpy as np
 import torch
 
 from ...hdr import exposure_ratio
+from ...hdr.black_offset import BlackOffset, black_offset
 from ...hdr.exposure_phase import candidate_duplicates, decode_phases, duplicate_frames, estimate_period
 from ...hdr.sequence import ExposureSequence
 from ..runtime.windows import Progress, quiet
@@ -18,6 +19,9 @@ from .statistics import ClipStatistics, clip_statistics
 PERIODS = tuple(range(2, LONGEST + 1))
 SNAP = 0.085  # stops (6 %): a measured step this close to a whole stop is taken to be that
 MATCHED = 0.6  # `RatioQuality.matched` below which a ratio is doubted
+CURVED = 0.75  # `BlackOffset.confidence` below which the response is doubted
+ODD = 0.8  # confidence in steps that are neither whole stops nor thirds or halves of one, as cameras are set
+NEAREST = (1 / 3, 1 / 2)  # parts of a stop that cameras are set in
 
 
 def detect_pattern(sequence: ExposureSequence, progress: Progress = quiet, periods=PERIODS) -> Detection:
@@ -66,19 +70,22 @@ def analyse(
     main = int(np.bincount(part).argmax())
     frames = Frames(clip, sequence.response, kept, phases, period, part, gains.outliers)
     overlaps = frames.steps(order, main)
-    measured = [exposure_ratio.measure_ratio(o, sequence.response) for o in overlaps]
+    offset = black_offset(overlaps, sequence.response)
+    measured = [exposure_ratio.measure_ratio(o, sequence.response, offset.light) for o in overlaps]
     stops = [
         max(s, 0.0) if math.isfinite(s) else _guess(float(levels[b] - levels[a]))
         for (s, _, _), a, b in zip(measured, order[:-1], order[1:], strict=True)
     ]
-    quality = [exposure_ratio.ratio_quality(o, sequence.response) for o in overlaps]
-    steps = [_rounded(s, o.noise_floor, q.spread) for s, o, q in zip(stops, overlaps, quality, strict=True)]
+    quality = [exposure_ratio.ratio_quality(o, sequence.response, offset.light) for o in overlaps]
+    biased = [not offset.known and 0 < o.noise_floor <= exposure_ratio.BIASED_FLOOR for o in overlaps]
+    steps = [_rounded(s, b, q.spread) for s, b, q in zip(stops, biased, quality, strict=True)]
     level = np.zeros(period)
     level[order] = np.concatenate([[0.0], np.cumsum(steps)])
     of_frames = exposures_of_frames(frames, level, gains, main)
     support = float(np.mean([min(1.0, n / exposure_ratio.MIN_POINTS) for _, _, n in measured]))
     intact = 1 - min(1.0, 2 * len(dropped) / count)
-    trust = min((q.confidence for q in quality), default=1.0)
+    trust = min((q.confidence for q in quality), default=1.0) * offset.confidence
+    trust *= ODD if any(_is_odd(step, q.spread) for step, q in zip(steps, quality, strict=True)) else 1.0
     confidence = clear * min(1.0, len(kept) / (3 * period)) * intact * (0.5 + 0.5 * support) * trust
     first = int(phases[0])
     detection = Detection(
@@ -92,7 +99,7 @@ def analyse(
         repeated=tuple(int(t) for t in np.flatnonzero(repeats)),
         pattern_of_frames=torch.tensor(of_frames, dtype=torch.float32),
         phase_of_frames=torch.tensor(phases),
-        doubts=_doubts(overlaps, quality),
+        doubts=_doubts(overlaps, quality, offset, steps, sequence.response.name),
         irregular=in_words(gains, of_frames, phases),
         flicker=gains.flicker if gains.flicker.any() else None,
     )
@@ -104,21 +111,27 @@ def _guess(step: float) -> float:
     return 2.2 * step
 
 
-def _rounded(stops: float, floor: float, spread: float) -> float:
+def _rounded(stops: float, biased: bool, spread: float) -> float:
     """The nearest whole stop where that is within 6 %, which the response may be off; the nearest other third of a stop where
     it lies within the measurement's own spread, too; else the measurement.
 
-    Measured on codes near black alone, the ratio reads up to 20 % high, as a camera's black level is never exactly zero
-    light: then the nearest whole stop within a third. A step is never rounded to 0: the pixels show one.
+    biased: measured on so few codes near black that the camera's black level, which is never exactly zero light, could not be
+    told: it reads up to 20 % high, and the nearest whole stop within a third is taken. A step is never rounded to 0: the pixels
+    show one.
     """
     whole = max(round(stops), 1)
-    if abs(whole - stops) <= (1 / 3 if 0 < floor <= exposure_ratio.BIASED_FLOOR else SNAP):
+    if abs(whole - stops) <= (1 / 3 if biased else SNAP):
         return float(whole)
     nearest = max(round(3 * stops), 1) / 3
     return nearest if abs(nearest - stops) <= min(SNAP, spread) else stops
 
 
-def _doubts(overlaps, quality) -> tuple[str, ...]:
+def _is_odd(step: float, spread: float) -> bool:
+    """Whether a step lies beside all that cameras are set to, by more than its spread."""
+    return all(abs(step - round(step / part) * part) > min(SNAP, spread) for part in NEAREST)
+
+
+def _doubts(overlaps, quality, offset: BlackOffset, steps, response: str) -> tuple[str, ...]:
     """Sentences on what the ratios rest on; none where they are safe."""
     if any(o.noise_floor == 0 for o in overlaps):
         return (
@@ -126,7 +139,8 @@ def _doubts(overlaps, quality) -> tuple[str, ...]:
             "enter the pattern if you know it.",
         )
     doubts = []
-    if any(o.noise_floor <= exposure_ratio.BIASED_FLOOR for o in overlaps):
+    floor = min((o.noise_floor for o in overlaps), default=1.0)
+    if floor < exposure_ratio.BIASED_FLOOR or (floor <= exposure_ratio.BIASED_FLOOR and not offset.known):
         doubts.append(
             "The darker frames are so dark that their ratio rests on codes near black and may read up to 20 % off: "
             "enter the pattern if you know it."
@@ -139,5 +153,15 @@ def _doubts(overlaps, quality) -> tuple[str, ...]:
     elif any(q.points < exposure_ratio.MIN_POINTS for q in quality):
         doubts.append(
             f"The ratio rests on {min(q.points for q in quality)} pixels only: enter the pattern if you know it."
+        )
+    if offset.confidence < CURVED:
+        doubts.append(
+            f"The ratio is not the same at all code values, as if {response} were not the response of this clip: choose "
+            "another, or enter the pattern and set response to estimate."
+        )
+    elif any(_is_odd(step, q.spread) for step, q in zip(steps, quality, strict=True)):
+        doubts.append(
+            f"Steps of {', '.join(f'{step:.2f}' for step in steps)} EV are no whole stops, halves or thirds: if the camera's "
+            f"are, {response} is not its response; Exposure Check names one once the pattern is entered."
         )
     return tuple(doubts)

@@ -1,4 +1,4 @@
-"""What is wrong with a video that decodes nevertheless: frames that are missing or damaged, a rate that varies."""
+"""What is wrong with a video that decodes nevertheless: frames that are missing, damaged or interlaced, a rate that varies."""
 
 from fractions import Fraction
 
@@ -13,7 +13,7 @@ class VideoFaults:
 
     def __init__(self, info: VideoInfo):
         self.info, self.ended = info, False
-        self.seen = self.corrupt = 0
+        self.seen = self.corrupt = self.interlaced = 0
         self.first_corrupt = 0
         self.last: Fraction | None = None
         self.shortest, self.longest = float("inf"), 0.0
@@ -22,6 +22,7 @@ class VideoFaults:
         if getattr(frame, "is_corrupt", False):
             self.first_corrupt = self.first_corrupt if self.corrupt else self.seen
             self.corrupt += 1
+        self.interlaced += bool(getattr(frame, "interlaced_frame", False))
         if frame.pts is not None and frame.time_base:
             time = frame.pts * frame.time_base
             if self.last is not None and time > self.last:
@@ -44,6 +45,11 @@ class VideoFaults:
             found.append(
                 f"{self.corrupt} of {self.seen} frames of {name} are damaged, the first is frame {self.first_corrupt}: "
                 "copy it again, or leave them out"
+            )
+        if self.interlaced > self.seen / 2:
+            found.append(
+                f"{name} is interlaced: each frame holds two half pictures of different times, which no method separates; "
+                "deinterlace it first"
             )
         if self.longest > VARIES * self.shortest and self.seen > 2:
             found.append(

@@ -125,6 +125,28 @@ def test_a_video_that_is_cut_short_is_counted(tmp_path):
     assert read_clip(tmp_path / "cut.mp4", count=2).warnings == ()
 
 
+def test_a_matroska_file_that_is_cut_short_is_counted(tmp_path):
+    write_video(tmp_path / "a.mkv", 48, "ffv1")
+    assert read_clip(tmp_path / "a.mkv").warnings == ()
+    content = (tmp_path / "a.mkv").read_bytes()
+    (tmp_path / "cut.mkv").write_bytes(content[: int(len(content) * 0.5)])
+    clip = read_clip(tmp_path / "cut.mkv")
+    assert any(w.startswith(f"{len(clip.frames)} of about 48 frames:") for w in clip.warnings), clip.warnings
+
+
+def test_interlaced_frames_are_told(tmp_path):
+    with av.open(str(tmp_path / "a.mpg"), "w", format="mpeg") as container:
+        stream = container.add_stream("mpeg2video", rate=25, options={"flags": "+ildct+ilme"})
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        for t in range(6):
+            frame = av.VideoFrame.from_ndarray(picture(48, 64, t), format="rgb24").reformat(format="yuv420p")
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    assert any("interlaced" in warning for warning in read_clip(tmp_path / "a.mpg").warnings)
+    write_video(tmp_path / "b.mp4", 6)
+    assert read_clip(tmp_path / "b.mp4").warnings == ()
+
+
 def test_damaged_pictures_are_counted(tmp_path):
     write_video(tmp_path / "a.mp4", 48, size=(144, 256), options={"movflags": "faststart"})
     content = bytearray((tmp_path / "a.mp4").read_bytes())

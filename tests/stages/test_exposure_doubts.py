@@ -4,6 +4,7 @@ import math
 
 import pytest
 import torch
+from hdrweave.hdr.response import response_named
 from hdrweave.stages.clip import load
 from hdrweave.stages.clip.check import check_exposures
 from hdrweave.stages.clip.detect import _rounded, detect_pattern
@@ -46,10 +47,10 @@ def test_a_steady_ratio_is_not_rounded_to_a_third(light, ratio):
 
 def test_no_step_is_rounded_to_nothing():
     for stops in (0.05, 0.27, 0.3):
-        for floor in (0.025, 0.2):
-            assert _rounded(stops, floor, 0.3) > 0
-    assert _rounded(2.96, 0.2, 0.02) == 3
-    assert _rounded(2.585, 0.2, 0.02) == 2.585
+        for biased in (True, False):
+            assert _rounded(stops, biased, 0.3) > 0
+    assert _rounded(2.96, False, 0.02) == 3
+    assert _rounded(2.585, False, 0.02) == 2.585
 
 
 def test_near_black_ratios_are_doubted_by_the_loader(light):
@@ -57,3 +58,22 @@ def test_near_black_ratios_are_doubted_by_the_loader(light):
     found = detect_pattern(sequence(frames))
     assert found.confidence < 0.8
     assert any("near black" in w or "lower bound" in w for w in load.expose(load.image_clip(frames)).warnings)
+
+
+@pytest.mark.parametrize("black", [0.0, 0.002])
+def test_the_ratio_of_a_night_clip_is_measured_in_spite_of_its_black_level(light, black):
+    dim = light.clamp(max=0.8) * 0.05
+    linear = captured(dim, CYCLE, level=0.3, response="linear", bits=14, noise=0.004)
+    frames = ((linear - black).clamp(min=0).pow(1 / 2.2) * 255).round() / 255
+    found = detect_pattern(sequence(frames))
+    assert 2 ** found.ratios[0] == pytest.approx(8, rel=0.05)  # what 8 bits leave of the dark frames
+    assert found.confidence > 0.8
+
+
+def test_another_tone_curve_lowers_the_confidence(light):
+    linear = captured(light, CYCLE, response="linear", bits=14, noise=0.001)
+    frames = (response_named("HLG").encode(linear) * 255).round() / 255
+    found = detect_pattern(sequence(frames))
+    assert found.confidence < 0.6
+    assert any("not the response" in doubt or "not its response" in doubt for doubt in found.doubts)
+    assert detect_pattern(sequence(frames, response="HLG")).confidence > 0.9

@@ -40,12 +40,28 @@ def found(path, **options):
         [f"img_{1699999999000000000 + t * 41_666_667}_{t:06d}.png" for t in range(6)],
         [f"v2_take3_{t:04d}_1080p.png" for t in range(4)],
         ["0" * 200 + f"{t}.png" for t in range(3)],
+        [f"2024-05-01_12-{30 + t // 60}-{t % 60:02d}.png" for t in range(56, 64)],
+        [f"20240501_1230{58 + t // 24}_{t % 24 * 41:03d}.png" for t in range(20, 40)],
+        [f"p{t:03d}_ev{(-3, 0)[t % 2]:+d}.png" for t in range(6)],
     ],
 )
 def test_the_group_that_differs_everywhere_is_the_frame_number(tmp_path, names):
     touch(tmp_path, *reversed(names), ".hidden1.png", "notes.txt")
     assert found(tmp_path) == names
     assert all(found(tmp_path / name) == names for name in names)
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        [f"{t:03d}{'SL'[t % 2]}.png" for t in range(6)],
+        [f"{t:03d}.{('png', 'PNG')[t % 2]}" for t in range(6)],
+        [f"take1_{t:04d}_{'abc'[t % 3]}.png" for t in range(9)],
+    ],
+)
+def test_names_that_take_turns_are_one_sequence(tmp_path, names):
+    touch(tmp_path, *reversed(names))
+    assert found(tmp_path) == names
 
 
 def test_huge_numbers_cost_nothing(tmp_path):
