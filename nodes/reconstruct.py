@@ -2,16 +2,14 @@
 
 from comfy_api.latest import io
 
-from ..hdr.tonemap import mu_law
 from ..stages.clip.black_level import match_black_level
 from ..stages.clip.noise import with_noise
 from ..stages.clip.normalize import normalize
 from ..stages.clip.wrong_pattern import CHOICES, STOP, heed_pattern
-from ..stages.output.tonemap import automatic_peak
 from ..stages.runtime.networks import work_memory
 from ..stages.systems.table import BY_QUALITY, SYSTEMS
 from .compat import device, known, make_room, progress_bar
-from .preview import shown
+from .preview import recognised, shown
 from .wires import HDR, RECONSTRUCT, Exposures
 
 AS_METHOD = "as method says"
@@ -19,7 +17,6 @@ WRONG_PATTERN = (
     "What to do when the pixels contradict the exposure pattern: stop before the long work, with what is wrong, or go on "
     "with the pattern as it is."
 )
-MU = 500.0  # of the picture on the node
 
 
 class ReconstructHDR(io.ComfyNode):
@@ -83,14 +80,5 @@ class ReconstructHDR(io.ComfyNode):
             clip = with_noise(clip, progress_bar())
             make_room(max(work_memory(name, clip.size, len(clip.offsets) + 1) for name in row.networks))
         hdr = row.run(clip, device(), progress_bar())
-        middle = hdr[len(hdr) // 2][None]
-        picture, words = mu_law(middle / peak_of(middle), MU), f"{row.paper}, {len(hdr)} frames"
+        picture, words = recognised(hdr[len(hdr) // 2])[None], f"{row.paper}, {len(hdr)} frames"
         return io.NodeOutput(hdr, clip, float(clip.fps), ui=shown(cls, picture, words))
-
-
-def peak_of(hdr) -> float:
-    """The radiance shown as white; 1 for frames that are black."""
-    try:
-        return automatic_peak(hdr)
-    except ValueError:
-        return 1.0

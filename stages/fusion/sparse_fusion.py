@@ -16,7 +16,7 @@ from ..report.flow import colour_wheel
 from ..runtime.networks import device_of
 from ..runtime.per_frame import run_per_frame, to_frame, to_planes
 from ..runtime.tiles import in_tiles
-from ..runtime.windows import Progress, quiet, windows
+from ..runtime.windows import Progress, quiet, show, windows
 
 if TYPE_CHECKING:
     from ...models.lrhdr.sparse_fusion import SparseFusion
@@ -107,6 +107,7 @@ def sparse_fusion(
 
     for t, (fused, cast) in run_per_frame(frames, read, fuse, device, progress):
         hdr[t], votes[t] = to_frame(fused), cast[0]
+        show(progress, hdr[t])
     return hdr, votes
 
 

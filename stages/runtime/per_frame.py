@@ -7,12 +7,13 @@ import torch
 from ...hdr.device import to_device
 from ...hdr.exposure import to_radiance
 from ...hdr.frame_window import FrameWindow
+from ...hdr.scratch import allocate
 from ...hdr.sequence import ExposureSequence, FlowField
 from ..clip.noise import frame_noise
 from ..flow.live import LiveFlow
 from ..flow.long_range import LongRangeFlow
 from .networks import running
-from .windows import Progress, quiet, windows
+from .windows import Progress, quiet, show, windows
 
 
 def run_per_frame(
@@ -31,6 +32,18 @@ def run_per_frame(
         with running(torch.device(device)):
             results = compute(*given)
         yield t, tuple(x.cpu() for x in ((results,) if isinstance(results, torch.Tensor) else results))
+
+
+def radiance_per_frame(
+    shape: Sequence[int], read: Callable[[int], Sequence], compute: Callable, device, progress: Progress = quiet
+) -> torch.Tensor:
+    """Radiance of `shape` (T,H,W,3), frame t of which is `compute(*read(t))`, (1,3,H,W), by `run_per_frame`; `progress` is
+    shown every frame."""
+    out = allocate(shape)
+    for t, (hdr,) in run_per_frame(shape[0], read, compute, device, progress):
+        out[t] = to_frame(hdr)
+        show(progress, out[t])
+    return out
 
 
 def to_frame(planes: torch.Tensor) -> torch.Tensor:
