@@ -16,7 +16,7 @@ UPPER_LIMIT = 64 / 255  # code values from here on are not corrected
 NEGLIGIBLE_OFFSET = 0.25 / 255  # offsets up to this are ignored: 8 bits cannot resolve them
 MAX_OFFSET = 16 / 255  # largest correction
 MAX_SLOPE = 0.5  # largest derivative of the correction by the code value: the corrected curve stays monotone
-OUTLIER_THRESHOLD = 24 / 255  # pairs of samples that differ by more show different things (occlusion, wrong flow)
+OUTLIER_THRESHOLD = 24 / 255  # samples that differ by more show different points (occlusion, wrong flow)
 MIN_PIXELS = 100  # samples that a bin needs
 MIN_PAIRS = 3  # pairs of frames that a bin needs
 TABLE_SIZE = 4096  # entries of a lookup table: less than a tenth of an 8-bit step apart
@@ -75,7 +75,7 @@ def black_level_curve(offsets: torch.Tensor) -> torch.Tensor:
 
 
 def black_level_table(curve: torch.Tensor) -> torch.Tensor:
-    """Lookup table (TABLE_SIZE,3) over means from 0 to 1 of a `black_level_curve` (N,4); 0 for none."""
+    """Lookup table (TABLE_SIZE,3) over means from 0 to 1 of a `black_level_curve` (N,4); all 0 for an empty curve."""
     if not len(curve):
         return torch.zeros(TABLE_SIZE, 3)
     means = torch.linspace(0, 1, TABLE_SIZE)[:, None].expand(-1, 3)

@@ -9,8 +9,8 @@ def box_mean(x: torch.Tensor, size: int) -> torch.Tensor:
     reach = size // 2
     for axis in (-1, -2):
         length = x.shape[axis]
-        place = torch.arange(length, device=x.device)
-        count = (place + reach).clamp(max=length - 1) - (place - reach).clamp(min=0) + 1  # pixels within the picture
+        index = torch.arange(length, device=x.device)
+        count = (index + reach).clamp(max=length - 1) - (index - reach).clamp(min=0) + 1  # pixels within the picture
         padded = F.pad(x, (reach, reach) if axis == -1 else (0, 0, reach, reach))
         x = _running_sum(padded, size, axis, length) / (count if axis == -1 else count[:, None])
     return x
@@ -27,9 +27,9 @@ def halved(x: torch.Tensor) -> torch.Tensor:
 
 
 def _running_sum(x: torch.Tensor, size: int, axis: int, length: int) -> torch.Tensor:
-    """Sums of `size` neighbours along an axis, `length` of them, from sums of 1, 2, 4 … neighbours: several times faster than
-    pooling on a CPU."""
-    total, start, width = x.narrow(axis, 0, length), 1, 1  # of the first, as `size` is odd
+    """Sums of `size` neighbours (odd) along an axis, `length` of them, from sums of 1, 2, 4 … neighbours (the binary digits of
+    `size`): several times faster than pooling on a CPU."""
+    total, start, width = x.narrow(axis, 0, length), 1, 1  # the sum of one neighbour, as the last digit of `size` is 1
     while 2 * width <= size:
         rest = x.shape[axis] - width
         x, width = x.narrow(axis, 0, rest) + x.narrow(axis, width, rest), 2 * width

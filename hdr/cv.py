@@ -1,4 +1,4 @@
-"""OpenCV, imported when it is first needed: four wheels provide it and any of them will do."""
+"""OpenCV, imported when it is first needed. Any of its four wheels on PyPI will do."""
 
 
 def cv2():

@@ -40,7 +40,7 @@ def estimate_response(
         channels = [rearrange(codes, "p k c -> (p c) k")]
     curves = [_solve(samples, exposures.log(), smoothness) for samples in channels]
     linear = torch.stack([_monotone(g).exp() for g in curves], 1)
-    linear = F.pad(linear, (0, 0, 1, 0))  # level 0 is black, which the logarithm cannot say
+    linear = F.pad(linear, (0, 0, 1, 0))  # level 0 is black, which has no logarithm
     levels = torch.linspace(0, 1, LEVELS, dtype=torch.float64)[:, None].expand_as(linear)
     return tabulated("estimated (Debevec)", levels, linear)
 
@@ -99,7 +99,7 @@ def _robust_least_squares(basis, weight, log_exposure, curvature, rounds: int = 
         values = torch.cat(
             (rearrange(w * target, "p k -> (p k)") / scale, torch.zeros(len(curvature) + 1, dtype=torch.float64))
         )
-        g = torch.linalg.lstsq(system[:, 1:], values[:, None], driver="gels").solution[:, 0]  # no sample reads level 0
+        g = torch.linalg.lstsq(system[:, 1:], values[:, None], driver="gels").solution[:, 0]  # level 0 has no samples
         error = (weight * (centred[..., 1:] @ g - target)).abs()
         typical = error[weight > 0].median().clamp(min=1e-6)
         robust = (3 * typical / error.clamp(min=1e-12)).clamp(max=1).sqrt()
@@ -147,7 +147,7 @@ def _static_pixels(sequence: ExposureSequence, start: int, tolerance: float) -> 
     smooth = F.avg_pool2d(frames, 3, 1)
     first, second = smooth[:period], smooth[period:]
     motion = luma((first - second).abs(), 1).amax(0)
-    # in flat areas motion that is too small to measure does no harm, so contrast counts against a pixel, too
+    # Contrast counts against a pixel too: in flat areas, motion that is too small to measure does no harm.
     contrast = luma(F.max_pool2d(frames, 3, 1) + F.max_pool2d(-frames, 3, 1), 1).amax(0)
     _, best = F.max_pool2d(-(motion + 0.25 * contrast)[None], 8, ceil_mode=True, return_indices=True)
     best = best.flatten()

@@ -1,6 +1,7 @@
-"""Scene-linear light to the signals of HDR video: PQ and HLG (ITU-R BT.2100), and Y'CbCr codes of them.
+"""Display light to the signals of HDR video: PQ and HLG (ITU-R BT.2100), and their Y'CbCr codes.
 
-Light is luminance of a display in cd/m2, (..., 3) in Rec.2020. Both signals show the same picture on a display of 1000 cd/m2.
+Light is given as display luminance in cd/m2, (..., 3) in Rec.2020. Both signals show the same picture on a display of
+1000 cd/m2.
 """
 
 from dataclasses import dataclass
@@ -11,14 +12,14 @@ from .transfer_functions import PQ_C1, PQ_C2, PQ_C3, PQ_M1, PQ_M2, hlg_encode
 
 REFERENCE_WHITE = 203.0  # cd/m2 of diffuse white, ITU-R BT.2408
 PQ_PEAK, HLG_PEAK = 10_000.0, 1000.0  # cd/m2
-HLG_GAMMA = 1.2  # of the system, for a display of 1000 cd/m2
+HLG_GAMMA = 1.2  # system gamma of a display of 1000 cd/m2
 KR, KB = 0.2627, 0.0593  # ITU-R BT.2020, table 4
 
 
 @dataclass(frozen=True)
 class LightLevel:
-    """Content light level of a clip (CTA-861.3): the brightest channel of any pixel, and the highest mean of a frame over the
-    brightest channel of its pixels; cd/m2."""
+    """Content light level of a clip in cd/m2 (CTA-861.3). maximum: brightest channel of any pixel (MaxCLL). frame_average:
+    mean over the pixels of a frame of their brightest channels, of the frame where it is highest (MaxFALL)."""
 
     maximum: float
     frame_average: float
@@ -45,8 +46,9 @@ def hlg_signal(light: torch.Tensor) -> torch.Tensor:
 
 
 def roll_off(light: torch.Tensor, source_peak: float, peak: float) -> torch.Tensor:
-    """Light up to `source_peak` brought down to `peak` (cd/m2) without clipping: the EETF of ITU-R BT.2390-10, 5.4.1, on the
-    brightest channel, so that hues stay; darker parts are not touched. Unchanged where the source is no brighter."""
+    """Light up to `source_peak` compressed to `peak` (cd/m2) without clipping: the EETF of ITU-R BT.2390-10, 5.4.1, applied to
+    the brightest channel, which preserves hues. Light below the knee is unchanged; so is all of it where `source_peak` is not
+    above `peak`."""
     if source_peak <= peak:
         return light
     top = float(pq_encode(torch.tensor(source_peak, dtype=torch.float64)))
@@ -61,10 +63,10 @@ def roll_off(light: torch.Tensor, source_peak: float, peak: float) -> torch.Tens
 
 
 def ycbcr_codes(signal: torch.Tensor, bits: int = 10, halved: bool = False) -> tuple[torch.Tensor, ...]:
-    """Y', Cb, Cr of an R'G'B' signal (H,W,3) in [0,1] as whole codes of limited range, BT.2020 non-constant luminance, int32.
+    """Y', Cb, Cr of an R'G'B' signal (H,W,3) in [0,1]: int32 codes of limited range, BT.2020 non-constant luminance.
 
-    halved: chroma of half the width and height (4:2:0), co-sited with the top left pixel of each four, by the filter
-    (1 2 1) / 4 each way; H and W are even.
+    halved: chroma at half the width and height (4:2:0), co-sited with the top left pixel of each 2x2 block, filtered by
+    (1 2 1) / 4 along both axes; H and W are even.
     """
     red, green, blue = signal.unbind(-1)
     luma = KR * red + (1 - KR - KB) * green + KB * blue
@@ -83,6 +85,6 @@ def _halved(x: torch.Tensor) -> torch.Tensor:
 
 
 def light_level(light: torch.Tensor) -> LightLevel:
-    """Of one frame (H,W,3)."""
+    """Light level of one frame (H,W,3) of light in cd/m2."""
     brightest = light.amax(-1)
     return LightLevel(float(brightest.max()), float(brightest.double().mean()))

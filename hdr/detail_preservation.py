@@ -20,15 +20,15 @@ NOISE_RAMP = (6.0, 15.0)  # code values, in standard deviations of the noise, ov
 NOISE_MARGIN = 1.2  # factor on the variance of the noise: it is measured to a fifth
 OFFSET_RAMP = (0.01, 0.03)  # mean differences of code values over which a long exposure's weight falls: motion blur
 TEXTURE_RAMP = (0.6, 0.9)  # texture of the frame over that of the estimate, energies, over which the weight rises
-DARK_RAMP = (0.35, 0.6)  # code values over which the weight rises, where the noise is not known, or 8 bit hide the rest
+DARK_RAMP = (0.35, 0.6)  # code values over which the weight rises in 8-bit clips, and where the noise is unknown
 EIGHT_BIT = (0.5 / 255, 0.9 / 255)  # steps between code values over which a clip counts as one of 8 bit
 CODING_ERROR = (
     1.5 / 255
-)  # standard deviation of 8-bit code values by compression, which is no noise and is not measured
-NOISE_QUANTILE = 0.6  # of the mean squared differences, which is then taken to be the noise's alone
+)  # standard deviation of 8-bit code values by compression, which the noise level does not include
+NOISE_QUANTILE = 0.6  # of the mean squared differences, which is taken for the variance of the noise
 DIFFERENCE_RAMP = (0.01, 0.03)  # RMS differences of code values over which the weight then falls: motion blur, ghosts
 MIN_PIXELS = 256  # well-exposed pixels that an estimate of the noise needs
-SAMPLES = 100_000  # pixels, about, that the quantile is taken of
+SAMPLES = 100_000  # pixels, about, from which the quantile is computed
 
 
 def preserve_detail(
@@ -38,17 +38,17 @@ def preserve_detail(
     exposure: torch.Tensor,
     noise: torch.Tensor | None = None,
 ) -> torch.Tensor:
-    """Blend of estimated and captured radiance of a frame by Wiener's weight: (1,3,H,W), scene-linear.
+    """Blend of estimated and captured radiance of a frame by the Wiener weight: (1,3,H,W), scene-linear.
 
     hdr (1,3,H,W): radiance estimated for the frame. code, radiance (1,3,H,W): the captured frame, gamma 2.2 and linear.
     exposure (1,): relative, shortest of the clip = 1. noise (1,3): of the exposure, see `hdr.noise_level.NoiseLevels.at`; None =
     unknown.
 
     The captured frame differs from the estimate by its noise, of variance n^2, and by the detail that the estimate lost.
-    With the mean squared difference d^2 over WINDOW x WINDOW pixels, the weight of the captured frame that makes the
-    variance smallest is 1 - n^2 / d^2: 0 where noise explains the difference, 1 in a frame without noise. It is 0 where
-    the frame is clipped or drowned in noise, and where the frame is smeared (`_smeared`). Where the noise is unknown it is
-    a quantile of d^2, which misses what the estimate lost everywhere.
+    With the mean squared difference d^2 over WINDOW x WINDOW pixels, the weight of the captured frame that minimises the
+    variance is 1 - n^2 / d^2: 0 where noise explains the difference, 1 in a frame without noise. It is also 0 where the frame
+    is clipped, where noise dominates it, and where it is blurred (`_sharp`). Where the noise is unknown, n^2 is taken to be a
+    quantile of d^2, which ignores detail that the estimate lost in the whole frame.
 
     Where the shortest exposure clips, the result is not darker than its clipping level, which defines the scale; longer
     exposures give no such bound, as their ratio to the shortest is known only approximately.
@@ -67,17 +67,19 @@ def captured_weight(
     brightest = torch.maximum(expected_code, code).amax(1, keepdim=True)
     recorded = (hdr.amax(1, keepdim=True) < MAX_RADIANCE).float()
     unclipped = torch.where(exposure > 1, 1 - _ramp(brightest, *CLIPPING_RAMP), recorded)
-    weigh = _weight_by_quantile if noise is None else _weight_by_noise
-    return weigh(code, expected_code, unclipped, exposure, noise)
+    if noise is None:
+        return _weight_by_quantile(code, expected_code, unclipped)
+    return _weight_by_noise(code, expected_code, unclipped, exposure, noise)
 
 
 def _weight_by_noise(code, expected, unclipped, exposure, noise) -> torch.Tensor:
     """Weight (1,3,H,W) of the captured frame whose noise is known.
 
-    Which channels are drowned in noise is each one's own matter: the dark channel of a bright pixel is as noisy as others.
-    8-bit clips are compressed as a rule: noise has become blocks, mostly in the dark, that alternate with the exposures.
+    Whether noise dominates is decided for each channel separately, as a dark channel of a bright pixel may be noisy.
+    8-bit clips are usually compressed, which turns noise into blocks, mostly in the shadows, that change with the exposure:
+    there the weight is lowered.
     """
-    smooth = box_mean(expected, 3)  # the noise of a signal, not of its noise
+    smooth = box_mean(expected, 3)  # the variance depends on the signal, which the pixel's own noise would bias
     coded = _ramp(noise[:, 2].view(-1, 1, 1, 1), *EIGHT_BIT)
     variance = code_variance(smooth, noise) + coded * CODING_ERROR**2
     excess = box_mean(((code - expected).square() / variance).mean(1, keepdim=True), WINDOW)  # d^2 / n^2
@@ -88,11 +90,11 @@ def _weight_by_noise(code, expected, unclipped, exposure, noise) -> torch.Tensor
 
 
 def _sharp(code, expected, variance, exposure) -> torch.Tensor:
-    """1 where the frame holds at least the texture of the estimate, 0 where it was smeared by motion or compression:
+    """1 where the frame has at least the texture of the estimate, 0 where motion blur or compression removed it:
     (1,1,H,W).
 
-    Lost texture is fine and has the mean 0. Motion blur takes texture out of the frame, and moves edges, so that means
-    differ, too; both only in an exposure that has sharper ones beside it.
+    Compared are the energy of fine texture and, in all but the shortest exposure, local means: texture that the estimate lost
+    has mean 0, whereas motion blur also displaces edges, so that local means differ.
     """
     fine = [x - box_mean(x, 3) for x in (code, expected)]
     frame, estimate = (box_mean(x.square().mean(1, keepdim=True), WINDOW) for x in fine)
@@ -104,8 +106,8 @@ def _sharp(code, expected, variance, exposure) -> torch.Tensor:
     return textured * torch.where(exposure > 1, aligned, torch.ones_like(aligned))
 
 
-def _weight_by_quantile(code, expected, unclipped, exposure, noise) -> torch.Tensor:
-    """Weight (1,1,H,W) of the captured frame, its noise being a quantile of the differences."""
+def _weight_by_quantile(code, expected, unclipped) -> torch.Tensor:
+    """Weight (1,1,H,W) of the captured frame, with a quantile of the differences in place of its noise."""
     exposed = _ramp(expected.amax(1, keepdim=True), *DARK_RAMP) * unclipped
     squared = box_mean((code - expected).square().mean(1, keepdim=True), WINDOW)
     noise, enough = _noise(squared, exposed > 0.1)
@@ -114,18 +116,18 @@ def _weight_by_quantile(code, expected, unclipped, exposure, noise) -> torch.Ten
 
 
 def _noise(squared: torch.Tensor, exposed: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """NOISE_QUANTILE of `squared` (1,1,H,W) over the pixels `exposed`, and whether these are MIN_PIXELS at least.
+    """NOISE_QUANTILE of `squared` (1,1,H,W) over the pixels `exposed`, and whether these are at least MIN_PIXELS.
 
-    Two numbers that stay on the device, from a regular sample of large frames.
+    Both stay on the device, so that the host does not wait. Large frames are sampled regularly.
     """
     step = max(round((squared.numel() / SAMPLES) ** 0.5), 1)
     chosen = exposed[..., ::step, ::step].flatten()
     rising = torch.where(chosen, squared[..., ::step, ::step].flatten(), torch.inf).sort().values
     count = chosen.sum()
-    place = NOISE_QUANTILE * (count - 1).clamp(min=0)
-    low = rising.gather(0, place.floor().long()[None])
-    high = rising.gather(0, place.ceil().long()[None])
-    return torch.lerp(low, high, (place - place.floor())[None]).nan_to_num(), count * step**2 >= MIN_PIXELS
+    rank = NOISE_QUANTILE * (count - 1).clamp(min=0)
+    low = rising.gather(0, rank.floor().long()[None])
+    high = rising.gather(0, rank.ceil().long()[None])
+    return torch.lerp(low, high, (rank - rank.floor())[None]).nan_to_num(), count * step**2 >= MIN_PIXELS
 
 
 def _ramp(x: torch.Tensor, low: float, high: float) -> torch.Tensor:

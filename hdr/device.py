@@ -6,8 +6,8 @@ import torch
 
 
 def to_device(x: torch.Tensor, device, dtype: torch.dtype | None = None) -> torch.Tensor:
-    """`x` on a device, in `dtype` if one is given. To CUDA the copy comes from pinned memory and overlaps with work that is
-    queued already; conversion takes place where it is, as stored maps are smaller than converted ones."""
+    """`x` on a device, in `dtype` if one is given. Copies to CUDA come from pinned memory and overlap with work that is
+    already queued. The type is converted on the device, as stored maps are smaller than converted ones."""
     device = torch.device(device)
     if device.type == "cuda" and x.device.type == "cpu":
         x = x.pin_memory().to(device, non_blocking=True)
@@ -15,5 +15,5 @@ def to_device(x: torch.Tensor, device, dtype: torch.dtype | None = None) -> torc
 
 
 def filled(values: Sequence[float], device) -> torch.Tensor:
-    """float32 tensor of a few numbers, written by the device itself: `torch.tensor` would copy from the host and wait."""
+    """A few numbers as a float32 tensor, filled on the device: `torch.tensor` would copy from the host and wait."""
     return torch.stack([torch.full((), float(value), device=device) for value in values])

@@ -9,7 +9,7 @@ import math
 import torch
 
 GAMMA = 2.2
-LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601, on gamma-encoded values
+LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601, for gamma-encoded values
 LEVEL_TOLERANCE = 1.02  # measured exposures within this factor of the middle of a level belong to it
 
 
@@ -36,11 +36,12 @@ def match_exposure(ldr: torch.Tensor, source, target) -> torch.Tensor:
 
 
 def luma(rgb: torch.Tensor, dim: int = -1) -> torch.Tensor:
-    """Luma 0.299 R + 0.587 G + 0.114 B (ITU-R BT.601) of gamma-encoded RGB along axis `dim`, which is dropped."""
+    """Luma 0.299 R + 0.587 G + 0.114 B (ITU-R BT.601) of gamma-encoded RGB along axis `dim`, which is dropped.
+
+    Not by kornia, which rounds differently: flow on 8-bit luma amplifies the difference.
+    """
     r, g, b = rgb.unbind(dim)
-    return (
-        LUMA[0] * r + LUMA[1] * g + LUMA[2] * b
-    )  # kornia's rounds otherwise, which 8-bit flow turns into other motion
+    return LUMA[0] * r + LUMA[1] * g + LUMA[2] * b
 
 
 def relative_from_evs(evs) -> list[float]:
@@ -71,9 +72,9 @@ def merge_close_exposures(exposures) -> torch.Tensor:
 def exposure_period(exposures) -> int:
     """Period in frames of measured exposures (T,): the smallest that explains all of them.
 
-    Where dropped or duplicated frames leave none up to half of the clip, the period is the number of exposure levels: a
-    longer one would put a frame's neighbours far away. A clip shorter than two such periods that this does not explain
-    is one period as a whole, such as 1, 8, 1, 64.
+    If no period up to half of the clip does, because of dropped or duplicated frames, it is the number of exposure levels, as
+    a longer one would put a frame's neighbours far away. A clip that is shorter than two such periods and not explained by
+    one, such as 1, 8, 1, 64, is taken to be a single period.
     """
     levels = merge_close_exposures(exposures)
 

@@ -6,7 +6,7 @@ import re
 from .exposure import exposure_period, relative_from_evs, relative_from_values
 
 MAX_STOPS = 16
-LONGEST = 1000  # characters; longer texts are refused unread
+MAX_CHARACTERS = 1000  # longer texts are refused
 HELP = (
     "write EVs such as -3,0, factors such as 1x,8x, times such as 1/500,1/60 or 2ms,16ms, ISO speeds such as "
     "ISO 100,800, or auto"
@@ -14,21 +14,21 @@ HELP = (
 _SECONDS = {"us": 1e-6, "µs": 1e-6, "μs": 1e-6, "ms": 1e-3, "s": 1.0, "sec": 1.0}
 _NUMBER = r"\d+(?:\.\d*)?|\.\d+"
 _TOKEN = re.compile(rf"([+-]?(?:{_NUMBER}))(?:/({_NUMBER}))?(us|µs|μs|ms|sec|s|x|×)?")
-_APART = re.compile(r"[\s,;]+")
-_UNIT_APART = re.compile(r"(?<=[\d.])\s(?=(?:us|µs|μs|ms|sec|s|x|×)(?:[\s,;]|$))")
+_SEPARATOR = re.compile(r"[\s,;]+")
+_SPACE_BEFORE_UNIT = re.compile(r"(?<=[\d.])\s(?=(?:us|µs|μs|ms|sec|s|x|×)(?:[\s,;]|$))")
 
 
 def parse_pattern(text: str) -> list[float] | None:
     """Exposures of one period, in frame order, relative to the shortest; None for `auto`.
 
     Numbers with an x are factors of light; fractions and numbers with a unit are times; numbers with the word ISO, or bare
-    ones all >= 25, are ISO speeds; other numbers are EVs (more = brighter). Commas, spaces or semicolons separate. Time and
-    memory grow with the length of the text, which is limited. Raises ValueError with the remedy.
+    ones that are all >= 25, are ISO speeds; other numbers are EVs (higher = brighter). They are separated by commas, spaces or
+    semicolons. The length of the text is limited, which bounds time and memory. Raises ValueError with the remedy.
     """
     if not isinstance(text, str):
         raise ValueError(f"the pattern is {type(text).__name__}, a text is expected: {HELP}")
-    if len(text) > LONGEST:
-        raise ValueError(f"the pattern has {len(text)} characters, at most {LONGEST} are read: {HELP}")
+    if len(text) > MAX_CHARACTERS:
+        raise ValueError(f"the pattern has {len(text)} characters, at most {MAX_CHARACTERS} are read: {HELP}")
     cleaned = text.strip().lower().replace("−", "-")
     if cleaned == "auto":
         return None
@@ -53,10 +53,10 @@ def parse_pattern(text: str) -> list[float] | None:
 
 
 def looks_like_factors(text: str) -> bool:
-    """Whether a pattern that is read as EVs would be one of factors, too, and a usual one: bare whole numbers from 1 on, such
-    as 1,8 or 1,4,16, which papers and `reconstruct` write for 1 : 8 and 1 : 4 : 16."""
-    cleaned = str(text).strip()[:LONGEST]
-    words = [word for word in _APART.split(cleaned) if word]
+    """Whether a pattern that is read as EVs was probably meant as factors: whole numbers without a unit that are powers of two
+    and start at 1, such as 1,8 or 1,4,16, as papers and `reconstruct` write 1 : 8 and 1 : 4 : 16."""
+    cleaned = str(text).strip()[:MAX_CHARACTERS]
+    words = [word for word in _SEPARATOR.split(cleaned) if word]
     if not 2 <= len(words) <= 16 or not all(re.fullmatch(r"\d{1,2}(?:\.0*)?", word) for word in words):
         return False
     values = [float(word) for word in words]
@@ -66,7 +66,7 @@ def looks_like_factors(text: str) -> bool:
 
 
 def fundamental_period(exposures: list[float]) -> list[float]:
-    """The fewest of these exposures that repeat: of a period that was written several times, one.
+    """The shortest period of these exposures, for a pattern that was written several times in a row.
 
     Raises ValueError when all exposures are the same, or lie more than MAX_STOPS apart.
     """
@@ -86,7 +86,7 @@ def _shown(text: str) -> str:
 def _numbers(cleaned: str, text: str) -> tuple[list[float], list[str]]:
     """The numbers of a pattern, times in seconds, and of each whether it is a "time", a "factor" or neither ("")."""
     values, kinds = [], []
-    for word in _APART.split(_UNIT_APART.sub("", " ".join(cleaned.split()))):
+    for word in _SEPARATOR.split(_SPACE_BEFORE_UNIT.sub("", " ".join(cleaned.split()))):
         if not word:
             continue
         token = _TOKEN.fullmatch(word)

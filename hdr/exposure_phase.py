@@ -10,7 +10,7 @@ import numpy as np
 
 BLACK, WHITE = 6 / 255, 0.98  # code values outside are black or clipped, and carry no information on exposure
 UNSATURATED = 0.92  # code value of a block of pixels below which none of them is likely to be clipped
-MIN_QUANTILES = 4  # that an exposure step is measured on
+MIN_QUANTILES = 4  # needed to measure an exposure step
 _LOG_OFFSET = 4 / 255  # added before the logarithm, against noise of near-black values
 _MIN_STEP = 0.1  # log2 of the code value: about a fifth of a stop on gamma 2.2
 _MAX_LAG = 5

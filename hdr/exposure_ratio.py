@@ -11,18 +11,14 @@ import torch
 from einops import rearrange, repeat
 
 SATURATION_LEVEL = 225 / 255  # highest code value used of the brighter frame
-NOISE_FLOORS = (
-    0.2,
-    0.15,
-    0.1,
-    0.05,
-    0.025,
-)  # lowest gamma-coded value used of the darker; the first with enough points
+# Lowest code value (gamma 2.2) used of the darker frame: the first of these that leaves enough points.
+NOISE_FLOORS = (0.2, 0.15, 0.1, 0.05, 0.025)
 BIASED_FLOOR = 0.1  # a ratio measured with this noise floor or a lower one is biased by the camera's black level
+FLOOR_CONFIDENCE = {0.1: 0.7, 0.05: 0.5, 0.025: 0.35}  # factor of the confidence for the lower noise floors
 MIN_POINTS = 600  # of a clip
-MIN_SPREAD = 0.02  # stops: no ratio is measured better
-SCATTER = 0.7  # stops between the quartiles of points that match; more are places that do not
-UNKNOWN_SPREAD = 0.15  # stops, where there is nothing to compare
+MIN_SPREAD = 0.02  # stops: lower bound of the uncertainty of a ratio
+SCATTER = 0.7  # stops between the quartiles of matching points; a larger range is caused by points that do not match
+UNKNOWN_SPREAD = 0.15  # stops, assumed where no frame has enough points
 _MAX_PER_FRAME = 2000
 
 
@@ -58,8 +54,8 @@ def collect_pairs(
     (H,W,3)). triples (t, after, before): the brighter frames have the same exposure and lie one period apart; the
     brighter value at the time of t is interpolated between them, which cancels slow drifts of brightness. One of them
     may be None. Of the points that are neither clipped nor black, the half with the least change between them is used.
-    seen: called with t and the index of a brighter frame, gives that frame's proxy at the places of frame t; by default
-    proxies are compared as they lie.
+    seen: called with t and the index of a brighter frame, returns that frame's proxy aligned to frame t; by default proxies
+    are compared without alignment.
     """
     seen = seen or (lambda _, brighter: proxies[brighter])
     dark, bright, frame = [], [], []
@@ -136,9 +132,9 @@ def ratio_by_code(pairs: ExposurePairs, response, bins: int = 12) -> tuple[np.nd
 
 @dataclass(frozen=True)
 class RatioQuality:
-    """How far a ratio can be trusted. spread: in stops, of its median over frames and over code values. points: that it rests
-    on. confidence: [0,1], lower where these are few, where only codes near black could be compared, and where they show
-    different places; matched: [0,1], lower for the last."""
+    """Accuracy of a measured ratio. spread: interquartile range in stops over frames or code values, the larger of the two.
+    points: number of points. confidence: in [0,1], lower where these are few, where only codes near black could be compared,
+    and where they do not match; matched: in [0,1], lower for the last reason alone."""
 
     spread: float
     points: int
@@ -147,7 +143,7 @@ class RatioQuality:
 
 
 def ratio_quality(pairs: ExposurePairs, response) -> RatioQuality:
-    """What the points of a ratio say about its accuracy."""
+    """Accuracy of `measure_ratio`, estimated from its points."""
     stops, over_frames, points = measure_ratio(pairs, response)
     if not points or not np.isfinite(stops):
         return RatioQuality(np.inf, points, 0.3)
@@ -156,7 +152,7 @@ def ratio_quality(pairs: ExposurePairs, response) -> RatioQuality:
     spread = max(over_codes, over_frames if np.isfinite(over_frames) else 0.0, MIN_SPREAD)
     if not np.isfinite(over_frames):
         spread = max(spread, UNKNOWN_SPREAD)
-    dark = {0.1: 0.7, 0.05: 0.5, 0.025: 0.35}.get(pairs.noise_floor, 1.0)
+    dark = FLOOR_CONFIDENCE.get(pairs.noise_floor, 1.0)
     few = min(1.0, 0.4 + 0.6 * points / MIN_POINTS)
     low, high = np.percentile(pairs.stops(response).numpy(), (25, 75))
     matched = float(1 / (1 + max(high - low - SCATTER, 0)))

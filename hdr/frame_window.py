@@ -7,7 +7,7 @@ from functools import cached_property
 
 import torch
 
-from .exposure import to_radiance
+from .exposure import match_exposure, to_radiance
 from .warp import inside, warp
 
 
@@ -70,6 +70,12 @@ class FrameWindow:
         theirs = self.neighbour_exposures
         return torch.stack((self.exposure[:, None].expand_as(theirs), theirs), 2)
 
+    @property
+    def matched(self) -> torch.Tensor:
+        """Code values (B,K,3,H,W) of the reference, brought to the exposure of each neighbour (F2HDR, equation 2)."""
+        own, theirs = self.exposure_pairs.to(self.reference)[..., None, None, None].unbind(2)
+        return match_exposure(self.reference[:, None], own, theirs)
+
     @cached_property
     def radiance(self) -> torch.Tensor:
         """Radiance (B,N,3,H,W) of the frames, in [0, 1/exposure]."""
@@ -99,7 +105,7 @@ class FrameWindow:
         return self.confidence * inside(self.flows.flatten(0, 1)).unflatten(0, self.flows.shape[:2])
 
     def nearest(self, reach: int) -> "FrameWindow":
-        """The window of `reach` frames on either side, which shares what this one works out."""
+        """The window of `reach` frames on either side, with the cached planes of this one."""
         k = (self.frames.shape[1] - 1) // 2 - reach
         if k == 0:
             return self
@@ -112,7 +118,7 @@ class FrameWindow:
     def pair(self, k: int) -> "FrameWindow":
         """The window of the reference and neighbour number k alone."""
         middle = self.frames.shape[1] // 2
-        both = [k + (k >= middle), middle]  # the reference is number N // 2 of N = 2 frames, too
+        both = [k + (k >= middle), middle]  # the reference is last, as frame N // 2 of N = 2 frames
         planes = {name: getattr(self, name) for name in ("frames", "exposures", "decoded", "noise")}
         found = {name: None if x is None else x[:, both] for name, x in planes.items()}
         one = {name: getattr(self, name) for name in ("flows", "confidence", "back")}

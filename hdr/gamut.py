@@ -9,7 +9,7 @@ import torch
 
 D65, ACES_WHITE = (0.3127, 0.3290), (0.32168, 0.33767)
 REC709 = (0.64, 0.33, 0.30, 0.60, 0.15, 0.06, *D65)
-# x, y of red, green, blue and white; those that are written first, then the cameras'.
+# x, y of red, green, blue and white. The first four can be written (WRITTEN); the last six are those of cameras.
 GAMUTS: dict[str, tuple[float, ...]] = {
     "Rec.709": REC709,  # ITU-R BT.709-6
     "Rec.2020": (0.708, 0.292, 0.170, 0.797, 0.131, 0.046, *D65),  # ITU-R BT.2020-2

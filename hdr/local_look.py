@@ -1,7 +1,7 @@
 """A local look: large differences of light are reduced, small ones kept (Durand and Dorsey 2002).
 
-Their bilateral filter is replaced by the guided filter (He, Sun and Tang 2013), which keeps edges as it does, has no gradient
-reversals, and takes the same time for any radius.
+The guided filter (He, Sun and Tang 2013) replaces their bilateral filter: it preserves edges as well, without gradient
+reversals, and its cost does not depend on the radius.
 """
 
 from dataclasses import dataclass
@@ -33,8 +33,8 @@ def log_luminance(x: torch.Tensor) -> torch.Tensor:
 
 
 def guided_filter(x: torch.Tensor, radius: int, epsilon: float) -> torch.Tensor:
-    """x (...,H,W) smoothed where its variance within `radius` is small against `epsilon`: it is its own guide (He et al.,
-    eqs. 5 to 8)."""
+    """x (...,H,W) smoothed where its variance within `radius` is small against `epsilon`: the guided filter with x as its own
+    guide (He et al., equations 5 to 8)."""
     size = 2 * radius + 1
     mean = box_mean(x, size)
     variance = (box_mean(x * x, size) - mean**2).clamp(min=0)
@@ -45,8 +45,8 @@ def guided_filter(x: torch.Tensor, radius: int, epsilon: float) -> torch.Tensor:
 def local(x: torch.Tensor, light: LightRange) -> torch.Tensor:
     """Linear Rec.709 frames (...,H,W,3) as display-encoded pictures in [0,1].
 
-    The base layer of log luminance is scaled so that the clip's range fits a contrast of 50 to 1, bright end at white; where it
-    fits already it is not scaled. Detail and the ratios between channels are kept.
+    The base layer of log luminance is scaled so that the clip's range fits a contrast of 50 to 1, unless it already does, and
+    shifted so that its bright end is white. Detail and the ratios of the channels are preserved.
     """
     log = log_luminance(x)
     radius = max(round(REACH * max(log.shape[-2:])), 1)

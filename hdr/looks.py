@@ -1,7 +1,7 @@
-"""Looks: scene-linear light to a picture for an ordinary screen, by published operators.
+"""Looks: scene-linear light to display-encoded SDR pictures, by published tone mapping operators.
 
-Each takes linear Rec.709 (..., 3), negative values counting as 0, white at about 1, and gives display-encoded values in [0,1].
-One curve for the whole clip: nothing flickers.
+Each takes linear Rec.709 (..., 3) with white at about 1, clamps negative values to 0, and returns display-encoded values in
+[0,1]. The curve does not depend on the frame, so that a clip does not flicker.
 """
 
 from collections.abc import Callable
@@ -15,8 +15,9 @@ GREY = 0.18
 
 
 def agx(x: torch.Tensor) -> torch.Tensor:
-    """AgX, base look (Troy Sobotka 2022): colours are drawn together, each channel runs through a sigmoid of its stops from -10
-    to +6.5 around middle grey, and colours are drawn apart again: bright colours fade to white without a change of hue."""
+    """AgX, base look (Troy Sobotka 2022): an inset matrix desaturates colours, a sigmoid maps the stops of each channel from
+    -10 to +6.5 around middle grey, and the inverse matrix restores saturation: bright colours fade to white without a change
+    of hue."""
     inset = x.new_tensor(_AGX_INSET)
     stops = torch.log2((x.clamp(min=0) @ inset.T / GREY).clamp(min=2.0**-10)).clamp(max=6.5)
     display = agx_sigmoid((stops + 10) / 16.5)
@@ -47,8 +48,8 @@ def agx_sigmoid(x: torch.Tensor) -> torch.Tensor:
 
 
 def pbr_neutral(x: torch.Tensor) -> torch.Tensor:
-    """Khronos PBR Neutral (2024), display-encoded by sRGB: colours below 0.8 stay as they are, but for the 4 % that surfaces
-    reflect without colour; brighter ones are compressed with their hue and fade to white."""
+    """Khronos PBR Neutral (2024), sRGB-encoded: colours below 0.8 are preserved, except that the 4 % that surfaces reflect
+    without colour are subtracted; brighter ones are compressed, keep their hue and fade to white."""
     x = x.clamp(min=0)
     least = x.amin(-1, keepdim=True)
     x = x - torch.where(least < 0.08, least - 6.25 * least**2, torch.full_like(least, 0.04))
@@ -56,7 +57,8 @@ def pbr_neutral(x: torch.Tensor) -> torch.Tensor:
 
 
 def compressed(x: torch.Tensor, start: float, fade: float) -> torch.Tensor:
-    """Colours whose brightest channel lies above `start` compressed below 1, and mixed with white by `fade`."""
+    """Colours (..., 3) whose brightest channel is above `start`, compressed below 1 and mixed with white; `fade`: strength of
+    the latter."""
     peak = x.amax(-1, keepdim=True)
     room = 1 - start
     wanted = 1 - room**2 / (peak.clamp(min=start) + room - start)
@@ -108,8 +110,8 @@ OPERATORS: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
 def graded(x: torch.Tensor, gain: float, contrast: float, saturation: float, roll_off: float) -> torch.Tensor:
     """Linear Rec.709 times `gain`, then graded for an operator; contrast 1, saturation 1 and roll_off 0 change nothing.
 
-    roll_off: share of the stops above middle grey that is taken from the brightest channel, with its hue. contrast: power around
-    middle grey, saturation: distance from luminance (both as in the ASC CDL).
+    roll_off: share of the stops above middle grey by which the brightest channel is reduced, with the hue preserved. contrast:
+    power around middle grey; saturation: distance from luminance (both as in the ASC CDL).
     """
     x = x.clamp(min=0) * gain
     if roll_off:

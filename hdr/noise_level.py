@@ -4,11 +4,11 @@ In linear light x that clips at 1, the noise of a pixel has the variance  read^2
 Poissonian-Gaussian noise modeling and fitting for single-image raw-data"): read^2 is that of dark pixels, and gain the
 photon noise's, which is 1 / full well capacity at base ISO.
 
-Two kinds of evidence are collected in blocks of BLOCK x BLOCK pixels, both from a high-pass in which smooth shading
-cancels. *Photon transfer* (Janesick 2007): the difference of two aligned frames of one exposure, in which texture cancels.
-*Single frames* (Immerkaer 1996; Liu et al. 2006): the frame itself, in its flattest blocks. In bins of brightness, a
-low quantile of the block variances, corrected by what that quantile is of for noise alone, is little disturbed by texture
-and wrong alignment, which only add. The smaller evidence counts.
+The variance is measured in blocks of BLOCK x BLOCK pixels after a high-pass that cancels smooth shading, in two ways. *Photon
+transfer* (Janesick 2007): from the difference of two aligned frames of one exposure, in which texture cancels. *Single
+frames* (Immerkaer 1996; Liu et al. 2006): from the frame itself. Texture and wrong alignment only add variance. Therefore a low
+quantile of the block variances is taken in each bin of brightness, divided by that quantile for white noise of variance 1, and
+the smaller of the two measurements is used.
 """
 
 import math
@@ -27,23 +27,24 @@ BINS = 16  # of brightness, evenly spaced on gamma 2.2
 MIN_BLOCKS = 24  # blocks that a bin needs
 UNCLIPPED = 0.9  # linear light up to which blocks are used
 OUTLIER = 0.35  # nats above the curve from which a bin counts less: texture adds variance
-READ, GAIN = (1e-5, 0.1), (1e-7, 0.1)  # ranges of the fit
-STEPS = 48  # of the fit, along each of the two
-COARSEST = 1 / 255  # largest step of code values that is taken for quantisation
+READ, GAIN = (1e-5, 0.1), (1e-7, 0.1)  # ranges of read noise and shot gain in the fit
+STEPS = 48  # of the grid search, along each of the two
+MAX_STEP = 1 / 255  # largest step between code values that counts as quantisation
 
 
 @dataclass(frozen=True)
 class NoiseLevels:
     """Noise of the exposures of a clip. exposures (R,): relative, rising. levels (R,2): read noise (standard deviation) and
-    shot gain (variance at 1) of each, of linear light that clips at 1; NaN where it could not be measured. step: between
-    successive code values, at most that of 8 bits."""
+    shot gain (variance at 1) of each, in linear light that clips at 1; NaN where it could not be measured. step: difference
+    of successive code values, at most that of 8 bits."""
 
     exposures: torch.Tensor
     levels: torch.Tensor
     step: float = 0.0
 
     def at(self, exposures: torch.Tensor) -> torch.Tensor:
-        """What `code_variance` needs of the exposures nearest to `exposures` (n,): (n,3)."""
+        """Read noise, shot gain and step (n,3) of the exposures nearest to `exposures` (n,): the noise that `code_variance`
+        takes."""
         far = (exposures.to(self.exposures).log()[:, None] - self.exposures.log()).abs()
         levels = self.levels[far.argmin(1)]
         return torch.cat((levels, torch.full_like(levels[:, :1], self.step)), 1)
@@ -60,16 +61,16 @@ def single_frame(light: torch.Tensor) -> Evidence:
 
 
 def photon_transfer(light: torch.Tensor, other: torch.Tensor, flow: torch.Tensor, sure: torch.Tensor) -> Evidence:
-    """Evidence of two frames of linear light (C,H,W) in [0,1] and of one exposure.
+    """Evidence of two frames of linear light (C,H,W) in [0,1], of the same exposure.
 
-    flow (2,H,W): from the first to the second, in pixels; sure (1,H,W): 1 where it can be believed. Interpolation takes
-    noise out of the second frame; how much is measured on white noise that goes through the same.
+    flow (2,H,W): from the first to the second, in pixels; sure (1,H,W): 1 where it is reliable. Interpolation reduces the
+    noise of the second frame; the factor is measured on white noise, warped in the same way.
     """
     seed = torch.Generator().manual_seed(0)
     first, second = (torch.randn(light.shape, generator=seed) for _ in range(2))
     pair = torch.cat((other, second))[None]
     moved, second = warp(pair, flow[None], mode="bicubic")[0].split(len(light))
-    gain = _blocks(diagonal(first - second).square()).mean(0, keepdim=True)  # about 2; less between pixels
+    gain = _blocks(diagonal(first - second).square()).mean(0, keepdim=True)  # 2, or less for subpixel motion
     variance = _blocks(diagonal(light - moved).square()) / gain
     kept = _unclipped(light) & _unclipped(moved) & (_blocks(sure).amin(0) > 0.99)
     return _blocks(light)[kept], variance[kept]
@@ -95,8 +96,8 @@ def _unclipped(light: torch.Tensor) -> torch.Tensor:
 def fit_noise(*sources: list[Evidence]) -> torch.Tensor | None:
     """Read noise and shot gain (2,) of one exposure; None without enough unclipped blocks.
 
-    sources: lists of evidence of one kind each. In every bin of brightness the smallest variance that one of them finds
-    counts. A clipped black level is allowed for: the noise of pixels near 0 is cut off there (Foi 2009).
+    sources: lists of evidence, one for each kind. In every bin of brightness the smallest variance of all kinds is used. The
+    model takes clipping at 0 into account, which reduces the noise of dark pixels (Foi 2009).
     """
     found = [_bins(source) for source in sources if source]
     if not found:
@@ -133,7 +134,8 @@ def _quantile_of_noise() -> float:
 
 
 def _fit(light: torch.Tensor, variance: torch.Tensor) -> torch.Tensor:
-    """The curve through the points (n,) that has the smallest robust error of the logarithm, of a grid of curves."""
+    """Read noise and shot gain (2,) of the curve with the smallest robust error (`_error`) at the points (n,), by grid
+    search."""
     read = torch.logspace(math.log10(READ[0]), math.log10(READ[1]), STEPS).double()
     gain = torch.logspace(math.log10(GAIN[0]), math.log10(GAIN[1]), STEPS).double()
     read, gain = (x.flatten() for x in torch.meshgrid(read, gain, indexing="ij"))
@@ -151,12 +153,12 @@ def _fit(light: torch.Tensor, variance: torch.Tensor) -> torch.Tensor:
 
 
 def _error(read, gain, light, variance) -> torch.Tensor:
-    """Error (m,) of the curves with read noise and shot gain (m,) at the points (n,)."""
+    """Robust error (m,) of the logarithm of the variance at the points (n,), for curves of read noise and shot gain (m,)."""
     level = torch.logspace(-5, 0, 160, dtype=torch.float64)  # of true light
     deviation = (read[:, None].square() + gain[:, None] * level).sqrt()  # (m,160)
     x = level / deviation
     density, below = torch.exp(-x.square() / 2) / math.sqrt(2 * math.pi), torch.special.ndtr(-x)
-    mean = level * (1 - below) + deviation * density  # of light that is cut off at 0
+    mean = level * (1 - below) + deviation * density  # of light that is clipped at 0
     square = (level.square() + deviation.square()) * (1 - below) + level * deviation * density
     seen = (square - mean.square()).clamp(min=1e-14)
     right = torch.searchsorted(mean.contiguous(), light.expand(len(mean), -1).contiguous()).clamp(1, len(level) - 1)
@@ -167,15 +169,14 @@ def _error(read, gain, light, variance) -> torch.Tensor:
 
 
 def code_step(code: torch.Tensor) -> float:
-    """Typical distance between successive code values that occur in a frame, of any shape; COARSEST at most."""
+    """Median difference of successive code values that occur in a frame of any shape, at most MAX_STEP."""
     values = code.flatten().unique()
-    return min(float(values.diff().median()), COARSEST) if len(values) > 1 else COARSEST
+    return min(float(values.diff().median()), MAX_STEP) if len(values) > 1 else MAX_STEP
 
 
 def code_variance(code: torch.Tensor, noise: torch.Tensor) -> torch.Tensor:
-    """Variance of the code values `code` (B,C,H,W) on gamma 2.2, quantisation included, same shape. noise (B,3): read
-    noise (standard deviation) and shot gain (variance of linear light 1), both of light that clips at 1, and step of the
-    code values."""
+    """Variance of the code values `code` (B,C,H,W) on gamma 2.2, including quantisation, same shape. noise (B,3): read noise,
+    shot gain and step, see `NoiseLevels`."""
     read, gain, step = (x.view(-1, 1, 1, 1).to(code) for x in noise.unbind(-1))
     light = code.clamp(1e-3, 1).pow(GAMMA)
     variance = read.square() + gain * light

@@ -24,13 +24,11 @@ CLIP_ROLLOFF = 0.05  # code values over which well-exposedness falls from 1 to 0
 HIGHLIGHT_THRESHOLD = 0.97  # code value from which a frame counts as clipped
 MIN_VALIDITY = 1e-3  # lower bound of v: where no sample is valid, noise and clipping still decide between them
 OCCLUSION_THRESHOLD = 0.36  # validity, just under 1/e, below which the forward-backward test calls a pixel occluded
-BURIED = 0.02  # code value from which down a pixel may have been cut to black by the camera's curve
-BURIED_LEVEL = 0.1  # code value below which contrasty picture profiles cut
+CRUSHED = 0.02  # code value up to which a pixel may have been crushed to black by the camera's curve
+CRUSHED_LEVEL = 0.1  # code value below which contrasty picture profiles crush shadows
 UNOBSERVED = 0.05  # well-exposedness of all samples below which a pixel's radiance has not been recorded
 UNOBSERVED_WINDOW = 5  # pixels across, over which the largest well-exposedness is taken
-MAX_DEVIATION = (
-    60.0  # bound on the normalised squared deviation: where all samples contradict, they still differ in noise
-)
+MAX_DEVIATION = 60.0  # bound on the squared deviation, so that noise still decides where all samples contradict
 
 
 def variance(radiance: torch.Tensor, code: torch.Tensor, exposure) -> torch.Tensor:
@@ -68,8 +66,8 @@ def exposedness(code: torch.Tensor, exposure, threshold: float = HIGHLIGHT_THRES
 @dataclass(frozen=True)
 class Measurement:
     """A radiance sample (N,3,H,W) with its variance, same shape, well-exposedness (N,1,H,W) in [0,1], and clipping
-    mask, bool (N,3,H,W). An estimate that no camera captured has well-exposedness 1 and clips nowhere. floor: radiance below
-    which a buried sample says nothing, (N,3,H,W), 0 elsewhere."""
+    mask, bool (N,3,H,W). An estimate that is no captured sample has well-exposedness 1 and clips nowhere. floor (N,3,H,W):
+    upper bound of the radiance of a crushed sample, 0 elsewhere."""
 
     radiance: torch.Tensor
     variance: torch.Tensor
@@ -79,7 +77,7 @@ class Measurement:
 
     @property
     def precision(self) -> torch.Tensor:
-        """s / var of the weight, (N,3,H,W); a buried sample may be off by its floor."""
+        """s / var of the weight, (N,3,H,W); a crushed sample may be off by its floor."""
         return self.exposedness / (self.variance + self.floor**2)
 
 
@@ -94,7 +92,7 @@ def measure(
         variance(radiance, code, exposure),
         exposedness(dilated, exposure, threshold),
         clipping_mask(dilated, threshold),
-        torch.where(code <= BURIED, BURIED_LEVEL**GAMMA / exposure, 0.0),
+        torch.where(code <= CRUSHED, CRUSHED_LEVEL**GAMMA / exposure, 0.0),
     )
 
 
@@ -104,23 +102,23 @@ def consistency_weight(estimate: Measurement, reference: Measurement, strictness
 
     d^2 is averaged over channels and 3x3 pixels; its variance is that of both samples plus the model error. Where the
     reference clips, only darker estimates deviate, as the true radiance is at or above the clipping level; where it is
-    buried, only estimates brighter than its floor, as all that is darker may have been cut to black. strictness
-    multiplies d^2: 0 accepts everything, 1 is the noise model's own test.
+    crushed, only estimates above its floor, as lower radiance may have been crushed to black. strictness multiplies d^2: 0
+    accepts everything, 1 applies the noise model as it is.
     """
     difference = estimate.radiance - reference.radiance
     difference = torch.where(reference.clipped, difference.clamp(max=0), difference)
-    buried = reference.floor > 0
-    difference = torch.where(buried, (estimate.radiance - reference.floor).clamp(min=0), difference)
+    crushed = reference.floor > 0
+    difference = torch.where(crushed, (estimate.radiance - reference.floor).clamp(min=0), difference)
     allowed = estimate.variance + reference.variance + (MODEL_ERROR * reference.radiance) ** 2
     deviation = box_mean((difference**2 / allowed).mean(1, keepdim=True), 3)
     return torch.exp(-0.5 * (strictness * deviation).clamp(max=MAX_DEVIATION))
 
 
-def belief(
+def reliability(
     estimate: Measurement, validity: torch.Tensor, reference: Measurement | None = None, strictness: float = 1.0
 ) -> torch.Tensor:
-    """v g of a sample's weight, (N,1,H,W): its validity (N,1,H,W) in [0,1], MIN_VALIDITY at least, and, beside a reference,
-    its consistency with it."""
+    """v g of a sample's weight, (N,1,H,W): validity (N,1,H,W) in [0,1], at least MIN_VALIDITY, times the consistency with the
+    reference, if there is one."""
     bounded = validity.clamp(min=MIN_VALIDITY)
     return bounded if reference is None else bounded * consistency_weight(estimate, reference, strictness)
 
@@ -128,8 +126,8 @@ def belief(
 def merge_weight(
     estimate: Measurement, validity: torch.Tensor, reference: Measurement | None = None, strictness: float = 1.0
 ) -> torch.Tensor:
-    """The weight s v g / var of a sample in a merge, (N,3,H,W). See `belief`."""
-    return estimate.precision * belief(estimate, validity, reference, strictness)
+    """The weight s v g / var of a sample in a merge, (N,3,H,W); v g: see `reliability`."""
+    return estimate.precision * reliability(estimate, validity, reference, strictness)
 
 
 def radiance_lower_bound(reference: Measurement, others: Sequence[tuple[Measurement, torch.Tensor]]) -> torch.Tensor:

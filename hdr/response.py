@@ -12,8 +12,8 @@ from . import transfer_functions as curves
 @dataclass(frozen=True)
 class ResponseCurve:
     """A response curve. decode: code value -> linear light, 1.0 where the sensor clips (code value 1). encode: its
-    inverse. recipe: what it was made from, in numbers and texts: {"name"}, with "codes" and "linear" for a table, "white"
-    for another white level; `hdr.survey.response_from` makes it again.
+    inverse. recipe: the parameters it was made from, as numbers and strings: {"name"}, with "codes" and "linear" for a table,
+    "white" for another white level; `hdr.survey.response_from` builds the curve from it.
 
     Both take float32 tensors of any shape (channels last where the curve differs between channels), clamp them to [0,1]
     and are differentiable. Curves are equal when their names are, and can be pickled and copied.
@@ -56,7 +56,7 @@ def _encode(x: torch.Tensor, curve, peak: float) -> torch.Tensor:
 
 
 def response_named(name: str) -> ResponseCurve:
-    """Response curve of a name: one of `RESPONSES`, or `gammaX.Y` for an exponent from 0.1 to 10.
+    """Response curve by name: one of `RESPONSES`, or `gammaX.Y` for an exponent from 0.1 to 10.
 
     Log curves are scaled so that code value 1 is linear 1, and clamped to 0 below black. Raises ValueError for other
     names.
@@ -71,10 +71,10 @@ def response_named(name: str) -> ResponseCurve:
 
 
 def at_white_level(response: ResponseCurve, white: Sequence[float]) -> ResponseCurve:
-    """The same response for code values that were divided by `white`, the code at which each channel clips: linear 1 there.
+    """The response for code values that were divided by `white`, the code at which each channel clips, which becomes linear 1.
 
-    Power laws and linear light do not change. White levels above 1 (superwhite) need a published curve, which goes on beyond
-    code value 1. Raises ValueError for levels that are not above 0.
+    Power laws and linear light do not change. White levels above 1 (superwhite) need a published curve, which is defined
+    beyond code value 1. Raises ValueError for levels outside (0,2), and where the curve gives no light at the level.
     """
     if not all(0 < w < 2 for w in white):
         raise ValueError(f"the white level is {white}: give code values above 0, up to 1")

@@ -47,8 +47,8 @@ class LazyFrames:
 
 @dataclass(frozen=True)
 class Origin:
-    """Where the frames of a clip come from. path: of its file or image sequence; empty = frames in memory. start: first frame of
-    it that was read. frames: all that were read, as captured. kept: those of them that are the clip, None = all."""
+    """Where the frames of a clip come from. path: file or image sequence; empty = frames in memory. start: first frame of it
+    that was read. frames: all frames that were read, as captured. kept: indices of those that are the clip, None = all."""
 
     path: str
     start: int
@@ -63,15 +63,14 @@ class ExposureSequence:
     frames: frame source (T,H,W,3), float32 code values in [0,1]. exposures: (T,) float32, relative, shortest = 1; one
     for every frame, so that they stay right where frames were dropped. period: of the exposure pattern, in frames.
     response: code value to linear light. warnings: sentences for the user about the clip. white_level: code value of each
-    channel in the file at which the sensor clips; `frames` are divided by it already. measured: the exposures come from the
-    pixels, nobody wrote them. gains: (T,) light of each frame over what its exposure says (lamp flicker), which `frames` are
-    divided by already; None = all 1.
-    noise: of every exposure, None = not measured yet (`stages.clip.noise`). gamut: the primaries of its RGB, a name in
-    `hdr.gamut.GAMUTS`; radiance made from the clip has the same. sound: of the video file that it was read from, if it has any;
-    timecode: of its first frame there, "" = none.
-    origin: None = unknown. moves (T,3,3): by which frames were steadied, None = as captured. survey: estimates of the whole
-    clip, which no stage makes again; None = each stage makes its own. first: frame of the surveyed clip at which this part of it
-    begins.
+    channel in the file at which the sensor clips; `frames` are already divided by it. measured: whether the exposures were
+    measured from the pixels and not declared. gains (T,): factor on the light of each frame beside its exposure, such as lamp
+    flicker; `frames` are already divided by it; None = all 1. noise: of every exposure, None = not measured yet
+    (`stages.clip.noise`). gamut: the primaries of its RGB, a name in `hdr.gamut.GAMUTS`; radiance made from the clip has the
+    same. sound: of the video file that it was read from, if any; timecode: of its first frame there, "" = none. origin: None =
+    unknown. moves (T,3,3): transforms by which frames were stabilised, None = as captured. survey: estimates of the whole clip,
+    which stages use in place of their own; None = each stage estimates. first: frame of the surveyed clip at which this part
+    of it begins.
     """
 
     frames: torch.Tensor | LazyFrames
@@ -104,7 +103,7 @@ class ExposureSequence:
 
     @property
     def levels(self) -> torch.Tensor:
-        """The different exposures of the whole clip, rising, float32: of a part, those of all of it."""
+        """The different exposures of the clip, rising, float32; for a part of a surveyed clip, those of the whole."""
         known = self.exposures if self.survey is None else torch.tensor(self.survey.exposures)
         return torch.unique(known.float())
 
@@ -168,7 +167,7 @@ class FlowField:
         return to_device(self.period_flow[b - a][[a]], device).float() if b - a in self.period_flow else None
 
     def forget(self, before: int) -> None:
-        """Nothing: all is stored."""
+        """Does nothing, as all flow is stored. `LiveFlow` drops frames here."""
 
 
 @dataclass(frozen=True)

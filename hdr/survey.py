@@ -21,18 +21,18 @@ Row = tuple[float, ...]
 
 @dataclass(frozen=True)
 class Survey:
-    """Estimates of a clip of T frames; plain numbers, so that it is compared and stored as it is.
+    """Estimates of a clip of T frames, as plain numbers that can be compared and stored.
 
-    pack: version of the pack that made it. path: of the clip, as it was read. mark: of its content, see
-    `stages.survey.source_mark`. size: height, width. start: first frame of the source. frames: as many of it. left_out: those of
-    them, counted from `start`, that repeat another; the T others are the clip. fps: as a fraction, "24000/1001".
-    period: of the exposure pattern. exposures (T,): relative, shortest of the clip = 1. measured: they come from the pixels.
-    response: {"name"}, with "codes" and "linear" for a table, "white" where codes were scaled. white_level (3,): code value at
-    which each channel clips. gamut: primaries of its RGB. gains (T,): light of each frame over what its exposure says, None =
-    all 1. black_level: for every exposure, shortest first, rows (mean, red, green, blue) of the correction, or (code, raised
-    code) of pressed shadows; without rows none. noise: rows (exposure, read noise, shot gain), None = could not be measured;
-    step: between code values. moves (T,4): a, b, x, y of the similarity [[a, -b, x], [b, a, y]] that steadies each frame,
-    None = as captured. backbone: exposure of LoCAtion's backbone.
+    pack: version of the pack that made it. path: of the clip, as it was read. mark: hash of its content, see
+    `stages.survey.source_mark`. size: height, width. start, frames: first frame of the source that was read, and how many.
+    left_out: those of them, counted from `start`, that repeat another one; the T others are the clip. fps: as a fraction,
+    "24000/1001". period: of the exposure pattern. exposures (T,): relative, shortest of the clip = 1. measured: whether they
+    come from the pixels. response: {"name"}, with "codes" and "linear" for a table, "white" where codes were scaled.
+    white_level (3,): code value at which each channel clips. gamut: primaries of its RGB. gains (T,): factor on the light of
+    each frame beside its exposure, None = all 1. black_level: for every exposure, shortest first, rows (mean, red, green, blue)
+    of the correction, or (code, raised code) of crushed shadows; no rows = no correction. noise: rows (exposure, read noise, shot
+    gain), None = could not be measured; step: between code values. moves (T,4): a, b, x, y of the similarity
+    [[a, -b, x], [b, a, y]] that stabilises each frame, None = as captured. backbone: exposure of LoCAtion's backbone.
     warnings: for the user. timecode: of frame 0 in the source, "" = none.
     """
 
@@ -70,7 +70,7 @@ class Survey:
 
     @property
     def phase(self) -> int:
-        """Of frame 0 in the period, counted from the shortest exposure."""
+        """Phase of frame 0: its position in the exposure period, counted from the shortest exposure."""
         cycle = self.exposures[: self.period]
         return (-cycle.index(min(cycle))) % self.period
 
@@ -92,12 +92,12 @@ class Survey:
 
     @property
     def identity(self) -> str:
-        """16 letters that differ where any estimate does."""
+        """Hash of all estimates, 16 hexadecimal digits."""
         return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()[:16]
 
 
 def response_from(recipe: dict) -> ResponseCurve:
-    """The response curve that `recipe` was taken from, see `ResponseCurve.recipe`. Raises ValueError for what is none."""
+    """The response curve of a `ResponseCurve.recipe`. Raises ValueError for an invalid one."""
     if "codes" in recipe:
         tables = (torch.tensor(recipe[key], dtype=torch.float64) for key in ("codes", "linear"))
         curve = tabulated(recipe["name"], *tables)
@@ -107,7 +107,7 @@ def response_from(recipe: dict) -> ResponseCurve:
 
 
 def write_survey(path, survey: Survey) -> None:
-    """Write a survey as JSON; also pattern, phase and scale, for people and other programs. Raises OSError."""
+    """Write a survey as JSON, with pattern, phase and scale for people and other programs. Raises OSError."""
     content = {"hdrweave_survey": VERSION, "pattern": survey.exposures[: survey.period], "phase": survey.phase}
     content |= {"scale": survey.scale, **asdict(survey)}
     with atomic_path(path) as temporary:
@@ -115,7 +115,7 @@ def write_survey(path, survey: Survey) -> None:
 
 
 def read_survey(path) -> Survey:
-    """The survey in a file. Raises ValueError for what is none, or of a later version; OSError when it cannot be read."""
+    """The survey in a file. Raises ValueError for other content or a later version, OSError when it cannot be read."""
     name, content = printable(Path(path).name), read_bytes(path, LARGEST)
     try:
         data = json.loads(content, parse_constant=_no_number)
@@ -141,7 +141,7 @@ def _no_number(word: str):
 
 
 def survey_from(data: dict) -> Survey:
-    """A survey from its JSON. Raises KeyError, TypeError, ValueError or OverflowError for what is none."""
+    """A survey from its parsed JSON. Raises KeyError, TypeError, ValueError or OverflowError for invalid data."""
     frames, left_out = _whole(data["frames"], 2), tuple(_whole(k, 0) for k in data["left_out"])
     exposures = _row(data["exposures"], frames - len(left_out), above=0)
     if list(left_out) != sorted(set(left_out)) or any(k >= frames for k in left_out):

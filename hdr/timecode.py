@@ -19,10 +19,10 @@ def parts(timecode: str) -> tuple[int, int, int, int, bool]:
 
 
 def later(timecode: str, frames: int, fps: Fraction) -> str:
-    """A timecode so many frames later, after 24 hours from 0 again. Raises as `parts`."""
+    """The timecode `frames` frames later, which wraps around after 24 hours. Raises as `parts`."""
     hours, minutes, seconds, number, drops = parts(timecode)
     rate = max(round(fps), 1)
-    dropped = 2 * round(rate / 30) if drops else 0  # numbers a minute, but for every tenth
+    dropped = 2 * round(rate / 30) if drops else 0  # numbers in each minute, except every tenth
     minutes += 60 * hours
     count = (60 * minutes + seconds) * rate + number - dropped * (minutes - minutes // 10) + frames
     ten_minutes = 600 * rate - 9 * dropped

@@ -1,7 +1,7 @@
 """Published transfer functions of cameras: code value (1 = the largest code, full range) to scene-linear reflectance
 and back.
 
-One pair of decode and encode a curve, not normalised, with its source; reflectance 0.18 is the 18 % grey card. Each
+A pair of decode and encode for each curve, not normalised, with its source; reflectance 0.18 is the 18 % grey card. Each
 branch of a piecewise curve is evaluated on values clamped to its own domain, so that the other branch cannot put a NaN
 into a gradient.
 """
@@ -39,7 +39,7 @@ def srgb_encode(x: torch.Tensor) -> torch.Tensor:
     return torch.where(x <= 0.0031308, x * 12.92, 1.055 * x.clamp(min=0.0031308).pow(1 / 2.4) - 0.055)
 
 
-BT709_A = 1.099296826809442  # printed as 1.099 and 0.018, which leave a step where the branches meet
+BT709_A = 1.099296826809442  # the standard prints 1.099 and 0.018, with which the branches do not meet
 BT709_B = 0.018053968510807
 
 
@@ -107,7 +107,7 @@ def vlog_encode(x: torch.Tensor) -> torch.Tensor:
     return torch.where(x < 0.01, 5.6 * x + 0.125, 0.241514 * torch.log10(x.clamp(min=0.01) + 0.00873) + 0.598206)
 
 
-WHITE_CARD = 0.9  # Canon's formulas count in units of the 90 % white card
+WHITE_CARD = 0.9  # Canon's formulas are in units of the 90 % white card
 
 
 def canon_log2_decode(v: torch.Tensor) -> torch.Tensor:

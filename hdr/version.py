@@ -1,3 +1,3 @@
-"""The version of the pack, as in pyproject.toml, for files that say what made them."""
+"""The version of the pack, as in pyproject.toml, for the metadata of files."""
 
 VERSION = "0.2.0"

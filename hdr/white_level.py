@@ -1,32 +1,32 @@
 """White level of a clip: the code value, of each channel, at which its sensor clips.
 
-Code value 1 is not always where light is cut: log footage ends below it, some cameras keep headroom, 12-bit values may
-lie unshifted in 16 bits. Clipped pixels pile up in a narrow peak at the upper end of the histogram. A bright plain wall
-does so, too; but it is plain in a shorter exposure as well, while clipped pixels differ there.
+The sensor does not always clip at code value 1: log footage ends below it, some cameras keep headroom, 12-bit values may lie
+unshifted in 16 bits. Clipped pixels form a narrow peak at the upper end of the histogram. A bright uniform surface does so
+too, but it is uniform in a shorter exposure as well, where clipped pixels have different values.
 """
 
 import torch
 
-TOP = 0.97  # highest code value that needs no scaling: clipping is recognised there anyway
+TOP = 0.97  # code value from which a level needs no scaling, as clipping is recognised there anyway
 BINS = 256  # of the histogram of a channel, between 0 and its largest code value
 PEAK = 2  # bins on either side of the mode that belong to the peak: noise and compression
-BELOW = 16  # bins below the peak that it is compared with
+BELOW = 16  # bins below the peak with which it is compared
 MIN_SHARE = 5e-4  # of the samples that lie in the peak
 MIN_CONTRAST = 4.0  # density of the peak over the density below
 MAX_ABOVE = 0.1  # samples above the peak, as a share of those within: ringing of a codec
 MIN_SPREAD = 0.06  # of the code values, over their median, that clipped pixels have in another frame
 UNSHIFTED = (1023, 4095, 16383)  # white of 10, 12 and 14 bits, as codes of 16
 HEADROOM = 1.16  # above the largest signal of limited range, 1.09
-ABOVE_WHITE = 1.03  # signal from which a pile-up is none of white, overshoot of a codec apart
+ABOVE_WHITE = 1.03  # signal from which a peak is not that of white with the overshoot of a codec
 ALIKE = 0.02  # relative difference below which the channels have one white level
 
 
 def white_level(stretches) -> tuple[float, float, float]:
-    """White level of each channel in (0,1], 1 where no channel piles up below TOP.
+    """White level of each channel in (0,1], 1 where no channel has a peak of clipped pixels below TOP.
 
-    stretches: tensors (n,H,W,3) of consecutive frames, code values in [0,1], enough of them to hold every exposure. A
-    channel that does not clip has the largest level of those that do, if its values stay below that, else 1. Levels that
-    differ by less than ALIKE become one.
+    stretches: tensors (n,H,W,3) of consecutive frames, code values in [0,1], in which every exposure occurs. A channel that
+    does not clip gets the largest level of those that do, if its values are below that, else 1. Levels that differ by less
+    than ALIKE are replaced by the largest.
     """
     stretches = [s.float() for s in stretches]
     if not stretches:
@@ -45,14 +45,14 @@ def white_level(stretches) -> tuple[float, float, float]:
 
 
 def superwhite_level(frames: torch.Tensor) -> float:
-    """The signal value, above 1, at which a video of limited range clips that has codes above white, as cameras record them up to
-    code 1019 of 10 bit; 1 where nothing piles up there. frames: (n,H,W,3), 0 = black and 1 = white, not clamped."""
+    """The signal value above 1 at which a limited-range video with codes above white clips, as cameras record them up to code
+    1019 of 10 bit; 1 where there is no peak of clipped pixels. frames (n,H,W,3): 0 = black and 1 = white, not clamped."""
     found = [_level([frames[..., k] / HEADROOM]) * HEADROOM for k in range(3)]
     return max(found) if max(found) > ABOVE_WHITE else 1.0
 
 
 def _level(channel: list[torch.Tensor]) -> float:
-    """White level of one channel (n,H,W) of every stretch; 0 where nothing piles up."""
+    """White level of one channel, (n,H,W) for every stretch; 0 where there is no peak of clipped pixels."""
     top = max(float(c.max()) for c in channel)
     if not 0 < top:
         return 0.0
@@ -88,7 +88,7 @@ def level_on_curve(levels) -> tuple[float, ...]:
 
 
 def _differs_elsewhere(channel: list[torch.Tensor], edge: float) -> bool:
-    """Whether pixels of the peak have various values in a frame with fewer of them, of the same stretch."""
+    """Whether the pixels of the peak have different values in another frame of the same stretch in which fewer clip."""
     values = []
     for frames in channel:
         peak = frames >= edge

@@ -14,12 +14,12 @@ from torch import nn
 class Architecture:
     """id: name of the network in weights files and manifests, of its module and of its recipe.
 
-    classes: imports and returns the network's class and the dataclass of its parameters, in this order; a function, so
-    that listing networks imports none of them.
+    classes: function that imports and returns the network's class and the dataclass of its parameters, so that listing
+    networks imports none of them.
     bytes_per_pixel: work memory in float32 for each frame in a forward pass, without weights, measured at 640x360.
     whole_frame: features of whole frames are kept in memory; otherwise one tile at a time is processed.
     adaptable: its name in *Adapt to Footage*; None if it cannot be adapted (`stages.adapt.adaptable`).
-    renamed: parts of tensor and parameter names in weights of version 1, and what they are called now.
+    renamed: parts of tensor and parameter names in weights of version 1, and their current names.
     """
 
     id: str
@@ -46,7 +46,7 @@ class Architecture:
         return network(config(**parameters))
 
     def current(self, stored: Mapping[str, Any]) -> dict[str, Any]:
-        """Tensors or parameters of version 1 under the names of today."""
+        """Tensors or parameters of version 1 under their current names."""
         return {self._renamed(name): value for name, value in stored.items()}
 
     def _renamed(self, name: str) -> str:

@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from ..hdr.frame_window import without_reference
 from ..hdr.warp import warp
 
 SLOPE = 0.1  # of the leaky ReLU
@@ -14,7 +15,7 @@ GAIN = 0.05  # factor of residual branches that start at 0, see `zero_conv`
 # Offsets (dy, dx) of the kernels' taps, in pixels.
 TAPS = [(s * y, s * x) for s in (1, 2, 4) for y in (-1, 0, 1) for x in (-1, 0, 1) if x or y]
 REACH = 4  # pixels, of the farthest tap
-BAND = 32  # rows of a picture that are processed together
+BAND = 32  # rows that `apply_kernels` processes together on a CPU, to fit into its cache
 
 
 def in_float32(device: torch.device):
@@ -131,7 +132,12 @@ def exposure_planes(exposures: torch.Tensor, image: torch.Tensor) -> torch.Tenso
 def split_reference(frames: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """(B,N,...) ordered [prev..., ref, next...] into the reference (B,1,...) and its neighbours (B,N-1,...)."""
     middle = frames.shape[1] // 2
-    return frames[:, middle : middle + 1], torch.cat((frames[:, :middle], frames[:, middle + 1 :]), 1)
+    return frames[:, middle : middle + 1], without_reference(frames)
+
+
+def smooth_length(flows: torch.Tensor, dim: int) -> torch.Tensor:
+    """Length of flow vectors along axis `dim`, which stays as 1; differentiable at 0."""
+    return (flows.square().sum(dim, keepdim=True) + 1e-6).sqrt()
 
 
 def warp_each(images: torch.Tensor, flows: torch.Tensor, mode: str = "bilinear") -> torch.Tensor:
@@ -150,7 +156,7 @@ def apply_kernels(picture: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
     """
     around = F.pad(picture, (REACH,) * 4, mode="replicate")
     height, width = picture.shape[-2:]
-    step = BAND if picture.device.type == "cpu" else height  # rows that fit into the processor's cache
+    step = BAND if picture.device.type == "cpu" else height
     bands = []
     for top in range(0, height, step):
         own, weight = picture[..., top : top + step, :], weights[..., top : top + step, :]

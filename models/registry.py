@@ -1,7 +1,7 @@
-"""Networks by name: safetensors files, each saying how to build its network, listed with their sha256 in a manifest.
+"""Networks by name: safetensors files, whose metadata describe the network, listed with their sha256 in a manifest.
 
-A folder of weights holds `manifest.json`, a list of entries. The package has one such folder; others are searched when
-given. A file outside of any manifest can be loaded by its file name, as it carries the same facts in its metadata.
+A folder of weights has a `manifest.json`, a list of entries. The package has one such folder; callers may give others. A file
+that is in no manifest can be loaded by its file name, as its metadata hold the same information.
 """
 
 import hashlib

@@ -14,7 +14,9 @@ MOST_BYTES = 2 << 30  # of a file
 MOST_HEADER = 8 << 20  # bytes; of packaged weights it has 0.1 MB
 MOST_NUMBER = 4096  # in a network's parameters: channels, blocks, pixels
 MOST_ENTRIES = 256  # numbers of a network's parameters
-SLACK = 4  # times as many parameters as the file has tensors may be made: some are replaced while a network is built
+SLACK = (
+    4  # factor by which more parameters may be created than the file has: some are replaced while a network is built
+)
 DTYPES = (
     torch.float16,
     torch.bfloat16,
@@ -49,8 +51,7 @@ def check_tensors(path, stored: dict[str, torch.Tensor]) -> None:
 
 
 def check_parameters(path, parameters) -> None:
-    """Raises ValueError for parameters of a network that are no mapping of few, small numbers, texts and lists of
-    such."""
+    """Raises ValueError unless the parameters of a network are few, small numbers, strings, and lists or mappings of such."""
     found = [(parameters, 0)]
     for value, depth in found:
         inner = list(value.values()) if isinstance(value, dict) else value if isinstance(value, list) else []
@@ -66,7 +67,7 @@ def check_parameters(path, parameters) -> None:
 
 @contextmanager
 def only_as_large_as(path, stored: dict[str, torch.Tensor]) -> Iterator[None]:
-    """Within it a network may be built of about as many parameters as the file has; more raise ValueError at once."""
+    """Context in which building a network of far more parameters than the file has raises ValueError at once."""
     tensors, values = SLACK * len(stored) + 100, SLACK * sum(v.numel() for v in stored.values()) + (1 << 20)
     made, thread = [0, 0], threading.get_ident()
 

@@ -3,14 +3,20 @@
 from comfy_api.latest import io
 
 from ..models import registry
+from ..stages.adapt.adapt import AdaptSettings, adapt, check_name, room_to_adapt, save_adapted
+from ..stages.adapt.adaptable import load_adaptable, reconstruct_with
+from ..stages.adapt.view import before_and_after
 from ..stages.clip.normalize import normalize
 from ..stages.runtime.networks import PACKAGED, OwnNetwork
 from .compat import known, on_device, own_weights_folder, progress_bar, weights_folders
+from .ports import flow_input
 from .preview import shown
 from .weights import weights_input
-from .wires import DISPLAY, NORMALIZED, RECONSTRUCT, Exposures, Flow, Model
+from .wires import DISPLAY, NORMALIZED, RECONSTRUCT, Exposures, Model
 
-SYSTEMS = {row.adaptable: row.id for row in registry.ARCHITECTURES.values() if row.adaptable}  # as they are called
+SYSTEMS = {
+    row.adaptable: row.id for row in registry.ARCHITECTURES.values() if row.adaptable
+}  # name in the list: network
 
 
 class AdaptToFootage(io.ComfyNode):
@@ -29,7 +35,7 @@ class AdaptToFootage(io.ComfyNode):
                 Exposures.Input(
                     "exposures", tooltip=f"{NORMALIZED} At least 4 frames (6 with three exposures), better 20."
                 ),
-                Flow.Input("flow", tooltip="Flow that was made from this clip, with or without adapter."),
+                flow_input(),
                 io.Combo.Input(
                     "system",
                     options=list(SYSTEMS),
@@ -75,26 +81,23 @@ class AdaptToFootage(io.ComfyNode):
 
     @classmethod
     def execute(cls, exposures, flow, system, minutes, weights=PACKAGED, save_as="") -> io.NodeOutput:
-        from ..stages.adapt.adapt import AdaptSettings, adapt, check_name, room_to_adapt, save_adapted
-        from ..stages.adapt.adaptable import load_adaptable, reconstruct_with
-        from ..stages.adapt.view import before_and_after
 
         name, save_as = SYSTEMS[system], save_as.strip()
         if save_as:
             check_name(save_as)  # before the long computation
         clip, settings = normalize(exposures), AdaptSettings(seconds=60 * minutes)
         with on_device(load_adaptable(name, weights, weights_folders()), room_to_adapt(clip, settings)) as networks:
-            how = reconstruct_with(*networks)
-            adapted = adapt(clip, flow, networks[0], settings, reconstruct=how, progress=progress_bar())
+            reconstruct = reconstruct_with(*networks)
+            adapted = adapt(clip, flow, networks[0], settings, reconstruct=reconstruct, progress=progress_bar())
         adapted.network.cpu()  # as models that ComfyUI has not loaded
-        words = str(adapted.report)
+        report = str(adapted.report)
         if save_as:
             try:
                 path = save_adapted(adapted, save_as, own_weights_folder(), exposures.source)
-                words += (
+                report += (
                     f"\nsaved as {path}" if path else "\nnot saved: nothing was gained, the weights are those before"
                 )
             except (OSError, ValueError) as error:  # the trained network must not be lost
-                words += f"\nNOT saved ({error}): it works from the model output until ComfyUI is closed"
+                report += f"\nNOT saved ({error}): it works from the model output until ComfyUI is closed"
         picture = before_and_after(adapted.report)
-        return io.NodeOutput(OwnNetwork(name, adapted.network), picture, words, ui=shown(cls, picture, words))
+        return io.NodeOutput(OwnNetwork(name, adapted.network), picture, report, ui=shown(cls, picture, report))

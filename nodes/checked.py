@@ -12,8 +12,8 @@ from comfy_api.latest import io
 from ..hdr.io.checked_path import printable
 from ..stages.runtime.check import chosen, number, text
 
-LONGEST = 100_000  # characters of a text
-OPEN = ("weights",)  # choices that may be newer than the node's list; the loader checks them
+MAX_TEXT = 100_000  # characters of a text
+NOT_CHECKED = ("weights",)  # a file may be newer than the node's list of choices; the loader checks it
 
 
 def checked(node: type[io.ComfyNode]) -> type[io.ComfyNode]:
@@ -43,13 +43,13 @@ def check_inputs(inputs, values: dict) -> None:
         value = values.get(entry.id)
         if entry.id not in values or (value is None and entry.optional):
             continue
-        if isinstance(entry, io.Combo.Input) and entry.id not in OPEN:
+        if isinstance(entry, io.Combo.Input) and entry.id not in NOT_CHECKED:
             chosen(entry.id, value, [getattr(option, "value", option) for option in entry.options])
         elif isinstance(entry, io.Int.Input | io.Float.Input):
             low = -math.inf if entry.min is None else entry.min
             number(entry.id, value, low, math.inf if entry.max is None else entry.max)
         elif isinstance(entry, io.String.Input):
-            text(entry.id, value, LONGEST)
+            text(entry.id, value, MAX_TEXT)
 
 
 def _can_be_sent(message: str) -> bool:

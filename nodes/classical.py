@@ -8,7 +8,7 @@ from ..stages.clip.black_level import match_black_level
 from ..stages.clip.global_alignment import CAMERAS, align_globally
 from ..stages.clip.noise import with_noise
 from ..stages.clip.normalize import linear_and_gamma, normalize
-from ..stages.clip.wrong_pattern import CHOICES, GO_ON, STOP, heed_pattern
+from ..stages.clip.wrong_pattern import GO_ON, heed_pattern
 from ..stages.flow.dis_backends import PRESETS
 from ..stages.flow.estimate import estimate_flow
 from ..stages.flow.pair_flow import working_size
@@ -18,20 +18,24 @@ from ..stages.runtime.windows import passes
 from ..stages.systems.f2hdr import adapt_flow
 from .compat import device, known, progress_bar
 from .f2hdr import f2hdr_network
-from .reconstruct import WRONG_PATTERN
+from .ports import fps_output, wrong_pattern_input
+from .reconstruct import AS_METHOD
 from .weights import chosen_network, weights_input
 from .wires import ALIGN, HDR, NORMALIZED, RECONSTRUCT, Candidates, Exposures, Flow
 
 DIS = tuple(f"DIS {preset}" for preset in PRESETS)
 MATCHED, CAPTURED = DARKS = ("match to the longest exposure", "as captured")
-ADAPTED, SEARCHED = "DIS fine + F2HDR adapter", "DIS fine + network"
-BOTH = f"{SEARCHED} + F2HDR adapter"
-AS_METHOD, NONE, LARGE, ADAPTER, LARGE_AND_ADAPTER = NETWORKS = (
-    *("as method says", "none", "large motion", "F2HDR adapter", "large motion + F2HDR adapter"),
-)
-WITH = {  # large-displacement proposals, adapter
-    **{AS_METHOD: (False, False), NONE: (False, False), LARGE: (True, False), ADAPTER: (False, True)},
-    **{LARGE_AND_ADAPTER: (True, True), ADAPTED: (False, True), SEARCHED: (True, False), BOTH: (True, True)},
+METHODS = {  # in addition to DIS: with large-displacement proposals, with F2HDR's adapter
+    **dict.fromkeys(DIS, (False, False)),
+    "DIS fine + F2HDR adapter": (False, True),
+    "DIS fine + network": (True, False),
+    "DIS fine + network + F2HDR adapter": (True, True),
+}
+NETWORKS = {  # the same, chosen apart from the preset
+    "none": (False, False),
+    "large motion": (True, False),
+    "F2HDR adapter": (False, True),
+    "large motion + F2HDR adapter": (True, True),
 }
 
 
@@ -105,9 +109,7 @@ class ExposureNormalization(io.ComfyNode):
                     tooltip="On: outputs linear and gamma for all frames, which needs disk space for long clips. Off: for the "
                     "first frame only. Other nodes do not need them.",
                 ),
-                io.Combo.Input(
-                    "wrong_pattern", options=list(CHOICES), default=STOP, optional=True, tooltip=WRONG_PATTERN
-                ),
+                wrong_pattern_input(),
             ],
             outputs=[
                 Exposures.Output(
@@ -119,7 +121,7 @@ class ExposureNormalization(io.ComfyNode):
                     display_name="gamma",
                     tooltip="The same raised to 1/2.2, in [0,1]: frames of all exposures look equally bright.",
                 ),
-                io.Float.Output("rate", display_name="fps", tooltip="Frames per second of the clip, for Create Video."),
+                fps_output(),
             ],
         )
 
@@ -151,7 +153,7 @@ class OpticalFlow(io.ComfyNode):
                 Exposures.Input("exposures", tooltip=NORMALIZED),
                 io.Combo.Input(
                     "method",
-                    options=[*DIS, ADAPTED, SEARCHED, BOTH],
+                    options=list(METHODS),
                     default=DIS[-1],
                     tooltip="DIS: dense inverse search, without weights; fine is the most accurate, ultrafast the "
                     "fastest. + network: finds large motion of small objects first, for any node; takes three times as "
@@ -160,7 +162,7 @@ class OpticalFlow(io.ComfyNode):
                 weights_input("F2HDR for the adapter, of the base flow network otherwise"),
                 io.Combo.Input(
                     "networks",
-                    options=list(NETWORKS),
+                    options=[AS_METHOD, *NETWORKS],
                     default=AS_METHOD,
                     optional=True,
                     tooltip="What helps DIS, with any preset: a network for large motion, F2HDR's adapter, both or none. as "
@@ -181,11 +183,11 @@ class OpticalFlow(io.ComfyNode):
     def execute(cls, exposures, method, weights=PACKAGED, networks=AS_METHOD) -> io.NodeOutput:
         clip = normalize(exposures)
         preset = PRESETS[DIS.index(method)] if method in DIS else PRESETS[-1]
-        search, adapter = WITH[method if networks == AS_METHOD and method in WITH else networks]
+        search, adapter = METHODS[method] if networks == AS_METHOD else NETWORKS[networks]
         bars = passes(progress_bar(), 5, 1) if adapter else [progress_bar()]
         if search:
-            own = PACKAGED if adapter else weights
-            with chosen_network(BASE_FLOW, own, working_size(clip.size), 3) as network:
+            flow_weights = PACKAGED if adapter else weights
+            with chosen_network(BASE_FLOW, flow_weights, working_size(clip.size), 3) as network:
                 flow = estimate_flow(clip, preset, bars[0], network=network)
         else:
             flow = estimate_flow(clip, preset, bars[0], device=device())

@@ -13,15 +13,15 @@ import comfy.utils
 import folder_paths
 
 from ..stages.runtime.pace import Pace
-from .preview import live
+from .preview import live_picture
 
-TELL_EVERY = 1.0  # seconds between two texts at a node
-PICTURE_EVERY = 0.5  # seconds between two pictures of it
+TEXT_INTERVAL = 1.0  # seconds between two texts at a node
+PICTURE_INTERVAL = 0.5  # seconds between two pictures of it
 WEIGHTS_FOLDER = "hdrweave"  # in ComfyUI's models folder, and the key in its extra_model_paths.yaml
 
 
 def known(cls, *args, **kwargs):
-    """Call `cls` without keywords that the running ComfyUI does not know yet, which would fail the whole pack."""
+    """Call `cls` without those keywords that the running ComfyUI is too old to know, as one of them would fail the whole pack."""
     parameters = inspect.signature(cls.__init__).parameters
     if any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
         return cls(*args, **kwargs)
@@ -34,24 +34,24 @@ def progress_bar() -> "NodeProgress":
 
 
 class NodeProgress:
-    """A stage's progress callback: moves the node's bar, writes steps a second and time left under it, has it show the frame
-    that was computed last, and raises when the user pressed Cancel."""
+    """A stage's progress callback: moves the node's bar, writes steps per second and time left under it, has it show the frame
+    that was computed last, and raises when the user has pressed Cancel."""
 
     def __init__(self):
-        self.bar, self.pace, self.tell = comfy.utils.ProgressBar(1), Pace(), _text_at_node()
-        self.begin = self.told = time.monotonic()
-        self.frame, self.pictured = None, float("-inf")
+        self.bar, self.pace, self.write = comfy.utils.ProgressBar(1), Pace(), _text_at_node()
+        self.begin = self.last_text = time.monotonic()
+        self.frame, self.last_picture = None, float("-inf")
 
     def __call__(self, done: int, total: int) -> None:
         comfy.model_management.throw_exception_if_processing_interrupted()
-        words, now, picture = self.pace.words(done, total), time.monotonic(), None
-        if self.frame is not None and now - self.pictured >= PICTURE_EVERY:
-            picture, self.pictured = live(self.frame), now
+        text, now, picture = self.pace.words(done, total), time.monotonic(), None
+        if self.frame is not None and now - self.last_picture >= PICTURE_INTERVAL:
+            picture, self.last_picture = live_picture(self.frame), now
         self.frame = None
         self.bar.update_absolute(done, total, picture)
-        if now - self.told > TELL_EVERY or (done == total and self.told > self.begin):
-            self.told = now
-            self.tell(words)
+        if now - self.last_text > TEXT_INTERVAL or (done == total and self.last_text > self.begin):
+            self.last_text = now
+            self.write(text)
 
     def show(self, frame) -> None:
         """Takes a frame (H,W,3) of radiance; it becomes a picture with the next step, if it is time for one."""
@@ -59,17 +59,17 @@ class NodeProgress:
 
 
 def _text_at_node() -> Callable[[str], None]:
-    """Shows a text under the node that runs; nothing, where the running ComfyUI cannot."""
+    """A function that shows a text under the node that runs; it does nothing where the running ComfyUI cannot show one."""
     server = getattr(getattr(sys.modules.get("server"), "PromptServer", None), "instance", None)
     send = getattr(server, "send_progress_text", None)
     try:
         from comfy_execution.utils import get_executing_context
     except ImportError:
-        return lambda words: None
+        return lambda text: None
     context = get_executing_context()
     if send is None or context is None:
-        return lambda words: None
-    return lambda words: send(words, context.node_id)
+        return lambda text: None
+    return lambda text: send(text, context.node_id)
 
 
 def device():
@@ -95,7 +95,7 @@ def on_device(network, work_memory: int):
 
 
 def register_weights_folder() -> None:
-    """Let ComfyUI list models/hdrweave, beside folders that the user has given this key, safetensors files only."""
+    """Make ComfyUI list the safetensors files of models/hdrweave, and of folders that the user has given this key."""
     folder_paths.add_model_folder_path(WEIGHTS_FOLDER, str(own_weights_folder()))
     folder_paths.folder_names_and_paths[WEIGHTS_FOLDER][1].add(".safetensors")
 

@@ -8,13 +8,14 @@ from ..models.dealthdr import DEALTHDR, FGMA
 from ..stages.candidates.fgma import alignment_text, fgma_alignment
 from ..stages.clip.normalize import normalize
 from ..stages.runtime.networks import PACKAGED
+from ..stages.systems.dealthdr import dealthdr, reach_of
 from .compat import known, progress_bar
-from .preview import shown
+from .ports import flow_input, hdr_output
+from .preview import middle_mask, shown
 from .weights import chosen_network, model_input, weights_input
-from .wires import HDR, NORMALIZED, STAGES, Candidates, Exposures, Flow
+from .wires import NORMALIZED, STAGES, Candidates, Exposures
 
 BY_S, EVERYWHERE, BY_SHARE = "by s", "everywhere", "share of pixels"
-FLOW = "Flow that was made from this clip, with or without adapter."
 
 
 def _attention_inputs() -> list:
@@ -68,7 +69,7 @@ class FGMAAlignment(io.ComfyNode):
             search_aliases=["DeAltHDR", "flow-guided masked attention", "align neighbours", "occlusion", "deghost"],
             inputs=[
                 Exposures.Input("exposures", tooltip=NORMALIZED),
-                Flow.Input("flow", tooltip=FLOW),
+                flow_input(),
                 *_attention_inputs(),
                 weights_input("FGMA alignment"),
             ],
@@ -97,9 +98,8 @@ class FGMAAlignment(io.ComfyNode):
         clip = normalize(exposures)
         with chosen_network(FGMA, weights, clip.size, len(clip.offsets) + 1) as network:
             found = fgma_alignment(clip, flow, network, *_attended(attention, s, share), progress_bar())
-        words, middle = alignment_text(found), found.mask[len(found.mask) // 2]
-        picture = middle[None, :, :, None].expand(-1, -1, -1, 3)
-        return io.NodeOutput(found.candidates, found.mask, words, ui=shown(cls, picture, words))
+        report = alignment_text(found)
+        return io.NodeOutput(found.candidates, found.mask, report, ui=shown(cls, middle_mask(found.mask), report))
 
 
 class DeAltHDRReconstruction(io.ComfyNode):
@@ -122,19 +122,16 @@ class DeAltHDRReconstruction(io.ComfyNode):
             ],
             inputs=[
                 Exposures.Input("exposures", tooltip=NORMALIZED),
-                Flow.Input("flow", tooltip=FLOW),
+                flow_input(),
                 *_attention_inputs(),
                 weights_input("DeAltHDR"),
                 model_input(),
             ],
-            outputs=[
-                io.Image.Output("hdr", display_name="hdr", tooltip=f"One frame for every frame of the clip. {HDR}")
-            ],
+            outputs=[hdr_output()],
         )
 
     @classmethod
     def execute(cls, exposures, flow, attention, s, share, weights=PACKAGED, model=None) -> io.NodeOutput:
-        from ..stages.systems.dealthdr import dealthdr, reach_of
 
         clip = normalize(exposures)
         with chosen_network(DEALTHDR, weights, clip.size, 2 * reach_of(clip) + 1, model) as network:

@@ -5,11 +5,13 @@ from comfy_api.latest import io
 from ..models.deephdrvideo import DEEPHDRVIDEO
 from ..stages.clip.normalize import normalize
 from ..stages.runtime.networks import PACKAGED
+from ..stages.systems.deephdrvideo import coarse_reconstruction, deformable_refinement
 from .compat import known, progress_bar
+from .ports import refined_output
 from .weights import chosen_network, weights_input
 from .wires import HDR, NORMALIZED, STAGES, Exposures, Flow, rgb
 
-FRAMES = 3  # coarse frames of the refinement
+FRAMES = 3  # coarse frames in memory during the refinement
 WEIGHTS = "DeepHDRVideo: choose the same in both its nodes"
 
 
@@ -34,7 +36,6 @@ class CoarseReconstruction(io.ComfyNode):
 
     @classmethod
     def execute(cls, exposures, flow, weights=PACKAGED) -> io.NodeOutput:
-        from ..stages.systems.deephdrvideo import coarse_reconstruction
 
         clip = normalize(exposures)
         with chosen_network(DEEPHDRVIDEO, weights, clip.size, len(clip.offsets) + 1) as network:
@@ -63,18 +64,11 @@ class DeformableRefinement(io.ComfyNode):
                 io.Image.Input("hdr", tooltip=f"From Coarse Reconstruction. {HDR}"),
                 weights_input(WEIGHTS),
             ],
-            outputs=[
-                io.Image.Output(
-                    "refined",
-                    display_name="hdr",
-                    tooltip="The refined result, scene-linear Rec.709 in [0,1]; 1.0 is where the shortest exposure clips.",
-                )
-            ],
+            outputs=[refined_output()],
         )
 
     @classmethod
     def execute(cls, exposures, hdr, weights=PACKAGED) -> io.NodeOutput:
-        from ..stages.systems.deephdrvideo import deformable_refinement
 
         clip = normalize(exposures)
         with chosen_network(DEEPHDRVIDEO, weights, clip.size, FRAMES) as network:

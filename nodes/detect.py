@@ -39,7 +39,7 @@ class DetectExposurePattern(io.ComfyNode):
                     default="",
                     tooltip="Exposures of one period in the order of the frames, in place of the measured ones: EVs "
                     "(-3, 0; higher is brighter), times (1/500, 1/60) or ISO speeds (100, 800). Its shortest exposure "
-                    "is laid on the shortest frame found. Empty = measured.",
+                    "is assigned to the shortest frame found. Empty = measured.",
                 ),
                 io.Int.Input(
                     "phase",
@@ -102,7 +102,7 @@ class DetectExposurePattern(io.ComfyNode):
     def _surveyed(cls, exposures, overridden: bool) -> io.NodeOutput:
         if overridden:
             raise ValueError(
-                "the clip was loaded with a survey, which says its pattern: leave period, pattern and phase as they were, or "
+                "the clip was loaded with a survey, which states its pattern: leave period, pattern and phase as they were, or "
                 "load it without the survey"
             )
         return cls._output(exposures, of_survey(exposures))
@@ -134,7 +134,7 @@ class ExposureCheck(io.ComfyNode):
                     "picture",
                     display_name="picture",
                     tooltip="Brightness of the frames, exposure step against code value (flat where the response is "
-                    f"right), histograms and the words, 960x540. {DISPLAY}",
+                    f"right), histograms and the diagnosis, 960x540. {DISPLAY}",
                 ),
             ],
         )

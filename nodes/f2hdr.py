@@ -9,7 +9,8 @@ from ..stages.clip.normalize import normalize
 from ..stages.runtime.networks import PACKAGED, load_f2hdr, work_memory
 from ..stages.systems.f2hdr import coarse_fusion, motion_mask, refine
 from .compat import known, on_device, progress_bar, weights_folders
-from .preview import shown
+from .ports import refined_output
+from .preview import middle_mask, shown
 from .weights import weights_input
 from .wires import HDR, NORMALIZED, STAGES, Exposures, Flow, rgb
 
@@ -65,8 +66,8 @@ class PhysicalMotionMask(io.ComfyNode):
                 io.Mask.Output(
                     "mask",
                     display_name="mask",
-                    tooltip="One mask per frame, in [0,1]: 1 = moves unlike the rest, towards any neighbour; 0 = moves little, "
-                    "or with the frame.",
+                    tooltip="One mask per frame, in [0,1]: 1 = moves unlike the rest of the frame, towards any neighbour; 0 = "
+                    "moves little, or with the frame.",
                 )
             ],
         )
@@ -75,8 +76,7 @@ class PhysicalMotionMask(io.ComfyNode):
     def execute(cls, flow, weights=PACKAGED) -> io.NodeOutput:
         with f2hdr_network(len(flow.offsets), flow.size, weights) as network:
             mask = motion_mask(flow, network, progress_bar())
-        middle = mask[len(mask) // 2]
-        return io.NodeOutput(mask, ui=shown(cls, middle[None, :, :, None].expand(-1, -1, -1, 3), ""))
+        return io.NodeOutput(mask, ui=shown(cls, middle_mask(mask), ""))
 
 
 class MotionGuidedRefinement(io.ComfyNode):
@@ -99,13 +99,7 @@ class MotionGuidedRefinement(io.ComfyNode):
                 io.Image.Input("hdr", tooltip=f"From Coarse Fusion. {HDR}"),
                 weights_input(F2HDR_WEIGHTS),
             ],
-            outputs=[
-                io.Image.Output(
-                    "refined",
-                    display_name="hdr",
-                    tooltip="The refined result, scene-linear Rec.709 in [0,1]; 1.0 is where the shortest exposure clips.",
-                )
-            ],
+            outputs=[refined_output()],
         )
 
     @classmethod

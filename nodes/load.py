@@ -14,6 +14,7 @@ from ..stages.clip import load
 from ..stages.runtime.check import text
 from ..stages.survey import part_of_source
 from .compat import known, progress_bar
+from .ports import fps_input, fps_output
 from .preview import shown
 from .wires import LOAD, Exposures
 
@@ -44,7 +45,7 @@ def _fingerprint(path) -> str:
 
 
 def _widgets() -> list:
-    """Inputs that are written on the node."""
+    """Inputs that the user sets on the node itself."""
     return [
         io.String.Input(
             "path",
@@ -84,19 +85,12 @@ def _widgets() -> list:
             tooltip="Frames to skip at the beginning. A given pattern starts at the first frame that is loaded.",
         ),
         io.Int.Input("count", default=0, min=0, max=10**7, tooltip="Frames to load; 0 loads all. Lower is quicker."),
-        io.Float.Input(
-            "fps",
-            default=0.0,
-            min=0.0,
-            max=1000.0,
-            step=0.001,
-            tooltip="Frames per second, for the metadata of saved files; 0 = that of the source, or 24.",
-        ),
+        fps_input("Frames per second, for the metadata of saved files; 0 = that of the source, or 24."),
     ]
 
 
-def _sockets() -> list:
-    """Inputs that are connected, all optional."""
+def _optional_inputs() -> list:
+    """Connected sources, and settings of later releases."""
     return [
         io.Video.Input(
             "video", optional=True, tooltip="A VIDEO in place of path (Load Video uploads one); keeps 10 bit."
@@ -149,9 +143,9 @@ def _sockets() -> list:
             "survey",
             default="",
             optional=True,
-            tooltip=f"File of Save Survey, {PATH}: what was estimated from the whole clip then is used, nothing is estimated "
-            "again, and a part from start on agrees with the whole. Pattern, response, lut and white_level are those of the "
-            "survey. Empty: none.",
+            tooltip=f"File of Save Survey, {PATH}: its estimates from the whole clip are used, nothing is estimated again, and "
+            "a part of the clip agrees with the whole. Pattern, response, lut and white_level are those of the survey. Empty: "
+            "none.",
         ),
     ]
 
@@ -167,15 +161,15 @@ class LoadAlternatingExposures(io.ComfyNode):
             description="A clip whose frames alternate between short and long exposures, from a video file, an image "
             "sequence, a VIDEO, images, or two to three parallel streams.",
             search_aliases=["hdr video", "bracketed video", "exposure bracketing", "load exposures"],
-            inputs=_widgets() + _sockets(),
+            inputs=_widgets() + _optional_inputs(),
             outputs=[
                 Exposures.Output(
                     "exposures",
                     display_name="exposures",
                     tooltip="The frames as captured, with exposure, response and frame rate.",
                 ),
-                io.String.Output("summary", display_name="summary", tooltip="What was loaded, and warnings, in words."),
-                io.Float.Output("rate", display_name="fps", tooltip="Frames per second of the clip, for Create Video."),
+                io.String.Output("summary", display_name="summary", tooltip="What was loaded, with warnings."),
+                fps_output(),
             ],
         )
 
@@ -212,13 +206,12 @@ class LoadAlternatingExposures(io.ComfyNode):
     ) -> io.NodeOutput:
         progress = progress_bar()
         if survey.strip():
-            others = [
-                name for name, x in (("video", video), ("stream_2", stream_2), ("stream_3", stream_3)) if x is not None
-            ]
-            if others:
-                raise ValueError(f"a survey is of path or images: unlink {', '.join(others)}, or leave survey empty")
-            known = read_survey(resolve(survey))
-            return cls._loaded(part_of_source(known, resolve(path), images, start, count, fps or None, progress))
+            other_sources = {"video": video, "stream_2": stream_2, "stream_3": stream_3}
+            connected = [name for name, source in other_sources.items() if source is not None]
+            if connected:
+                raise ValueError(f"a survey is of path or images: unlink {', '.join(connected)}, or leave survey empty")
+            found = read_survey(resolve(survey))
+            return cls._loaded(part_of_source(found, resolve(path), images, start, count, fps or None, progress))
         parse_pattern(pattern)  # before minutes of reading
         clips = [_first_clip(resolve(path), video, images, start, count, fps, holes, progress, response)]
         for name, stream in (("stream_2", stream_2), ("stream_3", stream_3)):

@@ -9,8 +9,9 @@ from ..hdr.response import RESPONSES
 from ..models.lrhdr import INTERPOLATE
 from ..stages.clip.normalize import normalize
 from ..stages.runtime.networks import PACKAGED
+from ..stages.systems.backbone import backbone_and_stills, from_exposures
 from .compat import known, progress_bar
-from .preview import shown
+from .preview import middle, shown
 from .weights import chosen_network
 from .wires import LOAD, NORMALIZED, Anchored, Exposures
 
@@ -32,7 +33,7 @@ def stills_inputs() -> list:
             "low",
             optional=True,
             tooltip="For backbone: shorter exposures of the scene, as captured, in [0,1]. One still belongs to the middle "
-            "of the clip, several to the middles of equal parts, as many as the clip has frames to each.",
+            "of the clip, several to the middles of equal parts of it; as many stills as frames belong to one frame each.",
         ),
         io.Image.Input(
             "high", optional=True, tooltip="For backbone: longer exposures, as captured, in [0,1], like low."
@@ -99,7 +100,7 @@ class LoadBackboneAndAnchors(io.ComfyNode):
                     tooltip="Every frame of the clip in the backbone's exposure, and the anchors with their exposures "
                     "and times, for Collaborative Fusion.",
                 ),
-                io.String.Output("summary", display_name="summary", tooltip="What was loaded, and warnings, in words."),
+                io.String.Output("summary", display_name="summary", tooltip="What was loaded, with warnings."),
             ],
         )
 
@@ -111,8 +112,7 @@ class LoadBackboneAndAnchors(io.ComfyNode):
         given = ((low, low_ev, low_times), (high, high_ev, high_times))
         sequence = anchored_sequence(exposures, backbone, given, response)
         summary = summarised(sequence)
-        middle = sequence.frames[len(sequence) // 2][None]
-        return io.NodeOutput(sequence, summary, ui=shown(cls, middle, summary))
+        return io.NodeOutput(sequence, summary, ui=shown(cls, middle(sequence.frames), summary))
 
 
 def anchored_sequence(exposures, backbone, stills, response: str) -> AnchoredSequence:
@@ -121,7 +121,6 @@ def anchored_sequence(exposures, backbone, stills, response: str) -> AnchoredSeq
     exposures: an ExposureSequence or None. backbone: an IMAGE or None. stills: (IMAGE or None, EV, times as written) for
     each input of stills. Raises ValueError where not exactly one source is given, or its parts do not fit together.
     """
-    from ..stages.systems.backbone import backbone_and_stills, from_exposures
 
     if (exposures is None) == (backbone is None):
         given = "none" if exposures is None else "both"
@@ -138,8 +137,8 @@ def anchored_sequence(exposures, backbone, stills, response: str) -> AnchoredSeq
 
 
 def still_times(written: str, frames: int, count: int) -> list[float]:
-    """When `count` stills of a clip of `frames` frames were taken, in frames: as written, numbers with commas or spaces
-    between, or else the middles of equal parts of the clip. Raises ValueError where it does not hold `count` numbers."""
+    """When `count` stills of a clip of `frames` frames were taken, in frames: the numbers in `written`, separated by commas or
+    spaces; if it is empty, the middles of equal parts of the clip. Raises ValueError unless there are `count` numbers."""
     words = written.replace(",", " ").split()
     if not words:
         return [(k + 0.5) * frames / count - 0.5 for k in range(count)]
@@ -153,7 +152,7 @@ def still_times(written: str, frames: int, count: int) -> list[float]:
 
 
 def summarised(sequence: AnchoredSequence) -> str:
-    """What an anchored sequence holds, in words: a line for the backbone, one for each exposure of anchors, warnings."""
+    """Text about an anchored sequence: a line for the backbone, one for each exposure of anchors, warnings."""
     height, width = sequence.size
     lines = [f"backbone: {len(sequence)} frames, {width}x{height}"]
     for anchors in sequence.anchors:

@@ -4,11 +4,13 @@ from comfy_api.latest import io
 
 from ..models.location import COLLABORATIVE_FUSION, SEQUENCE_REFINEMENT
 from ..stages.clip.normalize import normalize
+from ..stages.fusion.collaborative_fusion import collaborative_fusion, pairs_within
 from ..stages.fusion.sequence_refinement import OVERLAP, WINDOW, sequence_refinement
 from ..stages.runtime.networks import PACKAGED
 from .compat import known, progress_bar
 from .load_backbone import SPLIT, anchored_sequence, stills_inputs
-from .preview import shown
+from .ports import hdr_output
+from .preview import middle_mask, shown
 from .weights import chosen_network, weights_input
 from .wires import HDR, STAGES, Anchored, Exposures, rgb
 
@@ -62,7 +64,7 @@ class CollaborativeFusion(io.ComfyNode):
                 ),
             ],
             outputs=[
-                io.Image.Output("hdr", display_name="hdr", tooltip=f"One frame for every frame of the clip. {HDR}"),
+                hdr_output(),
                 io.Mask.Output(
                     "share",
                     display_name="anchor share",
@@ -76,7 +78,6 @@ class CollaborativeFusion(io.ComfyNode):
         cls, window, pairs, exposures=None, backbone=None, low=None, high=None, low_ev=-2.0, high_ev=2.0,
         response="gamma2.2", weights=PACKAGED, anchored=None,
     ) -> io.NodeOutput:  # fmt: skip
-        from ..stages.fusion.collaborative_fusion import collaborative_fusion, pairs_within
 
         separate = {"exposures": exposures, "backbone": backbone, "low": low, "high": high}
         also = [name for name, given in separate.items() if given is not None]
@@ -85,11 +86,10 @@ class CollaborativeFusion(io.ComfyNode):
         stills = ((low, low_ev, ""), (high, high_ev, ""))
         clip = anchored_sequence(exposures, backbone, stills, response) if anchored is None else anchored
         pairs = pairs or pairs_within(clip, window)
-        seen = window + pairs * len(clip.anchors)
-        with chosen_network(COLLABORATIVE_FUSION, weights, clip.size, seen) as network:
+        at_once = window + pairs * len(clip.anchors)
+        with chosen_network(COLLABORATIVE_FUSION, weights, clip.size, at_once) as network:
             hdr, share = collaborative_fusion(clip, network, window, pairs, progress_bar())
-        picture = share[len(share) // 2, None, :, :, None].expand(-1, -1, -1, 3)
-        return io.NodeOutput(hdr, share, ui=shown(cls, picture, ""))
+        return io.NodeOutput(hdr, share, ui=shown(cls, middle_mask(share), ""))
 
 
 class SequenceRefinement(io.ComfyNode):
@@ -129,6 +129,6 @@ class SequenceRefinement(io.ComfyNode):
     def execute(cls, hdr, window, weights=PACKAGED, exposures=None) -> io.NodeOutput:
         hdr = rgb(hdr, "hdr")
         clip = None if exposures is None else normalize(exposures)
-        seen = min(max(window, WINDOW) + 2 * OVERLAP, len(hdr))
-        with chosen_network(SEQUENCE_REFINEMENT, weights, tuple(hdr.shape[1:3]), seen) as network:
+        at_once = min(max(window, WINDOW) + 2 * OVERLAP, len(hdr))
+        with chosen_network(SEQUENCE_REFINEMENT, weights, tuple(hdr.shape[1:3]), at_once) as network:
             return io.NodeOutput(sequence_refinement(hdr, network, window, clip, progress_bar()))

@@ -1,14 +1,15 @@
-"""Look."""
+"""HDR Look."""
 
 import math
 
 from comfy_api.latest import io
 
 from ..stages.output.look import BRIGHTNESS, LOOKS
-from ..stages.output.look import look as shown_by
+from ..stages.output.look import look as display_encoded
 from .compat import known, progress_bar
-from .preview import shown
-from .wires import DISPLAY, HDR, LOOK, Exposures, rgb
+from .ports import source_clip_input
+from .preview import middle, shown
+from .wires import DISPLAY, HDR, LOOK, rgb
 
 
 def _number(name: str, default: float, low: float, high: float, tooltip: str, step: float = 0.05):
@@ -60,12 +61,7 @@ class Look(io.ComfyNode):
                     default=True,
                     tooltip="Leave out the last column or row of an odd size, which Save Video refuses. Even sizes stay.",
                 ),
-                Exposures.Input(
-                    "exposures",
-                    optional=True,
-                    tooltip="The clip that the frames came from: gives the camera's primaries and the longest exposure. Without "
-                    "it, frames count as Rec.709.",
-                ),
+                source_clip_input(),
             ],
             outputs=[io.Image.Output("display", display_name="image", tooltip=f"One picture per frame. {DISPLAY}")],
         )
@@ -74,17 +70,17 @@ class Look(io.ComfyNode):
     def execute(
         cls, hdr, look, exposure, contrast, saturation, roll_off, brightness, even_size, exposures=None
     ) -> io.NodeOutput:
-        display, gain = shown_by(
+        display, gain = display_encoded(
             rgb(hdr, "hdr"),
-            look,
-            exposure,
-            contrast,
-            saturation,
-            roll_off,
-            brightness,
-            exposures,
-            even_size,
-            progress_bar(),
+            name=look,
+            exposure=exposure,
+            contrast=contrast,
+            saturation=saturation,
+            roll_off=roll_off,
+            brightness=brightness,
+            sequence=exposures,
+            even=even_size,
+            progress=progress_bar(),
         )
-        words = f"Radiance times {gain:.4g} ({math.log2(gain):+.2f} EV), then {look}."
-        return io.NodeOutput(display, ui=shown(cls, display[len(display) // 2][None], words))
+        text = f"Radiance times {gain:.4g} ({math.log2(gain):+.2f} EV), then {look}."
+        return io.NodeOutput(display, ui=shown(cls, middle(display), text))

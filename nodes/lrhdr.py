@@ -9,9 +9,10 @@ from ..stages.clip.normalize import normalize
 from ..stages.fusion.sparse_fusion import sparse_fusion, vote_picture, voting_candidates
 from ..stages.runtime.networks import PACKAGED
 from .compat import known, progress_bar
-from .preview import shown
+from .ports import flow_input
+from .preview import middle, shown
 from .weights import chosen_network, model_input, weights_input
-from .wires import DISPLAY, HDR, NORMALIZED, STAGES, Candidates, Exposures, Flow
+from .wires import DISPLAY, HDR, NORMALIZED, STAGES, Candidates, Exposures
 
 
 class InterpolateExposure(io.ComfyNode):
@@ -27,7 +28,7 @@ class InterpolateExposure(io.ComfyNode):
             search_aliases=["LRHDR", "frame interpolation", "missing exposure", "in-between frame"],
             inputs=[
                 Exposures.Input("exposures", tooltip=NORMALIZED),
-                Flow.Input("flow", tooltip="Flow that was made from this clip, with or without adapter."),
+                flow_input(),
                 weights_input("exposure interpolation"),
             ],
             outputs=[
@@ -143,4 +144,4 @@ class SparseFusion(io.ComfyNode):
         with chosen_network(SPARSE_FUSION, weights, size, len(chosen), model) as network:
             hdr, votes = sparse_fusion(candidates, network, alpha, clip, progress_bar())
         pictures = vote_picture(votes, chosen.names, progress_bar())
-        return io.NodeOutput(hdr, pictures, ui=shown(cls, pictures[len(pictures) // 2][None], ""))
+        return io.NodeOutput(hdr, pictures, ui=shown(cls, middle(pictures), ""))

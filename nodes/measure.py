@@ -4,6 +4,7 @@ from comfy_api.latest import io
 
 from ..stages.report.measure import SCALES, error_picture, measure, measure_text
 from .compat import known, progress_bar
+from .ports import frame_input
 from .preview import shown
 from .wires import CHECK, DISPLAY, HDR, Exposures, rgb
 
@@ -26,17 +27,11 @@ class MeasureHDR(io.ComfyNode):
                     "scale",
                     options=list(SCALES),
                     default=SCALES[0],
-                    tooltip="As is: compare the values as they come. Fit one gain per clip: first multiply the HDR "
-                    "by the one figure that fits the reference best (least squares, linear, where the reference is "
-                    "below 0.99), for results on another scale.",
+                    tooltip="As is: compare the values unchanged. Fit one gain per clip: first multiply the HDR by the one "
+                    "factor that fits the reference best (least squares, linear, where the reference is below 0.99), for "
+                    "results on another scale.",
                 ),
-                io.Int.Input(
-                    "frame",
-                    default=-1,
-                    min=-1,
-                    max=10_000_000,
-                    tooltip="Frame in the picture, from 0. -1 = the worst one by mu-law PSNR.",
-                ),
+                frame_input("Frame in the picture, from 0. -1 = the worst one by mu-law PSNR."),
                 Exposures.Input(
                     "exposures",
                     optional=True,
@@ -69,7 +64,7 @@ class MeasureHDR(io.ComfyNode):
     def execute(cls, hdr, reference, scale, frame, exposures=None) -> io.NodeOutput:
         hdr, reference = rgb(hdr, "hdr"), rgb(reference, "reference")
         result = measure(hdr, reference, exposures, scale, progress_bar())
-        words = measure_text(result)
+        report = measure_text(result)
         picture = error_picture(hdr, reference, result, frame)
         figures = (result.raw[name] for name in ("psnr_mu", "ssim_uniform7_mu", "psnr_linear"))
-        return io.NodeOutput(words, *figures, picture, ui=shown(cls, picture, words))
+        return io.NodeOutput(report, *figures, picture, ui=shown(cls, picture, report))

@@ -1,4 +1,4 @@
-"""Pictures, words and files that a node shows on itself."""
+"""What a node shows on itself: pictures, text, and the files that it wrote."""
 
 from pathlib import Path
 
@@ -14,7 +14,7 @@ MU = 500.0  # of pictures that are only there to recognise a frame
 SIDE = 512  # pixels of the longer side of a live picture, as ComfyUI has for its own
 
 
-def recognised(frame: torch.Tensor) -> torch.Tensor:
+def quick_picture(frame: torch.Tensor) -> torch.Tensor:
     """A frame of radiance (H,W,3) as a picture (H,W,3) in [0,1]: mu-law, its brightest thousandth white."""
     frame = frame.float().nan_to_num(0, 65504, 0)
     try:
@@ -24,18 +24,28 @@ def recognised(frame: torch.Tensor) -> torch.Tensor:
     return mu_law(frame / peak, MU).clamp(0, 1)
 
 
-def live(frame: torch.Tensor):
+def live_picture(frame: torch.Tensor):
     """A frame of radiance (H,W,3) as ComfyUI's progress takes a picture: format, `PIL.Image`, longer side."""
     from PIL import Image
 
     step = -(-max(frame.shape[:2]) // SIDE)  # every `step`-th pixel: made several times a second, beside the work
-    pixels = (255 * recognised(frame[::step, ::step])).round().cpu().numpy().astype(np.uint8)
+    pixels = (255 * quick_picture(frame[::step, ::step])).round().cpu().numpy().astype(np.uint8)
     return "JPEG", Image.fromarray(pixels), SIDE
 
 
 def shown(cls, pictures, text: str) -> dict:
     """The `ui` of a node: display-encoded pictures (N,H,W,3) in [0,1], and a text that the history keeps too."""
     return {**ui.PreviewImage(pictures.clamp(0, 1), cls=cls).as_dict(), "text": (text,)}
+
+
+def middle(frames):
+    """The middle one of frames (T,...), as (1,...)."""
+    return frames[len(frames) // 2][None]
+
+
+def middle_mask(masks):
+    """The middle one of masks (T,H,W) in [0,1], as a grey picture (1,H,W,3)."""
+    return middle(masks)[..., None].expand(-1, -1, -1, 3)
 
 
 def reported(paths) -> list[dict[str, str]]:

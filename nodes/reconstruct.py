@@ -5,18 +5,15 @@ from comfy_api.latest import io
 from ..stages.clip.black_level import match_black_level
 from ..stages.clip.noise import with_noise
 from ..stages.clip.normalize import normalize
-from ..stages.clip.wrong_pattern import CHOICES, STOP, heed_pattern
+from ..stages.clip.wrong_pattern import STOP, heed_pattern
 from ..stages.runtime.networks import work_memory
 from ..stages.systems.table import BY_QUALITY, SYSTEMS
 from .compat import device, known, make_room, progress_bar
-from .preview import recognised, shown
-from .wires import HDR, RECONSTRUCT, Exposures
+from .ports import fps_output, hdr_output, wrong_pattern_input
+from .preview import middle, quick_picture, shown
+from .wires import RECONSTRUCT, Exposures
 
 AS_METHOD = "as method says"
-WRONG_PATTERN = (
-    "What to do when the pixels contradict the exposure pattern: stop before the long work, with what is wrong, or go on "
-    "with the pattern as it is."
-)
 
 
 class ReconstructHDR(io.ComfyNode):
@@ -56,18 +53,16 @@ class ReconstructHDR(io.ComfyNode):
                     advanced=True,
                     tooltip="A system by its name, in place of method: the published ones and the pack's own.",
                 ),
-                io.Combo.Input(
-                    "wrong_pattern", options=list(CHOICES), default=STOP, optional=True, tooltip=WRONG_PATTERN
-                ),
+                wrong_pattern_input(),
             ],
             outputs=[
-                io.Image.Output("hdr", display_name="hdr", tooltip=f"One frame for every frame of the clip. {HDR}"),
+                hdr_output(),
                 Exposures.Output(
                     "normalized",
                     display_name="exposures",
                     tooltip="The clip on one scale, for what saves and checks the result.",
                 ),
-                io.Float.Output("rate", display_name="fps", tooltip="Frames per second of the clip, for Create Video."),
+                fps_output(),
             ],
         )
 
@@ -80,5 +75,5 @@ class ReconstructHDR(io.ComfyNode):
             clip = with_noise(clip, progress_bar())
             make_room(max(work_memory(name, clip.size, len(clip.offsets) + 1) for name in row.networks))
         hdr = row.run(clip, device(), progress_bar())
-        picture, words = recognised(hdr[len(hdr) // 2])[None], f"{row.paper}, {len(hdr)} frames"
-        return io.NodeOutput(hdr, clip, float(clip.fps), ui=shown(cls, picture, words))
+        picture = quick_picture(middle(hdr)[0])[None]
+        return io.NodeOutput(hdr, clip, float(clip.fps), ui=shown(cls, picture, f"{row.paper}, {len(hdr)} frames"))

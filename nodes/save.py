@@ -11,6 +11,7 @@ from ..hdr.io.exr import COMPRESSIONS
 from ..stages.output.look import look
 from ..stages.output.save import FORMATS, SCALES, save_sequence
 from .compat import known, progress_bar
+from .ports import fps_input, prefix_input
 from .preview import reported, shown
 from .wires import HDR, SAVE, Exposures, rgb
 
@@ -18,12 +19,7 @@ from .wires import HDR, SAVE, Exposures, rgb
 def _inputs() -> list:
     return [
         io.Image.Input("hdr", tooltip=HDR),
-        io.String.Input(
-            "prefix",
-            default="HDRWeave/hdr",
-            tooltip="Folder and name inside ComfyUI's output folder: HDRWeave/hdr becomes "
-            "HDRWeave/hdr_v001/hdr.1001.exr; the next run writes hdr_v002. Nothing is overwritten.",
-        ),
+        prefix_input("HDRWeave/hdr", "HDRWeave/hdr_v001/hdr.1001.exr", "hdr_v002"),
         io.Combo.Input(
             "format",
             options=list(FORMATS),
@@ -52,14 +48,7 @@ def _inputs() -> list:
         io.Int.Input(
             "padding", default=4, min=1, max=9, tooltip="Digits of the file numbers; higher adds leading zeros."
         ),
-        io.Float.Input(
-            "fps",
-            default=0.0,
-            min=0.0,
-            max=1000.0,
-            step=0.001,
-            tooltip="Frames per second in the metadata; 0 takes that of exposures, or leaves it out.",
-        ),
+        fps_input("Frames per second in the metadata; 0 takes that of exposures, or leaves it out."),
         Exposures.Input(
             "exposures",
             optional=True,
@@ -144,20 +133,20 @@ class SaveHDRSequence(io.ComfyNode):
             hdr,
             folder_paths.get_output_directory(),
             prefix,
-            format,
-            compression,
-            scale,
-            exposures,
-            start,
-            padding,
-            fps or None,
-            _metadata(cls),
-            progress_bar(),
-            gamut,
-            {name: picture for name, picture in layers.items() if picture is not None},
+            file_format=format,
+            compression=compression,
+            scale=scale,
+            sequence=exposures,
+            start=start,
+            padding=padding,
+            fps=fps or None,
+            metadata=_metadata(cls),
+            progress=progress_bar(),
+            gamut=gamut,
+            layers={name: picture for name, picture in layers.items() if picture is not None},
         )
-        middle = look(hdr, sequence=exposures, even=False, frames=(len(hdr) // 2,))[0]
-        ui = shown(cls, middle, str(report)) | {"exr": reported(report.paths)}
+        picture = look(hdr, sequence=exposures, even=False, frames=(len(hdr) // 2,))[0]
+        ui = shown(cls, picture, str(report)) | {"exr": reported(report.paths)}
         return io.NodeOutput(str(report.paths[0]), str(report), ui=ui)
 
 

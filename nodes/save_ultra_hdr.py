@@ -6,8 +6,9 @@ from comfy_api.latest import io
 from ..stages.output.look import BRIGHTNESS, LOOKS
 from ..stages.output.save_ultra_hdr import WHICH, save_ultra_hdr
 from .compat import known, progress_bar
+from .ports import prefix_input, source_clip_input
 from .preview import reported
-from .wires import HDR, SAVE, Exposures, rgb
+from .wires import HDR, SAVE, rgb
 
 
 class SaveUltraHDR(io.ComfyNode):
@@ -24,12 +25,7 @@ class SaveUltraHDR(io.ComfyNode):
             is_output_node=True,
             inputs=[
                 io.Image.Input("hdr", tooltip=HDR),
-                io.String.Input(
-                    "prefix",
-                    default="HDRWeave/still",
-                    tooltip="Folder and name inside ComfyUI's output folder: HDRWeave/still becomes "
-                    "HDRWeave/still_v001/still.0012.jpg; the next run writes still_v002. Nothing is overwritten.",
-                ),
+                prefix_input("HDRWeave/still", "HDRWeave/still_v001/still.0012.jpg", "still_v002"),
                 io.Combo.Input(
                     "frames",
                     options=list(WHICH),
@@ -73,19 +69,14 @@ class SaveUltraHDR(io.ComfyNode):
                     max=100,
                     tooltip="Of JPEG: higher is better and larger; 95 is hard to tell apart.",
                 ),
-                Exposures.Input(
-                    "exposures",
-                    optional=True,
-                    tooltip="The clip that the frames came from: gives the camera's primaries and the longest exposure. Without "
-                    "it, frames count as Rec.709.",
-                ),
+                source_clip_input(),
             ],
             outputs=[
                 io.String.Output("first", display_name="first picture", tooltip="Path of the first file."),
                 io.String.Output(
                     "summary",
                     display_name="summary",
-                    tooltip="Where the pictures lie, and how far they go above white.",
+                    tooltip="Where the pictures lie, and how many stops they go above white.",
                 ),
             ],
         )
@@ -96,14 +87,14 @@ class SaveUltraHDR(io.ComfyNode):
             rgb(hdr, "hdr"),
             folder_paths.get_output_directory(),
             prefix,
-            frames,
-            look,
-            exposure,
-            brightness,
-            peak,
-            quality,
-            exposures,
-            progress_bar(),
+            which=frames,
+            name=look,
+            exposure=exposure,
+            brightness=brightness,
+            peak=peak,
+            quality=quality,
+            sequence=exposures,
+            progress=progress_bar(),
         )
         ui = {"images": reported(report.paths), "text": (str(report),)}
         return io.NodeOutput(str(report.paths[0]), str(report), ui=ui)

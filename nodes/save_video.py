@@ -10,6 +10,7 @@ from ..stages.output.look import look
 from ..stages.output.save import SCALES
 from ..stages.output.save_video import save_video
 from .compat import known, progress_bar
+from .ports import fps_input, prefix_input
 from .preview import reported, shown
 from .wires import HDR, SAVE, Exposures, rgb
 
@@ -17,12 +18,7 @@ from .wires import HDR, SAVE, Exposures, rgb
 def _inputs() -> list:
     return [
         io.Image.Input("hdr", tooltip=HDR),
-        io.String.Input(
-            "prefix",
-            default="HDRWeave/hdr",
-            tooltip="Folder and name inside ComfyUI's output folder: HDRWeave/hdr becomes HDRWeave/hdr_v001.mp4; the next run "
-            "writes hdr_v002. Nothing is overwritten.",
-        ),
+        prefix_input("HDRWeave/hdr", "HDRWeave/hdr_v001.mp4", "hdr_v002"),
         io.Combo.Input(
             "format",
             options=list(FORMATS),
@@ -77,14 +73,7 @@ def _inputs() -> list:
             tooltip="compositing: 1.0 is the white of the longest exposure (needs exposures). research: radiance as it is. auto: "
             "compositing where exposures are connected.",
         ),
-        io.Float.Input(
-            "fps",
-            default=0.0,
-            min=0.0,
-            max=1000.0,
-            step=0.001,
-            tooltip="Frames per second; 0 takes that of exposures, or 24.",
-        ),
+        fps_input("Frames per second; 0 takes that of exposures, or 24."),
         io.String.Input(
             "timecode",
             default="",
@@ -148,24 +137,25 @@ class SaveHDRVideo(io.ComfyNode):
         audio=None,
     ) -> io.NodeOutput:
         hdr = rgb(hdr, "hdr")
+        sound = None if audio is None else samples(audio["waveform"][0].float().cpu().numpy(), audio["sample_rate"])
         report = save_video(
             hdr,
             folder_paths.get_output_directory(),
             prefix,
-            format,
-            transfer,
-            reference_white,
-            peak,
-            exposure,
-            crf,
-            scale,
-            fps or None,
-            timecode.strip(),
-            exposures,
-            None if audio is None else samples(audio["waveform"][0].float().cpu().numpy(), audio["sample_rate"]),
-            progress_bar(),
+            file_format=format,
+            transfer=transfer,
+            reference_white=reference_white,
+            peak=peak,
+            exposure=exposure,
+            crf=crf,
+            scale=scale,
+            fps=fps or None,
+            timecode=timecode.strip(),
+            sequence=exposures,
+            sound=sound,
+            progress=progress_bar(),
         )
-        middle = look(hdr, sequence=exposures, even=False, frames=(len(hdr) // 2,))[0]
+        picture = look(hdr, sequence=exposures, even=False, frames=(len(hdr) // 2,))[0]
         path = str(report.path)
-        ui = shown(cls, middle, str(report)) | {"hdr_video": reported([report.path])}
+        ui = shown(cls, picture, str(report)) | {"hdr_video": reported([report.path])}
         return io.NodeOutput(InputImpl.VideoFromFile(path), path, str(report), ui=ui)

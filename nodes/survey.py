@@ -7,6 +7,7 @@ from ..hdr.survey import write_survey
 from ..stages.output.versions import new_file
 from ..stages.survey import describe_survey, take_survey
 from .compat import known, progress_bar
+from .ports import prefix_input
 from .wires import SAVE, Exposures
 
 
@@ -18,8 +19,8 @@ class SaveSurvey(io.ComfyNode):
             node_id="HDRWeave_SaveSurvey",
             display_name="Save Survey",
             category=SAVE,
-            description="Writes what is estimated once a clip (exposures, white and black level, noise, alignment) to a small "
-            "file, so that parts of the clip, on other days or machines, agree with the whole.",
+            description="Writes what is estimated once per clip (exposures, white and black level, noise, alignment) to a small "
+            "file, so that parts of the clip, rendered on other days or machines, agree with the whole.",
             search_aliases=["split clip", "render farm", "frame range", "chunks", "analyse clip"],
             is_output_node=True,
             inputs=[
@@ -27,16 +28,13 @@ class SaveSurvey(io.ComfyNode):
                     "exposures",
                     tooltip="The whole clip, from its loader, or from Global Alignment, which is stored with it.",
                 ),
-                io.String.Input(
-                    "prefix",
-                    default="HDRWeave/survey",
-                    tooltip="Folder and name inside ComfyUI's output folder: HDRWeave/survey becomes "
-                    "HDRWeave/survey_v001.json; the next run writes survey_v002.json.",
-                ),
+                prefix_input("HDRWeave/survey", "HDRWeave/survey_v001.json", "survey_v002.json"),
             ],
             outputs=[
-                io.String.Output("path", display_name="path", tooltip="Of the file, for the loader's input survey."),
-                io.String.Output("summary", display_name="summary", tooltip="What the survey says, in words."),
+                io.String.Output(
+                    "path", display_name="path", tooltip="Path of the file, for the loader's input survey."
+                ),
+                io.String.Output("summary", display_name="summary", tooltip="The estimates of the survey, as text."),
             ],
         )
 
@@ -45,5 +43,5 @@ class SaveSurvey(io.ComfyNode):
         survey = take_survey(exposures, progress_bar())
         with new_file(folder_paths.get_output_directory(), prefix, ".json") as (temporary, path):
             write_survey(temporary, survey)
-        words = describe_survey(survey)
-        return io.NodeOutput(str(path), words, ui={"text": (f"{path.name}\n{words}",)})
+        summary = describe_survey(survey)
+        return io.NodeOutput(str(path), summary, ui={"text": (f"{path.name}\n{summary}",)})

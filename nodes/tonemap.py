@@ -4,7 +4,7 @@ from comfy_api.latest import io
 
 from ..stages.output.tonemap import automatic_peak, inverse_tonemap, tonemap
 from .compat import known, progress_bar
-from .preview import shown
+from .preview import middle, shown
 from .wires import LOOK, rgb
 
 TO_DISPLAY, TO_HDR = "HDR to display", "display to HDR"
@@ -41,7 +41,7 @@ class MuLawTonemap(io.ComfyNode):
                     max=50000.0,
                     step=1.0,
                     tooltip="Strength, 1 to 50000. Higher lifts the shadows and flattens contrast, lower is closer "
-                    "to linear. 5000 is the figure of the literature.",
+                    "to linear. The literature uses 5000.",
                 ),
                 io.Float.Input(
                     "peak",
@@ -82,5 +82,4 @@ class MuLawTonemap(io.ComfyNode):
             return io.NodeOutput(inverse_tonemap(image, mu, peak, progress_bar()))
         peak = peak or automatic_peak(image)
         display = tonemap(image, mu, peak, progress_bar(), even_size)
-        middle = display[len(display) // 2][None]
-        return io.NodeOutput(display, ui=shown(cls, middle, f"Radiance {peak:.4g} is shown as white."))
+        return io.NodeOutput(display, ui=shown(cls, middle(display), f"Radiance {peak:.4g} is shown as white."))

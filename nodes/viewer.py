@@ -1,4 +1,4 @@
-"""HDR Viewer: the frames themselves, in 16 bit, for the viewer that web/js/viewer.js puts into the node."""
+"""HDR Viewer: writes frames in 16 bit for the viewer that web/js/viewer.js shows inside the node."""
 
 from pathlib import Path
 

@@ -7,10 +7,9 @@ from ..stages.report.flow import view_flow
 from ..stages.report.recovery import recovery
 from ..stages.report.recovery_view import recovery_picture, recovery_text
 from .compat import known, progress_bar
-from .preview import shown
+from .ports import frame_input
+from .preview import middle, shown
 from .wires import CHECK, DISPLAY, HDR, LOOK, Candidates, Exposures, Flow, rgb
-
-LAST_FRAME = 10_000_000
 
 
 class ExposureStrip(io.ComfyNode):
@@ -33,13 +32,7 @@ class ExposureStrip(io.ComfyNode):
                     tooltip="The columns: exposures in EV, higher is brighter. EV 0 shows the white of the longest "
                     "exposure as white when exposures are connected, else radiance 1.0. 1 to 12 figures.",
                 ),
-                io.Int.Input(
-                    "frame",
-                    default=-1,
-                    min=-1,
-                    max=LAST_FRAME,
-                    tooltip="Frame to show, from 0. -1 = a contact sheet of frames spread through the clip.",
-                ),
+                frame_input("Frame to show, from 0. -1 = a contact sheet of frames spread through the clip."),
                 io.Int.Input(
                     "rows",
                     default=4,
@@ -53,7 +46,7 @@ class ExposureStrip(io.ComfyNode):
                     min=320,
                     max=8192,
                     step=16,
-                    tooltip="Width of the picture in pixels. Larger shows more detail and larger words.",
+                    tooltip="Width of the picture in pixels. Larger shows more detail and larger text.",
                 ),
                 Exposures.Input(
                     "exposures",
@@ -79,7 +72,7 @@ class FlowView(io.ComfyNode):
             node_id="HDRWeave_FlowView",
             display_name="Flow View",
             category=LOOK,
-            description="Optical flow as colours: hue is the direction, strength is the speed, white stands still.",
+            description="Optical flow as colours: hue is the direction, saturation is the speed, white is no motion.",
             search_aliases=["optical flow visualization", "flow to image", "motion vectors", "middlebury"],
             is_output_node=True,
             inputs=[
@@ -98,7 +91,7 @@ class FlowView(io.ComfyNode):
                     min=0.0,
                     max=10000.0,
                     step=0.1,
-                    tooltip="Speed that gets full colour, in pixels a step. Lower makes slow motion visible; faster "
+                    tooltip="Speed that gets full colour, in pixels per frame step. Lower makes slow motion visible; faster "
                     "pixels turn darker. 0 = automatic, the 99th percentile of the clip.",
                 ),
                 io.Boolean.Input(
@@ -109,7 +102,7 @@ class FlowView(io.ComfyNode):
                 io.Boolean.Input(
                     "legend",
                     default=True,
-                    tooltip="On: draws the colour wheel and what full colour means into the lower left corner.",
+                    tooltip="On: draws the colour wheel and the speed of full colour into the lower left corner.",
                 ),
             ],
             outputs=[
@@ -125,8 +118,7 @@ class FlowView(io.ComfyNode):
     @classmethod
     def execute(cls, flow, offset, max_speed, dim_by_confidence, legend) -> io.NodeOutput:
         pictures, confidence = view_flow(flow, offset, max_speed, dim_by_confidence, legend, progress_bar())
-        middle = pictures[len(pictures) // 2][None]
-        return io.NodeOutput(pictures, confidence, ui=shown(cls, middle, ""))
+        return io.NodeOutput(pictures, confidence, ui=shown(cls, middle(pictures), ""))
 
 
 class RecoveryReport(io.ComfyNode):
@@ -144,13 +136,7 @@ class RecoveryReport(io.ComfyNode):
             inputs=[
                 Exposures.Input("exposures", tooltip="The clip as captured, the one that the HDR was made from."),
                 io.Image.Input("hdr", tooltip=f"The result to evaluate. {HDR}"),
-                io.Int.Input(
-                    "frame",
-                    default=-1,
-                    min=-1,
-                    max=LAST_FRAME,
-                    tooltip="Frame in the picture, from 0. -1 = the one with the most clipped and noisy pixels.",
-                ),
+                frame_input("Frame in the picture, from 0. -1 = the one with the most clipped and noisy pixels."),
                 Candidates.Input(
                     "candidates",
                     optional=True,
@@ -180,5 +166,5 @@ class RecoveryReport(io.ComfyNode):
         hdr = rgb(hdr, "hdr")
         result = recovery(exposures, hdr, candidates, progress_bar())
         picture = recovery_picture(exposures, hdr, candidates, result, frame)
-        words = recovery_text(result)
-        return io.NodeOutput(words, picture, result.filled, ui=shown(cls, picture, words))
+        report = recovery_text(result)
+        return io.NodeOutput(report, picture, result.filled, ui=shown(cls, picture, report))

@@ -34,8 +34,8 @@ def model_input():
 
 @contextmanager
 def chosen_network(name: str, weights: str, size: tuple[int, int], pictures: int, model=None):
-    """The network `name`, that of `model` where there is one, on ComfyUI's device, with room there for as many `pictures`
-    of `size` at once."""
+    """The network `name` on ComfyUI's device, or that of `model` if it is not None, with memory there to process `pictures`
+    frames of `size` at once."""
     network = load_chosen(name, weights, weights_folders(), model)
     with on_device(network, work_memory(name, size, pictures)) as loaded:
         yield loaded

@@ -1,5 +1,8 @@
-"""Wire types of the pack, and phrases shared by tooltips. Their values are defined in hdr/sequence.py; of an ANCHORED wire
-the `AnchoredSequence` of hdr/anchors.py, of a MODEL wire the `OwnNetwork` of stages/runtime/networks.py."""
+"""Wire types of the pack, sub-menus, and phrases that tooltips share.
+
+The values on the wires are defined in hdr/sequence.py, except the `AnchoredSequence` of ANCHORED (hdr/anchors.py) and the
+`OwnNetwork` of MODEL (stages/runtime/networks.py).
+"""
 
 from comfy_api.latest import io
 
@@ -18,8 +21,8 @@ DISPLAY = "Display-encoded, in [0,1], for Preview and Save Image."
 
 
 def rgb(image, port: str):
-    """The colour channels of an IMAGE (T,H,W,3 or 4) in main memory, where all stages expect them (`--gpu-only` leaves images on
-    the GPU); a view if it lies there. Raises ValueError on anything else."""
+    """The colour channels (T,H,W,3) of an IMAGE (T,H,W,3 or 4) in main memory, where all stages expect them (ComfyUI's
+    `--gpu-only` leaves images on the GPU); a view if it lies there already. Raises ValueError on other shapes."""
     if image.ndim != 4 or image.shape[-1] not in (3, 4) or 0 in image.shape:
         raise ValueError(
             f"{port} has the shape {tuple(image.shape)}, colour frames (frames, height, width, 3) are expected"

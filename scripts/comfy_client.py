@@ -25,7 +25,7 @@ ENGINE = ROOT / ".engine"
 TEXT, PING, PONG = 1, 9, 10  # WebSocket opcodes
 NOTE = "engine.pid"  # in an engine's temporary folder
 ABANDONED = 24 * 3600  # seconds after which a temporary folder without a note is nobody's
-GONE = 8  # looks at a prompt that is neither waiting, running nor done, before it is given up: it may be between two of them
+GONE = 8  # polls that find a prompt neither waiting, running nor done before it is given up: it may be between two of these
 
 
 class RunFailed(Exception):
@@ -46,7 +46,7 @@ def call(base: str, path: str, body=None, timeout: float = 60):
 
 @contextlib.contextmanager
 def _reaching(base: str):
-    """Whatever fails on the way to the server becomes one ConnectionError that says so; its own refusals stay."""
+    """Turns every failure to reach the server into one ConnectionError; the server's own refusals (HTTPError) pass."""
     try:
         yield
     except urllib.error.HTTPError:
@@ -115,7 +115,7 @@ def _runs(process: int) -> bool:
 
 
 def _command_line(process: int) -> str:
-    """The command line of a process; empty for one that is gone, and where it cannot be told."""
+    """The command line of a process; empty for one that has ended, and on systems without `ps`."""
     if os.name != "posix":
         return ""
     answer = subprocess.run(["ps", "-o", "stat=,command=", "-ww", "-p", str(process)], capture_output=True, text=True)
@@ -127,13 +127,8 @@ def _serve(output, inputs, temp, folder, log, flags):
     port = _free_port()
     command = [
         *(folder / "venv/bin/python", "main.py", "--listen", "127.0.0.1", "--port", port, "--disable-auto-launch"),
-        *(
-            "--disable-api-nodes",
-            "--database-url",
-            "sqlite:///:memory:",
-            "--extra-model-paths-config",
-            folder / "extra.yaml",
-        ),
+        *("--disable-api-nodes", "--database-url", "sqlite:///:memory:"),
+        *("--extra-model-paths-config", folder / "extra.yaml"),
         *("--output-directory", output, "--input-directory", inputs, "--temp-directory", temp, *flags),
         *(folder / "device").read_text().split(),
     ]

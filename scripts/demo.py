@@ -1,4 +1,4 @@
-"""What scripts/demo.sh runs once the engine is there: one of workflows/, headless, on one clip."""
+"""Run one of workflows/ on one clip without a browser; scripts/demo.sh calls it when the engine is set up."""
 
 import argparse
 import json
@@ -45,15 +45,15 @@ def main() -> int:
 
 
 def settings(options) -> list[str]:
-    """What the workflow is told, as `render` takes it. Without a clip its own sample and pattern stay."""
-    told = [f"{LOADER}.response={options.response}", f"{LOADER}.count={options.frames}"]
+    """Settings of the workflow, as `render` takes them. Without a clip its own sample and pattern stay."""
+    chosen = [f"{LOADER}.response={options.response}", f"{LOADER}.count={options.frames}"]
     text = WORKFLOWS[options.workflow].read_text(encoding="utf-8")
-    told += [setting for kind, setting in WRITERS.items() if f'"{kind}"' in text]
+    chosen += [setting for kind, setting in WRITERS.items() if f'"{kind}"' in text]
     if options.clip:
-        told += [f"{LOADER}.path={Path(options.clip).expanduser().resolve()}"]
+        chosen += [f"{LOADER}.path={Path(options.clip).expanduser().resolve()}"]
     if options.clip or options.pattern:
-        told += [f"{LOADER}.pattern={options.pattern or 'auto'}"]
-    return told
+        chosen += [f"{LOADER}.pattern={options.pattern or 'auto'}"]
+    return chosen
 
 
 def _parse(arguments):
@@ -66,9 +66,7 @@ def _parse(arguments):
         help=f"method to run: {', '.join(WORKFLOWS)} (flagship)",
     )  # fmt: skip
     parser.add_argument("--pattern", help='exposures of one period, as "-3,0" or "1/500,1/60" (auto)')
-    parser.add_argument(
-        "--response", default="gamma2.2", help="how code values became: gamma2.2, linear, S-Log3 … (gamma2.2)"
-    )
+    parser.add_argument("--response", default="gamma2.2", help="response curve: gamma2.2, linear, S-Log3 … (gamma2.2)")
     parser.add_argument("--frames", type=int, default=0, help="frames to take from the start; 0 = all (0)")
     parser.add_argument("--out", default="out", help="folder for the results (out)")
     joined = re.sub("--pattern\0", "--pattern=", "\0".join(arguments))  # "-3,0" would be taken for an option

@@ -2,7 +2,7 @@
 # Fetches 26 CC0 HDR panoramas (Poly Haven) for training and for the sample clip:
 #   scripts/fetch_scenes.sh [FOLDER]      default: scenes
 # FOLDER/train gets 20 of them, FOLDER/val 6 to evaluate networks on that you train yourself. The weights that come with the
-# pack have learned from all 26: evaluate these on other panoramas.
+# pack were trained on all 26: evaluate these on other panoramas.
 # 18 come with the npm package @pmndrs/assets 1.7.0 (npm, or curl), 8 with Debian's blender-data (apt-get and dpkg;
 # skipped with a note where there is no apt-get). Needs python3 and about 200 MB while it runs.
 set -euo pipefail

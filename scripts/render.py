@@ -18,8 +18,12 @@ from pathlib import Path
 import comfy_client
 from ui_to_api import to_prompt, widget_inputs
 
-LARGEST = 256 << 20  # bytes of a workflow
-EVERY = 30.0  # seconds between lines about a node that works, where there is no terminal
+MAX_BYTES = 256 << 20  # of a workflow file
+LINE_INTERVAL = 30.0  # seconds between lines about a running node, where there is no terminal
+BOOLEANS = {
+    **dict.fromkeys(("true", "1", "yes", "on"), True),
+    **dict.fromkeys(("false", "0", "no", "off"), False),
+}
 
 
 def main(arguments=None) -> int:
@@ -44,9 +48,9 @@ def main(arguments=None) -> int:
 
 
 def read_workflow(path) -> dict:
-    """The workflow in a file. Raises ValueError for what is none, OSError for what cannot be read."""
+    """The workflow in a file. Raises ValueError for a file that holds none, OSError for one that cannot be read."""
     path = Path(path)
-    if not path.is_file() or path.stat().st_size > LARGEST:
+    if not path.is_file() or path.stat().st_size > MAX_BYTES:
         raise ValueError(f"{str(path)!r} is no workflow file: give one that ComfyUI saved")
     try:
         return json.loads(path.read_bytes())
@@ -125,16 +129,7 @@ def _typed(value: str, spec, where: str):
     kind = "COMBO" if isinstance(spec[0], list) else spec[0]
     try:
         if kind == "BOOLEAN":
-            return {
-                "true": True,
-                "1": True,
-                "yes": True,
-                "on": True,
-                "false": False,
-                "0": False,
-                "no": False,
-                "off": False,
-            }[value.lower()]
+            return BOOLEANS[value.lower()]
         return {"INT": int, "FLOAT": float}.get(kind, str)(value)
     except (ValueError, KeyError):
         raise ValueError(f"{where} takes {kind}, not {value!r}") from None
@@ -156,22 +151,22 @@ def summary(files: list[Path], folder: Path) -> list[str]:
 
 
 class Progress:
-    """Shows which node works, how far it is, its rate and the time left: one moving line on a terminal; elsewhere a line for
-    each node, and one every half minute while it works."""
+    """Prints the running node, its progress, rate and time left: on a terminal one line that is rewritten, elsewhere a line for
+    each node and another every half minute while it runs."""
 
     def __init__(self, clock=time.monotonic):
         self.clock, self.title, self.begin, self.live = clock, None, 0.0, sys.stdout.isatty()
-        self.start, self.told = (0.0, 0), 0.0
+        self.start, self.printed = (0.0, 0), 0.0
 
     def __call__(self, title: str, done: int, total: int) -> None:
         now = self.clock()
         if title != self.title:
             self.end()
-            self.title, self.begin, self.start, self.told = title, now, (now, done), now
+            self.title, self.begin, self.start, self.printed = title, now, (now, done), now
         if done < self.start[1]:
             self.start = now, done
-        if self.live or now - self.told > EVERY:
-            self.told = now
+        if self.live or now - self.printed > LINE_INTERVAL:
+            self.printed = now
             line = f"  {title} {self.words(now, done, total)}"
             print(f"\r\033[K{line}" if self.live else line, end="" if self.live else "\n", flush=True)
 

@@ -2,10 +2,10 @@
 # Trains a network of the pack from nothing and installs it: scripts/train.sh RECIPE MINUTES [SCENES]
 # SCENES: folder of CC0 panoramas (.exr, .hdr); default scenes/train, which scripts/fetch_scenes.sh fills where it is empty.
 # Networks that it builds on are the package's: docs/TRAINING.md has their order. Clips, checkpoints and curves lie in
-# .engine/training; what is there already is used again, so an interrupted run goes on where it was.
-# HDRWEAVE_CLIPS: how many clips to make, default 2400 (7 GB, about an hour on two cores with their flow), or 576 of seven
-# frames for those that look at more. HDRWEAVE_DEVICE: where to train, cpu (default), cuda or mps. HDRWEAVE_SEED: of the
-# training, default 0; another one trains anew, on the same clips.
+# .engine/training; existing ones are used again, so an interrupted run continues.
+# HDRWEAVE_CLIPS: number of clips to make, default 2400 (7 GB, about an hour on two cores with their flow), or 576 of seven
+# frames for recipes that need more than five. HDRWEAVE_DEVICE: where to train, cpu (default), cuda or mps. HDRWEAVE_SEED: of
+# the training, default 0; another one trains anew, on the same clips.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 recipe=${1:?which recipe? for instance: scripts/train.sh f2hdr 294}

@@ -7,21 +7,17 @@ primitives, bypassed nodes and subgraphs, muted nodes left out. The tests compar
 MUTED, BYPASSED = 2, 4
 SUBGRAPH_INPUT, SUBGRAPH_OUTPUT = -10, -20
 NOTES = ("Note", "MarkdownNote")
-MOST_GRAPHS = 2000  # instances of subgraphs; a few that hold each other would unfold without end
+MAX_GRAPHS = 2000  # instances of subgraphs; a few that contain each other would unfold without end
 WIDGET_TYPES = ("INT", "FLOAT", "STRING", "BOOLEAN", "COMBO")
 
 
 def to_prompt(workflow: dict, object_info: dict) -> dict:
     """`workflow` as a prompt: {node id: {"class_type", "inputs", "_meta": {"title"}}}.
 
-    object_info: the server's `/object_info`. A workflow that is a prompt already is returned as it is. Raises
+    object_info: the server's `/object_info`. A workflow that is a prompt already is returned unchanged. Raises
     ValueError for a node type that the server does not know, and for something that is no workflow.
     """
-    if (
-        isinstance(workflow, dict)
-        and workflow
-        and all(isinstance(n, dict) and "class_type" in n for n in workflow.values())
-    ):
+    if _is_prompt(workflow):
         return workflow
     if not isinstance(workflow, dict) or "nodes" not in workflow:
         raise ValueError("this file holds no ComfyUI workflow: expected one saved with Save or with Export (API)")
@@ -35,6 +31,12 @@ def to_prompt(workflow: dict, object_info: dict) -> dict:
     for node in prompt.values():  # a link to something that does not run is no link
         node["inputs"] = {k: v for k, v in node["inputs"].items() if not (_is_link(v) and v[0] not in prompt)}
     return prompt
+
+
+def _is_prompt(workflow) -> bool:
+    if not isinstance(workflow, dict) or not workflow:
+        return False
+    return all(isinstance(node, dict) and "class_type" in node for node in workflow.values())
 
 
 def _is_link(value) -> bool:
@@ -74,17 +76,12 @@ class _Graph:
     """One level of a workflow: the root, or one instance of a subgraph (`instance`, a node of the level `parent`)."""
 
     def __init__(self, data, object_info, subgraphs, parent=None, instance=None, path=""):
-        self.info, self.subgraphs, self.parent, self.instance, self.path = (
-            object_info,
-            subgraphs,
-            parent,
-            instance,
-            path,
-        )
+        self.info, self.subgraphs = object_info, subgraphs
+        self.parent, self.instance, self.path = parent, instance, path
         self.made = parent.made if parent else [0]
         self.made[0] += 1
-        if self.made[0] > MOST_GRAPHS:
-            raise ValueError(f"this workflow unfolds to more than {MOST_GRAPHS} subgraphs: save it with fewer")
+        if self.made[0] > MAX_GRAPHS:
+            raise ValueError(f"this workflow unfolds to more than {MAX_GRAPHS} subgraphs: save it with fewer")
         self.data, self.nodes = data, {n["id"]: n for n in data["nodes"]}
         keys = ("id", "origin_id", "origin_slot", "target_id", "target_slot", "type")
         links = (link if isinstance(link, dict) else dict(zip(keys, link, strict=False)) for link in data["links"])
@@ -127,7 +124,7 @@ class _Graph:
             if isinstance(stored, dict):
                 value = stored.get(name, _default(spec))
             elif position >= len(stored) and stored and name in schema["input"].get("optional", {}):
-                continue  # of an input that is younger than the file: the node knows what it did before
+                continue  # the input is newer than the file: the node has a default for older ones
             else:
                 value = stored[position] if position < len(stored) else _default(spec)
                 position += 1 + _extra_values(name, spec)

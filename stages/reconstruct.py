@@ -61,7 +61,8 @@ def reconstruct(
 def prepared(
     sequence: ExposureSequence, method: str, darks: bool = True, progress: Progress = quiet
 ) -> ExposureSequence:
-    """A clip as the method `method` takes it: steadied where its survey says so, normalized, blacks matched, noise measured."""
+    """A clip prepared for `method`: stabilised if its survey has transforms, normalized, black levels matched (`darks`), and, for
+    methods with networks, with its noise measured."""
     if sequence.survey is not None and sequence.survey.moves is not None:
         sequence = align_globally(sequence)
     sequence = normalize(sequence)
@@ -71,7 +72,7 @@ def prepared(
 
 
 def exposure_sequence(frames, exposures, response: str = "gamma2.2") -> ExposureSequence:
-    """Frames and exposures as `reconstruct` takes them, checked, as an exposure sequence."""
+    """An exposure sequence from frames and exposures as `reconstruct` takes them, after checks."""
     clip = _clip(frames)
     count = len(clip.frames)
     try:
@@ -93,7 +94,9 @@ def exposure_sequence(frames, exposures, response: str = "gamma2.2") -> Exposure
         raise ValueError(f"the exposures are {_listed(values)}: they must be finite, above 0 and not all the same")
     if values.max() > 2.0**MAX_STOPS * values.min():
         raise ValueError(f"the exposures are {_listed(values)}: they lie more than {MAX_STOPS} stops apart")
-    period = exposure_period(values if len(values) == count else values.repeat(2))  # a pattern is said to repeat
+    period = exposure_period(
+        values if len(values) == count else values.repeat(2)
+    )  # a pattern is given once, but repeats
     levels = levels[torch.arange(count) % len(levels)]
     return ExposureSequence(
         clip.frames, levels / levels.min(), named_response(response), period, source="frames", origin=clip.origin

@@ -1,4 +1,4 @@
-"""Surveys: taken of a whole clip once, and used in place of estimates when the clip, or a part of it, is read again."""
+"""Surveys: made from a whole clip once, and used in place of estimates when the clip, or a part of it, is read again."""
 
 import hashlib
 from dataclasses import replace
@@ -25,14 +25,14 @@ from .clip.white_level import scaled_to_white
 from .runtime.windows import Progress, quiet
 from .systems.backbone import backbone_exposure
 
-SAMPLES, SAMPLE = 16, 1 << 16  # places of a source whose content counts for its mark, and bytes at each
+SAMPLES, SAMPLE = 16, 1 << 16  # places of a source from which its mark is computed, and bytes read at each
 
 
 def take_survey(sequence: ExposureSequence, progress: Progress = quiet) -> Survey:
-    """The survey of a whole clip as the loader gives it, or steadied by Global Alignment.
+    """The survey of a whole clip from the loader, or from Global Alignment.
 
-    What the loader has found is taken over; black level and noise are measured, in a pass over some frames. Raises ValueError
-    for a clip of several sources, and for one whose pattern is not known.
+    The estimates of the loader are used; black level and noise are measured on some frames. Raises ValueError for a clip of
+    several sources, and for one whose pattern is not known.
     """
     origin = sequence.origin
     if origin is None:
@@ -91,7 +91,7 @@ def _noise_of(levels: NoiseLevels | None) -> dict:
 def load_surveyed(
     survey: Survey, path="", first: int = 0, count: int = 0, progress: Progress = quiet
 ) -> ExposureSequence:
-    """Frames `first` … of a surveyed clip, `count` of them, 0 = to its end, without an estimate.
+    """`count` frames of a surveyed clip from frame `first` on, 0 = to its end, with the estimates of the survey.
 
     path: where the clip lies now, empty = where it was surveyed. Raises ValueError when another clip lies there, or the part
     is not in the clip; otherwise as `read_clip`.
@@ -111,7 +111,7 @@ def load_surveyed(
 def part_of_source(
     survey: Survey, path: str, images, start: int = 0, count: int = 0, fps=None, progress: Progress = quiet
 ) -> ExposureSequence:
-    """Of a surveyed clip the frames that are `start` … of its source, `count` of them, as a loader numbers them; 0, 0 = all.
+    """The frames of a surveyed clip that are among `count` frames of its source from `start` on; 0, 0 = all.
 
     path: of the source, empty = where it was surveyed; images (T,H,W,C): in its place, all of them. fps: in place of the
     survey's.
@@ -161,7 +161,7 @@ def _same(mark: str, survey: Survey, name: str) -> None:
 
 
 def with_survey(clip: Clip, survey: Survey, kept: list[int], first: int) -> ExposureSequence:
-    """The frames `kept` of a captured clip, which are frames `first` … of the surveyed one, with all that is known of it."""
+    """The frames `kept` of a captured clip, which are frames `first` … of the surveyed one, with the estimates of the survey."""
     if tuple(clip.frames.shape[1:3]) != tuple(survey.size):
         raise ValueError(
             f"the frames of {clip.source} are {clip.frames.shape[2]}x{clip.frames.shape[1]}, surveyed were "
@@ -200,8 +200,8 @@ def mark_of(origin: Origin) -> str:
 
 
 def source_mark(path) -> str:
-    """Mark of a video file or image sequence, from the number and sizes of its files and from the content of SAMPLES of them
-    (or of as many places of the one file): the same wherever it lies and whatever its folder is called."""
+    """Hash of a video file or image sequence, from the number and sizes of its files and from the content of SAMPLES of them
+    (or of as many places of a single file). It does not depend on where the files are."""
     path = Path(path).expanduser()
     files = [f.path for f in find_frames(path, holes=True)] if is_sequence_path(path) else [regular_file(path)]
     sizes = [file.stat().st_size for file in files]
@@ -219,7 +219,7 @@ def source_mark(path) -> str:
 
 
 def pixel_mark(frames) -> str:
-    """Mark of frames in memory (T,H,W,3) in [0,1], from SAMPLES of them, rounded to 16 bits."""
+    """Hash of frames in memory (T,H,W,3) in [0,1], from SAMPLES of them, rounded to 16 bits."""
     digest = hashlib.sha256(repr(tuple(frames.shape)).encode())
     for t in sorted({k * (len(frames) - 1) // (SAMPLES - 1) for k in range(SAMPLES)}):
         digest.update((frames[t] * 65535).round().to(torch.int32).numpy().tobytes())
@@ -227,7 +227,7 @@ def pixel_mark(frames) -> str:
 
 
 def describe_survey(survey: Survey) -> str:
-    """What a survey says, in a few lines."""
+    """The content of a survey in a few lines of text."""
     cycle = ", ".join(f"{e:.4g}" for e in survey.exposures[: survey.period])
     black = sum(any(any(row[1:]) for row in rows) for rows in survey.black_level)
     lines = [

@@ -84,6 +84,24 @@ def forward(device, autocast):
     return run
 
 
+@pytest.fixture
+def float32(monkeypatch):
+    """Stages run networks in float32, so that only what is meant to differ does."""
+    from hdrweave.stages.runtime import networks
+
+    monkeypatch.setattr(networks, "precision", lambda device: torch.float32)
+
+
+@pytest.fixture
+def cancel():
+    """The progress callback of a run that its user cancels at the first report."""
+
+    def interrupt(done, total):
+        raise KeyboardInterrupt
+
+    return interrupt
+
+
 @pytest.fixture(scope="session")
 def real_clips():
     """Folder with the real alternating clips of the developers; the product never needs it."""

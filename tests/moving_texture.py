@@ -5,6 +5,8 @@ import torch.nn.functional as F
 from hdrweave.hdr.response import response_named
 from hdrweave.hdr.sequence import ExposureSequence
 
+CYCLES = {2: (1.0, 8.0), 3: (1.0, 4.0, 16.0), 4: (1.0, 2.0, 4.0, 16.0)}  # exposures of one period
+
 
 def texture(height: int, width: int, stops: float, seed: int) -> torch.Tensor:
     """Linear light (H,W,3), log-normal with a spread of about `stops` either side of 1, details of many sizes."""
@@ -20,7 +22,7 @@ def texture(height: int, width: int, stops: float, seed: int) -> torch.Tensor:
 
 
 def radiance(frames: int = 24, size=(72, 128), speed: float = 1.5, stops: float = 4, seed: int = 0) -> torch.Tensor:
-    """(T,H,W,3) linear light around 1, seen by a camera that pans by `speed` pixels a frame."""
+    """(T,H,W,3) linear light around 1, seen by a camera that pans by `speed` pixels per frame."""
     height, width = size
     reach = int(abs(speed) * frames) + 2
     world = texture(height, width + reach, stops, seed)
@@ -45,3 +47,9 @@ def sequence(frames: torch.Tensor, exposures=None, response="gamma2.2", period: 
     """What a loader makes of code values; without `exposures` all frames are declared alike."""
     given = torch.ones(len(frames)) if exposures is None else torch.tensor(exposures, dtype=torch.float32)
     return ExposureSequence(frames, given, response_named(response), period)
+
+
+def alternating_clip(cycle, count: int, size, speed: float, noise: float = 0.003) -> ExposureSequence:
+    """A clip of the pan, as captured with the exposures `cycle` in turn."""
+    exposures = [cycle[t % len(cycle)] for t in range(count)]
+    return sequence(captured(radiance(count, size, speed), exposures, noise=noise), exposures, period=len(cycle))

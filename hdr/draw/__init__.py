@@ -1,1 +1,1 @@
-"""Words, plots and panels drawn on pictures."""
+"""Text, lines and plots drawn on pictures."""

@@ -1,10 +1,10 @@
-"""Paths that come from users and from workflow files of others: regular files only, and names that any message can hold."""
+"""Checks of paths from users and from workflow files of others: regular files of limited size, names safe in messages."""
 
 import os
 import stat
 from pathlib import Path
 
-MAX_PIXELS = 1 << 27  # 134 million: sixteen times 4K; what announces more is refused before memory is taken
+MAX_PIXELS = 1 << 27  # 134 million, sixteen times 4K; larger pictures are refused before memory is allocated
 MAX_SIDE = 1 << 16
 LONGEST_SHOWN = 300  # characters of a text from outside within a message
 

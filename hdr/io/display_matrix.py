@@ -1,4 +1,4 @@
-"""How a video wants its frames turned and mirrored: the eight display matrices that keep pixels on the grid."""
+"""Rotation and mirroring of video frames for display, by the eight display matrices that map the pixel grid to itself."""
 
 import struct
 

@@ -27,8 +27,9 @@ class Channel:
 
 @dataclass(frozen=True)
 class Part:
-    """One picture of a file. chromaticities: x, y of red, green, blue and white; None = Rec.709. called: its
-    name and that of the view that its plain channels belong to. texts: attributes that are."""
+    """One picture of a file. chromaticities: x, y of red, green, blue and white; None = Rec.709. exposure: time in seconds and
+    ISO speed, None = not stated. called: its name and that of the view of its channels without a layer. texts: attributes of
+    type string."""
 
     channels: tuple[Channel, ...]
     data: Window
@@ -141,15 +142,8 @@ def _channels(value: bytes) -> tuple[Channel, ...]:
     return tuple(found)
 
 
-LINES = {
-    0: 1,
-    1: 1,
-    2: 1,
-    3: 16,
-    4: 32,
-    8: 32,
-    9: 256,
-}  # of a block, by compression: none, RLE, ZIPS, ZIP, PIZ, DWAA, DWAB
+# Lines of a block, by compression: none, RLE, ZIPS, ZIP, PIZ, DWAA, DWAB.
+LINES = {0: 1, 1: 1, 2: 1, 3: 16, 4: 32, 8: 32, 9: 256}
 
 
 def is_whole(path) -> bool:

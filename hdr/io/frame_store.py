@@ -1,9 +1,9 @@
-"""A clip's code values as they came, kept in their own width: 8-bit footage takes a quarter of the float32 space."""
+"""The code values of a clip in the depth of its file: 8-bit footage takes a quarter of the space of float32."""
 
 import numpy as np
 import torch
 
-from .. import scratch as frames
+from ..scratch import allocate
 from ..sequence import LazyFrames
 
 CHUNK_BYTES = 256 << 20  # frames are stored in chunks, because many containers do not know their length
@@ -54,5 +54,5 @@ class FrameStore:
 
     def _new_chunk(self) -> np.ndarray:
         shape, dtype = (self._per_chunk, *self._shape), _CARRIER[self._dtype]
-        carrier = frames.allocate(shape, dtype, ram_limit=0 if self._chunks else None)
+        carrier = allocate(shape, dtype, ram_limit=0 if self._chunks else None)
         return carrier.numpy().view(self._dtype)  # the array keeps the tensor, and so the file, alive

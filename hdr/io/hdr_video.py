@@ -22,7 +22,7 @@ MASTERING_AV1 = "G(0.17,0.797)B(0.131,0.046)R(0.708,0.292)WP(0.3127,0.329)L({pea
 
 @dataclass(frozen=True)
 class VideoFormat:
-    """suffix: of the file. encoder, pixels: FFmpeg's names. sound: encoder of it. even: chroma is halved, sizes are even."""
+    """suffix: of the file. encoder, pixels, sound: FFmpeg's names of video encoder, pixel format and audio encoder."""
 
     suffix: str
     encoder: str
@@ -31,11 +31,12 @@ class VideoFormat:
 
     @property
     def even(self) -> bool:
+        """Whether chroma is subsampled, so that width and height must be even."""
         return "420" in self.pixels
 
     @property
     def least(self) -> int:
-        """The smallest width and height that the encoders take."""
+        """The smallest width and height that the encoders accept."""
         return 16 if self.even else 1
 
 
@@ -113,17 +114,17 @@ def write_hdr_video(
             _tag(video.codec_context, chosen, transfer)
             if chosen.encoder == "libx265":
                 video.codec_context.codec_tag = "hvc1"  # what Apple's players ask for
-            voice = _Voice(file, chosen.sound, sound) if sound is not None else None
+            audio = _SoundEncoder(file, chosen.sound, sound) if sound is not None else None
             for index, signal in enumerate(signals):
                 frame = _frame(signal, chosen)
                 _tag(frame, chosen, transfer)
                 frame.pts, frame.time_base = index, 1 / fps
                 file.mux(video.encode(frame))
-                if voice is not None:
-                    voice.until((index + 1) / fps)
+                if audio is not None:
+                    audio.until((index + 1) / fps)
             file.mux(video.encode(None))
-            if voice is not None:
-                voice.end()
+            if audio is not None:
+                audio.end()
     except FFmpegError as error:
         raise OSError(f"the video cannot be encoded as {name} ({printable(error)}): choose another format") from error
 
@@ -172,8 +173,8 @@ def _frame(signal: torch.Tensor, chosen: VideoFormat):
     return frame
 
 
-class _Voice:
-    """A sound track that is encoded beside the picture."""
+class _SoundEncoder:
+    """Encodes a sound track in step with the picture."""
 
     def __init__(self, file, encoder: str, sound: Samples):
         self.file, self.sound, self.done = file, sound, 0

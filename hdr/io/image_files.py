@@ -43,7 +43,7 @@ def read_image(path, gamut: str = "Rec.709", layer: str = "") -> tuple[np.ndarra
         return read_hdr(path), False
     if suffix in RAW:
         return read_raw(path), False
-    # Photographs may lie on their side, with a note that says so.
+    # The orientation in the EXIF data of photographs is applied by IMREAD_COLOR only.
     upright = suffix in (".jpg", ".jpeg")
     pixels = decoded(path, "COLOR" if upright else "UNCHANGED")
     if pixels is None or pixels.dtype not in (np.uint8, np.uint16, np.float32) or pixels.ndim not in (2, 3):
@@ -59,8 +59,8 @@ def read_image(path, gamut: str = "Rec.709", layer: str = "") -> tuple[np.ndarra
 
 
 def decoded(path, mode: str) -> np.ndarray | None:
-    """What OpenCV makes of an image file, read as IMREAD_`mode`; None where it cannot. Raises ValueError for sizes that are
-    not read."""
+    """An image file decoded by OpenCV with IMREAD_`mode`; None where it cannot be. Raises ValueError for sizes that are not
+    read."""
     content = read_bytes(path, MOST_BYTES)
     size = announced_size(content)
     if size is not None:

@@ -23,7 +23,7 @@ class Samples:
 
 @dataclass(frozen=True)
 class SoundTrack:
-    """The part of a video's sound that belongs to a clip: path or binary stream, its begin and length in seconds."""
+    """The part of a video's sound that belongs to a clip. source: path or binary stream; begin, seconds: start and length."""
 
     source: object
     begin: float

@@ -1,8 +1,8 @@
-"""Ultra HDR JPEG: a picture for every screen, and a gain map that makes it HDR where the screen can show it.
+"""Ultra HDR JPEG: an SDR picture with a gain map, from which HDR displays compute the HDR picture.
 
-Two JPEG files in one: the picture, and after it the map. Said three times, for all readers: by XMP of Adobe's and Google's kind
-(Ultra HDR Image Format 1.1), by the binary block of ISO 21496-1, and by the index of the Multi-Picture Format (CIPA DC-007),
-which tells where the second begins.
+The file is the JPEG of the picture followed by the JPEG of the map. Three kinds of metadata describe it, as readers differ in
+which they support: XMP as defined by Adobe and Google (Ultra HDR Image Format 1.1), the binary block of ISO 21496-1, and the
+index of the Multi-Picture Format (CIPA DC-007), which states where the second picture begins.
 """
 
 import struct
@@ -21,7 +21,7 @@ DENOMINATOR = 1_000_000
 
 @dataclass(frozen=True)
 class GainMap:
-    """log2 of HDR over SDR, each with `OFFSET` added: codes 0 to 255 are `low` to `high`, evenly, for R, G and B."""
+    """log2 of HDR over SDR, each with `OFFSET` added: codes (H,W,3) from 0 to 255 map linearly to `low` to `high` of R, G, B."""
 
     codes: np.ndarray
     low: tuple[float, float, float]
@@ -29,16 +29,15 @@ class GainMap:
 
 
 def write_ultra_hdr(path, sdr: np.ndarray, hdr: np.ndarray, quality: int = 95) -> float:
-    """Write a picture atomically; returns log2 of the largest light over SDR white, which a screen needs to show it whole.
+    """Write a picture atomically; returns its headroom: log2 of the largest light over SDR white.
 
     sdr: (H,W,3) sRGB-encoded in [0,1]. hdr: (H,W,3) linear Rec.709, 1.0 = the white of the SDR picture, 0 or more. quality: of
     both JPEGs, up to 100. Raises OSError when it cannot be written.
     """
     picture = _jpeg(np.rint(sdr.clip(0, 1) * 255).astype(np.uint8), quality)
-    shown = np.asarray(cv2().imdecode(np.frombuffer(picture, np.uint8), cv2().IMREAD_COLOR))[
-        ..., ::-1
-    ]  # as readers have it
-    gain = gain_map(_linear(shown), hdr)
+    # The map refers to the picture as readers decode it, after the losses of JPEG.
+    shown = np.asarray(cv2().imdecode(np.frombuffer(picture, np.uint8), cv2().IMREAD_COLOR))
+    gain = gain_map(_linear(shown[..., ::-1]), hdr)
     headroom = max(float(np.log2(max(hdr.max(), 1.0))), 0.1)
     content = joined(picture, _jpeg(gain.codes, quality), gain, headroom)
     with atomic_path(path) as temporary:
@@ -73,14 +72,14 @@ def _jpeg(rgb: np.ndarray, quality: int) -> bytes:
 
 
 def joined(picture: bytes, second: bytes, gain: GainMap, headroom: float) -> bytes:
-    """Two JPEGs as one file, with all that a reader needs to know."""
+    """Two JPEGs as one file, with the metadata of the gain map."""
     second = _with_segments(second, [(APP1, XMP + _map_xmp(gain, headroom)), (APP2, ISO + _map_block(gain, headroom))])
     segments = [(APP1, XMP + _picture_xmp(len(second))), (APP2, ISO + struct.pack(">HH", 0, 0))]
     before = _with_segments(picture, segments)
-    place = _after_jfif(picture) + len(before) - len(picture)  # of the index, which comes after those
+    place = _after_jfif(picture) + len(before) - len(picture)  # of the index, after the segments above
     index = MPF + _index(0, 0, 0)
     whole = len(before) + len(index) + 4
-    header = place + 4 + len(MPF)  # where the index counts from
+    header = place + 4 + len(MPF)  # offsets in the index are relative to this
     index = MPF + _index(whole, len(second), whole - header)
     return before[:place] + _segment(APP2, index) + before[place:] + second
 
@@ -92,7 +91,7 @@ def _segment(kind: int, content: bytes) -> bytes:
 
 
 def _after_jfif(jpeg: bytes) -> int:
-    """Where segments may be put in: after the start, and JFIF's own segment where there is one."""
+    """Position at which segments can be inserted: after the start marker and, if there is one, the JFIF segment."""
     return 4 + struct.unpack_from(">H", jpeg, 4)[0] if jpeg[2:4] == b"\xff\xe0" else 2
 
 

@@ -110,7 +110,7 @@ class DeAltHDR(nn.Module):
         return self.encoder(*(pad_to_multiple(x, MULTIPLE) for x in (codes, radiance)), exposures)
 
     def forward(self, window: FrameWindow, cells: torch.Tensor) -> dict[str, torch.Tensor]:
-        """Radiance of the reference. cells (B,K,1,H/4,W/4), rounded up, of 0 and 1: attention mask, see `fgma.distrust`
+        """Radiance of the reference. cells (B,K,1,H/4,W/4), rounded up, of 0 and 1: attention mask, see `fgma.cell_distance`
         and `masked_attention.trust_mask`.
 
         Returns, float32, hdr and merged (B,3,H,W): radiance in [0,1], 1.0 = clipping of the shortest exposure, the

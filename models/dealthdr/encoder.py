@@ -12,7 +12,7 @@ from ..blocks import DilatedBlock, conv, exposure_planes
 from ..detail import amplified, bands, grain
 
 LEVELS = 3
-FINEST = 2  # pixels a side on the grid of level 1; levels 2 and 3 are twice and four times as coarse
+FINEST = 2  # pixels along a side on the grid of level 1; levels 2 and 3 are twice and four times as coarse
 MULTIPLE = FINEST * 2 ** (LEVELS - 1)  # sides of a frame are multiples of it
 INPUT_PLANES = 13 * FINEST**2 + 6 + 1  # planes
 LONG = 2**0.5  # relative exposure from which a frame is long-like

@@ -23,11 +23,12 @@ def consistency(reference: torch.Tensor, to_reference: torch.Tensor, to_neighbou
     """D: mean absolute difference of the reference and itself, warped to the neighbour's time and back.
 
     reference (N,3,H,W): gamma-encoded code values in [0,1], matched to the neighbour's exposure; flows (N,2,H,W) in
-    pixels -> (N,1,H,W) in [0,1], the mean over channels. At the neighbour's exposure it clips where the neighbour
-    clips, and where it clips itself it is flat: D is 0 where one of the two frames is clipped. Changed against the
-    paper: the frame is first smoothed over 3x3 pixels, and sampled bicubically. Otherwise D is dominated by noise and
-    by the blur of two bilinear warps; the mask for s = 100 is a third as large and misses 1 to 3 % more of the wrong
-    pixels.
+    pixels -> (N,1,H,W) in [0,1], the mean over channels. D is 0 where either frame clips: the matched reference is constant
+    there.
+
+    Changed against the paper: the frame is first smoothed over 3x3 pixels, and sampled bicubically. Otherwise D is dominated
+    by noise and by the blur of two bilinear warps. With both, the mask for s = 100 is a third as large and misses 1 to 3 % more
+    of the wrong pixels.
     """
     smooth = box_mean(reference, 3)
     at_neighbour = warp(smooth, to_reference, mode="bicubic").clamp(0, 1)
@@ -54,7 +55,7 @@ def sensitivity_for(distance: torch.Tensor, share: float) -> float:
     """The largest s for which `trust_mask` marks no more than `share` of the values of D; `share` 0 gives 0, 1
     infinity.
 
-    This is what the paper leaves open: how to choose s. Raises ValueError when `share` is not in [0,1].
+    The paper leaves open how to choose s. Raises ValueError when `share` is not in [0,1].
     """
     if not 0 <= share <= 1:
         raise ValueError(f"the share of attended pixels is {share:g}: give a number from 0 to 1, such as 0.1")

@@ -8,12 +8,12 @@ import torch.nn.functional as F
 from ...hdr.exposure import to_radiance
 from ...hdr.frame_window import FrameWindow
 from ...hdr.tonemap import mu_law
-from ..blocks import exposure_planes, warp_each
+from ..blocks import exposure_planes, smooth_length, warp_each
 from ..detail import amplified, bands, grain
 from ..f2hdr.fusion import add_to_logits, sensor_prior, weighted_mean
 from .encoder import FINEST
 
-FAR = 20.0  # pixels of motion that count as 1
+FAR = 20.0  # unit of motion in pixels
 NEIGHBOUR_PLANES = 4 * 3 * FINEST**2 + 6
 MERGE_PLANES = 3 * 3 * FINEST**2 + 6 + 1
 
@@ -76,7 +76,7 @@ def neighbour_planes(candidates: MergeCandidates, merged: torch.Tensor, window: 
     beside = [amplified(x - y) for x in (by_flow, by_attention) for y in (reference, goal)]
     images = F.pixel_unshuffle(torch.cat(beside, 2).flatten(0, 1), FINEST)
     share = candidates.prior.mean(2, True).log10() / 4 + 1
-    length = (window.flows.square().sum(2, keepdim=True) + 1e-6).sqrt() / FAR
+    length = smooth_length(window.flows, 2) / FAR
     planes = torch.cat((share[:, 1 : 1 + k], share[:, 1 + k :], window.confidence, length), 2).flatten(0, 1)
     pairs = exposure_planes(window.exposure_pairs.flatten(0, 1), images)
     return torch.cat((images, F.avg_pool2d(planes, FINEST), pairs), 1)

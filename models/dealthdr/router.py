@@ -38,8 +38,8 @@ class FrameHistoryRouter(nn.Module):
         super().__init__()
 
         def projection(outputs: int) -> nn.Sequential:
-            broad = nn.Conv2d(outputs, outputs, 3, padding=1, groups=outputs)
-            return nn.Sequential(nn.Conv2d(width, outputs, 1), broad)
+            depthwise = nn.Conv2d(outputs, outputs, 3, padding=1, groups=outputs)
+            return nn.Sequential(nn.Conv2d(width, outputs, 1), depthwise)
 
         self.heads = heads
         self.query, self.key_value = projection(width), projection(2 * width)

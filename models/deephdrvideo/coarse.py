@@ -5,7 +5,6 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from ...hdr.exposure import match_exposure
 from ...hdr.frame_window import FrameWindow
 from ..blocks import conv, exposure_planes, pad_to_multiple, warp_each, zero_conv
 from ..detail import amplified
@@ -40,10 +39,8 @@ class FlowNetwork(nn.Module):
         """Refined flows (B,N-1,2,H,W) from the reference to each neighbour, in pixels; the window has the base flow."""
         flows, (h, w) = window.flows, window.size
         pairs = window.exposure_pairs.flatten(0, 1)  # (BK,2)
-        reference = window.reference[:, None].expand_as(window.neighbours).flatten(0, 1)
-        matched = match_exposure(reference, *pairs.to(reference)[..., None, None, None].unbind(1))
-        planes = matched, window.neighbours.flatten(0, 1), flows.flatten(0, 1)
-        matched, others, base = (pad_to_multiple(x.float(), SCALES[0]) for x in planes)
+        planes = window.matched, window.neighbours, flows
+        matched, others, base = (pad_to_multiple(x.flatten(0, 1).float(), SCALES[0]) for x in planes)
 
         found = torch.zeros_like(F.avg_pool2d(base, SCALES[0]))
         for scale, level in zip(SCALES, self.levels, strict=True):

@@ -8,14 +8,14 @@ from torch import nn
 
 from ...hdr.box_filter import box_mean
 from ...hdr.warp import pixel_grid, warp
-from ..blocks import conv
+from ..blocks import conv, upsample_twice
 from ..flow.correlation import expected_shift, local_correlation, shifts
 
 TAPS = 9  # of a 3x3 kernel
 GROUPS = 4  # of channels that share offsets
 RADII = (4, 2, 1)  # radius of the correlation, coarse to fine, in pixels of the level
 KEYS = 16  # channels of the correlated features
-AROUND = 5  # side in pixels of the level of the local mean that is subtracted from them
+AROUND = 5  # side, in pixels of the level, of the window of the local mean that is subtracted from them
 
 
 def deformable_samples(x: torch.Tensor, offsets: torch.Tensor) -> torch.Tensor:
@@ -131,11 +131,7 @@ class PyramidAlignment(nn.Module):
         shift = carried = aligned = None
         for level, there, here in zip(self.levels, neighbour, reference, strict=True):
             if shift is not None and carried is not None and aligned is not None:
-                shift, carried, aligned = 2 * double(shift), double(carried), double(aligned)
+                shift, carried, aligned = (upsample_twice(x) for x in (2 * shift, carried, aligned))
             shift, carried, aligned = level(there, here, shift, carried, aligned)
         _, offsets, masks = self.cascade(aligned, reference[-1])
         return self.convolve(aligned, offsets, masks), shift + offsets.mean((1, 2))
-
-
-def double(x: torch.Tensor) -> torch.Tensor:
-    return F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)

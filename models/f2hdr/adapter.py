@@ -4,10 +4,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from ...hdr.exposure import match_exposure
 from ...hdr.frame_window import FrameWindow
-from ...hdr.warp import warp
-from ..blocks import GAIN, DilatedBlock, conv, exposure_planes, pad_to_multiple, zero_conv
+from ..blocks import GAIN, DilatedBlock, conv, exposure_planes, pad_to_multiple, warp_each, zero_conv
 from ..detail import amplified
 
 LAMBDA = 20.0  # pixels: equation 3
@@ -43,8 +41,7 @@ class FlowAdapter(nn.Module):
         (h, w), (b, k) = window.size, window.flows.shape[:2]
         pairs = window.exposure_pairs.flatten(0, 1)  # (BK,2): of the reference, of the neighbour
         reference = window.reference[:, None].expand_as(window.neighbours).flatten(0, 1)
-        warped = warp(window.neighbours.flatten(0, 1).float(), window.flows.flatten(0, 1).float())
-        matched = match_exposure(reference, *pairs.to(reference)[..., None, None, None].unbind(1))
+        warped, matched = warp_each(window.neighbours, window.flows).flatten(0, 1), window.matched.flatten(0, 1)
 
         images = torch.cat((reference, matched, warped, amplified(warped - matched)), 1)
         images = F.pixel_unshuffle(pad_to_multiple(images, SCALE), SCALE)

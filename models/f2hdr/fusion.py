@@ -14,6 +14,7 @@ from ..blocks import (
     conv,
     exposure_planes,
     pad_to_multiple,
+    smooth_length,
     zero_conv,
 )
 from ..detail import amplified, bands, grain
@@ -57,7 +58,7 @@ def speeds(flows: torch.Tensor) -> torch.Tensor:
     half = flows.shape[1] // 2
     ahead = torch.arange(1, half + 1, device=flows.device)
     steps = torch.cat((ahead.flip(0), ahead))
-    return (flows.float().square().sum(2, keepdim=True) + 1e-6).sqrt() / steps[:, None, None, None]
+    return smooth_length(flows.float(), 2) / steps[:, None, None, None]
 
 
 def add_to_logits(prior: torch.Tensor, learned: torch.Tensor) -> torch.Tensor:

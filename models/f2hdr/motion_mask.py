@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from ...hdr.box_filter import box_mean
+from ..blocks import smooth_length
 
 SCALES = (1, 2, 4)
 BINS = 64
@@ -30,7 +31,7 @@ def motion_components(flow: torch.Tensor, padding: str = "replicate") -> torch.T
     """Equations 9 to 12: flow (N,2,H,W) in pixels -> (N,4,H,W): translation (px), |divergence|, |curl|, |shear|."""
     dx, dy = sobel(flow, padding)
     (ux, vx), (uy, vy) = dx.unbind(1), dy.unbind(1)
-    translation = (flow.square().sum(1) + 1e-6).sqrt()
+    translation = smooth_length(flow, 1)[:, 0]
     return torch.stack((translation, (ux + vy).abs(), (vx - uy).abs(), ((uy + vx) / 2).abs()), 1)
 
 

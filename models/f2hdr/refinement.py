@@ -17,6 +17,7 @@ from ..blocks import (
     conv,
     exposure_planes,
     pad_to_multiple,
+    smooth_length,
     split_reference,
     warp_each,
     zero_conv,
@@ -109,8 +110,7 @@ class MotionGuidedRefinement(nn.Module):
 
     def gate(self, flows: torch.Tensor, masks: torch.Tensor) -> torch.Tensor:
         """Equation 17 for each neighbour: flows (B,K,2,H,W) in pixels, masks (B,K,1,H,W) -> gates (B,K,1,H,W)."""
-        length = (flows.square().sum(2, keepdim=True) + 1e-6).sqrt() / 20
-        motion = torch.cat((length, masks, torch.ones_like(masks)), 2)
+        motion = torch.cat((smooth_length(flows, 2) / 20, masks, torch.ones_like(masks)), 2)
         return self.gate_of(motion.flatten(0, 1)).unflatten(0, flows.shape[:2])
 
     def condition_on(self, coarse: torch.Tensor, window: FrameWindow) -> torch.Tensor:

@@ -128,8 +128,8 @@ class MotionSearch(nn.Module):
 
 def products(first: torch.Tensor, at: torch.Tensor, second: torch.Tensor, there: torch.Tensor) -> torch.Tensor:
     """Scalar products of features (B,h,W,C) and (B,h,W',C) in the same rows, of the columns `at` and `there` (w,k) or (w,1):
-    float32 (B,h,w,k). All pairs of columns by one matrix product, of which a fifth is used, take a tenth of the time of
-    products shift by shift."""
+    float32 (B,h,w,k). One matrix product of all pairs of columns, a fifth of which are used, takes a tenth of the time of
+    separate products for each shift."""
     with in_float32(first.device):
         every = first.float() @ second.float().mT  # (B,h,W,W')
     places = at * second.shape[2] + there

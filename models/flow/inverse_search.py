@@ -47,8 +47,8 @@ class Patches:
         self.rows, self.columns = ((size - PATCH) // stride + 1 for size in (height, width))
         self.texture = self.cut(first)
         gx, gy = (self.cut(slope) for slope in sobel(first))
-        # The structure tensor keeps the means and the step does not, as in OpenCV; with slopes 8 times too large, a step is
-        # an eighth of Gauss and Newton's.
+        # As in OpenCV, the means are subtracted from the gradients of the step, but not from those of the structure tensor. As
+        # gradients are 8 times too large, a step is an eighth of that of Gauss-Newton.
         xx, xy, yy = (product.sum(-1, keepdim=True) for product in (gx * gx, gx * gy, gy * gy))
         determinant = xx * yy - xy * xy
         determinant = determinant.masked_fill(determinant.abs() < LEAST_DETERMINANT, LEAST_DETERMINANT)
@@ -56,8 +56,8 @@ class Patches:
         step_x, step_y = (yy * gx - xy * gy) / determinant, (xx * gy - xy * gx) / determinant
         self.descent = torch.stack((step_x, step_y), 1)  # (N,2,P,64)
         device = first.device
-        # Positions in units of grid_sample: corners of the patches, pixels from there, and the first and last corner, where a
-        # patch has all but one of its rows or columns outside the frame.
+        # Positions in coordinates of grid_sample: corners of the patches, pixels relative to them, and the extreme corners, at
+        # which all rows or columns of a patch but one are outside the frame.
         self.unit = unit(height, width, device)
         self.corner = rearrange(pixel_grid(self.rows, self.columns, device), IN_ROWS) * (stride * self.unit)  # (P,2)
         self.pixels = rearrange(pixel_grid(PATCH, PATCH, device), IN_ROWS) * self.unit - 1  # (64,2)

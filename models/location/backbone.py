@@ -19,10 +19,10 @@ def estimate_backbone(
 ) -> torch.Tensor:
     """Code values (B,3,H,W) in [0,1] of the backbone's exposure at the time of the reference.
 
-    reference (B,3,H,W): the frame captured then, at another
-    exposure; pair (B,2,3,H,W): backbone frames before and after, all code values; exposures (B,2): the reference's and
-    the backbone's; flows (B,2,2,H,W) from the reference to the pair, in pixels, and confidence (B,2,1,H,W) in them;
-    share: time of the reference between the pair, in [0,1], a number or (B,1,1,1).
+    reference (B,3,H,W): the frame captured at that time, at another exposure; pair (B,2,3,H,W): backbone frames before and
+    after, all code values; exposures (B,2): of the reference and of the backbone; flows (B,2,2,H,W): from the reference to the
+    pair, in pixels; confidence (B,2,1,H,W): of the flows; share: time of the reference between the pair, in [0,1], a number or
+    (B,1,1,1).
     """
     warped = warp_each(pair, flows, "bicubic").clamp(0, 1)
     confidence = confidence * inside(flows.flatten(0, 1)).unflatten(0, flows.shape[:2]) + MIN_CONFIDENCE

@@ -33,8 +33,8 @@ class CapturedFrameConditioning(nn.Module):
     """Features of a captured frame, added to those of the HDR frame, and a weight of the captured frame in the temporal
     mean; both are 0 before training.
 
-    From an HDR sequence alone the network cannot know which frames were long and blurred or short and noisy, nor which
-    pixels were measured. Not part of LoCAtion, whose second stage receives features of its first.
+    An HDR sequence alone does not show which frames were long and blurred or short and noisy, nor which pixels were measured.
+    This is not part of LoCAtion, whose second stage receives features of the first.
     """
 
     def __init__(self, texture: int):

@@ -14,7 +14,7 @@ class ContextAggregation(nn.Module):
 
     Changed against the paper:
     - Alignment: the state of the previous frame is warped along the flow and multiplied by its confidence. Motion is up
-      to 60 pixels a frame, and unaligned features carry no texture.
+      to 60 pixels per frame, and unaligned features carry no texture.
     - Decay: the state is damped. A recurrence trained on short clips may diverge on long ones, and a window of a clip
       (`stages.fusion.sequence_refinement`) must not depend on frames far outside of it.
     - Symmetry: one R serves both directions, and the 1x1 convolution joins sum and absolute difference of f and b, so

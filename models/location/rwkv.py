@@ -6,29 +6,30 @@ from einops import rearrange
 from torch import nn
 
 CHUNK = 32  # tokens of a cumulative sum
-MOST_DECAY = 1.0  # nats a token
-RANGE = 80.0  # nats between the weights of a chunk that single precision can tell apart
-NOTHING = -1e4  # log weight of an empty set of tokens
-SLOWEST, FASTEST = 0.25, 64.0  # decay of the first and the last channel before training, nats a frame
+MAX_DECAY = 1.0  # nats per token
+RANGE = 80.0  # largest difference of log weights in a chunk, in nats, that single precision resolves
+EMPTY = -1e4  # log weight of an empty set of tokens
+MIN_INITIAL_DECAY, MAX_INITIAL_DECAY = 0.25, 64.0  # of the first and the last channel before training, nats per frame
 
 Mean = tuple[torch.Tensor, torch.Tensor]
 """A weighted mean of values: the logarithm of its total weight, and the mean."""
 
 
 def joined(a: Mean, b: Mean) -> Mean:
+    """The weighted mean over two sets of values, given the mean over each."""
     return torch.logaddexp(a[0], b[0]), torch.lerp(b[1], a[1], torch.sigmoid(a[0] - b[0]))
 
 
 def before(keys: torch.Tensor, values: torch.Tensor, decay: torch.Tensor) -> list[Mean]:
-    """The mean over all tokens before each one, i < t with weight exp(k_i - decay (t - 1 - i)): a prefix scan.
+    """Weighted means over all tokens i < t before each token t, with weights exp(k_i - decay (t - 1 - i)): a prefix scan.
 
-    keys, values (B,N,C), decay (C,). Given as two means to be joined, (B,N,C) each: over the tokens of the same chunk,
-    by cumulative sums, and over all chunks before it, by doubling the number of chunks that are joined.
+    keys, values (B,N,C), decay (C,). Returns two means (B,N,C), still to be joined: over the previous tokens of the same
+    chunk, by cumulative sums, and over all previous chunks, by doubling the number of chunks that are joined.
     """
     n = keys.shape[1]
     k, v = (  # (B,M,CHUNK,C)
         rearrange(F.pad(x, (0, 0, 0, -n % CHUNK), value=fill), "b (m chunk) c -> b m chunk c", chunk=CHUNK)
-        for x, fill in ((keys, NOTHING), (values, 0.0))
+        for x, fill in ((keys, EMPTY), (values, 0.0))
     )
     place = torch.arange(CHUNK, device=k.device, dtype=k.dtype)[:, None]
     rising = k + decay * place
@@ -45,9 +46,9 @@ def before(keys: torch.Tensor, values: torch.Tensor, decay: torch.Tensor) -> lis
         later = joined((level[:, step:], carried[:, step:]), earlier)
         level, carried = (torch.cat((x[:, :step], y), 1) for x, y in zip((level, carried), later, strict=True))
         step *= 2
-    level = F.pad(level[:, :-1], (0, 0, 1, 0), value=NOTHING)[:, :, None] - decay * place
+    level = F.pad(level[:, :-1], (0, 0, 1, 0), value=EMPTY)[:, :, None] - decay * place
     carried = F.pad(carried[:, :-1], (0, 0, 1, 0))[:, :, None].expand_as(v)
-    inner = F.pad(log_total[:, :, :-1], (0, 0, 1, 0), value=NOTHING), F.pad(mean[:, :, :-1], (0, 0, 1, 0))
+    inner = F.pad(log_total[:, :, :-1], (0, 0, 1, 0), value=EMPTY), F.pad(mean[:, :, :-1], (0, 0, 1, 0))
     in_order = "b m chunk c -> b (m chunk) c"
     return [(rearrange(a, in_order)[:, :n], rearrange(b, in_order)[:, :n]) for a, b in (inner, (level, carried))]
 
@@ -55,9 +56,10 @@ def before(keys: torch.Tensor, values: torch.Tensor, decay: torch.Tensor) -> lis
 def bi_wkv(keys: torch.Tensor, values: torch.Tensor, decay: torch.Tensor, bonus: torch.Tensor) -> torch.Tensor:
     """The bidirectional WKV (Vision-RWKV, equation 4): keys, values (B,N,C), decay, bonus (C,) -> float32 (B,N,C).
 
-    y_t is the mean of all values with the weights exp(k_i - decay (|t - i| - 1)), and exp(k_t + bonus) for its own;
-    decay in [0, MOST_DECAY], a token. Linear in N: one scan each way, all weights as logarithms. Exact as long as the
-    keys of CHUNK neighbours differ by less than RANGE - CHUNK * decay; beyond, still a mean of the values.
+    y_t is the mean of all values with the weights exp(k_i - decay (|t - i| - 1)), and exp(k_t + bonus) for i = t; decay in
+    [0, MAX_DECAY] per token. The cost is linear in N: one scan in each direction, with logarithms of the weights. The result
+    is exact if the keys of CHUNK neighbouring tokens differ by less than RANGE - CHUNK * decay, otherwise an approximation
+    that is still a mean of the values.
     """
     keys, values, decay, bonus = (x.float() for x in (keys, values, decay, bonus))
     after = before(keys.flip(1), values.flip(1), decay)
@@ -96,9 +98,9 @@ class SpatialMix(nn.Module):
     """Attention of every token to all tokens of all frames: (B,T,H,W,C) -> the same.
 
     Changed against the paper:
-    - Decay: it is measured in frames, not in the length of the sequence, so that the range of attention does not depend
-      on the length of a window. It is at most MOST_DECAY per token.
-    - Bonus: that of the own token is not divided by the number of tokens, which would make it negligible.
+    - Decay: it is per frame, not relative to the length of the sequence, so that the range of attention does not depend on the
+      length of a window. It is at most MAX_DECAY per token.
+    - Bonus: it is not divided by the number of tokens, which would make it negligible.
     """
 
     def __init__(self, width: int):
@@ -106,13 +108,13 @@ class SpatialMix(nn.Module):
         self.shifted = Shifted(width, 3)
         self.key, self.value, self.receptance = (nn.Linear(width, width, bias=False) for _ in range(3))
         self.out = nn.Linear(width, width, bias=False)
-        first, last = torch.tensor([SLOWEST, FASTEST]).log().tolist()
+        first, last = torch.tensor([MIN_INITIAL_DECAY, MAX_INITIAL_DECAY]).log().tolist()
         self.log_decay = nn.Parameter(torch.linspace(first, last, width))
         self.bonus = nn.Parameter(torch.zeros(width))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         for_key, for_value, for_receptance = self.shifted(x)
-        decay = (self.log_decay.exp() / (x.shape[2] * x.shape[3])).clamp(max=MOST_DECAY)
+        decay = (self.log_decay.exp() / (x.shape[2] * x.shape[3])).clamp(max=MAX_DECAY)
         keys, values = (
             rearrange(layer(y), "b t h w c -> b (t h w) c")
             for layer, y in ((self.key, for_key), (self.value, for_value))

@@ -36,11 +36,11 @@ from .rwkv import RWKVBlock
 MULTIPLE = 8  # of height and width, for the long-range grid
 REACH = 2  # frames on either side whose pixels are averaged
 STATE = 8  # features of a neighbour's quality
-LONGEST = 80  # cells, the longer side of the long-range grid
-MIN_SLOPE = 0.12  # of `signed_weight` at logit 0
+MAX_GRID = 80  # cells, the longer side of the long-range grid
+SLOPE_AT_0 = 0.12  # of `signed_weight`
 KERNEL_GAIN = 0.25  # factor of the kernels: without it, the first training steps blur sequences that are nearly right
 MIN_CONFIDENCE = 0.1  # lower bound of a neighbour's confidence, so that its weight can be learned
-HIGHEST = 20.0  # logit of a neighbour; its weight is about 18 then, that of the frame itself 1
+MAX_LOGIT = 20.0  # of a neighbour, whose weight is then about 18, where that of the frame itself is 1
 
 Step = Callable[[int, int], tuple[torch.Tensor, torch.Tensor]]
 """(frame, direction -1 or 1) -> flow (B,2,H,W) from the frame to the next one that way, and confidence (B,1,H,W)."""
@@ -92,8 +92,8 @@ def at_quarter_size(flow: torch.Tensor, confidence: torch.Tensor) -> tuple[torch
 class LongRange(nn.Module):
     """RWKV over all tokens of all frames on an eighth of the frame's grid: (B,T,C,h,w), h and w even -> the same.
 
-    Changed against the paper: the blocks work on a coarser grid than the propagated features, LONGEST cells at most, so
-    that they are cheap, and the number of tokens is about that of training for any frame size.
+    Changed against the paper: the blocks work on a coarser grid than the propagated features, at most MAX_GRID cells, so that
+    they are cheap, and the number of tokens is about that of training for any frame size.
     """
 
     def __init__(self, width: int, tokens: int, blocks: int):
@@ -106,7 +106,7 @@ class LongRange(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         b, t, _, h, w = x.shape
         coarse = self.down(x.flatten(0, 1))
-        factor = -(-max(coarse.shape[-2:]) // LONGEST)
+        factor = -(-max(coarse.shape[-2:]) // MAX_GRID)
         if factor > 1:
             coarse = F.avg_pool2d(coarse, factor, ceil_mode=True, count_include_pad=False)
         tokens = self.norm(rearrange(coarse, "(b t) c h w -> b t h w c", b=b)).float()
@@ -152,9 +152,9 @@ class TemporalMean(nn.Module):
 
 
 def signed_weight(logit: torch.Tensor) -> torch.Tensor:
-    """log(1 + MIN_SLOPE (exp(logit) - 1)): exactly 0 at logit 0, asymptotically linear above, bounded by log(1 -
-    MIN_SLOPE) below."""
-    return torch.log1p(MIN_SLOPE * torch.expm1(logit.clamp(max=HIGHEST)))
+    """log(1 + SLOPE_AT_0 (exp(logit) - 1)): exactly 0 at logit 0, asymptotically linear above, bounded by log(1 -
+    SLOPE_AT_0) below."""
+    return torch.log1p(SLOPE_AT_0 * torch.expm1(logit.clamp(max=MAX_LOGIT)))
 
 
 class SequenceRefinement(nn.Module):

@@ -19,7 +19,7 @@ class TemporalPriorAggregator(nn.Module):
     - Inputs: besides x_t and a, planes of the pair (`conditions`), among them their amplified difference.
     - Output: P is added to the logit of the noise model's reliability, at which training starts.
     - Grid: states are twice as coarse as the features, which doubles the receptive field; P's logits are at the finer
-      resolution. Nothing is aligned: the receptive field follows motion of 12 pixels a frame.
+      resolution. Nothing is aligned: the receptive field follows motion of 12 pixels per frame.
     - Decay: the state is damped, so that it stays bounded on windows longer than those of the training.
     """
 

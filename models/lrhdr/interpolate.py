@@ -41,12 +41,12 @@ class InterpolationConfig:
 class ExposureInterpolation(nn.Module):
     """Each missing exposure, interpolated from the two nearest frames that have it, warped to the reference.
 
-    It starts as their mean, weighted by distance in time and confidence; weights, a residual and an attenuation of detail are
-    learned. Changed against the paper:
-    - Network: small and trained here; the paper freezes a large interpolator of these two frames.
-    - Flow: from the reference, at any time between the two.
-    - Reference: at the missing exposure it guides alignment, but its pixels are not used, so that the result is
-      independent of it.
+    Before training the result is their mean, weighted by distance in time and confidence; weights, a residual and an
+    attenuation of detail are learned. Changed against the paper:
+    - Network: small and trained for this purpose, in place of a large frozen interpolator of the two frames.
+    - Flow: given, from the reference to the two frames, at any time between them.
+    - Reference: matched to the missing exposure, it is an input that guides the weights, but its pixels are not part of the
+      result, which therefore remains a separate candidate.
     """
 
     def __init__(self, config: InterpolationConfig = InterpolationConfig()):
@@ -82,7 +82,7 @@ class ExposureInterpolation(nn.Module):
         return mu_law_inverse(torch.minimum(tone.clamp(min=0), limit)), share
 
     def forward(self, window: FrameWindow) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """The P-1 missing exposures of a clip of period P, in the order of `missing`, from a window of N = 2P-1 frames.
+        """The P-1 missing exposures of a clip of period P, in the order of `missing_exposures`, from a window of N = 2P-1 frames.
 
         Returns radiance (B,P-1,3,H,W), validity (B,P-1,1,H,W) in [0,1], exposures (B,P-1).
         """

@@ -5,11 +5,13 @@ from dataclasses import replace
 import torch
 
 from ...hdr.exposure import to_ldr
-from ...hdr.noise_model import Measurement, belief, clipping_mask, consistency_weight, dilate_highlights, measure
+from ...hdr.noise_model import Measurement, clipping_mask, consistency_weight, dilate_highlights, measure, reliability
 
 UNEXPOSED_WEIGHT = 0.5  # total weight of candidates without exposure, where those with one have 1
-RELATED = 0.1  # smallest share of pixels in which a candidate must be consistent; aligned ones have 0.6 to 1, others 0.4 to 0.9
-SMALLEST = 1e-9  # votes are clamped to it before their logit
+MIN_CONSISTENT = (
+    0.1  # share of pixels in which a candidate must be consistent: aligned ones have 0.6 to 1, others 0.4 to 0.9
+)
+MIN_VOTE = 1e-9  # to which votes are clamped before their logit
 
 Reference = tuple[torch.Tensor, torch.Tensor]
 """The captured frame of which the candidates are estimates: radiance (B,3,H,W) and exposure (B,)."""
@@ -33,7 +35,7 @@ def clipped_in(reference: Reference) -> torch.Tensor:
 
 
 def with_variance_of(captured: Measurement | None, estimate: Measurement, known: torch.Tensor) -> Measurement:
-    """The estimate with the variance for its consistency weight: where its exposure is not `known` (B,), that of the
+    """The estimate with the variance that its consistency weight uses: where its exposure is not `known` (B,), that of the
     captured frame, if there is one."""
     if captured is None:
         return estimate
@@ -42,8 +44,8 @@ def with_variance_of(captured: Measurement | None, estimate: Measurement, known:
 
 @torch.no_grad()
 def consistent_candidates(radiance: torch.Tensor, exposures: torch.Tensor, reference: Reference) -> torch.Tensor:
-    """Candidates that are estimates of the frame at all, bool (B,K): noise and frames of another clip are inconsistent
-    with it nearly everywhere. If fewer than two are consistent, all are returned as such.
+    """Candidates that agree with the reference in more than MIN_CONSISTENT of the pixels, bool (B,K); noise and frames of
+    another clip do not. If fewer than two agree, all are accepted.
 
     Inputs as in `prior_votes`; only every second row and column is compared.
     """
@@ -53,8 +55,8 @@ def consistent_candidates(radiance: torch.Tensor, exposures: torch.Tensor, refer
     for k, taken in enumerate(exposures.unbind(1)):
         estimate = measured_at(thinned[:, k], torch.where(taken > 0, taken, 1))
         consistency = consistency_weight(with_variance_of(captured, estimate, taken > 0), captured)
-        shares.append((consistency > RELATED).float().mean((1, 2, 3)))
-    found = torch.stack(shares, 1) > RELATED
+        shares.append((consistency > MIN_CONSISTENT).float().mean((1, 2, 3)))
+    found = torch.stack(shares, 1) > MIN_CONSISTENT
     return found | (found.sum(1, keepdim=True) < 2)
 
 
@@ -69,16 +71,16 @@ def prior_votes(radiance, validity, exposures, reference: Reference | None = Non
     known = exposures > 0
     taken = torch.where(known, exposures, 1)
     captured = None if reference is None else measured_at(*reference)
-    precise, beliefs = [], []
+    precise, reliabilities = [], []
     for k in range(radiance.shape[1]):
         estimate = measured_at(radiance[:, k], taken[:, k])
         precise.append(estimate.precision)
-        beliefs.append(belief(with_variance_of(captured, estimate, known[:, k]), validity[:, k], captured))
-    beliefs, known = torch.stack(beliefs, 1), known[:, :, None, None, None]
-    exposed = torch.stack(precise, 1) * beliefs * known
+        reliabilities.append(reliability(with_variance_of(captured, estimate, known[:, k]), validity[:, k], captured))
+    reliabilities, known = torch.stack(reliabilities, 1), known[:, :, None, None, None]
+    exposed = torch.stack(precise, 1) * reliabilities * known
     exposed = (exposed / exposed.sum(1, keepdim=True).clamp(min=1e-30)).mean(2)
     others = (~known).sum(1, keepdim=True).clamp(min=1)
-    votes = exposed + (UNEXPOSED_WEIGHT * beliefs * ~known / others)[:, :, 0]
+    votes = exposed + (UNEXPOSED_WEIGHT * reliabilities * ~known / others)[:, :, 0]
     return votes / votes.sum(1, keepdim=True)
 
 
@@ -89,7 +91,7 @@ def prior_logits(votes: torch.Tensor, alpha: float) -> torch.Tensor:
     This is the formula of entmax with tau = -1/(alpha-1), solved for z. Its range is 1/(alpha-1), the difference at
     which entmax is one-hot, so that a learned residual of that size selects or excludes a candidate.
     """
-    log = votes.clamp(min=SMALLEST).log()
+    log = votes.clamp(min=MIN_VOTE).log()
     return log if alpha == 1 else torch.expm1((alpha - 1) * log) / (alpha - 1)
 
 

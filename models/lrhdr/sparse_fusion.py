@@ -19,12 +19,12 @@ from .prior import Reference, clipped_in, logit_range, prior_logits, prior_votes
 
 ALPHA = 1.75
 SCALE = 2  # the features' grid
-COARSEST = 4  # sides of feature maps in the U-Net are multiples of it
+MULTIPLE = 4  # of the sides of feature maps, for the U-Net
 
 
 class TripletAttention(nn.Module):
-    """Gates for (C,W), (C,H) and (H,W), each from the largest and the mean along the third axis (Misra et al. 2021):
-    (N,C,H,W) -> the same.
+    """Gates for (C,W), (C,H) and (H,W), each from maximum and mean along the third axis (Misra et al. 2021): (N,C,H,W) -> the
+    same.
 
     Changed against the paper: no batch norm, so that a frame does not depend on others; gates of 2 sigmoid, which start
     near 1 and keep the scale of activations.
@@ -138,7 +138,7 @@ class SparseFusion(nn.Module):
     def statistics(self, pooled: torch.Tensor) -> list[torch.Tensor]:
         """Features of the U-Net at 1/8, 1/4 and 1/2 from the output of `pool` for a whole frame: sides rounded up to
         multiples."""
-        return self.context(pad_to_multiple(pooled, COARSEST))
+        return self.context(pad_to_multiple(pooled, MULTIPLE))
 
     def logits(
         self, features: torch.Tensor, prior: torch.Tensor, context: Sequence[torch.Tensor], alpha: float = ALPHA
@@ -149,7 +149,7 @@ class SparseFusion(nn.Module):
         Learned logits are scaled by the range of the prior's logits, so that they have the same effect at any alpha.
         """
         b, k = features.shape[:2]
-        own = pad_to_multiple(features.flatten(0, 1), COARSEST)
+        own = pad_to_multiple(features.flatten(0, 1), MULTIPLE)
         found: list[torch.Tensor] = []
         scales = zip((4, 2, 1), context, self.context_projection, self.mix, self.heads, strict=True)
         for factor, around, project, mix, head in scales:

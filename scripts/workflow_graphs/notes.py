@@ -1,4 +1,4 @@
-"""What the notes say that several workflows have."""
+"""Text of the notes that several workflows have."""
 
 LINEAR_NOTE = """The wire from **{}** carries scene-linear light: 1.0 is where the shortest exposure
 clips.
@@ -9,7 +9,7 @@ the eye only."""
 
 LOOK_NOTE = """- **Exposure Strip**: going down to -4 EV, do lamps, sky and sun show detail where the long exposure
   was white?
-- **Recovery Report**: how much of the clipped and of the noise-buried area another exposure really filled.
+- **Recovery Report**: how much of the clipped and the noisy area was really filled from another exposure.
 - **Moving edges**: doubled or smeared edges are ghosts. Raise *ghost_rejection* on Weighted Merge.
 - *Detect Exposure Pattern* is there to compare. Wire its **exposures** on instead of the loader's when frames were
   dropped and the pattern that you wrote no longer fits.
@@ -18,7 +18,7 @@ LOOK_NOTE = """- **Exposure Strip**: going down to -4 EV, do lamps, sky and sun 
 SYSTEM_LOOK_NOTE = """- **Exposure Strip**: going down to -4 EV, do lamps, sky and sun show detail where the long
   exposure was white?
 - **Ghosts** at moving edges: look at the flow with *Flow View*; things that all neighbours hide cannot be brought back.
-- **Recovery Report**: how much of the clipped and of the noise-buried area another exposure really filled.
+- **Recovery Report**: how much of the clipped and the noisy area was really filled from another exposure.
 - What did each step add? Wire the **hdr** of an earlier node to *Exposure Strip*.
 - *Detect Exposure Pattern* is there to compare. Wire its **exposures** on instead of the loader's when frames were
   dropped and the pattern that you wrote no longer fits."""

@@ -25,6 +25,15 @@ F2HDR_LOOK_NOTE = """- **Exposure Strip**: going down to -4 EV, do lamps, sky an
   dropped and the pattern that you wrote no longer fits."""
 
 
+def f2hdr_nodes(x: int, refine: str = "refine") -> list[dict]:
+    """The nodes of F2HDR after the flow, in a column at x. refine: key of the last one."""
+    return [
+        node("coarse", ".CoarseFusion", x, 60, 340, 110),
+        node("mask", ".PhysicalMotionMask", x, 270, 340, 460),
+        node(refine, ".MotionGuidedRefinement", x, 830, 340, 160),
+    ]
+
+
 def f2hdr(
     pattern: str, path: str, intro: str, last="Motion-Guided Refinement", hdr="refine.hdr", title="F2HDR"
 ) -> dict:
@@ -38,9 +47,7 @@ def f2hdr(
             node("flow", ".Flow", 1320, 220, 340, 110, method=f"{SEARCHED} + F2HDR adapter"),
             node("warp", ".WarpNeighbours", 1320, 420, 340, 80, "Warp Neighbours (for the report only)"),
             sized_note("linear", 1320, 640, 340, "Where values are linear", linear),
-            node("coarse", ".CoarseFusion", 1720, 60, 340, 110),
-            node("mask", ".PhysicalMotionMask", 1720, 270, 340, 460),
-            node("refine", ".MotionGuidedRefinement", 1720, 830, 340, 160),
+            *f2hdr_nodes(1720),
         ],
         "links": [*exposures, *flows, "mask.mask -> refine.mask", "coarse.hdr -> refine.hdr"],
         "groups": [

@@ -12,7 +12,7 @@ less flicker between exposures. Results lie in ComfyUI's output folder under *HD
 
 
 def f2hdr_refined(pattern: str, path: str, intro: str) -> dict:
-    """F2HDR as it is published, then sequence refinement, which is told of the clip."""
+    """F2HDR as it is published, then sequence refinement, which gets the clip too."""
     graph = f2hdr(pattern, path, intro, "Sequence Refinement", "sequence.hdr", "F2HDR, refined")
     graph["nodes"].append(node("sequence", ".SequenceRefinement", 2120, 60, 320, 130))
     graph["links"] += ["refine.hdr -> sequence.hdr", "normalize.exposures -> sequence.exposures"]

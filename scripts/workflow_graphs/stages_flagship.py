@@ -1,6 +1,7 @@
 """The flagship in its nodes, and as the one node of subgraphs/."""
 
 from .notes import FOOTAGE, LINEAR_NOTE, VOTE_LOOK_NOTE
+from .paper_f2hdr import f2hdr_nodes
 from .parts import NORMALIZE, SAMPLE, SEARCHED, group, node, note, pipeline
 
 FLAGSHIP_INTRO = f"""**The flagship**: what was best in four published systems, combined, with weights that come
@@ -43,9 +44,7 @@ def flagship_nodes() -> list[dict]:
         node("flow", ".Flow", 1320, 220, 340, 110, method=SEARCHED),
         node("fgma", ".FGMAAlignment", 1320, 380, 340, 680),
         node("accr", ".ACCRMapping", 1320, 1150, 340, 130, keep_exposures=True),
-        node("coarse", ".CoarseFusion", 1720, 60, 340, 110),
-        node("mask", ".PhysicalMotionMask", 1720, 270, 340, 460),
-        node("f2hdr", ".MotionGuidedRefinement", 1720, 830, 340, 160),
+        *f2hdr_nodes(1720, refine="f2hdr"),
         node("dealthdr", ".DeAltHDRReconstruction", 1720, 1080, 340, 190),
         node("combine", ".CombineCandidates", 2120, 60, 380, 240, names="F2HDR, DeAltHDR"),
         node("fuse", ".SparseFusion", 2120, 360, 380, 560),

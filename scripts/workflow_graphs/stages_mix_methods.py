@@ -1,6 +1,7 @@
 """Candidates of four methods in one vote."""
 
 from .notes import FOOTAGE, LINEAR_NOTE, VOTE_LOOK_NOTE
+from .paper_f2hdr import f2hdr_nodes
 from .parts import SAMPLE, SEARCHED, group, node, pipeline, sized_note
 
 MIX_INTRO = f"""**Methods mixed**: neighbours warped along the classical flow, neighbours aligned by FGMA (DeAltHDR), these
@@ -22,9 +23,7 @@ def mix_methods() -> dict:
             node("warp", ".WarpNeighbours", 1720, 60, 340, 80),
             node("fgma", ".FGMAAlignment", 1720, 230, 340, 660),
             node("accr", ".ACCRMapping", 1720, 980, 340, 110),
-            node("coarse", ".CoarseFusion", 2120, 60, 340, 110),
-            node("mask", ".PhysicalMotionMask", 2120, 260, 340, 460),
-            node("refine", ".MotionGuidedRefinement", 2120, 810, 340, 160),
+            *f2hdr_nodes(2120),
             node("combine", ".CombineCandidates", 2520, 60, 380, 240, names="F2HDR"),
             node("fuse", ".SparseFusion", 2520, 400, 380, 700),
         ],

@@ -40,20 +40,20 @@ from .footage import Footage
 AVERAGE = 0.999  # decay of the moving average, less in the first steps
 CLIP = 1.0  # largest gradient norm
 WARM_UP = (
-    10  # steps over which the learning rate rises: first steps of Adam have the size of the rate, whatever the gradient
+    10  # steps over which the learning rate rises, as Adam's first steps have the size of the rate for any gradient
 )
 VISIT = 4  # consecutive steps on one frame, as flow takes longer than a step
-CROPS, HELD_CROPS = 2, 4  # a step, and of each frame that is held out
-EVERY, PATIENCE = 12, 8  # steps between validations; validations without gain after which it ends
-SUBSETS = 2  # of each frame that is held out
+CROPS, HELD_CROPS = 2, 4  # per step; of each held-out frame
+EVERY, PATIENCE = 12, 8  # steps between validations; validations without gain after which training ends
+SUBSETS = 2  # of each held-out frame
 BYTES_PER_PIXEL = 2000  # work memory for each frame of a step, in float32: measured with DeAltHDR
 
 
 @dataclass(frozen=True)
 class AdaptSettings:
-    """seconds, steps: the budget, whichever ends first. rate: learning rate, with cosine decay; ten times as much makes
-    the first steps destructive. beta: weight of L_ema. reach: frames on either side from which neighbours are sampled.
-    crop: side of the training crops in pixels."""
+    """seconds, steps: the budget, whichever ends first. rate: learning rate, with cosine decay; with ten times this rate the
+    first steps are destructive. beta: weight of L_ema. reach: frames on either side from which neighbours are sampled. crop:
+    side of the training crops in pixels."""
 
     seconds: float = 120.0
     steps: float = math.inf
@@ -110,8 +110,8 @@ class Adaptation:
         self.step = 0
 
     def tone(self, network: nn.Module, window: FrameWindow) -> torch.Tensor:
-        """Result of the network for a window in the mu-law domain. The range of float16 is too small for gradients,
-        hence bfloat16."""
+        """Result of the network for a window in the mu-law domain, in bfloat16 where that is fast: float16 has too small a range
+        for gradients."""
         half = torch.autocast(self.footage.device.type, torch.bfloat16) if self.half else nullcontext()
         with half:
             return mu_law(self.reconstruct(network, window).float())
@@ -165,6 +165,8 @@ class Adaptation:
                 yield from self.visit(int(t), 1, VISIT)
 
     def run(self, begun: float) -> Adapted:
+        """Train until the budget is spent; the state of the moving average with the lowest held-out loss. begun: time at which
+        the budget began."""
         settings = self.settings
 
         def spent() -> float:
@@ -196,7 +198,7 @@ class Adaptation:
 
 
 def room_to_adapt(sequence: ExposureSequence, settings: AdaptSettings = AdaptSettings()) -> int:
-    """Bytes that adaptation needs beside the networks' weights."""
+    """Bytes that adaptation needs besides the networks' weights."""
     pictures = 2 * reach_of(sequence) + 1 + 3
     return BYTES_PER_PIXEL * CROPS * pictures * settings.crop**2
 

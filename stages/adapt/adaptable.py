@@ -40,10 +40,10 @@ class WithDeAltHDR:
 
 @dataclass(frozen=True)
 class WithSparseFusion:
-    """The vote of the flagship. Its candidates are the reference, neighbours aligned by flow or by `aligner` (FGMA),
-    the same calibrated by `mapper` (ACCR), and the results of `fusion` (F2HDR without adapter) and `whole` (DeAltHDR),
-    as far as given. These networks are not changed. They use all neighbours of the window, for two exposures two more
-    than at run time."""
+    """The vote of the flagship. Its candidates are the reference, neighbours aligned by flow or by `aligner` (FGMA), the same
+    calibrated by `mapper` (ACCR), and the results of `fusion` (F2HDR without adapter) and `whole` (DeAltHDR), if these are
+    given. These networks are not trained. They use all neighbours of the window: with two exposures, two more than at run
+    time."""
 
     aligner: nn.Module | None = None
     mapper: nn.Module | None = None

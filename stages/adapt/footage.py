@@ -10,15 +10,15 @@ from ..runtime.per_frame import neighbours_around
 from ..systems.dealthdr import reach_of
 
 MAX_HELD_OUT = 4  # frames that are never references in training
-FLOWS = 40  # that are kept
+FLOWS = 40  # kept in memory
 
 Box = tuple[slice, slice]  # rows and columns
 
 
 class Footage:
-    """Windows of a normalized clip, in square crops with sides of `crop` pixels.
+    """Training windows of a normalized clip, in square crops with sides of `crop` pixels.
 
-    Raises ValueError when the clip is too short, or the flow is of another one.
+    Raises ValueError when the clip is too short, or the flow was made from another one.
     """
 
     def __init__(
@@ -32,7 +32,7 @@ class Footage:
         if len(flow) != len(sequence) or flow.size != sequence.size:
             raise ValueError("the flow is of another clip: wire the flow that was made from this one")
         self.sequence, self.device, self.crop = sequence, device, crop
-        self.reach = max(reach, sequence.period)  # in fewer frames there may be one exposure only
+        self.reach = max(reach, sequence.period)  # fewer frames may have only one exposure
         self.flow = LongRangeFlow(sequence, flow)
         self.rng = np.random.default_rng(seed)
         count = len(sequence)

@@ -23,10 +23,10 @@ def accr_mapping(
 ) -> CandidateSet:
     """The reference and every candidate that has exposures, mapped: "ACCR reference", "ACCR <name>", in their order.
 
-    sequence: normalized. Candidates must be aligned to the reference: warped, interpolated and so on. Mapped candidates
-    have no exposure, as in the paper; with keep_exposures they keep theirs, from which a vote or merge knows where they
-    were clipped or dark. Validity is passed through. Candidates without exposures follow unchanged. Raises ValueError
-    for candidates of another length or size than the clip, or that were mapped already.
+    sequence: normalized. Candidates must be aligned to the reference, for instance by warping or interpolation. Mapped
+    candidates have no exposure, as in the paper; with keep_exposures they keep theirs, from which a vote or merge computes
+    where they were clipped or dark. Validity is passed through. Candidates without exposures follow unchanged. Raises
+    ValueError for candidates of another length or size than the clip, and for candidates that were already mapped.
     """
     with_exposures = [(c, c.exposures) for c in (captured(sequence), *candidates) if c.exposures is not None]
     streams = [c for c, _ in with_exposures]

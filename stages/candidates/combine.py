@@ -11,8 +11,8 @@ from ..fusion.sparse_fusion import check_sizes
 def combine(sources: Iterable, names: Sequence[str] = ()) -> CandidateSet:
     """All candidates of `sources`, in their order: candidate sets, and radiance (T,H,W,3) of other methods.
 
-    names: of the radiances, in their order; those without, or with an empty one, are "image 1" and so on. Names that
-    occur twice are numbered. Raises ValueError for more names than radiances, and where sizes or lengths differ.
+    names: of the radiances, in their order; radiances without a name are called "image 1" and so on. Names that occur twice
+    are numbered. Raises ValueError for more names than radiances, and where sizes or lengths differ.
     """
     found, pictures = [], 0
     for source in sources:
@@ -42,7 +42,7 @@ def result(radiance, name: str) -> Candidate:
         frames = radiance[indices].float()
         if not frames.isfinite().all():
             raise ValueError(f"candidate {name!r} holds NaN or infinite values: repair it first")
-        return frames.clamp(min=0)  # filters may leave negative values
+        return frames.clamp(min=0)  # filters may produce negative values
 
     shape = (*radiance.shape[:3], 1)
     return Candidate(

@@ -53,7 +53,7 @@ def fgma_alignment(
     used = torch.full((count,), s, dtype=torch.float64)
 
     def read(t: int) -> tuple[FrameWindow, torch.Tensor]:
-        window = reader.read(t, back=sensitivity.by_distrust)
+        window = reader.read(t, back=sensitivity.by_distance)
         cells = sensitivity.cells(t, window)
         used[t] = sensitivity.s
         return window, cells
@@ -86,7 +86,7 @@ def aligned_neighbours(
 
 
 def alignment_text(alignment: Alignment) -> str:
-    """Share of attended pixels, in words: a line for every run of frames with the same s."""
+    """Share of attended pixels as text: a line for every run of frames with the same s."""
     s, lines, start = alignment.sensitivity.tolist(), [], 0
     shares = [alignment.mask[t].mean().item() for (t,) in windows(len(s), 1)]
     for end in range(1, len(s) + 1):

@@ -18,10 +18,10 @@ def interpolate_exposure(
 ) -> CandidateSet:
     """A candidate for every exposure that a frame lacks, interpolated from the nearest frames that have it.
 
-    sequence: normalized. "interpolated +1" is the exposure of the next frame, "interpolated +2" that of the one after
-    it: the missing exposures differ from frame to frame, so candidates are named by their place in the pattern;
-    `Candidate.exposures` has the values. Validity is the confidence of the flows. Raises ValueError when all frames
-    have the same exposure, or the flow is not of this clip.
+    sequence: normalized. "interpolated +1" has the exposure of the next frame, "interpolated +2" that of the frame after it:
+    as the missing exposures differ from frame to frame, candidates are named by their position in the pattern;
+    `Candidate.exposures` holds the values. Validity is the confidence of the flows. Raises ValueError when all frames have
+    the same exposure, or the flow is not of this clip.
     """
     if sequence.period < 2:
         raise ValueError(

@@ -4,6 +4,7 @@ import torch
 
 from ...hdr.sequence import Candidate, CandidateSet, ExposureSequence, FlowField, LazyFrames
 from ...hdr.warp import inside, warp
+from ..runtime.check import frames_text
 
 
 def warp_neighbours(sequence: ExposureSequence, flow: FlowField) -> CandidateSet:
@@ -15,8 +16,8 @@ def warp_neighbours(sequence: ExposureSequence, flow: FlowField) -> CandidateSet
     """
     if flow.size != sequence.size or len(flow) != len(sequence):
         raise ValueError(
-            f"the flow is for {len(flow)} frames of {flow.size[1]}x{flow.size[0]}, the clip has {len(sequence)} of "
-            f"{sequence.size[1]}x{sequence.size[0]}: wire the flow that was made from this clip"
+            f"the flow is for {frames_text((len(flow), *flow.size))}, the clip has {frames_text(sequence.frames.shape)}: "
+            "wire the flow that was made from this clip"
         )
     shape = (len(sequence), *sequence.size)
     candidates = []

@@ -22,8 +22,8 @@ DenseFlow = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 
 
 def dis_backend(name: str = AUTO, preset: str = FINE, device: torch.device | str = "cpu") -> DenseFlow:
-    """DIS by OpenCV ("opencv": on the CPU, each pair in a thread of its own), by PyTorch ("pytorch": on the device of the
-    frames, pairs together), or by what fits `device` ("auto": OpenCV on a CPU, PyTorch elsewhere).
+    """DIS by OpenCV ("opencv": on the CPU, a thread for each pair), by PyTorch ("pytorch": on the device of the frames, in
+    batches of pairs), or chosen by `device` ("auto": OpenCV on a CPU, PyTorch elsewhere).
 
     Both round luma to 8 bits; their flows differ by less than 0.1 px in the median. Raises ValueError for an unknown
     backend or preset.
@@ -40,7 +40,7 @@ def dis_backend(name: str = AUTO, preset: str = FINE, device: torch.device | str
 
 
 def _pytorch_flow(first: torch.Tensor, second: torch.Tensor, preset: str) -> torch.Tensor:
-    """Pairs in parts of BATCH pixels, and in halves of those where the device has not the memory."""
+    """Flow of pairs in batches of BATCH pixels, which are halved where the device has too little memory."""
     pixels = first.shape[-2] * first.shape[-1]
 
     def matched(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
@@ -65,11 +65,11 @@ def _opencv_flow(first: torch.Tensor, second: torch.Tensor, preset: str) -> torc
 
 
 def create_dis(preset: str) -> Any:
-    """A cv2.DISOpticalFlow. `fine` is OpenCV's medium preset down to single pixels in place of 2x2, with a larger
-    stride of patches and fewer iterations, which cost no accuracy there, and three rounds of refinement in place of five,
-    which gain some: twice the time for 0.5 dB of the merge.
+    """A cv2.DISOpticalFlow. The preset `fine` is OpenCV's medium preset with single pixels in place of 2x2 as the finest scale,
+    a larger stride of patches and fewer iterations, which cost no accuracy at that scale, and three iterations of the variational
+    refinement in place of five, which is slightly more accurate: 0.5 dB of the merge for twice the time.
 
-    The estimator keeps state: after a small frame its finest scale stays finer.
+    The estimator keeps state: after a small frame its finest scale remains finer.
     """
     library: Any = cv2()  # its type stubs lack DIS
     if preset != FINE:

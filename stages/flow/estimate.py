@@ -33,9 +33,11 @@ from .propagation import propagate
 from .proposals import ProposalSearch, with_proposals
 
 COST_SCALE = 0.01  # difference of photometric cost over which the selection turns from direct to same-exposure flow
-COST_MARGIN = 0.005  # by which same-exposure flow must be better: it interpolates motion, and is coarser in texture
+COST_MARGIN = (
+    0.005  # by which same-exposure flow must be better, as it interpolates motion and is less accurate on texture
+)
 MARGIN_SIDE = 448  # pixels of the long side up to which COST_MARGIN holds; larger frames have larger errors in pixels
-MIN_CONFIDENCE = 0.05  # noise alone fails the forward-backward check, and a merge has a ghost rejection of its own
+MIN_CONFIDENCE = 0.05  # as noise alone may fail the forward-backward check, and merges reject ghosts anyway
 
 
 def flow_pair(pairs: PairFlow, t: int, n: int, other: int, proposals: torch.Tensor | None = None) -> torch.Tensor:

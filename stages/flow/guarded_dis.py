@@ -1,4 +1,4 @@
-"""OpenCV's dense inverse search (DIS), with frame sizes padded on which it would end the process.
+"""OpenCV's dense inverse search (DIS), with padding of frame sizes that would crash it.
 
 DIS builds an image pyramid whose coarsest level must hold a patch of 8 pixels. Where its usual rule leaves no level at
 or above the finest one, it chooses levels by the frame's width alone; a frame that is low for its width then has less

@@ -1,5 +1,4 @@
-"""Flow that is estimated when a window of frames asks for it, and never leaves its device: for whole methods, which pass
-through a clip once."""
+"""Flow that is estimated when a window of frames is read and stays on its device: for whole methods, which read a clip once."""
 
 import torch
 import torch.nn.functional as F
@@ -14,8 +13,8 @@ from .estimate import FlowEstimator
 
 
 class LiveFlow:
-    """In place of a `FlowField` of the same flow, for frames that are read about in order: what `estimate.estimate_flow`
-    stores for the whole clip is kept here until `forget`."""
+    """A `FlowField` that is estimated on access, for frames that are read roughly in order. The flow is that of
+    `estimate.estimate_flow`; it is kept until `forget`."""
 
     def __init__(self, sequence: ExposureSequence, device="cpu", network: MotionSearch | None = None):
         self.sequence, self.size, self.device = sequence, sequence.size, torch.device(device)
@@ -24,7 +23,7 @@ class LiveFlow:
         self.frames: dict[int, torch.Tensor] = {}
 
     def frame(self, t: int) -> torch.Tensor:
-        """Code values (1,3,H,W) of frame t on the device, where it is brought once, for flow and windows."""
+        """Code values (1,3,H,W) of frame t on the device, copied once for flow and windows."""
         if t not in self.frames:
             self.frames[t] = to_device(self.sequence.frames[[t]], self.device, torch.float32).movedim(-1, 1)
         return self.frames[t]
@@ -55,7 +54,7 @@ class LiveFlow:
         return self.kept[t]
 
     def forget(self, before: int) -> None:
-        """Drop what belongs to frames before `before`."""
+        """Drop the data of frames before `before`."""
         self.kept = {t: motion for t, motion in self.kept.items() if t >= before}
         self.frames = {t: frame for t, frame in self.frames.items() if t >= before - self.sequence.period}
         self.estimator.forget(before)

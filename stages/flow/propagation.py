@@ -41,8 +41,8 @@ def _best_neighbour(
     flows = 0.5 * padded[:, :2]
     places = [(y * distance, x * distance) for y, x in AROUND]
     shifted = [flows[..., y : y + h, x : x + w] for y, x in places]  # of (2,2,h,w)
-    together = 1 if motion.device.type == "cpu" else len(places)  # one after the other they stay in a CPU's cache
-    best, lowest = torch.zeros(h, w, dtype=torch.uint8, device=motion.device), None  # number of the place, its cost
+    together = 1 if motion.device.type == "cpu" else len(places)  # single shifts stay in the cache of a CPU
+    best, lowest = torch.zeros(h, w, dtype=torch.uint8, device=motion.device), None  # index of the place, and its cost
     for first in range(0, len(places), together):
         costs = photometric_cost(pairs, t, others, torch.stack(shifted[first : first + together]), HALF_AREA)
         for k, cost in enumerate(costs[:, 0], first):

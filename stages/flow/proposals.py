@@ -23,8 +23,8 @@ WHOLE = slice(None), slice(None)
 def with_proposals(
     pairs: PairFlow, t: int, others: tuple[int, int], found: torch.Tensor, proposals: torch.Tensor
 ) -> torch.Tensor:
-    """Motion `found` (2,3,h,w) from reference t to two neighbours, with proposals (2,2,h,w), selected twice: as they are,
-    and dilated, as their cells are coarser than motion boundaries."""
+    """Motion `found` (2,3,h,w) from reference t to two neighbours, replaced by proposals (2,2,h,w) where these explain the frames
+    better. The selection is repeated with dilated proposals, as their cells are coarser than motion boundaries."""
     selected = _select(pairs, t, others, found, proposals)
     if selected is None:
         return found

@@ -1,8 +1,8 @@
 """Collaborative Fusion (first stage of LoCAtion) on whole clips: detail from the anchors in every backbone frame.
 
-The clip is processed in windows of T frames, each with its anchors, as in the paper. Differences between consecutive
-windows are left to Sequence Refinement. Frames larger than `tiles.CORE` are processed in tiles, with the result of
-whole frames within rounding for T up to 12, as nothing is warped, and nearly so beyond.
+The clip is processed in windows of T frames, each with its anchors, as in the paper. Sequence Refinement reduces the
+differences between consecutive windows. Frames larger than `tiles.CORE` are processed in tiles, with the result of whole
+frames within rounding for T up to 12, as nothing is warped, and nearly the same result for larger T.
 """
 
 import torch

@@ -1,13 +1,12 @@
 """Sequence refinement (second stage of LoCAtion) after any method: every frame of an HDR sequence, corrected by the
 others.
 
-The clip is processed in overlapping windows: features of frames are cached, propagation is computed for each window,
-and the frames in its middle are corrected. Windows shorter than WINDOW would cut the long-range blocks short, so that many
-frames are always propagated together. Against the result for a whole clip, the mean over all frames is 86 dB (PSNR in
-the mu-law domain, packaged weights, 24 noisy frames of 96x64), the worst frame, beside a window's end, 77 dB. Frames larger than
-`tiles.CORE` are encoded and corrected in tiles, with the result of whole frames within rounding for motion of at most
-80 pixels a frame. Propagation uses whole frames, at a quarter of their size, and the long-range blocks 80 cells at
-most.
+The clip is processed in overlapping windows: features of frames are cached, propagation is computed for each window, and the
+frames in its middle are corrected. At least WINDOW frames are propagated together, as shorter windows would reduce the range of
+the long-range blocks. Compared with the result for a whole clip, the mean over all frames is 86 dB, and the worst frame, next
+to the end of a window, 77 dB (PSNR in the mu-law domain, packaged weights, 24 noisy frames of 96x64). Frames larger than
+`tiles.CORE` are encoded and corrected in tiles, with the result of whole frames within rounding for motion of at most 80 pixels
+per frame. Propagation uses whole frames, at a quarter of their size, and the long-range blocks at most 80 cells.
 """
 
 from math import prod
@@ -43,7 +42,7 @@ from ..runtime.windows import Progress, passes, quiet, windows
 WINDOW = 12  # frames that are corrected together, at least
 OVERLAP = 6  # further frames on both sides that are propagated with them; at least REACH
 MEMORY, BYTES_PER_PIXEL = 1 << 29, 84  # of cached frames and flow, in bytes: 512 MB
-HIGHEST = 16.0  # radiance at which the input of flow saturates: four stops above clipping of the shortest exposure
+MAX_RADIANCE = 16.0  # at which the input of flow saturates: four stops above clipping of the shortest exposure
 
 
 def brightest(hdr, progress: Progress = quiet) -> float:
@@ -64,12 +63,12 @@ def consecutive_flow(
 ) -> FlowField:
     """DIS flow between neighbouring frames of radiance (T,H,W,3), both ways, with forward-backward confidence.
 
-    All frames are on one scale, so it is estimated on mu-law luma. Offset 1 is the flow from frame t to t+1, offset -1
-    that to t-1; where there is no such frame, flow and confidence are 0. On a grid of half the working size in half
-    precision, as of `stages.flow.estimate.estimate_flow`.
+    It is estimated on mu-law luma, as all frames are on one scale. Offset 1 is the flow from frame t to t+1, offset -1 that to
+    t-1; where there is no such frame, flow and confidence are 0. Stored on a grid of half the working size in half precision,
+    like that of `stages.flow.estimate.estimate_flow`.
     """
     first, progress = passes(progress, 1, 9)
-    count, scale = len(hdr), mu_law(torch.tensor(min(max(brightest(hdr, first), 1.0), HIGHEST)))
+    count, scale = len(hdr), mu_law(torch.tensor(min(max(brightest(hdr, first), 1.0), MAX_RADIANCE)))
     tone = LazyFrames(hdr.shape, lambda indices: mu_law(hdr[indices].float()) / scale)
     height, width = tone.shape[1:3]
     size = height, width
@@ -100,9 +99,9 @@ class Frame(NamedTuple):
 
 
 class RefinedClip:
-    """Corrects the frames of a clip of radiance in order. Data that several frames need is read or computed once, and
-    dropped afterwards. sequence: the normalized clip that `hdr` was made from, or None. first: frame of the whole clip at which
-    `hdr` begins: windows lie as in the whole."""
+    """Corrects the frames of a clip of radiance in order. Data that several frames need are read or computed once and then
+    dropped. sequence: the normalized clip that `hdr` was made from, or None. first: frame of the whole clip at which `hdr`
+    begins, so that windows begin at the same frames as for the whole clip."""
 
     def __init__(
         self,

@@ -13,6 +13,7 @@ from ...models.lrhdr.prior import consistent_candidates
 from ...models.lrhdr.sparse_fusion import ALPHA
 from ..clip.noise import frame_noise
 from ..report.flow import colour_wheel
+from ..runtime.check import frames_text
 from ..runtime.networks import device_of
 from ..runtime.per_frame import run_per_frame, to_frame, to_planes
 from ..runtime.tiles import in_tiles
@@ -58,13 +59,9 @@ def check_sizes(candidates: Sequence[Candidate]) -> None:
     for c in candidates:
         if tuple(c.radiance.shape) != tuple(first.radiance.shape):
             raise ValueError(
-                f"candidate {c.name!r} has {_size(c)}, {first.name!r} has {_size(first)}: wire candidates of one clip"
+                f"candidate {c.name!r} has {frames_text(c.radiance.shape)}, {first.name!r} has "
+                f"{frames_text(first.radiance.shape)}: wire candidates of one clip"
             )
-
-
-def _size(candidate: Candidate) -> str:
-    frames, height, width = candidate.radiance.shape[:3]
-    return f"{frames} frames of {width}x{height}"
 
 
 def sparse_fusion(
@@ -74,7 +71,7 @@ def sparse_fusion(
     sequence: ExposureSequence | None = None,
     progress: Progress = quiet,
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """HDR (T,H,W,3) and the votes (T,K,H,W), half precision, of `voters(candidates, sequence)`; they sum to 1.
+    """HDR (T,H,W,3), and the votes (T,K,H,W), half precision, of `voting_candidates(candidates, sequence)`, which sum to 1.
 
     alpha: 1 = softmax, all weights above 0; 1.75 as trained; 2 = sparsemax, the fewest above 0. sequence: the
     normalized clip, if there is one: its frames are a candidate, candidates are weighted by their consistency with
@@ -84,7 +81,7 @@ def sparse_fusion(
     """
     chosen = voting_candidates(candidates, sequence)
     if len(chosen) < 2:
-        raise ValueError(f"{len(chosen)} candidate is no vote: wire at least two, or the exposures beside one")
+        raise ValueError(f"{len(chosen)} candidate is given: wire at least two, or the exposures beside one")
     if not 1 <= alpha <= 2:
         raise ValueError(f"alpha is {alpha:g}, expected 1 (softmax) to 2 (sparsemax)")
     check_sizes(chosen.candidates)
@@ -114,8 +111,9 @@ def sparse_fusion(
 def fused_frame(
     network: "SparseFusion", radiance, validity, taken, code: torch.Tensor | None, alpha: float = ALPHA, noise=None
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Sparse fusion of one frame: radiance (1,3,H,W) and votes (1,K,H,W). Candidates as in `SparseFusion.forward`; code
-    (1,3,H,W): the captured frame, which is candidate 0 then, or None; noise (1,3): of it, see `preserve_detail`."""
+    """Sparse fusion of one frame: radiance (1,3,H,W) and votes (1,K,H,W). radiance, validity, taken: candidates and their
+    exposures, as in `SparseFusion.forward`; code (1,3,H,W): the captured frame, which is then candidate 0, or None; noise
+    (1,3): of that frame, see `preserve_detail`."""
     reference = None if code is None else (radiance[:, 0], taken[:, 0])
     every = torch.arange(taken.shape[1], device=taken.device)
     voting = every if reference is None else every[consistent_candidates(radiance, taken, reference)[0]]

@@ -15,6 +15,7 @@ from ...hdr.frame_window import FrameWindow, without_reference
 from ...hdr.noise_model import HIGHLIGHT_THRESHOLD, Measurement, measure, merge_weight, radiance_lower_bound
 from ...hdr.scratch import allocate
 from ...hdr.sequence import CandidateSet, ExposureSequence
+from ..runtime.check import same_candidates
 from ..runtime.windows import Progress, quiet, show, windows
 
 BAND = 64  # rows that are merged at once, to fit into the processor's cache
@@ -45,12 +46,7 @@ def weighted_merge(
 
     Raises ValueError for candidates of another clip's length or size.
     """
-    for c in candidates:
-        if tuple(c.radiance.shape) != tuple(sequence.frames.shape):
-            raise ValueError(
-                f"candidate {c.name!r} has {len(c.radiance)} frames of {c.radiance.shape[2]}x{c.radiance.shape[1]}, "
-                f"the clip has {len(sequence)} of {sequence.size[1]}x{sequence.size[0]}: wire candidates of this clip"
-            )
+    same_candidates(candidates, sequence)
     levels = sequence.levels.log2()
     out = allocate(sequence.frames.shape)
     for window in windows(len(sequence), 2, progress):

@@ -15,7 +15,7 @@ from ..runtime.windows import Progress, quiet, spread, windows
 LOCAL = "local"
 LOOKS = (*OPERATORS, LOCAL)
 BRIGHTNESS = ("auto", "longest exposure", "radiance")
-DARKER, BRIGHTER = 16, 4  # than the longest exposure: bounds of the automatic brightness
+DARKER, BRIGHTER = 16, 4  # bounds of the automatic brightness, as factors below and above the longest exposure
 ENDS = (0.01, 0.995)  # quantiles of luminance that are the dark and the bright end of a clip
 
 
@@ -32,7 +32,7 @@ def look(
     progress: Progress = quiet,
     frames: tuple[int, ...] | None = None,
 ) -> tuple[torch.Tensor, float]:
-    """Display-encoded frames (n,H,W,3) in [0,1] of scene-linear ones (T,H,W,3), and what radiance was multiplied by.
+    """Display-encoded frames (n,H,W,3) in [0,1] of scene-linear ones (T,H,W,3), and the factor on radiance.
 
     name: one of `LOOKS`. exposure: stops. contrast, saturation, roll_off: see `hdr.looks.graded`. brightness: `auto` brings the
     mean log luminance of the clip to middle grey, once for the clip; `longest exposure` shows its white as 1, `radiance`

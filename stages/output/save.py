@@ -25,13 +25,13 @@ log = logging.getLogger(__name__)
 
 FORMATS = ("exr half", "exr float", "hdr")
 SCALES = ("auto", "compositing", "research")
-MOST = 10**9  # number of a file
+MAX_NUMBER = 10**9  # of a file
 
 
 @dataclass(frozen=True)
 class SaveReport:
-    """Where the frames lie, what radiance was multiplied by, the gamut it has there, and how many values were clamped or not a
-    number."""
+    """folder, paths: of the files. factor: on radiance. gamut: of the files. clamped, nan: how many values were clamped, and how
+    many were NaN."""
 
     folder: Path
     paths: tuple[Path, ...]
@@ -73,17 +73,16 @@ def save_sequence(
     Nothing is ever overwritten, and `prefix` may not leave `root`. scale: `research` writes radiance as it is (1 =
     clipping of the shortest exposure); `compositing` multiplies by the longest exposure of `sequence` (1 = its
     clipping, the white of a normal picture); `auto` is compositing where a sequence is given. fps: None = of `sequence`.
-    metadata: further text for the EXR headers. gamut: one of `hdr.gamut.WRITTEN`, converted to from that of `sequence`, or
-    from Rec.709. layers: further pictures for each frame, (T,H,W,3) or (T,H,W), written into EXR files by name. An
-    interruption or a full disk leaves complete frames only; where the process is killed, the folder keeps a mark that
-    makes it say, when it is read, that it is incomplete, and what it left behind is removed when the same prefix is
-    saved again. Raises ValueError for bad arguments, also for a `sequence` of another length, OSError when a file
-    cannot be written.
+    metadata: further text for the EXR headers. gamut: of the files, one of `hdr.gamut.WRITTEN`; frames are converted from that
+    of `sequence`, or from Rec.709. layers: further pictures for each frame, (T,H,W,3) or (T,H,W), written into EXR files by
+    name. An interruption or a full disk leaves complete frames only. If the process is killed, a file in the folder marks it as
+    incomplete for readers; unfinished files are removed when the same prefix is saved again. Raises ValueError for bad arguments
+    or a `sequence` of another length, OSError when a file cannot be written.
     """
     hdr_frames(frames)
     chosen("format", file_format, FORMATS)
     chosen("compression", compression, COMPRESSIONS)
-    number("start", start, 0, MOST)
+    number("start", start, 0, MAX_NUMBER)
     number("padding", padding, 1, 20)
     fps = frame_rate(fps) if fps else None
     if len(frames) > 1:  # one picture may be that of a bracket of photos
@@ -129,7 +128,7 @@ def save_sequence(
 
 
 def compositing_factor(scale: str, sequence: ExposureSequence | None) -> float:
-    """What radiance is multiplied by on one of `SCALES`: the longest exposure, or 1."""
+    """The factor on radiance of one of `SCALES`: the longest exposure, or 1."""
     if chosen("scale", scale, SCALES) == "research" or (scale == "auto" and sequence is None):
         return 1.0
     if sequence is None:

@@ -1,4 +1,4 @@
-"""Save Ultra HDR JPEG: stills that every screen shows, and that are HDR where the screen can show it."""
+"""Save Ultra HDR JPEG: SDR stills with a gain map, which HDR displays show in HDR."""
 
 import math
 from dataclasses import dataclass

@@ -6,7 +6,7 @@ from ...hdr.scratch import allocate
 from ...hdr.tonemap import MU, mu_law, mu_law_inverse
 from ..runtime.windows import Progress, quiet, spread, windows
 
-PERCENTILE = 0.999  # of the brightest channel: the rest may clip, so that single highlights do not darken a clip
+PERCENTILE = 0.999  # of the brightest channel; brighter pixels clip, so that single highlights do not darken a clip
 
 
 def automatic_peak(hdr) -> float:

@@ -1,4 +1,4 @@
-"""Names in the output folder: the next free version of what the user calls by a prefix. Nothing is ever overwritten."""
+"""Names in the output folder: the next free version of a prefix that the user gives. Nothing is ever overwritten."""
 
 import glob
 import os
@@ -13,8 +13,8 @@ from ...hdr.io.checked_path import printable
 from ..clip.incomplete import MARK
 from ..runtime.check import text
 
-LONGEST_PREFIX = 1000
-LONGEST_NAME = 200  # bytes; 255 are the most on usual disks, number and suffix come after it
+MAX_PREFIX = 1000  # characters
+MAX_NAME = 200  # bytes; usual file systems allow 255, and number and suffix follow
 
 
 def new_folder(root, prefix: str) -> tuple[Path, str]:
@@ -34,9 +34,9 @@ def new_folder(root, prefix: str) -> tuple[Path, str]:
 
 @contextmanager
 def new_file(root, prefix: str, suffix: str) -> Iterator[tuple[Path, Path]]:
-    """Paths to write a new file at, and of `prefix_vNNN.suffix` inside `root`, onto which it is moved when the block succeeds.
+    """Two paths: where to write a new file, and `prefix_vNNN.suffix` inside `root`, to which it is moved when the block succeeds.
 
-    The first is removed when the block fails; what a killed process left there is removed by the next one on this machine.
+    The first is removed when the block fails; files that a killed process left are removed by the next call on this machine.
     Raises as `new_folder`.
     """
     target = _target(root, prefix)
@@ -78,20 +78,19 @@ def _remove_abandoned(target: Path) -> None:
 
 
 def _target(root, prefix: str) -> Path:
-    """What a prefix means inside `root`, links followed."""
+    """The path of a prefix inside `root`, with links resolved. Raises ValueError, see `new_folder`."""
     root = Path(root).resolve()
     try:
-        target = (root / text("prefix", prefix, LONGEST_PREFIX).strip()).resolve()  # follows links and `..`
+        target = (root / text("prefix", prefix, MAX_PREFIX).strip()).resolve()  # follows links and `..`
     except (OSError, RuntimeError) as error:  # links that lead in a circle
         raise ValueError(f"the prefix {printable(prefix)!r} cannot be followed ({printable(error)})") from error
     if target == root or not target.is_relative_to(root):
         raise ValueError(
             f"the prefix {printable(prefix)!r} leads to {printable(target)}: give a name that stays inside {printable(root)}"
         )
-    if len(os.fsencode(target.name)) > LONGEST_NAME or not target.name.isprintable():
+    if len(os.fsencode(target.name)) > MAX_NAME or not target.name.isprintable():
         raise ValueError(
-            f"the prefix {printable(prefix)!r} gives names that cannot be written: {LONGEST_NAME} characters that can be "
-            "shown are the most"
+            f"the prefix {printable(prefix)!r} gives names that cannot be written: give at most {MAX_NAME} printable characters"
         )
     return target
 

@@ -13,7 +13,7 @@ from ...hdr.io.atomic import atomic_path
 from ...hdr.sequence import CandidateSet, ExposureSequence, LazyFrames
 from ..runtime.windows import Progress, quiet, spread
 
-LONGEST_SIDE = 1280  # pixels; larger frames are averaged down to it
+LONGEST_SIDE = 1280  # pixels; larger frames are reduced to it by area means
 HALF = 65504.0
 GRAY = 0.18
 
@@ -109,8 +109,8 @@ def small(frame: torch.Tensor) -> torch.Tensor:
 
 
 def first_gain(hdr, exposures: ExposureSequence | None = None) -> float:
-    """The factor that brings radiance to display light at 0 EV: the white of the longest exposure is white, as in Exposure
-    Strip; without exposures, the log mean of the clip is a middle gray."""
+    """The factor from radiance to display light at 0 EV: the longest exposure clips at display white, as in Exposure Strip;
+    without exposures, the log mean of the clip becomes middle gray."""
     if exposures is not None:
         return float(exposures.exposures.max() / exposures.exposures.min())
     light = torch.cat([hdr[t].float().mean(-1).flatten() for t in spread(len(hdr), 4)])

@@ -1,4 +1,4 @@
-"""Exposure Strip: HDR frames as a camera would have taken them from far under to far over, side by side."""
+"""Exposure Strip: HDR frames at several exposures, from underexposed to overexposed, side by side."""
 
 import math
 
@@ -7,6 +7,7 @@ import torch
 from ...hdr.draw.text import PAPER, resized, text
 from ...hdr.exposure import to_ldr
 from ...hdr.sequence import ExposureSequence
+from ..runtime.check import same_frames
 
 EVS = (-4.0, -2.0, 0.0, 2.0, 4.0)
 
@@ -39,11 +40,7 @@ def exposure_strip(
     as captured, and the rows take the exposures in turn. Raises ValueError when `frame` is not in the clip or the two
     clips do not match.
     """
-    if sequence is not None and (len(sequence) != len(hdr) or sequence.size != tuple(hdr.shape[1:3])):
-        raise ValueError(
-            f"the HDR has {_size(hdr.shape)} and the exposures have {_size(sequence.frames.shape)}: "
-            "wire the exposures that this HDR was made from"
-        )
+    same_frames(hdr, sequence)
     if frame >= len(hdr):
         raise ValueError(f"frame {frame} is not in the clip, which has frames 0 to {len(hdr) - 1}: choose one of them")
     chosen = [frame] if frame >= 0 else _contact_frames(len(hdr), rows, sequence.period if sequence else 1)
@@ -64,10 +61,6 @@ def exposure_strip(
         words = f"frame {t}" + (f", x{float(sequence.exposures[t]):.3g}" if sequence else "")
         text(sheet, words, gap + letters // 2, y + tile_h - 3 * letters // 2, max(letters * 3 // 4, 8), shadow=True)
     return sheet[None]
-
-
-def _size(shape) -> str:
-    return f"{shape[0]} frames of {shape[2]}x{shape[1]}"
 
 
 def _contact_frames(count: int, rows: int, period: int) -> list[int]:

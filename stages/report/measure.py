@@ -14,10 +14,11 @@ from ...hdr.masks import composite, exposure_ranks
 from ...hdr.metrics import SequenceMetrics, psnr_mu
 from ...hdr.sequence import ExposureSequence
 from ...hdr.tonemap import mu_law
+from ..runtime.check import chosen, frames_text, same_frames
 from ..runtime.windows import Progress, quiet, windows
 
 SCALES = ("as is", "fit one gain per clip")
-CLIP = 0.99  # of the reference: what lies above is left out when a gain is fitted
+CLIP = 0.99  # value of the reference from which pixels are excluded when a gain is fitted
 
 
 @dataclass(frozen=True)
@@ -35,17 +36,17 @@ class Measurement:
 
 
 def fit_gain(hdr, reference, progress: Progress = quiet) -> float:
-    """The one gain g that makes g x HDR fit the reference best: least squares over the clip, in the linear domain.
+    """The gain g that makes g x HDR fit the reference best: least squares over the clip, in the linear domain.
 
-    Only pixels count whose reference lies below 0.99 in all channels, the clipping of the shortest exposure, so that a
-    few highlights do not decide. Raises ValueError when none does, or when the HDR is black there.
+    Only pixels whose reference is below CLIP in all channels are used, so that a few highlights do not dominate. Raises
+    ValueError when there are none, or when the HDR is black there.
     """
     product = power = 0.0
     for window in windows(len(hdr), progress=progress):
-        h, r = hdr[window].double().nan_to_num(), reference[window].double()
-        sound = (r < CLIP).all(-1, keepdim=True)
-        product += float((h * r * sound).sum())
-        power += float((h * h * sound).sum())
+        estimate, truth = hdr[window].double().nan_to_num(), reference[window].double()
+        unclipped = (truth < CLIP).all(-1, keepdim=True)
+        product += float((estimate * truth * unclipped).sum())
+        power += float((estimate * estimate * unclipped).sum())
     if product <= 0 or power <= 0:
         raise ValueError(
             "no gain can be fitted: the HDR or the reference is black wherever the reference is below 0.99"
@@ -83,20 +84,12 @@ def measure(
 
 
 def _check(hdr, reference, sequence: ExposureSequence | None, scale: str) -> None:
-    def words(shape):
-        return f"{shape[0]} frames of {shape[2]}x{shape[1]}"
-
-    if scale not in SCALES:
-        raise ValueError(f"the scale {scale!r} is unknown: choose one of {', '.join(SCALES)}")
+    chosen("scale", scale, SCALES)
     if tuple(hdr.shape) != tuple(reference.shape):
         raise ValueError(
-            f"the HDR has {words(hdr.shape)}, the reference {words(reference.shape)}: give both the same frames"
+            f"the HDR has {frames_text(hdr.shape)}, the reference {frames_text(reference.shape)}: give both the same frames"
         )
-    if sequence is not None and (len(sequence), *sequence.size) != tuple(hdr.shape[:3]):
-        raise ValueError(
-            f"the HDR has {words(hdr.shape)}, the exposures {words(sequence.frames.shape)}: "
-            "wire the exposures that this HDR was made from"
-        )
+    same_frames(hdr, sequence)
 
 
 def _check_finite(estimate: torch.Tensor, truth: torch.Tensor, t: int) -> None:

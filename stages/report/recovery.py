@@ -27,6 +27,7 @@ from ...hdr.noise_model import OCCLUSION_THRESHOLD
 from ...hdr.scratch import allocate
 from ...hdr.sequence import CandidateSet, ExposureSequence
 from ...hdr.tonemap import mu_law
+from ..runtime.check import same_candidates, same_frames
 from ..runtime.windows import Progress, quiet, spread, windows
 
 TOLERANCE = 0.01
@@ -70,10 +71,10 @@ def recovery(
         levels += [brightness(hdr[t].float().nan_to_num()) for t in window]
         for k in range(len(KINDS)):
             seen[window, k] = (measured & (kind == k)).float().mean((1, 2))
-            for f in range(len(OUTCOMES)):
-                shares[window, k, f] = ((kind == k) & (outcome == f)).float().mean((1, 2))
-    steady = flicker(levels, sequence.period)
-    return Recovery(sequence.exposures, shares, seen, filled, _gain(sequence, hdr), steady, candidates is not None)
+            for number in range(len(OUTCOMES)):
+                shares[window, k, number] = ((kind == k) & (outcome == number)).float().mean((1, 2))
+    flickering = flicker(levels, sequence.period)
+    return Recovery(sequence.exposures, shares, seen, filled, _gain(sequence, hdr), flickering, candidates is not None)
 
 
 def score_pixels(sequence: ExposureSequence, hdr, candidates: CandidateSet | None, window: list[int]):
@@ -86,7 +87,7 @@ def score_pixels(sequence: ExposureSequence, hdr, candidates: CandidateSet | Non
     over, under = clipped(code) > 0, below_noise_floor(code) > 0  # (n,H,W,1)
     h, r = mu_law(hdr[window].float().nan_to_num()), mu_law(alone)
     departed = _distance(h, r) > TOLERANCE
-    agrees = same = measured = torch.zeros_like(over)
+    agrees = unchanged = measured = torch.zeros_like(over)
     for candidate in candidates or ():
         if candidate.exposures is None:
             continue
@@ -104,11 +105,11 @@ def score_pixels(sequence: ExposureSequence, hdr, candidates: CandidateSet | Non
         usable = usable & ~below.any(-1, keepdim=True)
         to_reference = _distance(c, r)
         agrees = agrees | (usable & (_distance(h, c) <= (to_reference / 2).clamp(min=TOLERANCE)))
-        same = same | (usable & (to_reference <= TOLERANCE))
+        unchanged = unchanged | (usable & (to_reference <= TOLERANCE))
         measured = measured | usable
     if candidates is None:
         agrees = departed
-    outcome = torch.where(departed, torch.where(agrees, 0, 2), torch.where(same, 1, 3))
+    outcome = torch.where(departed, torch.where(agrees, 0, 2), torch.where(unchanged, 1, 3))
     kind = torch.where(over, 0, torch.where(under, 1, -1))
     return kind[..., 0], torch.where(kind >= 0, outcome, -1)[..., 0], measured[..., 0]
 
@@ -131,12 +132,7 @@ def _gain(sequence: ExposureSequence, hdr) -> float:
 
 
 def _check(sequence: ExposureSequence, hdr, candidates: CandidateSet | None) -> None:
-    clip = f"{len(sequence)} frames of {sequence.size[1]}x{sequence.size[0]}"
-    if tuple(hdr.shape[:3]) != (len(sequence), *sequence.size):
-        raise ValueError(
-            f"the HDR has {hdr.shape[0]} frames of {hdr.shape[2]}x{hdr.shape[1]}, the exposures have {clip}: "
-            "wire the exposures that this HDR was made from"
-        )
+    same_frames(hdr, sequence)
     if candidates is None:
         return
     if all(c.exposures is None for c in candidates):
@@ -144,9 +140,4 @@ def _check(sequence: ExposureSequence, hdr, candidates: CandidateSet | None) -> 
             "none of the candidates knows the exposure it was measured at, so nothing can be checked against them: "
             "wire the flow-warped neighbours, or leave candidates unconnected"
         )
-    for c in candidates:
-        if tuple(c.radiance.shape[:3]) != tuple(hdr.shape[:3]):
-            size = f"{c.radiance.shape[0]} frames of {c.radiance.shape[2]}x{c.radiance.shape[1]}"
-            raise ValueError(
-                f"candidate {c.name!r} has {size}, the exposures have {clip}: wire candidates of this clip"
-            )
+    same_candidates(candidates, sequence)

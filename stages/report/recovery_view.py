@@ -1,4 +1,4 @@
-"""The Recovery Report in words and as a picture."""
+"""The Recovery Report as text and as a picture."""
 
 import math
 
@@ -104,7 +104,7 @@ def _tinted(sequence, hdr, candidates, t: int) -> torch.Tensor:
     kind, outcome, _ = (x[0] for x in score_pixels(sequence, hdr, candidates, [t]))
     peak = hdr[t].float().nan_to_num().amax().clamp(min=1e-6)
     grey = mu_law(hdr[t].float().nan_to_num() / peak, 500.0).mean(-1, keepdim=True).expand(-1, -1, 3)
-    palette = torch.stack([_colours(0), _colours(1)])  # (kind, fate, 3)
+    palette = torch.stack([_colours(0), _colours(1)])  # (kind, outcome, 3)
     tint = palette[kind.clamp(min=0), outcome.clamp(min=0)] * (0.5 + 0.5 * grey)
     return torch.where((kind >= 0)[..., None], tint, grey * 0.8)
 

@@ -1,14 +1,16 @@
-"""Checks of arguments before any work: choices, numbers and texts. ComfyUI does not check them for these nodes."""
+"""Checks of arguments before any work: choices, numbers, strings, and frames that belong together. ComfyUI does not check them
+for these nodes."""
 
 import math
+from collections.abc import Iterable
 from numbers import Real
 
 from ...hdr.io.checked_path import printable
-from ...hdr.sequence import ExposureSequence
+from ...hdr.sequence import Candidate, ExposureSequence
 
 
 def chosen(name: str, value, options, others: bool = False):
-    """`value`, when it is one of `options`; others: when it is a text at all. Raises ValueError with the options."""
+    """`value`, if it is one of `options`; others: if it is any string. Raises ValueError with the options."""
     if isinstance(value, str) and (others or value in options):
         return value
     shown = printable(", ".join(map(str, options)))
@@ -16,7 +18,7 @@ def chosen(name: str, value, options, others: bool = False):
 
 
 def number(name: str, value, low: float = -math.inf, high: float = math.inf) -> float:
-    """`value`, when it is a finite number from `low` to `high`. Raises ValueError with the range."""
+    """`value`, if it is a finite number from `low` to `high`. Raises ValueError with the range."""
     if isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value) and low <= float(value) <= high:
         return value  # pyright: ignore[reportReturnType]  an int stays one
     bounds = [f"{low:g} or more"] if low > -math.inf else []
@@ -25,7 +27,7 @@ def number(name: str, value, low: float = -math.inf, high: float = math.inf) -> 
 
 
 def text(name: str, value, longest: int = 1000) -> str:
-    """`value`, when it is a text without NUL of `longest` characters at most. Raises ValueError."""
+    """`value`, if it is a string without NUL of at most `longest` characters. Raises ValueError."""
     if not isinstance(value, str):
         raise ValueError(f"{name} is {_shown(value)}: a text is expected")
     if "\0" in value or len(value) > longest:
@@ -39,6 +41,30 @@ def hdr_frames(frames) -> tuple[int, ...]:
     if len(shape) != 4 or shape[-1] != 3 or not len(frames):
         raise ValueError(f"frames have shape {shape}: (1 or more, height, width, 3) is expected")
     return shape
+
+
+def frames_text(shape) -> str:
+    """Number and size of frames (T,H,W,…) for messages: "24 frames of 640x360"."""
+    return f"{shape[0]} frames of {shape[2]}x{shape[1]}"
+
+
+def same_frames(hdr, sequence: ExposureSequence | None) -> None:
+    """Raises ValueError where a clip has another number or size of frames than the HDR that was made from it."""
+    if sequence is not None and tuple(hdr.shape[:3]) != tuple(sequence.frames.shape[:3]):
+        raise ValueError(
+            f"the HDR has {frames_text(hdr.shape)}, the exposures have {frames_text(sequence.frames.shape)}: "
+            "wire the exposures that this HDR was made from"
+        )
+
+
+def same_candidates(candidates: Iterable[Candidate], sequence: ExposureSequence) -> None:
+    """Raises ValueError for candidates with another number or size of frames than the clip."""
+    for candidate in candidates:
+        if tuple(candidate.radiance.shape[:3]) != tuple(sequence.frames.shape[:3]):
+            raise ValueError(
+                f"candidate {candidate.name!r} has {frames_text(candidate.radiance.shape)}, the clip has "
+                f"{frames_text(sequence.frames.shape)}: wire candidates of this clip"
+            )
 
 
 def same_length(frames, sequence: ExposureSequence | None) -> None:

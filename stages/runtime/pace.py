@@ -1,14 +1,14 @@
-"""Words on how fast a run proceeds and how long it will take."""
+"""Rate and remaining time of a run, as text."""
 
 import time
 from collections import deque
 from collections.abc import Callable
 
-RECENT = 20  # reports from which the rate is taken: passes over a clip differ in speed
+RECENT = 20  # reports from which the rate is computed, as passes over a clip differ in speed
 
 
 class Pace:
-    """What a progress bar cannot show: steps done, steps a second, time left. clock: seconds, rising."""
+    """Steps done, steps per second and remaining time of a run. clock: returns seconds, rising."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic):
         self.clock, self.begin = clock, clock()
@@ -17,7 +17,7 @@ class Pace:
     def words(self, done: int, total: int) -> str:
         """Such as "12 of 48, 3.1 a second, 12 s left", when `done` of `total` steps have been taken."""
         now = self.clock()
-        if done < self.seen[-1][1]:  # another run of the same bar
+        if done < self.seen[-1][1]:  # another pass begins
             self.seen.clear()
             self.seen.append((now, 0))
         self.seen.append((now, done))

@@ -12,6 +12,7 @@ from ...hdr.sequence import ExposureSequence, FlowField
 from ..clip.noise import frame_noise
 from ..flow.live import LiveFlow
 from ..flow.long_range import LongRangeFlow
+from .check import frames_text
 from .networks import running
 from .windows import Progress, quiet, show, windows
 
@@ -57,7 +58,7 @@ def to_planes(frame: torch.Tensor, device) -> torch.Tensor:
 
 
 def _rows(table: torch.Tensor, indices: Sequence[int]) -> torch.Tensor:
-    """Rows of a small table on a device, which a list of indices would have to be copied to first."""
+    """Rows of a small table on a device, without copying indices to it, as indexing by a list would."""
     return torch.stack([table[i] for i in indices])
 
 
@@ -80,7 +81,7 @@ class WindowReader:
     is decoded once and every flow read and enlarged once.
 
     reach: frames on either side; by default the smallest number that covers all exposures (`sequence.offsets`). noise:
-    whether windows tell the noise of their frames. Raises ValueError when flow and clip do not belong together.
+    whether windows contain the noise of their frames. Raises ValueError when flow and clip do not belong together.
     """
 
     def __init__(
@@ -93,9 +94,8 @@ class WindowReader:
     ):
         if flow.size != sequence.size or len(flow) != len(sequence) or set(flow.offsets) != set(sequence.offsets):
             raise ValueError(
-                f"the flow is for {len(flow)} frames of {flow.size[1]}x{flow.size[0]} and the neighbours "
-                f"{sorted(flow.offsets)}, the clip has {len(sequence)} of {sequence.size[1]}x{sequence.size[0]} and "
-                f"{list(sequence.offsets)}: wire the flow that was made from this clip"
+                f"the flow is for {frames_text((len(flow), *flow.size))} and the neighbours {sorted(flow.offsets)}, the clip has "
+                f"{frames_text(sequence.frames.shape)} and {list(sequence.offsets)}: wire the flow that was made from this clip"
             )
         self.sequence, self.device = sequence, torch.device(device)
         self.reach = max(sequence.period - 1, 1) if reach is None else reach

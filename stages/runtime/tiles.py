@@ -1,4 +1,4 @@
-"""Processing of large frames in tiles, which overlap so far that their cores equal the result of the whole frame."""
+"""Processing of large frames in tiles, which overlap so much that their cores equal the result of the whole frame."""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from ...models.frame_statistics import FrameMap, Run, side_by_side, whole_frame
 
 CORE = (1152, 1920)  # largest height and width of a core; a frame of no more pixels is one tile
 MARGIN = 192  # pixels around a core: a receptive field of 92 and motion of 100
-SMALLEST_PARTS = 3  # sizes of tiles that are tried when memory is short, each with half the sides of the one before
+SIZES = 3  # of tiles that are tried when memory is short, each with half the sides of the previous one
 ALIGNMENT = 8  # windows start at multiples, so that coarser grids lie as in the whole frame
 
 
@@ -31,7 +31,7 @@ class Tile:
 
     @property
     def pixels(self) -> int:
-        """Of the window."""
+        """Number of pixels of the window."""
         return prod(side.stop - side.start for side in self.window)
 
     @property
@@ -93,12 +93,11 @@ def in_tiles(size: tuple[int, int], compute: Callable, *inputs) -> Any:
 
     inputs: `FrameWindow`s and maps (...,h,w) of the frame, tensors of four axes or more on its grid or a coarser one,
     are cropped to the tile; anything else is passed on. `compute` returns a map or a tuple of maps; or it is a
-    generator that requests statistics of the whole frame (`models.frame_statistics`), and then returns them. Where the
-    device has too little memory, tiles of a quarter of the size follow, and of a sixteenth; then OutOfMemoryError is raised
-    with a sentence.
+    generator that requests statistics of the whole frame (`models.frame_statistics`), and then returns them. If the device
+    has too little memory, it is repeated with tiles of a quarter and of a sixteenth of the size; then OutOfMemoryError is raised.
     """
-    for parts in range(SMALLEST_PARTS):
-        core = CORE[0] >> parts, CORE[1] >> parts
+    for halvings in range(SIZES):
+        core = CORE[0] >> halvings, CORE[1] >> halvings
         try:
             return _in_pieces(tiles(size, core), size, compute, inputs)
         except torch.OutOfMemoryError:

@@ -39,9 +39,9 @@ class _Pass:
 
 
 def passes(progress: Progress, *shares: int) -> list[Progress]:
-    """Callbacks for several passes over a clip, one after another, which move one bar once from its start to its end.
+    """Callbacks for several passes over a clip, one after another, that share one progress bar.
 
-    shares: of the time that the passes take, about.
+    shares: approximate shares of the passes in the time.
     """
     return [_Pass(progress, sum(shares[:k]), share, sum(shares)) for k, share in enumerate(shares)]
 
@@ -55,8 +55,8 @@ def windows(count: int, size: int = 4, progress: Progress = quiet) -> Iterator[l
 
 
 def spread(count: int, places: int = 6) -> list[int]:
-    """Frame indices for an estimate per clip: three consecutive ones, so that every exposure is included, at `places`
-    positions."""
+    """Frame indices from which one estimate is made for a clip: at `places` positions three consecutive ones, so that every
+    exposure is included."""
     starts = [round(k * max(count - 3, 0) / max(places - 1, 1)) for k in range(places)]
     return sorted({s + k for s in starts for k in range(3) if s + k < count})
 

@@ -1,10 +1,10 @@
 """A backbone with anchors from two or three streams, from a clip and stills, or from alternating exposures.
 
-An alternating clip lacks the backbone at the times of its other exposures. There it is estimated
-(`models.location.backbone`) along flow between frames of different exposure, which LoCAtion was designed to avoid. The
-cost is two DIS flows both ways for each estimated frame, half of the frames with two exposures, two thirds with three.
-Errors of the flow become part of the backbone, with which anchors are compared; where the backbone clips, its motion
-comes from shorter exposures or is extrapolated. A clip that was shot with a backbone has none of these problems.
+In an alternating clip, backbone frames are missing at the times of its other exposures. They are estimated
+(`models.location.backbone`) along flow between frames of different exposure, which LoCAtion was designed to avoid. Each
+estimated frame (half of the frames with two exposures, two thirds with three) needs DIS flow to two frames in both directions.
+Errors of the flow become part of the backbone, with which anchors are compared; where the backbone clips, its motion comes from
+shorter exposures or is extrapolated. A clip that was shot with a backbone has none of these problems.
 """
 
 from bisect import bisect
@@ -105,9 +105,8 @@ def from_exposures(
     """Backbone and anchors from a clip of several exposures: a backbone frame for each frame, captured or estimated,
     and frames of the other exposures as anchors at their times.
 
-    sequence: any exposures, such as declared with a pattern of one period: 0,0,-2,0,0,+2. network: on
-    the device where it is. backbone: its exposure, as in `sequence.exposures`; None:
-    `backbone_exposure`. Raises ValueError where no frame has it.
+    sequence: any exposures, for instance with the pattern 0,0,-2,0,0,+2. network: on the device where it is. backbone: its
+    exposure, as in `sequence.exposures`; None: `backbone_exposure`. Raises ValueError where no frame has it.
     """
     sequence = normalize(sequence)
     e = backbone_exposure(sequence) if backbone is None else float(backbone)
@@ -124,7 +123,7 @@ def from_exposures(
 
     def inputs(k: int):
         place = bisect(captured, missing[k])
-        before, after = captured[max(place - 1, 0)], captured[min(place, len(captured) - 1)]  # at the ends one for both
+        before, after = captured[max(place - 1, 0)], captured[min(place, len(captured) - 1)]  # the same at the ends
         pairs.forget(before)
         return _between(sequence, pairs, missing[k], before, after, device)
 

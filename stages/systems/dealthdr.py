@@ -14,7 +14,7 @@ from ...hdr.detail_preservation import preserve_detail
 from ...hdr.frame_window import FrameWindow
 from ...hdr.sequence import ExposureSequence, FlowField
 from ...models.dealthdr import DEALTHDR
-from ...models.dealthdr.fgma import distrust_each, empty_cells
+from ...models.dealthdr.fgma import cell_distances, empty_cells
 from ...models.dealthdr.masked_attention import sensitivity_for, trust_mask
 from ..flow.live import LiveFlow, live_base_flow
 from ..runtime.networks import device_of, load_network, running
@@ -50,23 +50,23 @@ class Sensitivity:
     def __init__(self, windows: WindowReader, s: float = S, share: float | None = None):
         self.windows, self.s, self.share = windows, s, share
         self.together = 1 if share is None else 2 * windows.sequence.period
-        self.by_distrust = share is not None or 0 < s < math.inf
+        self.by_distance = share is not None or 0 < s < math.inf
         trust_mask(torch.zeros(1), s)  # raises for an invalid s before work begins
 
-    def distrust(self, window: FrameWindow) -> torch.Tensor:
+    def distance(self, window: FrameWindow) -> torch.Tensor:
         """D for each neighbour of a window, on cells: (1,K,1,h,w)."""
-        if not self.by_distrust:
+        if not self.by_distance:
             return empty_cells(window.flows.shape[1], window.size, window.flows.device)[None]
-        return distrust_each(window)
+        return cell_distances(window)
 
     def cells(self, t: int, window: FrameWindow) -> torch.Tensor:
         """Attention mask of frame t, whose window is given: (1,K,1,h,w) of 0 and 1."""
         if self.share is not None and t % self.together == 0:
             count = len(self.windows.sequence)
             ahead = (self.windows.read(i, back=True) for i in range(t, min(t + self.together, count)))
-            seen = torch.cat([self.distrust(w)[0] for w in ahead])
+            seen = torch.cat([self.distance(w)[0] for w in ahead])
             self.s = sensitivity_for(seen.cpu(), self.share)
-        return trust_mask(self.distrust(window), self.s)
+        return trust_mask(self.distance(window), self.s)
 
 
 def dealthdr(
@@ -88,7 +88,7 @@ def dealthdr(
     sensitivity = Sensitivity(windows, s, share)
 
     def read(t: int):
-        window = windows.read(t, back=sensitivity.by_distrust)
+        window = windows.read(t, back=sensitivity.by_distance)
         return window, sensitivity.cells(t, window), features_around(windows, network, t, window)
 
     def reconstructed(window: FrameWindow, cells: torch.Tensor, features: list[torch.Tensor]) -> torch.Tensor:

@@ -1,9 +1,9 @@
 """The flagship: LRHDR's sparse fusion of candidates from several methods, refined by the second stage of LoCAtion.
 
 Candidates are the reference and its neighbours, aligned by DeAltHDR's FGMA and calibrated by LRHDR's ACCR, and the
-results of F2HDR and DeAltHDR. Calibrated candidates keep their exposures here: otherwise the vote does not know where
-they were clipped, and clean clips of three exposures lose 0.5 dB. F2HDR's flow adapter is not used: it gained 0.004 dB,
-for F2HDR alone or for all.
+results of F2HDR and DeAltHDR. Calibrated candidates keep their exposures here: without them the prior of the vote does not
+include where they were clipped, and clean clips of three exposures lose 0.5 dB. F2HDR's flow adapter is not used, as it gained
+only 0.004 dB, for F2HDR alone or for all candidates.
 
 All candidates of a frame are computed from one `FrameWindow`, so frames and flow are read once. The graph of nodes, in
 which every stage processes the whole clip, gives the same result within rounding.
@@ -32,7 +32,7 @@ from .system import System
 
 
 def flagship(sequence: ExposureSequence, device="cpu", progress: Progress = quiet) -> torch.Tensor:
-    """With packaged weights: radiance (T,H,W,3) of a normalized clip."""
+    """The flagship with packaged weights: radiance (T,H,W,3) of a normalized clip."""
     first, second = passes(progress, 8, 1)
     hdr, refinement = flagship_vote(sequence, device, first), load_network(SEQUENCE_REFINEMENT).to(device)
     return sequence_refinement(hdr, refinement, sequence=sequence, progress=second)

@@ -65,8 +65,8 @@ def packaged_location(sequence: ExposureSequence, device="cpu", progress: Progre
 
 
 def reach_of_result(period: int) -> int:
-    """Frames on either side that a result depends on: refinement's, the rest of a window of fusion, its anchors, and the
-    backbone frames around those."""
+    """Frames on either side that a result depends on: those of the refinement, of the window of the fusion, of its anchors, and
+    the backbone frames around these."""
     return OVERLAP + WINDOW - 1 + 2 * period + one_period(period)
 
 

@@ -17,7 +17,7 @@ from .system import System, one_period
 
 
 def lrhdr(sequence: ExposureSequence, device="cpu", progress: Progress = quiet) -> torch.Tensor:
-    """With packaged weights: radiance (T,H,W,3) of a normalized clip."""
+    """LRHDR and the base flow with packaged weights: radiance (T,H,W,3) of a normalized clip."""
     networks = (load_network(name).to(device) for name in (INTERPOLATE, ACCR, SPARSE_FUSION))
     first, second = passes(progress, 1, 2)
     return lrhdr_with(sequence, base_flow(sequence, device, first), *networks, progress=second)
@@ -32,7 +32,7 @@ def lrhdr_with(
     alpha: float = ALPHA,
     progress: Progress = quiet,
 ) -> torch.Tensor:
-    """With any flow and networks: radiance (T,H,W,3) of a normalized clip.
+    """LRHDR with any flow and networks: radiance (T,H,W,3) of a normalized clip.
 
     Candidates with two exposures: the frame, its two unaligned neighbours, the interpolated exposure, and ACCR's
     mapping of the frame and of the interpolated one.

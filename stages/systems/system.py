@@ -14,9 +14,9 @@ class System:
     loads, see `models.registry.ARCHITECTURES`. run: (sequence, device, progress) -> radiance (T,H,W,3) float32 on the
     CPU, of a normalized clip, with packaged weights; 1.0 is the clipping of the shortest exposure. recipe: name of its
     last training recipe, after those of its other networks; None without networks. workflow: its file in workflows/,
-    without the ending; None without one. reach: of the exposure period, the frames on either side that a frame's result
-    depends on, where windows lie as in the whole clip (`ExposureSequence.first`); None = not known, such a method is run on
-    whole clips. window: frames that the method processes together.
+    without the ending; None without one. reach: function of the exposure period, the number of frames on either side that the
+    result of a frame depends on, if windows begin at the same frames as in the whole clip (`ExposureSequence.first`); None =
+    unknown: such a method is run on whole clips. window: frames that the method processes together.
     """
 
     name: str

@@ -5,4 +5,4 @@ from .system import System
 
 FILES = (classical, deephdrvideo, f2hdr, f2hdr_refined, dealthdr, lrhdr, location, flagship)
 SYSTEMS: dict[str, System] = {file.SYSTEM.name: file.SYSTEM for file in FILES}
-BY_QUALITY = {"balanced": "f2hdr_refined", "quality": "flagship", "fast": "classical"}  # words for who knows no names
+BY_QUALITY = {"balanced": "f2hdr_refined", "quality": "flagship", "fast": "classical"}  # for users who know no method

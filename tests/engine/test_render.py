@@ -7,7 +7,7 @@ from pathlib import Path
 
 import comfy_client
 import pytest
-from render import EVERY, Progress, apply, summary
+from render import LINE_INTERVAL, Progress, apply, summary
 
 INFO = {"Load": {"input": {"required": {"path": ["STRING", {}], "count": ["INT", {}], "loop": ["BOOLEAN", {}]}}}}
 
@@ -90,9 +90,9 @@ def test_a_file_that_is_no_workflow_is_refused(tmp_path, text, server):
 def test_a_run_without_a_terminal_tells_rate_and_time_left(capsys):
     now = [0.0]
     progress = Progress(clock=lambda: now[0])
-    for seconds, done in ((0.0, 0), (10.0, 5), (EVERY + 10, 20)):
+    for seconds, done in ((0.0, 0), (10.0, 5), (LINE_INTERVAL + 10, 20)):
         now[0] = seconds
         progress("Flow", done, 100)
     progress.end()
     lines = capsys.readouterr().out.splitlines()
-    assert lines == ["  Flow 20 of 100, 0.5 a second, 160 s left", f"  Flow {EVERY + 10:.1f} s"]
+    assert lines == ["  Flow 20 of 100, 0.5 a second, 160 s left", f"  Flow {LINE_INTERVAL + 10:.1f} s"]

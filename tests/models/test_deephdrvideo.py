@@ -10,6 +10,7 @@ from hdrweave.models.deephdrvideo.coarse import FlowNetwork
 from hdrweave.models.deephdrvideo.deephdrvideo import DeepHDRVideo, DeepHDRVideoConfig
 from hdrweave.models.deephdrvideo.refine import RefineNet, TemporalAttentionFusion, blend, blend_weights_around
 from hdrweave.models.f2hdr.fusion import sensor_prior, weighted_mean
+from nonzero import nonzero
 
 LIGHT = DeepHDRVideoConfig(flow_width=8, weight_width=8, refine_widths=(8, 8, 8))
 EXPOSURES = {2: (1.0, 8.0), 3: (1.0, 4.0, 16.0), 4: (1.0, 2.0, 4.0, 16.0)}
@@ -40,15 +41,6 @@ def window(given, period: int, t: int = 1):
 
 def coarse_inputs(period=2, h=32, w=48, **named):
     return window(inputs(period, h, w, **named), period)
-
-
-def shaken(network):
-    """Every zero-initialised layer given small weights, so that its branch has something to say."""
-    torch.manual_seed(7)
-    for p in network.parameters():
-        if p.detach().abs().max() == 0:
-            torch.nn.init.normal_(p, std=0.02)
-    return network
 
 
 def test_it_is_a_tenth_of_the_published_size():
@@ -127,7 +119,7 @@ def test_shares_are_by_rank_among_all_exposures_of_the_window():
 
 
 def test_result_is_equation_4():
-    network, given = shaken(DeepHDRVideo(LIGHT)).eval(), inputs(2, 24, 32)
+    network, given = nonzero(DeepHDRVideo(LIGHT), std=0.02).eval(), inputs(2, 24, 32)
     told = []
     network.refine.register_forward_hook(lambda _, args, out: told.append((args, out)))
     out = network(*given)
@@ -143,7 +135,7 @@ def test_result_is_equation_4():
 
 @PERIODS
 def test_refinement_takes_the_coarse_results_of_three_frames(period):
-    network, given = shaken(DeepHDRVideo(LIGHT)).eval(), inputs(period, 24, 32)
+    network, given = nonzero(DeepHDRVideo(LIGHT), std=0.02).eval(), inputs(period, 24, 32)
     told = []
     network.refine.register_forward_hook(lambda _, args, __: told.append(args))
     with torch.no_grad():
@@ -182,7 +174,7 @@ def test_attention_weighs_each_feature_by_itself_and_the_reference():
 @PERIODS
 @pytest.mark.parametrize("h, w", [(16, 16), (17, 31), (45, 24)])
 def test_any_size(period, h, w):
-    out = shaken(DeepHDRVideo(LIGHT)).eval()(*inputs(period, h, w))
+    out = nonzero(DeepHDRVideo(LIGHT), std=0.02).eval()(*inputs(period, h, w))
     padded = tuple(-(-s // 8) * 4 for s in (h, w))
     picture = (1, 3, h, w)
     shapes = {"flows": (1, 2 * period - 2, 2, h, w), "motion": (1, 2, 2, *padded)}
@@ -196,7 +188,7 @@ def test_any_size(period, h, w):
 
 
 def test_frames_of_a_batch_do_not_mix():
-    network = shaken(DeepHDRVideo(LIGHT)).eval()
+    network = nonzero(DeepHDRVideo(LIGHT), std=0.02).eval()
     given = inputs(3, batch=2)
     both, second = network(*given), network(*(x[1:] for x in given))
     for name in both:
@@ -207,7 +199,7 @@ def test_frames_of_a_batch_do_not_mix():
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_gradients_reach_every_parameter(dtype):
     """Under autocast too, which remembers the weights it has cast."""
-    network = shaken(DeepHDRVideo(LIGHT)).train()
+    network = nonzero(DeepHDRVideo(LIGHT), std=0.02).train()
     with torch.autocast("cpu", torch.bfloat16, enabled=dtype is torch.bfloat16):
         out = network(*inputs(2, batch=2))
         total = mu_law(out["refined"]).square().mean()
@@ -219,7 +211,7 @@ def test_gradients_reach_every_parameter(dtype):
 
 @PERIODS
 def test_every_precision_stays_close(period, forward):
-    network = shaken(DeepHDRVideo(LIGHT)).eval().to(memory_format=torch.channels_last)
+    network = nonzero(DeepHDRVideo(LIGHT), std=0.02).eval().to(memory_format=torch.channels_last)
     given = inputs(period)
     with torch.no_grad():
         exact = network(*given)

@@ -13,6 +13,7 @@ from hdrweave.models.f2hdr.f2hdr import F2HDR, F2HDRConfig
 from hdrweave.models.f2hdr.fusion import CoarseFusion, sensor_prior, speeds, weighted_mean
 from hdrweave.models.f2hdr.motion_mask import PhysicalMotionMask
 from hdrweave.models.f2hdr.refinement import MotionGuidedRefinement
+from nonzero import nonzero
 
 LIGHT = F2HDRConfig(adapter_width=16, fusion_width=16, refinement_width=16)
 TWO, THREE, FOUR = 2, 4, 6  # neighbours, by the number of exposures
@@ -32,15 +33,6 @@ def inputs(neighbours=TWO, h=32, w=48, batch=1, seed=0):
     exposures = torch.tensor([ladder[t % len(ladder)] for t in range(n)]).expand(batch, n)
     flows = 4 * torch.randn(batch, n - 1, 2, h, w, generator=generator)
     return frames, exposures, flows, torch.rand(batch, n - 1, 1, h, w, generator=generator)
-
-
-def shaken(network):
-    """Every zero-initialised layer given small weights, so that its branch has something to say."""
-    torch.manual_seed(7)
-    for p in network.parameters():
-        if p.detach().abs().max() == 0:
-            torch.nn.init.normal_(p, std=0.02)
-    return network
 
 
 def test_it_is_less_than_half_as_large_as_published():
@@ -82,7 +74,7 @@ def test_adapter_told_the_truth_sees_no_difference():
 
 
 def test_adapter_looks_at_one_neighbour_at_a_time():
-    adapter = shaken(FlowAdapter(8))
+    adapter = nonzero(FlowAdapter(8), std=0.02)
     frames, exposures, flows, confidence = inputs(THREE)
     other = frames.clone()
     other[:, 1] = torch.rand_like(other[:, 1])
@@ -119,7 +111,7 @@ def test_weights_start_as_the_prior_and_follow_the_vote():
 
 def test_fusion_does_not_care_for_the_order_of_neighbours():
     torch.manual_seed(2)
-    fusion = shaken(CoarseFusion(8))
+    fusion = nonzero(CoarseFusion(8), std=0.02)
     codes, exposures = torch.rand(1, 5, 3, 16, 24), torch.tensor([[1.0, 2, 4, 8, 16]])
     radiance = to_radiance(codes, exposures[:, :, None, None, None])
     given = codes, radiance, exposures, torch.rand(1, 5, 1, 16, 24), 9 * torch.rand(1, 5, 1, 16, 24)
@@ -178,7 +170,7 @@ def test_refined_radiance_stays_in_range():
 
 
 def test_refinement_treats_past_and_future_alike():
-    refinement = shaken(MotionGuidedRefinement(16)).eval()
+    refinement = nonzero(MotionGuidedRefinement(16), std=0.02).eval()
     frames, exposures, flows, confidence = inputs()
     masks, coarse = torch.rand(1, 2, 1, 32, 48), torch.rand(1, 3, 32, 48)
     forward = refinement(FrameWindow(frames, exposures, flows, confidence), masks, coarse)
@@ -189,7 +181,7 @@ def test_refinement_treats_past_and_future_alike():
 
 
 def test_a_closed_gate_shuts_its_neighbour_out():
-    refinement = shaken(MotionGuidedRefinement(16)).eval()
+    refinement = nonzero(MotionGuidedRefinement(16), std=0.02).eval()
     frames, exposures, flows, confidence = inputs()
     masks, coarse = torch.rand(1, 2, 1, 32, 48), torch.rand(1, 3, 32, 48)
     other = frames.clone()
@@ -206,7 +198,7 @@ def test_a_closed_gate_shuts_its_neighbour_out():
 @NEIGHBOURS
 @pytest.mark.parametrize("h, w", [(16, 16), (17, 31), (45, 24)])
 def test_any_size(neighbours, h, w):
-    out = shaken(F2HDR(LIGHT)).eval()(FrameWindow(*inputs(neighbours, h, w)))
+    out = nonzero(F2HDR(LIGHT), std=0.02).eval()(FrameWindow(*inputs(neighbours, h, w)))
     k = neighbours
     shapes = {"coarse": (1, 3, h, w), "refined": (1, 3, h, w), "flows": (1, k, 2, h, w), "masks": (1, k, 1, h, w)}
     assert {name: tuple(x.shape) for name, x in out.items()} == shapes
@@ -215,7 +207,7 @@ def test_any_size(neighbours, h, w):
 
 @NEIGHBOURS
 def test_frames_of_a_batch_do_not_mix(neighbours):
-    network = shaken(F2HDR(LIGHT)).eval()
+    network = nonzero(F2HDR(LIGHT), std=0.02).eval()
     given = inputs(neighbours, batch=2)
     both, second = network(FrameWindow(*given)), network(FrameWindow(*(x[1:] for x in given)))
     for name in both:
@@ -224,7 +216,7 @@ def test_frames_of_a_batch_do_not_mix(neighbours):
 
 @NEIGHBOURS
 def test_gradients_reach_every_parameter(neighbours):
-    network = shaken(F2HDR(LIGHT)).train()
+    network = nonzero(F2HDR(LIGHT), std=0.02).train()
     out = network(FrameWindow(*inputs(neighbours, batch=2)))
     (out["refined"].mean() + out["coarse"].mean()).backward()
     for name, p in network.named_parameters():
@@ -234,7 +226,7 @@ def test_gradients_reach_every_parameter(neighbours):
 
 @NEIGHBOURS
 def test_every_precision_stays_close(neighbours, forward):
-    network = shaken(F2HDR(LIGHT)).eval().to(memory_format=torch.channels_last)
+    network = nonzero(F2HDR(LIGHT), std=0.02).eval().to(memory_format=torch.channels_last)
     given = inputs(neighbours)
     with torch.no_grad():
         exact = network(FrameWindow(*given))

@@ -10,8 +10,9 @@ from hdrweave.hdr.frame_window import FrameWindow
 from hdrweave.hdr.tonemap import mu_law
 from hdrweave.hdr.warp import warp
 from hdrweave.models.blocks import in_float32
-from hdrweave.models.dealthdr.fgma import AlignerConfig, FlowGuidedAligner, attended_cells, distrust
+from hdrweave.models.dealthdr.fgma import AlignerConfig, FlowGuidedAligner, attended_cells, cell_distance
 from hdrweave.models.dealthdr.masked_attention import FGMA, WindowGrid, consistency, sensitivity_for, trust_mask
+from nonzero import nonzero
 from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -51,9 +52,9 @@ def test_distance_is_silent_where_either_frame_clips(own, theirs):
     scene = 0.2 + smooth(48, 64)  # 1 is clipping of exposure 1: all of it clips at 8
     frame, exposures = to_ldr(scene, own), torch.tensor([[own, theirs]])
     wrong = shifted(48, 64, 9, 0), shifted(48, 64, 0, 5)
-    assert distrust(frame, exposures, *wrong).max() < 1e-5
+    assert cell_distance(frame, exposures, *wrong).max() < 1e-5
     visible = to_ldr(scene / 12, own)
-    assert distrust(visible, exposures, *wrong).mean() > 0.02
+    assert cell_distance(visible, exposures, *wrong).mean() > 0.02
 
 
 def test_mask_is_the_papers_threshold():
@@ -240,15 +241,6 @@ def pair_of(reference, neighbour, exposures, flow):
     return FrameWindow(frames, taken, flow[:, None], torch.ones_like(flow[:, None, :1]))
 
 
-def shaken(network):
-    """Every zero-initialised layer given small weights, so that its branch has something to say."""
-    torch.manual_seed(7)
-    for p in network.parameters():
-        if p.detach().abs().max() == 0:
-            torch.nn.init.normal_(p, std=0.1)
-    return network
-
-
 @pytest.mark.parametrize("masked", [0, 0.5, 1])
 def test_it_starts_as_the_bicubic_warp(masked):
     window, cells = pair(33, 47, masked=masked)
@@ -310,7 +302,7 @@ def test_attention_carries_pixels_in_blocks():
 
 
 def test_unmasked_pixels_do_not_depend_on_attention():
-    network, (window, cells) = shaken(FlowGuidedAligner(LIGHT)).eval(), pair(masked=0)
+    network, (window, cells) = nonzero(FlowGuidedAligner(LIGHT), std=0.1).eval(), pair(masked=0)
     before = network(window, cells)
     for p in network.attention.parameters():
         p.data.normal_()
@@ -323,7 +315,7 @@ def test_unmasked_pixels_do_not_depend_on_attention():
 @pytest.mark.parametrize("s", [0, 15, math.inf])
 def test_any_size(h, w, s):
     window, _ = pair(h, w)
-    out = shaken(FlowGuidedAligner(LIGHT)).eval()(window, attended_cells(window, s))
+    out = nonzero(FlowGuidedAligner(LIGHT), std=0.1).eval()(window, attended_cells(window, s))
     shapes = {"aligned": (1, 1, 3, h, w), "logit": (1, 1, 1, h, w), "motion": (1, 1, 2, h, w)}
     assert {name: tuple(x.shape) for name, x in out.items()} == shapes
     assert all(torch.isfinite(x).all() and x.dtype == torch.float32 for x in out.values())
@@ -331,7 +323,7 @@ def test_any_size(h, w, s):
 
 
 def test_pairs_of_a_batch_do_not_mix():
-    network, (window, cells) = shaken(FlowGuidedAligner(LIGHT)).eval(), pair(batch=2)
+    network, (window, cells) = nonzero(FlowGuidedAligner(LIGHT), std=0.1).eval(), pair(batch=2)
     one = replace(window.map(lambda x: x[1:]), exposures=window.exposures[1:])
     both, second = network(window, cells), network(one, cells[1:])
     for name in both:
@@ -339,7 +331,7 @@ def test_pairs_of_a_batch_do_not_mix():
 
 
 def test_gradients_reach_every_parameter():
-    network = shaken(FlowGuidedAligner(LIGHT)).train()
+    network = nonzero(FlowGuidedAligner(LIGHT), std=0.1).train()
     out = network(*pair(batch=2))
     (out["aligned"].mean() + out["logit"].mean() + out["motion"].mean()).backward()
     for name, p in network.named_parameters():
@@ -347,7 +339,7 @@ def test_gradients_reach_every_parameter():
 
 
 def test_every_precision_stays_close(forward):
-    network = shaken(FlowGuidedAligner(LIGHT)).eval().to(memory_format=torch.channels_last)
+    network = nonzero(FlowGuidedAligner(LIGHT), std=0.1).eval().to(memory_format=torch.channels_last)
     given = pair()
     with torch.no_grad():
         exact = network(*given)

@@ -13,6 +13,7 @@ from hdrweave.models.location.collaborative_fusion import (
 )
 from hdrweave.models.location.temporal_prior import TemporalPriorAggregator
 from hdrweave.models.location.wavelet import haar, inverse_haar
+from nonzero import nonzero
 from torch.utils.flop_counter import FlopCounterMode
 
 VARIANTS = pytest.mark.parametrize("parts", [{}, {"wavelet": False}, {"aggregator": False}], ids=str)
@@ -21,15 +22,6 @@ VARIANTS = pytest.mark.parametrize("parts", [{}, {"wavelet": False}, {"aggregato
 def small(**parts) -> CollaborativeFusion:
     torch.manual_seed(0)
     return CollaborativeFusion(CollaborativeFusionConfig(8, 8, 8, **parts)).eval()
-
-
-def shaken(network, std=0.05):
-    """Every zero-initialised layer given small weights, so that its branch has something to say."""
-    torch.manual_seed(7)
-    for p in network.parameters():
-        if p.detach().abs().max() == 0:
-            torch.nn.init.normal_(p, std=std)
-    return network
 
 
 def inputs(frames=3, anchors=2, h=24, w=32, batch=1, seed=0):
@@ -63,7 +55,7 @@ def test_haar_inverts_and_keeps_energy():
 
 def test_aggregator_is_equation_1():
     torch.manual_seed(1)
-    tpa = shaken(TemporalPriorAggregator(4, 2, 6))
+    tpa = nonzero(TemporalPriorAggregator(4, 2, 6))
     frames, told = ([torch.randn(1, c, 8, 12) for _ in range(3)] for c in (4, 2))
     anchor = torch.randn(1, 4, 8, 12)
     found = tpa(frames, anchor, told)
@@ -145,7 +137,7 @@ def test_noise_falls_where_the_bright_anchor_agrees():
 @VARIANTS
 @pytest.mark.parametrize("frames, anchors, h, w", [(1, 1, 16, 16), (4, 3, 17, 31)])
 def test_any_number_and_any_size(parts, frames, anchors, h, w):
-    out = shaken(small(**parts))(*inputs(frames, anchors, h, w))
+    out = nonzero(small(**parts))(*inputs(frames, anchors, h, w))
     assert out["hdr"].shape == out["merged"].shape == (1, frames, 3, h, w) and out["share"].shape[2:] == (1, h, w)
     assert all(x.dtype == torch.float32 and torch.isfinite(x).all() for x in out.values())
     assert out["hdr"].min() >= 0 and out["hdr"].max() <= 1 and 0 <= out["share"].min() <= out["share"].max() <= 1
@@ -153,7 +145,7 @@ def test_any_number_and_any_size(parts, frames, anchors, h, w):
 
 
 def test_anchors_in_any_order_and_clips_of_a_batch_do_not_mix():
-    network, (backbone, anchors, exposures, times) = shaken(small()), inputs(3, 3, batch=2)
+    network, (backbone, anchors, exposures, times) = nonzero(small()), inputs(3, 3, batch=2)
     found = network(backbone, anchors, exposures, times)["hdr"]
     order = [2, 0, 1]
     shuffled = network(backbone, anchors[:, order], exposures[:, [0, 3, 1, 2]], times[:, order])["hdr"]
@@ -168,20 +160,20 @@ def test_time_matters_only_to_the_aggregator():
     other = (given[0].clone(), *given[1:])
     other[0][:, 1] = torch.rand_like(other[0][:, 1])
     for parts, heard in (({}, True), ({"aggregator": False}, False)):
-        network = shaken(small(**parts))
+        network = nonzero(small(**parts))
         change = (network(*other)["hdr"] - network(*given)["hdr"]).abs().amax((0, 2, 3, 4))
         assert change[1] > 1e-3 and all((change[k] > 1e-7) == heard for k in (0, 2, 3))
 
 
 def test_gradients_reach_every_parameter():
-    network = shaken(small()).train()
+    network = nonzero(small()).train()
     mu_law(network(*inputs(3, batch=2))["hdr"]).square().mean().backward()
     for name, p in network.named_parameters():
         assert p.grad is not None and torch.isfinite(p.grad).all() and p.grad.abs().sum() > 0, name
 
 
 def test_every_precision_stays_close(forward):
-    network, given = shaken(small()), inputs(4)
+    network, given = nonzero(small()), inputs(4)
     with torch.no_grad():
         exact = network(*given)
     rough = forward(network, *given)

@@ -15,6 +15,7 @@ from hdrweave.models.location.sequence_refinement import (
     TemporalMean,
     chained_flows,
 )
+from nonzero import nonzero
 from torch.utils.flop_counter import FlopCounterMode
 
 LIGHT = SequenceRefinementConfig(texture=8, width=8, long_range=1, tokens=8)
@@ -50,15 +51,6 @@ def backwards(hdr, ahead, back, sure_ahead, sure_back):
     return tuple(x.flip(1) for x in (hdr, back, ahead, sure_back, sure_ahead))
 
 
-def shaken(network, std=0.05):
-    """Every zero-initialised layer given small weights, so that its branch has something to say."""
-    torch.manual_seed(7)
-    for p in network.parameters():
-        if p.detach().abs().max() == 0:
-            torch.nn.init.normal_(p, std=std)
-    return network
-
-
 def test_it_is_small():
     network = SequenceRefinement(SequenceRefinementConfig(depth=2, captured_frame=True))
     assert sum(p.numel() for p in network.parameters()) < 250_000
@@ -80,7 +72,7 @@ def test_it_starts_as_its_input_exactly(count, h, w):
 @pytest.mark.parametrize("h, w", [(16, 16), (17, 31)])
 def test_any_length_and_any_size(count, h, w):
     given = inputs(count, h, w)
-    network = shaken(SequenceRefinement(TOLD))
+    network = nonzero(SequenceRefinement(TOLD))
     alone, told = network(*given), network(*given, *clip_of(count, h, w))
     for found in (alone, told):
         assert found.shape == given[0].shape and found.dtype == torch.float32 and torch.isfinite(found).all()
@@ -136,7 +128,7 @@ def test_features_travel_along_the_flow_to_both_ends():
 
 def test_every_frame_hears_of_every_other():
     torch.manual_seed(0)
-    aggregate = shaken(ContextAggregation(8))
+    aggregate = nonzero(ContextAggregation(8))
     features, *flows = inputs(6, 12, 12)
     features = torch.randn(1, 6, 8, 12, 12)
     flows[2:] = [torch.ones_like(x) for x in flows[2:]]
@@ -149,14 +141,14 @@ def test_every_frame_hears_of_every_other():
 def test_a_clip_that_runs_backwards_gives_the_same():
     """But for the long-range blocks, whose tokens keep their order within a frame."""
     given = inputs(5)
-    network = shaken(SequenceRefinement(SequenceRefinementConfig(8, 8, long_range=0)))
+    network = nonzero(SequenceRefinement(SequenceRefinementConfig(8, 8, long_range=0)))
     forth, back = network(*given), network(*backwards(*given)).flip(1)
     assert (forth - given[0]).abs().mean() > 1e-3
     torch.testing.assert_close(back, forth, atol=1e-5, rtol=1e-4)
 
 
 def test_without_its_parts_no_frame_is_told_of_another():
-    network = shaken(SequenceRefinement(SequenceRefinementConfig(8, 8, long_range=0, aggregation=False)))
+    network = nonzero(SequenceRefinement(SequenceRefinementConfig(8, 8, long_range=0, aggregation=False)))
     features, flows = torch.randn(1, 4, 8, 12, 12), [torch.zeros(1, 3, c, 12, 12) for c in (2, 2, 1, 1)]
     assert torch.equal(network.propagate(features, *flows), features)
     assert not any(name.startswith("aggregate") for name, _ in network.named_parameters())
@@ -177,7 +169,7 @@ def test_routes_chain_steps_within_reach():
 
 def test_the_mean_takes_neighbours_in_any_order_and_by_their_weights():
     torch.manual_seed(3)
-    mean = shaken(TemporalMean(8))
+    mean = nonzero(TemporalMean(8))
     picture, others = 0.1 + torch.rand(1, 3, 16, 24), torch.rand(1, 4, 3, 16, 24)
     told, flows, sure = torch.randn(1, 4, 8, 4, 6), torch.randn(1, 4, 2, 16, 24), torch.rand(1, 4, 1, 16, 24)
     x, order = torch.randn(1, 8, 8, 12), [2, 0, 3, 1]
@@ -203,7 +195,7 @@ def test_the_mean_takes_neighbours_in_any_order_and_by_their_weights():
 
 def test_long_range_grid_is_limited(monkeypatch):
     torch.manual_seed(0)
-    network, seen = shaken(LongRange(8, 8, 1)), []
+    network, seen = nonzero(LongRange(8, 8, 1)), []
     network.norm.register_forward_hook(lambda _, given, __: seen.append(given[0].shape))
     x = torch.randn(1, 2, 8, 22, 36)
     network(x)
@@ -213,19 +205,19 @@ def test_long_range_grid_is_limited(monkeypatch):
 
 
 def test_gradients_reach_every_parameter():
-    network = shaken(SequenceRefinement(TOLD)).train()
+    network = nonzero(SequenceRefinement(TOLD)).train()
     mu_law(network(*inputs(4, batch=2), *clip_of(4, batch=2))).square().mean().backward()
     for name, p in network.named_parameters():
         assert p.grad is not None and torch.isfinite(p.grad).all() and p.grad.abs().sum() > 0, name
 
 
 def test_frames_of_a_batch_do_not_mix():
-    network, given = shaken(SequenceRefinement(TOLD)), (*inputs(3, batch=2), *clip_of(3, batch=2))
+    network, given = nonzero(SequenceRefinement(TOLD)), (*inputs(3, batch=2), *clip_of(3, batch=2))
     torch.testing.assert_close(network(*given)[1:], network(*(x[1:] for x in given)), atol=1e-4, rtol=1e-4)
 
 
 def test_every_precision_stays_close(forward):
-    network, given = shaken(SequenceRefinement(TOLD)).eval(), (*inputs(5), *clip_of(5))
+    network, given = nonzero(SequenceRefinement(TOLD)).eval(), (*inputs(5), *clip_of(5))
     with torch.no_grad():
         exact = network(*given)
     rough = forward(network, *given)

@@ -28,7 +28,7 @@ with torch.inference_mode():
     hdr = reconstruct.ReconstructHDR.execute(clip, "fast")[0]
 pictures = [picture for _, _, picture in sent if picture]
 kind, picture, side = pictures[0]
-expected = 255 * preview.recognised(hdr[0]).numpy()
+expected = 255 * preview.quick_picture(hdr[0]).numpy()
 
 compat.time = Clock
 sent.clear()
@@ -42,8 +42,8 @@ steady = [value for value, _, picture in sent if picture]
 sent.clear()
 bar(20, 20)
 
-large = preview.live(torch.rand(1080, 1920, 3) * 100)
-bad = preview.live(torch.full((4, 6, 3), float("nan")))
+large = preview.live_picture(torch.rand(1080, 1920, 3) * 100)
+bad = preview.live_picture(torch.full((4, 6, 3), float("nan")))
 print(json.dumps({
     "kind": kind, "side": side, "size": picture.size, "sent": len(pictures),
     "off": float(np.abs(np.asarray(picture) - expected).max()),

@@ -7,18 +7,14 @@ from hdrweave.models.lrhdr.accr import ACCR, ACCRConfig
 from hdrweave.stages.candidates.accr import accr_mapping
 from hdrweave.stages.candidates.warp import warp_neighbours
 from hdrweave.stages.flow.estimate import estimate_flow
-from hdrweave.stages.runtime import networks, tiles
-from moving_texture import captured, radiance, sequence
+from hdrweave.stages.runtime import tiles
+from moving_texture import alternating_clip
 
-
-@pytest.fixture(autouse=True)
-def float32(monkeypatch):
-    monkeypatch.setattr(networks, "precision", lambda device: torch.float32)
+pytestmark = pytest.mark.usefixtures("float32")
 
 
 def alternating(count=4, size=(40, 56)):
-    exposures = [(1.0, 8.0)[t % 2] for t in range(count)]
-    return sequence(captured(radiance(count, size, 3.0), exposures), exposures, period=2)
+    return alternating_clip((1.0, 8.0), count, size, speed=3.0)
 
 
 def network(seed=0, opinion=0.05):
@@ -84,15 +80,12 @@ def test_tiles_and_whole_frames_agree(monkeypatch):
         torch.testing.assert_close(a.radiance, b.radiance, atol=1e-6, rtol=1e-3)
 
 
-def test_what_does_not_belong_together_is_named():
+def test_what_does_not_belong_together_is_named(cancel):
     clip, net = alternating(), network()
     with pytest.raises(ValueError, match="'other' has 3 frames of 56x40, 'reference' has 4 frames of 56x40"):
         accr_mapping(clip, CandidateSet((foreign(alternating(3)),)), net)
     with pytest.raises(ValueError, match="'ACCR reference' already"):
         accr_mapping(clip, CandidateSet((foreign(clip, "ACCR reference"),)), net)
-
-    def cancel(done, total):
-        raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
         accr_mapping(clip, CandidateSet(), net, progress=cancel)

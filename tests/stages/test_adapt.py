@@ -20,10 +20,10 @@ from hdrweave.stages.adapt.adaptable import WithSparseFusion, load_adaptable, re
 from hdrweave.stages.adapt.footage import Footage
 from hdrweave.stages.adapt.view import before_and_after
 from hdrweave.stages.flow.estimate import estimate_flow
-from moving_texture import captured, radiance, sequence
+from moving_texture import CYCLES, alternating_clip, captured, radiance, sequence
+from nonzero import nonzero
 from small_shards import one_thread
 
-CYCLES = {2: (1.0, 8.0), 3: (1.0, 4.0, 16.0)}
 FEW = AdaptSettings(seconds=math.inf, steps=24, rate=1e-4, crop=32)
 CPU = torch.device("cpu")
 
@@ -35,17 +35,12 @@ def alone():
 
 
 def alternating(period: int = 2, count: int = 8, size=(40, 56)):
-    exposures = [CYCLES[period][t % period] for t in range(count)]
-    return sequence(captured(radiance(count, size, 2.0), exposures, noise=0.02), exposures, period=period)
+    return alternating_clip(CYCLES[period], count, size, speed=2.0, noise=0.02)
 
 
 def shaken(network, size: float = 0.05):
     """Weights in every layer, so that neighbours matter and there is something to learn."""
-    torch.manual_seed(0)
-    for p in network.parameters():
-        if p.detach().abs().max() == 0:
-            torch.nn.init.normal_(p, std=size)
-    return network.eval().requires_grad_(False)
+    return nonzero(network, size, seed=0).eval().requires_grad_(False)
 
 
 def dealthdr(size: float = 0.05) -> DeAltHDR:
@@ -212,12 +207,9 @@ def test_it_works_under_inference_mode():
     assert report.steps == 2
 
 
-def test_interruption_leaves_nothing_changed():
+def test_interruption_leaves_nothing_changed(cancel):
     clip, start = alternating(), dealthdr()
     before = state(start)
-
-    def cancel(done, total):
-        raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
         adapt(clip, estimate_flow(clip), start, FEW, progress=cancel)

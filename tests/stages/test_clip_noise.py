@@ -14,7 +14,7 @@ SIGNAL = torch.tensor([0.1, 0.3, 0.6])
 
 
 def clip(name: str, exposures=(1.0, 4.0), frames: int = 8, bits: int = 16) -> ExposureSequence:
-    """A pan of 1.3 pixels a frame, with a square that moves against it."""
+    """A pan of 1.3 pixels per frame, with a square that moves against it."""
     read, gain = LEVELS[name]
     light = 0.1 * radiance(frames, (160, 224), speed=1.3, stops=2)
     for t in range(frames):

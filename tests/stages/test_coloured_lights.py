@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 import torch
-
 from hdrweave.hdr.response import response_named
 from hdrweave.hdr.sequence import ExposureSequence
 from hdrweave.stages.clip.black_level import match_black_level

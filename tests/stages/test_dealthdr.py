@@ -10,20 +10,11 @@ from hdrweave.models.dealthdr.dealthdr import DeAltHDR, DeAltHDRConfig
 from hdrweave.stages.runtime import networks, tiles
 from hdrweave.stages.runtime.per_frame import WindowReader, neighbours_around
 from hdrweave.stages.systems.dealthdr import dealthdr, reach_of
-from moving_texture import captured, radiance, sequence
-
-CYCLES = {2: (1.0, 8.0), 3: (1.0, 4.0, 16.0), 4: (1.0, 2.0, 4.0, 16.0)}
-
-
-@pytest.fixture
-def float32(monkeypatch):
-    """Networks compute in float32, so that only what is meant to differ does."""
-    monkeypatch.setattr(networks, "precision", lambda device: torch.float32)
+from moving_texture import CYCLES, alternating_clip, radiance
 
 
 def alternating(period: int, count: int = 5, size=(40, 64), speed: float = 3.0):
-    exposures = [CYCLES[period][t % period] for t in range(count)]
-    return sequence(captured(radiance(count, size, speed), exposures), exposures, period=period)
+    return alternating_clip(CYCLES[period], count, size, speed)
 
 
 def panning(clip, speed: float = 3.0) -> FlowField:
@@ -140,13 +131,10 @@ def test_half_precision_stays_within_its_bound(monkeypatch):
     assert min(float(psnr_mu(x, y)) for x, y in zip(fast, exact, strict=True)) > 50
 
 
-def test_short_clips_progress_and_interruption():
+def test_short_clips_progress_and_interruption(cancel):
     clip, told = alternating(2, 2, (16, 24)), []
     hdr = dealthdr(clip, panning(clip), network(), progress=lambda done, total: told.append((done, total)))
     assert told == [(1, 2), (2, 2)] and torch.isfinite(hdr).all()
-
-    def cancel(done, total):
-        raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
         dealthdr(clip, panning(clip), network(), progress=cancel)

@@ -15,21 +15,13 @@ from hdrweave.stages.flow.estimate import base_flow, estimate_flow
 from hdrweave.stages.runtime import networks, tiles
 from hdrweave.stages.systems import deephdrvideo
 from hdrweave.stages.systems.deephdrvideo import coarse_reconstruction, deformable_refinement
-from moving_texture import captured, radiance, sequence
+from moving_texture import CYCLES, alternating_clip
 
-CYCLES = {2: (1.0, 8.0), 3: (1.0, 4.0, 16.0), 4: (1.0, 2.0, 4.0, 16.0)}
 ABOUT = dict(data="none", licence="CC0", command="none", figures={})
 
 
-@pytest.fixture
-def float32(monkeypatch):
-    """Networks compute in float32, so that only what is meant to differ does."""
-    monkeypatch.setattr(networks, "precision", lambda device: torch.float32)
-
-
 def alternating(period: int, count: int = 6, size=(48, 80), speed: float = 3.0):
-    exposures = [CYCLES[period][t % period] for t in range(count)]
-    return sequence(captured(radiance(count, size, speed), exposures), exposures, period=period)
+    return alternating_clip(CYCLES[period], count, size, speed)
 
 
 def network(seed: int = 0, **changes) -> DeepHDRVideo:
@@ -136,7 +128,7 @@ def test_very_short_clips(count):
 
 def test_what_does_not_belong_together_is_named():
     clip, net = alternating(2, 4, (32, 48)), network()
-    with pytest.raises(ValueError, match="flow is for 4 frames of 48x32.* the clip has 3 of 48x32"):
+    with pytest.raises(ValueError, match="flow is for 4 frames of 48x32.* the clip has 3 frames of 48x32"):
         coarse_reconstruction(alternating(2, 3, (32, 48)), estimate_flow(clip), net)
     with pytest.raises(ValueError, match=r"hdr has the shape \(3, 32, 48, 3\), this clip needs \(4, 32, 48, 3\)"):
         deformable_refinement(clip, torch.zeros(3, 32, 48, 3), net)
@@ -146,12 +138,9 @@ def test_what_does_not_belong_together_is_named():
         deformable_refinement(clip, torch.zeros(4, 32, 48, 3), network(refinement=False))
 
 
-def test_stages_can_be_interrupted():
+def test_stages_can_be_interrupted(cancel):
     clip, net = alternating(2, 3, (16, 24)), network()
     flow = estimate_flow(clip)
-
-    def cancel(done, total):
-        raise KeyboardInterrupt
 
     for stage in (
         lambda: coarse_reconstruction(clip, flow, net, cancel),

@@ -14,22 +14,14 @@ from hdrweave.stages.runtime import networks, tiles
 from hdrweave.stages.runtime.per_frame import WindowReader
 from hdrweave.stages.systems import f2hdr
 from hdrweave.stages.systems.f2hdr import adapt_flow, coarse_fusion, motion_mask, refine
-from moving_texture import captured, radiance, sequence
+from moving_texture import CYCLES, alternating_clip
 from preserved import preserved
 
-CYCLES = {2: (1.0, 8.0), 3: (1.0, 4.0, 16.0), 4: (1.0, 2.0, 4.0, 16.0)}
 PERIODS = pytest.mark.parametrize("period", [2, 3, 4])
 
 
-@pytest.fixture
-def float32(monkeypatch):
-    """Networks compute in float32, so that only what is meant to differ does."""
-    monkeypatch.setattr(networks, "precision", lambda device: torch.float32)
-
-
 def alternating(period: int, count: int = 6, size=(48, 80), speed: float = 3.0):
-    exposures = [CYCLES[period][t % period] for t in range(count)]
-    return sequence(captured(radiance(count, size, speed), exposures), exposures, period=period)
+    return alternating_clip(CYCLES[period], count, size, speed)
 
 
 def direct(clip, base, net, t: int) -> dict[str, torch.Tensor]:
@@ -203,7 +195,7 @@ def test_what_does_not_belong_together_is_named():
     clip, net = alternating(2, 4, (32, 48)), small_f2hdr.network()
     flow = estimate_flow(clip)
     other = alternating(2, 3, (32, 48))
-    with pytest.raises(ValueError, match="flow is for 4 frames of 48x32.* the clip has 3 of 48x32"):
+    with pytest.raises(ValueError, match="flow is for 4 frames of 48x32.* the clip has 3 frames of 48x32"):
         coarse_fusion(other, flow, net)
     with pytest.raises(ValueError, match=r"neighbours \[-1, 1\], the clip has 4 of 48x32 and \[-2, -1, 1, 2\]"):
         adapt_flow(alternating(3, 4, (32, 48)), flow, net)
@@ -241,12 +233,9 @@ def test_a_frame_is_read_once():
     assert sorted(read) == list(range(9))
 
 
-def test_steps_can_be_interrupted():
+def test_steps_can_be_interrupted(cancel):
     clip, net = alternating(2, 3, (16, 24)), small_f2hdr.network()
     flow = estimate_flow(clip)
-
-    def cancel(done, total):
-        raise KeyboardInterrupt
 
     mask, hdr = motion_mask(flow, net), coarse_fusion(clip, flow, net)
     for step in (

@@ -12,21 +12,13 @@ from hdrweave.stages.candidates.warp import warp_neighbours
 from hdrweave.stages.runtime import networks, tiles
 from hdrweave.stages.runtime.per_frame import WindowReader
 from hdrweave.stages.systems.dealthdr import Sensitivity
-from moving_texture import captured, radiance, sequence
+from moving_texture import CYCLES, alternating_clip
 
-CYCLES = {2: (1.0, 8.0), 3: (1.0, 4.0, 16.0), 4: (1.0, 2.0, 4.0, 16.0)}
 PERIODS = pytest.mark.parametrize("period", [2, 3])
 
 
-@pytest.fixture
-def float32(monkeypatch):
-    """Networks compute in float32, so that only what is meant to differ does."""
-    monkeypatch.setattr(networks, "precision", lambda device: torch.float32)
-
-
 def alternating(period: int, count: int = 5, size=(40, 64), speed: float = 3.0):
-    exposures = [CYCLES[period][t % period] for t in range(count)]
-    return sequence(captured(radiance(count, size, speed), exposures), exposures, period=period)
+    return alternating_clip(CYCLES[period], count, size, speed)
 
 
 def panning(clip, speed: float = 3.0) -> FlowField:
@@ -80,10 +72,10 @@ def test_the_way_back_is_read_from_the_neighbours_own_flow(period):
                     assert clip.neighbour(n, t - n) == t and (back == 10 * n + t - n).all()
 
 
-def distrust(clip, flow: FlowField, t: int) -> torch.Tensor:
+def cell_distances(clip, flow: FlowField, t: int) -> torch.Tensor:
     """D of frame t towards each neighbour, on cells: (K,1,h,w)."""
     reader = WindowReader(clip, flow, "cpu")
-    return Sensitivity(reader).distrust(reader.read(t, back=True))[0]
+    return Sensitivity(reader).distance(reader.read(t, back=True))[0]
 
 
 @PERIODS
@@ -91,14 +83,14 @@ def test_exact_flow_is_trusted_at_both_ends_too(period):
     clip = alternating(period, 2 * period)
     away = 6 * (period - 1) // 4 + 2  # cells that the pan brings in from outside
     for t in range(len(clip)):
-        distance = distrust(clip, panning(clip), t)
+        distance = cell_distances(clip, panning(clip), t)
         assert distance.shape == (len(clip.offsets), 1, 10, 16)
         assert distance[..., away:-away].max() < 1e-4
     wrong = panning(clip, -2.0)
-    assert distrust(clip, wrong, 0)[..., away:-away].max() < 1e-4  # there and back: consistent, though wrong
+    assert cell_distances(clip, wrong, 0)[..., away:-away].max() < 1e-4  # there and back: consistent, though wrong
     flow = panning(clip)
     flow.flow[-1][1] += 8
-    distance = distrust(clip, flow, 1)
+    distance = cell_distances(clip, flow, 1)
     assert (distance.mean((1, 2, 3)) > 0.01).tolist() == [o == -1 for o in clip.offsets]
 
 
@@ -173,13 +165,10 @@ def test_half_precision_stays_within_its_bound(monkeypatch):
         assert min(float(psnr_mu(x, y)) for x, y in zip(a.radiance, b.radiance, strict=True)) > 60
 
 
-def test_progress_and_interruption():
+def test_progress_and_interruption(cancel):
     clip, told = alternating(2, 3, (16, 24)), []
     fgma_alignment(clip, panning(clip), network(), progress=lambda done, total: told.append((done, total)))
     assert told == [(1, 3), (2, 3), (3, 3)]
-
-    def cancel(done, total):
-        raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
         fgma_alignment(clip, panning(clip), network(), progress=cancel)

@@ -21,7 +21,7 @@ def away_from_border(picture: torch.Tensor, margin: int) -> torch.Tensor:
 
 
 def endpoint_error(clip, field, t: int, offset: int, velocity) -> torch.Tensor:
-    """(H,W): how far the flow of frame t is from what moves by `velocity` (x, y) pixels a frame."""
+    """(H,W): how far the flow of frame t is from what moves by `velocity` (x, y) pixels per frame."""
     apart = clip.neighbour(t, offset) - t
     flow = field.read(offset, [t])[0][0]
     return (flow - apart * torch.tensor(velocity)[:, None, None]).norm(dim=0)
@@ -167,13 +167,10 @@ def test_wrong_use_is_named():
         estimate_flow(alternating(light, (1, 8)), "slow")
 
 
-def test_progress_and_interruption():
+def test_progress_and_interruption(cancel):
     clip, told = alternating(radiance(4, size=(16, 24)), (1, 8)), []
     estimate_flow(clip, progress=lambda done, total: told.append((done, total)))
     assert told[-1] == (4, 4) and told == sorted(set(told))
-
-    def cancel(done, total):
-        raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
         estimate_flow(clip, progress=cancel)

@@ -5,14 +5,13 @@ import torch
 from hdrweave.models.flow.correlation import shifts
 from hdrweave.stages.flow import proposals as flow_module
 from hdrweave.stages.flow.estimate import estimate_flow
-from moving_texture import captured, radiance, sequence
+from moving_texture import alternating_clip, captured, radiance, sequence
 
 RADIUS = 4
 
 
 def alternating(count: int, cycle, size=(64, 96), speed=2.0):
-    exposures = [cycle[t % len(cycle)] for t in range(count)]
-    return sequence(captured(radiance(count, size, speed=speed), exposures), exposures, period=len(cycle))
+    return alternating_clip(cycle, count, size, speed)
 
 
 class Certain(torch.nn.Module):

@@ -56,7 +56,7 @@ def test_three_exposures_that_change_are_no_gap(light):
 
 
 def fine(smooth: int):
-    """Light of a pan by 3 pixels a frame over noise, averaged over `smooth` pixels."""
+    """Light of a pan by 3 pixels per frame over noise, averaged over `smooth` pixels."""
     world = torch.randn((3, 60, 170), generator=torch.Generator().manual_seed(1))
     world = torch.nn.functional.avg_pool2d(world, smooth, 1, smooth // 2)
     world = 0.7 * torch.exp(world / world.std()).movedim(0, -1)

@@ -162,16 +162,13 @@ def test_affine_flow_fetches_from_the_transformed_pixel():
     assert flow[:, 5, 17].tolist() == pytest.approx((expected[:2] - (17, 5)).tolist(), abs=1e-4)
 
 
-def test_wrong_use_and_interruption(shaken):
+def test_wrong_use_and_interruption(shaken, cancel):
     _, clip = shaken
     with pytest.raises(ValueError, match="'tripod' is unknown: choose one of smooth, locked"):
         align_globally(clip, "tripod")
     told = []
     align_globally(clip, progress=lambda done, total: told.append((done, total)))
     assert told[-1] == (COUNT - 1, COUNT - 1)
-
-    def cancel(done, total):
-        raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
         align_globally(clip, progress=cancel)

@@ -9,15 +9,12 @@ from hdrweave.models.location.collaborative_fusion import CollaborativeFusion, C
 from hdrweave.models.location.sequence_refinement import SequenceRefinement, SequenceRefinementConfig
 from hdrweave.models.lrhdr.interpolate import ExposureInterpolation, InterpolationConfig
 from hdrweave.stages.fusion.collaborative_fusion import collaborative_fusion, pairs_within
-from hdrweave.stages.runtime import networks, tiles
+from hdrweave.stages.runtime import tiles
 from hdrweave.stages.systems.backbone import backbone_and_stills, backbone_exposure, from_exposures
 from hdrweave.stages.systems.location import location, location_of_alternating
 from moving_texture import captured, radiance, sequence
 
-
-@pytest.fixture(autouse=True)
-def float32(monkeypatch):
-    monkeypatch.setattr(networks, "precision", lambda device: torch.float32)
+pytestmark = pytest.mark.usefixtures("float32")
 
 
 @pytest.fixture(scope="module")

@@ -80,7 +80,7 @@ def test_equal_sequences(reference):
 def test_wrong_inputs_are_named(reference):
     with pytest.raises(ValueError, match="6 frames of 40x32, the reference 5 frames of 40x32"):
         measure(reference, reference[:5])
-    with pytest.raises(ValueError, match="the exposures 6 frames of 20x32"):
+    with pytest.raises(ValueError, match="the exposures have 6 frames of 20x32"):
         measure(reference, reference, clip(reference[:, :, :20]))
     with pytest.raises(ValueError, match="choose one of as is, fit one gain per clip"):
         measure(reference, reference, scale="auto")

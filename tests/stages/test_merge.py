@@ -184,13 +184,10 @@ def test_windows_equal_the_whole(still, monkeypatch):
     assert torch.allclose(parts, weighted_merge(clip, unwarped(clip)), atol=1e-7)
 
 
-def test_progress_and_interruption(still):
+def test_progress_and_interruption(still, cancel):
     clip, told = taken(still, (1, 8)), []
     weighted_merge(clip, unwarped(clip), progress=lambda done, total: told.append((done, total)))
     assert told[-1] == (COUNT, COUNT) and len(told) == COUNT // 2
-
-    def cancel(done, total):
-        raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
         weighted_merge(clip, unwarped(clip), progress=cancel)
@@ -199,7 +196,7 @@ def test_progress_and_interruption(still):
 def test_candidates_of_another_clip_are_refused(still):
     clip = taken(still, (1, 8))
     shorter = taken(still[:4], (1, 8))
-    with pytest.raises(ValueError, match="'-1' has 6 frames of 64x48, the clip has 4 of 64x48"):
+    with pytest.raises(ValueError, match="'-1' has 6 frames of 64x48, the clip has 4 frames of 64x48"):
         weighted_merge(shorter, unwarped(clip))
-    with pytest.raises(ValueError, match="has 6 frames of 60x48, the clip has 6 of 64x48"):
+    with pytest.raises(ValueError, match="has 6 frames of 60x48, the clip has 6 frames of 64x48"):
         weighted_merge(clip, unwarped(taken(still[:, :, :60], (1, 8))))

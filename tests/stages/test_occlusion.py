@@ -15,7 +15,7 @@ SURE = torch.ones(1, 1, *SIZE)
 
 @pytest.fixture
 def pairs() -> PairFlow:
-    """Three exposures; 2 pixels a frame; a white cover over the upper half of the frame before the reference."""
+    """Three exposures; 2 pixels per frame; a white cover over the upper half of the frame before the reference."""
     still = torch.rand(*SIZE, 3, generator=torch.Generator().manual_seed(3)).mul(0.04).add(0.01)
     exposures = torch.tensor([4.0, 16.0, 1.0, 4.0, 16.0])
     light = torch.stack([still.roll(2 * (k - REFERENCE), 1) for k in range(5)])

@@ -179,9 +179,11 @@ def test_a_window_is_on_the_device(device):
 
 def test_flow_of_another_clip_is_refused():
     (clip, _), (longer, _), (three, _) = alternating(2, 6), alternating(2, 7), alternating(3, 6)
-    with pytest.raises(ValueError, match="the flow is for 7 frames of 24x16 .* the clip has 6 of 24x16"):
+    with pytest.raises(ValueError, match="the flow is for 7 frames of 24x16 .* the clip has 6 frames of 24x16"):
         WindowReader(clip, field(longer), "cpu")
-    with pytest.raises(ValueError, match=r"neighbours \[-2, -1, 1, 2\], the clip has 6 of 24x16 and \[-1, 1\]: wire"):
+    with pytest.raises(
+        ValueError, match=r"neighbours \[-2, -1, 1, 2\], the clip has 6 frames of 24x16 and \[-1, 1\]: wire"
+    ):
         WindowReader(clip, field(three), "cpu")
     flow = field(clip)
     with pytest.raises(ValueError, match="the flow is for 6 frames of 12x8 .* of 24x16"):

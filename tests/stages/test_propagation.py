@@ -7,7 +7,7 @@ from hdrweave.hdr.sequence import ExposureSequence
 from hdrweave.stages.flow.pair_flow import PairFlow, photometric_cost
 from hdrweave.stages.flow.propagation import MIN_GAIN, propagate
 
-SPEED = 6  # pixels a frame, of a textured square in front of a still texture
+SPEED = 6  # pixels per frame, of a textured square in front of a still texture
 
 
 def square(size) -> torch.Tensor:

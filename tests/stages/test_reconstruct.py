@@ -175,13 +175,10 @@ def test_unknown_names_are_told_what_there_is():
         reconstruct(GOOD, [1, 8], response="gama")
 
 
-def test_progress_and_interruption(frames):
+def test_progress_and_interruption(frames, cancel):
     told = []
     reconstruct(frames, [1, 8], progress=lambda done, total: told.append(done))
     assert told == sorted(told) and len(told) >= 6
-
-    def cancel(done, total):
-        raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
         reconstruct(frames, [1, 8], progress=cancel)

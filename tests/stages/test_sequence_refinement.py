@@ -16,12 +16,6 @@ from moving_texture import radiance
 refine = sequence_refinement.sequence_refinement
 
 
-@pytest.fixture
-def float32(monkeypatch):
-    """Networks compute in float32, so that only what is meant to differ does."""
-    monkeypatch.setattr(networks, "precision", lambda device: torch.float32)
-
-
 def started(network, std):
     """Every branch has something to say."""
     for p in network.eval().requires_grad_(False).parameters():

@@ -21,11 +21,6 @@ from moving_texture import captured, radiance, sequence
 from preserved import preserved
 
 
-@pytest.fixture
-def float32(monkeypatch):
-    monkeypatch.setattr(networks, "precision", lambda device: torch.float32)
-
-
 def alternating(count=4, size=(40, 56), noise=0.003, cycle=(1.0, 8.0)):
     exposures = [cycle[t % len(cycle)] for t in range(count)]
     light = radiance(count, size, 2.0)
@@ -151,19 +146,16 @@ def test_half_precision_stays_within_its_bound(monkeypatch):
     assert min(float(psnr_mu(a, b)) for a, b in zip(fast, exact, strict=True)) > 60
 
 
-def test_what_is_no_vote_is_named():
+def test_what_is_no_vote_is_named(cancel):
     clip, _ = alternating()
     net, one = network(), CandidateSet((foreign(clip),))
-    with pytest.raises(ValueError, match="1 candidate is no vote: wire at least two"):
+    with pytest.raises(ValueError, match="1 candidate is given: wire at least two"):
         sparse_fusion(one, net)
     assert sparse_fusion(one, net, sequence=clip)[1].shape[1] == 2
     with pytest.raises(ValueError, match=r"alpha is 2.5, expected 1 \(softmax\) to 2"):
         sparse_fusion(one, net, 2.5, clip)
     with pytest.raises(ValueError, match="'late' has 3 frames of 56x40, 'other' has 4 frames of 56x40"):
         sparse_fusion(CandidateSet((foreign(clip), foreign(alternating(3)[0], "late"))), net)
-
-    def cancel(done, total):
-        raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
         sparse_fusion(one, net, sequence=clip, progress=cancel)

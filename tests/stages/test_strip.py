@@ -62,5 +62,5 @@ def test_evs_are_read():
 def test_wrong_inputs_are_named():
     with pytest.raises(ValueError, match="frames 0 to 7"):
         exposure_strip(torch.zeros(8, 36, 64, 3), frame=8)
-    with pytest.raises(ValueError, match="7 frames of 64x36 .* 8 frames of 64x36"):
+    with pytest.raises(ValueError, match="7 frames of 64x36.* 8 frames of 64x36"):
         exposure_strip(torch.zeros(7, 36, 64, 3), sequence=clip())

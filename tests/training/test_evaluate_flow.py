@@ -34,7 +34,7 @@ SMALL = MotionSearchConfig(radius=3, features=(8, 8, 8))
 
 
 def pan(pattern=(1.0, 4.0), frames: int = 5, speed: float = 2.0) -> SyntheticClip:
-    """A view that moves right by `speed` pixels a frame, with its truth."""
+    """A view that moves right by `speed` pixels per frame, with its truth."""
     light = 0.2 * radiance(frames, SIZE, speed=speed, stops=3)
     exposures = [pattern[t % len(pattern)] for t in range(frames)]
     placements = torch.eye(3, dtype=torch.float64).repeat(frames, 1, 1, 1)

@@ -23,9 +23,8 @@ def unaligned(sequence: ExposureSequence) -> torch.Tensor:
     for t in range(len(sequence)):
         sources = [t] + [sequence.neighbour(t, offset) for offset in sequence.offsets]
         code = sequence.frames[sources]
-        weight = (1 - (2 * code - 1).abs()).mean(
-            -1, keepdim=True
-        ) + 1e-4  # so that pixels that are black or white in all frames have a weight
+        hat = (1 - (2 * code - 1).abs()).mean(-1, keepdim=True)
+        weight = hat + 1e-4  # so that pixels that are black or white in all frames have a weight
         merged.append((weight * sequence.radiance(sources)).sum(0) / weight.sum(0))
     return torch.stack(merged)
 

@@ -1,11 +1,13 @@
 """Benchmark of time and memory of methods on this machine, on a clip that is computed on access.
 
-python -m hdrweave.training benchmark --device auto --size 1920x1080   milliseconds a frame of each method, stage by stage;
-    memory, frames across to the device and back, and, on a CPU, the ratio to OpenCV's plain DIS; --json FILE
-python -m hdrweave.training benchmark --busy 8   the same beside so many busy processes, and what they cost
-python -m hdrweave.training benchmark --time   seconds a frame by frame size, beside plain DIS flow of one pair
-python -m hdrweave.training benchmark --stages   the flagship at 640x360, stage by stage: seconds a frame, operations
-python -m hdrweave.training benchmark --memory 100 1000   peak memory by the number of frames, one process each; at --size
+python -m hdrweave.training benchmark OPTIONS prints, for each method:
+
+--device auto --size 1920x1080  milliseconds per frame, stage by stage; memory; transfers to the device and back; on a CPU the
+                                ratio to OpenCV's DIS; with --json FILE also as a file
+--busy 8                        the same while 8 other processes compute, and how much these slow it down
+--time                          seconds per frame by frame size, and those of DIS flow of one pair
+--stages                        the flagship at 640x360, stage by stage: seconds per frame, operations
+--memory 100 1000               peak memory by the number of frames, each in a process of its own; at --size
 """
 
 import argparse
@@ -48,7 +50,7 @@ OTHER = "other"  # reading of frames, flow to frames farther away, and FGMA's di
 
 
 def panning_clip(count: int, height: int, width: int, period: int = 2) -> ExposureSequence:
-    """Clip of a texture of high dynamic range that pans by 3 pixels a frame; exposures 1, 8 or 1, 4, 16."""
+    """Clip of a texture of high dynamic range that pans by 3 pixels per frame; exposures 1, 8 or 1, 4, 16."""
     seed = torch.Generator().manual_seed(1)
     reach = 256
     coarse = [torch.randn(1, 3, height // s + 2, (width + reach) // s + 2, generator=seed) for s in (4, 16, 64)]

@@ -21,7 +21,7 @@ from ...stages.report.exposure_strip import exposure_strip
 from ...stages.report.recovery import recovery
 from .methods import chosen_methods
 
-FIGURES = {"flicker": "flicker %", "texture": "texture %", "clipped": "filled %: clipped", "buried": "buried"}
+FIGURES = {"flicker": "flicker %", "texture": "texture %", "clipped": "filled %: clipped", "noisy": "noisy"}
 
 
 def line(clip: str, exposures: str, method: str, figures) -> str:
@@ -33,12 +33,12 @@ def score_result(sequence: ExposureSequence, hdr: torch.Tensor, candidates: Cand
     """FIGURES of a result, in percent. texture: see `metrics.texture_preservation`; the others: see
     `stages.report.recovery`."""
     recovered = recovery(sequence, hdr, candidates)
-    clipped, buried = (100 * float(kind[0] / kind.sum().clamp(min=1e-9)) for kind in recovered.shares.mean(0))
+    clipped, noisy = (100 * float(kind[0] / kind.sum().clamp(min=1e-9)) for kind in recovered.shares.mean(0))
     frames = range(len(sequence))
     kept = mean_of_defined(
         texture_preservation(hdr[t], sequence.frames[t], float(sequence.exposures[t])) for t in frames
     )
-    return {"flicker": 100 * recovered.flicker, "texture": 100 * kept, "clipped": clipped, "buried": buried}
+    return {"flicker": 100 * recovered.flicker, "texture": 100 * kept, "clipped": clipped, "noisy": noisy}
 
 
 def main() -> None:

@@ -40,7 +40,7 @@ ONE_PAIR = 0.5  # share with one anchor of each exposure, as in the paper; else 
 MERGED_SHARE = 0.5  # of the error before the network's correction
 TEMPORAL_SHARE = 0.2  # of the temporal loss
 ANCHOR_SHARE = 0.05  # of the anchor consistency loss
-STEADY = 1e-4  # change in the mu-law domain that is added before the logarithm
+CHANGE_FLOOR = 1e-4  # change in the mu-law domain that is added before the logarithm
 
 
 class AnchoredBatches(Batches):
@@ -164,7 +164,7 @@ def loss(network: nn.Module, batch: dict[str, torch.Tensor]) -> tuple[torch.Tens
     one, other = hdr.flatten(0, 1).chunk(2)
     apart = gradient_loss(one, other, scales=(1,))
     total = picture + MERGED_SHARE * merged
-    total = total + TEMPORAL_SHARE * (change + STEADY).log() + ANCHOR_SHARE * (apart + STEADY).log()
+    total = total + TEMPORAL_SHARE * (change + CHANGE_FLOOR).log() + ANCHOR_SHARE * (apart + CHANGE_FLOOR).log()
     figures = {"picture": picture, "merged": merged, "change": change, "apart": apart}
     return total, {name: x.detach() for name, x in figures.items()}
 

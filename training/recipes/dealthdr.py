@@ -53,10 +53,10 @@ def loss(network: nn.Module, batch: dict[str, torch.Tensor], perceptual: nn.Modu
     k = cells.shape[1]
     exact, hidden = (batch[name][:, :k].flatten(0, 1) for name in ("flows", "occluded"))
     attended = full_size(cells.flatten(0, 1), truth.shape[-2:])
-    looked = flow_loss(out["motion"].flatten(0, 1), exact, flow_weight(exact, hidden) * attended)
+    flow = flow_loss(out["motion"].flatten(0, 1), exact, flow_weight(exact, hidden) * attended)
     picture, merged, l1 = psnr_loss(out["hdr"], truth), psnr_loss(out["merged"], truth), mu_l1(out["hdr"], truth)
-    total = picture + MERGED_SHARE * merged + l1 + FLOW_SHARE * looked
-    figures = {"picture": picture, "merged": merged, "flow": looked}
+    total = picture + MERGED_SHARE * merged + l1 + FLOW_SHARE * flow
+    figures = {"picture": picture, "merged": merged, "flow": flow}
     if perceptual is not None:
         figures["perceptual"] = perceptual(out["hdr"], truth)
         total = total + PERCEPTUAL_SHARE * figures["perceptual"]

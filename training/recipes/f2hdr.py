@@ -25,8 +25,9 @@ FLOW_SHARE = 0.05  # of the flow loss, in pixels, beside natural logarithms of e
 def loss(network: nn.Module, batch: dict[str, torch.Tensor]) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
     """PSNR in the mu-law domain of both stages and of the result with detail preservation, and flow loss.
 
-    Changed against the paper: PSNR replaces L1, with which clean clips got worse while noisy ones got better; what
-    counts most is the result after detail preservation, so that the network learns where it decides.
+    Changed against the paper: the loss is PSNR, not L1, with which clean clips got worse while noisy ones got better. Its
+    largest term is on the result after detail preservation, so that the network learns most at the pixels that detail
+    preservation leaves to it.
     """
     truth = batch["hdr"][:, batch["hdr"].shape[1] // 2]
     window = window_of(batch)

@@ -17,7 +17,7 @@ from .recipe import Kept, Recipe
 # Sensitivities of the paper: 0, six up to 1, six from there to 100, 15, 100, infinity.
 POINTS = (0.0, *(k / 6 for k in range(1, 7)), *(100 ** (k / 7) for k in range(1, 7)), 15.0, 100.0, math.inf)
 FLOW_ALONE, ATTENTION_ALONE = 0.3, 0.3  # shares of the batches
-RIGHT = 0.5 / 15  # error in code value below which a pixel is valid; the mask's threshold at s = 15
+MAX_VALID_ERROR = 0.5 / 15  # code values, below which a pixel is valid: the mask's threshold at s = 15
 FLOW_SHARE = 0.05  # of the flow loss, in pixels, beside natural logarithms of errors
 VALIDITY_SHARE = 0.2
 
@@ -40,7 +40,7 @@ def drawn_sensitivity() -> float:
 
 def loss(network: torch.nn.Module, batch: dict[str, torch.Tensor]) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
     """PSNR in the mu-law domain of each aligned neighbour, within the range of its exposure; cross entropy of the
-    validity against errors below RIGHT; and flow loss where attention is used.
+    validity against errors below MAX_VALID_ERROR; and flow loss where attention is used.
 
     D is computed as in inference, from the estimated flow to the neighbour, but with the exact backward flow, as
     estimated flow is precomputed for inner frames only. It marks more of the wrong cells (three quarters at s = 15,
@@ -59,11 +59,11 @@ def loss(network: torch.nn.Module, batch: dict[str, torch.Tensor]) -> tuple[torc
     target = to_ldr(scene, e)
     picture = psnr_loss(to_radiance(out["aligned"], e), to_radiance(target, e))
     wrong = box_mean(out["aligned"].detach() - target, 5).abs().mean(1, keepdim=True)  # without the noise
-    validity = F.binary_cross_entropy_with_logits(out["logit"], (wrong < RIGHT).float())
+    validity = F.binary_cross_entropy_with_logits(out["logit"], (wrong < MAX_VALID_ERROR).float())
     hidden = batch["occluded"][:, :k].flatten(0, 1)
-    looked = flow_loss(out["motion"], exact, flow_weight(exact, hidden) * mask)
-    total = picture + VALIDITY_SHARE * validity + FLOW_SHARE * looked
-    return total, {"picture": picture.detach(), "validity": validity.detach(), "flow": looked.detach()}
+    flow = flow_loss(out["motion"], exact, flow_weight(exact, hidden) * mask)
+    total = picture + VALIDITY_SHARE * validity + FLOW_SHARE * flow
+    return total, {"picture": picture.detach(), "validity": validity.detach(), "flow": flow.detach()}
 
 
 def recipe() -> Recipe:

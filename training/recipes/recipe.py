@@ -30,14 +30,19 @@ class Kept:
 
 @dataclass(frozen=True)
 class Recipe:
-    """A recipe. build: the module to train; parameters with requires_grad off stay fixed. loss: of (module, batch of
-    `data.Batches`), runs the module, too; returns a scalar and the metrics to log, without gradients. windows: by
-    period. crop: (height, width). batch: clips. rate: peak learning rate; it warms up over `warm_up` steps, or a tenth
-    of the budget where that is less, and falls along a cosine to 1 % of itself. decay: weight decay, on kernels only.
-    clip: largest gradient norm. average: decay of the exponential moving average that is kept. precision: see
-    `trainer.precision_of`. batches: makes them, of what `data.Batches` is made of. perceptual: the loss has a term on VGG
-    weights of the user's. first_passes: methods whose results it learns on, see `data.first_pass`. run: the trained
-    module on a normalized clip, to radiance (T,H,W,3), where it makes pictures by itself.
+    """How a network is trained.
+
+    build: makes the module; its parameters with requires_grad off stay fixed. loss: runs the module on a batch of
+    `data.Batches`; returns a scalar and the metrics to log, without gradients. windows: by period. kept: the networks that are
+    registered at the end.
+
+    crop: (height, width). batch: clips. rate: peak learning rate; it warms up over `warm_up` steps, or a tenth of the budget
+    where that is less, and falls along a cosine to 1 % of itself. decay: weight decay, on kernels only. clip: largest gradient
+    norm. average: decay of the exponential moving average that is kept. precision: see `trainer.precision_of`.
+
+    batches: class of the batches, called like `data.Batches`. perceptual: the loss has a term on VGG-16 features, whose weights
+    the user provides. first_passes: methods on whose results the network learns, see `data.first_pass`. run: applies the
+    trained module to a normalized clip, giving radiance (T,H,W,3); None where it makes no pictures by itself.
     """
 
     name: str

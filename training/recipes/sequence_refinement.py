@@ -22,12 +22,12 @@ from .recipe import Kept, Recipe
 from .variants import Ablation
 
 CONFIG = SequenceRefinementConfig(depth=2, captured_frame=True)
-ALONE = 0.2  # share of the batches without the captured clip
+WITHOUT_CLIP = 0.2  # share of the batches without the captured clip
 GAIN = 2.0
 FRAMES = 7  # where LoCAtion's quality peaks
 TEMPORAL_SHARE = 0.2  # of the temporal loss; 0.5 gave temporal consistency at the cost of lagging errors
 LINEAR_SHARE = 0.25  # of PSNR in linear light
-STEADY = 1e-4  # change from frame to frame in the mu-law domain that is added before the logarithm
+CHANGE_FLOOR = 1e-4  # change from frame to frame in the mu-law domain that is added before the logarithm
 
 
 class SequenceBatches(Batches):
@@ -87,8 +87,8 @@ class SequenceBatches(Batches):
 def loss(network: nn.Module, batch: dict[str, torch.Tensor]) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
     """PSNR of every frame in the mu-law domain and, with a lower weight, in linear light, and the temporal loss.
 
-    Without linear light, the frames of the shortest exposure, which have the most exact highlights, were averaged with
-    others, at a loss of 2 to 6 dB of linear PSNR for up to 1 dB in the mu-law domain.
+    Without the term in linear light, the frames of the shortest exposure, which have the most exact highlights, were averaged
+    with others: 2 to 6 dB of linear PSNR were lost for up to 1 dB in the mu-law domain.
 
     The temporal loss enters by its logarithm, as the squared error does; a plain L1 would have less than a hundredth of
     its weight. A share of the batches lacks the captured clip, as results of other programs do; their radiance is
@@ -96,7 +96,7 @@ def loss(network: nn.Module, batch: dict[str, torch.Tensor]) -> tuple[torch.Tens
     """
     truth, given = batch["hdr"], batch["given"]
     clip = batch["codes"], batch["exposures"]
-    if torch.rand(()) < ALONE:
+    if torch.rand(()) < WITHOUT_CLIP:
         gain = GAIN ** (2 * torch.rand(len(given), 1, 1, 1, 1) - 1).to(given)
         truth, given, clip = gain * truth, gain * given, ()
     out = network(given, *(batch[name] for name in ("ahead", "back", "sure_ahead", "sure_back")), *clip)
@@ -104,7 +104,7 @@ def loss(network: nn.Module, batch: dict[str, torch.Tensor]) -> tuple[torch.Tens
     change, change_before = (temporal_loss(x, truth, batch["flows"], batch["occluded"]) for x in (out, given))
     light = linear_psnr_loss(out.flatten(0, 1), truth.flatten(0, 1))
     light_before = linear_psnr_loss(given.flatten(0, 1), truth.flatten(0, 1))
-    total = error + LINEAR_SHARE * light + TEMPORAL_SHARE * (change + STEADY).log()
+    total = error + LINEAR_SHARE * light + TEMPORAL_SHARE * (change + CHANGE_FLOOR).log()
     gained = {"gained": before - error, "gained_light": light_before - light, "steadied": change_before - change}
     figures = {"error": error, "change": change, **gained}
     return total, {name: x.detach() for name, x in figures.items()}

@@ -26,7 +26,7 @@ from .pretrained import pretrained
 from .recipe import Recipe, of_one_network
 
 VOTE_HINT = 0.05  # of L_vote with arbitrary candidates: a larger weight selects where it should average
-MOST = 12  # candidates
+MAX_CANDIDATES = 12
 WITHOUT_REFERENCE, DISTRACTOR, FLAGSHIP = 0.1, 0.3, 0.5  # shares of the batches
 
 
@@ -98,7 +98,7 @@ def any_others(batch, window: FrameWindow, aligner, mapper, f2hdr) -> Estimates:
 def candidates(batch: dict[str, torch.Tensor]) -> tuple[Estimates, tuple[torch.Tensor, torch.Tensor] | None]:
     """Candidates of a batch of DeAltHDR's window, and the reference, or None in a share of the batches.
 
-    The candidates are the flagship's, or 2 to MOST drawn from all that there are, in random order. Where there is a
+    The candidates are the flagship's, or 2 to MAX_CANDIDATES drawn from all that there are, in random order. Where there is a
     reference it is one of them, as in the stage.
     """
     aligner, mapper, f2hdr, whole = (pretrained(name, batch["ldr"].device) for name in (FGMA, ACCR, F2HDR, DEALTHDR))
@@ -113,7 +113,8 @@ def candidates(batch: dict[str, torch.Tensor]) -> tuple[Estimates, tuple[torch.T
     if torch.rand(()) < DISTRACTOR:
         every = joined(every, distractor(every))
     known = bool(torch.rand(()) >= WITHOUT_REFERENCE)
-    wanted = min(MOST, total) if flagship else int(torch.randint(2, min(MOST, total) + 1, ()))
+    most = min(MAX_CANDIDATES, total)
+    wanted = most if flagship else int(torch.randint(2, most + 1, ()))
     chosen = [0] * known + (1 + torch.randperm(total - 1))[: wanted - known].tolist()
     if every.exposures.shape[1] > total:
         chosen[-1] = total

@@ -1,10 +1,10 @@
 """Train a network: `python -m hdrweave.training train RECIPE --shards DIR --minutes M --out DIR`.
 
-Writes checkpoints, log.jsonl and curve.png into --out, and at the end the weights with a manifest of their own; they go
-into the package too with --install. Ctrl-C stops after the running step; --resume goes on from there. --further starts
-from the package's weights in place of random ones; a --rate lower than the recipe's suits it. With --halfway what is kept
-lies halfway between where it started and where it ended (Wortsman et al. 2022): on new kinds of clips nearly as good as the
-latter, on the old ones as the former.
+Writes checkpoints, log.jsonl and curve.png into --out, and at the end the weights with a manifest; with --install they go
+into the package too. Ctrl-C stops after the current step; --resume continues from there. --further starts from the
+package's weights instead of random ones; a --rate lower than the recipe's suits it. With --halfway the mean of the weights
+before and after is kept (Wortsman et al. 2022): on new kinds of clips it is nearly as good as those after, on the old kinds
+as those before.
 """
 
 import argparse
@@ -33,17 +33,17 @@ def part_of(network: nn.Module, kept: Kept) -> nn.Module:
 
 
 def take_packaged(recipe: Recipe, network: nn.Module) -> None:
-    """Put the package's weights into every network that the recipe keeps; parts that these have not yet stay as they start.
-    Raises OSError when the package lacks one, ValueError when it has another shape."""
+    """Load the package's weights into every network that the recipe keeps; parts that these lack stay as initialised.
+    Raises OSError when the package lacks one of the networks, ValueError when it has another shape."""
     for kept in recipe.kept:
         packaged = registry.load(kept.name, architecture=kept.architecture)
         try:
-            strange = part_of(network, kept).load_state_dict(packaged.state_dict(), strict=False).unexpected_keys
+            unexpected = part_of(network, kept).load_state_dict(packaged.state_dict(), strict=False).unexpected_keys
         except RuntimeError as error:
             raise ValueError(f"the package's {kept.name} has another shape than this recipe's: {error}") from error
-        if strange:
+        if unexpected:
             raise ValueError(
-                f"the package's {kept.name} has {strange[0]!r}, which this recipe's lacks: train from nothing"
+                f"the package's {kept.name} has {unexpected[0]!r}, which this recipe's lacks: train from nothing"
             )
 
 
@@ -58,15 +58,16 @@ def halfway(recipe: Recipe, network: nn.Module) -> nn.Module:
 
 
 def since(earlier: dict, facts: dict) -> dict:
-    """Facts of weights that went on from others: commands and data of both, the minutes and steps of both together."""
+    """Facts of weights that were trained further: commands and data of both trainings, and the sums of their minutes and
+    steps."""
     both = {name: f"{earlier[name]}, then {facts[name]}" for name in ("command", "data")}
     spent = {name: round(earlier["figures"].get(name, 0) + facts["figures"][name], 1) for name in ("minutes", "steps")}
     return {**facts, **both, "figures": {**facts["figures"], **spent}}
 
 
 def keep(recipe: Recipe, network: nn.Module, folders: list, facts: dict, further: bool = False) -> None:
-    """Register every network that the recipe keeps in each folder; facts: as `registry.register` takes them, `further`
-    tells that they come on top of the package's."""
+    """Register every network that the recipe keeps in each folder. facts: as `registry.register` takes them. further: the
+    training started from the package's weights, whose facts are put first."""
     packaged = {entry["name"]: entry for entry in registry.manifest(registry.PACKAGED)} if further else {}
     for kept in recipe.kept:
         about = since(packaged[kept.name], facts) if further else facts
@@ -77,8 +78,8 @@ def keep(recipe: Recipe, network: nn.Module, folders: list, facts: dict, further
 
 
 def validation_figures(recipe: Recipe, network: nn.Module) -> dict[str, float]:
-    """PSNR in the mu-law domain, mean over the first clip of each split of the pack's validation set; nothing where that has
-    not been made yet, or the network makes no pictures by itself."""
+    """PSNR in the mu-law domain, mean over the first clip of each split of the pack's validation set; empty where that set has
+    not been made, or the network makes no pictures by itself."""
     if recipe.run is None or not VALIDATION.is_dir():
         return {}
     report, _ = evaluate(clip_folders(VALIDATION, None, 1), {recipe.name: trained(recipe.run, network.cpu())})
@@ -86,7 +87,7 @@ def validation_figures(recipe: Recipe, network: nn.Module) -> dict[str, float]:
 
 
 def describe_shards(folder) -> str:
-    """What the clips in a folder of shards are made of, in words."""
+    """Text for the metadata of weights: number and origin of the clips in a folder of shards."""
     shards = ShardFolder(folder)
     scenes = {name for shard in shards.shards for name in json.loads((shard.metadata() or {}).get("scenes", "[]"))}
     return f"{len(shards)} synthetic clips from {len(scenes)} HDR photographs"
@@ -99,7 +100,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--out", required=True, help="folder for the checkpoint, the log and the weights")
     parser.add_argument("--minutes", type=float, default=math.inf, help="time budget")
     parser.add_argument("--steps", type=int, default=math.inf, help="budget in steps, which repeats exactly on the CPU")
-    parser.add_argument("--resume", action="store_true", help="go on from the checkpoint in --out")
+    parser.add_argument("--resume", action="store_true", help="continue from the checkpoint in --out")
     parser.add_argument("--further", action="store_true", help="begin with the package's weights, not random ones")
     parser.add_argument("--halfway", action="store_true", help="with --further: keep the mean of start and end")
     parser.add_argument("--rate", type=float, help="peak learning rate, instead of the recipe's")
@@ -153,7 +154,7 @@ def main() -> None:
     signal.signal(signal.SIGINT, lambda *_: setattr(trainer, "stopped", True))
     network = trainer.run()
     if trainer.spent() < 1:
-        print(f"stopped at step {trainer.step}: go on with --resume")
+        print(f"stopped at step {trainer.step}: continue with --resume")
         return
     if arguments.halfway:
         network = halfway(recipe, network)

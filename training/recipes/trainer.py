@@ -20,8 +20,8 @@ from .recipe import Recipe
 
 PRECISIONS = {"float32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 LOWEST_RATE = 0.01  # of the peak, where the cosine ends
-TOLD = ("crop", "batch", "windows", "augmentation", "rate", "perceptual")  # of a recipe, in fingerprints
-LONGEST_WARM_UP = 0.1  # of the budget, whatever the recipe says: the budgets of ablations are short
+FINGERPRINTED = ("crop", "batch", "windows", "augmentation", "rate", "perceptual")  # attributes of a recipe
+MAX_WARM_UP = 0.1  # of the budget, whatever the recipe says: the budgets of ablations are short
 BAD_STEPS = 50  # in a row, after which training stops
 CHECKPOINT = "checkpoint.pt"  # in the folder of a training
 
@@ -39,7 +39,7 @@ def precision_of(name: str, device: torch.device) -> torch.dtype:
 
 
 def current_names(recipe: Recipe, state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """The state of a recipe's module under the names of today, also where it was saved under those of version 1."""
+    """The state of a recipe's module under its current parameter names; names of version 1 are translated."""
     for network in recipe.kept:
         row, prefix = registry.ARCHITECTURES.get(network.architecture), f"{network.part}." if network.part else ""
         if row is None:
@@ -63,16 +63,17 @@ def fingerprint(recipe: Recipe, shards, seed: int) -> dict:
     """Properties that must be unchanged when a training is resumed; budget and machine are not among them."""
     clips = ShardFolder(shards)
     made_of = zlib.crc32(json.dumps([shard.metadata() for shard in clips.shards], sort_keys=True).encode())
-    told = {name: repr(getattr(recipe, name)) for name in TOLD}
-    return {"recipe": recipe.name, "seed": seed, "shards": f"{len(clips)} clips, {made_of:08x}", **told}
+    attributes = {name: repr(getattr(recipe, name)) for name in FINGERPRINTED}
+    return {"recipe": recipe.name, "seed": seed, "shards": f"{len(clips)} clips, {made_of:08x}", **attributes}
 
 
 class Trainer:
     """Trains `recipe` on `batches`, writing checkpoint.pt, log.jsonl and curve.png into the folder `out`.
 
-    seconds, steps: the budget, whichever ends first; one of them is needed. The learning rate follows the share of the
-    budget that is spent, so a budget in steps repeats exactly and one in seconds nearly. Only batches and torch's own
-    generators may be random in a recipe. precision: instead of the recipe's. `average` is the network to keep.
+    seconds, steps: the budget, whichever ends first; one of them is needed. The learning rate depends on the share of the
+    budget that is spent, so a training with a budget in steps is reproducible exactly, one with a budget in seconds nearly.
+    A recipe may be random only by its batches and torch's own generators. precision: in place of the recipe's. `average` is
+    the network to keep.
     """
 
     def __init__(
@@ -112,7 +113,8 @@ class Trainer:
         self.out.mkdir(parents=True, exist_ok=True)
 
     def resume(self) -> None:
-        """Go on from the checkpoint in `out`: with the same budget in steps, on the CPU, the same to the bit.
+        """Continue from the checkpoint in `out`; on the CPU, with the same budget in steps, the result is bit-identical to an
+        uninterrupted training.
 
         Raises OSError when there is none, ValueError when it is another recipe's, or of another seed, of other shards
         or settings.
@@ -121,8 +123,8 @@ class Trainer:
         if not path.is_file():
             raise OSError(f"{path} does not exist: train without --resume first")
         saved = torch.load(path, map_location=self.device, weights_only=True)
-        began = saved.get("fingerprint") or {"recipe": saved["recipe"]}  # older checkpoints tell no more
-        for name, value in began.items():
+        stored = saved.get("fingerprint") or {"recipe": saved["recipe"]}  # older checkpoints state nothing else
+        for name, value in stored.items():
             if value != self.fingerprint[name]:
                 raise ValueError(
                     f"{path} is of the {name} {value!r}, not {self.fingerprint[name]!r}: give another --out"
@@ -167,7 +169,7 @@ class Trainer:
     def rate(self) -> float:
         """Learning rate of the coming step."""
         cosine = (1 + math.cos(math.pi * min(self.spent(), 1))) / 2
-        warm = min(max((self.step + 1) / max(self.recipe.warm_up, 1), self.spent() / LONGEST_WARM_UP), 1)
+        warm = min(max((self.step + 1) / max(self.recipe.warm_up, 1), self.spent() / MAX_WARM_UP), 1)
         return self.recipe.rate * warm * (LOWEST_RATE + (1 - LOWEST_RATE) * cosine)
 
     def run(self) -> nn.Module:
@@ -177,12 +179,12 @@ class Trainer:
         """
         if not self.step:
             (self.out / "log.jsonl").write_text("", encoding="utf-8")
-        begun = time.monotonic() - self.elapsed
+        start = time.monotonic() - self.elapsed
         saved = self.elapsed
         feed = self.batches.from_step(self.step, self.workers, pin=self.device.type == "cuda")
         while self.spent() < 1 and not self.stopped:
             self.learn(next(feed))
-            self.elapsed = time.monotonic() - begun
+            self.elapsed = time.monotonic() - start
             if self.step % self.log_every == 0:
                 self.log()
             if self.elapsed - saved > self.checkpoint_every:
@@ -203,15 +205,15 @@ class Trainer:
         self.scaler.scale(loss).backward()
         self.scaler.unscale_(self.optimizer)
         norm = nn.utils.clip_grad_norm_(self.trained, self.recipe.clip)
-        sound = bool(torch.isfinite(loss) & torch.isfinite(norm))
-        if sound:
+        finite = bool(torch.isfinite(loss) & torch.isfinite(norm))
+        if finite:
             self.scaler.step(self.optimizer)
-            self.blend()
+            self.update_average()
         self.scaler.update()
         self.step += 1
-        self.note(sound, {"loss": loss.detach(), **metrics, "gradient": norm})
+        self.note(finite, {"loss": loss.detach(), **metrics, "gradient": norm})
 
-    def blend(self) -> None:
+    def update_average(self) -> None:
         """Move the average towards the network, faster in the first steps; buffers are copied."""
         share = 1 - min(self.recipe.average, (1 + self.step) / (10 + self.step))
         with torch.no_grad():
@@ -220,16 +222,16 @@ class Trainer:
             for kept, new in zip(self.average.buffers(), self.network.buffers(), strict=True):
                 kept.copy_(new)
 
-    def note(self, sound: bool, values: dict) -> None:
-        """Add a step to what the next log line averages; stop training that has broken down."""
-        self.bad = 0 if sound else self.bad + 1
-        self.skipped += not sound
+    def note(self, finite: bool, values: dict) -> None:
+        """Add a step to the averages of the next log line. Raises RuntimeError after too many steps that were not finite."""
+        self.bad = 0 if finite else self.bad + 1
+        self.skipped += not finite
         if self.bad >= BAD_STEPS:
             raise RuntimeError(
                 f"the loss or its gradient was NaN or infinite in {BAD_STEPS} steps in a row, up to step {self.step}: "
                 "lower the learning rate, train in float32, or look for the operation that overflows"
             )
-        if sound:
+        if finite:
             self.sums["count"] = self.sums.get("count", 0) + 1
             for key, value in values.items():
                 self.sums[key] = self.sums.get(key, 0.0) + float(value)

@@ -1,7 +1,7 @@
 """Synthetic alternating-exposure clips with exact ground truth, composed from HDR photographs.
 
 The layers of a clip are a background under camera motion and cut-out objects with motion of their own, each moved by
-one homography a frame; so the flow between any two frames is exact, also at object boundaries. Deterministic by seed.
+one homography per frame; so the flow between any two frames is exact, also at object boundaries. Deterministic by seed.
 """
 
 from collections.abc import Callable, Sequence
@@ -21,9 +21,7 @@ from .settings import CLEAN, SynthesisSettings
 from .sharp import compose_sharp
 
 RESPONSE = "gamma2.2"
-
-
-MOST_SHOT_NOISE = 0.02  # variance at full scale, however much a frame is amplified
+MAX_SHOT_NOISE = 0.02  # variance at full scale, however much a frame is amplified
 
 
 @dataclass(frozen=True)
@@ -61,11 +59,10 @@ def exact_flow(labels: torch.Tensor, from_a: torch.Tensor, from_b: torch.Tensor)
     height, width = labels.shape
     x, y = torch.arange(width).float(), torch.arange(height).float()[:, None]
     moved = torch.linalg.solve(from_b, from_a)
-    # the difference from the identity is small, so that float32 suffices for the pixels
+    # The difference from the identity is small, so that float32 suffices for the pixels.
     moved = (moved / moved[:, 2:, 2:] - torch.eye(3)).float()
-    ax, ay, a1, bx, by, b1, cx, cy, c1 = moved.flatten(1).T[
-        :, labels.long()
-    ]  # nine numbers a pixel: those of its layer
+    of_layer = moved.flatten(1).T[:, labels.long()]  # (9,H,W): each pixel has the matrix of its layer
+    ax, ay, a1, bx, by, b1, cx, cy, c1 = of_layer
     across, down, depth = ax * x + ay * y + a1, bx * x + by * y + b1, cx * x + cy * y + c1
     return torch.stack((across - x * depth, down - y * depth)) / (1 + depth)
 
@@ -179,8 +176,8 @@ def draw_sensor(rng, period: int, settings: SynthesisSettings) -> Sensor:
 
 def _with_iso_gain(sensor: Sensor, exposures: tuple[float, ...]) -> Sensor:
     """The sensor with exposures that differ by ISO gain at one shutter time: the longer the exposure, the noisier."""
-    most = MOST_SHOT_NOISE / max(sensor.shot_noise, 1e-9)
-    return replace(sensor, iso=np.minimum(exposures, max(most, 1)))
+    max_gain = MAX_SHOT_NOISE / max(sensor.shot_noise, 1e-9)
+    return replace(sensor, iso=np.minimum(exposures, max(max_gain, 1)))
 
 
 def _with_camera_errors(sensor: Sensor, rng, settings: SynthesisSettings) -> Sensor:

@@ -12,8 +12,8 @@ from .shapes import DENSITY
 
 RADII = (0.6, 0.4)  # smallest radius in pixels, largest as a share of the picture's shorter side
 EXPONENT = 3.0  # of the power law of the radii, which makes the picture invariant to scale
-LEAVES = 0.12  # leaves a pixel: nine in ten pixels are then covered more than once
-MOST_LEAVES = 12_000
+LEAVES = 0.12  # leaves per pixel: nine in ten pixels are then covered more than once
+MAX_LEAVES = 12_000
 PHOTOGRAPHS = ("grass", "gravel", "brick")  # in scikit-image, CC0
 CONTRAST = (0.2, 0.9)  # standard deviation of the leaves' log reflectance
 
@@ -21,7 +21,7 @@ CONTRAST = (0.2, 0.9)  # standard deviation of the leaves' log reflectance
 def dead_leaves(rows: int, columns: int, rng: np.random.Generator) -> np.ndarray:
     """Log reflectance (rows, columns, 3), mean about 0, of `rows` x `columns` texels, DENSITY to a pixel."""
     cv = cv2()
-    number = min(int(LEAVES * rows * columns / DENSITY**2), MOST_LEAVES)
+    number = min(int(LEAVES * rows * columns / DENSITY**2), MAX_LEAVES)
     low, high = RADII[0] * DENSITY, RADII[1] * min(rows, columns)
     # inverse of the power law's distribution function
     a, b = low ** (1 - EXPONENT), high ** (1 - EXPONENT)

@@ -85,7 +85,7 @@ def moving(
 ) -> Placement:
     """Random motion of an object through a random point of the middle frame, with rotation and scaling.
 
-    speed: pixels a frame. carried_by: placement of the background, for an object that moves with the scene. upright: on
+    speed: pixels per frame. carried_by: placement of the background, for an object that moves with the scene. upright: on
     the ground, moving left or right, as people do.
     """
     height, width = size

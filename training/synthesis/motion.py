@@ -1,4 +1,4 @@
-"""Smooth random motion of layers and camera, as one homography a frame, so that flow is exact."""
+"""Smooth random motion of layers and camera, as one homography per frame, so that flow is exact."""
 
 import math
 from collections.abc import Callable
@@ -80,7 +80,7 @@ class Camera:
 
 
 def random_camera(rng: np.random.Generator, width: int, focal: float, strength: float, max_speed: float) -> Camera:
-    """A camera with random pan, tilt, roll, zoom and shake. strength: 0 = tripod; max_speed: pixels a frame."""
+    """A camera with random pan, tilt, roll, zoom and shake. strength: 0 = tripod; max_speed: pixels per frame."""
     top = min(max_speed, 0.06 * width)
     speed = strength * log_uniform(rng, 0.01, 1) * top
     heading = rng.uniform(0, 2 * np.pi)

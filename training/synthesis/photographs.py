@@ -1,8 +1,8 @@
-"""Clips from sharp photographs at natural sampling: what the panoramas, which are enlarged, do not show.
+"""Clips from sharp photographs at natural sampling, with the fine texture that enlarged panoramas lack.
 
-A pixel of a clip covers SHARPEST source pixels at most and one at least, so texture reaches the pixel's own size; no
-detail is added. The camera moves by a few pixels a frame with sub-pixel shake, and objects cut out of the photographs
-move in front of it, so that flow and radiance are exact, as in `synthesis.clip`.
+A pixel of a clip covers one to SHARPEST source pixels, so texture is as fine as the pixels are; no detail is added.
+The camera moves by a few pixels per frame with sub-pixel shake, and objects cut out of the photographs move in front of it,
+so that flow and radiance are exact, as in `synthesis.clip`.
 """
 
 from collections.abc import Sequence
@@ -18,11 +18,11 @@ from .scenes import Scene, sample, scene_from_radiance
 from .settings import SynthesisSettings
 from .shapes import DENSITY, blob
 
-SHARPEST = 1.5  # source pixels a pixel, along each side: the mean over them is sharper than one interpolated pixel
+SHARPEST = 1.5  # source pixels per pixel, along each side: the mean over them is sharper than one interpolated pixel
 PUBLIC = ("astronaut", "chelsea", "coffee", "rocket")  # photographs in scikit-image, public domain or CC0
 HIGHLIGHTS = (0.8, 6.0)  # linear light from which a photograph of one exposure is expanded, and the factor at 1
-SPEED = 8.0  # pixels a frame, largest of the camera
-OBJECT_SPEED = 24.0  # pixels a frame, largest of an object
+SPEED = 8.0  # pixels per frame, largest of the camera
+OBJECT_SPEED = 24.0  # pixels per frame, largest of an object
 
 
 def photographs(paths: Sequence) -> list[Scene]:
@@ -93,7 +93,7 @@ def within(camera: Camera, times: np.ndarray, size: tuple[int, int], source: tup
 def natural_background(
     scene: Scene, camera: Camera, times: np.ndarray, size: tuple[int, int], rng: np.random.Generator
 ) -> Layer:
-    """Background layer: a piece of a photograph at 1 to SHARPEST source pixels a pixel."""
+    """Background layer: a piece of a photograph at 1 to SHARPEST source pixels per pixel."""
     height, width = size
     x0, y0, x1, y1 = bounds([camera.to_plane(t) for t in times], width, height)
     rows, columns = scene.log.shape[:2]

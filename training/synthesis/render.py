@@ -67,7 +67,7 @@ def _pieces(
 ) -> Iterator[tuple[int, tuple[int, int], np.ndarray]]:
     """Visible pieces of all layers: index of the layer, position (y, x) of the piece in samples, and the piece (h,w,4).
 
-    The raster has scale x scale samples a pixel; pieces are aligned to whole pixels. shift: of the samples, in pixels.
+    The raster has scale x scale samples per pixel; pieces are aligned to whole pixels. shift: of the samples, in pixels.
     """
     cv = cv2()
     height, width = size

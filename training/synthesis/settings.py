@@ -10,7 +10,7 @@ class SynthesisSettings:
     width, height: in pixels. frames: of a clip. exposures: relative, shortest = 1; None draws 2 or 3 of them
     (`periods`), with `ratio` between two and `step` between successive ones of three. phase: of frame 0 in the exposure
     period, None = random. objects: smallest and largest number. camera: strength of its motion, 0 = tripod.
-    max_camera_speed, max_object_speed: pixels a frame. lens_blur: sigma in pixels, uniform. clipped: share of pixels
+    max_camera_speed, max_object_speed: pixels per frame. lens_blur: sigma in pixels, uniform. clipped: share of pixels
     that the longest exposure clips, uniform. read_noise, shot_noise: see `Sensor`. shutter: share of the frame time
     that the longest exposure is open, uniform (0: no motion blur). bits: choices. response_error, balance_error,
     exposure_error: standard deviations, in nats. quality: range of the JPEG round trip that half of the clips get, None

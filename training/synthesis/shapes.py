@@ -6,7 +6,7 @@ from ...hdr.cv import cv2
 from .motion import log_uniform
 from .scenes import Scene, add_grain, grain_tiles, sample
 
-DENSITY = 2  # texels a pixel, along each axis
+DENSITY = 2  # texels per pixel, along each axis
 
 Polygon = np.ndarray
 """(N,2) corners in pixels, in the layer's own coordinates."""

@@ -38,8 +38,8 @@ def settings_of(preset: str, seed: int, **changes) -> SynthesisSettings:
 
 
 def training_clip(scenes, preset: str, seed: int, changes: dict) -> SyntheticClip:
-    """Clip of a preset; "mixed" and "wild" clips pass through the simulated camera pipeline, but for sharp ones without
-    noise, which stay as exact as they are."""
+    """Clip of a preset. "mixed" and "wild" clips pass through the simulated camera pipeline, except sharp ones without noise,
+    which stay exact."""
     settings = settings_of(preset, seed, **changes)
     clip = make_clip(scenes, seed, settings)
     developed = preset in ("mixed", "wild") and (settings.shot_noise is not None or not settings.sharp)
@@ -56,13 +56,13 @@ def describe(preset: str, seed: int, count: int, scenes: str, changes: dict) -> 
 
 
 def comes_out_the_same(path: str, clips: list[SyntheticClip]) -> bool:
-    """Whether a shard begins with `clips`, to an 8-bit step: no longer so when the program has changed."""
+    """Whether a shard begins with `clips`, to an 8-bit step; False after a change of the program that alters them."""
     kept = ShardFolder(path)
     return all(torch.allclose(kept[k].ldr, clip.ldr, atol=1 / 255, rtol=0) for k, clip in enumerate(clips))
 
 
 def make_shard(path: str, scenes: str, preset: str, seed: int, count: int, changes: dict) -> int:
-    """Write one shard of clips with seeds from `seed` on, unless it exists; returns the number of clips written."""
+    """Write one shard of clips with seeds from `seed` on, unless it exists unchanged; returns the number of clips written."""
     metadata = describe(preset, seed, count, scenes, changes)
     torch.set_num_threads(1)
     cv2().setNumThreads(1)
