@@ -25,7 +25,8 @@ class ReconstructHDR(io.ComfyNode):
             display_name="Reconstruct HDR",
             category=RECONSTRUCT,
             description="Scene-linear HDR frames from a clip of alternating exposures, in one node: exposures are matched, "
-            "motion is estimated, frames are merged. What it is made of are nodes of their own.",
+            "motion is estimated, frames are merged. Wire hdr and exposures to HDR Viewer, Save HDR Sequence (EXR) or Save HDR "
+            "Video (HDR10). What it is made of are nodes of their own.",
             search_aliases=[
                 "merge hdr",
                 "exposure fusion",
