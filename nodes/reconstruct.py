@@ -10,7 +10,6 @@ from ..stages.runtime.networks import work_memory
 from ..stages.systems.table import BY_QUALITY, SYSTEMS
 from .compat import device, known, make_room, progress_bar
 from .ports import fps_output, hdr_output, wrong_pattern_input
-from .preview import middle, quick_picture, shown
 from .wires import RECONSTRUCT, Exposures
 
 AS_METHOD = "as method says"
@@ -76,5 +75,5 @@ class ReconstructHDR(io.ComfyNode):
             clip = with_noise(clip, progress_bar())
             make_room(max(work_memory(name, clip.size, len(clip.offsets) + 1) for name in row.networks))
         hdr = row.run(clip, device(), progress_bar())
-        picture = quick_picture(middle(hdr)[0])[None]
-        return io.NodeOutput(hdr, clip, float(clip.fps), ui=shown(cls, picture, f"{row.paper}, {len(hdr)} frames"))
+        # No picture: front ends would show it beside the last live one, which stays.
+        return io.NodeOutput(hdr, clip, float(clip.fps), ui={"text": (f"{row.paper}, {len(hdr)} frames",)})

@@ -20,11 +20,11 @@ def bracket() -> dict:
         first := sized_note("intro", 460, 50, 320, "Read me", INTRO),
         node("align", ".GlobalAlignment", 460, 110 + (top := first["size"][1]), 320, 110, camera="locked"),
         node("hdr", ".ReconstructHDR", 460, 280 + top, 320, 400, method="fast"),
-        node("one", "ImageFromBatch", 460, 750 + top, 320, 90, "One of them", batch_index=1, length=1),
-        sized_note("hand", 460, 910 + top, 320, "Hand-held photos", HAND_HELD),
+        node("one", "ImageFromBatch", 460, 800 + top, 320, 90, "One of them", batch_index=1, length=1),
+        sized_note("hand", 460, 960 + top, 320, "Hand-held photos", HAND_HELD),
         node("save", ".SaveHDRSequence", 840, 50, 320, 590, prefix="HDRWeave/bracket"),
-        node("tonemap", ".MuLawTonemap", 840, 710, 320, 390, mu=500.0, peak=0.0),
-        node("save_picture", "SaveImage", 840, 1160, 320, 340, filename_prefix="HDRWeave/bracket"),
+        node("tonemap", ".MuLawTonemap", 840, 710, 320, 440, mu=500.0, peak=0.0),
+        node("save_picture", "SaveImage", 840, 1210, 320, 340, filename_prefix="HDRWeave/bracket"),
         node("view", ".HDRViewer", 1220, 50, 580, 880),
     ]  # fmt: skip
     links = [
@@ -33,10 +33,10 @@ def bracket() -> dict:
         *("tonemap.image -> save_picture.images", "one.IMAGE -> view.hdr"),
     ]
     groups = [
-        group("1  The photos", 0, -30, 420, 1580, INPUT),
-        group("2  Align, merge", 440, -30, 360, 1580, LINEAR),
-        group("3  Save", 820, -30, 360, 1580, LINEAR),
-        group("4  Look", 1200, -30, 620, 1580, PICTURES),
+        group("1  The photos", 0, -30, 420, 1640, INPUT),
+        group("2  Align, merge", 440, -30, 360, 1640, LINEAR),
+        group("3  Save", 820, -30, 360, 1640, LINEAR),
+        group("4  Look", 1200, -30, 620, 1640, PICTURES),
     ]
     app = {"inputs": ["load.path", "load.pattern", "load.count"], "outputs": ["view", "save", "save_picture"]}
     name = "3 HDR from a bracket of photos"

@@ -13,7 +13,7 @@ from ...hdr.scratch import allocate
 from ..runtime.networks import device_of
 from ..runtime.per_frame import run_per_frame
 from ..runtime.tiles import in_tiles
-from ..runtime.windows import Progress, quiet, show
+from ..runtime.windows import Progress, quiet
 
 WINDOW = 5  # frames, the paper's T
 
@@ -53,7 +53,6 @@ def collaborative_fusion(
     for k, (hdr, share) in run_per_frame(len(starts), read, fused, device, done):
         chosen = slice(starts[k], ends[k])
         out[chosen], shares[chosen] = hdr[0].movedim(1, -1), share[0, :, 0]
-        show(progress, out[ends[k] - 1])
     return out, shares
 
 

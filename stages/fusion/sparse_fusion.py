@@ -17,7 +17,7 @@ from ..runtime.check import frames_text
 from ..runtime.networks import device_of
 from ..runtime.per_frame import run_per_frame, to_frame, to_planes
 from ..runtime.tiles import in_tiles
-from ..runtime.windows import Progress, quiet, show, windows
+from ..runtime.windows import Progress, quiet, windows
 
 if TYPE_CHECKING:
     from ...models.lrhdr.sparse_fusion import SparseFusion
@@ -104,7 +104,6 @@ def sparse_fusion(
 
     for t, (fused, cast) in run_per_frame(frames, read, fuse, device, progress):
         hdr[t], votes[t] = to_frame(fused), cast[0]
-        show(progress, hdr[t])
     return hdr, votes
 
 

@@ -8,15 +8,16 @@ from workflow_graphs import graphs
 TITLE = 30  # pixels of a node's title, above its position
 ASPECT, MARGIN, WORDS = 3 / 4, 16, 30  # the highest picture that has room; what is beside it and below it
 # Pixels above the picture of a node in Nodes 2.0, which needs more of them than the older renderer. Seen in its front end 1.32.9
-# at 100 %, where everything is drawn 1.2 times as large; the last three follow from their number of inputs.
+# at 100 %, where everything is drawn 1.2 times as large, with the line of progress; the last four follow from their inputs.
 ABOVE = {
-    "HDRWeave_LoadAlternatingExposures": 633,
-    "HDRWeave_ReconstructHDR": 159,
+    "HDRWeave_LoadAlternatingExposures": 717,
+    "HDRWeave_ReconstructHDR": 212,
     "HDRWeave_SaveHDRSequence": 340,
-    "HDRWeave_SaveHDRVideo": 348,
-    "HDRWeave_MuLawTonemap": 135,
-    "HDRWeave_ExposureCheck": 60,
+    "HDRWeave_SaveHDRVideo": 412,
+    "HDRWeave_MuLawTonemap": 185,
+    "HDRWeave_ExposureCheck": 110,
     "SaveImage": 60,
+    "live": 140,  # a fold in which frames are computed shows them
 }
 GRAPHS = graphs()
 
@@ -34,7 +35,7 @@ def covered(graph: dict) -> list[tuple[str, str]]:
     folds = graph.get("folds") or []
     folded = {key for fold in folds for key in fold["nodes"]}
     boxes = [(node["key"], box(node)) for node in graph["nodes"] if node["key"] not in folded]
-    boxes += [(fold["title"], box({**fold, "type": "fold"})) for fold in folds]
+    boxes += [(fold["title"], box({**fold, "type": "live" if fold["groups"] else "fold"})) for fold in folds]
     return [
         (a, b)
         for (a, (l1, t1, r1, b1)), (b, (l2, t2, r2, b2)) in combinations(boxes, 2)
@@ -50,8 +51,8 @@ def test_no_node_lies_on_another_after_a_run(name):
 def test_a_picture_without_room_is_found():
     nodes = [
         {"key": "a", "type": "HDRWeave_ReconstructHDR", "pos": [0, 0], "size": [320, 100]},
-        {"key": "b", "type": "MarkdownNote", "pos": [0, 440], "size": [320, 100]},
+        {"key": "b", "type": "MarkdownNote", "pos": [0, 490], "size": [320, 100]},
     ]
     assert covered({"nodes": nodes}) == [("a", "b")]
-    nodes[1]["pos"] = [0, 450]
+    nodes[1]["pos"] = [0, 510]
     assert covered({"nodes": nodes}) == []
