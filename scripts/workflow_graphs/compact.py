@@ -5,7 +5,7 @@ Nodes that show pictures have room for them: Nodes 2.0 makes a node as high as t
 
 from .parts import INPUT, LINEAR, PICTURES, SAMPLE, group, node, sized_note
 
-TALL = 1520  # pixels of the groups
+TALL = 1580  # pixels of the groups
 DELIVERED = """**Save HDR Sequence** writes OpenEXR with 1.0 at the white of the longest exposure; recovered highlights lie
 above 1. **Save HDR Video** writes HDR10. Both are in ComfyUI's output folder under *HDRWeave*."""
 
@@ -15,8 +15,8 @@ def compact(name: str, intro: str, path=SAMPLE, pattern="auto", method="balanced
     what to know first. more: nodes and links that the template adds, below Reconstruct HDR."""
     nodes = [
         *clip_and_method(path, pattern, method),
-        first := sized_note("intro", 460, 560, 320, "Read me", intro),
-        sized_note("delivered", 460, 610 + first["size"][1], 320, "What is written, and where", DELIVERED),
+        first := sized_note("intro", 460, 620, 320, "Read me", intro),
+        sized_note("delivered", 460, 670 + first["size"][1], 320, "What is written, and where", DELIVERED),
         node("save", ".SaveHDRSequence", 840, 150, 320, 590),
         node("video", ".SaveHDRVideo", 840, 800, 320, 590),
         *(item for item in more if isinstance(item, dict)),

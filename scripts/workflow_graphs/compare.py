@@ -10,7 +10,7 @@ Choose others in **method**, or by name in **system**. *Measure HDR* says by how
 NODES = [
     *clip_and_method(),
     sized_note("intro", 840, 600, 320, "Read me", INTRO),
-    node("other", ".ReconstructHDR", 460, 580, 320, 400, "Reconstruct HDR, to compare with", method="fast"),
+    node("other", ".ReconstructHDR", 460, 640, 320, 400, "Reconstruct HDR, to compare with", method="fast"),
     node("measure", ".MeasureHDR", 840, 810, 320, 380),
 ]
 LINKS = [

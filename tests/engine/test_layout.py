@@ -11,13 +11,13 @@ ASPECT, MARGIN, WORDS = 3 / 4, 16, 30  # the highest picture that has room; what
 # at 100 %, where everything is drawn 1.2 times as large, with the line of progress; the last four follow from their inputs.
 ABOVE = {
     "HDRWeave_LoadAlternatingExposures": 717,
-    "HDRWeave_ReconstructHDR": 212,
+    "HDRWeave_ReconstructHDR": 270,
     "HDRWeave_SaveHDRSequence": 340,
     "HDRWeave_SaveHDRVideo": 412,
     "HDRWeave_MuLawTonemap": 185,
     "HDRWeave_ExposureCheck": 110,
     "SaveImage": 60,
-    "live": 140,  # a fold in which frames are computed shows them
+    "live": 200,  # a fold in which frames are computed shows them
 }
 GRAPHS = graphs()
 
@@ -51,8 +51,8 @@ def test_no_node_lies_on_another_after_a_run(name):
 def test_a_picture_without_room_is_found():
     nodes = [
         {"key": "a", "type": "HDRWeave_ReconstructHDR", "pos": [0, 0], "size": [320, 100]},
-        {"key": "b", "type": "MarkdownNote", "pos": [0, 490], "size": [320, 100]},
+        {"key": "b", "type": "MarkdownNote", "pos": [0, 550], "size": [320, 100]},
     ]
     assert covered({"nodes": nodes}) == [("a", "b")]
-    nodes[1]["pos"] = [0, 510]
+    nodes[1]["pos"] = [0, 570]
     assert covered({"nodes": nodes}) == []
