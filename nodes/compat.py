@@ -13,8 +13,10 @@ import comfy.utils
 import folder_paths
 
 from ..stages.runtime.pace import Pace
+from .preview import live_picture
 
 TEXT_INTERVAL = 1.0  # seconds between two texts at a node
+PICTURE_INTERVAL = 0.5  # seconds between two pictures of it
 WEIGHTS_FOLDER = "hdrweave"  # in ComfyUI's models folder, and the key in its extra_model_paths.yaml
 
 
@@ -26,22 +28,34 @@ def known(cls, *args, **kwargs):
     return cls(*args, **{k: v for k, v in kwargs.items() if k in parameters})
 
 
-def progress_bar():
-    """A stage's progress callback: moves the node's bar, writes steps per second and time left under it, and raises when the
-    user has pressed Cancel."""
-    bar, pace, show = comfy.utils.ProgressBar(1), Pace(), _text_at_node()
-    begin = last_shown = time.monotonic()
+def progress_bar() -> "NodeProgress":
+    """The progress of the node that runs, for its stage."""
+    return NodeProgress()
 
-    def report(done: int, total: int) -> None:
-        nonlocal last_shown
+
+class NodeProgress:
+    """A stage's progress callback: moves the node's bar, writes steps per second and time left under it, has it show the frame
+    that was computed last, and raises when the user has pressed Cancel."""
+
+    def __init__(self):
+        self.bar, self.pace, self.write = comfy.utils.ProgressBar(1), Pace(), _text_at_node()
+        self.begin = self.last_text = time.monotonic()
+        self.frame, self.last_picture = None, float("-inf")
+
+    def __call__(self, done: int, total: int) -> None:
         comfy.model_management.throw_exception_if_processing_interrupted()
-        bar.update_absolute(done, total)
-        text, now = pace.words(done, total), time.monotonic()
-        if now - last_shown > TEXT_INTERVAL or (done == total and last_shown > begin):
-            last_shown = now
-            show(text)
+        text, now, picture = self.pace.words(done, total), time.monotonic(), None
+        if self.frame is not None and now - self.last_picture >= PICTURE_INTERVAL:
+            picture, self.last_picture = live_picture(self.frame), now
+        self.frame = None
+        self.bar.update_absolute(done, total, picture)
+        if now - self.last_text > TEXT_INTERVAL or (done == total and self.last_text > self.begin):
+            self.last_text = now
+            self.write(text)
 
-    return report
+    def show(self, frame) -> None:
+        """Takes a frame (H,W,3) of radiance; it becomes a picture with the next step, if it is time for one."""
+        self.frame = frame
 
 
 def _text_at_node() -> Callable[[str], None]:

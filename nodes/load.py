@@ -159,8 +159,8 @@ class LoadAlternatingExposures(io.ComfyNode):
             display_name="Load Alternating Exposures",
             category=LOAD,
             description="A clip whose frames alternate between short and long exposures, from a video file, an image "
-            "sequence, a VIDEO, images, or two to three parallel streams.",
-            search_aliases=["hdr video", "bracketed video", "exposure bracketing", "load exposures"],
+            "sequence, a VIDEO, images, or two to three parallel streams. Reconstruct HDR comes next.",
+            search_aliases=["load video", "hdr video", "bracketed video", "exposure bracketing", "load exposures"],
             inputs=_widgets() + _optional_inputs(),
             outputs=[
                 Exposures.Output(

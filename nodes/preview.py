@@ -3,7 +3,34 @@
 from pathlib import Path
 
 import folder_paths
+import numpy as np
+import torch
 from comfy_api.latest import ui
+
+from ..hdr.tonemap import mu_law
+from ..stages.output.tonemap import automatic_peak
+
+MU = 500.0  # of pictures that are only there to recognise a frame
+SIDE = 512  # pixels of the longer side of a live picture, as ComfyUI has for its own
+
+
+def quick_picture(frame: torch.Tensor) -> torch.Tensor:
+    """A frame of radiance (H,W,3) as a picture (H,W,3) in [0,1]: mu-law, its brightest thousandth white."""
+    frame = frame.float().nan_to_num(0, 65504, 0)
+    try:
+        peak = automatic_peak(frame[None])
+    except ValueError:  # black
+        peak = 1.0
+    return mu_law(frame / peak, MU).clamp(0, 1)
+
+
+def live_picture(frame: torch.Tensor):
+    """A frame of radiance (H,W,3) as ComfyUI's progress takes a picture: format, `PIL.Image`, longer side."""
+    from PIL import Image
+
+    step = -(-max(frame.shape[:2]) // SIDE)  # every `step`-th pixel: made several times a second, beside the work
+    pixels = (255 * quick_picture(frame[::step, ::step])).round().cpu().numpy().astype(np.uint8)
+    return "JPEG", Image.fromarray(pixels), SIDE
 
 
 def shown(cls, pictures, text: str) -> dict:

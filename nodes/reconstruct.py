@@ -2,21 +2,17 @@
 
 from comfy_api.latest import io
 
-from ..hdr.tonemap import mu_law
 from ..stages.clip.black_level import match_black_level
 from ..stages.clip.noise import with_noise
 from ..stages.clip.normalize import normalize
 from ..stages.clip.wrong_pattern import STOP, heed_pattern
-from ..stages.output.tonemap import automatic_peak
 from ..stages.runtime.networks import work_memory
 from ..stages.systems.table import BY_QUALITY, SYSTEMS
 from .compat import device, known, make_room, progress_bar
 from .ports import fps_output, hdr_output, wrong_pattern_input
-from .preview import middle, shown
 from .wires import RECONSTRUCT, Exposures
 
 AS_METHOD = "as method says"
-MU = 500.0  # of the picture on the node
 
 
 class ReconstructHDR(io.ComfyNode):
@@ -28,7 +24,8 @@ class ReconstructHDR(io.ComfyNode):
             display_name="Reconstruct HDR",
             category=RECONSTRUCT,
             description="Scene-linear HDR frames from a clip of alternating exposures, in one node: exposures are matched, "
-            "motion is estimated, frames are merged. What it is made of are nodes of their own.",
+            "motion is estimated, frames are merged. Wire hdr and exposures to HDR Viewer, Save HDR Sequence (EXR) or Save HDR "
+            "Video (HDR10). What it is made of are nodes of their own.",
             search_aliases=[
                 "merge hdr",
                 "exposure fusion",
@@ -78,14 +75,5 @@ class ReconstructHDR(io.ComfyNode):
             clip = with_noise(clip, progress_bar())
             make_room(max(work_memory(name, clip.size, len(clip.offsets) + 1) for name in row.networks))
         hdr = row.run(clip, device(), progress_bar())
-        frame = middle(hdr)
-        picture = mu_law(frame / peak_of(frame), MU)
-        return io.NodeOutput(hdr, clip, float(clip.fps), ui=shown(cls, picture, f"{row.paper}, {len(hdr)} frames"))
-
-
-def peak_of(hdr) -> float:
-    """The radiance shown as white; 1 for frames that are black."""
-    try:
-        return automatic_peak(hdr)
-    except ValueError:
-        return 1.0
+        # No picture: front ends would show it beside the last live one, which stays.
+        return io.NodeOutput(hdr, clip, float(clip.fps), ui={"text": (f"{row.paper}, {len(hdr)} frames",)})

@@ -90,7 +90,8 @@ class SaveHDRSequence(io.ComfyNode):
             display_name="Save HDR Sequence",
             category=SAVE,
             description="Scene-linear frames as an OpenEXR or Radiance .hdr sequence in ComfyUI's output folder, each "
-            "run in a new version folder.",
+            "run in a new version folder. Connect exposures too: without them the file is dark, 1.0 being where the shortest "
+            "exposure clips, and colours count as Rec.709.",
             search_aliases=["save exr", "openexr", "export hdr", "write exr"],
             is_output_node=True,
             inputs=_inputs(),

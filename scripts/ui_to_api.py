@@ -123,7 +123,7 @@ class _Graph:
         for name, spec in widget_inputs(schema):
             if isinstance(stored, dict):
                 value = stored.get(name, _default(spec))
-            elif position >= len(stored) and stored and name in schema["input"].get("optional", {}):
+            elif position >= len(stored) and name in schema["input"].get("optional", {}):
                 continue  # the input is newer than the file: the node has a default for older ones
             else:
                 value = stored[position] if position < len(stored) else _default(spec)

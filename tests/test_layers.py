@@ -17,7 +17,7 @@ MAY_IMPORT = {
     "training": {"training", "stages", "models", "hdr"},
 }
 SHIPPED = ("hdr", "models", "stages", "nodes")
-ENGINE = {"comfy", "comfy_api", "comfy_extras", "comfy_execution", "folder_paths", "server", "execution"}
+ENGINE = {"comfy", "comfy_api", "comfy_extras", "comfy_execution", "folder_paths", "server", "execution", "PIL"}
 HEAVY = {"cv2", "av", "kornia", "OpenEXR", "scipy", "torchvision", "torchaudio", "matplotlib", "rawpy"}
 FORBIDDEN_MODULES = {"subprocess", "urllib", "requests", "http", "socket", "importlib", "pickle"}
 FORBIDDEN_CALLS = {"eval", "exec", "__import__", "os.system", "os.popen", "torch.load", "os.getenv", "os.putenv"}

@@ -15,17 +15,17 @@ flow afterwards. From a tripod it changes nothing.
 
 def bracket() -> dict:
     nodes = [
-        node("load", ".LoadAlternatingExposures", 20, 50, 380, 640, path="sample_three_exposures.mp4", pattern="-4, -2, 0",
+        node("load", ".LoadAlternatingExposures", 20, 50, 380, 880, path="sample_three_exposures.mp4", pattern="-4, -2, 0",
              count=3),
-        sized_note("intro", 20, 740, 380, "Read me", INTRO),
-        node("align", ".GlobalAlignment", 460, 50, 320, 110, camera="locked"),
-        node("hdr", ".ReconstructHDR", 460, 220, 320, 330, method="fast"),
-        node("one", "ImageFromBatch", 460, 610, 320, 90, "One of them", batch_index=1, length=1),
-        sized_note("hand", 460, 760, 320, "Hand-held photos", HAND_HELD),
-        node("save", ".SaveHDRSequence", 840, 50, 320, 400, prefix="HDRWeave/bracket"),
-        node("tonemap", ".MuLawTonemap", 840, 510, 320, 150, mu=500.0, peak=0.0),
-        node("save_picture", "SaveImage", 840, 720, 320, 200, filename_prefix="HDRWeave/bracket"),
-        node("view", ".HDRViewer", 1220, 50, 580, 860),
+        first := sized_note("intro", 460, 50, 320, "Read me", INTRO),
+        node("align", ".GlobalAlignment", 460, 110 + (top := first["size"][1]), 320, 110, camera="locked"),
+        node("hdr", ".ReconstructHDR", 460, 280 + top, 320, 400, method="fast"),
+        node("one", "ImageFromBatch", 460, 860 + top, 320, 90, "One of them", batch_index=1, length=1),
+        sized_note("hand", 460, 1020 + top, 320, "Hand-held photos", HAND_HELD),
+        node("save", ".SaveHDRSequence", 840, 50, 320, 590, prefix="HDRWeave/bracket"),
+        node("tonemap", ".MuLawTonemap", 840, 710, 320, 440, mu=500.0, peak=0.0),
+        node("save_picture", "SaveImage", 840, 1210, 320, 340, filename_prefix="HDRWeave/bracket"),
+        node("view", ".HDRViewer", 1220, 50, 580, 880),
     ]  # fmt: skip
     links = [
         *("load.exposures -> align.exposures", "align.exposures -> hdr.exposures", "hdr.hdr -> one.image"),
@@ -33,10 +33,10 @@ def bracket() -> dict:
         *("tonemap.image -> save_picture.images", "one.IMAGE -> view.hdr"),
     ]
     groups = [
-        group("1  The photos", 0, -30, 420, 970, INPUT),
-        group("2  Align, merge", 440, -30, 360, 970, LINEAR),
-        group("3  Save", 820, -30, 360, 970, LINEAR),
-        group("4  Look", 1200, -30, 620, 970, PICTURES),
+        group("1  The photos", 0, -30, 420, 1640, INPUT),
+        group("2  Align, merge", 440, -30, 360, 1640, LINEAR),
+        group("3  Save", 820, -30, 360, 1640, LINEAR),
+        group("4  Look", 1200, -30, 620, 1640, PICTURES),
     ]
     app = {"inputs": ["load.path", "load.pattern", "load.count"], "outputs": ["view", "save", "save_picture"]}
     name = "3 HDR from a bracket of photos"

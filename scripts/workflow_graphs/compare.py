@@ -1,20 +1,20 @@
 """Two methods on one clip, side by side."""
 
 from .compact import clip_and_method, viewed
-from .parts import HIGH, PICTURES, group, node, sized_note
+from .parts import PICTURES, group, node, sized_note
 
 INTRO = """**Two methods on one clip**: in the viewer, drag the wipe between *result* and *before*, which is the fast method.
 
 Choose others in **method**, or by name in **system**. *Measure HDR* says by how much they differ."""
 
 NODES = [
-    *clip_and_method(height=760),
-    sized_note("intro", 20, 860, 380, "Read me", INTRO),
-    node("other", ".ReconstructHDR", 460, 540, 320, 400, "Reconstruct HDR, to compare with", method="fast"),
-    node("measure", ".MeasureHDR", 840, 620, 320, 380),
+    *clip_and_method(),
+    sized_note("intro", 840, 600, 320, "Read me", INTRO),
+    node("other", ".ReconstructHDR", 460, 640, 320, 400, "Reconstruct HDR, to compare with", method="fast"),
+    node("measure", ".MeasureHDR", 840, 810, 320, 380),
 ]
 LINKS = [
     *("load.exposures -> other.exposures", "other.hdr -> view.before"),
     *("hdr.hdr -> measure.hdr", "other.hdr -> measure.reference"),
 ]
-GRAPH = viewed("5 Compare methods", NODES, LINKS, [group("3  Measure", 820, 540, 360, HIGH - 570, PICTURES)])
+GRAPH = viewed("5 Compare methods", NODES, LINKS, [group("3  Measure", 820, 540, 360, 670, PICTURES)])

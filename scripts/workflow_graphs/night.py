@@ -7,5 +7,5 @@ INTRO = """**Night and noise**: several systems vote, and the sequence is refine
 
 *Exposure Check* measures the noise of each exposure, and says where pattern and pixels disagree."""
 
-CHECK = [node("check", ".ExposureCheck", 460, 840, 320, 180), "load.exposures -> check.exposures"]
+CHECK = [node("check", ".ExposureCheck", 460, 1050, 320, 340), "load.exposures -> check.exposures"]
 GRAPH = compact("4 HDR at night, noise", INTRO, method="quality", more=CHECK)

@@ -51,9 +51,9 @@ def pipeline(pattern: str, path: str, intro: str, look: str, hdr: str, method: d
         node("load", ".LoadAlternatingExposures", 20, 50, 380, 880, path=path, pattern=pattern),
         NORMALIZE,
         *method["nodes"],
-        first := sized_note("intro", 460, 380, 340, "Read me", intro),
-        sized_note("look", 460, 430 + first["size"][1], 340, "What to look at", look),
-        node("save", ".SaveHDRSequence", 860, 230, 320, 420),
+        first := sized_note("intro", 460, 190, 340, "Read me", intro),
+        second := sized_note("look", 460, 240 + first["size"][1], 340, "What to look at", look),
+        node("save", ".SaveHDRSequence", 860, 230, 320, 590),
         node("view", ".HDRViewer", 1240, 50, 580, 880),
         node("tonemap", ".Look", 20, 60, 400, 480),
         node("video", "CreateVideo", 460, 60, 340, 100),
@@ -83,16 +83,18 @@ def pipeline(pattern: str, path: str, intro: str, look: str, hdr: str, method: d
     ]
     inner = [item["key"] for item in (NORMALIZE, *method["nodes"])]
     folds = [
-        fold(title, inner, 460, 50, [item["title"] for item in method["groups"]]),
-        fold("Check the clip", CHECK, 460, 260),
-        fold("Video to watch", VIDEO, 860, 710),
-        fold("Judge the result", JUDGE, 860, 870),
+        fold(
+            title, inner, 460, 300 + first["size"][1] + second["size"][1], [item["title"] for item in method["groups"]]
+        ),
+        fold("Check the clip", CHECK, 460, 50),
+        fold("Video to watch", VIDEO, 860, 880),
+        fold("Judge the result", JUDGE, 860, 1070),
     ]
     groups = [
         *method["groups"],
         group("1  The clip", 0, -30, 420, HIGH, INPUT),
-        group("2  Check, reconstruct", 440, -30, 380, HIGH),
-        group("3  Save, judge", 840, 150, 360, HIGH - 180),
+        group("2  Check, reconstruct", 440, -30, 380, 740 + first["size"][1] + second["size"][1]),
+        group("3  Save, judge", 840, 150, 360, 1070),
         group("4  Look", 1220, -30, 620, HIGH, PICTURES),
     ]
     app = {"inputs": ["load.path", "load.pattern", "load.response"], "outputs": ["view", "save"]}

@@ -35,7 +35,7 @@ from ...models.location.sequence_refinement import (
 from ..clip.noise import frame_noise
 from ..flow.pair_flow import PairFlow, flow_scale, half_size, working_size
 from ..runtime.networks import device_of
-from ..runtime.per_frame import run_per_frame, to_frame, to_planes
+from ..runtime.per_frame import radiance_per_frame, to_planes
 from ..runtime.tiles import in_tiles
 from ..runtime.windows import Progress, passes, quiet, windows
 
@@ -227,7 +227,4 @@ def sequence_refinement(
     matching, correcting = passes(progress, 1, 2)
     flow = consecutive_flow(hdr, progress=matching, device=device_of(network))
     clip = RefinedClip(hdr, flow, network, sequence, window, first if sequence is None else sequence.first)
-    out = allocate(hdr.shape)
-    for t, (refined,) in run_per_frame(len(hdr), lambda t: (t,), clip.refined, clip.device, correcting):
-        out[t] = to_frame(refined)
-    return out
+    return radiance_per_frame(hdr.shape, lambda t: (t,), clip.refined, clip.device, correcting)

@@ -17,7 +17,7 @@ from ...hdr.scratch import allocate
 from ...hdr.sequence import CandidateSet, ExposureSequence
 from ..clip.noise import noise_at
 from ..runtime.check import same_candidates
-from ..runtime.windows import Progress, quiet, windows
+from ..runtime.windows import Progress, quiet, show, windows
 
 BAND = 64  # rows that are merged at once, to fit into the processor's cache
 MARGIN = 4  # rows around them that the filters of `hdr.noise_model` need
@@ -52,6 +52,7 @@ def weighted_merge(
     out = allocate(sequence.frames.shape)
     for window in windows(len(sequence), 2, progress):
         out[window] = _merge_window(sequence, candidates, settings, levels, window, device).cpu()
+        show(progress, out[window[-1]])
     return out
 
 

@@ -7,13 +7,14 @@ import torch
 from ...hdr.device import to_device
 from ...hdr.exposure import to_radiance
 from ...hdr.frame_window import FrameWindow
+from ...hdr.scratch import allocate
 from ...hdr.sequence import ExposureSequence, FlowField
 from ..clip.noise import frame_noise
 from ..flow.live import LiveFlow
 from ..flow.long_range import LongRangeFlow
 from .check import frames_text
 from .networks import running
-from .windows import Progress, quiet, windows
+from .windows import Progress, quiet, show, windows
 
 
 def run_per_frame(
@@ -32,6 +33,18 @@ def run_per_frame(
         with running(torch.device(device)):
             results = compute(*given)
         yield t, tuple(x.cpu() for x in ((results,) if isinstance(results, torch.Tensor) else results))
+
+
+def radiance_per_frame(
+    shape: Sequence[int], read: Callable[[int], Sequence], compute: Callable, device, progress: Progress = quiet
+) -> torch.Tensor:
+    """Radiance of `shape` (T,H,W,3), frame t of which is `compute(*read(t))`, (1,3,H,W), by `run_per_frame`; `progress` is
+    shown every frame."""
+    out = allocate(shape)
+    for t, (hdr,) in run_per_frame(shape[0], read, compute, device, progress):
+        out[t] = to_frame(hdr)
+        show(progress, out[t])
+    return out
 
 
 def to_frame(planes: torch.Tensor) -> torch.Tensor:
@@ -67,8 +80,8 @@ class WindowReader:
     """Reads the `FrameWindow` of frames of a normalized clip, on a device. When frames are read in order, every frame
     is decoded once and every flow read and enlarged once.
 
-    reach: frames on either side; by default the smallest number that covers all exposures (`sequence.offsets`). noise:
-    whether windows contain the noise of their frames. Raises ValueError when flow and clip do not belong together.
+    reach: frames on either side; by default the smallest number that covers all exposures (`sequence.offsets`).
+    Raises ValueError when flow and clip do not belong together.
     """
 
     def __init__(
@@ -77,7 +90,6 @@ class WindowReader:
         flow: FlowField | LiveFlow,
         device,
         reach: int | None = None,
-        noise: bool = True,
     ):
         if flow.size != sequence.size or len(flow) != len(sequence) or set(flow.offsets) != set(sequence.offsets):
             raise ValueError(
@@ -88,7 +100,7 @@ class WindowReader:
         self.reach = max(sequence.period - 1, 1) if reach is None else reach
         self._given, self.flow = flow, LongRangeFlow(sequence, flow, device=device)
         self._exposures = to_device(sequence.exposures, self.device, torch.float32)
-        self._noise = frame_noise(sequence, list(range(len(sequence))), self.device) if noise else None
+        self._noise = frame_noise(sequence, list(range(len(sequence))), self.device)
         self._frames: dict[int, tuple[torch.Tensor, torch.Tensor]] = {}
         self._flows: dict[tuple[int, int], tuple[torch.Tensor, torch.Tensor]] = {}
         self._features: dict[tuple[object, int], object] = {}

@@ -1,17 +1,41 @@
 """Windows of a clip, with progress and interruption; the default device."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
 import torch
 
 from ...hdr.scratch import trim
 
 Progress = Callable[[int, int], None]
-"""Called with (frames done, frames in all) after each window; raising from it stops the stage cleanly."""
+"""Called with (frames done, frames in all) after each window; raising from it stops the stage cleanly. One that has a method
+`show` is given frames of radiance as they are computed, see `show`."""
 
 
 def quiet(done: int, total: int) -> None:
     """A progress callback that does nothing."""
+
+
+def show(progress: Progress, frame: torch.Tensor) -> None:
+    """Hands a frame (H,W,3) of radiance that has just been computed to `progress`, if it has a method `show`."""
+    if shows := getattr(progress, "show", None):
+        shows(frame)
+
+
+@dataclass(frozen=True)
+class _Pass:
+    """Progress of one of several passes: `share` of `whole`, after `before`."""
+
+    progress: Progress
+    before: int
+    share: int
+    whole: int
+
+    def __call__(self, done: int, total: int) -> None:
+        self.progress(self.before * total + self.share * done, self.whole * total)
+
+    def show(self, frame: torch.Tensor) -> None:
+        show(self.progress, frame)
 
 
 def passes(progress: Progress, *shares: int) -> list[Progress]:
@@ -19,11 +43,7 @@ def passes(progress: Progress, *shares: int) -> list[Progress]:
 
     shares: approximate shares of the passes in the time.
     """
-
-    def one(before: int, share: int) -> Progress:
-        return lambda done, total: progress(before * total + share * done, sum(shares) * total)
-
-    return [one(sum(shares[:k]), share) for k, share in enumerate(shares)]
+    return [_Pass(progress, sum(shares[:k]), share, sum(shares)) for k, share in enumerate(shares)]
 
 
 def windows(count: int, size: int = 4, progress: Progress = quiet) -> Iterator[list[int]]:

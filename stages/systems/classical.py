@@ -2,11 +2,10 @@
 
 import torch
 
-from ...hdr.scratch import allocate
 from ...hdr.sequence import ExposureSequence
 from ..flow.live import LiveFlow
 from ..fusion.weighted_merge import merged_frame
-from ..runtime.per_frame import WindowReader, run_per_frame, to_frame
+from ..runtime.per_frame import WindowReader, radiance_per_frame
 from ..runtime.windows import Progress, quiet
 from .system import System, one_period
 
@@ -14,10 +13,7 @@ from .system import System, one_period
 def classical(sequence: ExposureSequence, device="cpu", progress: Progress = quiet) -> torch.Tensor:
     """DIS flow, warped neighbours, weighted merge: radiance (T,H,W,3) of a normalized clip."""
     windows = WindowReader(sequence, LiveFlow(sequence, device), device)
-    out = allocate(sequence.frames.shape)
-    for t, (hdr,) in run_per_frame(len(sequence), windows.only, merged_frame, device, progress):
-        out[t] = to_frame(hdr)
-    return out
+    return radiance_per_frame(sequence.frames.shape, windows.only, merged_frame, device, progress)
 
 
 SYSTEM = System(

@@ -12,14 +12,13 @@ import torch
 
 from ...hdr.detail_preservation import preserve_detail
 from ...hdr.frame_window import FrameWindow
-from ...hdr.scratch import allocate
 from ...hdr.sequence import ExposureSequence, FlowField
 from ...models.dealthdr import DEALTHDR
 from ...models.dealthdr.fgma import cell_distances, empty_cells
 from ...models.dealthdr.masked_attention import sensitivity_for, trust_mask
 from ..flow.live import LiveFlow, live_base_flow
 from ..runtime.networks import device_of, load_network, running
-from ..runtime.per_frame import WindowReader, run_per_frame, to_frame
+from ..runtime.per_frame import WindowReader, radiance_per_frame
 from ..runtime.tiles import in_tiles
 from ..runtime.windows import Progress, quiet
 from .system import System, one_period
@@ -87,7 +86,6 @@ def dealthdr(
     """
     windows = WindowReader(sequence, flow, device_of(network), reach_of(sequence))
     sensitivity = Sensitivity(windows, s, share)
-    out = allocate(sequence.frames.shape)
 
     def read(t: int):
         window = windows.read(t, back=sensitivity.by_distance)
@@ -96,9 +94,7 @@ def dealthdr(
     def reconstructed(window: FrameWindow, cells: torch.Tensor, features: list[torch.Tensor]) -> torch.Tensor:
         return dealthdr_frame(network, window, cells, features)
 
-    for t, (hdr,) in run_per_frame(len(sequence), read, reconstructed, windows.device, progress):
-        out[t] = to_frame(hdr)
-    return out
+    return radiance_per_frame(sequence.frames.shape, read, reconstructed, windows.device, progress)
 
 
 def features_around(windows: WindowReader, network: "DeAltHDR", t: int, window: FrameWindow) -> list[torch.Tensor]:

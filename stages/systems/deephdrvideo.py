@@ -16,14 +16,13 @@ from ...hdr.detail_preservation import preserve_detail
 from ...hdr.exposure import to_radiance
 from ...hdr.frame_window import FrameWindow
 from ...hdr.masks import exposure_ranks
-from ...hdr.scratch import allocate
 from ...hdr.sequence import ExposureSequence, FlowField
 from ...models.deephdrvideo import DEEPHDRVIDEO
 from ...models.deephdrvideo.refine import blend, blend_weights
 from ..clip.noise import frame_noise
 from ..flow.estimate import base_flow
 from ..runtime.networks import device_of, load_network
-from ..runtime.per_frame import WindowReader, run_per_frame, to_frame, to_planes
+from ..runtime.per_frame import WindowReader, radiance_per_frame, to_planes
 from ..runtime.tiles import in_tiles
 from ..runtime.windows import Progress, passes, quiet
 from .system import System, one_period
@@ -40,15 +39,12 @@ def coarse_reconstruction(
     sequence: normalized. flow: made from it. Raises ValueError when they do not belong together.
     """
     windows = WindowReader(sequence, flow, device_of(network))
-    out = allocate(sequence.frames.shape)
 
     def blend(window: FrameWindow) -> torch.Tensor:
         refined = in_tiles(sequence.size, network.coarse.flow, window)
         return in_tiles(sequence.size, network.coarse.weights.fuse, window.along(refined))
 
-    for t, (coarse,) in run_per_frame(len(sequence), windows.only, blend, windows.device, progress):
-        out[t] = to_frame(coarse)
-    return out
+    return radiance_per_frame(sequence.frames.shape, windows.only, blend, windows.device, progress)
 
 
 def deformable_refinement(
@@ -69,7 +65,6 @@ def deformable_refinement(
     device = device_of(network)
     ranks, count = exposure_ranks(sequence.exposures, sequence.levels)
     kept: dict[int, tuple[torch.Tensor, torch.Tensor]] = {}
-    out = allocate(shape)
 
     def read(t: int):
         nonlocal kept
@@ -94,9 +89,7 @@ def deformable_refinement(
         light = to_radiance(code, exposure.view(1, 1, 1, 1))
         return preserve_detail(in_tiles(sequence.size, refined, *given), code, light, exposure, noise)
 
-    for t, (hdr,) in run_per_frame(len(sequence), read, frame, device, progress):
-        out[t] = to_frame(hdr)
-    return out
+    return radiance_per_frame(shape, read, frame, device, progress)
 
 
 def deephdrvideo(sequence: ExposureSequence, device="cpu", progress: Progress = quiet) -> torch.Tensor:

@@ -7,6 +7,7 @@ difference of 1e-4 of white in the mu-law domain, root mean square; 5e-3 for odd
 motion of at most 100 pixels.
 """
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 import torch
@@ -19,7 +20,7 @@ from ...hdr.sequence import ExposureSequence, FlowField
 from ...models.f2hdr.adapter import GRID, LIMIT, refined_flows
 from ..flow.live import live_base_flow
 from ..runtime.networks import device_of, load_f2hdr
-from ..runtime.per_frame import WindowReader, run_per_frame, to_frame, to_planes
+from ..runtime.per_frame import WindowReader, radiance_per_frame, run_per_frame, to_planes
 from ..runtime.tiles import in_tiles
 from ..runtime.windows import Progress, quiet
 from .system import System, one_period
@@ -55,14 +56,11 @@ def coarse_fusion(
 ) -> torch.Tensor:
     """Every frame fused with its neighbours, warped and unaligned: radiance (T,H,W,3). sequence: normalized."""
     windows = WindowReader(sequence, flow, device_of(network))
-    out = allocate(sequence.frames.shape)
 
     def fuse(window: FrameWindow) -> torch.Tensor:
         return in_tiles(sequence.size, network.fusion.fuse, window)
 
-    for t, (fused,) in run_per_frame(len(sequence), windows.only, fuse, windows.device, progress):
-        out[t] = to_frame(fused)
-    return out
+    return radiance_per_frame(sequence.frames.shape, windows.only, fuse, windows.device, progress)
 
 
 def motion_mask(flow: FlowField, network: "F2HDR", progress: Progress = quiet) -> torch.Tensor:
@@ -103,7 +101,6 @@ def refine(
     for name, given, expected in (("mask", mask, shape[:3]), ("hdr", hdr, shape)):
         if tuple(given.shape) != expected:
             raise ValueError(f"{name} has the shape {tuple(given.shape)}, this clip needs {expected}: wire its own")
-    out = allocate(shape)
 
     def read(t: int):
         given = to_planes(mask[t][..., None], windows.device), to_planes(hdr[t], windows.device)
@@ -115,9 +112,7 @@ def refine(
     def corrected(window: FrameWindow, masks: torch.Tensor, coarse: torch.Tensor) -> torch.Tensor:
         return refined_frame(network, window, masks, coarse)
 
-    for t, (refined,) in run_per_frame(len(sequence), read, corrected, windows.device, progress):
-        out[t] = to_frame(refined)
-    return out
+    return radiance_per_frame(shape, read, corrected, windows.device, progress)
 
 
 def refined_frame(network: "F2HDR", window: FrameWindow, mask: torch.Tensor, coarse: torch.Tensor) -> torch.Tensor:
@@ -144,10 +139,7 @@ def f2hdr(sequence: ExposureSequence, device="cpu", progress: Progress = quiet) 
         residual = in_tiles(window.size, network.adapter.residual, window)
         return f2hdr_frame(network, window.along(refined_flows(window, residual)))
 
-    out = allocate(sequence.frames.shape)
-    for t, (hdr,) in run_per_frame(len(sequence), windows.only, reconstructed, windows.device, progress):
-        out[t] = to_frame(hdr)
-    return out
+    return radiance_per_frame(sequence.frames.shape, windows.only, reconstructed, windows.device, progress)
 
 
 def fuse_and_refine(
@@ -155,11 +147,8 @@ def fuse_and_refine(
 ) -> torch.Tensor:
     """The three steps after the adapter along any flow, frame by frame: radiance (T,H,W,3)."""
     windows = WindowReader(sequence, flow, device_of(network))
-    out = allocate(sequence.frames.shape)
-    frames = run_per_frame(len(sequence), windows.only, lambda w: f2hdr_frame(network, w), windows.device, progress)
-    for t, (hdr,) in frames:
-        out[t] = to_frame(hdr)
-    return out
+    frame, shape = partial(f2hdr_frame, network), sequence.frames.shape
+    return radiance_per_frame(shape, windows.only, frame, windows.device, progress)
 
 
 SYSTEM = System(

@@ -13,7 +13,6 @@ import torch
 from torch import nn
 
 from ...hdr.frame_window import FrameWindow, without_reference
-from ...hdr.scratch import allocate
 from ...hdr.sequence import ExposureSequence, FlowField
 from ...models.dealthdr import DEALTHDR, FGMA
 from ...models.location import SEQUENCE_REFINEMENT
@@ -24,7 +23,7 @@ from ..flow.live import live_base_flow
 from ..fusion.sequence_refinement import OVERLAP, WINDOW, sequence_refinement
 from ..fusion.sparse_fusion import fused_frame
 from ..runtime.networks import load_f2hdr, load_network
-from ..runtime.per_frame import WindowReader, run_per_frame, to_frame
+from ..runtime.per_frame import WindowReader, radiance_per_frame
 from ..runtime.tiles import in_tiles
 from ..runtime.windows import Progress, passes, quiet
 from .dealthdr import Sensitivity, dealthdr_frame, features_around, reach_of, reach_of_result
@@ -53,7 +52,6 @@ def flagship_vote(
     fgma, accr, whole = (load_network(name).to(device) for name in (FGMA, ACCR, DEALTHDR))
     windows = WindowReader(sequence, source, device, reach_of(sequence))
     sensitivity = Sensitivity(windows)
-    out = allocate(sequence.frames.shape)
 
     def read(t: int):
         window = windows.read(t, back=True)
@@ -68,9 +66,7 @@ def flagship_vote(
         noise = candidate_noise(near)
         return fused_frame(voting, radiance, validity, exposures, near.reference, noise=noise)[0]
 
-    for t, (hdr,) in run_per_frame(len(sequence), read, voted, windows.device, progress):
-        out[t] = to_frame(hdr)
-    return out
+    return radiance_per_frame(sequence.frames.shape, read, voted, windows.device, progress)
 
 
 def calibrated(fgma: nn.Module, accr: nn.Module, window: FrameWindow, cells: torch.Tensor):

@@ -42,6 +42,7 @@ def test_an_input_younger_than_the_file_is_left_to_the_node():
     assert "late" not in to_prompt(graph, INFO)["3"]["inputs"]
     graph["nodes"][2]["widgets_values"].append(0.25)
     assert to_prompt(graph, INFO)["3"]["inputs"]["late"] == 0.25
+    assert to_prompt(chain(node(2, "Filter", image=1)), INFO)["2"]["inputs"] == {"image": ["1", 0]}  # had no widgets
 
 
 def test_reroutes_are_wires_and_notes_are_nothing():

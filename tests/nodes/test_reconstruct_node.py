@@ -35,7 +35,7 @@ with torch.inference_mode():
     shown = node(clip, "fast")
     print(json.dumps({
         "fast": torch.equal(shown[0], fast),
-        "picture": (folder / "temp" / shown.ui["images"][0]["filename"]).is_file(),
+        "words": "6 frames" in shown.ui["text"][0] and "images" not in shown.ui,
         "by name": torch.equal(node(clip, "quality", system="classical")[0], fast),
         "balanced": torch.allclose(node(clip, "balanced")[0], by_function(codes, [1, 8], "f2hdr_refined"), atol=1e-4),
         "advanced where it is known": compat.known(Newer, "x", advanced=True).advanced is True

@@ -18,8 +18,8 @@ def clip(request):
 def test_windows_are_the_same_and_nothing_is_kept_for_long(clip):
     reach = clip.period  # as far as flow between frames of one exposure
     live = LiveFlow(clip)
-    stored = WindowReader(clip, estimate_flow(clip), "cpu", reach, noise=False)
-    asked = WindowReader(clip, live, "cpu", reach, noise=False)
+    stored = WindowReader(clip, estimate_flow(clip), "cpu", reach)
+    asked = WindowReader(clip, live, "cpu", reach)
     for t in range(len(clip)):
         expected, found = stored.read(t, back=True), asked.read(t, back=True)
         for name in ("frames", "flows", "confidence", "back"):
@@ -30,7 +30,7 @@ def test_windows_are_the_same_and_nothing_is_kept_for_long(clip):
 def test_a_frame_is_brought_to_the_device_once(clip):
     live, reads = LiveFlow(clip), []
     frames = clip.frames
-    reader = WindowReader(clip.with_(frames=frames), live, "cpu", noise=False)
+    reader = WindowReader(clip.with_(frames=frames), live, "cpu")
     live.sequence = clip.with_(frames=Watched(frames, reads))
     for t in range(len(clip)):
         reader.read(t)

@@ -7,7 +7,15 @@ import torch
 from hdrweave.hdr.exposure import to_radiance
 from hdrweave.hdr.sequence import FlowField, LazyFrames
 from hdrweave.stages.flow.long_range import LongRangeFlow
-from hdrweave.stages.runtime.per_frame import WindowReader, neighbours_around, run_per_frame, to_frame, to_planes
+from hdrweave.stages.runtime.per_frame import (
+    WindowReader,
+    neighbours_around,
+    radiance_per_frame,
+    run_per_frame,
+    to_frame,
+    to_planes,
+)
+from hdrweave.stages.runtime.windows import passes
 from moving_texture import sequence
 
 CYCLES = {2: (1.0, 8.0), 3: (1.0, 4.0, 16.0)}
@@ -264,3 +272,40 @@ def test_frames_and_planes_are_each_others_inverse(device):
     planes = to_planes(frame, device)
     assert planes.shape == (1, 3, 5, 7) and planes.dtype == torch.float32 and planes.device.type == device.type
     assert torch.equal(to_frame(planes).cpu(), frame.float())
+
+
+# --- radiance_per_frame ----------------------------------------------------------------------------------------------
+
+
+class Watching:
+    """Progress that notes steps, and the frames that it is shown."""
+
+    def __init__(self):
+        self.seen = []
+
+    def __call__(self, done, total):
+        self.seen.append((done, total))
+
+    def show(self, frame):
+        self.seen.append(frame[0, 0].tolist())
+
+
+def test_radiance_is_shown_frame_by_frame_before_its_step_is_told():
+    watching = Watching()
+    first, second = passes(watching, 1, 1)
+    first(1, 1)
+
+    def read(t):
+        return (torch.full((1, 3, *SIZE), float(t)),)
+
+    hdr = radiance_per_frame((2, *SIZE, 3), read, lambda x: x + 1, "cpu", second)
+    assert torch.equal(hdr, torch.tensor([1.0, 2.0])[:, None, None, None].expand(hdr.shape))
+    assert watching.seen == [(1, 2), [1.0] * 3, (3, 4), [2.0] * 3, (4, 4)]
+
+
+def test_progress_that_is_a_plain_function_is_shown_nothing():
+    told = []
+    radiance_per_frame(
+        (2, *SIZE, 3), lambda t: (torch.zeros(1, 3, *SIZE),), torch.clone, "cpu", lambda *p: told.append(p)
+    )
+    assert told == [(1, 2), (2, 2)]
