@@ -8,7 +8,7 @@ not separate files either.
 import os
 import re
 from collections import defaultdict
-from datetime import UTC, datetime
+from datetime import datetime, timezone
 from itertools import pairwise
 from math import gcd
 from pathlib import Path
@@ -135,7 +135,7 @@ def _dated(stem: str) -> str:
 
     def number(found: re.Match) -> str:
         try:
-            time = datetime(*(int(part) for part in found.groups()[:6]), tzinfo=UTC)
+            time = datetime(*(int(part) for part in found.groups()[:6]), tzinfo=timezone.utc)
         except ValueError:  # 31 February
             return found[0]
         return f"{max(int(time.timestamp()), 0)}{(found[7] or '').ljust(9, '0')}"
