@@ -3,7 +3,8 @@
 A sample of the radiance H taken at exposure e gets the weight  w = s v g / var  with
   s    well-exposedness: falls to 0 where the frame clips
   v    validity of the correspondence (flow, occlusion), given by the caller
-  var  variance  (read^2 + shot e H + quantisation^2) / e^2  (Hasinoff et al. 2010)
+  var  variance  (read^2 + shot e H + quantisation^2) / e^2  (Hasinoff et al. 2010); read and shot are those of a good
+       camera, or what is measured in the clip (`hdr.noise_level`) where that is more
   g    ghost rejection: falls to 0 where the sample contradicts the reference beyond what both variances allow
 Tensors have channels first.
 """
@@ -31,11 +32,19 @@ UNOBSERVED_WINDOW = 5  # pixels across, over which the largest well-exposedness 
 MAX_DEVIATION = 60.0  # bound on the squared deviation, so that noise still decides where all samples contradict
 
 
-def variance(radiance: torch.Tensor, code: torch.Tensor, exposure) -> torch.Tensor:
-    """Variance of radiance samples captured at `exposure` as the code values `code`, same shape as `radiance`."""
+def variance(radiance: torch.Tensor, code: torch.Tensor, exposure, noise: torch.Tensor | None = None) -> torch.Tensor:
+    """Variance of radiance samples (N,3,H,W) captured at `exposure` as the code values `code`, same shape.
+
+    noise (N,3): measured noise of the exposures (`hdr.noise_level.NoiseLevels.at`), used where it is above READ_NOISE and
+    SHOT_NOISE; None or NaN: unknown.
+    """
     signal = (radiance * exposure).clamp(1e-5, 1)
     slope = GAMMA * signal / code.clamp(min=5e-3)  # of linear light over code value
-    return (READ_NOISE**2 + SHOT_NOISE * signal + (slope * QUANTISATION) ** 2) / exposure**2
+    captured = READ_NOISE**2 + SHOT_NOISE * signal
+    if noise is not None:
+        read, gain, _ = (x.view(-1, 1, 1, 1) for x in noise.nan_to_num().unbind(1))
+        captured = torch.maximum(captured, read**2 + gain * box_mean(signal, 3))  # a mean: a noisy sample is no signal
+    return (captured + (slope * QUANTISATION) ** 2) / exposure**2
 
 
 def dilate_highlights(code: torch.Tensor) -> torch.Tensor:
@@ -67,13 +76,15 @@ def exposedness(code: torch.Tensor, exposure, threshold: float = HIGHLIGHT_THRES
 class Measurement:
     """A radiance sample (N,3,H,W) with its variance, same shape, well-exposedness (N,1,H,W) in [0,1], and clipping
     mask, bool (N,3,H,W). An estimate that is no captured sample has well-exposedness 1 and clips nowhere. floor (N,3,H,W):
-    upper bound of the radiance of a crushed sample, 0 elsewhere."""
+    upper bound of the radiance of a crushed sample, 0 elsewhere. base_variance: `variance` without measured noise, None =
+    the same."""
 
     radiance: torch.Tensor
     variance: torch.Tensor
     exposedness: torch.Tensor = torch.tensor(1.0)
     clipped: torch.Tensor = torch.tensor(False)
     floor: torch.Tensor = torch.tensor(0.0)
+    base_variance: torch.Tensor | None = None
 
     @property
     def precision(self) -> torch.Tensor:
@@ -82,17 +93,22 @@ class Measurement:
 
 
 def measure(
-    radiance: torch.Tensor, code: torch.Tensor, exposure, threshold: float = HIGHLIGHT_THRESHOLD
+    radiance: torch.Tensor,
+    code: torch.Tensor,
+    exposure,
+    threshold: float = HIGHLIGHT_THRESHOLD,
+    noise: torch.Tensor | None = None,
 ) -> Measurement:
-    """The noise model of a captured sample: radiance (N,3,H,W), its code values `code`, same shape, and the exposure,
-    in any shape that broadcasts to it."""
+    """The noise model of a captured sample: radiance (N,3,H,W), its code values `code`, same shape, the exposure, in any
+    shape that broadcasts to it, and the measured noise (N,3), see `variance`."""
     dilated = dilate_highlights(code)
     return Measurement(
         radiance,
-        variance(radiance, code, exposure),
+        variance(radiance, code, exposure, noise),
         exposedness(dilated, exposure, threshold),
         clipping_mask(dilated, threshold),
         torch.where(code <= CRUSHED, CRUSHED_LEVEL**GAMMA / exposure, 0.0),
+        None if noise is None else variance(radiance, code, exposure),
     )
 
 
@@ -104,12 +120,17 @@ def consistency_weight(estimate: Measurement, reference: Measurement, strictness
     reference clips, only darker estimates deviate, as the true radiance is at or above the clipping level; where it is
     crushed, only estimates above its floor, as lower radiance may have been crushed to black. strictness multiplies d^2: 0
     accepts everything, 1 applies the noise model as it is.
+
+    Measured noise is not allowed for where the reference clips: darker samples are no brighter ones with noise there, but
+    wrong correspondences, and their small variance would give them most of the weight.
     """
     difference = estimate.radiance - reference.radiance
     difference = torch.where(reference.clipped, difference.clamp(max=0), difference)
     crushed = reference.floor > 0
     difference = torch.where(crushed, (estimate.radiance - reference.floor).clamp(min=0), difference)
-    allowed = estimate.variance + reference.variance + (MODEL_ERROR * reference.radiance) ** 2
+    noise = estimate.variance + reference.variance
+    base = [one.variance if one.base_variance is None else one.base_variance for one in (estimate, reference)]
+    allowed = torch.where(reference.clipped, base[0] + base[1], noise) + (MODEL_ERROR * reference.radiance) ** 2
     deviation = box_mean((difference**2 / allowed).mean(1, keepdim=True), 3)
     return torch.exp(-0.5 * (strictness * deviation).clamp(max=MAX_DEVIATION))
 

@@ -48,12 +48,15 @@ class LazyFrames:
 @dataclass(frozen=True)
 class Origin:
     """Where the frames of a clip come from. path: file or image sequence; empty = frames in memory. start: first frame of it
-    that was read. frames: all frames that were read, as captured. kept: indices of those that are the clip, None = all."""
+    that was read. frames: all frames that were read, as captured. kept: indices of those that are the clip, None = all. times:
+    presentation times of a video's frames, from its beginning to the last that was read, in its time base; empty = no video, or
+    times that do not rise."""
 
     path: str
     start: int
     frames: torch.Tensor | LazyFrames
     kept: tuple[int, ...] | None = None
+    times: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ import json
 import math
 from dataclasses import asdict, dataclass
 from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
 
 import torch
@@ -33,7 +34,8 @@ class Survey:
     of the correction, or (code, raised code) of crushed shadows; no rows = no correction. noise: rows (exposure, read noise, shot
     gain), None = could not be measured; step: between code values. moves (T,4): a, b, x, y of the similarity
     [[a, -b, x], [b, a, y]] that stabilises each frame, None = as captured. backbone: exposure of LoCAtion's backbone.
-    warnings: for the user. timecode: of frame 0 in the source, "" = none.
+    warnings: for the user. timecode: of frame 0 in the source, "" = none. times: of a video's frames, see
+    `hdr.sequence.Origin`; sums (frames,): their checksums, see `stages.survey.checksums`; both empty where frames have no times.
     """
 
     pack: str
@@ -58,6 +60,8 @@ class Survey:
     backbone: float
     warnings: tuple[str, ...] = ()
     timecode: str = ""
+    times: tuple[int, ...] = ()
+    sums: tuple[int, ...] = ()
 
     def __len__(self) -> int:
         return len(self.exposures)
@@ -156,12 +160,16 @@ def survey_from(data: dict) -> Survey:
     if not isinstance(response, dict) or not isinstance(response.get("name"), str):
         raise ValueError("the response has no name")
     response_from(response)
+    start = _whole(data["start"], 0)
+    times, sums = (tuple(_whole(value, -(2**63)) for value in data.get(key, ())) for key in ("times", "sums"))
+    if (len(times), len(sums)) not in ((0, 0), (start + frames, frames)) or any(a >= b for a, b in pairwise(times)):
+        raise ValueError("times and sums do not fit frames")
     return Survey(
         pack=_text(data["pack"]),
         path=_text(data["path"]),
         mark=_text(data["mark"]),
         size=tuple(_whole(s, 1) for s in _row(data["size"], 2)),  # pyright: ignore[reportArgumentType]
-        start=_whole(data["start"], 0),
+        start=start,
         frames=frames,
         left_out=left_out,
         fps=_rate(data["fps"]),
@@ -179,6 +187,8 @@ def survey_from(data: dict) -> Survey:
         backbone=_row([data["backbone"]], 1, above=0)[0],
         warnings=tuple(map(_text, data["warnings"])),
         timecode=_text(data["timecode"]),
+        times=times,
+        sums=sums,
     )
 
 

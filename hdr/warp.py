@@ -39,9 +39,8 @@ def warp(image: torch.Tensor, flow: torch.Tensor, mode: str = "bilinear") -> tor
     x = torch.arange(w, device=flow.device) * across - 1
     y = torch.arange(h, device=flow.device)[:, None] * down - 1
     places = torch.add(x, flow[:, 0], alpha=across), torch.add(y, flow[:, 1], alpha=down)  # (N,H,W) each
-    grid = (
-        torch.stack(places, 1).clamp_(-1, 1).permute(0, 2, 3, 1)
-    )  # planes: interleaved, they take as long as sampling
+    # In planes: interleaved, the grid takes as long as sampling.
+    grid = torch.stack(places, 1).clamp_(-1, 1).permute(0, 2, 3, 1)
     padding = "border" if mode == "bicubic" else "zeros"  # bicubic samples reach beyond a clamped grid
     return F.grid_sample(image, grid.to(image.dtype), mode=mode, padding_mode=padding, align_corners=True)
 

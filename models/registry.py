@@ -21,7 +21,7 @@ from .weights_limits import check_file, check_parameters, check_tensors, only_as
 
 PACKAGED = Path(__file__).parent / "weights"
 MANIFEST = "manifest.json"
-MOST_MANIFEST = 16 << 20  # bytes
+MAX_MANIFEST = 16 << 20  # bytes
 VERSION = "2"  # of the metadata
 FIRST = "1"  # the version whose names of tensors and parameters `Architecture.current` translates
 
@@ -58,7 +58,7 @@ def manifest(folder=PACKAGED) -> list[dict]:
     if not path.is_file():
         return []
     try:
-        entries = json.loads(read_bytes(path, MOST_MANIFEST))
+        entries = json.loads(read_bytes(path, MAX_MANIFEST))
         return [e for e in entries if all(e[k] and isinstance(e[k], str) for k in ("name", "file", "sha256"))]
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise ValueError(

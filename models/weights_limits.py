@@ -10,10 +10,10 @@ from torch.nn.modules.module import register_module_parameter_registration_hook
 
 from ..hdr.io.checked_path import printable, regular_file
 
-MOST_BYTES = 2 << 30  # of a file
-MOST_HEADER = 8 << 20  # bytes; of packaged weights it has 0.1 MB
-MOST_NUMBER = 4096  # in a network's parameters: channels, blocks, pixels
-MOST_ENTRIES = 256  # numbers of a network's parameters
+MAX_BYTES = 2 << 30  # of a file
+MAX_HEADER = 8 << 20  # bytes; of packaged weights it has 0.1 MB
+MAX_NUMBER = 4096  # in a network's parameters: channels, blocks, pixels
+MAX_ENTRIES = 256  # numbers of a network's parameters
 SLACK = (
     4  # factor by which more parameters may be created than the file has: some are replaced while a network is built
 )
@@ -32,10 +32,10 @@ DTYPES = (
 def check_file(path) -> Path:
     """`path`, when it can be a safetensors file by its size and the length of its header. Raises OSError or
     ValueError."""
-    path = regular_file(path, MOST_BYTES)
+    path = regular_file(path, MAX_BYTES)
     with path.open("rb") as file:
         header, size = int.from_bytes(file.read(8), "little"), path.stat().st_size
-    if not 2 <= header <= min(MOST_HEADER, size - 8):
+    if not 2 <= header <= min(MAX_HEADER, size - 8):
         raise ValueError(
             f"{printable(path)} is no safetensors file (it announces a header of {header} bytes and has {size}): give "
             "weights that this pack wrote"
@@ -57,10 +57,10 @@ def check_parameters(path, parameters) -> None:
         inner = list(value.values()) if isinstance(value, dict) else value if isinstance(value, list) else []
         found += [(item, depth + 1) for item in inner]
         number = isinstance(value, int | float)
-        if len(found) > MOST_ENTRIES or depth > 4 or (number and not -MOST_NUMBER <= value <= MOST_NUMBER):
+        if len(found) > MAX_ENTRIES or depth > 4 or (number and not -MAX_NUMBER <= value <= MAX_NUMBER):
             shown = printable(repr(value)[:60])
             raise ValueError(
-                f"{printable(path)} asks for a network with {shown}, up to {MOST_NUMBER} are built: it is damaged, or not "
+                f"{printable(path)} asks for a network with {shown}, up to {MAX_NUMBER} are built: it is damaged, or not "
                 "of this pack"
             )
 

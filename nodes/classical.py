@@ -24,7 +24,7 @@ from .weights import chosen_network, weights_input
 from .wires import ALIGN, HDR, NORMALIZED, RECONSTRUCT, Candidates, Exposures, Flow
 
 DIS = tuple(f"DIS {preset}" for preset in PRESETS)
-MATCHED, CAPTURED = DARKS = ("match to the longest exposure", "as captured")
+DARKS = (MATCHED := "match to the longest exposure", "as captured")
 METHODS = {  # in addition to DIS: with large-displacement proposals, with F2HDR's adapter
     **dict.fromkeys(DIS, (False, False)),
     "DIS fine + F2HDR adapter": (False, True),

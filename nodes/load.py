@@ -19,7 +19,7 @@ from .preview import shown
 from .wires import LOAD, Exposures
 
 LUT_FILE = "LUT file"
-LONGEST_PATH = 4096  # characters
+MAX_PATH = 4096  # characters
 PATH = "absolute, or relative to ComfyUI's input folder"
 SAMPLES = Path(__file__).parents[1] / "workflows" / "assets"  # so that the shipped workflows run as they are
 
@@ -27,7 +27,7 @@ SAMPLES = Path(__file__).parents[1] / "workflows" / "assets"  # so that the ship
 def resolve(path: str) -> str:
     """A path that the user wrote: absolute, from the user's own folder (~), in ComfyUI's input folder, or a sample of the pack;
     empty stays empty."""
-    path = text("path", path, LONGEST_PATH).strip().strip('"')
+    path = text("path", path, MAX_PATH).strip().strip('"')
     if not path:
         return ""
     if path.startswith("~"):

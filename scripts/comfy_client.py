@@ -24,7 +24,7 @@ ROOT = Path(__file__).resolve().parents[1]
 ENGINE = ROOT / ".engine"
 TEXT, PING, PONG = 1, 9, 10  # WebSocket opcodes
 NOTE = "engine.pid"  # in an engine's temporary folder
-ABANDONED = 24 * 3600  # seconds after which a temporary folder without a note is nobody's
+ABANDONED = 24 * 3600  # seconds after which a temporary folder without a note is removed
 GONE = 8  # polls that find a prompt neither waiting, running nor done before it is given up: it may be between two of these
 
 

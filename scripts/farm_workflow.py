@@ -2,6 +2,7 @@
 
 import atexit
 import contextlib
+import os
 import tempfile
 from functools import cache
 from pathlib import Path
@@ -48,8 +49,12 @@ def workflow_step(workflow: str, step, source: str, folder: str, part: tuple[int
 
 @cache
 def _engine() -> tuple[str, Path]:
-    """Address of this process's own engine, and its output folder; both end with the process."""
+    """Address of this process's own engine, and its output folder.
+
+    Both end with the process; of one that is killed, Ray ends the engine, and `comfy_client.clean_orphans` removes the folders.
+    """
     stack = contextlib.ExitStack()
     atexit.register(stack.close)
-    output = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="hdrweave-farm-")))
-    return stack.enter_context(comfy_client.engine(output, log=f"farm-{output.name}.log")), output
+    output = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="temp-farm-", dir=comfy_client.ENGINE)))
+    (output / comfy_client.NOTE).write_text(f"{os.getpid()} 0\n", encoding="ascii")
+    return stack.enter_context(comfy_client.engine(output, log=f"{output.name}/engine.log")), output

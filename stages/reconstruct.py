@@ -58,17 +58,15 @@ def reconstruct(
     return radiance if isinstance(frames, torch.Tensor) else radiance.numpy()
 
 
-def prepared(
-    sequence: ExposureSequence, method: str, darks: bool = True, progress: Progress = quiet
-) -> ExposureSequence:
+def prepared(sequence: ExposureSequence, method: str, darks: bool = True) -> ExposureSequence:
     """A clip prepared for `method`: stabilised if its survey has transforms, normalized, black levels matched (`darks`), and, for
     methods with networks, with its noise measured."""
     if sequence.survey is not None and sequence.survey.moves is not None:
         sequence = align_globally(sequence)
     sequence = normalize(sequence)
     if darks:
-        sequence = match_black_level(sequence, progress)
-    return with_noise(sequence, progress) if SYSTEMS[method].networks else sequence
+        sequence = match_black_level(sequence)
+    return with_noise(sequence) if SYSTEMS[method].networks else sequence
 
 
 def exposure_sequence(frames, exposures, response: str = "gamma2.2") -> ExposureSequence:

@@ -1,9 +1,13 @@
 """Surveys: made from a whole clip once, and used in place of estimates when the clip, or a part of it, is read again."""
 
 import hashlib
+from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import replace
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
+from zlib import crc32
 
 import torch
 
@@ -46,6 +50,7 @@ def take_survey(sequence: ExposureSequence, progress: Progress = quiet) -> Surve
     black = tuple(tuple(map(tuple, curve.tolist())) for curve in curves)
     kept = origin.kept or tuple(range(len(origin.frames)))
     span = kept[-1] + 1 - kept[0]
+    times = origin.times[: origin.start + kept[-1] + 1]
     survey = Survey(
         pack=VERSION,
         path=origin.path,
@@ -69,6 +74,8 @@ def take_survey(sequence: ExposureSequence, progress: Progress = quiet) -> Surve
         backbone=backbone_exposure(clip),
         warnings=sequence.warnings,
         timecode=sequence.timecode,
+        times=times,
+        sums=checksums(origin.frames, range(kept[0], kept[-1] + 1)) if times else (),
     )
     matched = match_black_level(clip.with_(survey=survey)).with_(survey=None)
     return replace(survey, **_noise_of(measure_noise(matched, progress)))
@@ -101,11 +108,27 @@ def load_surveyed(
         raise ValueError("the survey is of frames in memory: give them, a survey cannot read them again")
     chosen = _chosen(survey, first, count)
     _same(source_mark(path), survey, Path(path).name)
-    name, span = survey.response["name"], chosen[-1] + 1 - chosen[0]
-    clip = read_clip(path, chosen[0], span, None, progress, holes=True, response=name)
+    span = chosen[-1] + 1 - chosen[0]
+    clip = _read(survey, path, chosen[0], span, progress)
     if len(clip.frames) < span:
         raise ValueError(f"{clip.source} ends before frame {chosen[-1]}, which was surveyed: copy it again")
     return with_survey(clip, survey, [k - chosen[0] for k in chosen], first)
+
+
+def _read(survey: Survey, path: str, start: int, count: int, progress: Progress) -> Clip:
+    """Frames start … of the source, of a video from a keyframe on where that gives the frames that were surveyed."""
+    read = partial(read_clip, path, start, count, None, progress, holes=True, response=survey.response["name"])
+    if survey.times and start:
+        with suppress(OSError, ValueError):
+            clip, begin = read(times=survey.times), start - survey.start
+            if checksums(clip.frames, range(count)) == survey.sums[begin : begin + count]:
+                return clip
+    return read()
+
+
+def checksums(frames, indices: Iterable[int]) -> tuple[int, ...]:
+    """CRC-32 of each of some frames (H,W,3) as float32."""
+    return tuple(crc32(frames[t].numpy()) for t in indices)
 
 
 def part_of_source(

@@ -1,4 +1,4 @@
-"""Small F2HDR networks with random weights in which every branch has something to say, and files of them."""
+"""Small F2HDR networks with random weights of which every branch affects the result, and files of them."""
 
 from dataclasses import asdict
 

@@ -8,9 +8,9 @@ from hdrweave.training.__main__ import VERBS
 
 ROOT = Path(__file__).resolve().parents[1]
 TEXT = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
-ROOMS = "hdr|models|stages|nodes|training|tests|scripts|web|workflows"
+FOLDERS = "hdr|models|stages|nodes|training|tests|scripts|web|workflows"
 FILES = sorted(
-    {path for path in re.findall(rf"(?<![\w/])(?:{ROOMS})/[\w./]*\w", TEXT)}
+    {path for path in re.findall(rf"(?<![\w/])(?:{FOLDERS})/[\w./]*\w", TEXT)}
     | set(re.findall(r"`([\w.]+\.(?:md|toml|cff|txt))`", TEXT)) - {"exposures.txt"}
 )
 NEW = [file for file in FILES if re.search("NAME|NODE_ID", file)]

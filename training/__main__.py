@@ -24,6 +24,7 @@ VERBS = {
     "real_clips": "evaluation.real_clips",
     "detect_real": "evaluation.detect_real",
     "dis_agreement": "evaluation.dis_agreement",
+    "seams": "evaluation.seams",
 }
 """Each verb and the module of this package whose `main` it calls."""
 

@@ -10,6 +10,14 @@ from pathlib import Path
 
 from .checked_path import printable
 
+FULL = (errno.ENOSPC, errno.EDQUOT)  # the disk, or the user's quota
+NO_LINKS = (
+    errno.EPERM,
+    errno.ENOTSUP,
+    errno.EOPNOTSUPP,
+    errno.ENOSYS,
+)  # of file systems without hard links, such as exFAT
+
 
 @contextmanager
 def atomic_path(path) -> Iterator[Path]:
@@ -48,7 +56,13 @@ def write_once(path, text: str) -> bool:
     temporary = temporary_path(path)
     try:
         temporary.write_text(text, encoding="ascii")
-        os.link(temporary, path)  # unlike os.replace this fails where another process was first
+        try:
+            os.link(temporary, path)  # unlike os.replace this fails where another process was first
+        except OSError as error:
+            if error.errno not in NO_LINKS:
+                raise
+            with open(path, "x", encoding="ascii") as file:
+                file.write(text)
     except FileExistsError:
         return False
     except OSError as error:
@@ -82,4 +96,4 @@ def is_running(process: int) -> bool:
 
 def _disk_full(error: BaseException) -> bool:
     # OpenEXR and PyAV report the system's error in words only
-    return getattr(error, "errno", None) == errno.ENOSPC or "No space left on device" in str(error)
+    return getattr(error, "errno", None) in FULL or any(os.strerror(code) in str(error) for code in FULL)

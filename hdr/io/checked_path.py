@@ -6,15 +6,15 @@ from pathlib import Path
 
 MAX_PIXELS = 1 << 27  # 134 million, sixteen times 4K; larger pictures are refused before memory is allocated
 MAX_SIDE = 1 << 16
-LONGEST_SHOWN = 300  # characters of a text from outside within a message
+MAX_SHOWN = 300  # characters of a text from outside within a message
 
 
 def printable(text) -> str:
     """`text` as one line that can be shown and encoded: control characters and bytes that are no UTF-8 (which Python holds
-    as lone surrogates) become backslash escapes; what is longer than LONGEST_SHOWN is cut in the middle."""
+    as lone surrogates) become backslash escapes; what is longer than MAX_SHOWN is cut in the middle."""
     line = "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in str(text))
-    half = LONGEST_SHOWN // 2
-    return line if len(line) <= LONGEST_SHOWN else f"{line[:half]} … {line[-half:]}"
+    half = MAX_SHOWN // 2
+    return line if len(line) <= MAX_SHOWN else f"{line[:half]} … {line[-half:]}"
 
 
 def regular_file(path, most: int | None = None) -> Path:

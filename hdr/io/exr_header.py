@@ -10,10 +10,10 @@ from dataclasses import dataclass, field
 from .checked_path import check_picture_size, printable, regular_file
 
 MAGIC = 20000630
-MULTIPART, DEEP = 0x1000, 0x800
+MULTIPART = 0x1000  # flag of the version field
 FIRST = 1 << 18  # bytes that are read at first
-MOST_HEADER = 64 << 20  # bytes; workflows are stored in headers
-MOST_BYTES = 8 << 30  # of all pixels of a file, unpacked
+MAX_HEADER = 64 << 20  # bytes; workflows are stored in headers
+MAX_BYTES = 8 << 30  # of all pixels of a file, unpacked
 BYTES = {0: 4, 1: 2, 2: 4}  # of a value: unsigned integer, half, float
 Window = tuple[int, int, int, int]  # left, top, right, bottom, all inside
 
@@ -49,14 +49,14 @@ def read_header(path) -> tuple[Part, ...]:
     """The parts of an EXR file. Raises OSError for what is no EXR file or is cut short in its header, ValueError for windows
     that cannot be those of a picture, or more pixels than are read."""
     content = b""
-    for most in (FIRST, MOST_HEADER):  # pixels are not read, except those beside a short header
+    for most in (FIRST, MAX_HEADER):  # pixels are not read, except those beside a short header
         with open(regular_file(path), "rb") as file:
             content = file.read(most)
         try:
             parts = tuple(_part(attributes) for attributes in _attributes(content))
             break
         except (struct.error, IndexError, KeyError, ValueError) as error:
-            if len(content) < most or most == MOST_HEADER:
+            if len(content) < most or most == MAX_HEADER:
                 raise OSError(f"{printable(path)} is not a readable OpenEXR file: write or copy it again") from error
     if not parts:
         raise OSError(f"{printable(path)} is not a readable OpenEXR file: write or copy it again")
@@ -66,9 +66,9 @@ def read_header(path) -> tuple[Part, ...]:
             check_picture_size(path, right - left + 1, bottom - top + 1)
         left, top, right, bottom = part.data
         total += (right - left + 1) * (bottom - top + 1) * sum(BYTES.get(c.kind, 4) for c in part.channels)
-    if total > MOST_BYTES:
+    if total > MAX_BYTES:
         raise ValueError(
-            f"{printable(path)} announces {total / 1e9:.0f} GB of pixels, up to {MOST_BYTES / 1e9:.0f} GB are read: "
+            f"{printable(path)} announces {total / 1e9:.0f} GB of pixels, up to {MAX_BYTES / 1e9:.0f} GB are read: "
             "write fewer parts or channels"
         )
     return parts

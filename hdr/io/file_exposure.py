@@ -12,7 +12,7 @@ from ..exposure import merge_close_exposures
 from .checked_path import regular_file
 from .exr_header import read_header
 
-MOST_LEVELS, SHORT = 8, 3  # exposures of a pattern; photos that are a bracket, each with an exposure of its own
+MAX_LEVELS, SHORT = 8, 3  # exposures of a pattern; photos that are a bracket, each with an exposure of its own
 EXIF_BYTES = 1 << 20  # of a file, within which its EXIF data lies
 TIME, F_NUMBER, ISO, EXIF_FOLDER = 33434, 33437, 34855, 34665
 # exp8000, exp_8000us, 1_8000s: a number beside a word or unit; plain numbers in a name say nothing.
@@ -41,7 +41,7 @@ def stated_exposures(files: list[Path]) -> list[float] | None:
             if value is None or not 0 < value < 1e12:
                 break
             found.append(value)
-        if len(found) == len(files) and 1 < _levels(found) <= max(min(len(files) // 2, MOST_LEVELS), SHORT):
+        if len(found) == len(files) and 1 < _levels(found) <= max(min(len(files) // 2, MAX_LEVELS), SHORT):
             return found
     return None
 

@@ -16,7 +16,7 @@ from .rgbe import read_hdr
 
 CODES = (".png", ".tif", ".tiff", ".jpg", ".jpeg", ".bmp", ".webp", ".ppm", ".pgm")  # by OpenCV
 SUFFIXES = (*CODES, ".exr", ".hdr", *RAW)
-MOST_BYTES = 2 << 30  # of an image file
+MAX_BYTES = 2 << 30  # of an image file
 
 
 def stored_gamut(path) -> str:
@@ -61,7 +61,7 @@ def read_image(path, gamut: str = "Rec.709", layer: str = "") -> tuple[np.ndarra
 def decoded(path, mode: str) -> np.ndarray | None:
     """An image file decoded by OpenCV with IMREAD_`mode`; None where it cannot be. Raises ValueError for sizes that are not
     read."""
-    content = read_bytes(path, MOST_BYTES)
+    content = read_bytes(path, MAX_BYTES)
     size = announced_size(content)
     if size is not None:
         check_picture_size(path, *size)

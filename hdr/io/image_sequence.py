@@ -20,7 +20,7 @@ from .image_files import SUFFIXES
 # Stills that are not read. Some a video reader would open: one frame each, and a hole ends their sequence without a word.
 OTHER_STILLS = ".dpx .cin .tga .jp2 .j2k .jxl .heic .heif .avif .psd .sgi .pfm .pbm .pam .xcf".split()
 MARKER = re.compile(r"#+|%0?\d*d")
-LONGEST_NUMBER = 40  # digits
+MAX_DIGITS = 40  # digits
 STAMP = 1000  # numbers that lie farther apart than this, in the median, are time stamps and not counted frames
 
 
@@ -65,7 +65,7 @@ def find_frames(path, holes: bool = False) -> list[Frame]:
     markers = [] if os.path.isfile(path) else list(MARKER.finditer(path.name))
     if markers:
         before, after = path.name[: markers[-1].start()], path.name[markers[-1].end() :]
-        name = re.compile(rf"{re.escape(before)}(\d{{1,{LONGEST_NUMBER}}}){re.escape(after)}")
+        name = re.compile(rf"{re.escape(before)}(\d{{1,{MAX_DIGITS}}}){re.escape(after)}")
         found = ((name.fullmatch(file), file) for file in _names(path.parent))
         files = sorted((int(match[1]), path.parent / file) for match, file in found if match)
         if not files:
@@ -112,14 +112,14 @@ def _in_folder(folder: Path, holes: bool) -> list[Frame]:
 
 def _digits(name: str) -> list[str]:
     """The groups of digits in a name, its suffix apart."""
-    return re.findall(rf"\d{{1,{LONGEST_NUMBER}}}", name[: len(name) - len(Path(name).suffix)])
+    return re.findall(rf"\d{{1,{MAX_DIGITS}}}", name[: len(name) - len(Path(name).suffix)])
 
 
 def _key(name: str) -> tuple[str, ...]:
     """What the names of all files of a sequence share: the text between their numbers, exposure words apart."""
     suffix = Path(name).suffix
     words = WORD.sub("<exposure>", name[: len(name) - len(suffix)])
-    return (*re.split(rf"\d{{1,{LONGEST_NUMBER}}}", words), suffix)
+    return (*re.split(rf"\d{{1,{MAX_DIGITS}}}", words), suffix)
 
 
 def _sequences(folder: Path, names: list[str]) -> list[list[tuple[int, Path]]]:

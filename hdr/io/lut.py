@@ -10,7 +10,7 @@ import torch
 from ..response import ResponseCurve, tabulated
 from .checked_path import printable, read_bytes
 
-MOST_BYTES = 32 << 20  # of a file: a million lines
+MAX_BYTES = 32 << 20  # of a file: a million lines
 FULL_SCALE = (255.0, 1023.0, 4095.0, 16383.0, 65535.0)  # last code of 8, 10, 12, 14 and 16 bits
 
 
@@ -40,7 +40,7 @@ def _evenly(
 
 def _read_npy(path: Path) -> tuple[np.ndarray, np.ndarray]:
     wrong = f"{printable(path.name)} is no array of numbers: save the curve with numpy.save, shape (N,) or (N,3)"
-    content = io.BytesIO(read_bytes(path, MOST_BYTES))
+    content = io.BytesIO(read_bytes(path, MAX_BYTES))
     try:  # the header alone: an array is allocated as large as it says
         version = np.lib.format.read_magic(content)
         header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
@@ -69,7 +69,7 @@ def _numbers(words: list[str]) -> list[float] | None:
 def _read_text(path: Path) -> list[list[str]]:
     """The words of every line that is neither empty nor a comment."""
     try:
-        text = read_bytes(path, MOST_BYTES).decode("utf-8-sig")
+        text = read_bytes(path, MAX_BYTES).decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise ValueError(f"{printable(path.name)} is not a text file: expected lines of numbers") from error
     lines = (line.split("#")[0].replace(",", " ").replace(";", " ").split() for line in text.splitlines())

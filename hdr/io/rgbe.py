@@ -9,7 +9,7 @@ from .exr import finite
 from .picture_size import announced_size
 
 RGBE_MAX = 1e38
-MOST_BYTES = 2 << 30  # of a file
+MAX_BYTES = 2 << 30  # of a file
 
 
 def write_hdr(path, rgb) -> tuple[int, int]:
@@ -25,7 +25,7 @@ def write_hdr(path, rgb) -> tuple[int, int]:
 
 def read_hdr(path) -> np.ndarray:
     """A Radiance file as float32 (H,W,3). Raises OSError when it is missing or unreadable."""
-    content = read_bytes(path, MOST_BYTES)
+    content = read_bytes(path, MAX_BYTES)
     size = announced_size(content) if content.startswith(b"#?") else None
     if size is None:
         raise OSError(f"{printable(path)} is not a readable Radiance file: write or copy it again")

@@ -61,7 +61,7 @@ def frame_rate(fps) -> Fraction:
 
 def video_info(source) -> VideoInfo:
     """Frame rate and announced length of a video (path or binary stream). Raises OSError when it cannot be opened."""
-    with _open(source) as (container, stream):
+    with opened_stream(source) as (container, stream):
         fps = stream.average_rate or stream.guessed_rate
         fps = Fraction(fps) if fps and 0 < fps <= 100_000 else Fraction(24)
         tags = stream.codec_context
@@ -97,7 +97,7 @@ def video_frames(source) -> Iterator:
     """
     from av import error as errors
 
-    with _open(source) as (container, stream):
+    with opened_stream(source) as (container, stream):
         stream.thread_type = "AUTO"
         decoded = 0
         try:
@@ -140,7 +140,7 @@ def write_mp4(path, frames, fps, crf: int = 16) -> None:
 
 
 @contextmanager
-def _open(source) -> Iterator[tuple]:
+def opened_stream(source) -> Iterator[tuple]:
     """An opened container, and its best video stream with a decoder."""
     with opened(source) as container:
         yield container, _best_stream(container, source)

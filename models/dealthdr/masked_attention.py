@@ -124,7 +124,7 @@ class FGMA(nn.Module):
         return grid.join(found) * mask
 
     def attend_windows(self, queries, keys, values, expected, positions, index, first) -> torch.Tensor:
-        """Attention of A windows: queries (A,Q,C); keys, values (B H W, ...), one row a pixel; expected (A,Q,2):
+        """Attention of A windows: queries (A,Q,C); keys, values (B H W, ...), one row per pixel; expected (A,Q,2):
         position by the flow; positions (A,K,2): of the box; index (A,K): their rows, from row `first` (A,) on."""
         found, batch = [], max(1, PAIRS // (queries.shape[1] * positions.shape[1]))
         for k in range(0, len(queries), batch):
@@ -137,7 +137,7 @@ class FGMA(nn.Module):
 
 
 def rows_of(x: torch.Tensor) -> torch.Tensor:
-    """(B,C,H,W) as one row a pixel, (B H W,C)."""
+    """(B,C,H,W) as one row per pixel, (B H W,C)."""
     return rearrange(x, "b c h w -> (b h w) c")
 
 

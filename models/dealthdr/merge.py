@@ -54,7 +54,9 @@ def gather_candidates(window: FrameWindow, attended: torch.Tensor, motion: torch
     candidates = torch.cat((window.reference[:, None], warped, by_attention), 1)
     radiance = torch.cat((window.reference_radiance[:, None], window.warped_radiance, fetched_radiance), 1)
     exposures = torch.cat((window.exposure[:, None], theirs, theirs), 1)
-    return MergeCandidates(radiance, *sensor_prior(candidates, radiance, exposures, validity), attended)
+    return MergeCandidates(
+        radiance, *sensor_prior(candidates, radiance, exposures, validity, window.candidate_noise), attended
+    )
 
 
 def merge_planes(candidates: MergeCandidates, merged: torch.Tensor) -> torch.Tensor:

@@ -29,15 +29,24 @@ def weighted_mean(radiance: torch.Tensor, weights: torch.Tensor) -> torch.Tensor
 
 
 @torch.no_grad()
-def sensor_prior(candidates: torch.Tensor, radiance: torch.Tensor, exposures: torch.Tensor, validity: torch.Tensor):
+def sensor_prior(
+    candidates: torch.Tensor,
+    radiance: torch.Tensor,
+    exposures: torch.Tensor,
+    validity: torch.Tensor,
+    noise: torch.Tensor | None = None,
+):
     """Weights of the candidates by the camera noise model (`hdr.noise_model`), from which learned weights start.
 
-    candidates, radiance (B,M,3,H,W), the reference first; exposures (B,M); validity (B,M,1,H,W) in [0,1]. Returns
+    candidates, radiance (B,M,3,H,W), the reference first; exposures (B,M); validity (B,M,1,H,W) in [0,1]; noise
+    (B,M,3): measured (`hdr.noise_level.NoiseLevels.at`), None or NaN: unknown. Returns
     weights (B,M,3,H,W) that sum to 1 over M, but are MIN_VALIDITY at least; where the reference clips, bool (B,3,H,W);
     and the `radiance_lower_bound` (B,3,H,W).
     """
     taken = radiance, candidates, exposures.to(radiance)[:, :, None, None, None]
-    estimates = [measure(*one) for one in zip(*(x.unbind(1) for x in taken), strict=True)]
+    noises = [None] * radiance.shape[1] if noise is None else noise.unbind(1)
+    planes = zip(*(x.unbind(1) for x in taken), noises, strict=True)
+    estimates = [measure(light, code, e, noise=n) for light, code, e, n in planes]
     others = zip(estimates[1:], validity[:, 1:].unbind(1), strict=True)
     given = [(estimates[0], validity[:, 0], None), *((one, valid, estimates[0]) for one, valid in others)]
     weights = torch.stack([merge_weight(*one) for one in given], 1)
@@ -93,13 +102,14 @@ class CoarseFusion(nn.Module):
         exposures: torch.Tensor,
         validity: torch.Tensor,
         speed: torch.Tensor,
+        noise: torch.Tensor | None = None,
     ) -> torch.Tensor:
         """candidates (B,M,3,H,W): code values in [0,1], ordered [ref, warped neighbours, neighbours]; radiance, same
         shape: of these; exposures (B,M) of the frames they come from, relative, shortest = 1; validity (B,M,1,H,W) in
-        [0,1], geometric confidence; speed (B,M,1,H,W), pixels per frame -> radiance (B,3,H,W), a convex combination of
-        the candidates."""
+        [0,1], geometric confidence; speed (B,M,1,H,W), pixels per frame; noise (B,M,3): see `sensor_prior` -> radiance
+        (B,3,H,W), a convex combination of the candidates."""
         h, w = candidates.shape[-2:]
-        prior, _, least = sensor_prior(candidates, radiance, exposures, validity)
+        prior, _, least = sensor_prior(candidates, radiance, exposures, validity, noise)
         learned = self.logits(candidates, radiance, exposures, validity, speed, prior)[..., :h, :w]
         return torch.maximum(weighted_mean(radiance, add_to_logits(prior, learned)), least)
 
@@ -114,7 +124,8 @@ class CoarseFusion(nn.Module):
         validity = torch.cat((torch.ones_like(valid[:, :1]), valid, torch.zeros_like(valid)), 1)
         speed = speeds(window.flows)
         speed = torch.cat((speed.mean(1, keepdim=True), speed, speed), 1)
-        return self(candidates, radiance, torch.cat((window.exposure[:, None], theirs, theirs), 1), validity, speed)
+        exposures = torch.cat((window.exposure[:, None], theirs, theirs), 1)
+        return self(candidates, radiance, exposures, validity, speed, window.candidate_noise)
 
     def logits(self, candidates, radiance, exposures, validity, speed, prior) -> torch.Tensor:
         """Residual (B,M,1,H,W), float32, of the logits of the prior (B,M,3,H,W); H and W rounded up to multiples of

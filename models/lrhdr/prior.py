@@ -1,5 +1,6 @@
 """Prior of the vote by the camera noise model (`hdr.noise_model`), and its logits under entmax."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import torch
@@ -22,10 +23,15 @@ def column(exposure: torch.Tensor) -> torch.Tensor:
     return exposure[:, None, None, None]
 
 
-def measured_at(radiance: torch.Tensor, exposure: torch.Tensor) -> Measurement:
-    """Samples of the noise model for radiance (B,3,H,W), as captured at `exposure` (B,)."""
+def measured_at(radiance: torch.Tensor, exposure: torch.Tensor, noise: torch.Tensor | None = None) -> Measurement:
+    """Samples of the noise model for radiance (B,3,H,W), as captured at `exposure` (B,) with measured noise (B,3)."""
     e = column(exposure)
-    return measure(radiance, to_ldr(radiance, e), e)
+    return measure(radiance, to_ldr(radiance, e), e, noise=noise)
+
+
+def each(noise: torch.Tensor | None, count: int) -> Sequence[torch.Tensor | None]:
+    """Measured noise (B,K,3) of `count` candidates, one by one (B,3)."""
+    return [None] * count if noise is None else noise.unbind(1)
 
 
 @torch.no_grad()
@@ -43,17 +49,20 @@ def with_variance_of(captured: Measurement | None, estimate: Measurement, known:
 
 
 @torch.no_grad()
-def consistent_candidates(radiance: torch.Tensor, exposures: torch.Tensor, reference: Reference) -> torch.Tensor:
+def consistent_candidates(
+    radiance: torch.Tensor, exposures: torch.Tensor, reference: Reference, noise: torch.Tensor | None = None
+) -> torch.Tensor:
     """Candidates that agree with the reference in more than MIN_CONSISTENT of the pixels, bool (B,K); noise and frames of
     another clip do not. If fewer than two agree, all are accepted.
 
     Inputs as in `prior_votes`; only every second row and column is compared.
     """
     thinned = radiance[..., ::2, ::2]
-    captured = measured_at(reference[0][..., ::2, ::2], reference[1])
+    noises = each(noise, exposures.shape[1])
+    captured = measured_at(reference[0][..., ::2, ::2], reference[1], noises[0])
     shares = []
     for k, taken in enumerate(exposures.unbind(1)):
-        estimate = measured_at(thinned[:, k], torch.where(taken > 0, taken, 1))
+        estimate = measured_at(thinned[:, k], torch.where(taken > 0, taken, 1), noises[k])
         consistency = consistency_weight(with_variance_of(captured, estimate, taken > 0), captured)
         shares.append((consistency > MIN_CONSISTENT).float().mean((1, 2, 3)))
     found = torch.stack(shares, 1) > MIN_CONSISTENT
@@ -61,19 +70,27 @@ def consistent_candidates(radiance: torch.Tensor, exposures: torch.Tensor, refer
 
 
 @torch.no_grad()
-def prior_votes(radiance, validity, exposures, reference: Reference | None = None) -> torch.Tensor:
+def prior_votes(
+    radiance: torch.Tensor,
+    validity: torch.Tensor,
+    exposures: torch.Tensor,
+    reference: Reference | None = None,
+    noise: torch.Tensor | None = None,
+) -> torch.Tensor:
     """Weights (B,K,H,W) of the weighted merge, summing to 1 over the candidates.
 
     radiance (B,K,3,H,W), validity (B,K,1,H,W) in [0,1], exposures (B,K), 0 for a candidate without exposure. Candidates
     with an exposure are weighted by precision, those without share UNEXPOSED_WEIGHT equally; all are multiplied by
-    their validity and, with a reference, by their consistency with it.
+    their validity and, with a reference, by their consistency with it. noise (B,K,3): measured, of their exposures
+    (`hdr.noise_level.NoiseLevels.at`), None = unknown; a reference is candidate 0.
     """
     known = exposures > 0
     taken = torch.where(known, exposures, 1)
-    captured = None if reference is None else measured_at(*reference)
+    noises = each(noise, radiance.shape[1])
+    captured = None if reference is None else measured_at(*reference, noises[0])
     precise, reliabilities = [], []
     for k in range(radiance.shape[1]):
-        estimate = measured_at(radiance[:, k], taken[:, k])
+        estimate = measured_at(radiance[:, k], taken[:, k], noises[k])
         precise.append(estimate.precision)
         reliabilities.append(reliability(with_variance_of(captured, estimate, known[:, k]), validity[:, k], captured))
     reliabilities, known = torch.stack(reliabilities, 1), known[:, :, None, None, None]

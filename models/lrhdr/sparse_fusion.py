@@ -105,10 +105,11 @@ class SparseFusion(nn.Module):
         validity: torch.Tensor,
         exposures: torch.Tensor,
         reference: Reference | None = None,
+        noise: torch.Tensor | None = None,
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Features of each candidate (B,K,C,H/2,W/2), sides rounded up, and the prior's votes (B,K,H,W). Inputs as in
         `forward`."""
-        prior = prior_votes(radiance, validity, exposures, reference)
+        prior = prior_votes(radiance, validity, exposures, reference, noise)
         merged = mu_law((prior[:, :, None] * radiance).sum(1))
         planes = torch.stack((validity[:, :, 0], (prior + MIN_VALIDITY).log10() / 3 + 1), 1)
         if reference is None:
@@ -163,10 +164,12 @@ class SparseFusion(nn.Module):
         z = z[..., :h, :w].unflatten(0, (b, k))[:, :, 0]
         return prior_logits(prior, alpha) + logit_range(alpha) / logit_range(self.config.alpha) * z
 
-    def run(self, radiance, validity, exposures, reference: Reference | None = None, alpha: float = ALPHA) -> Run:
+    def run(
+        self, radiance, validity, exposures, reference: Reference | None = None, alpha: float = ALPHA, noise=None
+    ) -> Run:
         """`forward` as a generator (`models.frame_statistics`), for a tile or a frame: triplet attention needs the
         whole frame."""
-        features, prior = self.encode(radiance, validity, exposures, reference)
+        features, prior = self.encode(radiance, validity, exposures, reference, noise)
         context = yield FrameMap(self.statistics, self.pool(features, prior), SCALE, (8, 4, 2))
         logits = self.logits(features, prior, context, alpha)
         votes = normalise_votes(logits, alpha)
@@ -179,14 +182,15 @@ class SparseFusion(nn.Module):
         exposures: torch.Tensor,
         reference: Reference | None = None,
         alpha: float = ALPHA,
+        noise: torch.Tensor | None = None,
     ) -> dict[str, torch.Tensor]:
         """radiance (B,K,3,H,W) of the candidates, linear, 1.0 = clipping of the shortest exposure; validity (B,K,1,H,W)
         in [0,1], geometric confidence; exposures (B,K), relative, shortest = 1, 0 for a candidate without exposure;
-        reference: see `prior.Reference`. alpha in [1,2]: see `normalise_votes`.
+        reference: see `prior.Reference`. alpha in [1,2]: see `normalise_votes`. noise (B,K,3): see `prior.prior_votes`.
 
         Returns hdr (B,3,H,W), votes and logits (B,K,H,W), float32.
         """
-        return whole_frame(self.run(radiance, validity, exposures, reference, alpha), size_of(radiance))
+        return whole_frame(self.run(radiance, validity, exposures, reference, alpha, noise), size_of(radiance))
 
 
 def normalise_votes(logits: torch.Tensor, alpha: float = ALPHA) -> torch.Tensor:

@@ -65,7 +65,7 @@ def pipeline(pattern: str, path: str, intro: str, look: str, hdr: str, method: d
         node("strip", ".ExposureStrip", 1300, 60, 620, 500),
         node("save_strip", "SaveImage", 1300, 640, 620, 520, filename_prefix="HDRWeave/contact_sheet"),
         node("report", ".RecoveryReport", 1960, 60, 560, 640),
-        node("words", "PreviewAny", 1960, 780, 560, 380, "Recovery in words"),
+        node("words", "PreviewAny", 1960, 780, 560, 380, "Recovery report as text"),
     ]
     links = [
         *("load.exposures -> detect.exposures", "detect.report -> found.source"),

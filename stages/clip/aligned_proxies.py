@@ -1,4 +1,4 @@
-"""Downscaled frames of a clip at the places of another frame, along optical flow between the two."""
+"""Downscaled frames of a clip, warped to another frame along the optical flow between the two."""
 
 import torch
 import torch.nn.functional as F
@@ -9,10 +9,10 @@ from ..flow.dis_backends import OPENCV, dis_backend
 
 
 class AlignedProxies:
-    """Proxies of a `ClipStatistics`, index -> (code (h,w,3), highest code of each block (h,w,3)), seen from another frame.
+    """Proxies of a `ClipStatistics`, index -> (code (h,w,3), highest code of each block (h,w,3)), warped to another frame.
 
-    stops: about how much brighter the frames that are looked up are than those that they are brought to; a third of a stop
-    off does no harm.
+    stops: by how much the frames that are warped are brighter than those that they are warped to; an error of a third of a
+    stop does no harm.
     """
 
     def __init__(self, proxies: dict, response, stops: float):
@@ -20,7 +20,7 @@ class AlignedProxies:
         self.dis = dis_backend(OPENCV, "medium")
 
     def __call__(self, t: int, brighter: int) -> tuple[torch.Tensor, torch.Tensor]:
-        """Code and highest code around, (h,w,3) each, of frame `brighter` at the places of frame t."""
+        """Code and highest code around, (h,w,3) each, of frame `brighter`, warped to frame t."""
         (dark, _), (code, peak) = self.proxies[t], self.proxies[brighter]
         flow = self.dis(self._matched(dark, self.gain), self._matched(code, 1.0))
         around = F.max_pool2d(peak.movedim(-1, 0)[None], 3, 1, 1)

@@ -14,6 +14,7 @@ from ...hdr.shadow_tone import raise_shadows, shadow_curve, shadow_offsets, shad
 from ...hdr.warp import warp
 from ..flow.pair_flow import PairFlow
 from ..runtime.windows import Progress, quiet, windows
+from .noise import evenly_spaced
 
 LONG_SIDE = 512  # of the frames that are compared
 FRAMES = 6  # of each exposure, spread over the clip
@@ -48,7 +49,7 @@ def match_black_level(sequence: ExposureSequence, progress: Progress = quiet) ->
 
 
 def _correction(curve: torch.Tensor) -> Callable[[torch.Tensor], torch.Tensor] | None:
-    """What a curve of `black_level_curves` does to code values; None for nothing."""
+    """The correction of code values by a curve of `black_level_curves`; None where it changes nothing."""
     if not len(curve):
         return None
     if curve.shape[1] == 2:
@@ -59,7 +60,7 @@ def _correction(curve: torch.Tensor) -> Callable[[torch.Tensor], torch.Tensor] |
 
 def black_level_curves(sequence: ExposureSequence, progress: Progress = quiet) -> list[torch.Tensor]:
     """Correction of each exposure, shortest first: a `hdr.black_level.black_level_curve` (N,4) or, where a picture profile
-    pressed the shadows of an exposure, a `hdr.shadow_tone.shadow_curve` (N,2); N = 0 for the longest.
+    crushed the shadows of an exposure, a `hdr.shadow_tone.shadow_curve` (N,2); N = 0 for the longest.
 
     sequence: normalized. A few frames of each exposure are compared, small, with the nearest of the longest exposure, so
     that a long clip costs no more than a short one.
@@ -67,7 +68,8 @@ def black_level_curves(sequence: ExposureSequence, progress: Progress = quiet) -
     ranks, count = exposure_ranks(sequence.exposures)
     pairs = PairFlow(_small(sequence), "fast")
     longest = (ranks == count - 1).nonzero()[:, 0]
-    chosen = [(rank, t) for rank in range(count - 1) for t in _spread((ranks == rank).nonzero()[:, 0])]
+    frames_of = [(ranks == rank).nonzero()[:, 0] for rank in range(count - 1)]
+    chosen = [(rank, t) for rank, same in enumerate(frames_of) for t in evenly_spaced(same, FRAMES)]
     found = {rank: [] for rank in range(count)}
     for (k,) in windows(len(chosen), 1, progress):
         rank, t = chosen[k]
@@ -81,8 +83,8 @@ def _curve(seen: list[tuple[torch.Tensor, torch.Tensor]]) -> torch.Tensor:
     """The correction of an exposure from `_compare` of its pairs of frames."""
     if not seen:
         return torch.zeros(0, 4)
-    pressed = shadow_curve(torch.stack([shadows for _, shadows in seen]))
-    return black_level_curve(torch.stack([offsets for offsets, _ in seen])) if pressed is None else pressed
+    raised = shadow_curve(torch.stack([shadows for _, shadows in seen]))
+    return black_level_curve(torch.stack([offsets for offsets, _ in seen])) if raised is None else raised
 
 
 def _compare(pairs: PairFlow, t: int, n: int) -> tuple[torch.Tensor, torch.Tensor]:
@@ -93,10 +95,10 @@ def _compare(pairs: PairFlow, t: int, n: int) -> tuple[torch.Tensor, torch.Tenso
     grey = luma(long, 1)[:, None]
     flat = F.avg_pool2d(grey.square(), 7, 1, 3) - F.avg_pool2d(grey, 7, 1, 3).square() < FLAT**2
     unclipped = F.max_pool2d(long.amax(1, keepdim=True), 11, 1, 5) < UNCLIPPED
-    usable = ((confidence > CONFIDENT) & flat & unclipped)[0, 0, ::2, ::2]  # neighbours say the same after the mean
-    # The mean is one of light and the short frame has none: noise would draw both means of its code values off.
+    usable = ((confidence > CONFIDENT) & flat & unclipped)[0, 0, ::2, ::2]  # the mean makes adjacent pixels alike
+    # The mean is taken of light, and only of the long frame: noise would bias a mean of code values, and one of the short frame.
     seen = to_ldr(F.avg_pool2d(to_radiance(long, 1), 3, 1, 1), 1)
-    # Shadows that a profile pressed are off by more than any edge is.
+    # Shadows that a profile crushed are off by more than the contrast of any edge.
     near = F.max_pool2d(long.amax(1, keepdim=True), 3, 1, 1) < UNCLIPPED
     around = ((confidence > CONFIDENT) & near)[0, 0, ::2, ::2]
     exposures = pairs.sequence.exposures
@@ -105,13 +107,6 @@ def _compare(pairs: PairFlow, t: int, n: int) -> tuple[torch.Tensor, torch.Tenso
     return (
         black_level_offsets(captured[usable], mean[usable]),
         shadow_offsets(captured[around], sharp[around]),
-    )
-
-
-def _spread(frames: torch.Tensor) -> list[int]:
-    """At most FRAMES of the frame indices (n,), from the first to the last."""
-    return (
-        sorted({int(frames[round(k * (len(frames) - 1) / (FRAMES - 1))]) for k in range(FRAMES)}) if len(frames) else []
     )
 
 

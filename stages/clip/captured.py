@@ -27,7 +27,7 @@ class Clip:
     limited range at `full_code[0]` and white at `full_code[1]`; None = black is 0. superwhite: signal at which they clip, white
     = 1. gamut: the primaries that the file is tagged with, a name in `hdr.gamut.GAMUTS`; "" = none of them. sound: of the video
     file, if it has any; timecode: of its first frame.
-    path, start: see `hdr.sequence.Origin`; path None = of several streams.
+    path, start, times: see `hdr.sequence.Origin`; path None = of several streams.
     """
 
     frames: torch.Tensor | LazyFrames
@@ -46,10 +46,11 @@ class Clip:
     timecode: str = ""
     path: str | None = None
     start: int = 0
+    times: tuple[int, ...] = ()
 
     @property
     def origin(self) -> Origin | None:
-        return None if self.path is None else Origin(self.path, self.start, self.frames)
+        return None if self.path is None else Origin(self.path, self.start, self.frames, times=self.times)
 
 
 def image_clip(

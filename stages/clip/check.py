@@ -1,4 +1,4 @@
-"""Exposure Check: what a clip declares about its exposures against what its pixels say, in words and as a picture."""
+"""Exposure Check: the declared exposures and response of a clip compared with its pixels, as text and as a picture."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -104,8 +104,8 @@ def unmeasurable(sequence: ExposureSequence, clip: ClipStatistics) -> str:
     if len(sequence) <= sequence.period:
         return f"{len(sequence)} frames are too few for a period of {sequence.period}"
     if sequence.period > LONGEST:
-        return f"periods of more than {LONGEST} frames are not looked for"
-    return "nearly everything is black" if clip.buried.mean() > BLACK else ""
+        return f"periods of more than {LONGEST} frames are not detected"
+    return "nearly everything is black" if clip.dark.mean() > BLACK else ""
 
 
 def _facts(sequence: ExposureSequence, clip: ClipStatistics, found: Detection, declared, why: str) -> list[str]:
@@ -120,7 +120,7 @@ def _facts(sequence: ExposureSequence, clip: ClipStatistics, found: Detection, d
         chosen = (exposures == exposure).numpy()
         lines.append(
             f"Frames of the {word} exposure: {100 * clip.clipped[chosen].mean():.1f} % of the pixels clipped, "
-            f"{100 * clip.buried[chosen].mean():.1f} % near black."
+            f"{100 * clip.dark[chosen].mean():.1f} % near black."
         )
     return lines + noise_lines(sequence)
 

@@ -1,4 +1,4 @@
-"""What a detection says about the exposure pattern of a clip: in words, corrected by hand, and applied to the clip."""
+"""A detected exposure pattern: as text, overridden by the user, and applied to the clip."""
 
 import math
 from dataclasses import dataclass, replace
@@ -11,21 +11,20 @@ from ...hdr.io.video_files import frame_rate
 from ...hdr.sequence import ExposureSequence, LazyFrames
 from .frame_gains import without_flicker
 
-LONGEST = 5  # frames of a period that is looked for
+LONGEST = 5  # frames of a period that is detected
 
 
 @dataclass(frozen=True)
 class Detection:
-    """What the pixels say about the exposure pattern of a clip.
+    """The exposure pattern of a clip, as measured from its pixels.
 
-    period: frames after which it repeats, 1 where nothing alternates. phase: index of frame 0 in the period, counted
-    from the shortest exposure. exposures: of frames 0 … period-1, relative, shortest = 1. ratios: measured steps
-    between neighbouring exposures, darkest first, in stops; steps: the same, rounded
-    as in `exposures` (`detect._rounded`).
-    confidence: [0,1]. dropped: frames before which others are missing. repeated: copies of the frame before.
-    pattern_of_frames: (T,) exposure of every frame. phase_of_frames: (T,). report: sentences for the user. doubts: those of
-    them that speak against the ratios; irregular: those on frames that break the pattern. declared: `exposures` were written,
-    not measured. flicker: (T,) stops of each frame to correct, None where the light is steady.
+    period: frames after which it repeats, 1 where nothing alternates. phase: index of frame 0 in the period, counted from the
+    shortest exposure. exposures: of frames 0 … period-1, relative, shortest = 1. ratios: measured steps between neighbouring
+    exposures, darkest first, in stops; steps: the same, rounded as in `exposures`. confidence: [0,1]. dropped: frames before
+    which others are missing. repeated: copies of the frame before. pattern_of_frames: (T,) exposure of every frame.
+    phase_of_frames: (T,). report: sentences for the user; doubts: those of them that contradict the ratios; irregular: those on
+    frames that break the pattern. declared: `exposures` were given, not measured. flicker: (T,) stops of each frame to correct,
+    None where the light is steady.
     """
 
     period: int
@@ -85,7 +84,7 @@ def listed(indices, most: int = 8) -> str:
 
 
 def overridden(detection: Detection, pattern: list[float] | None = None, phase: int | None = None) -> Detection:
-    """The detection with what the user knows better.
+    """The detection with the pattern or the phase that the user gives.
 
     pattern: exposures of one period (any scale), in the order of the frames; it is laid over the clip so that its
     shortest exposure falls on the shortest found. phase: index of frame 0 in the period, counted from the shortest.
@@ -108,7 +107,7 @@ def overridden(detection: Detection, pattern: list[float] | None = None, phase: 
         levels = sorted(math.log2(e) for e in cycle)
         steps = tuple(b - a for a, b in zip(levels[:-1], levels[1:], strict=True))
     of_frames = torch.tensor([cycle[p] for p in phases], dtype=torch.float32)
-    if detection.irregular and phase is None:  # frames that break the pattern break it as they did
+    if detection.irregular and phase is None:  # irregular frames keep their deviation from the pattern
         of_frames = of_frames * _over_pattern(detection)
     changed = replace(
         detection,
@@ -134,9 +133,9 @@ def _over_pattern(detection: Detection) -> torch.Tensor:
 
 
 def as_declared(sequence: ExposureSequence, detection: Detection) -> Detection:
-    """What a clip declares, of two exposures or more, where the pixels show no pattern, or its period is too long to be
-    looked for: with confidence 0."""
-    why = f"Periods of more than {LONGEST} frames are not looked for." if detection.alternates else detection.report
+    """The declared pattern of a clip of two exposures or more, with confidence 0: where the pixels show no pattern, or its
+    period is too long to be detected."""
+    why = f"Periods of more than {LONGEST} frames are not detected." if detection.alternates else detection.report
     period, exposures = sequence.period, sequence.exposures.float()
     start = int(exposures[:period].argmin())
     phases = (torch.arange(len(sequence)) - start) % period

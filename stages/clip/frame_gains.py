@@ -1,7 +1,7 @@
-"""Light of every frame over what its exposure says: lamp flicker, glitches, a ratio that changes amid the clip.
+"""Light of every frame relative to its exposure: lamp flicker, glitches, a ratio that changes within the clip.
 
-Neighbouring frames are compared where both see well (`ClipStatistics.steps`); levels of the exposures and gains of the frames are
-the robust least-squares solution of all comparisons.
+Neighbouring frames are compared where both are well exposed (`ClipStatistics.steps`); levels of the exposures and gains of the
+frames are the robust least-squares solution of all comparisons.
 """
 
 from dataclasses import dataclass, field
@@ -14,24 +14,25 @@ from .statistics import ClipStatistics
 
 OUTLIER = 0.3  # stops off its exposure and off its neighbours, from which a frame fits no exposure of the pattern
 FLICKER = 0.03  # stops by which frames of one exposure typically differ from their neighbours, where lamps flicker
-CHANGE = 0.2  # stops by which an exposure must change amid a clip, beside the others
+CHANGE = 0.2  # stops by which an exposure must change within a clip, relative to the others
 STEADY = 0.12  # share of that change by which it may vary on either side
-SUDDEN = 0.25  # share of it by which frames right beside it may be off
-FEWEST, MOST = 3, 5  # frames of an exposure that are looked at on either side of a change
-NEAR = 8  # frames on either side whose comparisons tell how exact those of a frame are
-EXACT = 0.02  # stops: no comparison is more exact
+SUDDEN = 0.25  # share of it by which the frames next to it may be off
+MIN_SIDE, MAX_SIDE = 3, 5  # frames of an exposure that are compared on either side of a change
+NEAR = 8  # frames on either side whose comparisons determine the uncertainty of those of a frame
+EXACT = 0.02  # stops: least uncertainty of a comparison
 RIDGE = 0.001
-PATCHES = 10  # parts of a picture that move apart from each other
+PATCHES = 10  # parts of a picture that move independently
+CLIPPED = (0.94, 0.98)  # code values between which a correction fades out: clipped pixels stay clipped
 SHORT = 16  # frames of an exposure up to which all of them are brought to their mean
-SMOOTH = 8.0  # periods over which slower changes of light are left to the scene
-REACH = 40  # frames of one exposure on either side that are looked at for that
+SMOOTH = 8.0  # periods; slower changes of light are taken for changes of the scene
+REACH = 40  # frames of one exposure on either side over which they are averaged
 
 
 @dataclass(frozen=True)
 class FrameGains:
-    """gains (T,): stops over the exposure of a frame, slow changes included. outliers: frames that fit no exposure.
-    flicker (T,): the part of the gains to correct, 0 where nothing flickers. changes: frames from which exposures are other
-    ones, rising; shifts (parts,period): stops of each exposure over those of the first part."""
+    """gains (T,): stops relative to the exposure of a frame, slow changes included. outliers: frames that fit no exposure.
+    flicker (T,): the part of the gains to correct, 0 where nothing flickers. changes: frames at which the exposures change,
+    ascending; shifts (parts,period): stops of each exposure relative to the first part."""
 
     gains: np.ndarray
     outliers: tuple[int, ...]
@@ -44,7 +45,7 @@ class FrameGains:
         return np.searchsorted(self.changes, np.arange(count), side="right")
 
     def regular(self) -> "FrameGains":
-        """The same for a clip whose breaks have another explanation."""
+        """The same gains without outliers, flicker and changes: for a clip whose breaks have another explanation."""
         return FrameGains(self.gains, (), np.zeros_like(self.flicker))
 
 
@@ -76,8 +77,8 @@ def frame_gains(clip: ClipStatistics, phases: np.ndarray, period: int) -> FrameG
 
 
 def straight_phases(clip: ClipStatistics, phases: np.ndarray, period: int) -> np.ndarray | None:
-    """Phases (T,) without a break, where frames that fit no exposure (settling, a glitch) explain every break, or exposures
-    that change; else None."""
+    """Phases (T,) without a break, if every break is explained by frames that fit no exposure (settling, a glitch) or by
+    exposures that change; else None."""
     broken = np.flatnonzero(np.diff(phases) % period != 1 % period) + 1
     if not len(broken):
         return None
@@ -99,7 +100,7 @@ def straight_phases(clip: ClipStatistics, phases: np.ndarray, period: int) -> np
 
 
 def _shifted(gains: np.ndarray, levels: np.ndarray, phases: np.ndarray, found: FrameGains) -> bool:
-    """Whether a part of the clip has the exposures of the first one in the same order, from another one on: after a gap."""
+    """Whether a part of the clip has the exposures of the first part in the same cyclic order, but shifted, as after a gap."""
     part, period = found.part_of(len(phases)), len(levels)
     parts = [
         np.array([levels[p] + np.median(gains[(part == k) & (phases == p)]) for p in range(period)])
@@ -142,7 +143,7 @@ def _solved(steps: np.ndarray, phases: np.ndarray, period: int) -> tuple[np.ndar
 
 
 def _scatter(residual: np.ndarray) -> np.ndarray:
-    """How exact the comparisons around each frame are (T,), in stops, by what a solution leaves of them (T,K)."""
+    """Uncertainty of the comparisons around each frame (T,), in stops, from the residuals of a solution (T,K)."""
     size = np.abs(residual)
     around = [size[max(0, t - NEAR) : t + NEAR + 1] for t in range(len(size))]
     found = np.array([np.median(x[np.isfinite(x)]) if np.isfinite(x).any() else 1.0 for x in around])
@@ -181,7 +182,7 @@ def _changes(
     are common to all."""
     count, none = len(gains), ((), np.zeros((1, period)))
     places = [np.flatnonzero(phases == phase) for phase in range(period)]
-    if period < 2 or min(map(len, places)) < 2 * FEWEST:
+    if period < 2 or min(map(len, places)) < 2 * MIN_SIDE:
         return none
     own = [max((abs(jump) for _, jump in _jumps(gains[at])), default=0.0) for at in places]
     steadiest = int(np.argmin(own))
@@ -189,7 +190,7 @@ def _changes(
     found = []
     for at in places:
         for i, jump in _jumps(beside[at]):
-            sides = unsure[at[max(0, i - MOST) : i]], unsure[at[i : i + MOST]]
+            sides = unsure[at[max(0, i - MAX_SIDE) : i]], unsure[at[i : i + MAX_SIDE]]
             if abs(jump) > max(CHANGE, 4 * max(float(np.median(side)) for side in sides)):
                 found.append(int(at[i]))
     changes = [t for k, t in enumerate(sorted(found)) if k == 0 or t - sorted(found)[k - 1] >= period]
@@ -205,10 +206,11 @@ def _changes(
 
 
 def _jumps(x: np.ndarray):
-    """Places from which values have another level, and by how much: the steadiest of neighbouring places."""
+    """Places at which the level of the values changes, and by how much; of neighbouring places the one with the steadiest
+    sides."""
     candidates = []
-    for i in range(FEWEST, len(x) - FEWEST + 1):
-        a, b = x[max(0, i - MOST) : i], x[i : i + MOST]
+    for i in range(MIN_SIDE, len(x) - MIN_SIDE + 1):
+        a, b = x[max(0, i - MAX_SIDE) : i], x[i : i + MAX_SIDE]
         levels = float(np.median(a)), float(np.median(b))
         cost = (np.abs(a - levels[0]).sum() + np.abs(b - levels[1]).sum()) / (len(a) + len(b))
         jump = levels[1] - levels[0]
@@ -218,10 +220,7 @@ def _jumps(x: np.ndarray):
     while candidates:
         i, jump, _ = min(candidates, key=lambda found: found[2])
         yield i, jump
-        candidates = [found for found in candidates if abs(found[0] - i) >= FEWEST]
-
-
-CLIPPED = (0.94, 0.98)  # code values over which a correction ceases: what clips stays clipped
+        candidates = [found for found in candidates if abs(found[0] - i) >= MIN_SIDE]
 
 
 def without_flicker(sequence: ExposureSequence, flicker: np.ndarray) -> ExposureSequence:

@@ -12,7 +12,9 @@ from ...hdr.sequence import ExposureSequence, LazyFrames
 from ..runtime.check import chosen, number, text
 from ..runtime.windows import Progress, quiet
 from .captured import DEFAULT_FPS as DEFAULT_FPS
-from .captured import Clip, image_clip, interleave
+from .captured import Clip
+from .captured import image_clip as image_clip
+from .captured import interleave as interleave
 from .read import fingerprint as fingerprint
 from .read import load_hdr as load_hdr
 from .read import read_clip
@@ -30,21 +32,6 @@ def load_clip(
 ) -> ExposureSequence:
     """A video file or numbered image sequence as an exposure sequence: `read_clip`, then `expose`."""
     return expose(read_clip(path, start, count, fps, progress, response=response), pattern, response, progress)
-
-
-def from_images(
-    images, pattern="auto", response="gamma2.2", start=0, count=0, fps=None, progress: Progress = quiet
-) -> ExposureSequence:
-    """Images (T,H,W,C) in [0,1], one interleaved clip, as an exposure sequence: `image_clip`, then `expose`."""
-    return expose(image_clip(images, start, count, fps, progress=progress), pattern, response, progress)
-
-
-def from_streams(
-    streams, pattern="auto", response="gamma2.2", start=0, count=0, fps=None, progress: Progress = quiet
-) -> ExposureSequence:
-    """Two or three parallel streams of images (T,H,W,C), one exposure each: `interleave`, then `expose`."""
-    clips = [image_clip(s, start, count, fps, f"stream {k}", progress) for k, s in enumerate(streams, 1)]
-    return expose(interleave(clips), pattern, response, progress, period=len(clips))
 
 
 def expose(
@@ -68,41 +55,13 @@ def expose(
         number("white_level", white_level, 0, 1)
     exposures, total = parse_pattern(pattern), len(clip.frames)
     chosen("response", response, (*RESPONSES, ESTIMATE), others=True)
-    if total < 2:
-        raise ValueError(f"{clip.source} gives 1 frame, alternating exposures need 2 or more: load a clip")
-    if exposures is None and clip.stated is None and total < FEWEST:
-        raise ValueError(
-            f"{total} frames are too few to measure a pattern: write it, such as {'-3,0' if total == 2 else '-3,0,3'} in EVs"
-        )
-    if exposures is not None and len(exposures) > total:
-        raise ValueError(
-            f"{clip.source} has {total} frames, fewer than the {len(exposures)} exposures of the pattern: "
-            "load more frames or shorten the pattern"
-        )
-    if exposures is not None and period not in (None, len(exposures)):
-        raise ValueError(
-            f"{period} parallel streams need a pattern of {period} exposures, it has {len(exposures)}: one for each"
-        )
+    _check_pattern(clip, exposures, period)
     if exposures is None and response == ESTIMATE:
         raise ValueError("a response can only be estimated when the exposures are known: write the pattern, not auto")
-    warnings = clip.warnings
-    if exposures is not None and looks_like_factors(pattern):
-        factors = ",".join(f"{float(word):g}x" for word in re.split(r"[\s,;]+", pattern.strip()) if word)
-        warnings += (
-            f"the pattern {pattern.strip()} is read as EVs, {max(exposures):g} times the light: write {factors} if factors "
-            "of light are meant",
-        )
-    if clip.linear and response != "linear":
-        warnings += (f"{clip.linear} files are linear as a rule but are decoded as {response}: is the response right?",)
-    if clip.transfer and response not in (clip.transfer, ESTIMATE):
-        warnings += (
-            f"the video is tagged {clip.transfer} but is decoded as {response}: choose response {clip.transfer}",
-        )
     curve = response_named("gamma2.2") if response == ESTIMATE else named_response(response)
-    period = 1 if exposures is None else len(exposures)
     cycle = torch.tensor(exposures or [1.0], dtype=torch.float32)
     places = torch.tensor(clip.places or range(total))
-    of_frames = cycle[places % period]
+    of_frames = cycle[places % len(cycle)]
     if exposures is not None and len(of_frames.unique()) < 2:
         raise ValueError(
             f"all {total} frames of {clip.source} have one exposure of the pattern: load frames of the others"
@@ -112,10 +71,10 @@ def expose(
         on_range_of(clip, response),
         of_frames,
         curve,
-        period,
+        len(cycle),
         clip.fps,
         clip.source,
-        warnings,
+        (*clip.warnings, *_doubts(clip, exposures, pattern, response)),
         gamut=primaries,
         sound=clip.sound,
         timecode=clip.timecode,
@@ -144,6 +103,45 @@ def expose(
     return steadied(sequence, progress)
 
 
+def _check_pattern(clip: Clip, exposures: list[float] | None, period: int | None) -> None:
+    """Raises ValueError when the clip is too short, or has another number of streams, for its pattern (None = measured)."""
+    total = len(clip.frames)
+    if total < 2:
+        raise ValueError(f"{clip.source} gives 1 frame, alternating exposures need 2 or more: load a clip")
+    if exposures is None:
+        if clip.stated is None and total < FEWEST:
+            example = "-3,0" if total == 2 else "-3,0,3"
+            raise ValueError(f"{total} frames are too few to measure a pattern: write it, such as {example} in EVs")
+        return
+    if len(exposures) > total:
+        raise ValueError(
+            f"{clip.source} has {total} frames, fewer than the {len(exposures)} exposures of the pattern: "
+            "load more frames or shorten the pattern"
+        )
+    if period not in (None, len(exposures)):
+        raise ValueError(
+            f"{period} parallel streams need a pattern of {period} exposures, it has {len(exposures)}: one for each"
+        )
+
+
+def _doubts(clip: Clip, exposures: list[float] | None, pattern: str, response: str) -> list[str]:
+    """Warnings about a pattern that may be meant otherwise, and a response that contradicts the file."""
+    doubts = []
+    if exposures is not None and looks_like_factors(pattern):
+        factors = ",".join(f"{float(word):g}x" for word in re.split(r"[\s,;]+", pattern.strip()) if word)
+        doubts.append(
+            f"the pattern {pattern.strip()} is read as EVs, {max(exposures):g} times the light: write {factors} if factors "
+            "of light are meant"
+        )
+    if clip.linear and response != "linear":
+        doubts.append(f"{clip.linear} files are linear as a rule but are decoded as {response}: is the response right?")
+    if clip.transfer and response not in (clip.transfer, ESTIMATE):
+        doubts.append(
+            f"the video is tagged {clip.transfer} but is decoded as {response}: choose response {clip.transfer}"
+        )
+    return doubts
+
+
 def on_range_of(clip: Clip, response: str):
     """The frames of a clip on the codes that a response is defined on: from black to white, or all codes of the file."""
     if clip.full_code is None or response in ON_FULL_CODE:
@@ -166,7 +164,7 @@ def named_response(response: str) -> ResponseCurve:
 
 
 def describe(sequence: ExposureSequence) -> str:
-    """What was loaded, in words, with the warnings."""
+    """Text about what was loaded, with the warnings."""
     height, width = sequence.size
     pattern = ", ".join(
         f"{e:.3g} ({torch.tensor(e).log2():+.1f} EV)" for e in sequence.exposures[: sequence.period].tolist()

@@ -1,4 +1,4 @@
-"""Noise levels of a clip's exposures, measured on a few frames, once a clip."""
+"""Noise levels of a clip's exposures, measured on a few frames, once per clip."""
 
 import torch
 import torch.nn.functional as F
@@ -10,8 +10,8 @@ from ..flow.pair_flow import FINE, PairFlow, flow_scale
 from ..runtime.windows import Progress, quiet, windows
 
 FRAMES = 4  # of each exposure, spread over the clip, each with the next of its exposure
-MOST = 1 << 20  # pixels of a frame that are looked at: the middle of larger ones
-SMALLEST = 32  # pixels of a side, from which on there is anything to measure
+MAX_PIXELS = 1 << 20  # of a frame that are measured: the middle of larger ones
+MIN_SIDE = 32  # pixels; smaller frames cannot be measured
 CONFIDENT = 0.8
 MIDDLE_GREY = 0.18  # linear light
 WHOLE = 0.02  # pixels up to which a displacement counts as none
@@ -37,8 +37,13 @@ def frame_noise(
     sequence: ExposureSequence, indices: list[int], device: torch.device | str = "cpu"
 ) -> torch.Tensor | None:
     """Noise (n,3) of the frames `indices` on a device, see `NoiseLevels.at`; None where it cannot be measured."""
+    return noise_at(sequence, sequence.exposures[indices], device)
+
+
+def noise_at(sequence: ExposureSequence, exposures: torch.Tensor, device: torch.device | str) -> torch.Tensor | None:
+    """Noise (n,3) of the clip's exposures nearest to `exposures` (n,), above 0; see `frame_noise`."""
     found = noise_of(sequence)
-    return None if found is None else found.at(sequence.exposures[indices]).to(device, torch.float32)
+    return None if found is None else found.at(exposures).to(device, torch.float32)
 
 
 def noise_of(sequence: ExposureSequence, progress: Progress = quiet) -> NoiseLevels | None:
@@ -58,16 +63,17 @@ def measure_noise(sequence: ExposureSequence, progress: Progress = quiet) -> Noi
     Two frames at a time are in memory, of large ones the middle. An exposure in which nothing can be measured, because it
     is black or clipped, gets the noise of the nearest one in which something can.
     """
-    if min(sequence.size) < SMALLEST:
+    if min(sequence.size) < MIN_SIDE:
         return None
     sequence = _middle(sequence)
     levels = sequence.exposures.unique()
-    chosen = [(k, t) for k, e in enumerate(levels) for t in _spread((sequence.exposures == e).nonzero()[:, 0])]
+    frames_of = [(sequence.exposures == e).nonzero()[:, 0] for e in levels]
+    usable = [same[:-1] if len(same) > 1 else same for same in frames_of]  # with a later frame of the exposure
+    chosen = [(k, t) for k, same in enumerate(usable) for t in evenly_spaced(same, FRAMES)]
     alone, pairs = ([[] for _ in levels] for _ in range(2))
     for (n,) in windows(len(chosen), 1, progress):
         k, t = chosen[n]
-        same = (sequence.exposures == levels[k]).nonzero()[:, 0]
-        later = same[same > t][:1].tolist()
+        later = frames_of[k][frames_of[k] > t][:1].tolist()
         frames = _light(sequence, [t, *later])
         alone[k].append(single_frame(frames[0]))
         if later:
@@ -83,9 +89,9 @@ def measure_noise(sequence: ExposureSequence, progress: Progress = quiet) -> Noi
 
 
 def _middle(sequence: ExposureSequence) -> ExposureSequence:
-    """The clip, of frames with more than MOST pixels the middle."""
+    """The clip, cropped to the middle of the frames where these have more than MAX_PIXELS pixels."""
     height, width = sequence.size
-    scale = (MOST / (height * width)) ** 0.5
+    scale = (MAX_PIXELS / (height * width)) ** 0.5
     if scale >= 1:
         return sequence
     h, w = round(scale * height), round(scale * width)
@@ -94,10 +100,9 @@ def _middle(sequence: ExposureSequence) -> ExposureSequence:
     return sequence.with_(frames=frames)
 
 
-def _spread(frames: torch.Tensor) -> list[int]:
-    """At most FRAMES of the frame indices (n,), evenly spread, the last left out where there are others."""
-    usable = frames[:-1] if len(frames) > 1 else frames
-    return sorted({int(usable[round(k * (len(usable) - 1) / (FRAMES - 1))]) for k in range(FRAMES)})
+def evenly_spaced(frames: torch.Tensor, places: int) -> list[int]:
+    """At most `places` of the frame indices (n,), n > 0, evenly spaced from the first to the last."""
+    return sorted({int(frames[round(k * (len(frames) - 1) / (places - 1))]) for k in range(places)})
 
 
 def _light(sequence: ExposureSequence, indices: list[int]) -> torch.Tensor:

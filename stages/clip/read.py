@@ -1,6 +1,6 @@
 """Frames of video files and image sequences as clips, and scene-linear sequences as tensors."""
 
-from itertools import islice
+from itertools import islice, pairwise
 from pathlib import Path
 
 import torch
@@ -13,6 +13,7 @@ from ...hdr.io.image_sequence import Frame, find_frames, find_sequence, is_seque
 from ...hdr.io.raw_files import RAW
 from ...hdr.io.sound import SoundTrack
 from ...hdr.io.video_files import VideoInfo, code_levels, frame_rate, is_limited, to_rgb, video_frames, video_info
+from ...hdr.io.video_seek import frames_at
 from ...hdr.response import ON_FULL_CODE
 from ...hdr.scratch import allocate, trim
 from ...hdr.sequence import LazyFrames
@@ -39,6 +40,7 @@ def read_clip(
     trim_to: tuple[float, float] = (0.0, 0.0),
     holes: bool = False,
     response: str = "gamma2.2",
+    times: tuple[int, ...] = (),
 ) -> Clip:
     """Frames of a video file (path or binary stream) or of an image sequence, in the bit depth they have.
 
@@ -46,8 +48,9 @@ def read_clip(
     count: frames to read, 0 = all. fps: None or 0 = the file's own, 24 for images. trim_to: the part of a video that
     counts, its beginning and length in seconds, 0 = to the end. holes: take an image sequence in which numbers are missing,
     as one of which frames were dropped. response: that `expose` will be given; a limited-range video is read on the codes that
-    it is defined on. Raises OSError or ValueError for files that are missing, unreadable, damaged or of different sizes, and for
-    float values outside [0,1].
+    it is defined on. times: of the frames of a video, see `hdr.sequence.Origin`, which is then read from a keyframe on. Raises
+    OSError or ValueError for files that are missing, unreadable, damaged or of different sizes, and for float values outside
+    [0,1].
     """
     check_range(start, count, fps)
     if not hasattr(source, "read"):
@@ -61,9 +64,11 @@ def read_clip(
     info = video_info(source)
     superwhite = 1.0 if response in (*ON_FULL_CODE, "PQ") else _superwhite(source, trim_to)
     full_code = response in ON_FULL_CODE or superwhite > 1
-    store, faults, levels = FrameStore(), VideoFaults(info), None
-    for index, frame in enumerate(_within(video_frames(source), *trim_to)):
+    store, faults, levels, seen = FrameStore(), VideoFaults(info), None, []
+    decoded = frames_at(source, times, start, count) if times else _within(video_frames(source), *trim_to)
+    for index, frame in enumerate(decoded, start if times else 0):
         faults.see(frame)
+        seen.append(frame.pts)
         if index >= start:
             if full_code and is_limited(frame):
                 levels = code_levels(frame)
@@ -93,7 +98,14 @@ def read_clip(
         timecode=timecode,
         path=None if hasattr(source, "read") or any(trim_to) else str(source),
         start=start,
+        times=times or _rising(seen),
     )
+
+
+def _rising(times: list) -> tuple[int, ...]:
+    """Presentation times of frames where all are known and each is later than the one before, else none."""
+    known = None not in times and all(a < b for a, b in pairwise(times))
+    return tuple(times) if known else ()
 
 
 def _superwhite(source, trim_to: tuple[float, float]) -> float:

@@ -1,4 +1,4 @@
-"""One pass over a clip that keeps little of every frame, for those who measure exposures."""
+"""Statistics of every frame of a clip, from one pass over it, for the measurement of its exposures."""
 
 from dataclasses import dataclass, field
 
@@ -21,18 +21,18 @@ CHUNKS, CHUNK = 14, 16  # stretches of a long clip that the ratio is measured on
 
 @dataclass
 class ClipStatistics:
-    """What one pass over a clip keeps of it; some kilobytes a frame at most.
+    """Statistics of a clip; some kilobytes per frame at most.
 
-    quantiles (T,Q), gamma-like code values. differences (T,K) of frame t and t-k. clipped, buried (T,) shares of
-    pixels. histogram (T,64) of luma code values. proxies: of some frames, index -> (code (h,w,3), highest code of each
-    block). steps (T,K): light of frame t over that of t-k where both see well, the median in stops; NaN where hardly any
-    point does. spread (T,K): interquartile range of the same, which motion widens.
+    quantiles (T,Q), gamma-like code values. differences (T,K) of frame t and t-k. clipped, dark (T,): shares of pixels that are
+    clipped, and below the noise floor. histogram (T,64) of luma code values. proxies: of some frames, index -> (code (h,w,3),
+    highest code of each block). steps (T,K): light of frame t relative to that of t-k where both are well exposed, the median in
+    stops; NaN where hardly any point is. spread (T,K): interquartile range of the same, which motion widens.
     """
 
     quantiles: np.ndarray
     differences: np.ndarray
     clipped: np.ndarray
-    buried: np.ndarray
+    dark: np.ndarray
     histogram: np.ndarray
     steps: np.ndarray
     spread: np.ndarray
@@ -63,7 +63,7 @@ def clip_statistics(sequence: ExposureSequence, progress: Progress = quiet) -> C
         spread = torch.linspace(0, tone.shape[1] - 1, QUANTILES + 2)[1:-1].long()
         result.quantiles[indices] = tone.sort(1).values[:, spread].numpy()
         result.clipped[indices] = clipped(frames).mean((1, 2, 3)).numpy()
-        result.buried[indices] = below_noise_floor(frames).mean((1, 2, 3)).numpy()
+        result.dark[indices] = below_noise_floor(frames).mean((1, 2, 3)).numpy()
         points = luma(frames[:, :: max(1, frames.shape[1] // 64), :: max(1, frames.shape[2] // 64)])
         for i, t in enumerate(indices):
             result.histogram[t] = torch.histc(luma(mean[i]), 64, 0, 1).numpy() / mean[i, ..., 0].numel()

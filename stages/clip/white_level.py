@@ -7,8 +7,8 @@ from ...hdr.response import at_white_level
 from ...hdr.sequence import ExposureSequence, LazyFrames
 from ...hdr.white_level import ALIKE, level_on_curve, white_level
 
-STRETCHES, LENGTH = 6, 6  # places of a clip where frames are looked at, and frames in a row there
-PIXELS = 320  # in a row of them
+STRETCHES, LENGTH = 6, 6  # parts of a clip that are measured, and consecutive frames of each
+PIXELS = 320  # of a row that are measured
 
 
 def find_white_level(frames) -> tuple[float, float, float]:
@@ -25,8 +25,8 @@ def find_white_level(frames) -> tuple[float, float, float]:
 def with_white_level(sequence: ExposureSequence, level: float | None = None) -> ExposureSequence:
     """The clip with code value 1 where its sensor clips, and the response that belongs to such codes.
 
-    level: given for all channels, in (0,1]; None = measured. A clip that does not pile up below code 1 stays as it is. The
-    level becomes `white_level` of the clip, which the loader's summary tells.
+    level: given for all channels, in (0,1]; None = measured. A clip whose pixels do not pile up below code 1 is returned
+    unchanged. The level becomes `white_level` of the clip, which the loader's summary states.
     """
     levels = find_white_level(sequence.frames) if level is None else (float(level), float(level), float(level))
     if min(levels) >= 1:

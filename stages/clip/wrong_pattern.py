@@ -1,4 +1,4 @@
-"""What of a clip's exposure pattern its pixels contradict, asked before a reconstruction that takes minutes."""
+"""Contradictions between a clip's exposure pattern and its pixels, checked before a reconstruction that takes minutes."""
 
 import math
 
@@ -13,8 +13,8 @@ STOP, GO_ON = CHOICES = ("stop", "go on")
 
 
 def heed_pattern(sequence: ExposureSequence, choice: str = STOP, progress: Progress = quiet) -> None:
-    """Nothing for a clip whose exposure pattern its pixels allow, or with `choice` GO_ON. Raises ValueError with the first
-    contradiction otherwise. Reads the clip once, unless its exposures were measured on loading or come from a survey."""
+    """Raises ValueError with the first contradiction between the exposure pattern of a clip and its pixels, unless `choice` is
+    GO_ON. Reads the clip once; not at all if its exposures were measured on loading or come from a survey."""
     if chosen("wrong_pattern", choice, CHOICES) == GO_ON or sequence.survey is not None:
         return
     wrong = contradiction(sequence, progress)
@@ -26,8 +26,8 @@ def heed_pattern(sequence: ExposureSequence, choice: str = STOP, progress: Progr
 
 
 def contradiction(sequence: ExposureSequence, progress: Progress = quiet) -> str:
-    """The first sentence that speaks against period, order, completeness or ratios of a clip; empty where none does, and where
-    the pixels cannot tell. A response that only bends the ratio is left to `check_exposures`."""
+    """The first sentence that contradicts period, order, completeness or ratios of a clip; empty where there is none, and where
+    the pixels do not suffice to decide. A response that only bends the ratio is left to `check_exposures`."""
     if len(sequence.exposures.unique()) < 2:
         return "all its frames have one exposure, so there is nothing to merge"
     if sequence.measured or len(sequence) <= sequence.period or sequence.period > LONGEST:

@@ -5,6 +5,7 @@ Frames are numbered from 0, as in the clip. Progress is printed as Open Job Desc
 
 import argparse
 import sys
+from contextlib import suppress
 
 from ...hdr.gamut import WRITTEN
 from ...hdr.io.exr import COMPRESSIONS
@@ -13,6 +14,10 @@ from ..reconstruct import usable_device
 from ..systems.table import SYSTEMS
 from .deliver import deliver, parse_frames
 from .job import Settings, open_job, start_job, write_range
+
+resource = None
+with suppress(ImportError):  # not on Windows
+    import resource
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -30,7 +35,8 @@ def _survey(options) -> None:
         options.method, options.format, options.compression, options.scale, options.gamut, options.first
     )
     job = start_job(options.clip, options.folder, settings, options.pattern, options.response, progress=_progress)
-    print(f"{len(job.survey)} frames, 0 to {len(job.survey) - 1}, period {job.survey.period}, in {job.folder}")
+    count, period = len(job.survey), job.survey.period
+    print(f"{count} frames, 0 to {count - 1}, period {period}, in {job.folder}{_used()}")
     for warning in job.survey.warnings:
         print(f"Warning: {warning}")
 
@@ -45,12 +51,21 @@ def _frames(options) -> None:
         if start < len(job.survey):
             stop = min(stop, len(job.survey))
             written = write_range(job, start, stop, options.clip, device, _progress)
-            print(f"frames {start} to {stop - 1}: {written} written, {stop - start - written} were there")
+            print(f"frames {start} to {stop - 1}: {written} written, {stop - start - written} were there{_used()}")
 
 
 def _deliver(options) -> None:
     job = open_job(options.folder)
     print(f"{len(job.survey)} frames, {', '.join(deliver(job, options.clip, _progress))} in {job.folder}")
+
+
+def _used() -> str:
+    """What this process has used so far, where that is known."""
+    if resource is None:
+        return ""
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    peak = used.ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)
+    return f"; {used.ru_utime + used.ru_stime:.0f} CPU seconds and {peak:.0f} MiB at most until now"
 
 
 def _progress(done: int, total: int) -> None:

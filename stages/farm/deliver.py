@@ -20,12 +20,15 @@ from ..report.exposure_strip import exposure_strip
 from ..runtime.windows import Progress, quiet
 from .job import Job
 
+SHEET = "contact_sheet.png"
+
 
 def deliver(job: Job, source="", progress: Progress = quiet) -> list[str]:
     """Check that every frame of a job is complete, then write an HDR video (HEVC, PQ) with the sound of the clip and
-    `contact_sheet.png` beside them, and take the mark of incomplete folders away: names of what was written.
+    a contact sheet beside them, and take the mark of incomplete folders away: names of what was written.
 
-    source: where the clip lies on this machine; empty = as surveyed. Raises ValueError with the frames that are missing.
+    source: where the clip lies on this machine; empty = as surveyed. What was delivered is not written again. Raises ValueError
+    with the frames that are missing.
     """
     missing = job.missing()
     if missing:
@@ -33,14 +36,18 @@ def deliver(job: Job, source="", progress: Progress = quiet) -> list[str]:
             f"{len(missing)} of {len(job.survey)} frames are missing from {printable(job.folder)}, as frames "
             f"{listed(missing)} of the clip: run those ranges, then deliver again"
         )
+    if not (job.folder / MARK).exists():
+        return [path.name for path in (*sorted(job.folder.glob("hdr_v*.mp4")), job.folder / SHEET)]
     survey, frames = job.survey, frames_of(job)
     clip = job.clip.with_(gamut="Rec.709", sound=_sound_of(survey, source or survey.path))
-    video = save_video(frames, job.folder, "hdr", sequence=clip, progress=progress).path
     scaled = LazyFrames(frames.shape, lambda indices: frames[indices] * survey.scale)
-    _write_png(job.folder / "contact_sheet.png", exposure_strip(scaled)[0])
+    _write_png(job.folder / SHEET, exposure_strip(scaled)[0])
+    video = save_video(
+        frames, job.folder, "hdr", sequence=clip, progress=progress
+    ).path  # last: a second try makes another
     (job.folder / MARK).unlink(missing_ok=True)
     remove_partial(job.folder)
-    return [video.name, "contact_sheet.png"]
+    return [video.name, SHEET]
 
 
 def _sound_of(survey: Survey, path) -> SoundTrack | None:

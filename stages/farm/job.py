@@ -5,6 +5,7 @@ process compares itself with it. Each frame is a file that is complete or absent
 process that dies, or two on the same frames, do no harm, and what is there need not be made again.
 """
 
+import gc
 import hashlib
 import json
 from dataclasses import asdict, dataclass
@@ -25,7 +26,7 @@ from ...hdr.version import VERSION
 from ...models import registry
 from ..clip.incomplete import MARK
 from ..clip.load import load_clip
-from ..output.save import FORMATS, SCALES, compositing_factor, header_of
+from ..output.save import FORMATS, SCALES, compositing_factor, frame_header, header_of
 from ..output.versions import new_folder
 from ..runtime.check import chosen, number
 from ..runtime.windows import Progress, quiet
@@ -75,7 +76,7 @@ class Job:
         content = [asdict(self.settings), self.survey.identity, self.pack]
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
 
-    @property
+    @cached_property
     def factor(self) -> float:
         """What radiance is multiplied by in the files."""
         return compositing_factor(self.settings.scale, self.clip)
@@ -101,6 +102,11 @@ class Job:
             timecode=s.timecode,
             survey=s,
         )
+
+    @cached_property
+    def header(self) -> dict:
+        """EXR attributes that are the same in every frame."""
+        return header_of(self.factor, self.clip, None, self.settings.gamut, {"hdrweaveJob": self.identity})
 
     def path(self, t: int) -> Path:
         """File of frame t."""
@@ -151,7 +157,7 @@ def start_job(
     settings.check()
     folder = Path(folder)
     if (folder / JOB).exists():
-        return _same_job(open_job(folder), source, settings)
+        return _with_survey_file(_same_job(open_job(folder), source, settings))
     if folder.is_dir() and any(file.name != MARK and not file.name.startswith(".") for file in folder.iterdir()):
         raise ValueError(f"{printable(folder)} holds files and no job: choose another folder, or an empty one")
     survey = survey or take_survey(load_clip(source, pattern, response, progress=progress), progress)
@@ -162,9 +168,8 @@ def start_job(
     except OSError as error:
         raise OSError(f"{printable(folder)} cannot be written to ({error.strerror}): choose another folder") from error
     if not write_once(folder / JOB, _text_of(job)):
-        return _same_job(open_job(folder), source, settings)
-    write_survey(folder / SURVEY, survey)
-    return job
+        job = _same_job(open_job(folder), source, settings)
+    return _with_survey_file(job)
 
 
 def next_job(source, root, prefix: str, settings: Settings, **options) -> Job:
@@ -174,7 +179,7 @@ def next_job(source, root, prefix: str, settings: Settings, **options) -> Job:
     for folder in sorted(target.parent.glob(f"{target.name}_v[0-9][0-9][0-9]"), reverse=True):
         if (folder / MARK).is_file() and (folder / JOB).is_file():
             try:
-                return _same_job(open_job(folder), source, settings)
+                return _with_survey_file(_same_job(open_job(folder), source, settings))
             except ValueError:
                 continue
     return start_job(source, new_folder(root, prefix)[0], settings, **options)
@@ -204,6 +209,13 @@ def _text_of(job: Job) -> str:
     return json.dumps(content, indent=1) + "\n"
 
 
+def _with_survey_file(job: Job) -> Job:
+    """The job, with its survey as a file for loaders, which a process that was killed may not have come to write."""
+    if not (job.folder / SURVEY).exists():
+        write_survey(job.folder / SURVEY, job.survey)
+    return job
+
+
 def _same_job(job: Job, source, settings: Settings) -> Job:
     if job.settings != settings or source_mark(source) != job.survey.mark:
         raise ValueError(f"{printable(job.folder)} holds another job ({job.settings.method}): choose another folder")
@@ -226,6 +238,7 @@ def write_range(
     missing = job.missing(start, stop)
     if not missing:
         return 0
+    gc.collect()  # frames of the range before, which reference cycles hold in memory and on disk
     part = range_of(job.settings.method, job.survey.period, count, missing[0], missing[-1] + 1)
     radiance = reconstruct_range(job.survey, part, job.settings.method, source, device, progress)
     for t in missing:
@@ -240,7 +253,5 @@ def write_frame(job: Job, t: int, radiance: torch.Tensor) -> None:
 
 
 def write_pixels(job: Job, t: int, pixels) -> None:
-    s = job.settings
-    header = header_of(job.factor, job.clip, None, s.gamut, {"hdrweaveJob": job.identity})
-    header["hdrweaveExposure"] = float(job.survey.exposures[t])
+    s, header = job.settings, job.header | frame_header(job.clip, t)
     write_exr(job.path(t), pixels, s.file_format == "exr half", s.compression, header, s.gamut)

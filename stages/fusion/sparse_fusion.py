@@ -11,7 +11,7 @@ from ...hdr.scratch import allocate
 from ...hdr.sequence import Candidate, CandidateSet, ExposureSequence, LazyFrames
 from ...models.lrhdr.prior import consistent_candidates
 from ...models.lrhdr.sparse_fusion import ALPHA
-from ..clip.noise import frame_noise
+from ..clip.noise import noise_at
 from ..report.flow import colour_wheel
 from ..runtime.check import frames_text
 from ..runtime.networks import device_of
@@ -94,10 +94,12 @@ def sparse_fusion(
             torch.stack([getattr(c, name)[t] for c in chosen]).to(device, torch.float32).movedim(-1, 1)[None]
             for name in ("radiance", "validity")
         )
-        taken = torch.tensor([[0.0 if c.exposures is None else float(c.exposures[t]) for c in chosen]], device=device)
+        taken = torch.tensor([0.0 if c.exposures is None else float(c.exposures[t]) for c in chosen])
         if sequence is None:
-            return radiance, validity, taken, None, None
-        return radiance, validity, taken, to_planes(sequence.frames[t], device), frame_noise(sequence, [t], device)
+            return radiance, validity, taken[None].to(device), None, None
+        noise = noise_at(sequence, torch.where(taken > 0, taken, 1), device)
+        code = to_planes(sequence.frames[t], device)
+        return radiance, validity, taken[None].to(device), code, None if noise is None else noise[None]
 
     def fuse(radiance, validity, taken, code, noise):
         return fused_frame(network, radiance, validity, taken, code, alpha, noise)
@@ -112,22 +114,23 @@ def fused_frame(
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Sparse fusion of one frame: radiance (1,3,H,W) and votes (1,K,H,W). radiance, validity, taken: candidates and their
     exposures, as in `SparseFusion.forward`; code (1,3,H,W): the captured frame, which is then candidate 0, or None; noise
-    (1,3): of that frame, see `preserve_detail`."""
+    (1,K,3): see `prior_votes`."""
     reference = None if code is None else (radiance[:, 0], taken[:, 0])
     every = torch.arange(taken.shape[1], device=taken.device)
-    voting = every if reference is None else every[consistent_candidates(radiance, taken, reference)[0]]
-    own = reference or ()
+    voting = every if reference is None else every[consistent_candidates(radiance, taken, reference, noise)[0]]
+    own, own_noise = reference or (), None if noise is None else noise[:, 0]
+    voters_noise = None if noise is None else noise[:, voting]
 
     def vote(radiance, validity, taken, *reference):
         known = (reference[0], reference[1]) if reference else None
-        found = yield from network.run(radiance, validity, taken, known, alpha)
+        found = yield from network.run(radiance, validity, taken, known, alpha, voters_noise)
         return found["hdr"], found["votes"]
 
     given = radiance[:, voting], validity[:, voting], taken[:, voting]
     hdr, cast = in_tiles(tuple(radiance.shape[-2:]), vote, *given, *own)
     votes = cast.new_zeros(1, len(every), *cast.shape[-2:]).index_copy(1, voting, cast)
     hdr = hdr.clamp(min=0)  # rounding may give values just below 0
-    return (hdr if code is None or reference is None else preserve_detail(hdr, code, *reference, noise)), votes
+    return (hdr if code is None or reference is None else preserve_detail(hdr, code, *reference, own_noise)), votes
 
 
 def candidate_colours(count: int) -> torch.Tensor:

@@ -15,6 +15,7 @@ from ...hdr.frame_window import FrameWindow, without_reference
 from ...hdr.noise_model import HIGHLIGHT_THRESHOLD, Measurement, measure, merge_weight, radiance_lower_bound
 from ...hdr.scratch import allocate
 from ...hdr.sequence import CandidateSet, ExposureSequence
+from ..clip.noise import noise_at
 from ..runtime.check import same_candidates
 from ..runtime.windows import Progress, quiet, show, windows
 
@@ -67,13 +68,14 @@ def exposure_gain(exposures: torch.Tensor, levels: torch.Tensor, offset: float) 
 @dataclass(frozen=True)
 class Estimate:
     """Radiance (n,3,H,W) and validity (n,1,H,W) of the frames of a window; exposure and gain (n,1,1,1), or None: see
-    `Candidate` and `exposure_gain`; code values (n,3,H,W), where they are known."""
+    `Candidate` and `exposure_gain`; code values (n,3,H,W) and measured noise (n,3), where they are known."""
 
     radiance: torch.Tensor
     validity: torch.Tensor
     exposure: torch.Tensor | None
     gain: torch.Tensor | None = None
     code: torch.Tensor | None = None
+    noise: torch.Tensor | None = None
 
     def rows(self, band: slice) -> "Estimate":
         code = None if self.code is None else self.code[:, :, band]
@@ -85,9 +87,10 @@ def merged_frame(window: FrameWindow) -> torch.Tensor:
     exposures = window.exposures[:, :, None, None, None]
     own, theirs = exposures[:, exposures.shape[1] // 2], without_reference(exposures)
     known = torch.ones_like(window.validity[:, 0])
-    reference = Estimate(window.reference_radiance, known, own, code=window.reference)
+    reference = Estimate(window.reference_radiance, known, own, code=window.reference, noise=window.reference_noise)
     planes = (x.unbind(1) for x in (window.warped_radiance, window.validity, theirs, window.warped))
-    others = [Estimate(r, v, e, code=c) for r, v, e, c in zip(*planes, strict=True)]
+    noises = [None] * window.flows.shape[1] if window.noise is None else without_reference(window.noise).unbind(1)
+    others = [Estimate(r, v, e, code=c, noise=n) for r, v, e, c, n in zip(*planes, noises, strict=True)]
     return _merge_bands(reference, others, MergeSettings())
 
 
@@ -110,7 +113,8 @@ def _merge_window(sequence, candidates, settings, levels, window, device) -> tor
             return Estimate(radiance, validity, None, None)
         taken = exposures[window]
         columns = (taken, exposure_gain(taken, levels, settings.exposure_offset))
-        return Estimate(radiance, validity, *(x.to(device, torch.float32)[:, None, None, None] for x in columns))
+        exposure, gain = (x.to(device, torch.float32)[:, None, None, None] for x in columns)
+        return Estimate(radiance, validity, exposure, gain, noise=noise_at(sequence, taken, device))
 
     captured = sequence.radiance(window)
     reference = estimate(captured, captured[..., :1], sequence.exposures)
@@ -123,7 +127,7 @@ def _measured(taken: Estimate, threshold: float) -> Measurement:
     if taken.exposure is None:
         raise ValueError("an estimate of no exposure has no noise model: give the exposures of its frames")
     code = to_ldr(taken.radiance, taken.exposure) if taken.code is None else taken.code
-    found = measure(taken.radiance, code, taken.exposure, threshold)
+    found = measure(taken.radiance, code, taken.exposure, threshold, taken.noise)
     if taken.gain is None:
         return found
     return replace(found, radiance=found.radiance * taken.gain, variance=found.variance * taken.gain**2)

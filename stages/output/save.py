@@ -106,9 +106,7 @@ def save_sequence(
                 changed = write_hdr(path, pixels)
             else:
                 if sequence is not None and len(sequence) == len(frames):
-                    header["hdrweaveExposure"] = float(sequence.exposures[index])
-                    if sequence.timecode and not fps:
-                        header["timeCode"] = later(sequence.timecode, index, sequence.fps)
+                    header |= frame_header(sequence, index, not fps)
                 extra = {key: picture[index].detach().float().cpu().numpy() for key, picture in (layers or {}).items()}
                 changed = write_exr(path, pixels, file_format == "exr half", compression, header, gamut, extra)
             paths.append(path)
@@ -145,6 +143,14 @@ def _check_layers(layers: dict, frames, file_format: str) -> None:
             raise ValueError(
                 f"{name} has shape {shape}, the frames {tuple(frames.shape)}: every frame needs one picture of its size"
             )
+
+
+def frame_header(sequence: ExposureSequence, index: int, timed: bool = True) -> dict:
+    """EXR attributes of one frame; timed: with its timecode."""
+    header: dict = {"hdrweaveExposure": float(sequence.exposures[index])}
+    if sequence.timecode and timed:
+        header["timeCode"] = later(sequence.timecode, index, sequence.fps)
+    return header
 
 
 def header_of(factor, sequence, fps, gamut, metadata) -> dict:

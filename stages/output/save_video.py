@@ -125,19 +125,8 @@ def save_video(
             yield encode(roll_off(light(index), source_peak, peak))
 
     with new_file(root, prefix, wanted.suffix) as (temporary, path):
-        write_hdr_video(
-            temporary,
-            signals(),
-            (len(frames), height, width),
-            fps,
-            file_format,
-            transfer,
-            level,
-            peak,
-            int(crf),
-            sound,
-            timecode,
-        )
+        size = (len(frames), height, width)
+        write_hdr_video(temporary, signals(), size, fps, file_format, transfer, level, peak, int(crf), sound, timecode)
     return VideoReport(path, len(frames), (height, width), fps, white, source_peak, level, tuple(notes))
 
 

@@ -53,7 +53,7 @@ def new_file(root, prefix: str, suffix: str) -> Iterator[tuple[Path, Path]]:
 
 
 def _reserved(target: Path, suffix: str) -> tuple[Path, Path]:
-    """The first version that no file has and nobody writes: its path, and the file being written, made empty."""
+    """The first version that neither exists nor is being written: its path, and an empty file in which it is written."""
     for version in count(1):
         name = f"{target.name}_v{version:03d}"
         path = target.with_name(name + suffix)

@@ -15,7 +15,7 @@ WARNING = (1.0, 0.75, 0.3)
 def check_picture(sequence, clip, found, overlaps, declared, words: str) -> torch.Tensor:
     """(540,960,3), display-encoded, in [0,1]."""
     picture = torch.full((HEIGHT, WIDTH, 3), PAPER)
-    _brightness(picture, sequence, clip, found)
+    _brightness(picture, clip, found)
     _ratio(picture, sequence, overlaps, declared)
     _histograms(picture, clip, found)
     y = 296
@@ -32,7 +32,7 @@ def _colours(found) -> list[tuple]:
     return [COLOURS[order.index(p) % len(COLOURS)] if p in level else COLOURS[0] for p in range(found.period)]
 
 
-def _brightness(picture, sequence, clip, found) -> None:
+def _brightness(picture, clip, found) -> None:
     count = len(clip.quantiles)
     breaks = [*found.dropped, *found.repeated]
     start = max(0, min(min(breaks, default=0) - SHOWN // 3, count - SHOWN))

@@ -35,14 +35,14 @@ class Measurement:
     psnr: torch.Tensor
 
 
-def fit_gain(hdr, reference, progress: Progress = quiet) -> float:
+def fit_gain(hdr, reference) -> float:
     """The gain g that makes g x HDR fit the reference best: least squares over the clip, in the linear domain.
 
     Only pixels whose reference is below CLIP in all channels are used, so that a few highlights do not dominate. Raises
     ValueError when there are none, or when the HDR is black there.
     """
     product = power = 0.0
-    for window in windows(len(hdr), progress=progress):
+    for window in windows(len(hdr)):
         estimate, truth = hdr[window].double().nan_to_num(), reference[window].double()
         unclipped = (truth < CLIP).all(-1, keepdim=True)
         product += float((estimate * truth * unclipped).sum())

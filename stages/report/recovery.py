@@ -31,7 +31,7 @@ from ..runtime.check import same_candidates, same_frames
 from ..runtime.windows import Progress, quiet, spread, windows
 
 TOLERANCE = 0.01
-KINDS = ("clipped", "buried in noise")
+KINDS = ("clipped", "below the noise floor")
 OUTCOMES = ("filled", "confirmed", "unsupported", "left")
 
 

@@ -10,7 +10,8 @@ from ...hdr.tonemap import mu_law
 from .recovery import KINDS, OUTCOMES, Recovery, score_pixels
 
 WIDTH, MAX_HEIGHT = 1280, 900  # of the photograph
-FILLED = ((1.0, 0.72, 0.1), (0.2, 0.65, 1.0))  # of clipped pixels, of noise-buried ones
+BARS = 130  # pixels, height of a chart
+FILLED = ((1.0, 0.72, 0.1), (0.2, 0.65, 1.0))  # of clipped pixels, of those below the noise floor
 OTHERS = ((0.35, 0.75, 0.4), (0.9, 0.2, 0.85), (0.9, 0.15, 0.15))  # confirmed, unsupported, left
 
 
@@ -19,8 +20,8 @@ def recovery_text(result: Recovery) -> str:
     lines = []
     if not 0.8 <= result.gain <= 1.25:
         lines.append(
-            f"WARNING: where the clip is well exposed the HDR is {result.gain:.2f} times as bright as the clip says: "
-            "the figures mean little: wire HDR on the scale where 1.0 is the clipping of the shortest exposure."
+            f"WARNING: where the clip is well exposed the HDR is {result.gain:.2f} times as bright as the clip, so the figures "
+            "are not meaningful: wire HDR on the scale where 1.0 is the clipping of the shortest exposure."
         )
     exposures = torch.unique(result.exposures)
     for k, kind in enumerate(KINDS):
@@ -39,14 +40,14 @@ def recovery_text(result: Recovery) -> str:
         )
     if result.verified:
         lines.append(
-            "Filled: departs from what the frame alone gives and agrees with a valid, well-exposed measurement at "
-            "another exposure. Confirmed: the other exposure says the same as the frame alone. Unsupported: departs, "
-            "but no trusted measurement agrees: the flow was unsure there, or the value is invented, smoothed or "
-            "ghosted. Left: as the frame alone gives it."
+            "Filled: differs from the frame alone and agrees with a valid, well-exposed measurement of another exposure. "
+            "Confirmed: the other exposure agrees with the frame alone. Unsupported: differs, but no valid measurement "
+            "agrees: the confidence of the flow was low there, or the value is invented, smoothed or ghosted. Left: as in "
+            "the frame alone."
         )
     else:
         lines.append(
-            "No candidates are connected, so the report can only say what was changed, not whether it was measured: "
+            "No candidates are connected, so the report can only state what was changed, not whether it was measured: "
             "connect the candidates that the HDR was merged from."
         )
     return "\n".join(lines)
@@ -123,18 +124,18 @@ def _legend(verified: bool) -> torch.Tensor:
     return strip
 
 
-def _bars(shares: torch.Tensor, kind: int, height: int = 130) -> torch.Tensor:
-    """Stacked bars, one a frame, of shares (T,4) of its pixels, on a scale of their own: (height + 40, WIDTH, 3)."""
-    chart = torch.full((height + 40, WIDTH, 3), PAPER)
+def _bars(shares: torch.Tensor, kind: int) -> torch.Tensor:
+    """Stacked bars, one per frame, of shares (T,4) of its pixels, on a scale of their own: (BARS + 40, WIDTH, 3)."""
+    chart = torch.full((BARS + 40, WIDTH, 3), PAPER)
     top = float(shares.sum(1).max())
     text(chart, f"{KINDS[kind]}: share of each frame's pixels, full height = {100 * top:.1f} %", 14, 8, 14)
-    area = chart[34 : 34 + height]
+    area = chart[34 : 34 + BARS]
     area[:] = PAPER * 0.5
     if top == 0:
         return chart
     columns = torch.arange(WIDTH) * len(shares) // WIDTH  # the frame that each column of pixels shows
-    edges = (shares.cumsum(1) / top * height).round()[columns]  # (WIDTH,4)
-    level = torch.arange(height, 0, -1)[:, None].float()  # from the top row down
+    edges = (shares.cumsum(1) / top * BARS).round()[columns]  # (WIDTH,4)
+    level = torch.arange(BARS, 0, -1)[:, None].float()  # from the top row down
     lower = torch.zeros(WIDTH)
     for colour, upper in zip(_colours(kind), edges.unbind(1), strict=True):
         area[(level > lower) & (level <= upper)] = colour

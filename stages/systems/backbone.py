@@ -36,7 +36,6 @@ def backbone_and_stills(
     stills: Sequence[tuple],
     response: str = "gamma2.2",
     times: Sequence[Sequence[float]] | None = None,
-    fps=DEFAULT_FPS,
 ) -> AnchoredSequence:
     """A clip of one exposure and frames of others: a second camera, a second stream of the same one, or stills.
 
@@ -70,7 +69,7 @@ def backbone_and_stills(
     )
     warnings = tuple(warning for clip in clips for warning in clip.warnings)
     return AnchoredSequence(
-        normalized_frames(clips[0]), exposures[0] / min(exposures), anchors, fps, "backbone", warnings
+        normalized_frames(clips[0]), exposures[0] / min(exposures), anchors, DEFAULT_FPS, "backbone", warnings
     )
 
 

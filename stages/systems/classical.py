@@ -12,7 +12,7 @@ from .system import System, one_period
 
 def classical(sequence: ExposureSequence, device="cpu", progress: Progress = quiet) -> torch.Tensor:
     """DIS flow, warped neighbours, weighted merge: radiance (T,H,W,3) of a normalized clip."""
-    windows = WindowReader(sequence, LiveFlow(sequence, device), device, noise=False)
+    windows = WindowReader(sequence, LiveFlow(sequence, device), device)
     return radiance_per_frame(sequence.frames.shape, windows.only, merged_frame, device, progress)
 
 

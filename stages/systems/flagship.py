@@ -12,7 +12,7 @@ which every stage processes the whole clip, gives the same result within roundin
 import torch
 from torch import nn
 
-from ...hdr.frame_window import FrameWindow
+from ...hdr.frame_window import FrameWindow, without_reference
 from ...hdr.sequence import ExposureSequence, FlowField
 from ...models.dealthdr import DEALTHDR, FGMA
 from ...models.location import SEQUENCE_REFINEMENT
@@ -63,7 +63,7 @@ def flagship_vote(
         candidates = calibrated(fgma, accr, near, cells[:, inner])
         results = f2hdr_frame(f2hdr, near), dealthdr_frame(whole, window, cells, features)
         radiance, validity, exposures = with_results(*candidates, results)
-        noise = near.reference_noise
+        noise = candidate_noise(near)
         return fused_frame(voting, radiance, validity, exposures, near.reference, noise=noise)[0]
 
     return radiance_per_frame(sequence.frames.shape, read, voted, windows.device, progress)
@@ -93,6 +93,15 @@ def with_results(radiance, validity, exposures, results):
         torch.cat((validity, torch.ones_like(made[:, :, :1])), 1),
         torch.cat((exposures, exposures.new_zeros(made.shape[:2])), 1),
     )
+
+
+def candidate_noise(window: FrameWindow) -> torch.Tensor | None:
+    """Measured noise (1,K,3) of the candidates of `calibrated` and of two results, which belong to no exposure and so have
+    none of their own."""
+    if window.noise is None or window.reference_noise is None:
+        return None
+    reference = window.reference_noise[:, None]
+    return torch.cat((reference, reference, without_reference(window.noise), reference, reference), 1)
 
 
 SYSTEM = System(

@@ -1,6 +1,9 @@
 """Save Survey and the loader's input survey in the real engine, and ranges of a clip by a saved graph."""
 
 import json
+import os
+import subprocess
+import sys
 
 import comfy_client
 import farm_workflow
@@ -10,9 +13,13 @@ from hdrweave.hdr.io.exr import read_exr
 from hdrweave.hdr.survey import read_survey
 from hdrweave.stages.clip.load import load_clip, load_hdr
 from hdrweave.stages.farm.deliver import deliver
-from hdrweave.stages.farm.job import Settings, start_job
+from hdrweave.stages.farm.job import Settings, open_job, start_job
 from hdrweave.stages.farm.ranges import WORKFLOW
+from hdrweave.stages.reconstruct import prepared
 from hdrweave.stages.survey import take_survey
+from hdrweave.stages.systems.classical import classical
+from moving_texture import captured, radiance
+from small_clips import write_png
 
 pytestmark = pytest.mark.engine
 COUNT = 9
@@ -91,3 +98,27 @@ def test_ranges_by_a_graph_are_the_frames_of_the_whole(server, tiny_clips, tmp_p
     assert written == [5, 4]
     assert np.array_equal(np.stack([read_exr(job.path(t))[0] for t in range(COUNT)]), whole.numpy())
     assert len(deliver(job)) == 2
+
+
+def test_farm_runs_a_workflow_in_an_engine_of_its_own(tmp_path):
+    """`scripts/farm.py --workflow`: two ranges by Ray's worker and the engine that it starts, against one process without."""
+    pytest.importorskip("ray", reason="ray is not installed: pip install -e .[farm]")
+    if not (comfy_client.ENGINE / "extra.yaml").is_file():
+        pytest.skip("there is no engine: run scripts/setup_engine.sh")
+    clip, count = tmp_path / "take7", 14
+    clip.mkdir()
+    for t, frame in enumerate(captured(radiance(count, (48, 64), speed=2.0), [1, 8] * (count // 2), 0.1)):
+        write_png(clip / f"a.{t:04d}.png", frame, np.uint16)
+    saved = tmp_path / "graph.json"
+    saved.write_text(json.dumps(graph("elsewhere.mp4")))
+    command = [sys.executable, comfy_client.ROOT / "scripts" / "farm.py", clip, f"--workflow={saved}"]
+    command += [f"--out={tmp_path / 'out'}", "--pattern=1x,8x", "--frames=12", "--cores=1"]
+    environment = os.environ | {"RAY_worker_niceness": "0"}
+    answer = subprocess.run(command, capture_output=True, text=True, timeout=900, env=environment)
+    assert answer.returncode == 0, answer.stdout + answer.stderr
+    assert "take7: frames, 14 of 14 frames" in answer.stdout and "1 of 1 clips are delivered" in answer.stdout
+    job = open_job(tmp_path / "out" / "take7_v001")
+    found = np.stack([read_exr(job.path(t))[0] for t in range(count)]).astype(np.float16)
+    whole = classical(prepared(load_clip(clip, "1x,8x"), "classical"))
+    assert np.array_equal(found, (whole * 8).half().numpy())
+    comfy_client.clean_orphans()  # folders of workers that Ray killed

@@ -10,7 +10,7 @@ from pathlib import Path
 import conftest  # noqa: F401  the pack as `hdrweave`
 
 ROOT = str(Path(__file__).resolve().parents[2])
-MOST_MEMORY = 1_000_000  # kB above what the libraries take
+MAX_MEMORY = 1_000_000  # kB above what the libraries take
 
 
 def reader(kind: str):
@@ -89,7 +89,7 @@ def main(kind: str, files: list[str]) -> None:
         print("begin", flush=True)
         result = outcome(read, file)
         now = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        if used is not None and now - used > MOST_MEMORY:
+        if used is not None and now - used > MAX_MEMORY:
             result = f"memory {(now - used) // 1000} MB"
         used = max(used or 0, now)
         print("end", result.replace("\n", " "), flush=True)

@@ -4,8 +4,17 @@ import math
 
 import pytest
 import torch
-from hdrweave.hdr.exposure import to_ldr, to_radiance
-from hdrweave.hdr.noise_model import MAX_DEVIATION, Measurement, consistency_weight, measure, radiance_lower_bound
+from hdrweave.hdr.exposure import GAMMA, to_ldr, to_radiance
+from hdrweave.hdr.noise_model import (
+    MAX_DEVIATION,
+    READ_NOISE,
+    SHOT_NOISE,
+    Measurement,
+    consistency_weight,
+    measure,
+    radiance_lower_bound,
+    variance,
+)
 
 
 def taken(level: float, exposure: float, threshold: float = 0.97) -> Measurement:
@@ -55,6 +64,31 @@ def test_a_light_source_warped_to_a_wrong_place_gives_no_bound():
     somewhere = torch.zeros(1, 3, 12, 16, dtype=torch.bool)
     somewhere[..., 2:10, 4:12] = True
     both = zip(vars(lamp).values(), vars(wall).values(), strict=True)
-    fetched = Measurement(*(torch.where(somewhere[:, : a.shape[1]], a, b) for a, b in both))
+    fetched = Measurement(*(torch.where(somewhere[:, : a.shape[1]], a, b) for a, b in both if a is not None))
     least = radiance_lower_bound(taken(0.3, 8), [(fetched, torch.ones(1, 1, 12, 16)), (wall, torch.ones(1, 1, 12, 16))])
     assert (least == 1 / 8).all()
+
+
+def test_measured_noise_counts_where_it_is_above_the_models():
+    light, code = torch.full((1, 3, 8, 8), 0.2), torch.full((1, 3, 8, 8), 0.2 ** (1 / GAMMA))
+    plain = variance(light, code, 1.0)
+    read, gain = 0.02, 0.01
+    noisy = variance(light, code, 1.0, torch.tensor([[read, gain, 0.0]]))
+    fixed = READ_NOISE**2 + SHOT_NOISE * 0.2
+    assert torch.allclose(noisy - plain, torch.tensor(read**2 + gain * 0.2 - fixed), rtol=1e-4)
+    for quiet in ([1e-5, 1e-6, 0.0], [math.nan] * 3):
+        assert torch.equal(variance(light, code, 1.0, torch.tensor([quiet])), plain)
+
+
+def test_measured_noise_allows_deviation_but_not_below_clipping():
+    def weight(radiance: float, reference: tuple[float, float], noise: torch.Tensor | None) -> float:
+        pair = []
+        for level, exposure in ((radiance, 1.0), reference):
+            light = torch.full((1, 3, 8, 8), level)
+            pair.append(measure(light, to_ldr(light, exposure), torch.tensor(exposure), noise=noise))
+        return float(consistency_weight(*pair).mean())
+
+    noise = torch.tensor([[0.02, 0.01, 0.0]])
+    unclipped, clipped = (0.04, 4.0), (0.0625, 16.0)
+    assert weight(0.06, unclipped, noise) > 0.5 > weight(0.06, unclipped, None)
+    assert weight(0.045, clipped, noise) == pytest.approx(weight(0.045, clipped, None))

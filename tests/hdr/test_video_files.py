@@ -141,18 +141,6 @@ def test_a_failing_frame_leaves_no_mp4(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def test_rotation_is_applied():
-    frame = plane_frame("yuv420p", (100, 128, 128), 8)
-
-    class Rotated:  # PyAV cannot write a display matrix
-        rotation = -90
-
-        def __getattr__(self, name):
-            return getattr(frame, name)
-
-    assert to_rgb(Rotated()).shape == (64, 48, 3)
-
-
 def test_bad_files(tmp_path):
     with pytest.raises(FileNotFoundError, match="does not exist"):
         list(video_frames(tmp_path / "no.mp4"))

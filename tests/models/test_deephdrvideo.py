@@ -103,7 +103,7 @@ def test_weights_start_as_those_of_the_sensor_model_and_are_one_for_each_colour(
 @PERIODS
 def test_coarse_radiance_lies_between_the_candidates(period):
     network = DeepHDRVideo(LIGHT).coarse
-    torch.nn.init.normal_(network.weights.weight_head.weight, std=3.0)  # strong opinions
+    torch.nn.init.normal_(network.weights.weight_head.weight, std=3.0)  # large votes
     coarse, _ = network(FrameWindow(*coarse_inputs(period)))
     assert coarse.min() >= 0 and coarse.max() <= 1
 

@@ -29,8 +29,8 @@ def inputs(neighbours=TWO, h=32, w=48, batch=1, seed=0):
     generator = torch.Generator().manual_seed(seed)
     n = neighbours + 1
     frames = torch.rand(batch, n, 3, h, w, generator=generator)
-    ladder = {TWO: (1.0, 8.0), THREE: (1.0, 4.0, 16.0), FOUR: (1.0, 2.0, 4.0, 16.0)}[neighbours]
-    exposures = torch.tensor([ladder[t % len(ladder)] for t in range(n)]).expand(batch, n)
+    cycle = {TWO: (1.0, 8.0), THREE: (1.0, 4.0, 16.0), FOUR: (1.0, 2.0, 4.0, 16.0)}[neighbours]
+    exposures = torch.tensor([cycle[t % len(cycle)] for t in range(n)]).expand(batch, n)
     flows = 4 * torch.randn(batch, n - 1, 2, h, w, generator=generator)
     return frames, exposures, flows, torch.rand(batch, n - 1, 1, h, w, generator=generator)
 
@@ -125,7 +125,7 @@ def test_coarse_radiance_lies_between_the_candidates(neighbours):
     frames, exposures, flows, confidence = inputs(neighbours)
     network = F2HDR(LIGHT).eval()
     for p in network.fusion.weight_head.parameters():
-        torch.nn.init.normal_(p, std=3.0)  # strong opinions
+        torch.nn.init.normal_(p, std=3.0)  # large votes
     coarse = network.fusion.fuse(FrameWindow(frames, exposures, flows, confidence))
     reference, _ = split_reference(to_radiance(frames, exposures[:, :, None, None, None]))
     assert coarse.min() >= 0 and coarse.max() <= 1

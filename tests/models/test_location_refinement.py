@@ -199,7 +199,7 @@ def test_long_range_grid_is_limited(monkeypatch):
     network.norm.register_forward_hook(lambda _, given, __: seen.append(given[0].shape))
     x = torch.randn(1, 2, 8, 22, 36)
     network(x)
-    monkeypatch.setattr(refinement, "LONGEST", 8)
+    monkeypatch.setattr(refinement, "MAX_GRID", 8)
     found = network(x)
     assert [tuple(s) for s in seen] == [(1, 2, 11, 18, 8), (1, 2, 4, 6, 8)] and found.shape == x.shape
 

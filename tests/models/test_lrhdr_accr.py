@@ -13,12 +13,12 @@ from hdrweave.models.lrhdr.interleaved_context import EIC, ExposureGate, Product
 from hdrweave.models.lrhdr.kernels import GAINS, attenuate_detail
 
 SMALL = ACCRConfig(width=8)
-LADDER = (8.0, 1.0, 4.0, 16.0, 1.0)
+EXPOSURES = (8.0, 1.0, 4.0, 16.0, 1.0)
 
 
 def streams(count=3, h=24, w=32, batch=1, seed=0):
     generator = torch.Generator().manual_seed(seed)
-    exposures = torch.tensor(LADDER[:count]).expand(batch, count)
+    exposures = torch.tensor(EXPOSURES[:count]).expand(batch, count)
     e = exposures[:, :, None, None, None]
     codes = torch.rand(batch, count, 3, h, w, generator=generator)
     return to_radiance(codes, e), exposures, torch.rand(batch, count, 1, h, w, generator=generator)

@@ -9,7 +9,7 @@ from hdrweave.models.lrhdr.sparse_fusion import SparseFusion, SparseFusionConfig
 from hdrweave.training.recipes.losses import psnr_loss, vote_loss
 
 SMALL = SparseFusionConfig(width=8)
-LADDER = (8.0, 1.0, 8.0, 0.0, 4.0, 16.0, 0.0, 1.0, 8.0, 2.0, 0.0, 1.0, 4.0)  # exposures; 0 = none
+EXPOSURES = (8.0, 1.0, 8.0, 0.0, 4.0, 16.0, 0.0, 1.0, 8.0, 2.0, 0.0, 1.0, 4.0)  # exposures; 0 = none
 
 
 def given(count=6, h=24, w=32, batch=1, seed=0, noise=0.05):
@@ -18,12 +18,12 @@ def given(count=6, h=24, w=32, batch=1, seed=0, noise=0.05):
     scene = 0.01 + 0.05 * torch.rand(batch, 1, 3, h, w, generator=generator)
     radiance = scene * (1 + noise * torch.randn(batch, count, 3, h, w, generator=generator)).clamp(min=0.1)
     validity = torch.rand(batch, count, 1, h, w, generator=generator)
-    exposures = torch.tensor(LADDER[:count]).expand(batch, count)
+    exposures = torch.tensor(EXPOSURES[:count]).expand(batch, count)
     return radiance, validity, exposures, (radiance[:, 0], exposures[:, 0])
 
 
 def shaken(network, size=0.05):
-    """Zero-initialised heads given small weights, so that they have something to say."""
+    """Zero-initialised heads given small weights, so that they affect the result."""
     torch.manual_seed(7)
     for head in network.heads:
         torch.nn.init.normal_(head.weight, std=size)
@@ -77,7 +77,9 @@ def test_prior_believes_nothing_that_contradicts_the_reference():
     votes = prior_votes(radiance, torch.ones_like(validity), exposures, reference).mean((0, 2, 3))
     assert votes[[1, 2, 3]].max() < 0.02 and votes[0] > 0.4
     without = prior_votes(radiance, torch.ones_like(validity), exposures).mean((0, 2, 3))
-    assert without[3] == pytest.approx(UNEXPOSED_WEIGHT / (1 + UNEXPOSED_WEIGHT), abs=1e-3)  # nobody knows better
+    assert without[3] == pytest.approx(
+        UNEXPOSED_WEIGHT / (1 + UNEXPOSED_WEIGHT), abs=1e-3
+    )  # no candidate is better exposed
 
 
 def test_candidates_without_exposure_share_a_modest_part_by_validity():

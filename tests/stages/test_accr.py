@@ -17,12 +17,12 @@ def alternating(count=4, size=(40, 56)):
     return alternating_clip((1.0, 8.0), count, size, speed=3.0)
 
 
-def network(seed=0, opinion=0.05):
+def network(seed=0, std=0.05):
     torch.manual_seed(seed)
     net = ACCR(ACCRConfig(8)).eval().requires_grad_(False)
     for p in net.parameters():
         if p.ndim > 1 and not p.any():
-            torch.nn.init.normal_(p, std=opinion)
+            torch.nn.init.normal_(p, std=std)
     return net
 
 

@@ -4,10 +4,10 @@ import math
 
 import pytest
 import torch
+from from_memory import from_images
 from hdrweave.hdr.metrics import psnr_mu
 from hdrweave.hdr.warp import warp
 from hdrweave.stages.clip.global_alignment import affine_flow, align_globally
-from hdrweave.stages.clip.load import from_images
 from hdrweave.stages.clip.normalize import normalize
 from hdrweave.stages.systems.table import SYSTEMS
 from moving_texture import captured, radiance

@@ -55,7 +55,7 @@ def test_small_or_clipped_clips_have_no_noise_to_measure():
 
 
 def test_large_frames_are_measured_in_their_middle(monkeypatch):
-    monkeypatch.setattr("hdrweave.stages.clip.noise.MOST", 96 * 128)
+    monkeypatch.setattr("hdrweave.stages.clip.noise.MAX_PIXELS", 96 * 128)
     found = measure_noise(clip("high")).levels[0]
     truth = (1e-4 + 5e-3 * SIGNAL).sqrt()
     torch.testing.assert_close((found[0] ** 2 + found[1] * SIGNAL).sqrt(), truth, rtol=0.25, atol=0)

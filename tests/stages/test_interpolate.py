@@ -17,10 +17,10 @@ def alternating(period=2, count=5, size=(40, 56), speed=2.0):
     return alternating_clip(CYCLES[period], count, size, speed, noise=0.001)
 
 
-def network(seed=0, opinion=0.02):
+def network(seed=0, std=0.02):
     torch.manual_seed(seed)
     net = ExposureInterpolation(InterpolationConfig(8)).eval().requires_grad_(False)
-    torch.nn.init.normal_(net.last.weight, std=opinion)
+    torch.nn.init.normal_(net.last.weight, std=std)
     return net
 
 
@@ -47,7 +47,7 @@ def test_each_frame_gets_what_the_other_exposure_would_have_seen():
     light = 0.1 * radiance(6, (48, 64), 2.0)
     exposures = [(1.0, 4.0)[t % 2] for t in range(6)]
     clip = sequence(captured(light, exposures, level=1.0, noise=1e-4), exposures, period=2)
-    found = interpolate_exposure(clip, estimate_flow(clip), network(opinion=0.0))
+    found = interpolate_exposure(clip, estimate_flow(clip), network(std=0.0))
     estimate = next(iter(found))
     truth = torch.minimum(light, 1 / estimate.exposures[:, None, None, None])
     middle = (slice(1, -1), slice(8, -8), slice(8, -8))

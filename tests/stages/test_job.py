@@ -1,24 +1,30 @@
 """A folder that many processes write one clip into: what is skipped, taken up, refused and delivered."""
 
 import errno
+import gc
 import json
 import os
 import re
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import OpenEXR
 import pytest
 import torch
 from child import run_child
+from hdrweave.hdr import scratch
+from hdrweave.hdr.io.atomic import write_once
 from hdrweave.hdr.io.exr import read_exr, write_exr
 from hdrweave.hdr.io.exr_header import is_whole, read_header
 from hdrweave.hdr.io.video_files import video_info
 from hdrweave.hdr.survey import read_survey
 from hdrweave.stages.clip.incomplete import MARK
 from hdrweave.stages.clip.load import load_clip, load_hdr
+from hdrweave.stages.farm import deliver as deliver_module
 from hdrweave.stages.farm import job as job_module
 from hdrweave.stages.farm.__main__ import main
 from hdrweave.stages.farm.deliver import deliver, listed, parse_frames
@@ -72,7 +78,25 @@ def test_ranges_of_several_writers_are_the_frames_of_one(job, whole):
     assert texts["hdrweaveJob"] == job.identity and texts["hdrweavePattern"] == "1, 8"
 
 
-def test_it_is_incomplete_until_it_is_delivered(job):
+def test_ranges_of_one_process_leave_nothing_behind(job):
+    gc.collect()
+    before = len(scratch._maps)
+    for start in range(0, COUNT, 2):
+        write_range(job, start, start + 2)
+        assert len(scratch._maps) <= before + 1  # the captured frames of the last range
+
+
+def test_frames_have_the_timecode_of_their_place(clip, survey, tmp_path):
+    job = start_job(clip, tmp_path / "a", SETTINGS, survey=replace(survey, timecode="10:00:59:22"))
+    write_range(job, 3, 5)
+    assert OpenEXR.File(str(job.path(3))).header()["timeCode"] == OpenEXR.TimeCode(10, 1, 0, 1, False, *[0] * 13)
+
+
+def full_disk(*_):
+    raise OSError("the disk is full")
+
+
+def test_it_is_incomplete_until_it_is_delivered(job, monkeypatch):
     write_range(job, 0, 4)
     write_range(job, 8, 10)
     with pytest.raises(ValueError, match="incomplete"):
@@ -81,7 +105,11 @@ def test_it_is_incomplete_until_it_is_delivered(job):
         deliver(job)
     assert (job.folder / MARK).exists()
     write_range(job, 4, 8)
+    with monkeypatch.context() as patch, pytest.raises(OSError, match="the disk is full"):
+        patch.setattr(deliver_module, "_write_png", full_disk)
+        deliver(job)
     assert deliver(job) == ["hdr_v001.mp4", "contact_sheet.png"]
+    assert deliver(job) == ["hdr_v001.mp4", "contact_sheet.png"]  # once
     assert len(load_hdr(job.folder)) == COUNT and not (job.folder / MARK).exists()
     assert sorted(p.name for p in job.folder.iterdir() if p.suffix != ".exr") == [
         *("contact_sheet.png", "hdr_v001.mp4", JOB, SURVEY),
@@ -111,13 +139,14 @@ def test_a_frame_is_whole_to_its_last_byte(tmp_path, compression):
     assert not is_whole(tmp_path) and not is_whole(tmp_path / "b.exr")
 
 
-def test_a_full_disk_keeps_what_is_complete(job, whole, monkeypatch):
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT])
+def test_a_full_disk_keeps_what_is_complete(job, whole, monkeypatch, code):
     replace, seen = os.replace, []
 
     def full(a, b):
         seen.append(b)
         if len(seen) == 4:
-            raise OSError(errno.ENOSPC, "No space left on device")
+            raise OSError(code, os.strerror(code))
         replace(a, b)
 
     monkeypatch.setattr(os, "replace", full)
@@ -155,6 +184,8 @@ def test_a_killed_writer_leaves_whole_frames(job, whole):
 
 def test_a_job_goes_on_and_never_mixes(job, clip, survey, monkeypatch):
     assert start_job(clip, job.folder, SETTINGS).identity == job.identity  # without a survey of its own
+    (job.folder / SURVEY).unlink()  # its writer was killed before
+    assert read_survey(start_job(clip, job.folder, SETTINGS).folder / SURVEY) == survey
     with pytest.raises(ValueError, match=r"holds another job \(classical\): choose another folder"):
         start_job(clip, job.folder, Settings("classical", "exr float"))
     write_range(job, 0, 2)
@@ -176,6 +207,18 @@ def test_the_first_of_two_surveys_counts(clip, survey, tmp_path, monkeypatch):
     assert start_job(clip, tmp_path / "a", SETTINGS, survey=survey).identity == first.identity
     with pytest.raises(ValueError, match="another job"):
         start_job(clip, tmp_path / "a", Settings("classical", scale="research"), survey=survey)
+
+
+def test_a_disk_without_hard_links(clip, survey, tmp_path, monkeypatch):
+    def refused(*_):
+        raise OSError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr(os, "link", refused)
+    path = start_job(clip, tmp_path / "a", SETTINGS, survey=survey).folder / JOB
+    content = path.read_text()
+    assert open_job(path.parent).survey == survey
+    assert not write_once(path, "another") and path.read_text() == content
+    assert not list(path.parent.glob(".*.partial*"))
 
 
 def test_a_folder_of_other_files_is_left_alone(clip, survey, tmp_path):

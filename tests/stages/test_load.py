@@ -5,13 +5,12 @@ import av
 import numpy as np
 import pytest
 import torch
+from from_memory import from_images, from_streams
 from hdrweave.hdr.io.exr import write_exr
 from hdrweave.stages.clip.load import (
     describe,
     expose,
     fingerprint,
-    from_images,
-    from_streams,
     load_clip,
     load_hdr,
     read_clip,

@@ -6,12 +6,13 @@ import numpy as np
 import pytest
 import torch
 from child import run_child
+from from_memory import from_images
 from hdrweave.hdr.cv import cv2
 from hdrweave.hdr.io.exr import write_exr
 from hdrweave.hdr.io.file_exposure import stated_exposures
 from hdrweave.hdr.io.image_files import read_image
 from hdrweave.hdr.io.image_sequence import find_frames, find_sequence
-from hdrweave.stages.clip.load import from_images, load_clip, load_hdr
+from hdrweave.stages.clip.load import load_clip, load_hdr
 from hdrweave.stages.output.save import save_sequence
 from hdrweave.stages.reconstruct import reconstruct
 from small_clips import scene, write_png

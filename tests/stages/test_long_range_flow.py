@@ -27,9 +27,9 @@ def test_what_the_field_holds_is_read_from_it():
 def test_frames_of_one_exposure_are_matched():
     """Any distance, both ways, also where the field has nothing; and on a smaller grid."""
     c = clip()
-    any_flow = LongRangeFlow(c, field(c))
+    flows = LongRangeFlow(c, field(c))
     for t, n in ((1, 3), (4, 2), (0, 4)):
-        flow, sure = any_flow.match(t, n)
+        flow, sure = flows.match(t, n)
         inner = flow[..., 12:-12, 20:-20]
         assert (inner[:, 0] + SPEED * (n - t)).abs().median() < 0.3 and inner[:, 1].abs().median() < 0.3
         assert sure.shape == (1, 1, *c.size) and sure.min() >= 0.05 and sure[..., 12:-12, 20:-20].median() > 0.8
@@ -48,11 +48,11 @@ def test_a_frame_has_not_moved_against_itself():
 
 
 def test_memory_is_given_back():
-    any_flow = LongRangeFlow(clip())
-    any_flow.match(0, 2), any_flow.match(1, 3)
-    any_flow.forget(1)
-    assert set(any_flow.pairs.flows) == {(1, 3), (3, 1)} and set(any_flow.pairs.frames) == {1, 2, 3}
-    any_flow.trim(2)
-    assert len(any_flow.pairs.flows) == 2
-    any_flow.trim(1)
-    assert not any_flow.pairs.flows and not any_flow.pairs.frames and not any_flow.pairs.lumas
+    flows = LongRangeFlow(clip())
+    flows.match(0, 2), flows.match(1, 3)
+    flows.forget(1)
+    assert set(flows.pairs.flows) == {(1, 3), (3, 1)} and set(flows.pairs.frames) == {1, 2, 3}
+    flows.trim(2)
+    assert len(flows.pairs.flows) == 2
+    flows.trim(1)
+    assert not flows.pairs.flows and not flows.pairs.frames and not flows.pairs.lumas

@@ -1,4 +1,4 @@
-"""The loader of all networks, what the packaged ones may differ by in half precision, and room for them."""
+"""The loader of all networks, what the packaged ones may differ by in half precision, and the memory that they need."""
 
 import pytest
 import torch

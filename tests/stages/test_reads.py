@@ -127,7 +127,7 @@ def test_the_flagship_reads_and_estimates_little(period, monkeypatch):
     levels = NoiseLevels(torch.tensor(cycle), torch.tensor([[1e-3, 1e-4]] * period), 0.0)
     monkeypatch.setattr(
         "hdrweave.stages.clip.noise.measure_noise", lambda *clip: levels
-    )  # of a few frames, once a clip
+    )  # of a few frames, once per clip
     frames, reads, searches = Frames(clip), count_flow_reads(monkeypatch), count_searches(monkeypatch)
     count_decodes(monkeypatch, frames)
     hdr = reconstruct(clip, exposures, "flagship", device="cpu")

@@ -6,13 +6,13 @@ from hdrweave.stages.report.recovery import KINDS, OUTCOMES, recovery
 from hdrweave.stages.report.recovery_view import recovery_picture, recovery_text
 
 COUNT, H, W = 8, 32, 48
-CLIPPED, BURIED = range(len(KINDS))
+CLIPPED, NOISY = range(len(KINDS))
 FILLED, CONFIRMED, UNSUPPORTED, LEFT = range(len(OUTCOMES))
 
 
 @pytest.fixture
 def scene():
-    """A still scene of known radiance: the left third clips in long frames, the right third is buried in short ones."""
+    """A still scene of known radiance: the left third clips in long frames, the right third is noise in short ones."""
     generator = torch.Generator().manual_seed(1)
     truth = torch.full((COUNT, H, W, 3), 0.05)
     truth[:, :, : W // 3] = 0.5
@@ -40,14 +40,14 @@ def test_what_is_in_question_is_known(scene):
     sequence, truth = scene
     result = recovery(sequence, truth)
     assert result.shares[1::2, CLIPPED].sum(1).tolist() == pytest.approx([1 / 3] * 4)
-    assert result.shares[0::2, BURIED].sum(1).tolist() == pytest.approx([1 / 3] * 4, abs=0.01)
-    assert result.shares[0::2, CLIPPED].sum() == 0 and result.shares[1::2, BURIED].sum() == 0
+    assert result.shares[0::2, NOISY].sum(1).tolist() == pytest.approx([1 / 3] * 4, abs=0.01)
+    assert result.shares[0::2, CLIPPED].sum() == 0 and result.shares[1::2, NOISY].sum() == 0
 
 
 def test_the_truth_is_filled_and_supported(scene):
     sequence, truth = scene
     result = recovery(sequence, truth, neighbours(sequence))
-    assert fates(result, CLIPPED)[FILLED] > 0.99 and fates(result, BURIED)[FILLED] > 0.95
+    assert fates(result, CLIPPED)[FILLED] > 0.99 and fates(result, NOISY)[FILLED] > 0.95
     assert result.filled[1, :, : W // 3].mean() > 0.99 and result.filled[1, :, W // 3 :].sum() == 0
     assert result.filled[0, :, -W // 3 :].mean() > 0.95
 
@@ -56,7 +56,7 @@ def test_the_reference_alone_scores_nothing(scene):
     sequence, _ = scene
     result = recovery(sequence, sequence.radiance(range(COUNT)), neighbours(sequence))
     assert result.filled.sum() == 0
-    assert fates(result, CLIPPED)[LEFT] == 1 and fates(result, BURIED)[LEFT] > 0.9
+    assert fates(result, CLIPPED)[LEFT] == 1 and fates(result, NOISY)[LEFT] > 0.9
     assert result.seen[1].tolist() == pytest.approx([1 / 3, 0.0])
 
 

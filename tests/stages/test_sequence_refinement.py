@@ -17,7 +17,7 @@ refine = sequence_refinement.sequence_refinement
 
 
 def started(network, std):
-    """Every branch has something to say."""
+    """With weights in every layer, so that each branch affects the result."""
     for p in network.eval().requires_grad_(False).parameters():
         if p.abs().max() == 0:
             torch.nn.init.normal_(p, std=std)

@@ -27,11 +27,11 @@ def alternating(count=4, size=(40, 56), noise=0.003, cycle=(1.0, 8.0)):
     return sequence(captured(light, exposures, noise=noise), exposures, period=len(cycle)), 0.1 * light
 
 
-def network(seed=0, opinion=0.1):
+def network(seed=0, std=0.1):
     torch.manual_seed(seed)
     net = SparseFusion(SparseFusionConfig(8)).eval().requires_grad_(False)
     for head in net.heads:
-        torch.nn.init.normal_(head.weight, std=opinion)
+        torch.nn.init.normal_(head.weight, std=std)
     return net
 
 
@@ -43,7 +43,7 @@ def foreign(clip, name="other", seed=3):
 @pytest.mark.parametrize("known", [True, False], ids=["with exposures", "without"])
 def test_it_gives_what_the_network_gives(float32, known):
     clip, _ = alternating()
-    net = network(opinion=0.4)
+    net = network(std=0.4)
     other = foreign(clip)
     other.radiance[:, :, :28] = clip.radiance(range(4))[:, :, :28]  # what contradicts the frames everywhere has no vote
     given = CandidateSet((*warp_neighbours(clip, estimate_flow(clip)), other))
@@ -70,7 +70,7 @@ def test_it_gives_what_the_network_gives(float32, known):
 @pytest.mark.parametrize("cycle", [(1.0, 8.0), (1.0, 4.0, 16.0)])
 @pytest.mark.parametrize("alpha", [1, 1.75])
 def test_untrained_it_is_about_as_good_as_the_weighted_merge(cycle, alpha):
-    """Candidates that nobody aligned, here by few pixels, cost it less than they would if they were believed."""
+    """Candidates without alignment, off by few pixels here, cost it less than if they were taken for aligned."""
     clip, truth = alternating(6, (48, 64), cycle=cycle)
     aligned = warp_neighbours(clip, estimate_flow(clip))
     torch.manual_seed(0)
@@ -91,7 +91,7 @@ def test_untrained_it_is_about_as_good_as_the_weighted_merge(cycle, alpha):
 @pytest.mark.parametrize("alpha", [1, 1.75])
 def test_noise_has_no_vote_and_no_influence(alpha):
     clip, _ = alternating()
-    net, aligned = network(opinion=0.4), warp_neighbours(clip, estimate_flow(clip))
+    net, aligned = network(std=0.4), warp_neighbours(clip, estimate_flow(clip))
     hdr, votes = sparse_fusion(aligned, net, alpha, clip)
     same, among = sparse_fusion(CandidateSet((foreign(clip), *aligned)), net, alpha, clip)
     assert torch.equal(hdr, same) and torch.equal(among[:, [0, 2, 3]], votes) and (among[:, 1] == 0).all()
@@ -139,7 +139,7 @@ def test_tiles_and_whole_frames_agree(float32, monkeypatch):
 def test_half_precision_stays_within_its_bound(monkeypatch):
     """60 dB of mu-law PSNR between float32 and what this processor computes in."""
     clip, _ = alternating()
-    given, net = warp_neighbours(clip, estimate_flow(clip)), network(opinion=0.02)
+    given, net = warp_neighbours(clip, estimate_flow(clip)), network(std=0.02)
     fast = sparse_fusion(given, net, sequence=clip)[0]
     monkeypatch.setattr(networks, "precision", lambda device: torch.float32)
     exact = sparse_fusion(given, net, sequence=clip)[0]

@@ -172,4 +172,5 @@ def test_any_part_runs_on_a_clip(shards):
     clip = ShardFolder(shards)[1].sequence()
     for parts in ({}, {"refinement": False}):
         network = DeepHDRVideo(replace(LIGHT, **parts)).eval()
-        assert deephdrvideo.run(network, clip).shape == clip.frames.shape
+        hdr = deephdrvideo.run(network, clip)
+        assert hdr.shape == clip.frames.shape and hdr.isfinite().all() and 0 <= hdr.min() and hdr.max() <= 1

@@ -19,30 +19,12 @@ from hdrweave.training.evaluation.methods import Method
 from hdrweave.training.evaluation.report import format_table, worst_crop
 from hdrweave.training.evaluation.scoring import ClipFigures, inner_frames, score_frames, summary, texture_kept
 from hdrweave.training.synthesis.clip import SyntheticClip
-from hdrweave.training.synthesis.clips import EvaluationClip, read_clip, write_clip
-from moving_texture import captured, radiance
-
-SIZE = (48, 64)
+from hdrweave.training.synthesis.clips import read_clip, write_clip
+from synthetic_pan import SIZE, evaluation, synthetic_pan
 
 
 def synthetic(pattern=(1.0, 4.0), frames: int = 7, speed: float = 2.0) -> SyntheticClip:
-    """A panning clip with its truth and the layer that moves."""
-    light = 0.2 * radiance(frames, SIZE, speed=speed, stops=2)
-    exposures = [pattern[t % len(pattern)] for t in range(frames)]
-    placements = torch.eye(3, dtype=torch.float64).repeat(frames, 1, 1, 1)
-    placements[:, 0, 0, 2] = speed * torch.arange(frames)
-    return SyntheticClip(
-        light.clamp(max=1),
-        captured(light, exposures, level=1.0, noise=0.001),
-        torch.tensor(exposures),
-        len(pattern),
-        torch.zeros(frames, *SIZE, dtype=torch.uint8),
-        placements,
-    )
-
-
-def evaluation(clip: SyntheticClip) -> EvaluationClip:
-    return EvaluationClip("split/scene", clip.ldr, clip.exposures, clip.period, clip.hdr, clip.labels, clip.placements)
+    return synthetic_pan(pattern, frames, speed, stops=2)
 
 
 @pytest.fixture

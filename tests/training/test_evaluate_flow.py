@@ -26,26 +26,14 @@ from hdrweave.training.evaluation.evaluate_flow import (
     score_pair,
 )
 from hdrweave.training.synthesis.clip import SyntheticClip
-from hdrweave.training.synthesis.clips import EvaluationClip, write_clip
-from moving_texture import captured, radiance
+from hdrweave.training.synthesis.clips import write_clip
+from synthetic_pan import SIZE, evaluation, synthetic_pan
 
-SIZE = (48, 64)
 SMALL = MotionSearchConfig(radius=3, features=(8, 8, 8))
 
 
 def pan(pattern=(1.0, 4.0), frames: int = 5, speed: float = 2.0) -> SyntheticClip:
-    """A view that moves right by `speed` pixels per frame, with its truth."""
-    light = 0.2 * radiance(frames, SIZE, speed=speed, stops=3)
-    exposures = [pattern[t % len(pattern)] for t in range(frames)]
-    placements = torch.eye(3, dtype=torch.float64).repeat(frames, 1, 1, 1)
-    placements[:, 0, 0, 2] = speed * torch.arange(frames)
-    labels = torch.zeros(frames, *SIZE, dtype=torch.uint8)
-    code = captured(light, exposures, level=1.0, noise=0.001)
-    return SyntheticClip(light.clamp(max=1), code, torch.tensor(exposures), len(pattern), labels, placements)
-
-
-def evaluation(clip: SyntheticClip) -> EvaluationClip:
-    return EvaluationClip("split/scene", clip.ldr, clip.exposures, clip.period, clip.hdr, clip.labels, clip.placements)
+    return synthetic_pan(pattern, frames, speed)
 
 
 def field_of(clip, error=(0.0, 0.0), sure=1.0):

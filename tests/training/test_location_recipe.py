@@ -174,4 +174,5 @@ def test_training_lowers_the_loss(folder):
 def test_it_runs_on_an_alternating_clip():
     clip = ExposureSequence(torch.rand(3, 32, 40, 3), torch.tensor([1.0, 4, 1]), response_named("gamma2.2"), 2)
     network = CollaborativeFusion(CollaborativeFusionConfig(8, 8, 8)).eval()
-    assert location.run(network, clip, window=1).shape == (3, 32, 40, 3)
+    hdr = location.run(network, clip, window=1)
+    assert hdr.shape == (3, 32, 40, 3) and hdr.isfinite().all() and 0 <= hdr.min() and hdr.max() <= 1

@@ -12,11 +12,8 @@ from hdrweave.models.location import COLLABORATIVE_FUSION
 from hdrweave.stages.runtime.networks import load_network
 from hdrweave.training.evaluation import evaluate_location, evaluate_vote, sensitivity
 from hdrweave.training.recipes.fgma import POINTS
-from hdrweave.training.synthesis.clip import SyntheticClip
 from hdrweave.training.synthesis.clips import write_clip
-from moving_texture import captured, radiance
-
-SIZE = (48, 64)
+from synthetic_pan import SIZE, synthetic_pan
 
 
 @pytest.fixture(scope="module")
@@ -24,14 +21,7 @@ def folder(tmp_path_factory):
     """Clips that pan, of two and of three exposures, with their truth."""
     root = tmp_path_factory.mktemp("clips")
     for split, pattern in (("two", (1.0, 4.0)), ("three", (1.0, 2.0, 4.0))):
-        light = 0.2 * radiance(7, SIZE, speed=2.0, stops=3)
-        exposures = [pattern[t % len(pattern)] for t in range(7)]
-        placements = torch.eye(3, dtype=torch.float64).repeat(7, 1, 1, 1)
-        placements[:, 0, 0, 2] = 2.0 * torch.arange(7)
-        code = captured(light, exposures, level=1.0, noise=0.001)
-        labels = torch.zeros(7, *SIZE, dtype=torch.uint8)
-        clip = SyntheticClip(light.clamp(max=1), code, torch.tensor(exposures), len(pattern), labels, placements)
-        write_clip(root / split / "a", clip)
+        write_clip(root / split / "a", synthetic_pan(pattern))
     return root
 
 

@@ -144,8 +144,8 @@ def time_stages(frames: int) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--methods", default="classical,f2hdr", help="names with commas between, or all")
-    parser.add_argument("--time", action="store_true", help="print seconds a frame")
-    parser.add_argument("--stages", action="store_true", help="print seconds a frame of the flagship's stages")
+    parser.add_argument("--time", action="store_true", help="print seconds per frame")
+    parser.add_argument("--stages", action="store_true", help="print seconds per frame of the flagship's stages")
     parser.add_argument("--size", help="of the frames, by default 1920x1080; alone: measure the methods stage by stage")
     parser.add_argument("--device", help="auto, cpu, cuda or mps; alone: measure the methods stage by stage")
     parser.add_argument("--busy", type=int, default=0, help="measure beside so many busy processes, too")

@@ -41,7 +41,7 @@ SYSTEMS = {"fgma": (merged_fgma, FGMA), "dealthdr": (dealthdr, DEALTHDR)}
 
 
 def measured(name: str, sensitivities: list[float], folders: dict[str, list[Path]]) -> dict:
-    """Report of a system at every s on the clips of every split. Flow is estimated once a clip, outside of the time."""
+    """Report of a system at every s on the clips of every split. Flow is estimated once per clip, outside of the time."""
     how, weights = SYSTEMS[name]
     network = load_network(weights)
     figures = {s: defaultdict(list) for s in sensitivities}

@@ -11,7 +11,6 @@ import torch
 import torch.nn.functional as F
 from einops import rearrange, reduce
 
-from ...hdr.exposure import luma
 from ...hdr.tonemap import mu_law
 from ...hdr.warp import inside, warp
 from ...models.entmax import entmax
@@ -69,12 +68,6 @@ def gradient_loss(
     return total
 
 
-def badly_exposed(ldr: torch.Tensor, low: float = 0.2, high: float = 0.8) -> torch.Tensor:
-    """1 where the luma of code values (B,3,H,W) is below `low` or above `high`, else 0: (B,1,H,W) (HDRFlow's code)."""
-    y = luma(ldr, dim=1)[:, None]
-    return ((y < low) | (y > high)).float()
-
-
 def warping_loss(
     neighbour: torch.Tensor, flow: torch.Tensor, reference: torch.Tensor, weight: torch.Tensor | None = None
 ) -> torch.Tensor:
@@ -84,13 +77,6 @@ def warping_loss(
     end-point error does not.
     """
     return mu_l1(warp(neighbour, flow), reference, weight)
-
-
-def alignment_loss(
-    neighbour: torch.Tensor, flow: torch.Tensor, reference: torch.Tensor, ldr: torch.Tensor
-) -> torch.Tensor:
-    """`warping_loss` where the reference's code values `ldr` (B,3,H,W) are badly exposed (HDRFlow, F2HDR's code)."""
-    return warping_loss(neighbour, flow, reference, badly_exposed(ldr))
 
 
 def flow_weight(exact: torch.Tensor, occluded: torch.Tensor, hidden: float = 0.2, outside: float = 0.1) -> torch.Tensor:

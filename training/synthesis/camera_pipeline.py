@@ -18,7 +18,7 @@ from .sensor import jpeg_round_trip
 
 @dataclass(frozen=True)
 class CameraPipeline:
-    """Ranges of the simulated degradations; all are drawn once a clip.
+    """Ranges of the simulated degradations; all are drawn once per clip.
 
     gain: upper bound of the factor on code values and radiance, with new clipping, as if the ISO were raised; drawn
     log-uniformly from 1. dark: typical black-level error in code values, the same for all frames of a clip, in two

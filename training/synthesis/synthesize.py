@@ -42,8 +42,8 @@ def training_clip(scenes, preset: str, seed: int, changes: dict) -> SyntheticCli
     which stay exact."""
     settings = settings_of(preset, seed, **changes)
     clip = make_clip(scenes, seed, settings)
-    developed = preset in ("mixed", "wild") and (settings.shot_noise is not None or not settings.sharp)
-    return apply_seeded_camera_pipeline(seed, clip, CAMERA_PIPELINE) if developed else clip
+    degraded = preset in ("mixed", "wild") and (settings.shot_noise is not None or not settings.sharp)
+    return apply_seeded_camera_pipeline(seed, clip, CAMERA_PIPELINE) if degraded else clip
 
 
 def describe(preset: str, seed: int, count: int, scenes: str, changes: dict) -> dict[str, str]:

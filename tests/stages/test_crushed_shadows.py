@@ -1,4 +1,4 @@
-"""Picture profiles that press shadows to black: short exposures show the places that long ones see."""
+"""Picture profiles that crush shadows: they are raised in short exposures to what the long ones recorded."""
 
 import pytest
 import torch
@@ -11,7 +11,7 @@ COUNT, RATIO, CUT = 8, 16.0, 0.1
 
 
 def profile(light):
-    """gamma 2.2, codes below CUT cut to black."""
+    """gamma 2.2, codes below CUT clipped to black."""
     code = ((light.clamp(0, 1) ** (1 / 2.2) - CUT) / (1 - CUT)).clamp(0, 1)
     return (code * 255).round() / 255
 
@@ -22,24 +22,24 @@ def light():
 
 
 @pytest.fixture(scope="module")
-def pressed(light):
+def crushed(light):
     exposures = [1.0, RATIO] * (COUNT // 2)
     codes = profile(light * torch.tensor(exposures)[:, None, None, None])
     return sequence(codes, exposures, period=2)
 
 
-def test_shadows_are_raised_to_what_the_long_exposure_saw(light, pressed):
-    matched = match_black_level(pressed)
-    before, after = (x.response.decode(x.frames[2]) for x in (pressed, matched))
-    seen = ((light[2] * RATIO < 0.8) & (pressed.frames[2] > 5 / 255)).all(-1)
+def test_shadows_are_raised_to_those_of_the_long_exposure(light, crushed):
+    matched = match_black_level(crushed)
+    before, after = (x.response.decode(x.frames[2]) for x in (crushed, matched))
+    seen = ((light[2] * RATIO < 0.8) & (crushed.frames[2] > 5 / 255)).all(-1)
     off = [torch.log2(x[seen] / light[2][seen]).abs().median() for x in (before, after)]
     assert off[0] > 1 and off[1] < 0.35
-    assert torch.equal(matched.frames[3], pressed.frames[3])
-    assert (matched.frames[2][pressed.frames[2] == 0] == 0).all()
+    assert torch.equal(matched.frames[3], crushed.frames[3])
+    assert (matched.frames[2][crushed.frames[2] == 0] == 0).all()
 
 
-def test_what_the_long_neighbours_see_stands_in_short_frames(light, pressed):
-    result = SYSTEMS["classical"].run(match_black_level(pressed), "cpu")
+def test_shadows_of_short_frames_come_from_long_neighbours(light, crushed):
+    result = SYSTEMS["classical"].run(match_black_level(crushed), "cpu")
     for t in (3, 4):
         well = ((light[t] * RATIO > 0.15) & (light[t] * RATIO < 0.8)).all(-1)
         off = torch.log2(result[t][well].mean(-1) / light[t][well].mean(-1)).abs()
