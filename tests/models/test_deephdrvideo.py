@@ -85,7 +85,7 @@ def test_weights_start_as_those_of_the_sensor_model_and_are_one_for_each_colour(
     network, seen = DeepHDRVideo(LIGHT).coarse, []
     network.weights.register_forward_hook(lambda _, args, __: seen.extend(args))
     before, _ = network(FrameWindow(*given))
-    candidates, radiance, exposures, validity, _ = seen
+    candidates, radiance, exposures, validity, *_ = seen
     assert exposures.tolist() == [[1, 4, 16, 4, 16, 4, 16, 4, 16]] and candidates.shape[1] == 9
     prior, clipped, _ = sensor_prior(candidates, radiance, exposures, validity)
     merged = weighted_mean(radiance, prior)

@@ -30,8 +30,8 @@ def as_if_learned(*given, **named):  # two steps seldom are better
     return adaptation.Adapted(network, dataclasses.replace(report, best=2))
 
 
-learn, adaptation.adapt = adaptation.adapt, as_if_learned
-adaptation.AdaptSettings = lambda seconds: Settings(seconds, steps=2, crop=32)
+learn, adapt.adapt = adapt.adapt, as_if_learned
+adapt.AdaptSettings = lambda seconds: Settings(seconds, steps=2, crop=32)
 Settings = type(learn.__defaults__[0])
 folder_paths.set_temp_directory(str(folder / "temp"))
 folder_paths.models_dir = str(folder / "models")
@@ -86,7 +86,7 @@ with torch.inference_mode():
         state = models[architecture].network.state_dict()
         equal[system] &= all(torch.equal(state[k], v) for k, v in stored.state_dict().items())
         equal[system] &= models[architecture].architecture == architecture
-    adaptation.save_adapted = full_disk
+    adapt.save_adapted = full_disk
     model, _, words = adapt.AdaptToFootage.execute(clip, flow, "DeAltHDR", 1.0, save_as="lost").result
     equal["full disk"] = model.architecture == "dealthdr" and "NOT saved (no space left)" in words
     changed = models["dealthdr"].network

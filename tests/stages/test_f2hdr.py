@@ -197,7 +197,7 @@ def test_what_does_not_belong_together_is_named():
     other = alternating(2, 3, (32, 48))
     with pytest.raises(ValueError, match="flow is for 4 frames of 48x32.* the clip has 3 frames of 48x32"):
         coarse_fusion(other, flow, net)
-    with pytest.raises(ValueError, match=r"neighbours \[-1, 1\], the clip has 4 of 48x32 and \[-2, -1, 1, 2\]"):
+    with pytest.raises(ValueError, match=r"neighbours \[-1, 1\], the clip has 4 frames of 48x32 and \[-2, -1, 1, 2\]"):
         adapt_flow(alternating(3, 4, (32, 48)), flow, net)
     mask, hdr = torch.zeros(4, 32, 48), torch.zeros(4, 32, 48, 3)
     with pytest.raises(ValueError, match=r"mask has the shape \(3, 32, 48\), this clip needs \(4, 32, 48\)"):

@@ -25,7 +25,7 @@ FIGURES = {"flicker": "flicker %", "texture": "texture %", "clipped": "filled %:
 
 
 def line(clip: str, exposures: str, method: str, figures) -> str:
-    values = "".join(f"{value:>{len(head) + 1}}" for head, value in zip(FIGURES.values(), figures, strict=True))
+    values = "".join(f"{value:>{max(len(head), 6) + 1}}" for head, value in zip(FIGURES.values(), figures, strict=True))
     return f"{clip:24} {exposures:>15} {method:>12} {values}"
 
 
