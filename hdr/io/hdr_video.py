@@ -1,8 +1,11 @@
 """HDR video files by PyAV: HEVC and AV1 in 10 bit, ProRes 4444, FFV1; tagged as Rec.2020 in PQ or HLG, with sound."""
 
-from collections.abc import Iterable
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from fractions import Fraction
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -115,6 +118,8 @@ def write_hdr_video(
             if chosen.encoder == "libx265":
                 video.codec_context.codec_tag = "hvc1"  # what Apple's players ask for
             audio = _SoundEncoder(file, chosen.sound, sound) if sound is not None else None
+            with scheduling_kept():
+                file.start_encoding()
             for index, signal in enumerate(signals):
                 frame = _frame(signal, chosen)
                 _tag(frame, chosen, transfer)
@@ -127,6 +132,37 @@ def write_hdr_video(
                 audio.end()
     except FFmpegError as error:
         raise OSError(f"the video cannot be encoded as {name} ({printable(error)}): choose another format") from error
+
+
+@contextmanager
+def scheduling_kept() -> Iterator[None]:
+    """Context after which all threads of the process are scheduled as before, and new ones as the caller's.
+
+    SVT-AV1, started by root as in most containers, makes the calling thread and its own ones real-time (SCHED_FIFO, priority
+    99) for good: work on the CPU would then take all of it from the rest of the machine.
+    """
+    threads = Path("/proc/self/task")
+    if not threads.is_dir():  # not Linux
+        yield
+        return
+
+    def schedulers() -> dict[int, tuple[int, int]]:
+        found = {}
+        for thread in threads.iterdir():
+            with suppress(ProcessLookupError):  # it has ended
+                of = int(thread.name)
+                found[of] = os.sched_getscheduler(of), os.sched_getparam(of).sched_priority
+        return found
+
+    before, own = schedulers(), (os.sched_getscheduler(0), os.sched_getparam(0).sched_priority)
+    try:
+        yield
+    finally:
+        for thread, now in schedulers().items():
+            policy, priority = before.get(thread, own)
+            if now != (policy, priority):
+                with suppress(ProcessLookupError):
+                    os.sched_setscheduler(thread, policy, os.sched_param(priority))
 
 
 def _options(chosen: VideoFormat, transfer: str, level: LightLevel, peak: float, crf: int) -> dict[str, str]:

@@ -1,6 +1,8 @@
 """HDR video read back by a second reader: tags, side data, code values, sound."""
 
+import os
 from fractions import Fraction
+from pathlib import Path
 
 import av
 import numpy as np
@@ -80,6 +82,23 @@ def test_mastering_display_and_measured_light_level_are_read_back(tmp_path, hdr,
     values = rationals[:, 0] / rationals[:, 1]
     assert values[:8] == pytest.approx((0.708, 0.292, 0.17, 0.797, 0.131, 0.046, 0.3127, 0.329), abs=1e-4)
     assert values[8:10] == pytest.approx((0.0001, 1000), abs=1e-4)
+
+
+def real_time_threads() -> list[str]:
+    """Threads of this process that are not scheduled as ordinary ones."""
+    return [t.name for t in Path("/proc/self/task").iterdir() if os.sched_getscheduler(int(t.name)) != os.SCHED_OTHER]
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="threads are listed on Linux alone")
+def test_no_thread_becomes_real_time(tmp_path, hdr):
+    """SVT-AV1 asks for it, and gets it as root."""
+    during = []
+
+    def progress(done, total):
+        during.append(real_time_threads())
+
+    save_video(hdr, tmp_path, "a", AV1, crf=40, progress=progress)
+    assert real_time_threads() == [] and during and not any(during)
 
 
 def test_another_program_sees_hdr10(tmp_path, hdr):
