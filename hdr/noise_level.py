@@ -12,6 +12,7 @@ the smaller of the two measurements is used.
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -166,6 +167,11 @@ def _error(read, gain, light, variance) -> torch.Tensor:
     share = ((light - x0) / (x1 - x0).clamp(min=1e-12)).clamp(0, 1)
     above = variance.clamp(min=1e-12).log() - (y0 + share * (y1 - y0))
     return torch.where(above > 0, OUTLIER**2 * (1 - torch.exp(-(above / OUTLIER).square())), above.square()).sum(1)
+
+
+def noise_of_each(noise: torch.Tensor | None, count: int) -> Sequence[torch.Tensor | None]:
+    """Measured noise (B,count,3) of frames or candidates one by one, (B,3); None for each where it is unknown."""
+    return [None] * count if noise is None else noise.unbind(1)
 
 
 def code_step(code: torch.Tensor) -> float:

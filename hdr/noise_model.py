@@ -32,19 +32,23 @@ UNOBSERVED_WINDOW = 5  # pixels across, over which the largest well-exposedness 
 MAX_DEVIATION = 60.0  # bound on the squared deviation, so that noise still decides where all samples contradict
 
 
-def variance(radiance: torch.Tensor, code: torch.Tensor, exposure, noise: torch.Tensor | None = None) -> torch.Tensor:
-    """Variance of radiance samples (N,3,H,W) captured at `exposure` as the code values `code`, same shape.
-
-    noise (N,3): measured noise of the exposures (`hdr.noise_level.NoiseLevels.at`), used where it is above READ_NOISE and
-    SHOT_NOISE; None or NaN: unknown.
-    """
+def variance(radiance: torch.Tensor, code: torch.Tensor, exposure) -> torch.Tensor:
+    """Variance of radiance samples captured at `exposure` as the code values `code` by a good camera, same shape as
+    `radiance`."""
     signal = (radiance * exposure).clamp(1e-5, 1)
     slope = GAMMA * signal / code.clamp(min=5e-3)  # of linear light over code value
-    captured = READ_NOISE**2 + SHOT_NOISE * signal
-    if noise is not None:
-        read, gain, _ = (x.view(-1, 1, 1, 1) for x in noise.nan_to_num().unbind(1))
-        captured = torch.maximum(captured, read**2 + gain * box_mean(signal, 3))  # a mean: a noisy sample is no signal
-    return (captured + (slope * QUANTISATION) ** 2) / exposure**2
+    return (READ_NOISE**2 + SHOT_NOISE * signal + (slope * QUANTISATION) ** 2) / exposure**2
+
+
+def excess_variance(radiance: torch.Tensor, exposure, noise: torch.Tensor) -> torch.Tensor:
+    """Variance by which measured noise exceeds that of a good camera, (N,3,H,W) as `radiance`.
+
+    noise (N,3): of the exposures (`hdr.noise_level.NoiseLevels.at`); NaN: unknown, no excess.
+    """
+    signal = (radiance * exposure).clamp(1e-5, 1)
+    read, gain, _ = (x.view(-1, 1, 1, 1) for x in noise.nan_to_num().unbind(1))
+    measured = read**2 + gain * box_mean(signal, 3)  # the mean, as a noisy sample is not its own signal
+    return (measured - READ_NOISE**2 - SHOT_NOISE * signal).clamp(min=0) / exposure**2
 
 
 def dilate_highlights(code: torch.Tensor) -> torch.Tensor:
@@ -74,22 +78,22 @@ def exposedness(code: torch.Tensor, exposure, threshold: float = HIGHLIGHT_THRES
 
 @dataclass(frozen=True)
 class Measurement:
-    """A radiance sample (N,3,H,W) with its variance, same shape, well-exposedness (N,1,H,W) in [0,1], and clipping
+    """A radiance sample (N,3,H,W) with its `variance`, same shape, well-exposedness (N,1,H,W) in [0,1], and clipping
     mask, bool (N,3,H,W). An estimate that is no captured sample has well-exposedness 1 and clips nowhere. floor (N,3,H,W):
-    upper bound of the radiance of a crushed sample, 0 elsewhere. base_variance: `variance` without measured noise, None =
-    the same."""
+    upper bound of the radiance of a crushed sample, 0 elsewhere. excess (N,3,H,W): variance of measured noise beyond
+    `variance`."""
 
     radiance: torch.Tensor
     variance: torch.Tensor
     exposedness: torch.Tensor = torch.tensor(1.0)
     clipped: torch.Tensor = torch.tensor(False)
     floor: torch.Tensor = torch.tensor(0.0)
-    base_variance: torch.Tensor | None = None
+    excess: torch.Tensor = torch.tensor(0.0)
 
     @property
     def precision(self) -> torch.Tensor:
         """s / var of the weight, (N,3,H,W); a crushed sample may be off by its floor."""
-        return self.exposedness / (self.variance + self.floor**2)
+        return self.exposedness / (self.variance + self.excess + self.floor**2)
 
 
 def measure(
@@ -100,15 +104,15 @@ def measure(
     noise: torch.Tensor | None = None,
 ) -> Measurement:
     """The noise model of a captured sample: radiance (N,3,H,W), its code values `code`, same shape, the exposure, in any
-    shape that broadcasts to it, and the measured noise (N,3), see `variance`."""
+    shape that broadcasts to it, and the measured noise (N,3), see `excess_variance`."""
     dilated = dilate_highlights(code)
     return Measurement(
         radiance,
-        variance(radiance, code, exposure, noise),
+        variance(radiance, code, exposure),
         exposedness(dilated, exposure, threshold),
         clipping_mask(dilated, threshold),
         torch.where(code <= CRUSHED, CRUSHED_LEVEL**GAMMA / exposure, 0.0),
-        None if noise is None else variance(radiance, code, exposure),
+        torch.tensor(0.0) if noise is None else excess_variance(radiance, exposure, noise),
     )
 
 
@@ -128,9 +132,8 @@ def consistency_weight(estimate: Measurement, reference: Measurement, strictness
     difference = torch.where(reference.clipped, difference.clamp(max=0), difference)
     crushed = reference.floor > 0
     difference = torch.where(crushed, (estimate.radiance - reference.floor).clamp(min=0), difference)
-    noise = estimate.variance + reference.variance
-    base = [one.variance if one.base_variance is None else one.base_variance for one in (estimate, reference)]
-    allowed = torch.where(reference.clipped, base[0] + base[1], noise) + (MODEL_ERROR * reference.radiance) ** 2
+    excess = torch.where(reference.clipped, 0, estimate.excess + reference.excess)
+    allowed = estimate.variance + reference.variance + excess + (MODEL_ERROR * reference.radiance) ** 2
     deviation = box_mean((difference**2 / allowed).mean(1, keepdim=True), 3)
     return torch.exp(-0.5 * (strictness * deviation).clamp(max=MAX_DEVIATION))
 

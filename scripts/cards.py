@@ -18,10 +18,8 @@ from thumbnail import label
 WORKFLOWS = Path(__file__).resolve().parents[1] / "workflows"
 TWO, THREE = ("sample_alternating.mp4", (1.0, 8.0)), ("sample_three_exposures.mp4", (1.0, 4.0, 16.0))
 SIZE, LINE = (640, 360), 2  # of a card; pixels between its parts
-START, PERIODS = (
-    18,
-    3,
-)  # first frame, at the beginning of a period, and how many periods are read: enough for a frame's neighbours
+# First frame, at the beginning of a period, and how many periods are read: enough for the neighbours of a frame.
+START, PERIODS = 18, 3
 NOISE = 0.012  # standard deviation that is added to code values for the card of night and noise
 
 

@@ -4,12 +4,8 @@ from collections.abc import Iterator, Sequence
 
 from .video_files import opened_stream
 
-BACK = (
-    0,
-    16,
-    64,
-    256,
-)  # frames before the part at which a keyframe is sought, in turn: indices may lead behind the part
+# Frames before the part at which a keyframe is sought, in turn: an index may lead behind the part.
+BACK = (0, 16, 64, 256)
 
 
 def frames_at(source, times: Sequence[int], first: int, count: int) -> Iterator:

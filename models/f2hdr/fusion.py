@@ -6,6 +6,7 @@ from torch import nn
 
 from ...hdr.box_filter import halved
 from ...hdr.frame_window import FrameWindow, without_reference
+from ...hdr.noise_level import noise_of_each
 from ...hdr.noise_model import MIN_VALIDITY, measure, merge_weight, radiance_lower_bound
 from ...hdr.tonemap import mu_law
 from ..blocks import (
@@ -44,8 +45,7 @@ def sensor_prior(
     and the `radiance_lower_bound` (B,3,H,W).
     """
     taken = radiance, candidates, exposures.to(radiance)[:, :, None, None, None]
-    noises = [None] * radiance.shape[1] if noise is None else noise.unbind(1)
-    planes = zip(*(x.unbind(1) for x in taken), noises, strict=True)
+    planes = zip(*(x.unbind(1) for x in taken), noise_of_each(noise, radiance.shape[1]), strict=True)
     estimates = [measure(light, code, e, noise=n) for light, code, e, n in planes]
     others = zip(estimates[1:], validity[:, 1:].unbind(1), strict=True)
     given = [(estimates[0], validity[:, 0], None), *((one, valid, estimates[0]) for one, valid in others)]

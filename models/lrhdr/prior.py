@@ -1,11 +1,11 @@
 """Prior of the vote by the camera noise model (`hdr.noise_model`), and its logits under entmax."""
 
-from collections.abc import Sequence
 from dataclasses import replace
 
 import torch
 
 from ...hdr.exposure import to_ldr
+from ...hdr.noise_level import noise_of_each
 from ...hdr.noise_model import Measurement, clipping_mask, consistency_weight, dilate_highlights, measure, reliability
 
 UNEXPOSED_WEIGHT = 0.5  # total weight of candidates without exposure, where those with one have 1
@@ -29,11 +29,6 @@ def measured_at(radiance: torch.Tensor, exposure: torch.Tensor, noise: torch.Ten
     return measure(radiance, to_ldr(radiance, e), e, noise=noise)
 
 
-def each(noise: torch.Tensor | None, count: int) -> Sequence[torch.Tensor | None]:
-    """Measured noise (B,K,3) of `count` candidates, one by one (B,3)."""
-    return [None] * count if noise is None else noise.unbind(1)
-
-
 @torch.no_grad()
 def clipped_in(reference: Reference) -> torch.Tensor:
     """Where the reference clips, bool (B,3,H,W)."""
@@ -45,7 +40,10 @@ def with_variance_of(captured: Measurement | None, estimate: Measurement, known:
     captured frame, if there is one."""
     if captured is None:
         return estimate
-    return replace(estimate, variance=torch.where(column(known), estimate.variance, captured.variance))
+    variance, excess = (
+        torch.where(column(known), getattr(estimate, name), getattr(captured, name)) for name in ("variance", "excess")
+    )
+    return replace(estimate, variance=variance, excess=excess)
 
 
 @torch.no_grad()
@@ -58,7 +56,7 @@ def consistent_candidates(
     Inputs as in `prior_votes`; only every second row and column is compared.
     """
     thinned = radiance[..., ::2, ::2]
-    noises = each(noise, exposures.shape[1])
+    noises = noise_of_each(noise, exposures.shape[1])
     captured = measured_at(reference[0][..., ::2, ::2], reference[1], noises[0])
     shares = []
     for k, taken in enumerate(exposures.unbind(1)):
@@ -86,7 +84,7 @@ def prior_votes(
     """
     known = exposures > 0
     taken = torch.where(known, exposures, 1)
-    noises = each(noise, radiance.shape[1])
+    noises = noise_of_each(noise, radiance.shape[1])
     captured = None if reference is None else measured_at(*reference, noises[0])
     precise, reliabilities = [], []
     for k in range(radiance.shape[1]):

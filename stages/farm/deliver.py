@@ -42,9 +42,8 @@ def deliver(job: Job, source="", progress: Progress = quiet) -> list[str]:
     clip = job.clip.with_(gamut="Rec.709", sound=_sound_of(survey, source or survey.path))
     scaled = LazyFrames(frames.shape, lambda indices: frames[indices] * survey.scale)
     _write_png(job.folder / SHEET, exposure_strip(scaled)[0])
-    video = save_video(
-        frames, job.folder, "hdr", sequence=clip, progress=progress
-    ).path  # last: a second try makes another
+    # The video is written last: a second try would make another one.
+    video = save_video(frames, job.folder, "hdr", sequence=clip, progress=progress).path
     (job.folder / MARK).unlink(missing_ok=True)
     remove_partial(job.folder)
     return [video.name, SHEET]

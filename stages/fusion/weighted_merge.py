@@ -12,6 +12,7 @@ import torch
 
 from ...hdr.exposure import to_ldr
 from ...hdr.frame_window import FrameWindow, without_reference
+from ...hdr.noise_level import noise_of_each
 from ...hdr.noise_model import HIGHLIGHT_THRESHOLD, Measurement, measure, merge_weight, radiance_lower_bound
 from ...hdr.scratch import allocate
 from ...hdr.sequence import CandidateSet, ExposureSequence
@@ -89,7 +90,8 @@ def merged_frame(window: FrameWindow) -> torch.Tensor:
     known = torch.ones_like(window.validity[:, 0])
     reference = Estimate(window.reference_radiance, known, own, code=window.reference, noise=window.reference_noise)
     planes = (x.unbind(1) for x in (window.warped_radiance, window.validity, theirs, window.warped))
-    noises = [None] * window.flows.shape[1] if window.noise is None else without_reference(window.noise).unbind(1)
+    count = window.flows.shape[1]
+    noises = noise_of_each(window.candidate_noise, 1 + 2 * count)[1 : 1 + count]
     others = [Estimate(r, v, e, code=c, noise=n) for r, v, e, c, n in zip(*planes, noises, strict=True)]
     return _merge_bands(reference, others, MergeSettings())
 
@@ -130,7 +132,11 @@ def _measured(taken: Estimate, threshold: float) -> Measurement:
     found = measure(taken.radiance, code, taken.exposure, threshold, taken.noise)
     if taken.gain is None:
         return found
-    return replace(found, radiance=found.radiance * taken.gain, variance=found.variance * taken.gain**2)
+    radiance, (variance, excess) = (
+        found.radiance * taken.gain,
+        (x * taken.gain**2 for x in (found.variance, found.excess)),
+    )
+    return replace(found, radiance=radiance, variance=variance, excess=excess)
 
 
 def _merge(captured: Estimate, others: list[Estimate], settings: MergeSettings) -> torch.Tensor:
@@ -141,7 +147,7 @@ def _merge(captured: Estimate, others: list[Estimate], settings: MergeSettings) 
     taken = []
     for other in others:
         if other.exposure is None:
-            estimate = Measurement(other.radiance, reference.variance * 0.25)
+            estimate = Measurement(other.radiance, reference.variance * 0.25, excess=reference.excess * 0.25)
         else:
             estimate = _measured(other, settings.highlight_threshold)
             taken.append((estimate, other.validity))

@@ -13,7 +13,6 @@ from hdrweave.hdr.noise_model import (
     consistency_weight,
     measure,
     radiance_lower_bound,
-    variance,
 )
 
 
@@ -64,20 +63,22 @@ def test_a_light_source_warped_to_a_wrong_place_gives_no_bound():
     somewhere = torch.zeros(1, 3, 12, 16, dtype=torch.bool)
     somewhere[..., 2:10, 4:12] = True
     both = zip(vars(lamp).values(), vars(wall).values(), strict=True)
-    fetched = Measurement(*(torch.where(somewhere[:, : a.shape[1]], a, b) for a, b in both if a is not None))
+    fetched = Measurement(*(torch.where(somewhere[:, : a.shape[1]], a, b) for a, b in both if a.ndim))
     least = radiance_lower_bound(taken(0.3, 8), [(fetched, torch.ones(1, 1, 12, 16)), (wall, torch.ones(1, 1, 12, 16))])
     assert (least == 1 / 8).all()
 
 
 def test_measured_noise_counts_where_it_is_above_the_models():
     light, code = torch.full((1, 3, 8, 8), 0.2), torch.full((1, 3, 8, 8), 0.2 ** (1 / GAMMA))
-    plain = variance(light, code, 1.0)
-    read, gain = 0.02, 0.01
-    noisy = variance(light, code, 1.0, torch.tensor([[read, gain, 0.0]]))
+    exposure, read, gain = torch.tensor(1.0), 0.02, 0.01
+    plain = measure(light, code, exposure)
+    noisy = measure(light, code, exposure, noise=torch.tensor([[read, gain, 0.0]]))
     fixed = READ_NOISE**2 + SHOT_NOISE * 0.2
-    assert torch.allclose(noisy - plain, torch.tensor(read**2 + gain * 0.2 - fixed), rtol=1e-4)
+    assert torch.allclose(
+        1 / noisy.precision - 1 / plain.precision, torch.tensor(read**2 + gain * 0.2 - fixed), rtol=1e-3
+    )
     for quiet in ([1e-5, 1e-6, 0.0], [math.nan] * 3):
-        assert torch.equal(variance(light, code, 1.0, torch.tensor([quiet])), plain)
+        assert torch.equal(measure(light, code, exposure, noise=torch.tensor([quiet])).precision, plain.precision)
 
 
 def test_measured_noise_allows_deviation_but_not_below_clipping():
