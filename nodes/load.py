@@ -14,7 +14,7 @@ from ..stages.clip import load
 from ..stages.runtime.check import text
 from ..stages.survey import part_of_source
 from .compat import known, progress_bar
-from .ports import fps_input, fps_output
+from .ports import count_input, fps_input, fps_output
 from .preview import shown
 from .wires import LOAD, Exposures
 
@@ -84,7 +84,7 @@ def _widgets() -> list:
             max=10**7,
             tooltip="Frames to skip at the beginning. A given pattern starts at the first frame that is loaded.",
         ),
-        io.Int.Input("count", default=0, min=0, max=10**7, tooltip="Frames to load; 0 loads all. Lower is quicker."),
+        count_input("Frames to load; 0 loads all. Lower is quicker."),
         fps_input("Frames per second, for the metadata of saved files; 0 = that of the source, or 24."),
     ]
 
@@ -122,6 +122,7 @@ def _optional_inputs() -> list:
         known(
             io.Float.Input,
             "white_level",
+            display_name="white (0 auto)",
             advanced=True,
             default=0.0,
             min=0.0,
@@ -273,7 +274,7 @@ class LoadHDRSequence(io.ComfyNode):
                     "Sequence gives the path of its first frame.",
                 ),
                 io.Int.Input("start", default=0, min=0, max=10**7, tooltip="Frames to skip at the beginning."),
-                io.Int.Input("count", default=0, min=0, max=10**7, tooltip="Frames to load; 0 loads all."),
+                count_input("Frames to load; 0 loads all."),
                 io.Float.Input(
                     "gain",
                     default=1.0,

@@ -33,5 +33,6 @@ for (let i = 0; i < 400 && !node; i++) {
 }
 const source = node.hdrweaveSource, serialized = node.serialize()
 return { path: source.path.value, words: source.name.textContent, hacked: window.hacked ?? 0, serialized,
+  labels: Object.fromEntries(node.widgets.map(widget => [widget.name, widget.label ?? widget.name])),
   wire: app.canvas.default_connection_color_byType.HDRWEAVE_EXPOSURES }
 """

@@ -14,7 +14,7 @@ export class Viewer {
     this.state = { frame: 0, ev: 0, wipe: 0, mode: 0, left: 0, right: 0 }
     this.canvas = make('canvas', { width: 16, height: 9, style: { display: 'block', maxWidth: '100%', maxHeight: '100%',
       margin: 'auto', cursor: 'crosshair', touchAction: 'none' } })
-    this.stage = make('div', { style: { flex: '1', minHeight: '220px', display: 'flex', background: '#000', overflow: 'hidden' } }, this.canvas)
+    this.stage = make('div', { style: { flex: '1', minHeight: '320px', display: 'flex', background: '#000', overflow: 'hidden' } }, this.canvas)
     this.words = make('div', { textContent: 'Press Run to see frames here.', style: { minHeight: '2.6em', whiteSpace: 'pre-line',
       fontFamily: 'monospace', fontSize: '11px', flexShrink: '0' } })
     this.#controls()
@@ -24,7 +24,7 @@ export class Viewer {
     make('div', { style: ROW }, this.evText, this.ev), make('div', { style: ROW }, this.play, this.frameText, this.frame),
     make('div', { style: ROW }, 'wipe', this.wipe), this.words)
     this.root.viewer = this // for tests and for the curious
-    this.widget = addElement(node, 'viewer', this.root, 380)
+    this.widget = addElement(node, 'viewer', this.root, 470)
     this.canvas.addEventListener('pointermove', e => this.#pointed(e))
     this.canvas.addEventListener('pointerdown', e => this.#pointed(e, true))
     const removed = node.onRemoved
