@@ -1,7 +1,6 @@
-"""Two or three photos of one scene at different exposures: HDR pictures."""
+"""Two or three photos of one scene at different exposures: one HDR picture."""
 
 from .columns import CLIP, METHOD, SAVE, TOP, VIEW, around
-from .compact import BOTTOM
 from .parts import INPUT, LINEAR, PICTURES, group, node, sized_note
 
 INTRO = """**Two or three photos of one scene, each with another exposure, become HDR.** Put them into a folder, numbered, and
@@ -13,7 +12,7 @@ HAND_HELD = """**Global Alignment** turns and shifts all photos to the middle on
 flow afterwards. From a tripod it changes nothing.
 
 Each photo becomes an HDR picture with the light of all. They differ in what moved: it stays as it was in that photo. **Save Ultra
-HDR JPEG** writes the one in the middle, **Save HDR Sequence** an EXR file for each."""
+HDR JPEG** writes the one in the middle, **One as EXR** the second; open it to choose another."""
 
 
 def bracket() -> dict:
@@ -27,23 +26,27 @@ def bracket() -> dict:
         node("hdr", ".ReconstructHDR", SAVE[0], TOP, SAVE[1] - 20, 400, method="fast"),
         node("view", ".HDRViewer", view_x, TOP, view_width, 670),
         node("still", ".SaveUltraHDR", view_x, 770, view_width, 230, prefix="HDRWeave/bracket"),
-        node("save", ".SaveHDRSequence", view_x, 1070, view_width, 400, prefix="HDRWeave/bracket"),
+        node("one", "ImageFromBatch", 20, 60, 260, 90, "One of them", batch_index=1, length=1),
+        node("save", ".SaveHDRSequence", 340, 60, 320, 590, prefix="HDRWeave/bracket"),
     ]  # fmt: skip
     links = [
         *("load.exposures -> align.exposures", "align.exposures -> hdr.exposures"),
-        *("hdr.hdr -> view.hdr", "hdr.hdr -> still.hdr", "hdr.hdr -> save.hdr", "hdr.exposures -> view.exposures"),
-        *("hdr.exposures -> still.exposures", "hdr.exposures -> save.exposures"),
+        *("hdr.hdr -> view.hdr", "hdr.hdr -> still.hdr", "hdr.hdr -> one.image", "one.IMAGE -> save.hdr"),
+        *("hdr.exposures -> view.exposures", "hdr.exposures -> still.exposures", "hdr.exposures -> save.exposures"),
     ]
-    bottom = BOTTOM + 270
+    folds = [
+        {"title": "One as EXR", "nodes": ["one", "save"], "pos": [view_x, 1070], "size": [view_width, 80], "groups": []}
+    ]
+    bottom = 1200
     groups = [
         group("1  The photos", *around(CLIP, TOP, bottom), INPUT),
         group("2  Align", *around(METHOD, TOP, bottom), LINEAR),
         group("3  Merge", *around((SAVE[0], SAVE[1] - 20), TOP, bottom), LINEAR),
         group("4  Look, save", *around(VIEW, TOP, bottom), PICTURES),
     ]
-    app = {"inputs": ["load.path", "load.pattern", "load.count"], "outputs": ["view", "still", "save"]}
+    app = {"inputs": ["load.path", "load.pattern", "load.count"], "outputs": ["view", "still"]}
     name = "3 HDR from a bracket of photos"
-    return {"name": name, "nodes": nodes, "links": links, "groups": groups, "folds": [], "app": app}
+    return {"name": name, "nodes": nodes, "links": links, "groups": groups, "folds": folds, "app": app}
 
 
 GRAPH = bracket()
