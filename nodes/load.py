@@ -161,7 +161,14 @@ class LoadAlternatingExposures(io.ComfyNode):
             category=LOAD,
             description="A clip whose frames alternate between short and long exposures, from a video file, an image "
             "sequence, a VIDEO, images, or two to three parallel streams. Reconstruct HDR comes next.",
-            search_aliases=["load video", "hdr video", "bracketed video", "exposure bracketing", "load exposures"],
+            search_aliases=[
+                "load video",
+                "hdr video",
+                "bracketed video",
+                "exposure bracketing",
+                "load exposures",
+                "image sequence",
+            ],
             inputs=_widgets() + _optional_inputs(),
             outputs=[
                 Exposures.Output(

@@ -18,7 +18,7 @@ HDR JPEG** writes the one in the middle, **One as EXR** the second; open it to c
 def bracket() -> dict:
     (notes_x, width), (view_x, view_width) = METHOD, VIEW
     nodes = [
-        node("load", ".LoadAlternatingExposures", CLIP[0], TOP, CLIP[1], 840, path="sample_three_exposures.mp4",
+        node("load", ".LoadAlternatingExposures", CLIP[0], TOP, CLIP[1], 760, path="sample_three_exposures.mp4",
              pattern="-4, -2, 0", count=3),
         node("align", ".GlobalAlignment", notes_x, TOP, width, 110, camera="locked"),
         first := sized_note("intro", notes_x, 250, width, "Read me", INTRO),

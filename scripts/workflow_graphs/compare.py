@@ -19,5 +19,5 @@ LINKS = [
     *("hdr.hdr -> measure.hdr", "other.hdr -> measure.reference"),
 ]
 LOWER = 60 + note["size"][1]
-MEASURED = group("3  Measure", *around(SAVE, MEASURE, BOTTOM + LOWER), PICTURES)
+MEASURED = group("3  Measure", *around(SAVE, MEASURE, BOTTOM), PICTURES)
 GRAPH = viewed("5 Compare methods", NODES, LINKS, [MEASURED], lower=LOWER)

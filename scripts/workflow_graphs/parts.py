@@ -49,13 +49,13 @@ def pipeline(pattern: str, path: str, intro: str, look: str, hdr: str, method: d
     """
     (x, width), (save_x, save_width) = METHOD, SAVE
     nodes = [
-        node("load", ".LoadAlternatingExposures", CLIP[0], TOP, CLIP[1], 840, path=path, pattern=pattern),
+        node("load", ".LoadAlternatingExposures", CLIP[0], TOP, CLIP[1], 760, path=path, pattern=pattern),
         NORMALIZE,
         *method["nodes"],
         first := sized_note("intro", x, 640, width, "Read me", intro),
-        second := sized_note("look", x, 700 + first["size"][1], width, "What to look at", look),
-        node("save", ".SaveHDRSequence", save_x, 730, save_width, 590),
-        node("view", ".HDRViewer", VIEW[0], TOP, VIEW[1], 780),
+        second := sized_note("look", VIEW[0], 780, VIEW[1], "What to look at", look),
+        node("save", ".SaveHDRSequence", save_x, 730, save_width, 540),
+        node("view", ".HDRViewer", VIEW[0], TOP, VIEW[1], 660),
         node("tonemap", ".Look", 20, 60, 400, 480),
         node("video", "CreateVideo", 460, 60, 340, 100),
         node("save_video", "SaveVideo", 460, 220, 340, 320, filename_prefix="HDRWeave/tonemapped"),
@@ -89,7 +89,7 @@ def pipeline(pattern: str, path: str, intro: str, look: str, hdr: str, method: d
         fold("Video to watch", VIDEO, save_x, 400),
         fold("Judge the result", JUDGE, save_x, 550),
     ]
-    bottom = max(1340, 740 + first["size"][1] + second["size"][1])
+    bottom = max(1290, 680 + first["size"][1], 820 + second["size"][1])
     groups = [
         *method["groups"],
         group("1  The clip", *around(CLIP, TOP, bottom), INPUT),

@@ -42,6 +42,13 @@ function nameInputs(node) {
   }
 }
 
+// Older servers do not pass on what to search nodes by; front ends of 2026 look for it.
+async function addSearchWords(definitions) {
+  const reply = await fetch(new URL('../search_words.json', import.meta.url))
+  const words = reply.ok ? await reply.json() : {}
+  for (const [name, aliases] of Object.entries(words)) if (definitions[name]) definitions[name].search_aliases ??= aliases
+}
+
 function view(node) {
   const viewer = new Viewer(node)
   const show = output => output?.hdrweave_viewer?.[0] && viewer.show(output.hdrweave_viewer[0])
@@ -67,6 +74,7 @@ function after(first, then) {
 app.registerExtension({
   name: 'HDRWeave',
   setup: takeDrops,
+  addCustomNodeDefs: addSearchWords,
   afterConfigureGraph: colourWires,
   nodeCreated(node) {
     const kind = node.constructor.comfyClass ?? node.comfyClass
