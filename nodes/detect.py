@@ -28,6 +28,7 @@ class DetectExposurePattern(io.ComfyNode):
                 ),
                 io.Int.Input(
                     "period",
+                    display_name="period (0 auto)",
                     default=0,
                     min=0,
                     max=5,
@@ -43,6 +44,7 @@ class DetectExposurePattern(io.ComfyNode):
                 ),
                 io.Int.Input(
                     "phase",
+                    display_name="phase (-1 auto)",
                     default=-1,
                     min=-1,
                     max=4,

@@ -14,7 +14,7 @@ from ..stages.clip import load
 from ..stages.runtime.check import text
 from ..stages.survey import part_of_source
 from .compat import known, progress_bar
-from .ports import fps_input, fps_output
+from .ports import count_input, fps_input, fps_output
 from .preview import shown
 from .wires import LOAD, Exposures
 
@@ -84,7 +84,7 @@ def _widgets() -> list:
             max=10**7,
             tooltip="Frames to skip at the beginning. A given pattern starts at the first frame that is loaded.",
         ),
-        io.Int.Input("count", default=0, min=0, max=10**7, tooltip="Frames to load; 0 loads all. Lower is quicker."),
+        count_input("Frames to load; 0 loads all. Lower is quicker."),
         fps_input("Frames per second, for the metadata of saved files; 0 = that of the source, or 24."),
     ]
 
@@ -122,6 +122,7 @@ def _optional_inputs() -> list:
         known(
             io.Float.Input,
             "white_level",
+            display_name="white (0 auto)",
             advanced=True,
             default=0.0,
             min=0.0,
@@ -160,7 +161,14 @@ class LoadAlternatingExposures(io.ComfyNode):
             category=LOAD,
             description="A clip whose frames alternate between short and long exposures, from a video file, an image "
             "sequence, a VIDEO, images, or two to three parallel streams. Reconstruct HDR comes next.",
-            search_aliases=["load video", "hdr video", "bracketed video", "exposure bracketing", "load exposures"],
+            search_aliases=[
+                "load video",
+                "hdr video",
+                "bracketed video",
+                "exposure bracketing",
+                "load exposures",
+                "image sequence",
+            ],
             inputs=_widgets() + _optional_inputs(),
             outputs=[
                 Exposures.Output(
@@ -273,7 +281,7 @@ class LoadHDRSequence(io.ComfyNode):
                     "Sequence gives the path of its first frame.",
                 ),
                 io.Int.Input("start", default=0, min=0, max=10**7, tooltip="Frames to skip at the beginning."),
-                io.Int.Input("count", default=0, min=0, max=10**7, tooltip="Frames to load; 0 loads all."),
+                count_input("Frames to load; 0 loads all."),
                 io.Float.Input(
                     "gain",
                     default=1.0,

@@ -48,6 +48,7 @@ class CollaborativeFusion(io.ComfyNode):
                 ),
                 io.Int.Input(
                     "pairs",
+                    display_name="pairs (0 all)",
                     default=0,
                     min=0,
                     max=100,

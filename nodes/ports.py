@@ -27,11 +27,17 @@ def wrong_pattern_input():
 
 def frame_input(tooltip: str):
     """Number of the frame in a report's picture; -1 is a choice of the node."""
-    return io.Int.Input("frame", default=-1, min=-1, max=LAST_FRAME, tooltip=tooltip)
+    return io.Int.Input("frame", display_name="frame (-1 auto)", default=-1, min=-1, max=LAST_FRAME, tooltip=tooltip)
+
+
+def count_input(tooltip: str):
+    return io.Int.Input("count", display_name="count (0 all)", default=0, min=0, max=LAST_FRAME, tooltip=tooltip)
 
 
 def fps_input(tooltip: str):
-    return io.Float.Input("fps", default=0.0, min=0.0, max=1000.0, step=0.001, tooltip=tooltip)
+    return io.Float.Input(
+        "fps", display_name="fps (0 auto)", default=0.0, min=0.0, max=1000.0, step=0.001, tooltip=tooltip
+    )
 
 
 def prefix_input(default: str, written: str, next_run: str):

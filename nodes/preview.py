@@ -29,13 +29,25 @@ def live_picture(frame: torch.Tensor):
     from PIL import Image
 
     step = -(-max(frame.shape[:2]) // SIDE)  # every `step`-th pixel: made several times a second, beside the work
-    pixels = (255 * quick_picture(frame[::step, ::step])).round().cpu().numpy().astype(np.uint8)
+    picture = widened(quick_picture(frame[::step, ::step])[None])[0, ..., :3]  # JPEG: the sides are black
+    pixels = (255 * picture).round().cpu().numpy().astype(np.uint8)
     return "JPEG", Image.fromarray(pixels), SIDE
 
 
 def shown(cls, pictures, text: str) -> dict:
     """The `ui` of a node: display-encoded pictures (N,H,W,3) in [0,1], and a text that the history keeps too."""
-    return {**ui.PreviewImage(pictures.clamp(0, 1), cls=cls).as_dict(), "text": (text,)}
+    return {**ui.PreviewImage(widened(pictures.clamp(0, 1)), cls=cls).as_dict(), "text": (text,)}
+
+
+def widened(pictures: torch.Tensor) -> torch.Tensor:
+    """Pictures (N,H,W,3) as they are if they are 4:3 or wider; else 4:3 as (N,H,W',4), with transparent sides: a node is as
+    wide as it was, and would grow over those below it."""
+    height, width = pictures.shape[1:3]
+    missing = -(-height * 4 // 3) - width
+    if missing <= 0:
+        return pictures
+    opaque = torch.nn.functional.pad(pictures, (0, 1), value=1.0)
+    return torch.nn.functional.pad(opaque, (0, 0, missing // 2, missing - missing // 2))
 
 
 def middle(frames):

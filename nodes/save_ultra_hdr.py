@@ -55,6 +55,7 @@ class SaveUltraHDR(io.ComfyNode):
                 ),
                 io.Float.Input(
                     "peak",
+                    display_name="peak (cd/m2)",
                     default=1000.0,
                     min=203.0,
                     max=10000.0,

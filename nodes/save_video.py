@@ -35,6 +35,7 @@ def _inputs() -> list:
         ),
         io.Float.Input(
             "reference_white",
+            display_name="white (cd/m2)",
             default=REFERENCE_WHITE,
             min=1.0,
             max=10000.0,
@@ -44,6 +45,7 @@ def _inputs() -> list:
         ),
         io.Float.Input(
             "peak",
+            display_name="peak (cd/m2)",
             default=1000.0,
             min=100.0,
             max=10000.0,

@@ -45,6 +45,7 @@ class MuLawTonemap(io.ComfyNode):
                 ),
                 io.Float.Input(
                     "peak",
+                    display_name="peak (0 auto)",
                     default=1.0,
                     min=0.0,
                     max=100000.0,

@@ -87,6 +87,7 @@ class FlowView(io.ComfyNode):
                 ),
                 io.Float.Input(
                     "max_speed",
+                    display_name="speed (0 auto)",
                     default=0.0,
                     min=0.0,
                     max=10000.0,

@@ -50,7 +50,7 @@ def named(workflow: dict) -> dict:
     for node in (n for part in parts for n in part["nodes"]):
         if node["type"].startswith("HDRWeave_"):
             node["properties"] |= {"cnr_id": "hdrweave", "ver": version}
-    workflow["extra"]["ds"] = {"scale": 1, "offset": [90, 120]}  # beside the side bar, below the top one
+    workflow["extra"]["ds"] = {"scale": 1, "offset": [90, 150]}  # beside the side bar, below the top one
     return workflow
 
 

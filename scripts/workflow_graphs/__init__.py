@@ -3,7 +3,7 @@
 from importlib import import_module
 from pathlib import Path
 
-SHARED = ("__init__", "compact", "notes", "parts")
+SHARED = ("__init__", "columns", "compact", "notes", "parts")
 
 
 def graphs() -> dict[str, dict]:

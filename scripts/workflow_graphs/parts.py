@@ -2,6 +2,7 @@
 
 import re
 
+from .columns import CLIP, METHOD, SAVE, TOP, VIEW, around
 from .notes import LINEAR_NOTE, SYSTEM_LOOK_NOTE
 
 LINEAR, PICTURES, INPUT = "#3f789e", "#88a", "#b58b2a"  # colours of the groups: what they are about
@@ -24,7 +25,6 @@ def group(title, x, y, width, height, color=LINEAR):
     return {"title": title, "bounding": [x, y, width, height], "color": color}
 
 
-HIGH = 1070  # pixels of the groups that all graphs have
 NORMALIZE = node("normalize", ".ExposureNormalization", 1320, 60, 340, 110, pictures=False)
 
 
@@ -47,14 +47,15 @@ def pipeline(pattern: str, path: str, intro: str, look: str, hdr: str, method: d
     (`measured`); links to the viewer, if any (`views`). It has the node `flow`, whose input is linked here. hdr: the output
     that is the result. title: of the node that the method is folded into.
     """
+    (x, width), (save_x, save_width) = METHOD, SAVE
     nodes = [
-        node("load", ".LoadAlternatingExposures", 20, 50, 380, 880, path=path, pattern=pattern),
+        node("load", ".LoadAlternatingExposures", CLIP[0], TOP, CLIP[1], 760, path=path, pattern=pattern),
         NORMALIZE,
         *method["nodes"],
-        first := sized_note("intro", 460, 190, 340, "Read me", intro),
-        second := sized_note("look", 460, 240 + first["size"][1], 340, "What to look at", look),
-        node("save", ".SaveHDRSequence", 860, 230, 320, 590),
-        node("view", ".HDRViewer", 1240, 50, 580, 880),
+        first := sized_note("intro", x, 640, width, "Read me", intro),
+        second := sized_note("look", VIEW[0], 780, VIEW[1], "What to look at", look),
+        node("save", ".SaveHDRSequence", save_x, 730, save_width, 540),
+        node("view", ".HDRViewer", VIEW[0], TOP, VIEW[1], 660),
         node("tonemap", ".Look", 20, 60, 400, 480),
         node("video", "CreateVideo", 460, 60, 340, 100),
         node("save_video", "SaveVideo", 460, 220, 340, 320, filename_prefix="HDRWeave/tonemapped"),
@@ -83,19 +84,18 @@ def pipeline(pattern: str, path: str, intro: str, look: str, hdr: str, method: d
     ]
     inner = [item["key"] for item in (NORMALIZE, *method["nodes"])]
     folds = [
-        fold(
-            title, inner, 460, 300 + first["size"][1] + second["size"][1], [item["title"] for item in method["groups"]]
-        ),
-        fold("Check the clip", CHECK, 460, 50),
-        fold("Video to watch", VIDEO, 860, 880),
-        fold("Judge the result", JUDGE, 860, 1070),
+        fold(title, inner, x, 170, [item["title"] for item in method["groups"]]),
+        fold("Check the clip", CHECK, x, TOP),
+        fold("Video to watch", VIDEO, save_x, 400),
+        fold("Judge the result", JUDGE, save_x, 550),
     ]
+    bottom = max(1290, 680 + first["size"][1], 820 + second["size"][1])
     groups = [
         *method["groups"],
-        group("1  The clip", 0, -30, 420, HIGH, INPUT),
-        group("2  Check, reconstruct", 440, -30, 380, 740 + first["size"][1] + second["size"][1]),
-        group("3  Save, judge", 840, 150, 360, 1070),
-        group("4  Look", 1220, -30, 620, HIGH, PICTURES),
+        group("1  The clip", *around(CLIP, TOP, bottom), INPUT),
+        group("2  Check, reconstruct", *around(METHOD, TOP, bottom)),
+        group("3  Judge, save", *around(SAVE, 400, bottom)),
+        group("4  Look", *around(VIEW, TOP, bottom), PICTURES),
     ]
     app = {"inputs": ["load.path", "load.pattern", "load.response"], "outputs": ["view", "save"]}
     return {"nodes": nodes, "links": links, "groups": groups, "folds": folds, "app": app}
@@ -108,7 +108,7 @@ JUDGE = ["strip", "save_strip", "report", "words"]
 
 def fold(title: str, keys: list[str], x: int, y: int, groups=()) -> dict:
     """Nodes, and the groups around them, that become one node at x, y."""
-    return {"title": title, "nodes": keys, "groups": list(groups), "pos": [x, y], "size": [320, 60]}
+    return {"title": title, "nodes": keys, "groups": list(groups), "pos": [x, y], "size": [METHOD[1], 60]}
 
 
 def system(nodes: list[dict], links: list[str], hdr: str, last: str, intro: str, title: str, flow=None) -> dict:

@@ -82,6 +82,7 @@ def test_a_clip_dropped_on_the_canvas_makes_a_loader_and_its_name_stays_text(loa
         found["serialized"]["widgets_values"][0] == found["path"] and len(found["serialized"]["widgets_values"]) == 11
     )
     assert found["wire"] == "#e0a526"
+    assert (found["labels"]["count"], found["labels"]["pattern"]) == ("count (0 all)", "pattern")
     (comfy_client.ENGINE / "in" / found["path"]).unlink(missing_ok=True)
 
 

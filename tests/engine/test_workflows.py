@@ -44,13 +44,13 @@ def test_a_bracket_becomes_one_picture(server, tiny_clips):
     told = [
         f"{LOADER}.path={clip}",
         "Save HDR Sequence.prefix=bracket/hdr",
-        "Save Image.filename_prefix=bracket/picture",
+        "Save Ultra HDR JPEG.prefix=bracket/still",
     ]
     files = render(server.base, json.loads(path.read_text(encoding="utf-8")), told, server.output, Progress())
     assert files == sorted(p for p in out.rglob("*") if p.is_file())
     assert [f.name for f in files if f.suffix == ".exr"] == ["hdr.1001.exr"]
     assert read_exr(out / "hdr_v001" / "hdr.1001.exr")[0].shape == (96, 128, 3)
-    assert next(out.glob("picture*.png")).stat().st_size > 1000
+    assert next(out.rglob("still*.jpg")).stat().st_size > 1000
 
 
 @pytest.mark.parametrize("path", [p for p in WORKFLOWS if p not in BRACKET], ids=lambda p: p.stem)

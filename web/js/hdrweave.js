@@ -32,12 +32,29 @@ function keepOldFiles(node, values) {
   })
 }
 
+// Inputs whose name does not say what its special values mean are shown with words that do: older front ends take them from
+// a translation only.
+function nameInputs(node) {
+  const inputs = node.constructor.nodeData?.input ?? {}
+  for (const widget of node.widgets ?? []) {
+    const shown = (inputs.required?.[widget.name] ?? inputs.optional?.[widget.name])?.[1]?.display_name
+    if (shown && (widget.label ?? widget.name) === widget.name) widget.label = shown
+  }
+}
+
+// Older servers do not pass on what to search nodes by; front ends of 2026 look for it.
+async function addSearchWords(definitions) {
+  const reply = await fetch(new URL('../search_words.json', import.meta.url))
+  const words = reply.ok ? await reply.json() : {}
+  for (const [name, aliases] of Object.entries(words)) if (definitions[name]) definitions[name].search_aliases ??= aliases
+}
+
 function view(node) {
   const viewer = new Viewer(node)
   const show = output => output?.hdrweave_viewer?.[0] && viewer.show(output.hdrweave_viewer[0])
   node.onExecuted = after(node.onExecuted, show)
   node.onConfigure = after(node.onConfigure, () => setTimeout(() => show(app.nodeOutputs?.[node.id]), 0)) // another tab and back
-  node.setSize([Math.max(node.size[0], 560), Math.max(node.size[1], 640)])
+  node.setSize([Math.max(node.size[0], 480), Math.max(node.size[1], 640)])
 }
 
 function load(node) {
@@ -57,10 +74,13 @@ function after(first, then) {
 app.registerExtension({
   name: 'HDRWeave',
   setup: takeDrops,
+  addCustomNodeDefs: addSearchWords,
   afterConfigureGraph: colourWires,
   nodeCreated(node) {
     const kind = node.constructor.comfyClass ?? node.comfyClass
-    if (kind?.startsWith('HDRWeave_')) colourWires() // a palette that is loaded later takes them away
+    if (!kind?.startsWith('HDRWeave_')) return
+    colourWires() // a palette that is loaded later takes them away
+    nameInputs(node)
     if (BEFORE[kind]) keepOldFiles(node, BEFORE[kind])
     if (kind === LOADER) load(node)
     if (kind === 'HDRWeave_HDRViewer') view(node)

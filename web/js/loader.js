@@ -70,7 +70,7 @@ export class Source {
     this.path = node.widgets.find(widget => widget.name === 'path')
     this.picker = make('input', { type: 'file', multiple: true, style: { display: 'none' },
       accept: [...VIDEOS, ...STILLS].map(e => `.${e}`).join(','), on: { change: () => this.#take([...this.picker.files]) } })
-    this.known = choice([['', 'pick from the input folder']], '', name => name && this.set(name), 'Files in ComfyUI\'s input folder')
+    this.known = choice([['', 'input folder']], '', name => name && this.set(name), 'Pick a clip from ComfyUI\'s input folder')
     this.known.addEventListener('pointerdown', () => this.#list())
     this.known.addEventListener('focus', () => this.#list())
     const send = button('upload …', () => this.picker.click(), 'A video, or all stills of a clip; or drop them on this node')
@@ -126,7 +126,7 @@ export class Source {
     const reply = await api.fetchApi('/internal/files/input').catch(() => null)
     const names = reply?.ok ? (await reply.json()).map(name => name.replace(/ \[input\]$/, '')) : []
     const clips = names.filter(name => isVideo(name) || isStill(name))
-    fill(this.known, [['', clips.length ? 'pick from the input folder' : 'no clips in the input folder'], ...clips.map(name => [name, name])],
+    fill(this.known, [['', clips.length ? 'input folder' : 'no clips there'], ...clips.map(name => [name, name])],
       clips.includes(this.path.value) ? this.path.value : '')
   }
 

@@ -12,9 +12,10 @@ export class Viewer {
     this.about = null
     this.frames = new Map()
     this.state = { frame: 0, ev: 0, wipe: 0, mode: 0, left: 0, right: 0 }
-    this.canvas = make('canvas', { width: 16, height: 9, style: { display: 'block', maxWidth: '100%', maxHeight: '100%',
-      margin: 'auto', cursor: 'crosshair', touchAction: 'none' } })
-    this.stage = make('div', { style: { flex: '1', minHeight: '220px', display: 'flex', background: '#000', overflow: 'hidden' } }, this.canvas)
+    this.canvas = make('canvas', { width: 16, height: 9, style: { display: 'block', width: '100%', margin: 'auto',
+      cursor: 'crosshair', touchAction: 'none' } })
+    this.stage = make('div', { style: { flex: '1', minHeight: '320px', display: 'flex', background: '#000', overflow: 'hidden',
+      containerType: 'size' } }, this.canvas)
     this.words = make('div', { textContent: 'Press Run to see frames here.', style: { minHeight: '2.6em', whiteSpace: 'pre-line',
       fontFamily: 'monospace', fontSize: '11px', flexShrink: '0' } })
     this.#controls()
@@ -24,7 +25,7 @@ export class Viewer {
     make('div', { style: ROW }, this.evText, this.ev), make('div', { style: ROW }, this.play, this.frameText, this.frame),
     make('div', { style: ROW }, 'wipe', this.wipe), this.words)
     this.root.viewer = this // for tests and for the curious
-    this.widget = addElement(node, 'viewer', this.root, 380)
+    this.widget = addElement(node, 'viewer', this.root, 470)
     this.canvas.addEventListener('pointermove', e => this.#pointed(e))
     this.canvas.addEventListener('pointerdown', e => this.#pointed(e, true))
     const removed = node.onRemoved
@@ -63,6 +64,9 @@ export class Viewer {
     }
     this.about = about
     this.frames.clear()
+    const { width, height } = about.layers[0] // as large as the stage allows, of small clips too
+    this.canvas.style.aspectRatio = `${width} / ${height}`
+    this.canvas.style.width = `min(100cqw, ${(100 * width) / height}cqh)`
     const names = about.layers.map((layer, k) => [k, layer.name]), last = about.layers[0].files.length - 1
     this.frame.max = last
     const kept = k => (k < names.length ? k : 0), before = this.state
