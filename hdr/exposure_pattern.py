@@ -72,7 +72,8 @@ def fundamental_period(exposures: list[float]) -> list[float]:
     """
     if max(exposures) < 1.01:
         raise ValueError(
-            f"all {len(exposures)} exposures of the pattern are the same: HDR needs at least two that differ"
+            f"all {len(exposures)} exposures of the pattern are the same: HDR needs at least two that differ (times in seconds "
+            "need a unit, such as 0.001s,0.008s)"
         )
     if not max(exposures) <= 2**MAX_STOPS:
         raise ValueError(f"the exposures of the pattern lie more than {MAX_STOPS} stops apart: {HELP}")
@@ -97,4 +98,6 @@ def _numbers(cleaned: str, text: str) -> tuple[list[float], list[str]]:
         factor = unit in ("x", "×")
         values.append(float(number) / float(divisor or 1) * _SECONDS.get(unit, 1.0))
         kinds.append("factor" if factor else "time" if divisor or unit else "")
+    if "time" in kinds and not re.search("[a-zµμ×]", cleaned):
+        kinds = ["time"] * len(kinds)  # 1/8,1: seconds beside fractions of one
     return values, kinds

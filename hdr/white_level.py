@@ -5,7 +5,11 @@ unshifted in 16 bits. Clipped pixels form a narrow peak at the upper end of the 
 too, but it is uniform in a shorter exposure as well, where clipped pixels have different values.
 """
 
+import math
+
+import numpy as np
 import torch
+import torch.nn.functional as F
 
 TOP = 0.97  # code value from which a level needs no scaling, as clipping is recognised there anyway
 BINS = 256  # of the histogram of a channel, between 0 and its largest code value
@@ -18,6 +22,10 @@ MIN_SPREAD = 0.06  # of the code values, over their median, that clipped pixels 
 UNSHIFTED = (1023, 4095, 16383)  # white of 10, 12 and 14 bits, as codes of 16
 HEADROOM = 1.16  # above the largest signal of limited range, 1.09
 ABOVE_WHITE = 1.03  # signal from which a peak is not that of white with the overshoot of a codec
+BLOCK = 3  # pixels of a side of the blocks whose means are compared between exposures: noise and compression
+RISE, MIN_RISES, MAX_RISES = 1.2, 3, 20  # code of the shorter exposure, in steps of this factor, over which white stays
+FLAT = 0.03  # share by which it may vary over them
+FEWEST = 8  # blocks of each step
 ALIKE = 0.02  # relative difference below which the channels have one white level
 
 
@@ -31,16 +39,16 @@ def white_level(stretches) -> tuple[float, float, float]:
     stretches = [s.float() for s in stretches]
     if not stretches:
         return 1.0, 1.0, 1.0
-    found = [_level([s[..., k] for s in stretches]) for k in range(3)]
+    channels = [[s[..., k] for s in stretches] for k in range(3)]
+    found = [_level(channel) for channel in channels]
+    if not any(found):
+        found = _of_soft_peaks([_plateau(channel) for channel in channels])
     tops = [max(float(s[..., k].max()) for s in stretches) for k in range(3)]
-    known = [level for level in found if level]
-    if not known or max(known) >= TOP:
-        return 1.0, 1.0, 1.0
-    highest = max(known)
-    levels = [level or (highest if top <= highest else 1.0) for level, top in zip(found, tops, strict=True)]
+    highest = max(found) * (1 + ALIKE)
+    levels = [level or (max(found) if top <= highest else 1.0) for level, top in zip(found, tops, strict=True)]
     if max(levels) - min(levels) < ALIKE * max(levels):
         levels = [max(levels)] * 3
-    red, green, blue = (min(level, 1.0) for level in levels)
+    red, green, blue = (level if 0 < level < TOP else 1.0 for level in levels)
     return red, green, blue
 
 
@@ -52,25 +60,75 @@ def superwhite_level(frames: torch.Tensor) -> float:
 
 
 def _level(channel: list[torch.Tensor]) -> float:
-    """White level of one channel, (n,H,W) for every stretch; 0 where there is no peak of clipped pixels."""
+    """White level of one channel, (n,H,W) for every stretch, up to TOP; 0 where there is no peak of clipped pixels."""
     top = max(float(c.max()) for c in channel)
     if not 0 < top:
         return 0.0
     count = torch.stack([torch.histc(c, BINS, 0, top) for c in channel]).sum(0)
-    mode = BINS - 1 - 4 * PEAK + int(count[-1 - 4 * PEAK :].argmax())
-    if top * (mode + 1) / BINS >= TOP:
-        return TOP  # clipped near code 1
+    lowest = BINS - 1 - 4 * PEAK
+    mode = lowest + int(count[lowest:].argmax())
     low, high = mode - PEAK, min(mode + PEAK, BINS - 1)
     inside, above = float(count[low : high + 1].sum()), float(count[high + 1 :].sum())
     density = inside / (high - low + 1)
     below = float(count[max(low - BELOW, 0) : low].mean())
-    if inside < MIN_SHARE * float(count.sum()) or density < MIN_CONTRAST * below or above > MAX_ABOVE * inside:
+    if (
+        mode == lowest
+        or inside < MIN_SHARE * float(count.sum())
+        or density < MIN_CONTRAST * below
+        or above > MAX_ABOVE * inside
+    ):
         return 0.0
+    if top * (mode + 1) / BINS >= TOP:
+        return TOP  # clipped near code 1
     edge = top * low / BINS
     level = torch.cat([c[c >= edge] for c in channel]).median()
     if not (_is_full_scale(float(level)) or _differs_elsewhere(channel, edge)):
         return 0.0
     return float(level)
+
+
+def _plateau(channel: list[torch.Tensor]) -> float:
+    """White level of one channel, (n,H,W) for every stretch, of compressed or noisy footage: the code at which the longest
+    exposure stays while that of a shorter one still rises; 0 where it rises up to the end."""
+    pairs = [pair for frames in channel if (pair := _darkest_and_brightest(frames))]
+    if not pairs:
+        return 0.0
+    dark, bright = (torch.cat([pair[k] for pair in pairs]) for k in (0, 1))
+    top = torch.quantile(dark[:: 1 + len(dark) // 1_000_000], 0.999)
+    step = (torch.log(top / dark.clamp(min=1e-6)) / math.log(RISE)).clamp(min=0).int()
+    levels = []
+    for k in range(MAX_RISES + 1):
+        inside = bright[step == k]
+        level = float(inside.quantile(0.9)) if len(inside) >= FEWEST else 0.0  # motion mixes darker places in
+        if level < (1 - FLAT) * np.median([*levels, level]):
+            break
+        levels.append(level)
+    level = float(np.median(levels))
+    beyond, clipped = int((bright > (1 + FLAT) * level).sum()), int((step < len(levels)).sum())
+    if not MIN_RISES <= len(levels) <= MAX_RISES or beyond > MAX_ABOVE * clipped:
+        return 0.0
+    return float(bright[(step < len(levels)) & (bright > (1 - FLAT) * level)].median())
+
+
+def _of_soft_peaks(levels: list[float]) -> list[float]:
+    """Levels of the channels from those of `_plateau`, which are less exact: one for all where they are alike, none where a
+    single channel has one."""
+    known = [level for level in levels if level]
+    if len(known) < 2:
+        return [0.0] * len(levels)
+    if max(known) - min(known) < 2 * FLAT * max(known):
+        return [float(np.median(known))] * len(levels)
+    return levels
+
+
+def _darkest_and_brightest(frames: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor] | None:
+    """Means of blocks (N,) of the two neighbouring frames (n,H,W) that differ most, the darker first."""
+    if len(frames) < 2 or min(frames.shape[1:]) < BLOCK:
+        return None
+    means = frames.flatten(1).mean(1)
+    t = int(means.diff().abs().argmax())
+    pair = F.avg_pool2d(frames[t : t + 2, None], BLOCK).flatten(1)
+    return (pair[0], pair[1]) if means[t] < means[t + 1] else (pair[1], pair[0])
 
 
 def _is_full_scale(level: float) -> bool:

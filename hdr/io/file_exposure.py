@@ -27,7 +27,8 @@ _NAMED = (
 _RANKS = {"short": 0, "under": 0, "dark": 0, "low": 0, "mid": 1, "middle": 1, "medium": 1, "normal": 1}
 _RANKS |= {"long": 2, "over": 2, "bright": 2, "high": 2}
 WORD = re.compile(rf"(?i)(?<![a-z])({'|'.join(_RANKS)})(?![a-z])")
-_NAMED_EV = re.compile(r"(?i)(?<![a-z])ev[_=]?([+-]?\d{1,2}(?:\.\d{1,3})?)(?![0-9])")
+_EV = r"\d{1,2}(?:\.\d{1,3})?"
+_NAMED_EV = re.compile(rf"(?i)(?<![a-z])ev[_=]?([+-]?{_EV})(?![0-9])|([+-]{_EV}|(?<![a-z0-9.+-]){_EV})ev(?![a-z0-9])")
 _NAMED_ISO = re.compile(r"(?i)(?<![a-z])iso[_=-]?(\d{2,7})(?![0-9])")
 
 
@@ -64,7 +65,7 @@ def _from_name(file: Path) -> float | None:
     name = file.stem
     ev, iso = _NAMED_EV.search(name), _NAMED_ISO.search(name)
     if ev:
-        return 2.0 ** float(ev[1])
+        return 2.0 ** float(ev[1] or ev[2])
     for pattern, unit in _NAMED:
         if found := pattern.search(name):
             return float(found[1]) * unit * (float(iso[1]) if iso else 1.0)
@@ -76,7 +77,7 @@ def _from_header(file: Path) -> float | None:
     try:
         if suffix == ".exr":
             time, iso = read_header(file)[0].exposure
-        elif suffix in (".jpg", ".jpeg", ".tif", ".tiff", ".dng"):
+        elif suffix in (".jpg", ".jpeg", ".tif", ".tiff", ".dng", ".png"):
             facts = _exif(file)
             aperture = facts.get(F_NUMBER)
             time, iso = facts.get(TIME), facts.get(ISO)
@@ -99,6 +100,8 @@ def _exif(file: Path) -> dict[int, float]:
         if place < 0:
             return {}
         content = content[place + 6 :]
+    elif content.startswith(b"\x89PNG"):
+        content = _png_exif(content)
     if content[:4] not in (b"II*\0", b"MM\0*"):
         return {}
     order = "<" if content[:2] == b"II" else ">"
@@ -107,6 +110,17 @@ def _exif(file: Path) -> dict[int, float]:
     if EXIF_FOLDER in facts:
         facts |= _directory(content, order, int(facts[EXIF_FOLDER]))
     return facts
+
+
+def _png_exif(content: bytes) -> bytes:
+    """The content of a PNG file's eXIf chunk, which lies before or after the pixels; empty where there is none."""
+    place = 8
+    while place + 8 <= len(content):
+        length, kind = struct.unpack_from(">I4s", content, place)
+        if kind == b"eXIf":
+            return content[place + 8 : place + 8 + length]
+        place += 12 + length
+    return b""
 
 
 def _directory(content: bytes, order: str, place: int) -> dict[int, float]:

@@ -27,6 +27,7 @@ DATE = re.compile(
     r"(?<!\d)((?:19|20)\d\d)[-_.]?(0[1-9]|1[0-2])[-_.]?(0[1-9]|[12]\d|3[01])[-_. T]*"
     r"([01]\d|2[0-3])[-_.h]?([0-5]\d)[-_.m]?([0-5]\d)(?:[-_.,]?(\d{9}|\d{6}|\d{3}))?(?!\d)"
 )
+HEXADECIMAL = re.compile(r"(|.*[^0-9A-Za-z])([0-9a-fA-F]{2,12})")  # the stem of a name that ends in such a number
 STAMP = 1000  # numbers that lie farther apart than this, in the median, are time stamps and not counted frames
 
 
@@ -79,6 +80,9 @@ def find_frames(path, holes: bool = False) -> list[Frame]:
         return _placed(files, holes)
     regular_file(path)
     key = _key(path.name)
+    counted = _hexadecimal(path.parent, path)
+    if counted:
+        return _placed(counted, holes)
     alike = [file for file in _names(path.parent) if _key(file) == key]
     for files in _sequences(path.parent, alike):
         if len(files) > 1 and any(file.name == path.name for _, file in files):
@@ -115,6 +119,8 @@ def _in_folder(folder: Path, holes: bool) -> list[Frame]:
             f"{printable(folder)} holds no numbered images ({', '.join(SUFFIXES)}): check the folder"
         )
     together = _interleaved([files for _, files in sequences])
+    if not together and len(sequences) > 1:
+        together = _hexadecimal(folder, sequences[0][1][0][1])
     if together:
         return _placed(together, holes)
     if len(sequences) > 1:
@@ -215,6 +221,21 @@ def _interleaved(sequences: list[list[tuple[int, Path]]]) -> list[tuple[int, Pat
     step = steps.pop()
     apart = all(b - a > step for files in sequences for (a, _), (b, _) in pairwise(files))
     return every if apart and all(len(files) > 1 for files in sequences) else []
+
+
+def _hexadecimal(folder: Path, file: Path) -> list[tuple[int, Path]]:
+    """All images of a folder if their names are that of `file` with numbers of hexadecimal digits, at equal steps, such as 0009,
+    000a; none otherwise, and where all digits are decimal."""
+    same = HEXADECIMAL.fullmatch(file.stem)
+    if same is None:
+        return []
+    names = [name for name in _names(folder) if Path(name).suffix.lower() in SUFFIXES and not name.startswith(".")]
+    found = [(HEXADECIMAL.fullmatch(name[: len(name) - len(file.suffix)]), name) for name in names]
+    digits = [m[2] for m, name in found if m and m[1] == same[1] and Path(name).suffix == file.suffix]
+    if len(digits) < max(len(names), 3) or len({len(d) for d in digits}) > 1 or "".join(digits).isdecimal():
+        return []
+    numbers = sorted((int(d, 16), folder / name) for d, (_, name) in zip(digits, found, strict=True))
+    return numbers if len({b - a for (a, _), (b, _) in pairwise(numbers)} - {0}) == 1 else []
 
 
 def _shown(files: list[tuple[int, Path]]) -> str:

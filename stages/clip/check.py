@@ -119,8 +119,9 @@ def _facts(sequence: ExposureSequence, clip: ClipStatistics, found: Detection, d
     levels = torch.unique(exposures)
     for word, exposure in zip(_words(len(levels)), levels, strict=True):
         chosen = (exposures == exposure).numpy()
+        called = word if word.startswith("exposure") else f"the {word} exposure"
         lines.append(
-            f"Frames of the {word} exposure: {100 * clip.clipped[chosen].mean():.1f} % of the pixels clipped, "
+            f"Frames of {called}: {100 * clip.clipped[chosen].mean():.1f} % of the pixels clipped, "
             f"{100 * clip.dark[chosen].mean():.1f} % near black."
         )
     return lines + noise_lines(sequence)

@@ -1,6 +1,8 @@
 """Exposures that the files of a clip state, checked against the pattern and against the pixels."""
 
-import math
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 import torch
 
@@ -8,7 +10,14 @@ from ...hdr.exposure import exposure_period, merge_close_exposures
 from ...hdr.sequence import ExposureSequence
 from ..runtime.windows import Progress
 
+if TYPE_CHECKING:
+    from .detection import Detection
+
 APART = 1 / 3  # stops by which two statements may differ before the user is told
+ORDERED, MEASURED = (
+    0.2,
+    0.5,
+)  # confidence above which the order of the exposures, and their ratio, are held against the files
 
 
 def with_stated(sequence: ExposureSequence, stated, declared: bool, progress: Progress) -> ExposureSequence:
@@ -31,12 +40,30 @@ def with_stated(sequence: ExposureSequence, stated, declared: bool, progress: Pr
     words = f"exposures are those that the files state ({_listed(levels, period)})"
     from .detect import detect_pattern
 
-    found = detect_pattern(taken, progress)
-    stops = math.log2(float(levels.max()))
-    measured = sum(found.ratios) if found.alternates and found.period == 2 and period == 2 else None
-    if measured is not None and abs(measured - stops) > APART and found.confidence > 0.5:
-        words += f", {stops:.2f} stops apart; the pixels show {measured:.2f}: is the response right?"
+    contradiction = _contradiction(taken, detect_pattern(taken, progress))
+    if contradiction:
+        words += f"; {contradiction}"
     return taken.with_(warnings=(*taken.warnings, words))
+
+
+def _contradiction(taken: ExposureSequence, found: Detection) -> str:
+    """Where the pixels show other exposures than the files of a clip state, a sentence; empty where they agree or cannot tell."""
+    if found.period == 1 and len(taken) >= 2 * taken.period:
+        return "the pixels show no alternation: were the frames brought to one brightness already?"
+    if found.period != taken.period or found.confidence <= ORDERED:
+        return ""
+    stated, measured = taken.exposures.log2(), found.pattern_of_frames.log2()
+    if float(((stated - stated.mean()) * (measured - measured.mean())).sum()) < 0:
+        return "the pixels show the opposite order: do the files belong to these frames?"
+    steps = torch.unique(taken.exposures).log2().diff().tolist()
+    sure = found.confidence > MEASURED and len(steps) == len(found.ratios)
+    if sure and max(abs(a - b) for a, b in zip(steps, found.ratios, strict=True)) > APART:
+        return f"{_stops(steps)} stops apart, the pixels show {_stops(found.ratios)}: is the response right?"
+    return ""
+
+
+def _stops(steps) -> str:
+    return ", ".join(f"{step:.2f}" for step in steps)
 
 
 def with_order(sequence: ExposureSequence, order) -> ExposureSequence:

@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 import random
 import struct
 from pathlib import Path
@@ -15,6 +16,7 @@ from hdrweave.models import registry
 from safetensors.torch import save
 
 ROOT = Path(__file__).resolve().parents[2]
+SEED = os.environ.get("HDRWEAVE_FUZZ_SEED", "")
 ODD = (0, 1, 0x7F, 0x80, 0xFF, 0x7FFF, 0xFFFF, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF, 100_000, 2_000_000_000)
 SMALL_NETWORK = {"radius": 2, "features": [4, 6, 8]}
 
@@ -138,7 +140,7 @@ def corpus(kind: str, count: int, folder: Path) -> list[Path]:
     good = seeds(kind, folder)
     paths = []
     for k in range(count):
-        rng = random.Random(f"{kind} {k}")
+        rng = random.Random(f"{kind} {k}{SEED}")
         suffix, content = good[k % len(good)]
         if k < len(good):
             name = f"valid{suffix}"

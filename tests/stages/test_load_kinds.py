@@ -1,6 +1,7 @@
 """Sequences, exposures and brackets as cameras name and number them."""
 
 import struct
+import zlib
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from hdrweave.hdr.io.image_sequence import find_frames, find_sequence
 from hdrweave.stages.clip.load import load_clip, load_hdr
 from hdrweave.stages.output.save import save_sequence
 from hdrweave.stages.reconstruct import reconstruct
+from moving_texture import captured, radiance
 from small_clips import scene, write_png
 
 
@@ -57,6 +59,8 @@ def test_the_group_that_differs_everywhere_is_the_frame_number(tmp_path, names):
         [f"{t:03d}{'SL'[t % 2]}.png" for t in range(6)],
         [f"{t:03d}.{('png', 'PNG')[t % 2]}" for t in range(6)],
         [f"take1_{t:04d}_{'abc'[t % 3]}.png" for t in range(9)],
+        [f"frame_{t:04x}.png" for t in range(8, 20)],
+        [f"{t:02X}.png" for t in range(0x98, 0xA2)],
     ],
 )
 def test_names_that_take_turns_are_one_sequence(tmp_path, names):
@@ -194,7 +198,36 @@ def test_exposures_in_exif_are_taken_and_checked(tmp_path):
         file.write_bytes(content.replace(struct.pack("<II", 1, 1000), struct.pack("<II", 1, 15)))
     sequence = load_clip(tmp_path, "auto")
     assert float(sequence.exposures.max()) == pytest.approx(8000 / 15, rel=0.01)
-    assert any("9.06 stops apart; the pixels show" in w for w in sequence.warnings)
+    assert any("9.06 stops apart, the pixels show" in w for w in sequence.warnings)
+
+
+def test_exif_of_png(tmp_path):
+    for t, frame in enumerate(scene(4)):
+        write_png(tmp_path / f"a{t}.png", frame)
+        content = (tmp_path / f"a{t}.png").read_bytes()
+        note = exif(b"\xff\xd8", ((1, 8000), (1, 1000))[t % 2])[12:]
+        chunk = struct.pack(">I4s", len(note), b"eXIf") + note + struct.pack(">I", zlib.crc32(b"eXIf" + note))
+        (tmp_path / f"a{t}.png").write_bytes(content[:33] + chunk + content[33:])  # after the header
+    assert load_clip(tmp_path, "auto").exposures.tolist() == pytest.approx([1, 8, 1, 8])
+
+
+@pytest.mark.parametrize(
+    ("cycle", "named", "words"),
+    [
+        ((1, 8), (8, 1), "the pixels show the opposite order"),
+        ((1, 8), (1, 4), "2.00 stops apart, the pixels show"),
+        ((1, 4, 16), (1, 2, 4), "1.00, 1.00 stops apart, the pixels show"),
+        ((1, 1), (1, 8), "the pixels show no alternation"),
+        ((1, 8), (1, 8), ""),
+    ],
+)
+def test_exposures_in_names_are_checked_against_the_pixels(tmp_path, cycle, named, words):
+    exposures = [cycle[t % len(cycle)] for t in range(12)]
+    for t, frame in enumerate(captured(radiance(12, (54, 96)), exposures, level=0.08)):
+        write_png(tmp_path / f"f{t:02d}_{named[t % len(named)]}ms.png", frame)
+    found = load_clip(tmp_path, "auto")
+    assert found.exposures[: len(named)].tolist() == pytest.approx([n / min(named) for n in named])
+    assert words in " ".join(found.warnings) and ("pixels" in " ".join(found.warnings)) == bool(words)
 
 
 def test_words_in_names_are_checked_against_the_exposures(tmp_path):
@@ -219,6 +252,9 @@ def test_exposures_in_names_and_exr_headers(tmp_path):
         (["f0_2ms", "f1_16ms"], [1, 8]),
         (["f0_500us", "f1_4ms"], [1, 8]),
         (["f0_ev-3", "f1_ev0"], [1, 8]),
+        (["f0_-1EV", "f1_+2EV"], [1, 8]),
+        (["f0-0.5ev", "f1+2.5ev"], [1, 8]),
+        (["f0_0ev", "f1_3ev"], [1, 8]),
         (["f0_iso100", "f1_iso800"], [1, 8]),
         (["f0_short", "f1_long"], None),
         (["f0_exp1000", "f1"], None),

@@ -1,5 +1,6 @@
 """Clips whose sensor clips below code 1."""
 
+import av
 import pytest
 import torch
 from hdrweave.hdr.response import at_white_level, response_named
@@ -89,3 +90,43 @@ def test_response_at_a_white_level():
     assert white.decode(codes) == pytest.approx(expected, abs=1e-6)
     assert white.decode(white.encode(expected)) == pytest.approx(expected, abs=1e-5)
     assert at_white_level(response_named("gamma2.2"), (0.8,) * 3).name == "gamma2.2"
+
+
+def test_levels_of_single_channels_and_few_clipped_pixels(light, frames):
+    alone = exposed(frames * torch.tensor([1.0, 0.9, 0.8]))
+    assert alone.white_level == pytest.approx((1, 0.9, 0.8), rel=0.005)
+    brightest = (light * 0.8).flatten().kthvalue(round(light.numel() * 0.9994))[0]
+    few = (
+        captured(light / brightest, CYCLE) * 0.9
+    )  # 0.06 % of the long frames, in no channel enough for a level of its own
+    levels = find_white_level(few)
+    assert levels[0] == levels[1] == levels[2]
+
+
+@pytest.mark.parametrize("white", [0.95, 886 / 1023, 1.0])
+def test_compressed_and_noisy_clips(tmp_path, light, white):
+    codes = captured(light, CYCLE, bits=10) * white
+    noisy = (codes + 0.01 * torch.randn(codes.shape, generator=torch.Generator().manual_seed(3))).clamp(0, 1)
+    assert find_white_level(noisy) == pytest.approx((white,) * 3, rel=0.01)
+    write_mp4(tmp_path / "a.mp4", codes)
+    sequence = load.load_clip(tmp_path / "a.mp4")
+    assert sequence.white_level == pytest.approx((white,) * 3, rel=0.015)
+    assert len(set(sequence.white_level)) == 1 and sequence.exposures.max() == pytest.approx(8, rel=0.02)
+    dark = captured(light / (9 * light.max()), CYCLE, level=1.0)  # the same camera, where nothing clips
+    write_mp4(tmp_path / "b.mp4", dark * white)
+    assert load.load_clip(tmp_path / "b.mp4").white_level == (1, 1, 1)
+
+
+def write_mp4(path, codes):
+    """H.264 as cameras and editors write it: 8 bit, colour at half the size, quality 20."""
+    with av.open(path, "w") as container:
+        stream = container.add_stream("libx264", rate=24)
+        stream.width, stream.height, stream.pix_fmt, stream.options = (
+            codes.shape[2],
+            codes.shape[1],
+            "yuv420p",
+            {"crf": "20"},
+        )
+        for picture in (codes * 255).round().byte().numpy():
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+        container.mux(stream.encode(None))
