@@ -5,6 +5,7 @@ import torch
 from hdrweave.models import registry
 from hdrweave.training.data.batches import Batches
 from hdrweave.training.data.shard_flow import PERIOD_SUFFIX, SEARCHED_SUFFIX, add_to_shard
+from hdrweave.training.data.shard_noise import add_to_shard as add_noise
 from hdrweave.training.recipes import estimates, flagship
 from small_shards import one_thread, write_clips_of_seven
 
@@ -18,6 +19,7 @@ def batches(tmp_path_factory):
         write_clips_of_seven(folder)
         for suffix in (SEARCHED_SUFFIX, PERIOD_SUFFIX):
             add_to_shard(str(folder / "a.safetensors"), suffix)
+        add_noise(str(folder / "a.safetensors"))
         drawn = Batches(folder, flagship.recipe().windows, (48, 48), 2)
         yield [next(b for b in map(drawn.__getitem__, range(20)) if b["period"] == period) for period in (2, 3)]
 

@@ -95,9 +95,9 @@ def test_accr_loss_is_the_published_one():
     torch.testing.assert_close(accr.accr_loss(mapped[:, :1], truth), alone)
 
 
-def test_candidates_come_in_any_number_and_order(wide):
+def test_candidates_come_in_any_number_the_reference_first(wide):
     batch = of_period(wide, 3)
-    truth, counts, places, known = estimates.truth_of(batch), set(), set(), 0
+    truth, counts, known = estimates.truth_of(batch), set(), 0
     for seed in range(60):
         torch.manual_seed(seed)
         given, reference = sparse_fusion.candidates(batch)
@@ -108,10 +108,9 @@ def test_candidates_come_in_any_number_and_order(wide):
         if reference is not None:
             known += 1
             same = [k for k in range(count) if torch.equal(given.radiance[:, k], reference[0])]
-            assert len(same) == 1 and (given.exposures[:, same[0]] == reference[1]).all()
-            places.add((same[0], count))
+            assert same == [0] and (given.exposures[:, 0] == reference[1]).all()
     assert min(counts) == 2 and max(counts) == 12 and len(counts) > 7
-    assert 45 <= known < 60 and len({place / (count - 1) for place, count in places}) > 8
+    assert 45 <= known < 60
     torch.manual_seed(1)
     merged = sparse_fusion.merged(estimates.captured(sparse_fusion.nearest(batch))[1], None)
     assert (merged.exposures == 0).all() and psnr_loss(merged.radiance[:, 0], truth) < -3

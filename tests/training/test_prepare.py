@@ -37,7 +37,7 @@ def test_what_recipes_need_beside_the_clips(name, frames, flows, made, tmp_path)
     assert prepare.prepare(recipe_named(name), "panoramas", tmp_path) == tmp_path / f"clips_of_{frames}"
     assert made[0] == ("clips", 2400 if frames == 5 else 576, frames)
     passes = ["classical", "f2hdr"] if name == "sequence_refinement" else []
-    noise = [(shard_noise.add_to_shard, None)] if name == "f2hdr" else []
+    noise = [(shard_noise.add_to_shard, None)] if name in ("f2hdr", "dealthdr", "sparse_fusion", "flagship") else []
     flows, passes = ([(job.add_to_shard, w) for w in what] for job, what in ((shard_flow, flows), (first_pass, passes)))
     assert made[1:] == flows + noise + passes
 

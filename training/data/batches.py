@@ -46,13 +46,13 @@ def neighbour_window(period: int, base: str = SEARCHED_SUFFIX, noise: bool = Fal
     return Window(frames, tuple((middle, k) for k in range(frames) if k != middle), base, noise=noise)
 
 
-def bidirectional_window(frames: int, far: bool = False) -> Window:
+def bidirectional_window(frames: int, far: bool = False, noise: bool = False) -> Window:
     """Window of `frames`, with exact flow from the reference to each other frame, then from each to the reference, and
     estimated flow to its neighbours."""
     middle = frames // 2
     others = [k for k in range(frames) if k != middle]
     pairs = tuple((middle, k) for k in others) + tuple((k, middle) for k in others)
-    return Window(frames, pairs, SEARCHED_SUFFIX, far=far)
+    return Window(frames, pairs, SEARCHED_SUFFIX, far=far, noise=noise)
 
 
 @dataclass(frozen=True)

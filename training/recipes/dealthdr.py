@@ -1,6 +1,6 @@
 """Recipe of DeAltHDR: one frame from five, for two and three exposures and any s, from estimated flow.
 
-Needs `data.shard_flow` beside the shards, with --search and with --period; meant for degraded clips of 5
+Needs `data.shard_flow` beside the shards, with --search and with --period, and `data.shard_noise`; meant for clips of 5
 frames.
 """
 
@@ -17,22 +17,25 @@ from ...stages.flow.estimate import base_flow
 from ...stages.runtime.networks import device_of
 from ...stages.systems.dealthdr import dealthdr
 from ..data.batches import Window, bidirectional_window, window_of
+from .estimates import preserved
 from .fgma import drawn_sensitivity
-from .losses import flow_loss, flow_weight, mu_l1, psnr_loss
+from .losses import flow_loss, flow_weight, mu_l1, picture_loss, psnr_loss
 from .perceptual import PerceptualLoss
 from .recipe import Kept, Recipe
 from .variants import Ablation
 
 FRAMES = 5
 FLOW_SHARE = 0.05  # of the flow loss, in pixels, beside natural logarithms of errors
+OWN_SHARE = 0.3  # of the error before detail preservation
 MERGED_SHARE = 0.5  # of the error before the residual
 PERCEPTUAL_SHARE = 0.5  # the paper's, section 4.1
 
 
 def window(period: int) -> Window:
     """Window of two frames on either side of the reference, with exact flow to and from each, and estimated flow to
-    it."""
-    return bidirectional_window(FRAMES, far=period == 2)
+    it;
+    and measured noise."""
+    return bidirectional_window(FRAMES, far=period == 2, noise=True)
 
 
 def cells_of(batch: dict[str, torch.Tensor], s: float) -> torch.Tensor:
@@ -41,7 +44,8 @@ def cells_of(batch: dict[str, torch.Tensor], s: float) -> torch.Tensor:
 
 
 def loss(network: nn.Module, batch: dict[str, torch.Tensor], perceptual: nn.Module | None = None):
-    """PSNR and the paper's L1 in the mu-law domain, PSNR before the residual, and flow loss where attention is used.
+    """PSNR of the result with detail preservation in both domains, without it and before the residual in the mu-law domain,
+    the paper's L1, and flow loss where attention is used.
 
     Changed against the paper: PSNR is added to L1, which is dominated by noisy clips (see `losses.psnr_loss`); the
     perceptual loss on VGG applies when the user provides its weights. The paper's 30 % of batches by flow alone and 30
@@ -49,14 +53,16 @@ def loss(network: nn.Module, batch: dict[str, torch.Tensor], perceptual: nn.Modu
     """
     truth = batch["hdr"][:, FRAMES // 2]
     cells = cells_of(batch, drawn_sensitivity())
-    out = network(window_of(batch), cells)
+    window = window_of(batch)
+    out = network(window, cells)
     k = cells.shape[1]
     exact, hidden = (batch[name][:, :k].flatten(0, 1) for name in ("flows", "occluded"))
     attended = full_size(cells.flatten(0, 1), truth.shape[-2:])
     flow = flow_loss(out["motion"].flatten(0, 1), exact, flow_weight(exact, hidden) * attended)
+    result = picture_loss(preserved(out["hdr"], window), truth)
     picture, merged, l1 = psnr_loss(out["hdr"], truth), psnr_loss(out["merged"], truth), mu_l1(out["hdr"], truth)
-    total = picture + MERGED_SHARE * merged + l1 + FLOW_SHARE * flow
-    figures = {"picture": picture, "merged": merged, "flow": flow}
+    total = result + OWN_SHARE * picture + MERGED_SHARE * merged + l1 + FLOW_SHARE * flow
+    figures = {"result": result, "picture": picture, "merged": merged, "flow": flow}
     if perceptual is not None:
         figures["perceptual"] = perceptual(out["hdr"], truth)
         total = total + PERCEPTUAL_SHARE * figures["perceptual"]

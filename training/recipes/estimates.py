@@ -4,7 +4,8 @@ from typing import NamedTuple
 
 import torch
 
-from ...hdr.frame_window import without_reference
+from ...hdr.detail_preservation import captured_weight
+from ...hdr.frame_window import FrameWindow, without_reference
 from ...models.lrhdr import INTERPOLATE
 from ...models.lrhdr.interpolate import ExposureInterpolation
 from ..data.batches import window_of
@@ -12,11 +13,13 @@ from .pretrained import pretrained
 
 
 class Estimates(NamedTuple):
-    """Input of `SparseFusion`: radiance (B,K,3,H,W), validity (B,K,1,H,W), exposures (B,K), 0 = none."""
+    """Input of `SparseFusion`: radiance (B,K,3,H,W), validity (B,K,1,H,W), exposures (B,K), 0 = none; measured noise (B,K,3)
+    of these exposures, NaN where it is unknown."""
 
     radiance: torch.Tensor
     validity: torch.Tensor
     exposures: torch.Tensor
+    noise: torch.Tensor
 
     def of(self, chosen) -> "Estimates":
         return Estimates(*(x[:, chosen] for x in self))
@@ -35,21 +38,47 @@ def captured(batch: dict[str, torch.Tensor]) -> tuple[Estimates, Estimates, Esti
     alignment."""
     window = window_of(batch)
     own, theirs, valid = window.exposure[:, None], window.neighbour_exposures, window.validity
+    noise, others = noise_of(window)
     return (
-        Estimates(window.reference_radiance[:, None], torch.ones_like(valid[:, :1]), own),
-        Estimates(window.warped_radiance, valid, theirs),
-        Estimates(without_reference(window.radiance), torch.zeros_like(valid), theirs),
+        Estimates(window.reference_radiance[:, None], torch.ones_like(valid[:, :1]), own, noise[:, None]),
+        Estimates(window.warped_radiance, valid, theirs, others),
+        Estimates(without_reference(window.radiance), torch.zeros_like(valid), theirs, others),
     )
+
+
+def noise_of(window: FrameWindow) -> tuple[torch.Tensor, torch.Tensor]:
+    """Noise (B,3) of the reference and (B,K,3) of its neighbours; NaN where it is unknown."""
+    if window.noise is None or window.reference_noise is None:
+        unknown = window.exposures.new_full((*window.neighbour_exposures.shape, 3), torch.nan)
+        return unknown[:, 0], unknown
+    return window.reference_noise, without_reference(window.noise)
 
 
 def interpolated(batch: dict[str, torch.Tensor]) -> Estimates:
     """Estimates of the missing exposures by exposure interpolation, with untrained weights while there are no
     others."""
     network = pretrained(INTERPOLATE, batch["ldr"].device, ExposureInterpolation)
-    return Estimates(*network(window_of(batch)))
+    window = window_of(batch)
+    radiance, validity, exposures = network(window)
+    after = noise_of(window)[1][:, -radiance.shape[1] :]  # the frames after the reference have the missing exposures
+    return Estimates(radiance, validity, exposures, after)
 
 
 def result(radiance: torch.Tensor) -> Estimates:
     """Radiance (B,3,H,W) of a method as a candidate without exposure."""
     valid = torch.ones_like(radiance[:, None, :1])
-    return Estimates(radiance[:, None], valid, valid.new_zeros(len(radiance), 1))
+    nothing = valid.new_zeros(len(radiance), 1)
+    return Estimates(radiance[:, None], valid, nothing, nothing[..., None].expand(-1, -1, 3) * torch.nan)
+
+
+def preserved(hdr: torch.Tensor, window: FrameWindow) -> torch.Tensor:
+    """Radiance (B,3,H,W) with detail preservation by weights that are not differentiated."""
+    noise = window.reference_noise
+    weights = []
+    with torch.no_grad():
+        for k in range(len(hdr)):
+            known = noise[k : k + 1] if noise is not None and noise[k].isfinite().all() else None
+            given = hdr[k : k + 1].float(), window.reference[k : k + 1], window.exposure[k : k + 1], known
+            weights.append(captured_weight(*given))
+    weights = torch.cat([w.expand(-1, 3, -1, -1) for w in weights])
+    return torch.lerp(hdr.float(), window.reference_radiance, weights)

@@ -6,15 +6,14 @@ from functools import partial
 import torch
 from torch import nn
 
-from ...hdr.detail_preservation import captured_weight
-from ...hdr.frame_window import FrameWindow
 from ...hdr.sequence import ExposureSequence
 from ...models.f2hdr.f2hdr import F2HDR, F2HDRConfig
 from ...stages.flow.estimate import base_flow
 from ...stages.runtime.networks import device_of
 from ...stages.runtime.per_frame import WindowReader, run_per_frame, to_frame
 from ..data.batches import neighbour_window, window_of
-from .losses import flow_loss, flow_weight, psnr_loss
+from .estimates import preserved
+from .losses import flow_loss, flow_weight, picture_loss, psnr_loss
 from .recipe import Kept, Recipe
 from .variants import Ablation
 
@@ -23,7 +22,7 @@ FLOW_SHARE = 0.05  # of the flow loss, in pixels, beside natural logarithms of e
 
 
 def loss(network: nn.Module, batch: dict[str, torch.Tensor]) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
-    """PSNR in the mu-law domain of both stages and of the result with detail preservation, and flow loss.
+    """PSNR of both stages in the mu-law domain and of the result with detail preservation in both domains, and flow loss.
 
     Changed against the paper: the loss is PSNR, not L1, with which clean clips got worse while noisy ones got better. Its
     largest term is on the result after detail preservation, so that the network learns most at the pixels that detail
@@ -33,25 +32,12 @@ def loss(network: nn.Module, batch: dict[str, torch.Tensor]) -> tuple[torch.Tens
     window = window_of(batch)
     out = network(window)
     coarse, refined = psnr_loss(out["coarse"], truth), psnr_loss(out["refined"], truth)
-    result = psnr_loss(preserved(out["refined"], window), truth)
+    result = picture_loss(preserved(out["refined"], window), truth)
     exact = batch["flows"].flatten(0, 1)
     flow = flow_loss(out["flows"].flatten(0, 1), exact, flow_weight(exact, batch["occluded"].flatten(0, 1)))
     total = result + OWN_SHARE * refined + COARSE_SHARE * coarse + FLOW_SHARE * flow
     figures = {"coarse": coarse, "refined": refined, "result": result, "flow": flow}
     return total, {name: x.detach() for name, x in figures.items()}
-
-
-def preserved(hdr: torch.Tensor, window: FrameWindow) -> torch.Tensor:
-    """Radiance (B,3,H,W) with detail preservation by weights that are not differentiated."""
-    noise = window.reference_noise
-    weights = []
-    with torch.no_grad():
-        for k in range(len(hdr)):
-            known = noise[k : k + 1] if noise is not None and noise[k].isfinite().all() else None
-            given = hdr[k : k + 1].float(), window.reference[k : k + 1], window.exposure[k : k + 1], known
-            weights.append(captured_weight(*given))
-    weights = torch.cat([w.expand(-1, 3, -1, -1) for w in weights])
-    return torch.lerp(hdr.float(), window.reference_radiance, weights)
 
 
 def recipe(**parts: bool) -> Recipe:

@@ -55,14 +55,14 @@ def window(period: int) -> Window:
     pairs = [(a + k, b + k) for k in range(REFERENCES) for a, b in one.pairs]
     first = one.frames // 2
     steps = [(first + k, first + k + 1) for k in range(last)]
-    return Window(one.frames + last, (*pairs, *steps), one.base, beside=last // 2, far=one.far)
+    return Window(one.frames + last, (*pairs, *steps), one.base, beside=last // 2, far=one.far, noise=one.noise)
 
 
 def around(batch: dict[str, torch.Tensor], k: int) -> dict[str, torch.Tensor]:
     """Part of a batch around reference number k, as of DeAltHDR's window."""
     frames = batch["ldr"].shape[1] - REFERENCES + 1
     ways = frames - 1
-    part = {name: batch[name][:, k : k + frames] for name in ("ldr", "hdr", "exposures")}
+    part = {name: batch[name][:, k : k + frames] for name in ("ldr", "hdr", "exposures", "noise")}
     part |= {name: batch[name][:, k * ways : (k + 1) * ways] for name in ("base", "confidence")}
     part |= {name: batch[name][:, 2 * k * ways : 2 * (k + 1) * ways] for name in ("flows", "occluded")}
     return {**batch, **part}

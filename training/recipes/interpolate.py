@@ -9,7 +9,7 @@ from ...models.lrhdr.interpolate import ExposureInterpolation, InterpolationConf
 from ..data.batches import Window, window_of
 from ..data.shard_flow import SEARCHED_SUFFIX
 from .estimates import truth_of
-from .losses import psnr_loss
+from .losses import picture_loss
 from .recipe import Recipe, of_one_network
 
 
@@ -21,11 +21,11 @@ def window(period: int) -> Window:
 
 
 def interpolate_loss(network: nn.Module, batch: dict[str, torch.Tensor]):
-    """PSNR in the mu-law domain against noise-free captures at the missing exposures."""
+    """PSNR in both domains against noise-free captures at the missing exposures."""
     radiance, _, exposures = network(window_of(batch))
     e = exposures[:, :, None, None, None]
     seen = to_radiance(to_ldr(truth_of(batch)[:, None], e), e)
-    total = psnr_loss(radiance.flatten(0, 1), seen.flatten(0, 1))
+    total = picture_loss(radiance.flatten(0, 1), seen.flatten(0, 1))
     return total, {}
 
 

@@ -15,6 +15,8 @@ from ...hdr.tonemap import mu_law
 from ...hdr.warp import inside, warp
 from ...models.entmax import entmax
 
+LINEAR_SHARE = 0.25  # of PSNR in linear light, beside PSNR in the mu-law domain
+
 
 def signed_mu_law(radiance: torch.Tensor) -> torch.Tensor:
     """Mu-law extended to an odd function, so that negative radiance of a network has a gradient: same shape."""
@@ -49,6 +51,14 @@ def linear_psnr_loss(prediction: torch.Tensor, target: torch.Tensor, floor: floa
     """`psnr_loss` in linear light, for highlights: an error of 1 % there is only 0.001 in the mu-law domain."""
     error = reduce((prediction.float() - target.float()).square(), "b ... -> b", "mean")
     return (error + floor).log().mean()
+
+
+def picture_loss(prediction: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+    """`psnr_loss`, and LINEAR_SHARE of `linear_psnr_loss`.
+
+    Without the second term networks lose in highlights, to the classical merge too, what they gain in shadows.
+    """
+    return psnr_loss(prediction, target) + LINEAR_SHARE * linear_psnr_loss(prediction, target)
 
 
 def gradient_loss(

@@ -17,7 +17,7 @@ from ..data.batches import COLOURS, Batches, Window, draw_crop, transform_clip, 
 from ..data.first_pass import FirstPasses, precomputed_methods
 from ..data.shards import ShardFolder
 from ..synthesis.clip import exact_occlusion
-from .losses import linear_psnr_loss, psnr_loss, temporal_loss
+from .losses import LINEAR_SHARE, linear_psnr_loss, psnr_loss, temporal_loss
 from .recipe import Kept, Recipe
 from .variants import Ablation
 
@@ -26,7 +26,6 @@ WITHOUT_CLIP = 0.2  # share of the batches without the captured clip
 GAIN = 2.0
 FRAMES = 7  # where LoCAtion's quality peaks
 TEMPORAL_SHARE = 0.2  # of the temporal loss; 0.5 gave temporal consistency at the cost of lagging errors
-LINEAR_SHARE = 0.25  # of PSNR in linear light
 CHANGE_FLOOR = 1e-4  # change from frame to frame in the mu-law domain that is added before the logarithm
 
 

@@ -20,8 +20,8 @@ from ...models.lrhdr.sparse_fusion import ALPHA, SparseFusion, SparseFusionConfi
 from ...stages.adapt.adaptable import WithSparseFusion
 from ..data.batches import window_of
 from . import dealthdr
-from .estimates import Estimates, captured, interpolated, joined, result, truth_of
-from .losses import psnr_loss, vote_loss, vote_oracle
+from .estimates import Estimates, captured, interpolated, joined, noise_of, preserved, result, truth_of
+from .losses import picture_loss, vote_loss, vote_oracle
 from .pretrained import pretrained
 from .recipe import Recipe, of_one_network
 
@@ -37,6 +37,8 @@ def nearest(batch: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     frames, neighbours = slice(first, last), slice(first, last - 1)
     inner = {name: batch[name][:, frames] for name in ("ldr", "hdr", "exposures")}
     inner |= {name: batch[name][:, neighbours] for name in ("base", "confidence")}
+    if "noise" in batch:
+        inner["noise"] = batch["noise"][:, frames]
     ways = {}
     for name in ("flows", "occluded"):
         both = rearrange(batch[name], "b (two k) ... -> b two k ...", two=2)[:, :, neighbours]
@@ -46,7 +48,9 @@ def nearest(batch: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
 
 def merged(estimates: Estimates, reference) -> Estimates:
     """The weighted merge of the estimates as a candidate."""
-    return result((prior_votes(*estimates, reference)[:, :, None] * estimates.radiance).sum(1))
+    radiance, validity, exposures, noise = estimates
+    votes = prior_votes(radiance, validity, exposures, reference, noise)
+    return result((votes[:, :, None] * radiance).sum(1))
 
 
 def distractor(like: Estimates) -> Estimates:
@@ -62,22 +66,32 @@ def distractor(like: Estimates) -> Estimates:
         picture = mu_law_inverse(F.interpolate(noise, size=shape[-2:], mode="nearest"))
     exposure = like.exposures[:, :1] * float(torch.rand(()) < 0.5)
     limit = torch.where(exposure > 0, 1 / exposure.clamp(min=1), 1)[:, :, None, None, None]
-    return Estimates(torch.minimum(picture[:, None], limit), torch.ones_like(like.validity[:, :1]), exposure)
+    unknown = like.noise[:, :1] * torch.nan
+    return Estimates(torch.minimum(picture[:, None], limit), torch.ones_like(like.validity[:, :1]), exposure, unknown)
 
 
-def aligned(window: FrameWindow, *parts: nn.Module | None) -> Estimates:
-    """Estimates of the reference, of its neighbours aligned by flow or by an aligner, of these mapped, and of a fusion
-    network: see `WithSparseFusion`."""
-    return Estimates(*WithSparseFusion(*parts).candidates(window))
+def aligned(window: FrameWindow, aligner: nn.Module | None = None, mapper: nn.Module | None = None) -> Estimates:
+    """Estimates of the reference, and of it and its neighbours, aligned by flow or by an aligner and mapped: see
+    `WithSparseFusion`."""
+    radiance, validity, exposures = WithSparseFusion(aligner, mapper).candidates(window)
+    own, others = noise_of(window)
+    noise = torch.cat([own[:, None]] * (1 + (mapper is not None)) + [others], 1)
+    return Estimates(radiance, validity, exposures, noise)
+
+
+def fused(window: FrameWindow, f2hdr) -> list[Estimates]:
+    """The result of F2HDR as a candidate, with detail preservation as in inference; none while it has no weights."""
+    return [] if f2hdr is None else [result(preserved(f2hdr.from_adapted(window)["refined"], window))]
 
 
 def flagships(batch, window: FrameWindow, aligner, mapper, f2hdr, whole) -> Estimates:
     """Candidates of the flagship: the reference, it and its neighbours by FGMA and ACCR, and the results of F2HDR and
     of DeAltHDR, `whole`, on all frames of the batch; without those that have no weights yet."""
-    near = aligned(window, aligner, mapper, f2hdr)
-    if whole is None:
-        return near
-    return joined(near, result(whole(window_of(batch), dealthdr.cells_of(batch, 15.0))["hdr"]))
+    sets = [aligned(window, aligner, mapper), *fused(window, f2hdr)]
+    if whole is not None:
+        every = window_of(batch)
+        sets.append(result(preserved(whole(every, dealthdr.cells_of(batch, 15.0))["hdr"], every)))
+    return joined(*sets)
 
 
 def any_others(batch, window: FrameWindow, aligner, mapper, f2hdr) -> Estimates:
@@ -85,9 +99,7 @@ def any_others(batch, window: FrameWindow, aligner, mapper, f2hdr) -> Estimates:
     mapped; the neighbours without alignment, the weighted merge, and the result of F2HDR."""
     near = aligned(window, aligner if torch.rand(()) < 0.5 else None)
     streams, (_, _, plain) = joined(near, interpolated(batch)), captured(batch)
-    sets = [streams, plain, merged(near, (near.radiance[:, 0], near.exposures[:, 0]))]
-    if f2hdr is not None:
-        sets.append(result(f2hdr(window)["refined"]))
+    sets = [streams, plain, merged(near, (near.radiance[:, 0], near.exposures[:, 0])), *fused(window, f2hdr)]
     if mapper is not None:
         mapped = mapper(streams.radiance, streams.exposures, streams.validity)
         sets.append(streams._replace(radiance=mapped, exposures=torch.zeros_like(streams.exposures)))
@@ -98,8 +110,8 @@ def any_others(batch, window: FrameWindow, aligner, mapper, f2hdr) -> Estimates:
 def candidates(batch: dict[str, torch.Tensor]) -> tuple[Estimates, tuple[torch.Tensor, torch.Tensor] | None]:
     """Candidates of a batch of DeAltHDR's window, and the reference, or None in a share of the batches.
 
-    The candidates are the flagship's, or 2 to MAX_CANDIDATES drawn from all that there are, in random order. Where there is a
-    reference it is one of them, as in the stage.
+    The candidates are the flagship's, or 2 to MAX_CANDIDATES drawn from all that there are. Where there is a reference it is
+    the first of them, as in the stage.
     """
     aligner, mapper, f2hdr, whole = (pretrained(name, batch["ldr"].device) for name in (FGMA, ACCR, F2HDR, DEALTHDR))
     near = nearest(batch)
@@ -118,14 +130,14 @@ def candidates(batch: dict[str, torch.Tensor]) -> tuple[Estimates, tuple[torch.T
     chosen = [0] * known + (1 + torch.randperm(total - 1))[: wanted - known].tolist()
     if every.exposures.shape[1] > total:
         chosen[-1] = total
-    order = torch.randperm(len(chosen)).tolist()
-    return every.of([chosen[k] for k in order]), given if known else None
+    return every.of(chosen), given if known else None
 
 
 def vote_and_picture(network: nn.Module, alpha: float, share: float, given: Estimates, reference, truth: torch.Tensor):
-    """Fused result (B,3,H,W); loss of PSNR and L_vote, which is cross entropy where the vote is a softmax; metrics."""
-    out = network(*given, reference, alpha)
-    recon = psnr_loss(out["hdr"], truth)
+    """Fused result (B,3,H,W); loss: PSNR in both domains, and L_vote, cross entropy where the vote is a softmax; metrics."""
+    radiance, validity, exposures, noise = given
+    out = network(radiance, validity, exposures, reference, alpha, noise)
+    recon = picture_loss(out["hdr"], truth)
     if alpha == 1:
         vote = F.cross_entropy(out["logits"], vote_oracle(given.radiance, truth))
     else:
