@@ -34,6 +34,6 @@ for (let i = 0; i < 400 && !node; i++) {
 const source = node.hdrweaveSource, serialized = node.serialize()
 return { path: source.path.value, words: source.name.textContent, hacked: window.hacked ?? 0, serialized,
   labels: Object.fromEntries(node.widgets.map(widget => [widget.name, widget.label ?? widget.name])),
-  words: window.LiteGraph.registered_node_types.HDRWeave_ReconstructHDR.nodeData.search_aliases,
+  searched: window.LiteGraph.registered_node_types.HDRWeave_ReconstructHDR.nodeData.search_aliases,
   wire: app.canvas.default_connection_color_byType.HDRWEAVE_EXPOSURES }
 """

@@ -29,4 +29,4 @@ def test_the_first_template_runs_there(front_end, tiny_clips, tmp_path):
         assert result["run"]["status"] == "success", result["run"]["messages"]
         assert result["probed"]["layers"] == ["result", "as captured"] and result["probed"]["clipped"] == [255, 0, 0]
     assert results[2]["probed"]["path"].endswith(".mp4") and results[2]["probed"]["hacked"] == 0
-    assert "merge hdr" in results[2]["probed"]["words"]
+    assert "merge hdr" in results[2]["probed"]["searched"]
