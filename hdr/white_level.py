@@ -26,6 +26,7 @@ BLOCK = 3  # pixels of a side of the blocks whose means are compared between exp
 RISE, MIN_RISES, MAX_RISES = 1.2, 3, 20  # code of the shorter exposure, in steps of this factor, over which white stays
 FLAT = 0.03  # share by which it may vary over them
 FEWEST = 8  # blocks of each step
+LOWEST = 0.5  # code value below which no compressed or noisy footage clips: in noise near black the longest exposure stays, too
 ALIKE = 0.02  # relative difference below which the channels have one white level
 
 
@@ -105,7 +106,7 @@ def _plateau(channel: list[torch.Tensor]) -> float:
         levels.append(level)
     level = float(np.median(levels))
     beyond, clipped = int((bright > (1 + FLAT) * level).sum()), int((step < len(levels)).sum())
-    if not MIN_RISES <= len(levels) <= MAX_RISES or beyond > MAX_ABOVE * clipped:
+    if level < LOWEST or not MIN_RISES <= len(levels) <= MAX_RISES or beyond > MAX_ABOVE * clipped:
         return 0.0
     return float(bright[(step < len(levels)) & (bright > (1 - FLAT) * level)].median())
 
