@@ -3,10 +3,10 @@
 import numpy as np
 import torch
 
-from ..scratch import allocate
+from ..scratch import RAM_LIMIT, allocate
 from ..sequence import LazyFrames
 
-CHUNK_BYTES = 256 << 20  # frames are stored in chunks, because many containers do not know their length
+CHUNK_BYTES = RAM_LIMIT  # frames are stored in chunks, because many containers do not know their length
 _CARRIER = {np.dtype(np.uint8): torch.uint8, np.dtype(np.uint16): torch.int16, np.dtype(np.float32): torch.float32}
 
 

@@ -24,7 +24,7 @@ schemas = [node.GET_SCHEMA() for node in nodes]
 print(json.dumps([time.process_time() / begin - 1, sorted(set(sys.modules) - before), len(nodes)]))
 """
 HEAVY = {"cv2", "av", "kornia", "OpenEXR", "scipy", "torchvision", "torchaudio", "matplotlib"}
-SHARE = 0.06  # on an idle machine it is 0.02 to 0.03
+SHARE = 0.1  # on an idle machine it is about 0.05, beside other tests up to 0.08
 
 
 @pytest.mark.engine
