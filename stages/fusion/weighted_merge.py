@@ -18,6 +18,7 @@ from ...hdr.scratch import allocate
 from ...hdr.sequence import CandidateSet, ExposureSequence
 from ..clip.noise import noise_at
 from ..runtime.check import same_candidates
+from ..runtime.threads import in_threads
 from ..runtime.windows import Progress, quiet, show, windows
 
 BAND = 64  # rows that are merged at once, to fit into the processor's cache
@@ -97,15 +98,17 @@ def merged_frame(window: FrameWindow) -> torch.Tensor:
 
 
 def _merge_bands(reference: Estimate, others: list[Estimate], settings: MergeSettings) -> torch.Tensor:
-    """Merged radiance (n,3,H,W); on a CPU in bands of rows."""
-    height, bands = reference.radiance.shape[2], []
-    step = BAND if reference.radiance.device.type == "cpu" else height
-    for start in range(0, height, step):
+    """Merged radiance (n,3,H,W); on a CPU in bands of rows, several at a time."""
+    height, device = reference.radiance.shape[2], reference.radiance.device
+    step = BAND if device.type == "cpu" else height
+
+    def merged(start: int) -> torch.Tensor:
         above = min(start, MARGIN)
         band = slice(start - above, start + step + MARGIN)
-        merged = _merge(reference.rows(band), [other.rows(band) for other in others], settings)
-        bands.append(merged[:, :, above : above + step])
-    return torch.cat(bands, 2)
+        found = _merge(reference.rows(band), [other.rows(band) for other in others], settings)
+        return found[:, :, above : above + step]
+
+    return torch.cat(in_threads(merged, range(0, height, step), device), 2)
 
 
 def _merge_window(sequence, candidates, settings, levels, window, device) -> torch.Tensor:
