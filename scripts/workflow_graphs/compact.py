@@ -6,8 +6,8 @@ Nodes that show pictures have room for them: Nodes 2.0 makes a node as high as t
 from .columns import CLIP, METHOD, SAVE, TOP, VIEW, around
 from .parts import INPUT, LINEAR, PICTURES, SAMPLE, group, node, sized_note
 
-BOTTOM = 1270  # of the groups: newer front ends open a template as a whole, the lower the larger its text
-SAVE_TOP = 150  # below the links to the viewer
+BOTTOM = 1290  # of the groups: newer front ends open a template as a whole, the lower the larger its text
+SAVE_TOP = 175  # so that the group begins below the links to the viewer
 UNDER_METHOD = 610  # where Reconstruct HDR and its picture have ended
 DELIVERED = """**Save HDR Sequence** writes OpenEXR with 1.0 at the white of the longest exposure; recovered highlights lie
 above 1. **Save HDR Video** writes HDR10. Both are in ComfyUI's output folder under *HDRWeave*."""
