@@ -60,12 +60,15 @@ class FrameWindow:
         return None if self.noise is None else self.noise[:, self.noise.shape[1] // 2]
 
     @property
+    def neighbour_noise(self) -> torch.Tensor | None:
+        """Noise (B,K,3) of the neighbours, or None."""
+        return None if self.noise is None else without_reference(self.noise)
+
+    @property
     def candidate_noise(self) -> torch.Tensor | None:
         """Noise (B,1+2K,3) of the reference, and twice of its K neighbours: aligned and unaligned candidates."""
-        if self.noise is None:
-            return None
-        others = without_reference(self.noise)
-        return torch.cat((self.noise[:, self.noise.shape[1] // 2, None], others, others), 1)
+        own, others = self.reference_noise, self.neighbour_noise
+        return None if own is None or others is None else torch.cat((own[:, None], others, others), 1)
 
     @property
     def neighbour_exposures(self) -> torch.Tensor:

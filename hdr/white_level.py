@@ -24,9 +24,9 @@ HEADROOM = 1.16  # above the largest signal of limited range, 1.09
 ABOVE_WHITE = 1.03  # signal from which a peak is not that of white with the overshoot of a codec
 BLOCK = 3  # pixels of a side of the blocks whose means are compared between exposures: noise and compression
 RISE, MIN_RISES, MAX_RISES = 1.2, 3, 20  # code of the shorter exposure, in steps of this factor, over which white stays
-FLAT = 0.03  # share by which it may vary over them
-FEWEST = 8  # blocks of each step
-LOWEST = 0.5  # code value below which no compressed or noisy footage clips: in noise near black the longest exposure stays, too
+FLATNESS = 0.03  # share by which it may vary over them
+MIN_BLOCKS = 8  # of each step
+MIN_PLATEAU = 0.5  # code value from which a plateau is one of clipped pixels: noise near black makes one, too
 ALIKE = 0.02  # relative difference below which the channels have one white level
 
 
@@ -43,7 +43,7 @@ def white_level(stretches) -> tuple[float, float, float]:
     channels = [[s[..., k] for s in stretches] for k in range(3)]
     found = [_level(channel) for channel in channels]
     if not any(found):
-        found = _of_soft_peaks([_plateau(channel) for channel in channels])
+        found = _plateaus(channels)
     tops = [max(float(s[..., k].max()) for s in stretches) for k in range(3)]
     highest = max(found) * (1 + ALIKE)
     levels = [level or (max(found) if top <= highest else 1.0) for level, top in zip(found, tops, strict=True)]
@@ -100,24 +100,25 @@ def _plateau(channel: list[torch.Tensor]) -> float:
     levels = []
     for k in range(MAX_RISES + 1):
         inside = bright[step == k]
-        level = float(inside.quantile(0.9)) if len(inside) >= FEWEST else 0.0  # motion mixes darker places in
-        if level < (1 - FLAT) * np.median([*levels, level]):
+        level = float(inside.quantile(0.9)) if len(inside) >= MIN_BLOCKS else 0.0  # motion mixes darker places in
+        if level < (1 - FLATNESS) * np.median([*levels, level]):
             break
         levels.append(level)
     level = float(np.median(levels))
-    beyond, clipped = int((bright > (1 + FLAT) * level).sum()), int((step < len(levels)).sum())
-    if level < LOWEST or not MIN_RISES <= len(levels) <= MAX_RISES or beyond > MAX_ABOVE * clipped:
+    beyond, clipped = int((bright > (1 + FLATNESS) * level).sum()), int((step < len(levels)).sum())
+    if level < MIN_PLATEAU or not MIN_RISES <= len(levels) <= MAX_RISES or beyond > MAX_ABOVE * clipped:
         return 0.0
-    return float(bright[(step < len(levels)) & (bright > (1 - FLAT) * level)].median())
+    return float(bright[(step < len(levels)) & (bright > (1 - FLATNESS) * level)].median())
 
 
-def _of_soft_peaks(levels: list[float]) -> list[float]:
-    """Levels of the channels from those of `_plateau`, which are less exact: one for all where they are alike, none where a
+def _plateaus(channels: list[list[torch.Tensor]]) -> list[float]:
+    """`_plateau` of each channel; as it is less exact than a peak, one level for all where they are alike, and none where a
     single channel has one."""
+    levels = [_plateau(channel) for channel in channels]
     known = [level for level in levels if level]
     if len(known) < 2:
         return [0.0] * len(levels)
-    if max(known) - min(known) < 2 * FLAT * max(known):
+    if max(known) - min(known) < 2 * FLATNESS * max(known):
         return [float(np.median(known))] * len(levels)
     return levels
 

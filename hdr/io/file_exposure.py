@@ -113,7 +113,7 @@ def _exif(file: Path) -> dict[int, float]:
 
 
 def _png_exif(content: bytes) -> bytes:
-    """The content of a PNG file's eXIf chunk, which lies before or after the pixels; empty where there is none."""
+    """The eXIf chunk in the first bytes of a PNG file; empty where it is not there."""
     place = 8
     while place + 8 <= len(content):
         length, kind = struct.unpack_from(">I4s", content, place)

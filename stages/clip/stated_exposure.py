@@ -14,10 +14,10 @@ if TYPE_CHECKING:
     from .detection import Detection
 
 APART = 1 / 3  # stops by which two statements may differ before the user is told
-ORDERED, MEASURED = (
+MIN_ORDER, MIN_RATIO = (
     0.2,
     0.5,
-)  # confidence above which the order of the exposures, and their ratio, are held against the files
+)  # confidence from which the order of the exposures, and their ratio, count against the files
 
 
 def with_stated(sequence: ExposureSequence, stated, declared: bool, progress: Progress) -> ExposureSequence:
@@ -50,13 +50,13 @@ def _contradiction(taken: ExposureSequence, found: Detection) -> str:
     """Where the pixels show other exposures than the files of a clip state, a sentence; empty where they agree or cannot tell."""
     if found.period == 1 and len(taken) >= 2 * taken.period:
         return "the pixels show no alternation: were the frames brought to one brightness already?"
-    if found.period != taken.period or found.confidence <= ORDERED:
+    if found.period != taken.period or found.confidence <= MIN_ORDER:
         return ""
     stated, measured = taken.exposures.log2(), found.pattern_of_frames.log2()
     if float(((stated - stated.mean()) * (measured - measured.mean())).sum()) < 0:
         return "the pixels show the opposite order: do the files belong to these frames?"
     steps = torch.unique(taken.exposures).log2().diff().tolist()
-    sure = found.confidence > MEASURED and len(steps) == len(found.ratios)
+    sure = found.confidence > MIN_RATIO and len(steps) == len(found.ratios)
     if sure and max(abs(a - b) for a, b in zip(steps, found.ratios, strict=True)) > APART:
         return f"{_stops(steps)} stops apart, the pixels show {_stops(found.ratios)}: is the response right?"
     return ""

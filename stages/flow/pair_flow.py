@@ -16,10 +16,7 @@ from .dis_backends import AUTO, FINE, dis_backend, to_bytes
 
 Flow = tuple[torch.Tensor, torch.Tensor]  # flow (1,2,h,w) and confidence (1,1,h,w)
 LONG_SIDE = 1280  # flow is estimated on frames no longer than this and stored at half of that
-FINE_SIDE, MAX_ENLARGEMENT = (
-    672,
-    1.5,
-)  # small frames are enlarged to this long side, so that DIS's patches cover less of them
+FINE_SIDE, MAX_ENLARGEMENT = 672, 1.5  # small frames are enlarged to this long side: DIS's patches cover less of them
 
 
 def working_size(size: tuple[int, int]) -> tuple[int, int]:

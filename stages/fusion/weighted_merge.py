@@ -91,8 +91,7 @@ def merged_frame(window: FrameWindow) -> torch.Tensor:
     known = torch.ones_like(window.validity[:, 0])
     reference = Estimate(window.reference_radiance, known, own, code=window.reference, noise=window.reference_noise)
     planes = (x.unbind(1) for x in (window.warped_radiance, window.validity, theirs, window.warped))
-    count = window.flows.shape[1]
-    noises = noise_of_each(window.candidate_noise, 1 + 2 * count)[1 : 1 + count]
+    noises = noise_of_each(window.neighbour_noise, window.flows.shape[1])
     others = [Estimate(r, v, e, code=c, noise=n) for r, v, e, c, n in zip(*planes, noises, strict=True)]
     return _merge_bands(reference, others, MergeSettings())
 
@@ -135,10 +134,8 @@ def _measured(taken: Estimate, threshold: float) -> Measurement:
     found = measure(taken.radiance, code, taken.exposure, threshold, taken.noise)
     if taken.gain is None:
         return found
-    radiance, (variance, excess) = (
-        found.radiance * taken.gain,
-        (x * taken.gain**2 for x in (found.variance, found.excess)),
-    )
+    squared = taken.gain**2
+    radiance, variance, excess = found.radiance * taken.gain, found.variance * squared, found.excess * squared
     return replace(found, radiance=radiance, variance=variance, excess=excess)
 
 

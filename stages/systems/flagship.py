@@ -12,7 +12,7 @@ which every stage processes the whole clip, gives the same result within roundin
 import torch
 from torch import nn
 
-from ...hdr.frame_window import FrameWindow, without_reference
+from ...hdr.frame_window import FrameWindow
 from ...hdr.sequence import ExposureSequence, FlowField
 from ...models.dealthdr import DEALTHDR, FGMA
 from ...models.location import SEQUENCE_REFINEMENT
@@ -98,10 +98,11 @@ def with_results(radiance, validity, exposures, results):
 def candidate_noise(window: FrameWindow) -> torch.Tensor | None:
     """Measured noise (1,K,3) of the candidates of `calibrated` and of two results, which belong to no exposure and so have
     none of their own."""
-    if window.noise is None or window.reference_noise is None:
+    own, others = window.reference_noise, window.neighbour_noise
+    if own is None or others is None:
         return None
-    reference = window.reference_noise[:, None]
-    return torch.cat((reference, reference, without_reference(window.noise), reference, reference), 1)
+    reference = own[:, None]
+    return torch.cat((reference, reference, others, reference, reference), 1)
 
 
 SYSTEM = System(

@@ -32,9 +32,8 @@ PERCEPTUAL_SHARE = 0.5  # the paper's, section 4.1
 
 
 def window(period: int) -> Window:
-    """Window of two frames on either side of the reference, with exact flow to and from each, and estimated flow to
-    it;
-    and measured noise."""
+    """Window of two frames on either side of the reference, with exact flow to and from each, estimated flow to it,
+    and the measured noise."""
     return bidirectional_window(FRAMES, far=period == 2, noise=True)
 
 

@@ -48,10 +48,11 @@ def captured(batch: dict[str, torch.Tensor]) -> tuple[Estimates, Estimates, Esti
 
 def noise_of(window: FrameWindow) -> tuple[torch.Tensor, torch.Tensor]:
     """Noise (B,3) of the reference and (B,K,3) of its neighbours; NaN where it is unknown."""
-    if window.noise is None or window.reference_noise is None:
-        unknown = window.exposures.new_full((*window.neighbour_exposures.shape, 3), torch.nan)
-        return unknown[:, 0], unknown
-    return window.reference_noise, without_reference(window.noise)
+    own, others = window.reference_noise, window.neighbour_noise
+    if own is None or others is None:
+        others = window.exposures.new_full((*window.neighbour_exposures.shape, 3), torch.nan)
+        own = others[:, 0]
+    return own, others
 
 
 def interpolated(batch: dict[str, torch.Tensor]) -> Estimates:
