@@ -56,10 +56,10 @@ class DeepHDRVideo(nn.Module):
         frames (B,N,3,H,W): gamma-encoded code values in [0,1] in order of time, N = 5 for two exposures, 7 for three;
         exposures (B,N), relative, shortest of the clip = 1; flows (B,3(N-3),2,H,W): base flow from each of the three
         middle frames, one after the other, to the (N-3)/2 frames before and after it, pixels, channel 0 = x; confidence
-        (B,3(N-3),1,H,W) in it, in [0,1]; noise (B,N,3): measured, see `FrameWindow`. Returns coarse (B,3,H,W): H^c; refined (B,3,H,W): H by equation 4, in [0,1],
-        1.0 = clipping of the shortest exposure, H^c without RefineNet; share (B,3,H,W): M; flows (B,N-3,2,H,W), as
-        CoarseNet refines them; motion (B,2,2,H/2,W/2) of the neighbours' features, see `RefineNet`, None without
-        alignment. In training, gradients reach CoarseNet through H^c of the middle frame only, which makes a step a
+        (B,3(N-3),1,H,W) in it, in [0,1]; noise (B,N,3): measured, see `FrameWindow`. Returns coarse (B,3,H,W): H^c;
+        refined (B,3,H,W): H by equation 4, in [0,1], 1.0 = clipping of the shortest exposure, H^c without RefineNet;
+        share (B,3,H,W): M; flows (B,N-3,2,H,W), as CoarseNet refines them; motion (B,2,2,H/2,W/2) of the neighbours'
+        features, see `RefineNet`, None without alignment. In training, gradients reach CoarseNet through H^c of the middle frame only, which makes a step a
         third cheaper; the weights for the other frames are the same. Raises ValueError when the shapes do not fit each
         other.
         """
