@@ -59,9 +59,9 @@ class DeepHDRVideo(nn.Module):
         (B,3(N-3),1,H,W) in it, in [0,1]; noise (B,N,3): measured, see `FrameWindow`. Returns coarse (B,3,H,W): H^c;
         refined (B,3,H,W): H by equation 4, in [0,1], 1.0 = clipping of the shortest exposure, H^c without RefineNet;
         share (B,3,H,W): M; flows (B,N-3,2,H,W), as CoarseNet refines them; motion (B,2,2,H/2,W/2) of the neighbours'
-        features, see `RefineNet`, None without alignment. In training, gradients reach CoarseNet through H^c of the middle frame only, which makes a step a
-        third cheaper; the weights for the other frames are the same. Raises ValueError when the shapes do not fit each
-        other.
+        features, see `RefineNet`, None without alignment. In training, gradients reach CoarseNet through H^c of the middle
+        frame only, which makes a step a third cheaper; the weights for the other frames are the same. Raises ValueError
+        when the shapes do not fit each other.
         """
         b, n, _, h, w = frames.shape
         if n < 5 or n % 2 == 0 or exposures.shape != (b, n) or flows.shape != (b, FRAMES * (n - 3), 2, h, w):
