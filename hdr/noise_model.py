@@ -10,7 +10,7 @@ Tensors have channels first.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 
@@ -30,6 +30,7 @@ CRUSHED_LEVEL = 0.1  # code value below which contrasty picture profiles crush s
 UNOBSERVED = 0.05  # well-exposedness of all samples below which a pixel's radiance has not been recorded
 UNOBSERVED_WINDOW = 5  # pixels across, over which the largest well-exposedness is taken
 SPILL = 0.35  # share of the light above a channel's clipping level that other channels may show
+PALE = 1.5  # factor in one channel from which a reference has lost the colour of a light
 MAX_DEVIATION = 60.0  # bound on the squared deviation, so that noise still decides where all samples contradict
 
 
@@ -134,8 +135,8 @@ def consistency_weight(estimate: Measurement, reference: Measurement, strictness
 
     d^2 is averaged over channels and 3x3 pixels; its variance is that of both samples plus the model error. Where the
     reference clips, only darker estimates deviate, as the true radiance is at or above the clipping level; all may be darker
-    by the `spill`; where it is crushed, only estimates above its floor, as lower radiance may have been crushed to black. strictness multiplies d^2: 0
-    accepts everything, 1 applies the noise model as it is.
+    by the `spill`; where it is crushed, only estimates above its floor, as lower radiance may have been crushed to black.
+    strictness multiplies d^2: 0 accepts everything, 1 applies the noise model as it is.
 
     Measured noise is not allowed for where the reference clips: darker samples are no brighter ones with noise there, but
     wrong correspondences, and their small variance would give them most of the weight.
@@ -167,23 +168,45 @@ def merge_weight(
     return estimate.precision * reliability(estimate, validity, reference, strictness)
 
 
-def radiance_lower_bound(reference: Measurement, others: Sequence[tuple[Measurement, torch.Tensor]]) -> torch.Tensor:
-    """Lower bound on the radiance from clipped samples, (N,3,H,W): the largest clipping level recorded; 0 where none
-    clips.
+def radiance_bounds(
+    reference: Measurement, others: Sequence[tuple[Measurement, torch.Tensor]]
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Bounds on the radiance from clipped samples, (N,3,H,W) each.
 
-    others: captured samples, each with its validity (N,1,H,W). The bound of the reference is lowered to samples that the `spill`
-    explains. That of others is used only where every sample clips within UNOBSERVED_WINDOW pixels: at object boundaries a
-    wrong correspondence would brighten the background. Without the bound, a long exposure, which clips at low radiance, would
-    darken light sources.
+    others: captured samples, each with its validity (N,1,H,W). The lower bound is the largest clipping level recorded, 0 where
+    none clips. Without it, a long exposure, which clips at low radiance, would darken light sources. The clipping level of
+    others is used only where every sample clips within UNOBSERVED_WINDOW pixels: at object boundaries a wrong correspondence
+    would brighten the background. The upper bound is infinite, but where `spilled_samples` shows colours that the reference has
+    lost: there the radiance lies between theirs.
     """
-    read = reference.radiance
-    for other, _ in others:
-        explained = (other.radiance + spill(other, reference) >= reference.radiance) & (other.exposedness > UNOBSERVED)
-        read = torch.where(explained, torch.minimum(read, other.radiance), read)
-    bound = torch.where(reference.clipped, read, 0)
+    bound = torch.where(reference.clipped, reference.radiance, 0)
     best = torch.stack([reference.exposedness, *(other.exposedness for other, _ in others)]).amax(0)
     unobserved = box_max(best, UNOBSERVED_WINDOW) < UNOBSERVED
     for other, validity in others:
         usable = other.clipped & unobserved & (validity > OCCLUSION_THRESHOLD)
         bound = torch.where(usable, torch.maximum(bound, other.radiance), bound)
-    return bound
+    aligned = [replace(other, exposedness=other.exposedness * (validity > 0)) for other, validity in others]
+    least, most, seen = spilled_samples(reference, aligned)
+    return torch.where(seen, least, bound), torch.where(seen, most, torch.inf)
+
+
+def spilled_samples(
+    reference: Measurement, others: Sequence[Measurement]
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Least and greatest radiance (N,3,H,W) of the samples around a pixel that show saturated light, and where they do, bool
+    (N,1,H,W): in most pixels around, all samples that do not clip are darker than the reference in a channel, by a factor of
+    PALE at least, and the `spill` explains it."""
+    least, most = torch.full_like(reference.radiance, torch.inf), torch.zeros_like(reference.radiance)
+    share, count = torch.zeros_like(reference.radiance[:, :1]), torch.zeros_like(reference.radiance[:, :1])
+    for other in others:
+        spilled, exposed = spill(other, reference), other.exposedness > UNOBSERVED
+        paler = (reference.radiance > PALE * other.radiance).any(1, keepdim=True)
+        explained = (other.radiance + spilled >= (1 - 2 * MODEL_ERROR) * reference.radiance).all(1, keepdim=True)
+        seen = (spilled > 0) & exposed & explained & paler
+        least = torch.where(seen, torch.minimum(least, other.radiance), least)
+        most = torch.where(seen, torch.maximum(most, other.radiance), most)
+        share, count = share + seen, count + exposed
+    sure = ((share == count) & (count > 0)).float()
+    seen = (box_mean(sure, UNOBSERVED_WINDOW) > 0.5) & (sure > 0)
+    least, most = -box_max(-least, UNOBSERVED_WINDOW), box_max(most, UNOBSERVED_WINDOW)
+    return (1 - MODEL_ERROR) * least, (1 + MODEL_ERROR) * most, seen

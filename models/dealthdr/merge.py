@@ -20,17 +20,17 @@ MERGE_PLANES = 3 * 3 * FINEST**2 + 6 + 1
 
 class MergeCandidates(NamedTuple):
     """radiance (B,M,3,H,W): the reference, K neighbours warped by flow, K aligned by attention. prior (B,M,3,H,W):
-    weights of the camera noise model. clipped (B,3,H,W): where the reference clips. lower_bound (B,3,H,W): see
-    `hdr.noise_model.radiance_lower_bound`. attended (B,K,1,H,W) of 0 and 1: elsewhere the last K have weight 0."""
+    weights of the camera noise model. clipped (B,3,H,W): where the reference clips. bounds (B,3,H,W) each: see
+    `hdr.noise_model.radiance_bounds`. attended (B,K,1,H,W) of 0 and 1: elsewhere the last K have weight 0."""
 
     radiance: torch.Tensor
     prior: torch.Tensor
     clipped: torch.Tensor
-    lower_bound: torch.Tensor
+    bounds: tuple[torch.Tensor, torch.Tensor]
     attended: torch.Tensor
 
     def merged(self, logits: torch.Tensor | None = None) -> torch.Tensor:
-        """Weighted mean radiance (B,3,H,W), at least `lower_bound`. logits (B,2K,H,W): added to the logits of the
+        """Weighted mean radiance (B,3,H,W), within `bounds`. logits (B,2K,H,W): added to the logits of the
         prior, of all but the reference."""
         b, k = self.attended.shape[:2]
         weights = self.prior
@@ -38,7 +38,7 @@ class MergeCandidates(NamedTuple):
             learned = F.pad(logits, (0, 0, 0, 0, 1, 0))[:, :, None]
             weights = add_to_logits(weights, learned)
         counts = torch.cat((torch.ones_like(self.attended[:, :1]).expand(b, 1 + k, 1, -1, -1), self.attended), 1)
-        return torch.maximum(weighted_mean(self.radiance, weights * counts), self.lower_bound)
+        return weighted_mean(self.radiance, weights * counts).clamp(*self.bounds)
 
 
 def gather_candidates(window: FrameWindow, attended: torch.Tensor, motion: torch.Tensor) -> MergeCandidates:

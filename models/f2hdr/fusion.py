@@ -7,7 +7,7 @@ from torch import nn
 from ...hdr.box_filter import halved
 from ...hdr.frame_window import FrameWindow, without_reference
 from ...hdr.noise_level import noise_of_each
-from ...hdr.noise_model import MIN_VALIDITY, measure, merge_weight, radiance_lower_bound
+from ...hdr.noise_model import MIN_VALIDITY, measure, merge_weight, radiance_bounds
 from ...hdr.tonemap import mu_law
 from ..blocks import (
     SLOPE,
@@ -42,7 +42,7 @@ def sensor_prior(
     candidates, radiance (B,M,3,H,W), the reference first; exposures (B,M); validity (B,M,1,H,W) in [0,1]; noise
     (B,M,3): measured (`hdr.noise_level.NoiseLevels.at`), None or NaN: unknown. Returns
     weights (B,M,3,H,W) that sum to 1 over M, but are MIN_VALIDITY at least; where the reference clips, bool (B,3,H,W);
-    and the `radiance_lower_bound` (B,3,H,W).
+    and the `radiance_bounds`, (B,3,H,W) each.
     """
     taken = radiance, candidates, exposures.to(radiance)[:, :, None, None, None]
     planes = zip(*(x.unbind(1) for x in taken), noise_of_each(noise, radiance.shape[1]), strict=True)
@@ -50,8 +50,8 @@ def sensor_prior(
     others = zip(estimates[1:], validity[:, 1:].unbind(1), strict=True)
     given = [(estimates[0], validity[:, 0], None), *((one, valid, estimates[0]) for one, valid in others)]
     weights = torch.stack([merge_weight(*one) for one in given], 1)
-    least = radiance_lower_bound(estimates[0], list(zip(estimates[1:], validity[:, 1:].unbind(1), strict=True)))
-    return (weights / weights.sum(1, keepdim=True)).clamp(min=MIN_VALIDITY), estimates[0].clipped, least
+    bounds = radiance_bounds(estimates[0], list(zip(estimates[1:], validity[:, 1:].unbind(1), strict=True)))
+    return (weights / weights.sum(1, keepdim=True)).clamp(min=MIN_VALIDITY), estimates[0].clipped, bounds
 
 
 def sum_over_candidates(features: torch.Tensor) -> torch.Tensor:
@@ -109,9 +109,9 @@ class CoarseFusion(nn.Module):
         [0,1], geometric confidence; speed (B,M,1,H,W), pixels per frame; noise (B,M,3): see `sensor_prior` -> radiance
         (B,3,H,W), a convex combination of the candidates."""
         h, w = candidates.shape[-2:]
-        prior, _, least = sensor_prior(candidates, radiance, exposures, validity, noise)
+        prior, _, bounds = sensor_prior(candidates, radiance, exposures, validity, noise)
         learned = self.logits(candidates, radiance, exposures, validity, speed, prior)[..., :h, :w]
-        return torch.maximum(weighted_mean(radiance, add_to_logits(prior, learned)), least)
+        return weighted_mean(radiance, add_to_logits(prior, learned)).clamp(*bounds)
 
     def fuse(self, window: FrameWindow) -> torch.Tensor:
         """`forward` for a window: radiance (B,3,H,W) from the reference, neighbours warped bicubically, and unaligned

@@ -6,7 +6,15 @@ import torch
 
 from ...hdr.exposure import to_ldr
 from ...hdr.noise_level import noise_of_each
-from ...hdr.noise_model import Measurement, clipping_mask, consistency_weight, dilate_highlights, measure, reliability
+from ...hdr.noise_model import (
+    Measurement,
+    clipping_mask,
+    consistency_weight,
+    dilate_highlights,
+    measure,
+    reliability,
+    spilled_samples,
+)
 
 UNEXPOSED_WEIGHT = 0.5  # total weight of candidates without exposure, where those with one have 1
 MIN_CONSISTENT = (
@@ -53,7 +61,7 @@ def consistent_candidates(
     """Candidates that agree with the reference in more than MIN_CONSISTENT of the pixels, bool (B,K); noise and frames of
     another clip do not. If fewer than two agree, all are accepted.
 
-    Inputs as in `prior_votes`; only every second row and column is compared.
+    Inputs as in `prior_and_bounds`; only every second row and column is compared.
     """
     thinned = radiance[..., ::2, ::2]
     noises = noise_of_each(noise, exposures.shape[1])
@@ -67,15 +75,21 @@ def consistent_candidates(
     return found | (found.sum(1, keepdim=True) < 2)
 
 
+def prior_votes(*given, **options) -> torch.Tensor:
+    """The weights of `prior_and_bounds`, which has the same inputs, alone."""
+    return prior_and_bounds(*given, **options)[0]
+
+
 @torch.no_grad()
-def prior_votes(
+def prior_and_bounds(
     radiance: torch.Tensor,
     validity: torch.Tensor,
     exposures: torch.Tensor,
     reference: Reference | None = None,
     noise: torch.Tensor | None = None,
-) -> torch.Tensor:
-    """Weights (B,K,H,W) of the weighted merge, summing to 1 over the candidates.
+) -> tuple[torch.Tensor, tuple[torch.Tensor, torch.Tensor]]:
+    """Weights (B,K,H,W) of the weighted merge, summing to 1 over the candidates; and bounds (B,3,H,W) on the radiance, 0 and
+    infinite but where the reference has lost the colour of a light (`hdr.noise_model.spilled_samples`).
 
     radiance (B,K,3,H,W), validity (B,K,1,H,W) in [0,1], exposures (B,K), 0 for a candidate without exposure. Candidates
     with an exposure are weighted by precision, those without share UNEXPOSED_WEIGHT equally; all are multiplied by
@@ -86,17 +100,23 @@ def prior_votes(
     taken = torch.where(known, exposures, 1)
     noises = noise_of_each(noise, radiance.shape[1])
     captured = None if reference is None else measured_at(*reference, noises[0])
-    precise, reliabilities = [], []
+    precise, reliabilities, samples = [], [], []
     for k in range(radiance.shape[1]):
         estimate = measured_at(radiance[:, k], taken[:, k], noises[k])
         precise.append(estimate.precision)
+        aligned = column(known[:, k]) * (validity[:, k] > 0)
+        samples.append(replace(estimate, exposedness=estimate.exposedness * aligned))
         reliabilities.append(reliability(with_variance_of(captured, estimate, known[:, k]), validity[:, k], captured))
     reliabilities, known = torch.stack(reliabilities, 1), known[:, :, None, None, None]
     exposed = torch.stack(precise, 1) * reliabilities * known
     exposed = (exposed / exposed.sum(1, keepdim=True).clamp(min=1e-30)).mean(2)
     others = (~known).sum(1, keepdim=True).clamp(min=1)
     votes = exposed + (UNEXPOSED_WEIGHT * reliabilities * ~known / others)[:, :, 0]
-    return votes / votes.sum(1, keepdim=True)
+    bounds = torch.zeros_like(radiance[:, 0]), torch.full_like(radiance[:, 0], torch.inf)
+    if captured is not None:
+        least, most, seen = spilled_samples(captured, samples)
+        bounds = torch.where(seen, least, bounds[0]), torch.where(seen, most, bounds[1])
+    return votes / votes.sum(1, keepdim=True), bounds
 
 
 def prior_logits(votes: torch.Tensor, alpha: float) -> torch.Tensor:

@@ -15,7 +15,7 @@ from ..blocks import SLOPE, conv, down, exposure_planes, init_weights, pad_to_mu
 from ..detail import amplified, bands, grain
 from ..entmax import entmax
 from ..frame_statistics import FrameMap, Run, whole_frame
-from .prior import Reference, clipped_in, logit_range, prior_logits, prior_votes
+from .prior import Reference, clipped_in, logit_range, prior_and_bounds, prior_logits
 
 ALPHA = 1.75
 SCALE = 2  # the features' grid
@@ -106,10 +106,10 @@ class SparseFusion(nn.Module):
         exposures: torch.Tensor,
         reference: Reference | None = None,
         noise: torch.Tensor | None = None,
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Features of each candidate (B,K,C,H/2,W/2), sides rounded up, and the prior's votes (B,K,H,W). Inputs as in
-        `forward`."""
-        prior = prior_votes(radiance, validity, exposures, reference, noise)
+    ) -> tuple[torch.Tensor, torch.Tensor, tuple[torch.Tensor, torch.Tensor]]:
+        """Features of each candidate (B,K,C,H/2,W/2), sides rounded up, the prior's votes (B,K,H,W), and its bounds on the
+        result (B,3,H,W). Inputs as in `forward`."""
+        prior, bounds = prior_and_bounds(radiance, validity, exposures, reference, noise)
         merged = mu_law((prior[:, :, None] * radiance).sum(1))
         planes = torch.stack((validity[:, :, 0], (prior + MIN_VALIDITY).log10() / 3 + 1), 1)
         if reference is None:
@@ -129,7 +129,7 @@ class SparseFusion(nn.Module):
             known = (taken > 0).to(plane)[:, :, None, None].expand_as(stops)
             seen = torch.cat((F.pixel_unshuffle(images, SCALE), noise, plane, stops, known), 1)
             features.append(self.encoder(seen))
-        return torch.stack(features, 1), prior
+        return torch.stack(features, 1), prior, bounds
 
     def pool(self, features: torch.Tensor, prior: torch.Tensor) -> torch.Tensor:
         """Means over the candidates, plain and weighted by the prior: (B,2C,H/2,W/2)."""
@@ -169,11 +169,12 @@ class SparseFusion(nn.Module):
     ) -> Run:
         """`forward` as a generator (`models.frame_statistics`), for a tile or a frame: triplet attention needs the
         whole frame."""
-        features, prior = self.encode(radiance, validity, exposures, reference, noise)
+        features, prior, bounds = self.encode(radiance, validity, exposures, reference, noise)
         context = yield FrameMap(self.statistics, self.pool(features, prior), SCALE, (8, 4, 2))
         logits = self.logits(features, prior, context, alpha)
         votes = normalise_votes(logits, alpha)
-        return {"hdr": (votes[:, :, None] * radiance).sum(1), "votes": votes, "logits": logits}
+        hdr = (votes[:, :, None] * radiance).sum(1).clamp(*bounds)
+        return {"hdr": hdr, "votes": votes, "logits": logits}
 
     def forward(
         self,
@@ -186,7 +187,7 @@ class SparseFusion(nn.Module):
     ) -> dict[str, torch.Tensor]:
         """radiance (B,K,3,H,W) of the candidates, linear, 1.0 = clipping of the shortest exposure; validity (B,K,1,H,W)
         in [0,1], geometric confidence; exposures (B,K), relative, shortest = 1, 0 for a candidate without exposure;
-        reference: see `prior.Reference`. alpha in [1,2]: see `normalise_votes`. noise (B,K,3): see `prior.prior_votes`.
+        reference: see `prior.Reference`. alpha in [1,2]: see `normalise_votes`. noise (B,K,3): see `prior.prior_and_bounds`.
 
         Returns hdr (B,3,H,W), votes and logits (B,K,H,W), float32.
         """

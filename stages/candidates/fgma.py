@@ -11,6 +11,7 @@ from torch import nn
 
 from ...hdr.exposure import to_radiance
 from ...hdr.frame_window import FrameWindow
+from ...hdr.saturated_light import keep_saturated_light
 from ...hdr.scratch import allocate
 from ...hdr.sequence import Candidate, CandidateSet, ExposureSequence, FlowField
 from ...models.dealthdr.fgma import full_size
@@ -82,7 +83,7 @@ def aligned_neighbours(
 
     codes, logit = in_tiles(window.size, align, window, cells)
     exposures = window.neighbour_exposures.to(codes)[:, :, None, None, None]
-    return to_radiance(codes, exposures), logit.float().sigmoid()
+    return keep_saturated_light(to_radiance(codes, exposures), window), logit.float().sigmoid()
 
 
 def alignment_text(alignment: Alignment) -> str:

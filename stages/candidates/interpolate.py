@@ -4,6 +4,7 @@ import torch
 from torch import nn
 
 from ...hdr.frame_window import FrameWindow
+from ...hdr.saturated_light import keep_saturated_light
 from ...hdr.scratch import allocate
 from ...hdr.sequence import Candidate, CandidateSet, ExposureSequence, FlowField
 from ...models.lrhdr.interpolate import missing_exposures, nearer
@@ -32,7 +33,8 @@ def interpolate_exposure(
     radiance, validity = ([allocate((*shape, c)) for _ in pairs] for c in (3, 1))
 
     def interpolated(window: FrameWindow) -> tuple[torch.Tensor, ...]:
-        return in_tiles(sequence.size, lambda w: network(w)[:2], window)
+        radiance, validity = in_tiles(sequence.size, lambda w: network(w)[:2], window)
+        return keep_saturated_light(radiance, window), validity
 
     for t, found in run_per_frame(len(sequence), windows.only, interpolated, windows.device, progress):
         for stored, result in zip((radiance, validity), found, strict=True):

@@ -13,7 +13,7 @@ import torch
 from ...hdr.exposure import to_ldr
 from ...hdr.frame_window import FrameWindow, without_reference
 from ...hdr.noise_level import noise_of_each
-from ...hdr.noise_model import HIGHLIGHT_THRESHOLD, Measurement, measure, merge_weight, radiance_lower_bound
+from ...hdr.noise_model import HIGHLIGHT_THRESHOLD, Measurement, measure, merge_weight, radiance_bounds
 from ...hdr.scratch import allocate
 from ...hdr.sequence import CandidateSet, ExposureSequence
 from ..clip.noise import noise_at
@@ -153,5 +153,5 @@ def _merge(captured: Estimate, others: list[Estimate], settings: MergeSettings) 
             taken.append((estimate, other.validity))
         weight = merge_weight(estimate, other.validity, reference, settings.ghost_rejection)
         total, norm = total + weight * estimate.radiance, norm + weight
-    merged = torch.maximum(total / norm, radiance_lower_bound(reference, taken))
+    merged = (total / norm).clamp(*radiance_bounds(reference, taken))
     return torch.lerp(reference.radiance, merged, settings.blend)

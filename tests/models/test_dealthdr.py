@@ -134,8 +134,8 @@ def test_it_starts_as_the_classical_merge(period):
     radiance = to_radiance(candidates, taken[:, :, None, None, None])
     seen = inside(flows.flatten(0, 1)).unflatten(0, flows.shape[:2])
     validity = torch.cat((torch.ones_like(confidence[:, :1]), confidence * seen), 1)
-    prior, _, least = sensor_prior(candidates, radiance, taken, validity)
-    expected = torch.maximum(weighted_mean(radiance, prior), least)
+    prior, _, bounds = sensor_prior(candidates, radiance, taken, validity)
+    expected = weighted_mean(radiance, prior).clamp(*bounds)
     for mask in (torch.zeros_like(cells), cells, torch.ones_like(cells)):
         with torch.no_grad():
             out = network()(FrameWindow(frames, exposures, flows, confidence), mask)
@@ -143,7 +143,7 @@ def test_it_starts_as_the_classical_merge(period):
         known = (validity[:, 1:] > 0.1).all(1).expand_as(expected) | (mask.sum() == 0)
         difference = (out["hdr"] - expected)[known].abs()
         assert known.float().mean() > 0.5
-        assert difference.mean() < MIN_VALIDITY and difference.max() < 30 * MIN_VALIDITY
+        assert difference.mean() < MIN_VALIDITY and difference.max() < 50 * MIN_VALIDITY
         torch.testing.assert_close(out["merged"], out["hdr"], atol=1e-5, rtol=1e-4)
 
 

@@ -6,6 +6,7 @@ import torch
 from hdrweave.hdr.sequence import LazyFrames
 from hdrweave.hdr.warp import warp
 from hdrweave.stages.clip.global_alignment import affine_flow, align_globally, camera_path
+from hdrweave.stages.flow.global_flow import global_flow
 from moving_texture import captured, sequence, texture
 
 H, W, MARGIN, COUNT = 96, 128, 30, 16
@@ -172,3 +173,24 @@ def test_wrong_use_and_interruption(shaken, cancel):
 
     with pytest.raises(KeyboardInterrupt):
         align_globally(clip, progress=cancel)
+
+
+def test_flow_of_a_shaken_camera_is_exact():
+    rng = np.random.default_rng(1)
+    cameras = [camera(*shake(rng)) for _ in range(6)]
+    clip = filmed(cameras)
+    flow = global_flow(clip)
+    assert flow.offsets == clip.offsets and len(flow) == 6
+    errors = []
+    for t in range(1, 5):
+        for o in clip.offsets:
+            exact = affine_flow(np.linalg.inv(cameras[t + o])[None] @ cameras[t][None], H, W)
+            found, confidence = flow.read(o, [t])
+            errors.append(float((found - exact)[..., 2:-2, 2:-2].norm(dim=1).mean()))
+            assert (confidence == 1).all()
+    assert np.mean(errors) < 0.1 and np.max(errors) < 0.25
+
+
+def test_frames_without_corners_have_no_flow():
+    flow = global_flow(sequence(torch.full((4, H, W, 3), 0.3), [1, 8, 1, 8], period=2))
+    assert all(float(field.abs().max()) == 0 for field in flow.flow.values())

@@ -1,0 +1,25 @@
+"""Saturated light in a window, whose colour the reference has lost (`noise_model.spill`)."""
+
+import torch
+
+from .frame_window import FrameWindow
+from .noise_level import noise_of_each
+from .noise_model import measure, spilled_samples
+
+
+@torch.no_grad()
+def keep_saturated_light(candidates: torch.Tensor, window: FrameWindow) -> torch.Tensor:
+    """Candidates for the reference of a window, radiance (B,K,3,H,W), limited to that of its warped neighbours where these show
+    saturated light that the reference does not.
+
+    Networks that compare frames take the white of the reference for another object.
+    """
+    own = window.exposure.view(-1, 1, 1, 1)
+    reference = measure(window.reference_radiance, window.reference, own, noise=window.reference_noise)
+    planes = (x.unbind(1) for x in (window.warped_radiance, window.warped, window.neighbour_exposures))
+    noises = noise_of_each(window.neighbour_noise, window.flows.shape[1])
+    others = [
+        measure(light, code, e.view(-1, 1, 1, 1), noise=n) for light, code, e, n in zip(*planes, noises, strict=True)
+    ]
+    least, most, seen = (x[:, None] for x in spilled_samples(reference, others))
+    return torch.where(seen, candidates.clamp(least, most), candidates)
