@@ -63,9 +63,10 @@ def decoded(path, mode: str) -> np.ndarray | None:
     read."""
     content = read_bytes(path, MAX_BYTES)
     size = announced_size(content)
-    if size is not None:
-        check_picture_size(path, *size)
+    if size is None:  # another format, or none: the decoder would take whatever memory it asks for
+        return None
+    check_picture_size(path, *size)
     try:
-        return cv2().imdecode(np.frombuffer(content, np.uint8), getattr(cv2(), f"IMREAD_{mode}")) if content else None
+        return cv2().imdecode(np.frombuffer(content, np.uint8), getattr(cv2(), f"IMREAD_{mode}"))
     except cv2().error:
         return None

@@ -4,6 +4,9 @@ import re
 import struct
 
 _JPEG_FRAMES = {0xC0, 0xC1, 0xC2, 0xC3, 0xC5, 0xC6, 0xC7, 0xC9, 0xCA, 0xCB, 0xCD, 0xCE, 0xCF}
+FILL = re.compile(rb"\xff+")  # before a marker
+SEGMENTS = 100_000  # of a jpeg before its frame
+HEAD = 1 << 16  # bytes of a portable anymap within which its size stands
 _TIFF_TYPES = {1: "B", 3: "H", 4: "I", 16: "Q"}
 
 
@@ -34,15 +37,17 @@ def announced_size(content: bytes) -> tuple[int, int] | None:
 
 def _jpeg(content: bytes) -> tuple[int, int] | None:
     position = 2
-    while position < len(content):
-        if content[position] != 0xFF:
-            return None
+    for _ in range(SEGMENTS):
+        if content[position] != 0xFF:  # decoders, too, skip what is no marker
+            position = content.find(b"\xff", position)
+            if position < 0:
+                return None
         marker = content[position + 1]
         if marker in _JPEG_FRAMES:
             height, width = struct.unpack_from(">HH", content, position + 5)
             return width, height
         if marker == 0xFF:
-            position += 1
+            position = FILL.match(content, position).end() - 1  # pyright: ignore[reportOptionalMemberAccess]  one is there
         elif 0xD0 <= marker <= 0xD8 or marker == 1:
             position += 2
         else:
@@ -96,9 +101,9 @@ def _webp(content: bytes) -> tuple[int, int] | None:
 
 
 def _anymap(content: bytes) -> tuple[int, int] | None:
-    head = content[:4096]
+    head = content[:HEAD]
     if content.startswith(b"P7"):
         width, height = (re.search(rb"\n%s (\d{1,10})\s" % word, head) for word in (b"WIDTH", b"HEIGHT"))
         return (int(width[1]), int(height[1])) if width and height else None
-    numbers = re.findall(rb"(?:#[^\n]*\n|\s)+(\d{1,10})(?=\s)", head[2:])
-    return int(numbers[0]), int(numbers[1])
+    width, height, _ = re.sub(rb"#[^\n]*", b" ", head[2:]).split(None, 2)
+    return int(width[:10]), int(height[:10])

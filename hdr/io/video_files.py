@@ -15,7 +15,7 @@ import numpy as np
 
 from ..timecode import is_timecode
 from .atomic import atomic_path
-from .checked_path import check_picture_size, printable, regular_file
+from .checked_path import check_picture_size, filled_file, printable
 from .display_matrix import upright
 
 _KR_KB = {1: (0.2126, 0.0722), 4: (0.30, 0.11), 5: (0.299, 0.114), 6: (0.299, 0.114), 7: (0.212, 0.087)}
@@ -169,7 +169,7 @@ def opened(source) -> Iterator:
         source.seek(0)
         opened = source
     else:
-        opened = f"file:{regular_file(source).absolute()}"  # the protocol, too: a name may look like an address
+        opened = f"file:{filled_file(source).absolute()}"  # the protocol, too: a name may look like an address
     try:
         container = av.open(opened, options=OPTIONS, metadata_errors="replace")
     except errors.ArgumentError as error:  # what FFmpeg answers to a format that is not in the list, too

@@ -194,6 +194,8 @@ def load_hdr(
     check_range(start, count, None)
     layer = text("layer", layer, 256).strip()
     gain = number("gain", gain)
+    if not str(path).strip():
+        raise ValueError("no path is given: write the path of a frame of the sequence")
     path = _home(path)
     refuse_empty(path)
     found = find_sequence(path)

@@ -74,8 +74,8 @@ def test_bad_files(tmp_path, rgb):
     for name in ("junk", "empty", "short"):
         with pytest.raises(OSError, match=f"{name}.exr is"):
             read_exr(tmp_path / f"{name}.exr")
-    for name in ("junk.exr", "empty.exr"):
-        with pytest.raises(OSError, match="not a readable Radiance file"):
+    for name, words in (("junk.exr", "not a readable Radiance file"), ("empty.exr", "is empty")):
+        with pytest.raises(OSError, match=words):
             read_hdr(tmp_path / name)
     header = {"compression": OpenEXR.ZIP_COMPRESSION, "type": OpenEXR.scanlineimage}
     OpenEXR.File(header, {"Z": rgb[..., 0].copy()}).write(str(tmp_path / "z.exr"))

@@ -335,7 +335,7 @@ def exr_header(channels, kind=b"scanlineimage", flags=0):
         (exr_header([(b"A", 1), (b"Z", 1)], b"deepscanline", 0x800), "deep picture"),
         (exr_header([(b"Z", 1)]), "channels Z: R, G, B or Y"),
         (exr_header([(b"R", 1), (b"G", 1), (b"B", 1)])[:200], "not a readable OpenEXR"),
-        (b"", "not a readable OpenEXR"),
+        (b"", "is empty"),
         (b"v/1\x01\x02\0\0\0" + bytes(8), "not a readable OpenEXR"),
     ],
 )
@@ -363,7 +363,6 @@ def npy_announcing(shape):
 @pytest.mark.parametrize(
     "name, content",
     [
-        ("a.npy", b""),
         ("a.npy", npy_announcing((10**12,))),
         ("a.npy", npy_announcing((4, 4))),
         ("a.npy", b"PK\x03\x04" + bytes(50)),
@@ -374,7 +373,7 @@ def npy_announcing(shape):
         ("a.cube", b"\xff\xfe0\0"),
         ("a.csv", b"0,0\n1e999,1\n"),
         ("a.txt", b"0 nan\n1 1\n"),
-        ("a.txt", b""),
+        ("a.txt", b" "),
     ],
 )
 def test_bad_luts_get_one_sentence(tmp_path, name, content):

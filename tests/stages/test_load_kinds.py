@@ -134,7 +134,8 @@ def test_other_stills_are_read(tmp_path, suffix):
 
 
 def test_raw_files_need_an_extra_or_are_linear_light(tmp_path, monkeypatch):
-    touch(tmp_path, "M01_000000.dng", "M01_000001.dng", "M01_000002.dng", "M01_000003.dng")
+    for k in range(4):
+        (tmp_path / f"M01_00000{k}.dng").write_bytes(b"raw")
     monkeypatch.setitem(__import__("sys").modules, "rawpy", None)
     with pytest.raises(ImportError, match="M01_000000.dng is a camera raw file: run `pip install rawpy`"):
         load_clip(tmp_path, "-3,0", "linear")
