@@ -17,7 +17,7 @@ from ...hdr.io.video_files import frame_rate
 from ...hdr.sequence import ExposureSequence, gamut_of
 from ...hdr.timecode import later
 from ..clip.incomplete import MARK
-from ..runtime.check import chosen, hdr_frames, number, same_length
+from ..runtime.check import chosen, hdr_frames, same_length, whole
 from ..runtime.windows import Progress, quiet, windows
 from .versions import new_folder
 
@@ -82,8 +82,7 @@ def save_sequence(
     hdr_frames(frames)
     chosen("format", file_format, FORMATS)
     chosen("compression", compression, COMPRESSIONS)
-    number("start", start, 0, MAX_NUMBER)
-    number("padding", padding, 1, 20)
+    start, padding = whole("start", start, 0, MAX_NUMBER), whole("padding", padding, 1, 20)
     fps = frame_rate(fps) if fps else None
     if len(frames) > 1:  # one picture may be that of a bracket of photos
         same_length(frames, sequence)

@@ -132,8 +132,11 @@ def test_bad_arguments(tmp_path, hdr):
     ):
         with pytest.raises(ValueError, match=message):
             save_sequence(hdr, tmp_path, "a", **changes)
-    for bad in (hdr[0], hdr[:0], hdr[..., :1]):
+    for bad in (hdr[0], hdr[:0], hdr[..., :1], hdr[:, :0]):
         with pytest.raises(ValueError, match=r"frames have shape"):
+            save_sequence(bad, tmp_path, "a", scale="research")
+    for bad in (hdr.numpy(), hdr.to_sparse(), hdr.to("meta"), hdr.to(torch.complex64)):
+        with pytest.raises(ValueError, match="give a dense tensor of real numbers"):
             save_sequence(bad, tmp_path, "a", scale="research")
     assert not list(tmp_path.iterdir())
 
@@ -175,7 +178,7 @@ def test_a_killed_save_is_told_and_cleaned(tmp_path, hdr):
     assert len(load_hdr(tmp_path / "a_v003")) == 5
 
 
-@pytest.mark.parametrize("prefix", ["a\0b", "x" * 300, "y" * 2000, "a\nb", None, 3])
+@pytest.mark.parametrize("prefix", ["a\0b", "x" * 300, "y" * 2000, "a\nb", "\ud800", None, 3])
 def test_prefixes_that_no_disk_takes(tmp_path, hdr, prefix):
     with pytest.raises((ValueError, OSError), match="prefix|no folder can be made") as caught:
         save_sequence(hdr, tmp_path, prefix, scale="research")
@@ -197,6 +200,7 @@ def test_a_folder_that_may_not_be_written(tmp_path, hdr, monkeypatch):
     [
         ({"fps": float("nan")}, "frame rate is nan"),
         ({"start": -1}, "start is -1"),
+        ({"start": 1.5}, "start is 1.5: give a whole number"),
         ({"padding": 10**6}, "padding is 1000000"),
         ({"file_format": None}, "format is None"),
         ({"compression": "zip"}, "compression is 'zip'"),
