@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 
 from ...hdr.gamut import WRITTEN, convert
+from ...hdr.io.atomic import refused_by_disk
 from ...hdr.io.checked_path import printable
 from ...hdr.io.exr import COMPRESSIONS, write_exr
 from ...hdr.io.rgbe import write_hdr
@@ -111,7 +112,8 @@ def save_sequence(
             paths.append(path)
             clamped, nan = clamped + changed[0], nan + changed[1]
     except OSError as error:
-        raise OSError(f"{error} ({len(paths)} of {len(frames)} frames are complete in {printable(folder)})") from error
+        told = refused_by_disk(folder, error) or error  # of the mark; those of frames are sentences
+        raise OSError(f"{told} ({len(paths)} of {len(frames)} frames are complete in {printable(folder)})") from error
     finally:
         with suppress(OSError):
             mark.unlink(missing_ok=True)

@@ -1,4 +1,5 @@
 import errno
+import sys
 from fractions import Fraction
 
 import OpenEXR
@@ -248,3 +249,32 @@ def test_layers_lie_beside_the_picture(tmp_path, hdr):
     assert (channels["vote.G"].pixels == vote[1, ..., 1].numpy()).all()
     assert (channels["motion_mask.A"].pixels == mask[1].nan_to_num(0).numpy()).all()
     assert torch.equal(load_hdr(report.folder), hdr)
+
+
+LIMITED = """
+import resource, signal, sys, torch
+from hdrweave.stages.output.save import save_sequence
+from hdrweave.stages.output.save_video import save_video
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)  # as Python does by itself
+resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]), resource.RLIM_INFINITY))
+frames = torch.rand(3, 96, 128, 3, generator=torch.Generator().manual_seed(0))
+for what in ("exr half", "hdr", "FFV1 16 bit (mkv)"):
+    try:
+        if what.startswith("FFV1"):
+            save_video(frames, sys.argv[1], file_format=what)
+        else:
+            save_sequence(frames, sys.argv[1], file_format=what, scale="research")
+    except OSError as error:
+        print(what, "|", error)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no limits of file sizes")
+@pytest.mark.parametrize("limit", [0, 20_000])
+def test_files_that_the_disk_does_not_take(tmp_path, limit):
+    """As on a disk with FAT32, or under ulimit -f."""
+    ended = run_child(LIMITED, tmp_path / "out", limit)
+    lines = ended.stdout.splitlines()
+    assert [line.split(" |")[0] for line in lines] == ["exr half", "hdr", "FFV1 16 bit (mkv)"], ended.stderr
+    assert all("larger than the disk takes" in line or "cannot be encoded: free space" in line for line in lines), lines
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
