@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 
 from ...hdr.io.checked_path import printable, regular_file
-from ...hdr.io.file_exposure import stated_exposures, stated_order
+from ...hdr.io.file_exposure import stated_exposures, stated_order, unclear_gain
 from ...hdr.io.frame_store import FrameStore
 from ...hdr.io.image_files import read_image, stored_gamut
 from ...hdr.io.image_sequence import Frame, find_frames, find_sequence, is_sequence_path
@@ -171,6 +171,11 @@ def _read_images(path, start: int, count: int, fps, progress: Progress, holes: b
     if linear == "float":
         check_values(frames, name, progress)
     stated, order = stated_exposures(files), stated_order(files)
+    if unclear_gain(files):
+        warnings += (
+            "the names state gains, of which it cannot be told whether they are decibels or factors: they are left out; "
+            "write the pattern if you know it",
+        )
     return Clip(
         frames,
         frame_rate(fps or DEFAULT_FPS),
