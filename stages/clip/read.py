@@ -82,12 +82,13 @@ def read_clip(
         faults.ended = not any(trim_to)
     warnings = (*_colour_warnings(info), *faults.warnings(name))
     frames, transfer = _stored(store, name, start), DELIVERY.get(info.transfer, "")
-    begin = trim_to[0] + start / float(info.fps)
-    sound = SoundTrack(source, begin, len(store) / float(info.fps)) if info.sound else None
+    rate = faults.fps
+    begin = trim_to[0] + start / float(rate)
+    sound = SoundTrack(source, begin, len(store) / float(rate)) if info.sound else None
     timecode = later(info.timecode, round(begin * info.fps), info.fps) if info.timecode else ""
     return Clip(
         frames,
-        frame_rate(fps or info.fps),
+        frame_rate(fps or rate),
         name,
         warnings,
         transfer=transfer,

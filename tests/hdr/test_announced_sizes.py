@@ -92,3 +92,16 @@ def test_a_flat_curve_is_no_response(tmp_path):
     np.save(tmp_path / "a.npy", np.ones(9))
     with pytest.raises(ValueError, match="the curve is flat"):
         response_from_lut(tmp_path / "a.npy")
+
+
+def test_a_negative_is_refused(tmp_path):
+    tags = ((256, 4), (257, 2), (258, 8), (259, 1), (262, 0), (273, 8), (277, 1), (278, 2), (279, 8))
+    entries = b"".join(struct.pack("<HHII", tag, 3, 1, value) for tag, value in tags)
+    content = b"II*\0" + struct.pack("<I", 16) + bytes(range(8)) + struct.pack("<H", len(tags)) + entries + bytes(4)
+    (tmp_path / "a.tif").write_bytes(content)
+    with pytest.raises(ValueError, match="is a negative, it stores white as 0"):
+        read_image(tmp_path / "a.tif")
+    (tmp_path / "b.tif").write_bytes(
+        content.replace(struct.pack("<HHII", 262, 3, 1, 0), struct.pack("<HHII", 262, 3, 1, 1))
+    )
+    assert np.array_equal(read_image(tmp_path / "b.tif")[0][..., 0].ravel(), np.arange(8))

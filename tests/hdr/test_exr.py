@@ -142,3 +142,16 @@ def test_parts_views_and_layers_by_choice(tmp_path):
     assert read_exr(tmp_path / "layers.exr", layer="mask")[0][0, 0].tolist() == [6, 6, 6]
     with pytest.raises(ValueError, match="no part, view or layer 'middle' with colour: it has mask, right"):
         read_exr(tmp_path / "layers.exr", layer="middle")
+
+
+def test_a_lone_layer_with_colour_is_read(tmp_path, rgb):
+    pixels = rgb.astype(np.float32)
+    layers = {f"ViewLayer.Combined.{c}": np.ascontiguousarray(pixels[..., k]) for k, c in enumerate("RGB")}
+    depth = {"ViewLayer.Depth.Z": np.zeros(pixels.shape[:2], np.float32)}
+    header = {"compression": OpenEXR.ZIP_COMPRESSION, "type": OpenEXR.scanlineimage}
+    OpenEXR.File(header, layers | depth).write(str(tmp_path / "a.exr"))
+    assert np.array_equal(read_exr(tmp_path / "a.exr")[0], pixels)
+    other = {name.replace("Combined", "Normal"): channel for name, channel in layers.items()}
+    OpenEXR.File(header, layers | other).write(str(tmp_path / "b.exr"))
+    with pytest.raises(ValueError, match="has the channels ViewLayer.Combined.B"):
+        read_exr(tmp_path / "b.exr")
