@@ -82,15 +82,16 @@ def video_info(source) -> VideoInfo:
 
 
 def _seconds(container, stream) -> float:
-    """The length of a video stream as its container announces it, 0 = unknown. Matroska states it in a tag of the stream, or for
-    the whole file alone, which counts where nothing else could make it longer."""
+    """The length of a video stream as its container announces it, 0 = unknown. Matroska states its end, which counts from 0 and
+    not from the first frame, in a tag of the stream, or for the whole file alone, where nothing else could make it longer."""
     if stream.duration and stream.time_base:
         return float(stream.duration * stream.time_base)
+    begin = float(max(stream.start_time or 0, 0) * (stream.time_base or 0))
     stated = re.fullmatch(r"(\d{1,3}):(\d\d):(\d\d(?:\.\d{1,12})?)", stream.metadata.get("DURATION", ""))
     if stated:
-        return int(stated[1]) * 3600 + int(stated[2]) * 60 + float(stated[3])
+        return int(stated[1]) * 3600 + int(stated[2]) * 60 + float(stated[3]) - begin
     alone = len(container.streams) == 1 and "matroska" in container.format.name
-    return container.duration / 1e6 if alone and container.duration else 0.0
+    return container.duration / 1e6 - begin if alone and container.duration else 0.0
 
 
 def _timecode(container, stream) -> str:

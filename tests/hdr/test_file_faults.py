@@ -183,6 +183,20 @@ def test_a_rate_that_varies_is_told(tmp_path):
     assert clip.fps == 16
 
 
+def test_a_clip_whose_times_begin_late_is_whole(tmp_path):
+    """As one that was cut out of a longer one without being encoded again."""
+    with av.open(str(tmp_path / "a.mkv"), "w") as container:
+        stream = container.add_stream("ffv1", rate=24)
+        stream.width, stream.height, stream.pix_fmt, stream.time_base = 64, 36, "yuv420p", Fraction(1, 24)
+        for t in range(6):
+            frame = av.VideoFrame.from_ndarray(picture(), format="rgb24").reformat(format="yuv420p")
+            frame.pts, frame.time_base = 100 + t, Fraction(1, 24)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    clip = read_clip(tmp_path / "a.mkv")
+    assert len(clip.frames) == 6 and clip.warnings == ()
+
+
 @pytest.mark.parametrize(
     "matrix, expected",
     [
