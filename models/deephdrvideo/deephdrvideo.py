@@ -44,19 +44,24 @@ class DeepHDRVideo(nn.Module):
         init_weights(self)
 
     def forward(
-        self, frames: torch.Tensor, exposures: torch.Tensor, flows: torch.Tensor, confidence: torch.Tensor
+        self,
+        frames: torch.Tensor,
+        exposures: torch.Tensor,
+        flows: torch.Tensor,
+        confidence: torch.Tensor,
+        noise: torch.Tensor | None = None,
     ) -> dict[str, torch.Tensor | None]:
         """Radiance of the middle frame.
 
         frames (B,N,3,H,W): gamma-encoded code values in [0,1] in order of time, N = 5 for two exposures, 7 for three;
         exposures (B,N), relative, shortest of the clip = 1; flows (B,3(N-3),2,H,W): base flow from each of the three
         middle frames, one after the other, to the (N-3)/2 frames before and after it, pixels, channel 0 = x; confidence
-        (B,3(N-3),1,H,W) in it, in [0,1]. Returns coarse (B,3,H,W): H^c; refined (B,3,H,W): H by equation 4, in [0,1],
-        1.0 = clipping of the shortest exposure, H^c without RefineNet; share (B,3,H,W): M; flows (B,N-3,2,H,W), as
-        CoarseNet refines them; motion (B,2,2,H/2,W/2) of the neighbours' features, see `RefineNet`, None without
-        alignment. In training, gradients reach CoarseNet through H^c of the middle frame only, which makes a step a
-        third cheaper; the weights for the other frames are the same. Raises ValueError when the shapes do not fit each
-        other.
+        (B,3(N-3),1,H,W) in it, in [0,1]; noise (B,N,3): measured, see `FrameWindow`. Returns coarse (B,3,H,W): H^c;
+        refined (B,3,H,W): H by equation 4, in [0,1], 1.0 = clipping of the shortest exposure, H^c without RefineNet;
+        share (B,3,H,W): M; flows (B,N-3,2,H,W), as CoarseNet refines them; motion (B,2,2,H/2,W/2) of the neighbours'
+        features, see `RefineNet`, None without alignment. In training, gradients reach CoarseNet through H^c of the middle
+        frame only, which makes a step a third cheaper; the weights for the other frames are the same. Raises ValueError
+        when the shapes do not fit each other.
         """
         b, n, _, h, w = frames.shape
         if n < 5 or n % 2 == 0 or exposures.shape != (b, n) or flows.shape != (b, FRAMES * (n - 3), 2, h, w):
@@ -68,7 +73,11 @@ class DeepHDRVideo(nn.Module):
 
         def coarse(t: int) -> tuple[torch.Tensor, torch.Tensor]:
             chosen, own = slice(t, t + n), slice(t * k, (t + 1) * k)
-            return self.coarse(FrameWindow(frames[:, chosen], exposures[:, chosen], flows[:, own], confidence[:, own]))
+            known = None if noise is None else noise[:, chosen]
+            window = FrameWindow(
+                frames[:, chosen], exposures[:, chosen], flows[:, own], confidence[:, own], noise=known
+            )
+            return self.coarse(window)
 
         # First, as autocast caches cast weights: cached under no_grad, they would have no gradient.
         middle, refined_flows = coarse(1)

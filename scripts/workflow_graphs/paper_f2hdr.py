@@ -35,16 +35,22 @@ def f2hdr_nodes(x: int, refine: str = "refine") -> list[dict]:
 
 
 def f2hdr(
-    pattern: str, path: str, intro: str, last="Motion-Guided Refinement", hdr="refine.hdr", title="F2HDR"
+    pattern: str,
+    path: str,
+    intro: str,
+    flow: str = f"{SEARCHED} + F2HDR adapter",
+    last: str = "Motion-Guided Refinement",
+    hdr: str = "refine.hdr",
+    title: str = "F2HDR",
 ) -> dict:
-    """Load -> normalize -> flow with adapter -> coarse fusion -> motion mask -> refinement -> save. last, hdr: the node and
+    """Load -> normalize -> flow -> coarse fusion -> motion mask -> refinement -> save. flow: its method. last, hdr: the node and
     its output that give the result. title: of the whole."""
     exposures = [f"normalize.exposures -> {key}.exposures" for key in ("coarse", "refine", "warp")]
     flows = [f"flow.flow -> {key}.flow" for key in ("coarse", "mask", "refine", "warp")]
     linear = LINEAR_NOTE.format(last)
     method = {
         "nodes": [
-            node("flow", ".Flow", 1320, 220, 340, 110, method=f"{SEARCHED} + F2HDR adapter"),
+            node("flow", ".Flow", 1320, 220, 340, 110, method=flow),
             node("warp", ".WarpNeighbours", 1320, 420, 340, 80, "Warp Neighbours (for the report only)"),
             sized_note("linear", 1320, 640, 340, "Where values are linear", linear),
             *f2hdr_nodes(1720),

@@ -2,7 +2,7 @@
 
 from .notes import FOOTAGE
 from .paper_f2hdr import f2hdr
-from .parts import SAMPLE, group, node
+from .parts import SAMPLE, SEARCHED, group, node
 
 F2HDR_REFINED_INTRO = f"""**F2HDR, then Sequence Refinement**: the best result for its time, with weights that come with the
 pack. Alternating exposures become scene-linear HDR, one HDR frame for every frame.
@@ -12,8 +12,8 @@ less flicker between exposures. Results lie in ComfyUI's output folder under *HD
 
 
 def f2hdr_refined(pattern: str, path: str, intro: str) -> dict:
-    """F2HDR as it is published, then sequence refinement, which gets the clip too."""
-    graph = f2hdr(pattern, path, intro, "Sequence Refinement", "sequence.hdr", "F2HDR, refined")
+    """F2HDR without its adapter, then sequence refinement, which gets the clip too."""
+    graph = f2hdr(pattern, path, intro, SEARCHED, "Sequence Refinement", "sequence.hdr", "F2HDR, refined")
     graph["nodes"].append(node("sequence", ".SequenceRefinement", 2120, 60, 320, 130))
     graph["links"] += ["refine.hdr -> sequence.hdr", "normalize.exposures -> sequence.exposures"]
     graph["groups"].append(group("Refine the sequence", 2100, -20, 360, 1140))

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import torch
 
+from ...hdr.freed_memory import keep_freed_memory
 from ...hdr.scratch import trim
 
 Progress = Callable[[int, int], None]
@@ -47,11 +48,13 @@ def passes(progress: Progress, *shares: int) -> list[Progress]:
 
 
 def windows(count: int, size: int = 4, progress: Progress = quiet) -> Iterator[list[int]]:
-    """Frame indices 0 … count-1 in windows of `size`; reports progress and releases disk-backed pages after each."""
-    for start in range(0, count, size):
-        yield list(range(start, min(start + size, count)))
-        trim()
-        progress(min(start + size, count), count)
+    """Frame indices 0 … count-1 in windows of `size`; reports progress and releases disk-backed pages after each, and the memory
+    of freed arrays after all."""
+    with keep_freed_memory():
+        for start in range(0, count, size):
+            yield list(range(start, min(start + size, count)))
+            trim()
+            progress(min(start + size, count), count)
 
 
 def spread(count: int, places: int = 6) -> list[int]:

@@ -18,7 +18,7 @@ from ...hdr.frame_window import FrameWindow
 from ...hdr.scratch import allocate
 from ...hdr.sequence import ExposureSequence, FlowField
 from ...models.f2hdr.adapter import GRID, LIMIT, refined_flows
-from ..flow.live import live_base_flow
+from ..flow.live import LiveFlow, live_base_flow
 from ..runtime.networks import device_of, load_f2hdr
 from ..runtime.per_frame import WindowReader, radiance_per_frame, run_per_frame, to_planes
 from ..runtime.tiles import in_tiles
@@ -143,7 +143,7 @@ def f2hdr(sequence: ExposureSequence, device="cpu", progress: Progress = quiet) 
 
 
 def fuse_and_refine(
-    sequence: ExposureSequence, flow: FlowField, network: "F2HDR", progress: Progress = quiet
+    sequence: ExposureSequence, flow: FlowField | LiveFlow, network: "F2HDR", progress: Progress = quiet
 ) -> torch.Tensor:
     """The three steps after the adapter along any flow, frame by frame: radiance (T,H,W,3)."""
     windows = WindowReader(sequence, flow, device_of(network))

@@ -1,4 +1,5 @@
-"""Recipes of DeepHDRVideo: CoarseNet alone, then both networks jointly; two and three exposures, from the base flow."""
+"""Recipes of DeepHDRVideo: CoarseNet alone, then both networks jointly; two and three exposures, from the base flow and with
+the measured noise."""
 
 from dataclasses import asdict, replace
 from functools import partial
@@ -16,7 +17,8 @@ from ...stages.flow.estimate import base_flow
 from ...stages.runtime.networks import device_of
 from ...stages.systems.deephdrvideo import coarse_reconstruction, deformable_refinement
 from ..data.batches import Window, neighbour_window, window_of
-from .losses import flow_loss, flow_weight, gradient_loss, mu_l1, psnr_loss
+from .estimates import preserved
+from .losses import flow_loss, flow_weight, gradient_loss, mu_l1, picture_loss
 from .perceptual import PerceptualLoss
 from .recipe import Kept, Recipe
 from .variants import Ablation
@@ -28,7 +30,7 @@ LEAST_SHARE = 0.05  # lower bound on the badly exposed share of a batch, for the
 def window(period: int) -> Window:
     """Window of the input of CoarseNet for the reference, the frame before and the frame after: 5 or 7 frames."""
     inner = neighbour_window(period)
-    return Window(inner.frames + 2, tuple((a + 1, b + 1) for a, b in inner.pairs), inner.base, beside=1)
+    return Window(inner.frames + 2, tuple((a + 1, b + 1) for a, b in inner.pairs), inner.base, beside=1, noise=True)
 
 
 def exact_flow_loss(flows: torch.Tensor, batch: dict[str, torch.Tensor], chosen=slice(None)) -> torch.Tensor:
@@ -40,25 +42,27 @@ def exact_flow_loss(flows: torch.Tensor, batch: dict[str, torch.Tensor], chosen=
 
 
 def coarse_loss(network: nn.Module, batch: dict[str, torch.Tensor]) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
-    """L^c, L1 in the mu-law domain (section 3.2), with PSNR, as L1 is dominated by noisy clips, and flow loss."""
+    """L^c, L1 in the mu-law domain (section 3.2), with PSNR in both domains, as L1 is dominated by noisy clips, and flow
+    loss."""
     truth = batch["hdr"][:, batch["hdr"].shape[1] // 2]
     coarse, flows = network.coarse(window_of(batch))
-    error, published = psnr_loss(coarse, truth), mu_l1(coarse, truth)
+    error, published = picture_loss(coarse, truth), mu_l1(coarse, truth)
     flow = exact_flow_loss(flows, batch)
     return error + published + FLOW_SHARE * flow, {"coarse": error.detach(), "flow": flow.detach()}
 
 
 def loss(network: nn.Module, batch: dict[str, torch.Tensor], details=gradient_loss):
-    """L^r of the result of equation 4, and L^c of the coarse result of the middle frame.
+    """L^r of the result of equation 4, with detail preservation, and L^c of the coarse result of the middle frame.
 
     details: `perceptual.PerceptualLoss`, as in the paper, or gradient differences at three scales, which need no
-    weights. Changed against the paper: PSNR in the mu-law domain is added to L1; and the offsets of the deformable
-    alignment are supervised by the exact flow to the frames before and after, as the picture's loss alone trains them
-    too slowly.
+    weights. Changed against the paper: PSNR in the mu-law domain and in linear light is added to L1; and the offsets of
+    the deformable alignment are supervised by the exact flow to the frames before and after, as the picture's loss alone
+    trains them too slowly.
     """
     truth = batch["hdr"][:, batch["hdr"].shape[1] // 2]
-    out = network(batch["ldr"], batch["exposures"], batch["base"], batch["confidence"])
-    coarse, refined = psnr_loss(out["coarse"], truth), psnr_loss(out["refined"], truth)
+    out = network(batch["ldr"], batch["exposures"], batch["base"], batch["confidence"], batch.get("noise"))
+    coarse = picture_loss(out["coarse"], truth)
+    refined = picture_loss(preserved(out["refined"], window_of(batch)), truth)
     published = mu_l1(out["refined"], truth) / (1 - out["share"]).mean().clamp(min=LEAST_SHARE)  # equation 6
     published = published + details(out["refined"], truth)
     flow = exact_flow_loss(out["flows"], batch)
@@ -109,7 +113,7 @@ def _recipe(name: str, make, config: DeepHDRVideoConfig, objective, view) -> Rec
 def coarse() -> Recipe:
     """Recipe of CoarseNet, see `build_coarse`, on clips of 5 frames."""
     config = DeepHDRVideoConfig(refinement=False)
-    return _recipe("deephdrvideo_coarse", build_coarse, config, coarse_loss, neighbour_window)
+    return _recipe("deephdrvideo_coarse", build_coarse, config, coarse_loss, partial(neighbour_window, noise=True))
 
 
 def recipe(vgg: str | None = None, **parts: bool) -> Recipe:
