@@ -184,7 +184,6 @@ def test_a_rate_that_varies_is_told(tmp_path):
 
 
 def test_a_clip_whose_times_begin_late_is_whole(tmp_path):
-    """As one that was cut out of a longer one without being encoded again."""
     with av.open(str(tmp_path / "a.mkv"), "w") as container:
         stream = container.add_stream("ffv1", rate=24)
         stream.width, stream.height, stream.pix_fmt, stream.time_base = 64, 36, "yuv420p", Fraction(1, 24)
