@@ -29,6 +29,7 @@ CRUSHED = 0.02  # code value up to which a pixel may have been crushed to black 
 CRUSHED_LEVEL = 0.1  # code value below which contrasty picture profiles crush shadows
 UNOBSERVED = 0.05  # well-exposedness of all samples below which a pixel's radiance has not been recorded
 UNOBSERVED_WINDOW = 5  # pixels across, over which the largest well-exposedness is taken
+SPILL = 0.35  # share of the light above a channel's clipping level that other channels may show
 MAX_DEVIATION = 60.0  # bound on the squared deviation, so that noise still decides where all samples contradict
 
 
@@ -116,20 +117,32 @@ def measure(
     )
 
 
+def spill(estimate: Measurement, reference: Measurement) -> torch.Tensor:
+    """Radiance (N,1,H,W) by which channels of the reference may read too high, if the estimate is right.
+
+    Cameras turn saturated light that they cannot record into white: of what exceeds the clipping level in one channel, a share is
+    found in the others, a fifth at the signs of a real night clip. Only what exceeds twice the level counts, as wrong
+    correspondences are nearer to it, too.
+    """
+    beyond = (estimate.radiance - 2 * reference.radiance).clamp(min=0) * reference.clipped
+    return SPILL * beyond.sum(1, keepdim=True)
+
+
 def consistency_weight(estimate: Measurement, reference: Measurement, strictness: float = 1.0) -> torch.Tensor:
     """Ghost rejection g, (N,1,H,W) in (0,1]: exp(-d^2 / 2) of the deviation d from the reference in standard
     deviations.
 
     d^2 is averaged over channels and 3x3 pixels; its variance is that of both samples plus the model error. Where the
-    reference clips, only darker estimates deviate, as the true radiance is at or above the clipping level; where it is
-    crushed, only estimates above its floor, as lower radiance may have been crushed to black. strictness multiplies d^2: 0
+    reference clips, only darker estimates deviate, as the true radiance is at or above the clipping level; all may be darker
+    by the `spill`; where it is crushed, only estimates above its floor, as lower radiance may have been crushed to black. strictness multiplies d^2: 0
     accepts everything, 1 applies the noise model as it is.
 
     Measured noise is not allowed for where the reference clips: darker samples are no brighter ones with noise there, but
     wrong correspondences, and their small variance would give them most of the weight.
     """
     difference = estimate.radiance - reference.radiance
-    difference = torch.where(reference.clipped, difference.clamp(max=0), difference)
+    brighter = torch.where(reference.clipped, 0, difference.clamp(min=0))
+    difference = brighter + (difference + spill(estimate, reference)).clamp(max=0)
     crushed = reference.floor > 0
     difference = torch.where(crushed, (estimate.radiance - reference.floor).clamp(min=0), difference)
     excess = torch.where(reference.clipped, 0, estimate.excess + reference.excess)
@@ -158,11 +171,16 @@ def radiance_lower_bound(reference: Measurement, others: Sequence[tuple[Measurem
     """Lower bound on the radiance from clipped samples, (N,3,H,W): the largest clipping level recorded; 0 where none
     clips.
 
-    others: captured samples, each with its validity (N,1,H,W). Their bound is used only where every sample clips within
-    UNOBSERVED_WINDOW pixels: at object boundaries a wrong correspondence would brighten the background. Without the
-    bound, a long exposure, which clips at low radiance, would darken light sources.
+    others: captured samples, each with its validity (N,1,H,W). The bound of the reference is lowered to samples that the `spill`
+    explains. That of others is used only where every sample clips within UNOBSERVED_WINDOW pixels: at object boundaries a
+    wrong correspondence would brighten the background. Without the bound, a long exposure, which clips at low radiance, would
+    darken light sources.
     """
-    bound = torch.where(reference.clipped, reference.radiance, 0)
+    read = reference.radiance
+    for other, _ in others:
+        explained = (other.radiance + spill(other, reference) >= reference.radiance) & (other.exposedness > UNOBSERVED)
+        read = torch.where(explained, torch.minimum(read, other.radiance), read)
+    bound = torch.where(reference.clipped, read, 0)
     best = torch.stack([reference.exposedness, *(other.exposedness for other, _ in others)]).amax(0)
     unobserved = box_max(best, UNOBSERVED_WINDOW) < UNOBSERVED
     for other, validity in others:

@@ -11,6 +11,7 @@ from ..stages.clip.normalize import linear_and_gamma, normalize
 from ..stages.clip.wrong_pattern import GO_ON, heed_pattern
 from ..stages.flow.dis_backends import PRESETS
 from ..stages.flow.estimate import estimate_flow
+from ..stages.flow.global_flow import global_flow
 from ..stages.flow.pair_flow import working_size
 from ..stages.fusion.weighted_merge import MergeSettings, weighted_merge
 from ..stages.runtime.networks import PACKAGED
@@ -30,6 +31,7 @@ METHODS = {  # in addition to DIS: with large-displacement proposals, with F2HDR
     "DIS fine + F2HDR adapter": (False, True),
     "DIS fine + network": (True, False),
     "DIS fine + network + F2HDR adapter": (True, True),
+    (CAMERA := "camera motion only"): (False, False),
 }
 NETWORKS = {  # the same, chosen apart from the preset
     "none": (False, False),
@@ -157,7 +159,8 @@ class OpticalFlow(io.ComfyNode):
                     default=DIS[-1],
                     tooltip="DIS: dense inverse search, without weights; fine is the most accurate, ultrafast the "
                     "fastest. + network: finds large motion of small objects first, for any node; takes three times as "
-                    "long or more. + F2HDR adapter: a network corrects the flow for F2HDR's Coarse Fusion.",
+                    "long or more. + F2HDR adapter: a network corrects the flow for F2HDR's Coarse Fusion. camera motion only: "
+                    "each neighbour is moved, turned and zoomed as a whole, without DIS.",
                 ),
                 weights_input("F2HDR for the adapter, of the base flow network otherwise"),
                 io.Combo.Input(
@@ -185,7 +188,11 @@ class OpticalFlow(io.ComfyNode):
         preset = PRESETS[DIS.index(method)] if method in DIS else PRESETS[-1]
         search, adapter = METHODS[method] if networks == AS_METHOD else NETWORKS[networks]
         bars = passes(progress_bar(), 5, 1) if adapter else [progress_bar()]
-        if search:
+        if method == CAMERA:
+            if search:
+                raise ValueError(f"{CAMERA} has no search for large motion: choose another method, or other networks")
+            flow = global_flow(clip, bars[0])
+        elif search:
             flow_weights = PACKAGED if adapter else weights
             with chosen_network(BASE_FLOW, flow_weights, working_size(clip.size), 3) as network:
                 flow = estimate_flow(clip, preset, bars[0], network=network)

@@ -59,19 +59,22 @@ def camera_path(sequence: ExposureSequence, progress: Progress = quiet) -> np.nd
     path = [IDENTITY]
     for window in windows(len(sequence) - 1, 1, progress):
         t = window[0]
-        path.append(scale @ _similarity(*pairs.matched_bytes(t, t + 1)) @ np.linalg.inv(scale) @ path[-1])
+        path.append(scale @ similarity(*pairs.matched_bytes(t, t + 1)) @ np.linalg.inv(scale) @ path[-1])
         pairs.forget(t)
     return np.stack(path)
 
 
-def affine_flow(transforms: np.ndarray, height: int, width: int) -> torch.Tensor:
-    """Backward flow (n,2,H,W) that fetches pixel p from transform @ p, for (n,3,3) transforms."""
-    grid = pixel_grid(height, width)
+def affine_flow(transforms: np.ndarray, height: int, width: int, grid: tuple[int, int] | None = None) -> torch.Tensor:
+    """Backward flow (n,2,H,W), in pixels, that fetches pixel p from transform @ p, for (n,3,3) transforms. grid: its height and
+    width, by default those of the frame."""
+    rows, columns = grid or (height, width)
+    step = torch.tensor([width / columns, height / rows])[:, None, None]
+    places = (pixel_grid(rows, columns) + 0.5) * step - 0.5  # pixel centres of the grid, in pixels of the frame
     matrix = torch.from_numpy(np.ascontiguousarray(transforms[:, :2])).float()
-    return torch.einsum("nij,jhw->nihw", matrix[..., :2], grid) + matrix[..., 2, None, None] - grid
+    return torch.einsum("nij,jhw->nihw", matrix[..., :2], places) + matrix[..., 2, None, None] - places
 
 
-def _similarity(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+def similarity(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """The similarity (3,3) that most corners of image `a` (h,w) uint8 make on their way to `b`; identity where none does."""
     corners = cv2().goodFeaturesToTrack(a, CORNERS, 0.01, 8)
     if corners is None:

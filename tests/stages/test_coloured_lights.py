@@ -20,8 +20,11 @@ def left(k: int, t: int) -> int:
     return 8 + 29 * k - t
 
 
-def night() -> tuple[torch.Tensor, torch.Tensor]:
-    """Frames (T,H,W,3) in 8 bit with noise, and true radiance, same shape: coloured panels before a dark texture."""
+def night(spill: float = 0) -> tuple[torch.Tensor, torch.Tensor]:
+    """Frames (T,H,W,3) in 8 bit with noise, and true radiance, same shape: coloured panels before a dark texture.
+
+    spill: share of the light above a channel's clipping level that a camera turns into light of the others.
+    """
     rng = np.random.default_rng(0)
     texture = torch.from_numpy(rng.random((1, 3, HEIGHT // 4, WIDTH // 4 + 4))).float()
     texture = torch.nn.functional.interpolate(texture, scale_factor=4, mode="bicubic")[0].permute(1, 2, 0)
@@ -32,15 +35,20 @@ def night() -> tuple[torch.Tensor, torch.Tensor]:
             x = max(left(k, t), 0)
             radiance[20 : 20 + SIDE, x : left(k, t) + SIDE] = torch.tensor(colour)
         light = radiance * exposure
+        beyond = (light - 1).clamp(min=0)
+        light = light + spill * (beyond.sum(-1, keepdim=True) - beyond)
         noise = torch.from_numpy(rng.standard_normal(light.shape)).float() * (1e-6 + 1e-4 * light).sqrt()
         frames.append(((light + noise).clamp(0, 1) ** (1 / 2.2) * 255).round() / 255)
         truth.append(radiance)
     return torch.stack(frames), torch.stack(truth)
 
 
-@pytest.mark.parametrize("method", ["classical", "f2hdr_refined"])
-def test_lights_that_clip_in_one_channel_do_not_flicker(method):
-    frames, truth = night()
+CASES = [("classical", 0, 0.03), ("classical", 0.2, 0.03), ("f2hdr_refined", 0, 0.03), ("f2hdr_refined", 0.2, 0.15)]
+
+
+@pytest.mark.parametrize(("method", "spill", "limit"), CASES)
+def test_lights_that_clip_in_one_channel_do_not_flicker(method, spill, limit):
+    frames, truth = night(spill)
     clip = normalize(ExposureSequence(frames, torch.tensor(EXPOSURES), response_named("gamma2.2"), 2))
     result = SYSTEMS[method].run(match_black_level(clip))
     for k, name in enumerate(PANELS):
@@ -49,5 +57,5 @@ def test_lights_that_clip_in_one_channel_do_not_flicker(method):
             x = left(k, t)
             inner = slice(26, 14 + SIDE), slice(x + 6, x + SIDE - 6)
             ratios.append((result[t][inner] / truth[t][inner]).flatten(0, 1).median(0).values)
-        assert (torch.stack(ratios) - 1).abs().max() < 0.03, name
-        assert (ratios[0] / ratios[1] - 1).abs().max() < 0.03, name
+        assert (torch.stack(ratios) - 1).abs().max() < limit, name
+        assert (ratios[0] / ratios[1] - 1).abs().max() < limit, name

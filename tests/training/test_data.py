@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from hdrweave.hdr.exposure import to_ldr
 from hdrweave.hdr.tonemap import mu_law
 from hdrweave.hdr.warp import warp
-from hdrweave.training.data.batches import Augmentation, Batches, Window, transform_clip
+from hdrweave.training.data.batches import Augmentation, Batches, Window, spill_light, transform_clip
 from hdrweave.training.data.shards import ShardFolder
 
 WINDOWS = {2: Window(3, ((1, 0), (1, 2))), 3: Window(5, ((2, 0), (2, 1), (2, 3)))}
@@ -84,17 +84,17 @@ def test_batches_hold_what_they_say(shards):
 def test_frames_stay_as_they_are_stored(shards):
     """What lies beside the clips, such as flow, was worked out on these frames."""
     clips = ShardFolder(shards)
-    batch = Batches(shards, WINDOWS, (64, 72), 1, augmentation=Augmentation(turns=False, colours=False))[0]
+    batch = Batches(shards, WINDOWS, (64, 72), 1, augmentation=Augmentation(turns=False, colours=False, spill=0))[0]
     stored = [clip.ldr[k : k + batch["ldr"].shape[1]].movedim(-1, 1) for clip in clips for k in range(3)]
     assert any(x.shape == batch["ldr"][0].shape and torch.equal(x, batch["ldr"][0]) for x in stored)
 
 
 def test_channels_change_places_in_light_and_frames_alike(shards):
     """The shards here have no blur and next to no noise."""
-    batch = Batches(shards, {2: Window(3)}, (48, 48), 4)[0]
+    batch = Batches(shards, {2: Window(3)}, (48, 48), 4, augmentation=Augmentation(spill=0))[0]
     expected = to_ldr(batch["hdr"], batch["exposures"][:, :, None, None, None])
     assert (batch["ldr"] - expected).abs().max() < 2e-3
-    other = Batches(shards, {2: Window(3)}, (48, 48), 4, augmentation=Augmentation(colours=False))[0]
+    other = Batches(shards, {2: Window(3)}, (48, 48), 4, augmentation=Augmentation(colours=False, spill=0))[0]
     order = [float(x) for x in batch["hdr"].mean((0, 1, 3, 4))], [float(x) for x in other["hdr"].mean((0, 1, 3, 4))]
     assert order[0] != order[1]
 
@@ -117,3 +117,12 @@ def test_clips_that_are_too_small_are_refused(shards):
         Batches(shards, {2: Window(3)}, crop=(80, 80))
     with pytest.raises(ValueError, match="7 frames"):
         Batches(shards, {2: Window(7)}, crop=(32, 32))
+
+
+def test_light_beyond_clipping_is_found_in_other_channels():
+    light = torch.tensor([0.01, 0.05, 0.9]).expand(2, 4, 6, 3)
+    exposures = torch.tensor([1.0, 8.0])
+    code = (light * exposures[:, None, None, None]).clamp(max=1) ** (1 / 2.2)
+    changed = spill_light(code, light, exposures, 0.05)
+    assert torch.equal(changed[0], code[0])  # nothing clips
+    assert (changed[1, 0, 0] ** 2.2).tolist() == pytest.approx([0.08 + 0.05 * 6.2, 0.4 + 0.05 * 6.2, 1], abs=1e-4)

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from einops import rearrange
 
+from ...hdr.exposure import GAMMA, power
 from ...hdr.frame_window import FrameWindow
 from ..synthesis.clip import SyntheticClip, exact_occlusion
 from .shard_flow import PERIOD_SUFFIX, SEARCHED_SUFFIX, BaseFlows
@@ -18,6 +19,7 @@ from .shard_noise import Noise
 from .shards import ShardFolder
 
 COLOURS = list(permutations(range(3)))
+SPILL = (0.05, 0.4)  # range of the shares of `spill_light`
 
 
 @dataclass(frozen=True)
@@ -58,13 +60,14 @@ def bidirectional_window(frames: int, far: bool = False, noise: bool = False) ->
 @dataclass(frozen=True)
 class Augmentation:
     """Random augmentation. turns: flips, rotations by 90 degrees and time reversal. colours: permutation of the RGB
-    channels.
+    channels. spill: share of the samples in which a camera turns light that it cannot record into white (`spill_light`).
 
     Nothing else: the precomputed flow was estimated on the frames as they are.
     """
 
     turns: bool = True
     colours: bool = True
+    spill: float = 0.3
 
 
 def window_of(batch: dict[str, torch.Tensor], back: bool = False) -> FrameWindow:
@@ -150,6 +153,9 @@ class Batches:
         backwards = bool(self.augmentation.turns and rng.random() < 0.5)
         view = draw_crop(rng, size, self.crop, self.augmentation.turns)
         clip = transform_clip(self._clips.part(index, chosen, *view[:2]), size, backwards, *view)
+        if rng.random() < self.augmentation.spill:
+            code = spill_light(clip.ldr, clip.hdr, clip.exposures, rng.uniform(*SPILL))
+            clip = replace(clip, ldr=code)
         order = list(COLOURS[rng.integers(len(COLOURS))]) if self.augmentation.colours else [0, 1, 2]
         flows = [clip.flow(a, b) for a, b in window.pairs]
         hidden = [
@@ -196,6 +202,15 @@ class Batches:
     def __getstate__(self) -> dict:
         # open files do not travel to a worker
         return {**self.__dict__, "_clips": None, "_flows": None, "_noise": None}
+
+
+def spill_light(code: torch.Tensor, radiance: torch.Tensor, exposures: torch.Tensor, share: float) -> torch.Tensor:
+    """Code values (T,H,W,3), gamma 2.2, of frames in which `share` of the light above a channel's clipping level is found in each
+    of the others, see `hdr.noise_model.spill`. radiance (T,H,W,3): true; exposures (T,)."""
+    beyond = (radiance * exposures[:, None, None, None] - 1).clamp(min=0)
+    total = beyond.sum(-1, keepdim=True)
+    light = power(code, GAMMA) + share * (total - beyond)
+    return torch.where(total > 0, power(light.clamp(max=1), 1 / GAMMA), code)
 
 
 def draw_crop(rng, size: tuple[int, int], crop: tuple[int, int], turns: bool) -> tuple[slice, slice, int, bool]:
