@@ -1,4 +1,5 @@
-"""Parser of exposure patterns as users write them: EVs, factors, exposure times or ISO speeds of the frames of one period."""
+"""Parser of exposure patterns as users write them: EVs, factors, exposure times, ISO speeds or gains of the frames of one
+period."""
 
 import math
 import re
@@ -6,24 +7,28 @@ import re
 from .exposure import exposure_period, relative_from_evs, relative_from_values
 
 MAX_STOPS = 16
+STOP_DB = 20 * math.log10(2)  # gain in decibels of one stop
 MAX_CHARACTERS = 1000  # longer texts are refused
 HELP = (
-    "write EVs such as -3,0, factors such as 1x,8x, times such as 1/500,1/60 or 2ms,16ms, ISO speeds such as "
-    "ISO 100,800, or auto"
+    "write EVs such as -3,0, factors such as 1x,8x or 1:8, times such as 1/500,1/60 or 2ms,16ms, ISO speeds such as "
+    "ISO 100,800, gains such as 0dB,18dB, or auto"
 )
 _SECONDS = {"us": 1e-6, "µs": 1e-6, "μs": 1e-6, "ms": 1e-3, "s": 1.0, "sec": 1.0}
+_KINDS = {"x": "factor", "×": "factor", "db": "gain"}
 _NUMBER = r"\d+(?:\.\d*)?|\.\d+"
-_TOKEN = re.compile(rf"([+-]?(?:{_NUMBER}))(?:/({_NUMBER}))?(us|µs|μs|ms|sec|s|x|×)?")
+_TOKEN = re.compile(rf"([+-]?(?:{_NUMBER}))(?:/({_NUMBER}))?(us|µs|μs|ms|sec|s|x|×|db)?")
+_RATIO = re.compile(rf"(?:{_NUMBER})(?:\s*:\s*(?:{_NUMBER}))+")
 _SEPARATOR = re.compile(r"[\s,;]+")
-_SPACE_BEFORE_UNIT = re.compile(r"(?<=[\d.])\s(?=(?:us|µs|μs|ms|sec|s|x|×)(?:[\s,;]|$))")
+_SPACE_BEFORE_UNIT = re.compile(r"(?<=[\d.])\s(?=(?:us|µs|μs|ms|sec|s|x|×|db)(?:[\s,;]|$))")
 
 
 def parse_pattern(text: str) -> list[float] | None:
     """Exposures of one period, in frame order, relative to the shortest; None for `auto`.
 
-    Numbers with an x are factors of light; fractions and numbers with a unit are times; numbers with the word ISO, or bare
-    ones that are all >= 25, are ISO speeds; other numbers are EVs (higher = brighter). They are separated by commas, spaces or
-    semicolons. The length of the text is limited, which bounds time and memory. Raises ValueError with the remedy.
+    Numbers with an x are factors of light, as are those of a ratio (1:4:16); numbers in dB are gains, 20 dB for ten times the
+    light; fractions and numbers with a unit are times; numbers with the word ISO, or bare ones that are all >= 25, are ISO
+    speeds; other numbers are EVs (higher = brighter). They are separated by commas, spaces or semicolons. The length of the
+    text is limited, which bounds time and memory. Raises ValueError with the remedy.
     """
     if not isinstance(text, str):
         raise ValueError(f"the pattern is {type(text).__name__}, a text is expected: {HELP}")
@@ -32,21 +37,30 @@ def parse_pattern(text: str) -> list[float] | None:
     cleaned = text.strip().lower().replace("−", "-")
     if cleaned == "auto":
         return None
-    word = "iso" if "iso" in cleaned else "ev" if "ev" in cleaned else None
-    values, kinds = _numbers(re.sub(r"iso|evs?", " ", cleaned), text)
+    if _RATIO.fullmatch(cleaned):
+        cleaned = ",".join(f"{part.strip()}x" for part in cleaned.split(":"))
+    if "," in cleaned and ";" in cleaned:
+        raise ValueError(
+            f"the pattern {_shown(text)} has commas and semicolons: separate the numbers by one of them, and write decimals "
+            "with a point"
+        )
+    word = "iso" if "iso" in cleaned else "ev" if "ev" in cleaned or "stop" in cleaned else None
+    values, kinds = _numbers(re.sub(r"iso|evs?|stops?", " ", cleaned), text)
     if len(values) < 2:
         raise ValueError(f"the pattern {_shown(text)} has {len(values)} exposures, at least 2 are needed: {HELP}")
     kind = kinds[0]
     if len(set(kinds)) > 1 or (kind and word):
         raise ValueError(
-            f"the pattern {_shown(text)} mixes kinds of numbers: give every time its unit, every factor its x"
+            f"the pattern {_shown(text)} mixes kinds of numbers: give every time its unit, every factor its x, every gain its dB"
         )
-    if kind or word == "iso" or (word is None and min(values) >= 25):
+    if kind in ("time", "factor") or word == "iso" or (not kind and word is None and min(values) >= 25):
         if min(values) <= 0:
             raise ValueError(
                 f"the pattern {_shown(text)} has an exposure of 0 or less: factors, times and ISO speeds are above 0"
             )
         return fundamental_period(relative_from_values(values))
+    if kind == "gain":
+        values = [value / STOP_DB for value in values]
     if max(values) - min(values) > MAX_STOPS:
         raise ValueError(f"the pattern {_shown(text)} spans more than {MAX_STOPS} stops: {HELP}")
     return fundamental_period(relative_from_evs(values))
@@ -85,7 +99,7 @@ def _shown(text: str) -> str:
 
 
 def _numbers(cleaned: str, text: str) -> tuple[list[float], list[str]]:
-    """The numbers of a pattern, times in seconds, and of each whether it is a "time", a "factor" or neither ("")."""
+    """The numbers of a pattern, times in seconds, and of each whether it is a "time", "factor", "gain" or none of these ("")."""
     values, kinds = [], []
     for word in _SEPARATOR.split(_SPACE_BEFORE_UNIT.sub("", " ".join(cleaned.split()))):
         if not word:
@@ -95,9 +109,8 @@ def _numbers(cleaned: str, text: str) -> tuple[list[float], list[str]]:
             rest = cleaned[cleaned.find(word) :].strip()
             raise ValueError(f"the pattern {_shown(text)} cannot be read at {_shown(rest)}: {HELP}")
         number, divisor, unit = token.groups()
-        factor = unit in ("x", "×")
         values.append(float(number) / float(divisor or 1) * _SECONDS.get(unit, 1.0))
-        kinds.append("factor" if factor else "time" if divisor or unit else "")
+        kinds.append(_KINDS.get(unit, "time" if divisor or unit else ""))
     if "time" in kinds and not re.search("[a-zµμ×]", cleaned):
         kinds = ["time"] * len(kinds)  # 1/8,1: seconds beside fractions of one
     return values, kinds

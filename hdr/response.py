@@ -125,7 +125,7 @@ def tabulated(name: str, codes: torch.Tensor, linear: torch.Tensor) -> ResponseC
     0.
 
     codes (N,C): increasing; linear (N,C): non-decreasing; C = 1 (one curve for all channels) or 3. Raises ValueError
-    when a column decreases, is not finite, or is 0 at code value 1.
+    when a column decreases, is flat, is not finite, or is 0 at code value 1.
     """
     codes, linear = codes.double(), linear.double()
     recipe = {"name": name, "codes": codes.tolist(), "linear": linear.tolist()}
@@ -142,6 +142,8 @@ def tabulated(name: str, codes: torch.Tensor, linear: torch.Tensor) -> ResponseC
     top = interpolate_linear(torch.ones(1, codes.shape[1], dtype=torch.float64), codes, linear)
     if (top <= 0).any():
         raise ValueError(f"{name}: the curve gives no light at code value 1: is it inverted, or all zero?")
+    if (linear[-1] <= linear[0]).any():
+        raise ValueError(f"{name}: the curve is flat, but a response must rise with the code value: check the file")
     table = {"codes": codes, "linear": linear / top}
     return ResponseCurve(name, partial(_table_decode, **table), partial(_table_encode, **table), recipe)
 

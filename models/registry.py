@@ -88,7 +88,7 @@ def load(name: str, folders: Sequence = (), architecture: str | None = None) -> 
         for entry in manifest(folder):
             if entry["name"] == name:
                 return read_network(_inside(folder, entry["file"]), architecture, entry["sha256"])
-        if folder != PACKAGED and name.endswith(".safetensors") and (folder / name).is_file():
+        if folder != PACKAGED and name.endswith(".safetensors") and os.path.isfile(folder / name):
             return read_network(_inside(folder, name), architecture)
     known = ", ".join(names(folders, architecture)) or "none"
     raise OSError(
@@ -100,7 +100,7 @@ def read_network(path, architecture: str | None = None, sha256: str | None = Non
     """The network in one file; see `load`. sha256: what the file's bytes must hash to."""
     from safetensors.torch import load as parse
 
-    if not Path(path).exists():
+    if not os.path.exists(path):
         raise OSError(f"{printable(path)} is listed in the manifest but missing: install the pack again, or train it")
     path = check_file(path)
     content = path.read_bytes()

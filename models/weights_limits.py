@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from torch.nn.modules.module import register_module_parameter_registration_hook
 
-from ..hdr.io.checked_path import printable, regular_file
+from ..hdr.io.checked_path import filled_file, printable
 
 MAX_BYTES = 2 << 30  # of a file
 MAX_HEADER = 8 << 20  # bytes; of packaged weights it has 0.1 MB
@@ -32,7 +32,7 @@ DTYPES = (
 def check_file(path) -> Path:
     """`path`, when it can be a safetensors file by its size and the length of its header. Raises OSError or
     ValueError."""
-    path = regular_file(path, MAX_BYTES)
+    path = filled_file(path, MAX_BYTES)
     with path.open("rb") as file:
         header, size = int.from_bytes(file.read(8), "little"), path.stat().st_size
     if not 2 <= header <= min(MAX_HEADER, size - 8):

@@ -57,9 +57,9 @@ def _widgets() -> list:
         io.String.Input(
             "pattern",
             default="auto",
-            tooltip="Exposures of the frames of one period, in order: EVs (-3,0: higher is brighter), factors (1x,8x), "
-            "times (1/500,1/60 or 2ms,16ms) or ISO speeds (ISO 100,800). auto takes those that the files state, or measures "
-            "them from the pixels.",
+            tooltip="Exposures of the frames of one period, in order: EVs (-3,0: higher is brighter), factors (1x,8x or 1:8), "
+            "times (1/500,1/60 or 2ms,16ms), ISO speeds (ISO 100,800) or gains (0dB,18dB). auto takes those that the files "
+            "state, or measures them from the pixels.",
         ),
         io.Combo.Input(
             "response",

@@ -1,11 +1,12 @@
 """Save HDR Video."""
 
 import folder_paths
+import torch
 from comfy_api.latest import InputImpl, io
 
 from ..hdr.delivery import REFERENCE_WHITE
 from ..hdr.io.hdr_video import FORMATS, TRANSFERS
-from ..hdr.io.sound import samples
+from ..hdr.io.sound import Samples, samples
 from ..stages.output.look import look
 from ..stages.output.save import SCALES
 from ..stages.output.save_video import save_video
@@ -139,7 +140,7 @@ class SaveHDRVideo(io.ComfyNode):
         audio=None,
     ) -> io.NodeOutput:
         hdr = rgb(hdr, "hdr")
-        sound = None if audio is None else samples(audio["waveform"][0].float().cpu().numpy(), audio["sample_rate"])
+        sound = None if audio is None else _samples(audio)
         report = save_video(
             hdr,
             folder_paths.get_output_directory(),
@@ -161,3 +162,17 @@ class SaveHDRVideo(io.ComfyNode):
         path = str(report.path)
         ui = shown(cls, picture, str(report)) | {"hdr_video": reported([report.path])}
         return io.NodeOutput(InputImpl.VideoFromFile(path), path, str(report), ui=ui)
+
+
+def _samples(audio: dict) -> Samples:
+    """An AUDIO's first sound. Raises ValueError for what is none."""
+    wave, rate = audio.get("waveform"), audio.get("sample_rate")
+    if (
+        not isinstance(wave, torch.Tensor)
+        or wave.ndim != 3
+        or 0 in wave.shape
+        or not isinstance(rate, int)
+        or rate <= 0
+    ):
+        raise ValueError("the audio is no sound: connect the AUDIO of a loader, or unlink it")
+    return samples(wave[0].float().cpu().numpy(), rate)

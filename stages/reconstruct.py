@@ -1,5 +1,7 @@
 """HDR video as one function: the same stages that the nodes run, for Python users without ComfyUI."""
 
+from os import PathLike
+
 import numpy as np
 import torch
 
@@ -49,6 +51,8 @@ def reconstruct(
     if survey is not None:
         if exposures is not None or response != "gamma2.2":
             raise ValueError("exposures and response are those of the survey: leave them out, or the survey")
+        if not isinstance(survey, Survey | str | PathLike):
+            raise ValueError(f"survey is {printable(repr(survey))}: give the path of a survey, or one that was read")
         sequence = images_surveyed(_clip(frames), survey if isinstance(survey, Survey) else read_survey(survey))
     elif exposures is None:
         raise ValueError("the exposures are missing: give one period, such as [1, 8], or a survey of these frames")
@@ -131,7 +135,7 @@ def usable_device(device=None) -> torch.device:
         return best_device()
     try:
         found = torch.device(device)
-        torch.zeros(1, device=found)
+        float(torch.zeros(1, device=found))  # meta makes tensors without data
     except Exception as error:  # every backend has its own way to say that it is missing
         reason = printable(str(error).splitlines()[0] if str(error) else type(error).__name__)[:120]
         raise ValueError(

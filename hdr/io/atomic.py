@@ -23,7 +23,7 @@ NO_LINKS = (
 def atomic_path(path) -> Iterator[Path]:
     """A temporary path beside `path`, moved onto it when the block succeeds, removed when it fails for any reason.
 
-    Raises OSError in one sentence when the disk is full, or the folder may not be written to.
+    Raises OSError in one sentence where the disk refuses, see `refused_by_disk`.
     """
     path = Path(path)
     temporary = temporary_path(path)
@@ -33,15 +33,26 @@ def atomic_path(path) -> Iterator[Path]:
     except BaseException as error:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
-        if _disk_full(error):
-            raise OSError(
-                f"the disk is full: {printable(path)} was not written; free some space and run again"
-            ) from error
-        if isinstance(error, OSError) and error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-            raise OSError(
-                f"{printable(path)} may not be written ({error.strerror}): choose another folder, or change its rights"
-            ) from error
+        refused = refused_by_disk(path, error)
+        if refused:
+            raise refused from error
         raise
+
+
+def refused_by_disk(path, error: BaseException) -> OSError | None:
+    """What keeps a file from being written, in one sentence: a full disk, a size that it does not take, rights; None for other
+    errors."""
+    if _is(error, FULL):
+        return OSError(f"the disk is full: {printable(path)} was not written; free some space and run again")
+    if _is(error, (errno.EFBIG,)):
+        return OSError(
+            f"{printable(path)} becomes larger than the disk takes: choose another disk, or a smaller format"
+        )
+    if isinstance(error, OSError) and error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        return OSError(
+            f"{printable(path)} may not be written ({error.strerror}): choose another folder, or change its rights"
+        )
+    return None
 
 
 def temporary_path(path: Path) -> Path:
@@ -94,6 +105,6 @@ def is_running(process: int) -> bool:
     return True
 
 
-def _disk_full(error: BaseException) -> bool:
+def _is(error: BaseException, codes: tuple[int, ...]) -> bool:
     # OpenEXR and PyAV report the system's error in words only
-    return getattr(error, "errno", None) in FULL or any(os.strerror(code) in str(error) for code in FULL)
+    return getattr(error, "errno", None) in codes or any(os.strerror(code) in str(error) for code in codes)

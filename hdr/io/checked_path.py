@@ -41,9 +41,20 @@ def regular_file(path, most: int | None = None) -> Path:
     return path
 
 
-def read_bytes(path, most: int | None = None) -> bytes:
-    """The content of a regular file, see `regular_file`."""
+def filled_file(path, most: int | None = None) -> Path:
+    """`regular_file` that can be read and is not empty. Files of the kernel (/proc/kmsg), of which reading may never end, have no
+    size either. Raises OSError for these, too."""
     path = regular_file(path, most)
+    if not os.access(path, os.R_OK):
+        raise OSError(f"{printable(path)} may not be read: change its rights")
+    if not path.stat().st_size:
+        raise OSError(f"{printable(path)} is empty: copy or export it again")
+    return path
+
+
+def read_bytes(path, most: int | None = None) -> bytes:
+    """The content of a file, see `filled_file`."""
+    path = filled_file(path, most)
     try:
         return path.read_bytes()
     except OSError as error:

@@ -23,7 +23,8 @@ def upright(pixels: np.ndarray, frame) -> np.ndarray:
 
 
 def _matrix(frame) -> tuple[int, int, int, int] | None:
-    """a, b, c, d of the frame's display matrix, fixed point; None where it has none."""
+    """a, b, c, d of the frame's display matrix, fixed point; None where it has none. A matrix of zeros, as some writers leave it,
+    changes nothing."""
     try:
         data = next((bytes(x) for x in frame.side_data if getattr(x.type, "name", "") == "DISPLAYMATRIX"), b"")
     except (TypeError, ValueError):
@@ -31,4 +32,4 @@ def _matrix(frame) -> tuple[int, int, int, int] | None:
     if len(data) < 36:
         return None
     a, b, _, c, d = struct.unpack_from("=5i", data)
-    return (a, b, c, d) if (a, b, c, d) != (0, 0, 0, 0) else None
+    return (a, b, c, d) if any((a, b, c, d)) else (1, 0, 0, 1)

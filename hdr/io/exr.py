@@ -85,10 +85,10 @@ def read_exr(path, gamut: str = "Rec.709", layer: str = "") -> tuple[np.ndarray,
     """The first part of an EXR file that has colour, as float32 (H,W,3), linear in one of `hdr.gamut.GAMUTS`, and its header.
 
     layer: the part, view or layer of that name in place of the first with colour; a lone channel, too.
-    The display window is filled, with 0 outside the data window. A lone Y channel is spread to RGB, alpha is left out; other
-    chromaticities than those of `gamut` are converted, white to white; a file that states none is Rec.709. Raises OSError for
-    a file that is missing, broken or cut short, ValueError for one without RGB or Y, for deep and luminance-chroma pictures,
-    and for impossible sizes.
+    The display window is filled, with 0 outside the data window. A lone Y channel is spread to RGB, alpha is left out, a lone
+    layer with RGB is read without its name; other chromaticities than those of `gamut` are converted, white to white; a file
+    that states none is Rec.709. Raises OSError for a file that is missing, broken or cut short, ValueError for one without RGB
+    or Y, for deep and luminance-chroma pictures, and for impossible sizes.
     """
     import OpenEXR
 
@@ -114,7 +114,17 @@ def read_exr(path, gamut: str = "Rec.709", layer: str = "") -> tuple[np.ndarray,
 
 def _colour(path, parts: tuple[Part, ...]) -> tuple[int, list[str]]:
     index = colour_part(path, parts)
-    return index, list("RGB" if set("RGB") <= parts[index].names else "YYY")
+    names = parts[index].names
+    for channels in (list("RGB"), ["Y"] * 3):
+        if set(channels) <= names:
+            return index, channels
+    return index, [f"{_layers(parts[index])[0]}.{c}" for c in "RGB"]
+
+
+def _layers(part: Part) -> list[str]:
+    """The layers of a part that hold RGB."""
+    full = {c.name for c in part.channels if c.sampling == (1, 1) and not part.deep}
+    return sorted(name[:-2] for name in full if name.endswith(".R") and {name[:-1] + c for c in "GB"} <= full)
 
 
 def _named(path, parts: tuple[Part, ...], layer: str) -> tuple[int, list[str]]:
@@ -132,11 +142,15 @@ def _named(path, parts: tuple[Part, ...], layer: str) -> tuple[int, list[str]]:
 
 
 def colour_part(path, parts: tuple[Part, ...]) -> int:
-    """The index of the first part that holds RGB or Y; raises ValueError with what the file holds instead."""
+    """The index of the first part that holds RGB or Y, else of that with the only layer of RGB; raises ValueError with what the
+    file holds instead."""
     for index, part in enumerate(parts):
         full = {c.name for c in part.channels if c.sampling == (1, 1)}
         if not part.deep and (set("RGB") <= full or ("Y" in full and not {"RY", "BY"} & part.names)):
             return index
+    layers = [index for index, part in enumerate(parts) for _ in _layers(part)]
+    if len(layers) == 1:
+        return layers[0]
     if parts[0].deep:
         raise ValueError(f"{printable(path)} is a deep picture, which is not read: flatten it")
     if {"RY", "BY"} & parts[0].names:

@@ -7,12 +7,13 @@ Layout: openexr.com, "OpenEXR File Layout". Magic number, version with flags, th
 import struct
 from dataclasses import dataclass, field
 
-from .checked_path import check_picture_size, printable, regular_file
+from .checked_path import check_picture_size, filled_file, printable
 
 MAGIC = 20000630
 MULTIPART = 0x1000  # flag of the version field
 FIRST = 1 << 18  # bytes that are read at first
 MAX_HEADER = 64 << 20  # bytes; workflows are stored in headers
+MAX_ENTRIES = 10_000  # attributes and channels; of hundreds of thousands the library reads for minutes
 MAX_BYTES = 8 << 30  # of all pixels of a file, unpacked
 BYTES = {0: 4, 1: 2, 2: 4}  # of a value: unsigned integer, half, float
 Window = tuple[int, int, int, int]  # left, top, right, bottom, all inside
@@ -29,7 +30,7 @@ class Channel:
 class Part:
     """One picture of a file. chromaticities: x, y of red, green, blue and white; None = Rec.709. exposure: time in seconds and
     ISO speed, None = not stated. called: its name and that of the view of its channels without a layer. texts: attributes of
-    type string."""
+    type string; attributes: how many there are of all types."""
 
     channels: tuple[Channel, ...]
     data: Window
@@ -39,6 +40,7 @@ class Part:
     exposure: tuple[float | None, float | None]
     called: tuple[str, ...] = ()
     texts: dict[str, str] = field(default_factory=dict)
+    attributes: int = 0
 
     @property
     def names(self) -> set[str]:
@@ -50,7 +52,7 @@ def read_header(path) -> tuple[Part, ...]:
     that cannot be those of a picture, or more pixels than are read."""
     content = b""
     for most in (FIRST, MAX_HEADER):  # pixels are not read, except those beside a short header
-        with open(regular_file(path), "rb") as file:
+        with open(filled_file(path), "rb") as file:
             content = file.read(most)
         try:
             parts = tuple(_part(attributes) for attributes in _attributes(content))
@@ -60,6 +62,7 @@ def read_header(path) -> tuple[Part, ...]:
                 raise OSError(f"{printable(path)} is not a readable OpenEXR file: write or copy it again") from error
     if not parts:
         raise OSError(f"{printable(path)} is not a readable OpenEXR file: write or copy it again")
+    _check_entries(path, parts)
     total = 0
     for part in parts:
         for left, top, right, bottom in (part.data, part.display):
@@ -72,6 +75,14 @@ def read_header(path) -> tuple[Part, ...]:
             "write fewer parts or channels"
         )
     return parts
+
+
+def _check_entries(path, parts) -> None:
+    entries = sum(part.attributes + len(part.channels) for part in parts)
+    if entries > MAX_ENTRIES:
+        raise ValueError(
+            f"{printable(path)} has {entries} attributes and channels, up to {MAX_ENTRIES} are read: write it with fewer"
+        )
 
 
 def _attributes(content: bytes):
@@ -129,6 +140,7 @@ def _part(attributes: dict) -> Part:
         (number("expTime"), number("isoSpeed")),
         tuple(filter(None, (words("name"), words("view"), first))),
         {name: value.decode("utf-8", "replace") for name, (kind, value) in attributes.items() if kind == "string"},
+        len(attributes),
     )
 
 

@@ -15,7 +15,7 @@ from .exr_header import read_header
 MAX_LEVELS, SHORT = 8, 3  # exposures of a pattern; photos that are a bracket, each with an exposure of its own
 EXIF_BYTES = 1 << 20  # of a file, within which its EXIF data lies
 TIME, F_NUMBER, ISO, EXIF_FOLDER = 33434, 33437, 34855, 34665
-# exp8000, exp_8000us, 1_8000s: a number beside a word or unit; plain numbers in a name say nothing.
+# exp8000, exp_8000us, 2ms: a number beside a word or unit; plain numbers in a name say nothing.
 _NAMED = (
     (
         re.compile(r"(?i)(?<![a-z])(?:exp|exposure|shutter|et)[_=-]?(\d{1,9}(?:\.\d{1,6})?)(?:us|ms|s)?(?![0-9a-z])"),
@@ -28,23 +28,57 @@ _RANKS = {"short": 0, "under": 0, "dark": 0, "low": 0, "mid": 1, "middle": 1, "m
 _RANKS |= {"long": 2, "over": 2, "bright": 2, "high": 2}
 WORD = re.compile(rf"(?i)(?<![a-z])({'|'.join(_RANKS)})(?![a-z])")
 _EV = r"\d{1,2}(?:\.\d{1,3})?"
-_NAMED_EV = re.compile(rf"(?i)(?<![a-z])ev[_=]?([+-]?{_EV})(?![0-9])|([+-]{_EV}|(?<![a-z0-9.+-]){_EV})ev(?![a-z0-9])")
+_NAMED_EV = re.compile(
+    rf"(?i)(?<![a-z])ev[_=]?([+-]?{_EV})(?![0-9])|([+-]{_EV}|(?<![a-z0-9.+-]){_EV})(?:ev|stops?)(?![a-z0-9])"
+)
 _NAMED_ISO = re.compile(r"(?i)(?<![a-z])iso[_=-]?(\d{2,7})(?![0-9])")
+# gain18dB, g6dB, 18dB: light goes with 10 ** (dB / 20). A hyphen may be a sign or none; without dB it may be a factor.
+_GAIN = re.compile(
+    r"(?i)(?:(?<![a-z])(?:gain|g)([_=+-]{0,2})|(?<![a-z0-9.])([+-]?))(\d{1,2}(?:\.\d{1,3})?)db(?![a-z0-9])"
+)
+_ANY_GAIN = re.compile(r"(?i)(?<![a-z])gain[_=-]{0,2}\d{1,6}(?:\.\d{1,3})?")
+_FRACTION = re.compile(
+    r"(?i)(?<![0-9a-z.])1[_-](\d{1,5})s(?:ec)?(?![a-z0-9])"
+)  # 1_8000s, as a slash cannot be in a name
+SHORTEST = 100  # a fraction of a second that is this short is one, and no take 1 of so many seconds
 
 
 def stated_exposures(files: list[Path]) -> list[float] | None:
-    """The exposures of the files of a clip, in one unit; None where not all of them state one, where all state the same, and
-    where they take more values than a pattern has: such numbers are time stamps, or a camera on automatic."""
-    for read in (_from_header, _from_name):
-        found = []
-        for file in files:
-            value = read(file)
-            if value is None or not 0 < value < 1e12:
-                break
-            found.append(value)
-        if len(found) == len(files) and 1 < _levels(found) <= max(min(len(files) // 2, MAX_LEVELS), SHORT):
+    """The exposures of the files of a clip, in one unit; None where not all of them state one, where all state the same, where
+    they take more values than a pattern has (such numbers are time stamps, or a camera on automatic), and where it is
+    `unclear_gain` what they state."""
+    names = _fractions(files) or [_from_name(file) for file in files]
+    for found in ([_from_header(file) for file in files], [] if unclear_gain(files) else names):
+        found = [value for value in found if value is not None and 0 < value < 1e12]
+        if len(found) == len(files) and _may_be_pattern(_levels(found), len(files)):
             return found
     return None
+
+
+def unclear_gain(files: list[Path]) -> bool:
+    """Whether the names of the files of a clip state gains that differ, of which it cannot be told whether they are decibels or
+    factors, or what sign they have."""
+    found = [_ANY_GAIN.search(file.stem) for file in files]
+    if not all(found) or not _may_be_pattern(len({gain[0] for gain in found if gain}), len(files)):
+        return False
+    return any(_gain(file.stem) is None for file in files)
+
+
+def _gain(name: str) -> float | None:
+    """The gain that a name states in decibels, as a factor on light; None where it states none, or may have a sign or not."""
+    found = _GAIN.search(name)
+    if found is None or "-" in (found[1] or ""):
+        return None
+    return 10 ** (float(f"{found[2] or ''}{found[3]}") / 20)
+
+
+def _fractions(files: list[Path]) -> list[float] | None:
+    """Times as 1_500s, 1_60s in the names of all files; None where they are not there, or none is shorter than SHORTEST."""
+    found = [_FRACTION.search(file.stem) for file in files]
+    below = [int(part[1]) for part in found if part]
+    if len(below) < len(files) or max(below) < SHORTEST or min(below) < 1:
+        return None
+    return [(_gain(file.stem) or 1.0) / part for file, part in zip(files, below, strict=True)]
 
 
 def stated_order(files: list[Path]) -> list[int] | None:
@@ -57,19 +91,24 @@ def stated_order(files: list[Path]) -> list[int] | None:
     return ranks if len(set(ranks)) > 1 else None
 
 
+def _may_be_pattern(kinds: int, files: int) -> bool:
+    return 1 < kinds <= max(min(files // 2, MAX_LEVELS), SHORT)
+
+
 def _levels(exposures: list[float]) -> int:
     return len(merge_close_exposures(exposures).unique())
 
 
 def _from_name(file: Path) -> float | None:
     name = file.stem
-    ev, iso = _NAMED_EV.search(name), _NAMED_ISO.search(name)
+    ev, iso, gain = _NAMED_EV.search(name), _NAMED_ISO.search(name), _gain(name)
     if ev:
         return 2.0 ** float(ev[1] or ev[2])
+    amplified = (float(iso[1]) if iso else 1.0) * (gain or 1.0)
     for pattern, unit in _NAMED:
         if found := pattern.search(name):
-            return float(found[1]) * unit * (float(iso[1]) if iso else 1.0)
-    return float(iso[1]) if iso else None
+            return float(found[1]) * unit * amplified
+    return amplified if iso or gain else None
 
 
 def _from_header(file: Path) -> float | None:

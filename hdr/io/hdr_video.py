@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from ..delivery import LightLevel, ycbcr_codes
+from .atomic import refused_by_disk
 from .checked_path import printable
 from .sound import Samples
 
@@ -131,6 +132,9 @@ def write_hdr_video(
             if audio is not None:
                 audio.end()
     except FFmpegError as error:
+        refused = refused_by_disk(path, error)
+        if refused:
+            raise refused from error
         raise OSError(f"the video cannot be encoded as {name} ({printable(error)}): choose another format") from error
 
 

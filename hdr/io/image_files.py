@@ -10,7 +10,7 @@ from ..gamut import GAMUTS, named
 from .checked_path import check_picture_size, printable, read_bytes, regular_file
 from .exr import colour_part, read_exr
 from .exr_header import read_header
-from .picture_size import announced_size
+from .picture_size import announced_size, white_is_zero
 from .raw_files import RAW, read_raw
 from .rgbe import read_hdr
 
@@ -63,9 +63,14 @@ def decoded(path, mode: str) -> np.ndarray | None:
     read."""
     content = read_bytes(path, MAX_BYTES)
     size = announced_size(content)
-    if size is not None:
-        check_picture_size(path, *size)
+    if size is None:  # another format, or none: the decoder would take whatever memory it asks for
+        return None
+    check_picture_size(path, *size)
+    if white_is_zero(content):
+        raise ValueError(
+            f"{printable(path)} is a negative, it stores white as 0: write it again with black as 0, or as RGB"
+        )
     try:
-        return cv2().imdecode(np.frombuffer(content, np.uint8), getattr(cv2(), f"IMREAD_{mode}")) if content else None
+        return cv2().imdecode(np.frombuffer(content, np.uint8), getattr(cv2(), f"IMREAD_{mode}"))
     except cv2().error:
         return None

@@ -79,12 +79,16 @@ def find_frames(path, holes: bool = False) -> list[Frame]:
             raise FileNotFoundError(f"no file matches {printable(path)}: check the folder, the name and the extension")
         return _placed(files, holes)
     regular_file(path)
-    key = _key(path.name)
-    counted = _hexadecimal(path.parent, path)
+    names = _names(path.parent)
+    images = _images(names)
+    if path.name not in images:  # a hidden file
+        images = [name for name in names if _key(name) == _key(path.name)]
+    counted = _hexadecimal(path.parent, images, path)
     if counted:
         return _placed(counted, holes)
-    alike = [file for file in _names(path.parent) if _key(file) == key]
-    for files in _sequences(path.parent, alike):
+    sequences = _all_sequences(path.parent, images)
+    together = _interleaved([files for _, files in sequences])
+    for files in (together, *(files for _, files in sequences)):
         if len(files) > 1 and any(file.name == path.name for _, file in files):
             return _placed(files, holes)
     return [Frame(0, path)]
@@ -102,14 +106,11 @@ def _names(folder: Path) -> list[str]:
 
 def _in_folder(folder: Path, holes: bool) -> list[Frame]:
     """The one sequence of a folder."""
-    alike = defaultdict(list)
-    for name in _names(folder):
-        if Path(name).suffix.lower() in SUFFIXES and not name.startswith(".") and _digits(name):
-            alike[_key(name)].append(name)
-    found = {key: _sequences(folder, names) for key, names in alike.items()}
-    sequences = [(key, files) for key, all_files in found.items() for files in all_files]
+    names = _names(folder)
+    images = _images(names)
+    sequences = _all_sequences(folder, images)
     if not sequences:
-        unread = sorted({Path(name).suffix.lower() for name in _names(folder)} & set(OTHER_STILLS))
+        unread = sorted({Path(name).suffix.lower() for name in names} & set(OTHER_STILLS))
         if unread:
             raise FileNotFoundError(
                 f"{printable(folder)} holds {' and '.join(unread)} files, which are not read: convert them to "
@@ -120,15 +121,34 @@ def _in_folder(folder: Path, holes: bool) -> list[Frame]:
         )
     together = _interleaved([files for _, files in sequences])
     if not together and len(sequences) > 1:
-        together = _hexadecimal(folder, sequences[0][1][0][1])
+        together = _hexadecimal(folder, images, sequences[0][1][0][1])
     if together:
         return _placed(together, holes)
     if len(sequences) > 1:
         shown = printable(", ".join(sorted({_shown(files) for _, files in sequences})[:4]))
+        same = len({tuple(number for number, _ in files) for _, files in sequences}) == 1
+        streams = (
+            "; if they are exposures of one clip, number them through as they were taken, or load each for itself as a "
+            "parallel stream"
+        )
         raise ValueError(
             f"{printable(folder)} holds {len(sequences)} sequences ({shown}): give the path of one of their frames"
+            + (streams if same else "")
         )
     return _placed(sequences[0][1], holes)
+
+
+def _images(names: list[str]) -> list[str]:
+    return [name for name in names if Path(name).suffix.lower() in SUFFIXES and not name.startswith(".")]
+
+
+def _all_sequences(folder: Path, images: list[str]) -> list[tuple[tuple[str, ...], list[tuple[int, Path]]]]:
+    """Every sequence of a folder's numbered images: its key, and its files as (number, file)."""
+    alike = defaultdict(list)
+    for name in images:
+        if _digits(name):
+            alike[_key(name)].append(name)
+    return [(key, files) for key, names in alike.items() for files in _sequences(folder, names)]
 
 
 def _digits(name: str) -> list[str]:
@@ -223,13 +243,12 @@ def _interleaved(sequences: list[list[tuple[int, Path]]]) -> list[tuple[int, Pat
     return every if apart and all(len(files) > 1 for files in sequences) else []
 
 
-def _hexadecimal(folder: Path, file: Path) -> list[tuple[int, Path]]:
-    """All images of a folder if their names are that of `file` with numbers of hexadecimal digits, at equal steps, such as 0009,
-    000a; none otherwise, and where all digits are decimal."""
+def _hexadecimal(folder: Path, names: list[str], file: Path) -> list[tuple[int, Path]]:
+    """All images of a folder, `names`, if these are that of `file` with numbers of hexadecimal digits, at equal steps, such as
+    0009, 000a; none otherwise, and where all digits are decimal."""
     same = HEXADECIMAL.fullmatch(file.stem)
     if same is None:
         return []
-    names = [name for name in _names(folder) if Path(name).suffix.lower() in SUFFIXES and not name.startswith(".")]
     found = [(HEXADECIMAL.fullmatch(name[: len(name) - len(file.suffix)]), name) for name in names]
     digits = [m[2] for m, name in found if m and m[1] == same[1] and Path(name).suffix == file.suffix]
     if len(digits) < max(len(names), 3) or len({len(d) for d in digits}) > 1 or "".join(digits).isdecimal():

@@ -4,6 +4,10 @@ import re
 import struct
 
 _JPEG_FRAMES = {0xC0, 0xC1, 0xC2, 0xC3, 0xC5, 0xC6, 0xC7, 0xC9, 0xCA, 0xCB, 0xCD, 0xCE, 0xCF}
+FILL = re.compile(rb"\xff+")  # before a marker
+SEGMENTS = 100_000  # of a jpeg before its frame
+HEAD = 1 << 16  # bytes of a portable anymap within which its size stands
+_TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _TIFF_TYPES = {1: "B", 3: "H", 4: "I", 16: "Q"}
 
 
@@ -14,7 +18,7 @@ def announced_size(content: bytes) -> tuple[int, int] | None:
             return struct.unpack_from(">II", content, 16)
         if content.startswith(b"\xff\xd8"):
             return _jpeg(content)
-        if content[:4] in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"):
+        if content[:4] in _TIFF:
             return _tiff(content)
         if content.startswith(b"BM"):
             return _bmp(content)
@@ -34,15 +38,17 @@ def announced_size(content: bytes) -> tuple[int, int] | None:
 
 def _jpeg(content: bytes) -> tuple[int, int] | None:
     position = 2
-    while position < len(content):
-        if content[position] != 0xFF:
-            return None
+    for _ in range(SEGMENTS):
+        if content[position] != 0xFF:  # decoders, too, skip what is no marker
+            position = content.find(b"\xff", position)
+            if position < 0:
+                return None
         marker = content[position + 1]
         if marker in _JPEG_FRAMES:
             height, width = struct.unpack_from(">HH", content, position + 5)
             return width, height
         if marker == 0xFF:
-            position += 1
+            position = FILL.match(content, position).end() - 1  # pyright: ignore[reportOptionalMemberAccess]  one is there
         elif 0xD0 <= marker <= 0xD8 or marker == 1:
             position += 2
         else:
@@ -50,28 +56,39 @@ def _jpeg(content: bytes) -> tuple[int, int] | None:
     return None
 
 
+def white_is_zero(content: bytes) -> bool:
+    """Whether a tiff file stores its first picture as a negative (photometric interpretation WhiteIsZero), which decoders leave
+    as it is."""
+    try:
+        return content[:4] in _TIFF and next(_directories(content, (262,))).get(262) == 0
+    except (struct.error, StopIteration):
+        return False
+
+
 def _tiff(content: bytes) -> tuple[int, int] | None:
     """The largest directory's size: of the pictures in the file any may be decoded."""
+    sizes = [(found[256], found[257]) for found in _directories(content, (256, 257)) if len(found) == 2]
+    return max(sizes, key=lambda size: size[0] * size[1], default=None)
+
+
+def _directories(content: bytes, tags: tuple[int, ...]):
+    """Of each directory of a tiff file, the numbers under the tags that are asked for."""
     order = "<" if content[:2] == b"II" else ">"
     big = content[2:4] in (b"+\0", b"\0+")
-    head, count_form, entry = (16, "Q", 20) if big else (8, "H", 12)
+    value, count_form, entry = (12, "Q", 20) if big else (8, "H", 12)
     (place,) = struct.unpack_from(order + ("Q" if big else "I"), content, 8 if big else 4)
-    best, seen = None, set()
+    seen = set()
     while place and place not in seen and len(seen) < 64:
         seen.add(place)
         (count,) = struct.unpack_from(order + count_form, content, place)
-        position, size = place + struct.calcsize(count_form), {}
+        position, found = place + struct.calcsize(count_form), {}
         for _ in range(min(count, 4096)):
             tag, kind = struct.unpack_from(order + "HH", content, position)
-            if tag in (256, 257) and kind in _TIFF_TYPES:
-                (size[tag],) = struct.unpack_from(
-                    order + _TIFF_TYPES[kind], content, position + head - (4 if big else 0)
-                )
+            if tag in tags and kind in _TIFF_TYPES:
+                (found[tag],) = struct.unpack_from(order + _TIFF_TYPES[kind], content, position + value)
             position += entry
-        if len(size) == 2 and (best is None or size[256] * size[257] > best[0] * best[1]):
-            best = size[256], size[257]
+        yield found
         (place,) = struct.unpack_from(order + ("Q" if big else "I"), content, position)
-    return best
 
 
 def _bmp(content: bytes) -> tuple[int, int]:
@@ -96,9 +113,9 @@ def _webp(content: bytes) -> tuple[int, int] | None:
 
 
 def _anymap(content: bytes) -> tuple[int, int] | None:
-    head = content[:4096]
+    head = content[:HEAD]
     if content.startswith(b"P7"):
         width, height = (re.search(rb"\n%s (\d{1,10})\s" % word, head) for word in (b"WIDTH", b"HEIGHT"))
         return (int(width[1]), int(height[1])) if width and height else None
-    numbers = re.findall(rb"(?:#[^\n]*\n|\s)+(\d{1,10})(?=\s)", head[2:])
-    return int(numbers[0]), int(numbers[1])
+    width, height, _ = re.sub(rb"#[^\n]*", b" ", head[2:]).split(None, 2)
+    return int(width[:10]), int(height[:10])

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from .checked_path import check_picture_size, printable, regular_file
+from .checked_path import check_picture_size, filled_file, printable
 
 RAW = (".dng", ".cr2", ".cr3", ".nef", ".arw", ".raf", ".rw2", ".orf", ".pef")
 MAX_BYTES = 1 << 30
@@ -14,7 +14,7 @@ def read_raw(path) -> np.ndarray:
 
     Raises ImportError, with what to do, where rawpy is missing; OSError for a file that LibRaw cannot read.
     """
-    path = regular_file(path, MAX_BYTES)
+    path = filled_file(path, MAX_BYTES)
     try:
         import rawpy  # pyright: ignore[reportMissingImports]  an extra
     except ImportError as error:

@@ -17,7 +17,9 @@ def write_hdr(path, rgb) -> tuple[int, int]:
     pixels, clamped, nan = finite(rgb, 0, RGBE_MAX)
     done, encoded = cv2().imencode(".hdr", np.ascontiguousarray(pixels[..., ::-1]))
     if not done:
-        raise OSError(f"OpenCV could not encode {path}: choose exr instead")
+        raise OSError(
+            f"{printable(path)} cannot be encoded: free space in the folder for temporary files, or choose an exr format"
+        )
     with atomic_path(path) as temporary:
         temporary.write_bytes(encoded.tobytes())
     return clamped, nan

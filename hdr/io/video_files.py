@@ -15,7 +15,7 @@ import numpy as np
 
 from ..timecode import is_timecode
 from .atomic import atomic_path
-from .checked_path import check_picture_size, printable, regular_file
+from .checked_path import check_picture_size, filled_file, printable
 from .display_matrix import upright
 
 _KR_KB = {1: (0.2126, 0.0722), 4: (0.30, 0.11), 5: (0.299, 0.114), 6: (0.299, 0.114), 7: (0.212, 0.087)}
@@ -82,15 +82,16 @@ def video_info(source) -> VideoInfo:
 
 
 def _seconds(container, stream) -> float:
-    """The length of a video stream as its container announces it, 0 = unknown. Matroska states it in a tag of the stream, or for
-    the whole file alone, which counts where nothing else could make it longer."""
+    """The length of a video stream as its container announces it, 0 = unknown. Matroska states its end, which counts from 0 and
+    not from the first frame, in a tag of the stream, or for the whole file alone, where nothing else could make it longer."""
     if stream.duration and stream.time_base:
         return float(stream.duration * stream.time_base)
+    begin = float(max(stream.start_time or 0, 0) * (stream.time_base or 0))
     stated = re.fullmatch(r"(\d{1,3}):(\d\d):(\d\d(?:\.\d{1,12})?)", stream.metadata.get("DURATION", ""))
     if stated:
-        return int(stated[1]) * 3600 + int(stated[2]) * 60 + float(stated[3])
+        return int(stated[1]) * 3600 + int(stated[2]) * 60 + float(stated[3]) - begin
     alone = len(container.streams) == 1 and "matroska" in container.format.name
-    return container.duration / 1e6 if alone and container.duration else 0.0
+    return container.duration / 1e6 - begin if alone and container.duration else 0.0
 
 
 def _timecode(container, stream) -> str:
@@ -169,7 +170,7 @@ def opened(source) -> Iterator:
         source.seek(0)
         opened = source
     else:
-        opened = f"file:{regular_file(source).absolute()}"  # the protocol, too: a name may look like an address
+        opened = f"file:{filled_file(source).absolute()}"  # the protocol, too: a name may look like an address
     try:
         container = av.open(opened, options=OPTIONS, metadata_errors="replace")
     except errors.ArgumentError as error:  # what FFmpeg answers to a format that is not in the list, too

@@ -8,7 +8,7 @@ import torch
 from ...hdr.io.sound import SoundTrack
 from ...hdr.io.video_files import frame_rate
 from ...hdr.sequence import LazyFrames, Origin
-from ..runtime.check import number
+from ..runtime.check import whole
 from ..runtime.windows import Progress, quiet, windows
 
 DEFAULT_FPS = Fraction(24)  # of sources that carry no frame rate
@@ -66,6 +66,8 @@ def image_clip(
         raise ValueError(f"the {source} are {type(images).__name__}, a tensor of images is expected")
     if len(shape) != 4 or shape[-1] not in (1, 3, 4) or 0 in shape[1:3]:
         raise ValueError(f"the {source} have shape {shape}: (frames, height, width, 1, 3 or 4) is expected")
+    if isinstance(images, torch.Tensor) and (images.layout is not torch.strided or images.is_meta):
+        raise ValueError(f"the {source} are a tensor without plain data: give one that is dense and on a device")
     if images.dtype not in CODE_TYPES:
         raise ValueError(f"the {source} are {images.dtype}: floats in [0,1], uint8 or uint16 are expected")
     if isinstance(images, torch.Tensor):
@@ -110,8 +112,8 @@ def interleave(clips: list[Clip]) -> Clip:
 
 def check_range(start, count, fps) -> None:
     """Raises ValueError for a part of a clip, or a frame rate, that cannot be: negative, NaN, no number."""
-    number("start", start, 0)
-    number("count", count, 0)
+    whole("start", start, 0)
+    whole("count", count, 0)
     if fps is not None and fps != 0:
         frame_rate(fps)
 

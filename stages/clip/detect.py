@@ -17,6 +17,7 @@ from .irregular import Frames, exposures_of_frames, in_words
 from .statistics import ClipStatistics, clip_statistics
 
 PERIODS = tuple(range(2, LONGEST + 1))
+SAME = 0.03  # stops (2 %): of a pattern with a larger step, exposures this close are one that comes twice
 SNAP = 0.085  # stops (6 %): a measured step this close to a whole stop is taken to be that
 MATCHED = 0.6  # `RatioQuality.matched` below which a ratio is doubted
 CURVED = 0.75  # `BlackOffset.confidence` below which the response is doubted
@@ -79,6 +80,7 @@ def analyse(
     quality = [exposure_ratio.ratio_quality(o, sequence.response, offset.light) for o in overlaps]
     biased = [not offset.known and 0 < o.noise_floor <= exposure_ratio.BIASED_FLOOR for o in overlaps]
     steps = [_rounded(s, b, q.spread) for s, b, q in zip(stops, biased, quality, strict=True)]
+    steps = [0.0 if step < SAME and max(steps) > 10 * SAME else step for step in steps]
     level = np.zeros(period)
     level[order] = np.concatenate([[0.0], np.cumsum(steps)])
     of_frames = exposures_of_frames(frames, level, gains, main)

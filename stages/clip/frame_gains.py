@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from ...hdr.sequence import ExposureSequence, LazyFrames
+from .settling import settling_frames
 from .statistics import ClipStatistics
 
 OUTLIER = 0.3  # stops off its exposure and off its neighbours, from which a frame fits no exposure of the pattern
@@ -71,6 +72,8 @@ def frame_gains(clip: ClipStatistics, phases: np.ndarray, period: int) -> FrameG
         base = np.concatenate([_running_median(part) for part in parts if len(part)])
         usual = 8 * float(np.median(np.abs(x - base)))
         off[at] = np.abs(x - base) > np.maximum(max(OUTLIER, usual), 5 * unsure[at])
+    if not flicker.any() and not changes:
+        off[list(settling_frames(gains, period))] = True
     if off.sum() > 0.3 * count:  # no pattern at all
         off[:] = False
     return FrameGains(gains, tuple(int(t) for t in np.flatnonzero(off)), flicker, changes, shifts)

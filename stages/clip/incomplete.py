@@ -1,5 +1,6 @@
 """Folders that were being saved when the process was killed: they say so until they are saved again."""
 
+import os
 from pathlib import Path
 
 from ...hdr.io.checked_path import printable
@@ -9,7 +10,9 @@ MARK = ".incomplete"  # holds the number of frames that were to be written, the 
 
 def refuse_empty(path) -> None:
     """Raises ValueError for a folder in which saving was cut off before its first frame."""
-    if (Path(path) / MARK).is_file() and not any(file.suffix in (".exr", ".hdr") for file in Path(path).glob("[!.]*")):
+    if os.path.isfile(Path(path) / MARK) and not any(
+        file.suffix in (".exr", ".hdr") for file in Path(path).glob("[!.]*")
+    ):
         raise ValueError(f"{printable(path)} is incomplete: saving ended before its first frame; save it again")
 
 

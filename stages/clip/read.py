@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 
 from ...hdr.io.checked_path import printable, regular_file
-from ...hdr.io.file_exposure import stated_exposures, stated_order
+from ...hdr.io.file_exposure import stated_exposures, stated_order, unclear_gain
 from ...hdr.io.frame_store import FrameStore
 from ...hdr.io.image_files import read_image, stored_gamut
 from ...hdr.io.image_sequence import Frame, find_frames, find_sequence, is_sequence_path
@@ -82,12 +82,13 @@ def read_clip(
         faults.ended = not any(trim_to)
     warnings = (*_colour_warnings(info), *faults.warnings(name))
     frames, transfer = _stored(store, name, start), DELIVERY.get(info.transfer, "")
-    begin = trim_to[0] + start / float(info.fps)
-    sound = SoundTrack(source, begin, len(store) / float(info.fps)) if info.sound else None
+    rate = faults.fps
+    begin = trim_to[0] + start / float(rate)
+    sound = SoundTrack(source, begin, len(store) / float(rate)) if info.sound else None
     timecode = later(info.timecode, round(begin * info.fps), info.fps) if info.timecode else ""
     return Clip(
         frames,
-        frame_rate(fps or info.fps),
+        frame_rate(fps or rate),
         name,
         warnings,
         transfer=transfer,
@@ -171,6 +172,11 @@ def _read_images(path, start: int, count: int, fps, progress: Progress, holes: b
     if linear == "float":
         check_values(frames, name, progress)
     stated, order = stated_exposures(files), stated_order(files)
+    if unclear_gain(files):
+        warnings += (
+            "the names state gains, of which it cannot be told whether they are decibels or factors: they are left out; "
+            "write the pattern if you know it",
+        )
     return Clip(
         frames,
         frame_rate(fps or DEFAULT_FPS),
@@ -194,6 +200,8 @@ def load_hdr(
     check_range(start, count, None)
     layer = text("layer", layer, 256).strip()
     gain = number("gain", gain)
+    if not str(path).strip():
+        raise ValueError("no path is given: write the path of a frame of the sequence")
     path = _home(path)
     refuse_empty(path)
     found = find_sequence(path)

@@ -5,6 +5,7 @@ from fractions import Fraction
 from ...hdr.io.video_files import VideoInfo
 
 TOLERANCE = 0.02  # of a length that the container only estimates
+OFF = 0.05  # share by which the average of a rate that varies may differ from the stated one
 VARIES = 1.5  # ratio of the longest and the shortest time between two frames, above which the rate varies
 
 
@@ -15,6 +16,7 @@ class VideoFaults:
         self.info, self.ended = info, False
         self.seen = self.corrupt = self.interlaced = 0
         self.first_corrupt = 0
+        self.first: Fraction | None = None
         self.last: Fraction | None = None
         self.shortest, self.longest = float("inf"), 0.0
 
@@ -28,14 +30,32 @@ class VideoFaults:
             if self.last is not None and time > self.last:
                 self.shortest = min(self.shortest, float(time - self.last))
                 self.longest = max(self.longest, float(time - self.last))
-            self.last = time
+            self.first, self.last = time if self.first is None else self.first, time
         self.seen += 1
+
+    @property
+    def varies(self) -> bool:
+        return self.longest > VARIES * self.shortest and self.seen > 2
+
+    @property
+    def fps(self) -> Fraction:
+        """The stated rate; where the rate varies about another average, that."""
+        if not self.varies or self.first is None or self.last is None:
+            return self.info.fps
+        average = (self.seen - 1) / (self.last - self.first)
+        return self.info.fps if abs(average - self.info.fps) <= OFF * self.info.fps else average
+
+    def _lacks_frames(self) -> bool:
+        """Whether the file gave fewer frames than its container announces; of a rate that varies, whether it ended earlier."""
+        announced, seen = self.info.frames, self.seen
+        if not self.info.exact and self.varies and self.first is not None and self.last is not None:
+            seen = (float(self.last - self.first) + self.longest) * self.info.fps
+        return self.ended and seen < (announced if self.info.exact else announced * (1 - TOLERANCE) - 1)
 
     def warnings(self, name: str) -> tuple[str, ...]:
         found = []
         announced = self.info.frames
-        least = announced if self.info.exact else announced * (1 - TOLERANCE) - 1
-        if self.ended and self.seen < least:
+        if self._lacks_frames():
             about = "" if self.info.exact else "about "
             found.append(
                 f"{self.seen} of {about}{announced} frames: {name} announces more than can be decoded, it is cut short or "
@@ -51,9 +71,9 @@ class VideoFaults:
                 f"{name} is interlaced: each frame holds two half pictures of different times, which no method separates; "
                 "deinterlace it first"
             )
-        if self.longest > VARIES * self.shortest and self.seen > 2:
+        if self.varies:
             found.append(
                 f"the frame rate of {name} varies ({1 / self.longest:.4g} to {1 / self.shortest:.4g} fps): "
-                f"{float(self.info.fps):.4g} is the average, and frames may have been dropped"
+                f"{float(self.fps):.4g} is the average, and frames may have been dropped"
             )
         return tuple(found)

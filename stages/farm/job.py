@@ -28,7 +28,7 @@ from ..clip.incomplete import MARK
 from ..clip.load import load_clip
 from ..output.save import FORMATS, SCALES, compositing_factor, frame_header, header_of
 from ..output.versions import new_folder
-from ..runtime.check import chosen, number
+from ..runtime.check import chosen, whole
 from ..runtime.windows import Progress, quiet
 from ..survey import source_mark, take_survey
 from ..systems.table import SYSTEMS
@@ -58,7 +58,7 @@ class Settings:
         chosen("compression", self.compression, COMPRESSIONS)
         chosen("scale", self.scale, [scale for scale in SCALES if scale != "auto"])
         chosen("gamut", self.gamut, WRITTEN)
-        number("first", self.first, 0, 10**8)
+        whole("first", self.first, 0, 10**8)
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 
 from ...hdr.gamut import WRITTEN, convert
+from ...hdr.io.atomic import refused_by_disk
 from ...hdr.io.checked_path import printable
 from ...hdr.io.exr import COMPRESSIONS, write_exr
 from ...hdr.io.rgbe import write_hdr
@@ -17,7 +18,7 @@ from ...hdr.io.video_files import frame_rate
 from ...hdr.sequence import ExposureSequence, gamut_of
 from ...hdr.timecode import later
 from ..clip.incomplete import MARK
-from ..runtime.check import chosen, hdr_frames, number, same_length
+from ..runtime.check import chosen, hdr_frames, same_length, whole
 from ..runtime.windows import Progress, quiet, windows
 from .versions import new_folder
 
@@ -82,8 +83,7 @@ def save_sequence(
     hdr_frames(frames)
     chosen("format", file_format, FORMATS)
     chosen("compression", compression, COMPRESSIONS)
-    number("start", start, 0, MAX_NUMBER)
-    number("padding", padding, 1, 20)
+    start, padding = whole("start", start, 0, MAX_NUMBER), whole("padding", padding, 1, 20)
     fps = frame_rate(fps) if fps else None
     if len(frames) > 1:  # one picture may be that of a bracket of photos
         same_length(frames, sequence)
@@ -112,7 +112,8 @@ def save_sequence(
             paths.append(path)
             clamped, nan = clamped + changed[0], nan + changed[1]
     except OSError as error:
-        raise OSError(f"{error} ({len(paths)} of {len(frames)} frames are complete in {printable(folder)})") from error
+        told = refused_by_disk(folder, error) or error  # of the mark; those of frames are sentences
+        raise OSError(f"{told} ({len(paths)} of {len(frames)} frames are complete in {printable(folder)})") from error
     finally:
         with suppress(OSError):
             mark.unlink(missing_ok=True)

@@ -9,7 +9,7 @@ from ...hdr.gamut import convert
 from ...hdr.io.checked_path import printable
 from ...hdr.io.ultra_hdr import write_ultra_hdr
 from ...hdr.sequence import ExposureSequence, gamut_of
-from ..runtime.check import chosen, hdr_frames, number
+from ..runtime.check import chosen, hdr_frames, number, whole
 from ..runtime.windows import Progress, quiet, windows
 from .look import look
 from .versions import new_folder
@@ -51,7 +51,7 @@ def save_ultra_hdr(
     hdr_frames(hdr)
     chosen("frames", which, WHICH)
     number("peak", peak, REFERENCE_WHITE, 10_000)
-    number("quality", quality, 1, 100)
+    quality = whole("quality", quality, 1, 100)
     last = len(hdr) - 1
     frames = {"middle": (last // 2,), "first": (0,), "last": (last,), "all": tuple(range(last + 1))}[which]
     display, gain = look(hdr, name, exposure, brightness=brightness, sequence=sequence, even=False, frames=frames)

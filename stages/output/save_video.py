@@ -16,7 +16,7 @@ from ...hdr.io.sound import Samples, read_sound
 from ...hdr.io.video_files import frame_rate
 from ...hdr.sequence import ExposureSequence, gamut_of
 from ...hdr.timecode import is_timecode
-from ..runtime.check import chosen, hdr_frames, number, same_length, text
+from ..runtime.check import chosen, hdr_frames, number, same_length, text, whole
 from ..runtime.windows import Progress, quiet, windows
 from .save import compositing_factor
 from .versions import new_file
@@ -82,7 +82,7 @@ def save_video(
     number("reference_white", reference_white, 1, PQ_PEAK)
     number("peak", peak, 100, PQ_PEAK)
     number("exposure", exposure, -20, 20)
-    number("crf", crf, 0, 51)
+    crf = whole("crf", crf, 0, 51)
     if timecode and not is_timecode(text("timecode", timecode, 100)):
         raise ValueError(f"the timecode is {printable(timecode)!r}: write it as 01:00:00:00, hours to frames")
     same_length(frames, sequence)
@@ -126,7 +126,7 @@ def save_video(
 
     with new_file(root, prefix, wanted.suffix) as (temporary, path):
         size = (len(frames), height, width)
-        write_hdr_video(temporary, signals(), size, fps, file_format, transfer, level, peak, int(crf), sound, timecode)
+        write_hdr_video(temporary, signals(), size, fps, file_format, transfer, level, peak, crf, sound, timecode)
     return VideoReport(path, len(frames), (height, width), fps, white, source_peak, level, tuple(notes))
 
 

@@ -82,7 +82,7 @@ def _target(root, prefix: str) -> Path:
     root = Path(root).resolve()
     try:
         target = (root / text("prefix", prefix, MAX_PREFIX).strip()).resolve()  # follows links and `..`
-    except (OSError, RuntimeError) as error:  # links that lead in a circle
+    except (OSError, RuntimeError, UnicodeError) as error:  # links that lead in a circle, text that is no name
         raise ValueError(f"the prefix {printable(prefix)!r} cannot be followed ({printable(error)})") from error
     if target == root or not target.is_relative_to(root):
         raise ValueError(

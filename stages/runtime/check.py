@@ -3,7 +3,9 @@ for these nodes."""
 
 import math
 from collections.abc import Iterable
-from numbers import Real
+from numbers import Integral, Real
+
+import torch
 
 from ...hdr.io.checked_path import printable
 from ...hdr.sequence import Candidate, ExposureSequence
@@ -26,6 +28,14 @@ def number(name: str, value, low: float = -math.inf, high: float = math.inf) -> 
     raise ValueError(f"{name} is {_shown(value)}: give a number{', ' if bounds else ''}{' and '.join(bounds)}")
 
 
+def whole(name: str, value, low: float = -math.inf, high: float = math.inf) -> int:
+    """`value`, if it is a whole number from `low` to `high`. Raises ValueError."""
+    number(name, value, low, high)
+    if not isinstance(value, Integral):
+        raise ValueError(f"{name} is {_shown(value)}: give a whole number")
+    return int(value)
+
+
 def text(name: str, value, longest: int = 1000) -> str:
     """`value`, if it is a string without NUL of at most `longest` characters. Raises ValueError."""
     if not isinstance(value, str):
@@ -38,8 +48,12 @@ def text(name: str, value, longest: int = 1000) -> str:
 def hdr_frames(frames) -> tuple[int, ...]:
     """The shape of scene-linear frames (T,H,W,3). Raises ValueError for any other, and for no frame."""
     shape: tuple[int, ...] = tuple(getattr(frames, "shape", ()))
-    if len(shape) != 4 or shape[-1] != 3 or not len(frames):
+    if len(shape) != 4 or shape[-1] != 3 or 0 in shape:
         raise ValueError(f"frames have shape {shape}: (1 or more, height, width, 3) is expected")
+    plain = not isinstance(frames, torch.Tensor) or (frames.layout is torch.strided and not frames.is_meta)
+    dtype = getattr(frames, "dtype", torch.float32)
+    if not isinstance(dtype, torch.dtype) or dtype.is_complex or not plain:
+        raise ValueError(f"frames are {printable(repr(frames)[:40])} …: give a dense tensor of real numbers")
     return shape
 
 

@@ -74,8 +74,8 @@ def test_bad_files(tmp_path, rgb):
     for name in ("junk", "empty", "short"):
         with pytest.raises(OSError, match=f"{name}.exr is"):
             read_exr(tmp_path / f"{name}.exr")
-    for name in ("junk.exr", "empty.exr"):
-        with pytest.raises(OSError, match="not a readable Radiance file"):
+    for name, words in (("junk.exr", "not a readable Radiance file"), ("empty.exr", "is empty")):
+        with pytest.raises(OSError, match=words):
             read_hdr(tmp_path / name)
     header = {"compression": OpenEXR.ZIP_COMPRESSION, "type": OpenEXR.scanlineimage}
     OpenEXR.File(header, {"Z": rgb[..., 0].copy()}).write(str(tmp_path / "z.exr"))
@@ -142,3 +142,16 @@ def test_parts_views_and_layers_by_choice(tmp_path):
     assert read_exr(tmp_path / "layers.exr", layer="mask")[0][0, 0].tolist() == [6, 6, 6]
     with pytest.raises(ValueError, match="no part, view or layer 'middle' with colour: it has mask, right"):
         read_exr(tmp_path / "layers.exr", layer="middle")
+
+
+def test_a_lone_layer_with_colour_is_read(tmp_path, rgb):
+    pixels = rgb.astype(np.float32)
+    layers = {f"ViewLayer.Combined.{c}": np.ascontiguousarray(pixels[..., k]) for k, c in enumerate("RGB")}
+    depth = {"ViewLayer.Depth.Z": np.zeros(pixels.shape[:2], np.float32)}
+    header = {"compression": OpenEXR.ZIP_COMPRESSION, "type": OpenEXR.scanlineimage}
+    OpenEXR.File(header, layers | depth).write(str(tmp_path / "a.exr"))
+    assert np.array_equal(read_exr(tmp_path / "a.exr")[0], pixels)
+    other = {name.replace("Combined", "Normal"): channel for name, channel in layers.items()}
+    OpenEXR.File(header, layers | other).write(str(tmp_path / "b.exr"))
+    with pytest.raises(ValueError, match="has the channels ViewLayer.Combined.B"):
+        read_exr(tmp_path / "b.exr")

@@ -124,8 +124,8 @@ def test_exr_and_bad_images(tmp_path):
     assert read_image(tmp_path / "a.exr")[0].max() == 7.5
     touch(tmp_path, "empty.png")
     (tmp_path / "junk.png").write_bytes(b"junk" * 50)
-    for name in ("empty.png", "junk.png"):
-        with pytest.raises(OSError, match=f"{name} is not a readable"):
+    for name, words in (("empty.png", "is empty"), ("junk.png", "is not a readable")):
+        with pytest.raises(OSError, match=f"{name} {words}"):
             read_image(tmp_path / name)
     with pytest.raises(FileNotFoundError, match="does not exist"):
         read_image(tmp_path / "no.jpg")

@@ -96,7 +96,7 @@ def test_copies_pickles_and_has_gradients(tmp_path):
         ("c.csv", "0 0\n0.5 0.2\n0.4 0.3\n1 1", "must rise"),
         ("c.csv", "0 0\n300 1", "last code is 300"),
         ("c.csv", "0 0 0\n1 1 1", "code linear"),
-        ("c.csv", "", "code linear"),
+        ("c.csv", " ", "code linear"),
         ("c.txt", "0 0\n1 one", "code linear"),
         ("c.cube", "LUT_3D_SIZE 2\n0 0 0", "3-D"),
         ("c.cube", "LUT_1D_SIZE 3\n0 0 0\n1 1 1", "2 entries"),

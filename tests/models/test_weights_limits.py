@@ -48,7 +48,9 @@ def test_blocks_that_the_file_does_not_hold(tmp_path):
 
 def test_headers_and_files_without_end(tmp_path):
     path = tmp_path / "a.safetensors"
-    for content in (b"", b"\xff" * 8, struct.pack("<Q", 1 << 40) + b"{}", struct.pack("<Q", 100) + b"{}", bytes(100)):
+    path.touch()
+    assert "is empty" in refused(path)
+    for content in (b"\xff" * 8, struct.pack("<Q", 1 << 40) + b"{}", struct.pack("<Q", 100) + b"{}", bytes(100)):
         path.write_bytes(content)
         assert "no safetensors file" in refused(path)
     with path.open("wb") as file:

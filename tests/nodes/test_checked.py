@@ -7,6 +7,9 @@ IN_ENGINE = """
 import asyncio
 from hdrweave.nodes.extension import HDRWeaveExtension
 from hdrweave.nodes import load
+from hdrweave.stages.clip.captured import image_clip
+from hdrweave.stages.clip.load import expose
+from hdrweave.stages.flow.estimate import estimate_flow
 
 comfy.cli_args.args.disable_metadata = True
 
@@ -26,9 +29,15 @@ def told(name, **inputs):
 
 
 images = torch.rand(4, 16, 16, 3)
+clip = expose(image_clip(images), "-3,0")
+motion = estimate_flow(clip)
 given = dict(path="", pattern="-3,0", response="gamma2.2", lut="", start=0, count=0, fps=0.0, images=images)
 saved = dict(
     hdr=images, prefix="a", format="exr half", compression="ZIP", scale="research", start=1, padding=4, fps=0.0,
+)
+video = dict(
+    prefix="v", format="HEVC 10 bit (mp4)", transfer="PQ", reference_white=203.0, peak=1000.0, exposure=0.0, crf=20,
+    scale="research", fps=0.0, timecode="",
 )
 toned = dict(image=images, direction="HDR to display", mu=5000.0, peak=1.0)
 words = dict(
@@ -45,10 +54,23 @@ words = dict(
     prefix=told("SaveHDRSequence", **{**saved, "prefix": "a\\0b"}),
     direction=told("MuLawTonemap", **{**toned, "direction": "to hdr"}),
     mu=told("MuLawTonemap", **{**toned, "mu": math.nan}),
-    method=told("Flow", exposures=None, method="medum"),
-    darks=told("ExposureNormalization", exposures=None, darks="matsh"),
-    system=told("AdaptToFootage", exposures=None, flow=None, system="x", minutes=1.0),
-    minutes=told("AdaptToFootage", exposures=None, flow=None, system="DeAltHDR", minutes=math.inf),
+    method=told("Flow", exposures=clip, method="medum"),
+    darks=told("ExposureNormalization", exposures=clip, darks="matsh"),
+    system=told("AdaptToFootage", exposures=clip, flow=motion, system="x", minutes=1.0),
+    start_half=told("LoadAlternatingExposures", **{**given, "start": 1.5}),
+    holes=told("LoadAlternatingExposures", **{**given, "holes": "yes"}),
+    prefix_surrogate=told("SaveHDRSequence", **{**saved, "prefix": "\\ud800"}),
+    weights=told("CoarseFusion", exposures=clip, flow=motion, weights=7),
+    no_exposures=told("Flow", exposures=None, method="medium"),
+    text_exposures=told("ExposureCheck", exposures="\\ud800"),
+    no_images=told("SaveHDRSequence", **{**saved, "hdr": [1, 2]}),
+    no_mask=told("SaveHDRSequence", **{**saved, "motion_mask": "m"}),
+    sparse=told("SaveHDRSequence", **{**saved, "hdr": images.to_sparse()}),
+    null=told("LoadAlternatingExposures", **{**given, "survey": None}),
+    sound=told("SaveHDRVideo", hdr=images, audio={}, **video),
+    sound_shape=told("SaveHDRVideo", hdr=images, audio=dict(waveform=torch.rand(4), sample_rate="x"), **video),
+    no_candidates=told("CombineCandidates", candidates_1=3),
+    minutes=told("AdaptToFootage", exposures=clip, flow=motion, system="DeAltHDR", minutes=math.inf),
 )
 validated = nodes["HDRWeave_LoadAlternatingExposures"].validate_inputs(pattern="1," * 15000)
 marks = load.LoadAlternatingExposures.fingerprint_inputs(path="a\\0b", lut="\\udcff.cube")
@@ -69,5 +91,11 @@ def test_every_value_is_checked_before_work(tmp_path):
         assert f"{name} is '" in words[name] and "choose one of" in words[name], words[name]
     for name in ("fps", "start", "mu", "minutes"):
         assert f"{name} is " in words[name] and "give a number" in words[name], words[name]
+    for name in ("no_exposures", "text_exposures", "no_images", "no_mask", "sparse", "no_candidates"):
+        assert "connect an output of the type" in words[name], words[name]
+    assert "give a whole number" in words["start_half"] and "give true or false" in words["holes"]
+    assert "survey is None: a text is expected" in words["null"]
+    assert all("the audio is no sound" in words[name] for name in ("sound", "sound_shape"))
+    assert "weights is 7: a text is expected" in words["weights"]
     assert "without NUL" in words["prefix"] and "30000 characters" in words["pattern"]
     assert "does not exist" in words["path"] and "30000 characters" in found["validated"]

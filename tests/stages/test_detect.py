@@ -46,6 +46,11 @@ def test_longer_cycles_at_every_phase(light, cycle):
         assert found.pattern_of_frames.tolist() == pytest.approx(exposures, rel=0.06)
 
 
+def test_an_exposure_that_comes_twice_is_one_exposure(light):
+    found = detect_pattern(sequence(captured(light[:18], [8.0, 8.0, 1.0] * 6)))
+    assert found.exposures == (8.0, 8.0, 1.0)
+
+
 def test_a_ratio_that_is_no_third_of_a_stop_is_kept_as_measured(light):
     found = detect_pattern(sequence(captured(light, alternating((1, 5.66), len(light)), 0.1)))
     assert found.ratios[0] == pytest.approx(2.5, abs=0.06)

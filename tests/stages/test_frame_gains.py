@@ -5,6 +5,7 @@ import pytest
 import torch
 from hdrweave.stages.clip import load
 from hdrweave.stages.clip.check import check_exposures
+from hdrweave.stages.clip.settling import settling_frames
 from moving_texture import captured, radiance
 
 COUNT = 24
@@ -26,6 +27,28 @@ def test_settling_frames_are_named_and_none_is_missing(light):
     assert "missing" not in " ".join(found.warnings)
     assert found.exposures[:3] == pytest.approx([3, 3, 3], rel=0.15)
     assert found.exposures[3:].tolist() == CYCLE[: COUNT - 3]
+
+
+@pytest.mark.parametrize("pattern", ["auto", "-3,0"])
+@pytest.mark.parametrize("settling", [(0.86, 0.9, 0.93, 0.95, 0.97, 0.99), (1.14, 1.1, 1.07, 1.05, 1.02), (0.86,) * 3])
+def test_small_steps_of_an_exposure_that_settles(light, settling, pattern):
+    exposures = [e * (settling[t] if t < len(settling) else 1) for t, e in enumerate(CYCLE)]
+    exposures = [e / min(exposures) for e in exposures]
+    found = loaded(light, exposures, pattern)
+    assert "Frames 0, 1, 2" in " ".join(found.warnings)
+    assert found.exposures[:3] == pytest.approx(exposures[:3], rel=0.04)
+    assert found.exposures[6:].tolist() == pytest.approx(exposures[6:], rel=0.04)
+
+
+def test_light_that_changes_slowly_is_no_settling():
+    for gains in (
+        np.linspace(0.3, 0, 24),
+        0.15 * np.cos(np.arange(24) / 5),
+        np.random.default_rng(0).normal(0, 0.05, 24),
+    ):
+        assert settling_frames(gains, 2) == ()
+    one_phase = np.where(np.arange(24) < 5, 0.2 * (np.arange(24) % 2), 0)  # something that moves, seen by one exposure
+    assert settling_frames(one_phase, 2) == ()
 
 
 @pytest.mark.parametrize("pattern", ["auto", "-3,0"])

@@ -202,7 +202,7 @@ def test_bad_files_get_one_sentence(tmp_path):
         ("", "no source is given"),
         (tmp_path / "no.mp4", "does not exist"),
         (tmp_path / "no.png", "does not exist"),
-        (tmp_path / "empty.mp4", "not a readable video"),
+        (tmp_path / "empty.mp4", "is empty"),
         (tmp_path / "junk.png", "not a readable"),
     ):
         with pytest.raises((ValueError, OSError), match=message) as caught:

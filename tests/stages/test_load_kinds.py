@@ -10,7 +10,7 @@ from child import run_child
 from from_memory import from_images
 from hdrweave.hdr.cv import cv2
 from hdrweave.hdr.io.exr import write_exr
-from hdrweave.hdr.io.file_exposure import stated_exposures
+from hdrweave.hdr.io.file_exposure import stated_exposures, unclear_gain
 from hdrweave.hdr.io.image_files import read_image
 from hdrweave.hdr.io.image_sequence import find_frames, find_sequence
 from hdrweave.stages.clip.load import load_clip, load_hdr
@@ -65,7 +65,26 @@ def test_the_group_that_differs_everywhere_is_the_frame_number(tmp_path, names):
 )
 def test_names_that_take_turns_are_one_sequence(tmp_path, names):
     touch(tmp_path, *reversed(names))
-    assert found(tmp_path) == names
+    assert found(tmp_path) == found(tmp_path / names[0]) == found(tmp_path / names[-1]) == names
+
+
+def test_letters_beside_one_number_may_be_cameras(tmp_path):
+    touch(tmp_path, *(f"F{t:03d}{letter}.png" for t in range(4) for letter in "AB"))
+    with pytest.raises(ValueError, match="holds 2 sequences .*if they are exposures of one clip, number them through"):
+        found(tmp_path)
+    assert found(tmp_path / "F002B.png") == [f"F{t:03d}B.png" for t in range(4)]
+
+
+def test_gains_of_unclear_unit_are_told(tmp_path):
+    for t, frame in enumerate(scene(8)):
+        write_png(tmp_path / f"a{t}_exp{(1000, 2000)[t % 2]}_gain{(0, 12)[t % 2]}.png", frame)
+    clip = load_clip(tmp_path, "auto")
+    assert "decibels or factors: they are left out" in clip.warnings[0]
+    assert clip.exposures[:2].tolist() == pytest.approx([1, 8], rel=0.05)  # measured
+
+
+def test_a_clip_called_gain_states_none(tmp_path):
+    assert not unclear_gain([tmp_path / f"gain{t:04d}.png" for t in range(12)])
 
 
 def test_huge_numbers_cost_nothing(tmp_path):
@@ -134,7 +153,8 @@ def test_other_stills_are_read(tmp_path, suffix):
 
 
 def test_raw_files_need_an_extra_or_are_linear_light(tmp_path, monkeypatch):
-    touch(tmp_path, "M01_000000.dng", "M01_000001.dng", "M01_000002.dng", "M01_000003.dng")
+    for k in range(4):
+        (tmp_path / f"M01_00000{k}.dng").write_bytes(b"raw")
     monkeypatch.setitem(__import__("sys").modules, "rawpy", None)
     with pytest.raises(ImportError, match="M01_000000.dng is a camera raw file: run `pip install rawpy`"):
         load_clip(tmp_path, "-3,0", "linear")
@@ -256,6 +276,16 @@ def test_exposures_in_names_and_exr_headers(tmp_path):
         (["f0-0.5ev", "f1+2.5ev"], [1, 8]),
         (["f0_0ev", "f1_3ev"], [1, 8]),
         (["f0_iso100", "f1_iso800"], [1, 8]),
+        (["f0_gain0dB", "f1_gain18dB"], [1, 10**0.9]),
+        (["f0_g6dB", "f1_g12.0dB"], [1, 10**0.3]),
+        (["f0_-3dB", "f1_+9dB"], [1, 10**0.6]),
+        (["exp1000_gain0dB_0", "exp4000_gain6dB_1"], [1, 4 * 10**0.3]),
+        (["1_500s_gain0dB_0", "1_60s_gain6dB_1"], [1, 500 / 60 * 10**0.3]),
+        (["f0_1-8000s", "f1_1-1000s"], [1, 8]),
+        (["f0_0stops", "f1_3stops"], [1, 8]),
+        (["f0_1_30s", "f1_1_4s"], None),  # take 1 of 30 s?
+        (["exp1000_gain0_0", "exp4000_gain6_1"], None),
+        (["f0_gain-6dB", "f1_gain12dB"], None),
         (["f0_short", "f1_long"], None),
         (["f0_exp1000", "f1"], None),
         (["f0_exp1000", "f1_exp1000"], None),

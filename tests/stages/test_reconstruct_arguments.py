@@ -59,3 +59,18 @@ def test_seven_exposures_in_nine_frames(method):
     exposures = [1, 2, 4, 8, 16, 32, 64]
     merged = reconstruct(scene(9, exposures, 48, 64), exposures, method, device="cpu")
     assert merged.shape == (9, 48, 64, 3) and merged.isfinite().all() and merged.min() >= 0
+
+
+@pytest.mark.parametrize("survey", [7, b"x.json", {}])
+def test_a_survey_of_another_kind_is_told(survey):
+    with pytest.raises(ValueError, match="survey is .*: give the path of a survey"):
+        reconstruct(torch.rand(4, 8, 8, 3), survey=survey)
+
+
+def test_tensors_without_data_are_told():
+    frames = torch.rand(4, 8, 8, 3)
+    for odd in (frames.to_sparse(), frames.to("meta")):
+        with pytest.raises(ValueError, match="without plain data"):
+            reconstruct(odd, [1, 8])
+    with pytest.raises(ValueError, match="the device 'meta' cannot be used"):
+        reconstruct(frames, [1, 8], device="meta")

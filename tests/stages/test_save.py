@@ -1,4 +1,5 @@
 import errno
+import sys
 from fractions import Fraction
 
 import OpenEXR
@@ -132,8 +133,11 @@ def test_bad_arguments(tmp_path, hdr):
     ):
         with pytest.raises(ValueError, match=message):
             save_sequence(hdr, tmp_path, "a", **changes)
-    for bad in (hdr[0], hdr[:0], hdr[..., :1]):
+    for bad in (hdr[0], hdr[:0], hdr[..., :1], hdr[:, :0]):
         with pytest.raises(ValueError, match=r"frames have shape"):
+            save_sequence(bad, tmp_path, "a", scale="research")
+    for bad in (hdr.numpy(), hdr.to_sparse(), hdr.to("meta"), hdr.to(torch.complex64)):
+        with pytest.raises(ValueError, match="give a dense tensor of real numbers"):
             save_sequence(bad, tmp_path, "a", scale="research")
     assert not list(tmp_path.iterdir())
 
@@ -175,7 +179,7 @@ def test_a_killed_save_is_told_and_cleaned(tmp_path, hdr):
     assert len(load_hdr(tmp_path / "a_v003")) == 5
 
 
-@pytest.mark.parametrize("prefix", ["a\0b", "x" * 300, "y" * 2000, "a\nb", None, 3])
+@pytest.mark.parametrize("prefix", ["a\0b", "x" * 300, "y" * 2000, "a\nb", "\ud800", None, 3])
 def test_prefixes_that_no_disk_takes(tmp_path, hdr, prefix):
     with pytest.raises((ValueError, OSError), match="prefix|no folder can be made") as caught:
         save_sequence(hdr, tmp_path, prefix, scale="research")
@@ -197,6 +201,7 @@ def test_a_folder_that_may_not_be_written(tmp_path, hdr, monkeypatch):
     [
         ({"fps": float("nan")}, "frame rate is nan"),
         ({"start": -1}, "start is -1"),
+        ({"start": 1.5}, "start is 1.5: give a whole number"),
         ({"padding": 10**6}, "padding is 1000000"),
         ({"file_format": None}, "format is None"),
         ({"compression": "zip"}, "compression is 'zip'"),
@@ -244,3 +249,32 @@ def test_layers_lie_beside_the_picture(tmp_path, hdr):
     assert (channels["vote.G"].pixels == vote[1, ..., 1].numpy()).all()
     assert (channels["motion_mask.A"].pixels == mask[1].nan_to_num(0).numpy()).all()
     assert torch.equal(load_hdr(report.folder), hdr)
+
+
+LIMITED = """
+import resource, signal, sys, torch
+from hdrweave.stages.output.save import save_sequence
+from hdrweave.stages.output.save_video import save_video
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)  # as Python does by itself
+resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]), resource.RLIM_INFINITY))
+frames = torch.rand(3, 96, 128, 3, generator=torch.Generator().manual_seed(0))
+for what in ("exr half", "hdr", "FFV1 16 bit (mkv)"):
+    try:
+        if what.startswith("FFV1"):
+            save_video(frames, sys.argv[1], file_format=what)
+        else:
+            save_sequence(frames, sys.argv[1], file_format=what, scale="research")
+    except OSError as error:
+        print(what, "|", error)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no limits of file sizes")
+@pytest.mark.parametrize("limit", [0, 20_000])
+def test_files_that_the_disk_does_not_take(tmp_path, limit):
+    """As on a disk with FAT32, or under ulimit -f."""
+    ended = run_child(LIMITED, tmp_path / "out", limit)
+    lines = ended.stdout.splitlines()
+    assert [line.split(" |")[0] for line in lines] == ["exr half", "hdr", "FFV1 16 bit (mkv)"], ended.stderr
+    assert all("larger than the disk takes" in line or "cannot be encoded: free space" in line for line in lines), lines
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]

@@ -1,0 +1,107 @@
+"""Files that would make a decoder take memory or time without end: each is refused in one sentence, at once."""
+
+import struct
+import time
+
+import numpy as np
+import pytest
+from hdrweave.hdr.cv import cv2
+from hdrweave.hdr.io.exr import read_exr, write_exr
+from hdrweave.hdr.io.image_files import read_image
+from hdrweave.hdr.io.lut import response_from_lut
+from hdrweave.models.registry import load
+from hdrweave.stages.clip.load import load_clip, load_hdr
+
+PICTURE = np.arange(20 * 24 * 3, dtype=np.uint8).reshape(20, 24, 3)
+
+
+def jpeg() -> bytes:
+    return cv2().imencode(".jpg", PICTURE)[1].tobytes()
+
+
+def enlarged(content: bytes) -> bytes:
+    """The jpeg with 32000 x 32000 announced in its frame header, behind bytes that decoders skip."""
+    frame = content.find(b"\xff\xc0")
+    size = struct.pack(">HH", 32000, 32000)
+    return content[:2] + b"skipped" + content[2:frame] + b"\xff\xc0\x00\x11\x08" + size + content[frame + 9 :]
+
+
+FILES = {
+    "skipped.jpg": (lambda: enlarged(jpeg()), "announces 32000x32000"),
+    "fill.jpg": (lambda: b"\xff\xd8" + b"\xff" * 20_000_000, "not a readable"),
+    "restarts.jpg": (lambda: b"\xff\xd8" + b"\xff\xd0" * 10_000_000, "not a readable"),
+    "space.ppm": (lambda: b"P6" + b" \n" * 3_000_000 + b"32000 32000 255\n", "not a readable"),
+    "comment.ppm": (lambda: b"P6\n" + b"#" * 3_000_000, "not a readable"),
+    "negative.ppm": (lambda: b"P6\n-5 -5\n255\n" + bytes(100), "announces"),
+    "raster.png": (lambda: struct.pack(">8I", 0x59A66A95, 32000, 32000, 24, 0, 1, 0, 0), "not a readable"),
+    "gif.png": (lambda: b"GIF89a" + struct.pack("<HH", 65535, 65535) + bytes(100), "not a readable"),
+    "empty.png": (lambda: b"", "is empty"),
+    "empty.exr": (lambda: b"", "is empty"),
+    "empty.mp4": (lambda: b"", "is empty"),
+}
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_such_pictures_are_refused_at_once(tmp_path, name):
+    content, words = FILES[name]
+    (tmp_path / name).write_bytes(content())
+    begin = time.process_time()
+    with pytest.raises((ValueError, OSError), match=words):
+        load_clip(tmp_path / name, "-3,0")
+    assert time.process_time() - begin < 2
+
+
+def test_comments_before_the_size_of_an_anymap_are_passed_over(tmp_path):
+    path = tmp_path / "a.ppm"
+    path.write_bytes(b"P6 # one\n#two 7 8\n 24\t20\n255\n" + PICTURE.tobytes())
+    assert np.array_equal(read_image(path)[0], PICTURE)
+
+
+def many(content: bytes, count: int) -> bytes:
+    """An EXR file with `count` more attributes."""
+    return content[:8] + b"".join(b"a%d\0int\0\x04\0\0\0\0\0\0\0" % k for k in range(count)) + content[8:]
+
+
+def test_an_exr_file_of_endless_attributes_is_refused(tmp_path):
+    path = tmp_path / "a.exr"
+    write_exr(path, PICTURE / 255, False, "ZIP", {})
+    whole = path.read_bytes()
+    path.write_bytes(many(whole, 500))
+    assert read_exr(path)[0].shape == (20, 24, 3)
+    path.write_bytes(many(whole, 100_000))
+    begin = time.process_time()
+    with pytest.raises(ValueError, match="attributes and channels, up to 10000 are read"):
+        load_hdr(path)
+    assert time.process_time() - begin < 5
+
+
+def test_names_longer_than_file_systems_allow(tmp_path):
+    for path in (tmp_path / ("#" * 300 + ".png"), tmp_path / ("a" * 300 + ".png"), tmp_path / ("a" * 300)):
+        with pytest.raises(OSError, match="no file matches|cannot be read"):
+            load_hdr(path)
+    with pytest.raises(OSError, match="there are no weights called"):
+        load("a" * 300 + ".safetensors", [tmp_path])
+
+
+def test_no_path_is_told(tmp_path):
+    with pytest.raises(ValueError, match="no path is given"):
+        load_hdr(" ")
+
+
+def test_a_flat_curve_is_no_response(tmp_path):
+    np.save(tmp_path / "a.npy", np.ones(9))
+    with pytest.raises(ValueError, match="the curve is flat"):
+        response_from_lut(tmp_path / "a.npy")
+
+
+def test_a_negative_is_refused(tmp_path):
+    tags = ((256, 4), (257, 2), (258, 8), (259, 1), (262, 0), (273, 8), (277, 1), (278, 2), (279, 8))
+    entries = b"".join(struct.pack("<HHII", tag, 3, 1, value) for tag, value in tags)
+    content = b"II*\0" + struct.pack("<I", 16) + bytes(range(8)) + struct.pack("<H", len(tags)) + entries + bytes(4)
+    (tmp_path / "a.tif").write_bytes(content)
+    with pytest.raises(ValueError, match="is a negative, it stores white as 0"):
+        read_image(tmp_path / "a.tif")
+    (tmp_path / "b.tif").write_bytes(
+        content.replace(struct.pack("<HHII", 262, 3, 1, 0), struct.pack("<HHII", 262, 3, 1, 1))
+    )
+    assert np.array_equal(read_image(tmp_path / "b.tif")[0][..., 0].ravel(), np.arange(8))
