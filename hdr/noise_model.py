@@ -30,7 +30,8 @@ CRUSHED_LEVEL = 0.1  # code value below which contrasty picture profiles crush s
 UNOBSERVED = 0.05  # well-exposedness of all samples below which a pixel's radiance has not been recorded
 UNOBSERVED_WINDOW = 5  # pixels across, over which the largest well-exposedness is taken
 SPILL = 0.35  # share of the light above a channel's clipping level that other channels may show
-PALE = 1.5  # factor in one channel from which a reference has lost the colour of a light
+PALE = 1.5  # factor by which a channel of the reference then is brighter, at least
+SPILL_WINDOW = 5  # pixels across
 MAX_DEVIATION = 60.0  # bound on the squared deviation, so that noise still decides where all samples contradict
 
 
@@ -119,14 +120,19 @@ def measure(
 
 
 def spill(estimate: Measurement, reference: Measurement) -> torch.Tensor:
-    """Radiance (N,1,H,W) by which channels of the reference may read too high, if the estimate is right.
+    """Radiance (N,1,H,W) by which channels of the reference may read too high, if the estimate is right; 0 where nothing speaks
+    for it.
 
     Cameras turn saturated light that they cannot record into white: of what exceeds the clipping level in one channel, a share is
-    found in the others, a fifth at the signs of a real night clip. Only what exceeds twice the level counts, as wrong
-    correspondences are nearer to it, too.
+    found in the others, a fifth at the signs of a real night clip. It is allowed for where, in most pixels around, it explains
+    why the reference is brighter in a channel than the estimate, by a factor of PALE at least. Only what exceeds twice the level
+    counts, as wrong correspondences are nearer to it, too.
     """
     beyond = (estimate.radiance - 2 * reference.radiance).clamp(min=0) * reference.clipped
-    return SPILL * beyond.sum(1, keepdim=True)
+    spilled = SPILL * beyond.sum(1, keepdim=True)
+    paler = (reference.radiance > PALE * estimate.radiance).any(1, keepdim=True)
+    explained = (estimate.radiance + spilled >= (1 - 2 * MODEL_ERROR) * reference.radiance).all(1, keepdim=True)
+    return spilled * (box_mean(((spilled > 0) & paler & explained).float(), SPILL_WINDOW) > 0.5)
 
 
 def consistency_weight(estimate: Measurement, reference: Measurement, strictness: float = 1.0) -> torch.Tensor:
@@ -193,20 +199,15 @@ def radiance_bounds(
 def spilled_samples(
     reference: Measurement, others: Sequence[Measurement]
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Least and greatest radiance (N,3,H,W) of the samples around a pixel that show saturated light, and where they do, bool
-    (N,1,H,W): in most pixels around, all samples that do not clip are darker than the reference in a channel, by a factor of
-    PALE at least, and the `spill` explains it."""
+    """Least and greatest radiance (N,3,H,W) around a pixel of the samples that show saturated light, and where they do, bool
+    (N,1,H,W): there is `spill`, if any of the samples that do not clip is right."""
     least, most = torch.full_like(reference.radiance, torch.inf), torch.zeros_like(reference.radiance)
-    share, count = torch.zeros_like(reference.radiance[:, :1]), torch.zeros_like(reference.radiance[:, :1])
+    every = torch.ones_like(most[:, :1], dtype=torch.bool)
     for other in others:
-        spilled, exposed = spill(other, reference), other.exposedness > UNOBSERVED
-        paler = (reference.radiance > PALE * other.radiance).any(1, keepdim=True)
-        explained = (other.radiance + spilled >= (1 - 2 * MODEL_ERROR) * reference.radiance).all(1, keepdim=True)
-        seen = (spilled > 0) & exposed & explained & paler
-        least = torch.where(seen, torch.minimum(least, other.radiance), least)
-        most = torch.where(seen, torch.maximum(most, other.radiance), most)
-        share, count = share + seen, count + exposed
-    sure = ((share == count) & (count > 0)).float()
-    seen = (box_mean(sure, UNOBSERVED_WINDOW) > 0.5) & (sure > 0)
-    least, most = -box_max(-least, UNOBSERVED_WINDOW), box_max(most, UNOBSERVED_WINDOW)
-    return (1 - MODEL_ERROR) * least, (1 + MODEL_ERROR) * most, seen
+        exposed = other.exposedness > UNOBSERVED
+        shown = (spill(other, reference) > 0) & exposed
+        least = torch.where(shown, torch.minimum(least, other.radiance), least)
+        most = torch.where(shown, torch.maximum(most, other.radiance), most)
+        every = every & (shown | ~exposed)
+    least, most, seen = -box_max(-least, SPILL_WINDOW), box_max(most, SPILL_WINDOW), most.amax(1, keepdim=True) > 0
+    return (1 - MODEL_ERROR) * least, (1 + MODEL_ERROR) * most, seen & every

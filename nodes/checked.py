@@ -7,6 +7,7 @@ ends the engine's worker thread.
 
 import functools
 import math
+from collections.abc import Mapping
 
 import torch
 from comfy_api.latest import io
@@ -25,7 +26,7 @@ WIRES = {
     "HDRWEAVE_MODEL": OwnNetwork,
     "IMAGE": torch.Tensor,
     "MASK": torch.Tensor,
-    "AUDIO": dict,
+    "AUDIO": Mapping,  # of other packs it may be another mapping than a dict
 }
 WIDGETS = (io.Combo.Input, io.String.Input, io.Int.Input, io.Float.Input, io.Boolean.Input)
 MAX_TEXT = 100_000  # characters of a text
