@@ -143,7 +143,7 @@ def test_it_starts_as_the_classical_merge(period):
         known = (validity[:, 1:] > 0.1).all(1).expand_as(expected) | (mask.sum() == 0)
         difference = (out["hdr"] - expected)[known].abs()
         assert known.float().mean() > 0.5
-        assert difference.mean() < MIN_VALIDITY and difference.max() < 50 * MIN_VALIDITY
+        assert difference.mean() < MIN_VALIDITY and difference.quantile(0.99) < 30 * MIN_VALIDITY
         torch.testing.assert_close(out["merged"], out["hdr"], atol=1e-5, rtol=1e-4)
 
 
