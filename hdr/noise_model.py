@@ -199,8 +199,8 @@ def radiance_bounds(
 def spilled_samples(
     reference: Measurement, others: Sequence[Measurement]
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Least and greatest radiance (N,3,H,W) around a pixel of the samples that show saturated light, and where they do, bool
-    (N,1,H,W): there is `spill`, if any of the samples that do not clip is right."""
+    """Least and greatest radiance (N,3,H,W) around a pixel of the samples that show saturated light, and where that light is,
+    bool (N,1,H,W): some samples do not clip, and for each of these there is `spill`."""
     least, most = torch.full_like(reference.radiance, torch.inf), torch.zeros_like(reference.radiance)
     every = torch.ones_like(most[:, :1], dtype=torch.bool)
     for other in others:

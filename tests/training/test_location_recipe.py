@@ -28,7 +28,8 @@ def folder(tmp_path_factory):
 
 @pytest.fixture
 def batches(folder):
-    return location.AnchoredBatches(folder, location.recipe().windows, (48, 48), 2)
+    recipe = location.recipe()
+    return location.AnchoredBatches(folder, recipe.windows, (48, 48), 2, augmentation=recipe.augmentation)
 
 
 def of_period(batches, period):

@@ -153,7 +153,7 @@ class Batches:
         backwards = bool(self.augmentation.turns and rng.random() < 0.5)
         view = draw_crop(rng, size, self.crop, self.augmentation.turns)
         clip = transform_clip(self._clips.part(index, chosen, *view[:2]), size, backwards, *view)
-        if rng.random() < self.augmentation.spill:
+        if self.augmentation.spill and rng.random() < self.augmentation.spill:
             code = spill_light(clip.ldr, clip.hdr, clip.exposures, rng.uniform(*SPILL))
             clip = replace(clip, ldr=code)
         order = list(COLOURS[rng.integers(len(COLOURS))]) if self.augmentation.colours else [0, 1, 2]

@@ -20,7 +20,7 @@ from ...models.lrhdr.interpolate import ExposureInterpolation
 from ...stages.fusion.collaborative_fusion import WINDOW
 from ...stages.runtime.networks import device_of
 from ...stages.systems.location import location_of_alternating
-from ..data.batches import Batches, Window
+from ..data.batches import Augmentation, Batches, Window
 from ..data.shard_flow import SUFFIX
 from ..evaluation import scoring
 from ..synthesis.camera_pipeline import CameraPipeline, apply_camera_pipeline
@@ -181,6 +181,7 @@ def recipe(**parts) -> Recipe:
         batches=AnchoredBatches,
         batch=2,
         run=run,
+        augmentation=Augmentation(spill=0),  # streams are simulated without
     )
 
 
