@@ -182,8 +182,8 @@ def radiance_bounds(
     others: captured samples, each with its validity (N,1,H,W). The lower bound is the largest clipping level recorded, 0 where
     none clips. Without it, a long exposure, which clips at low radiance, would darken light sources. The clipping level of
     others is used only where every sample clips within UNOBSERVED_WINDOW pixels: at object boundaries a wrong correspondence
-    would brighten the background. The upper bound is infinite, but where `spilled_samples` shows colours that the reference has
-    lost: there the radiance lies between theirs.
+    would brighten the background. Where the reference has lost the colour of a light, both are the `spill_bounds`;
+    elsewhere there is no upper bound.
     """
     bound = torch.where(reference.clipped, reference.radiance, 0)
     best = torch.stack([reference.exposedness, *(other.exposedness for other, _ in others)]).amax(0)
@@ -192,15 +192,14 @@ def radiance_bounds(
         usable = other.clipped & unobserved & (validity > OCCLUSION_THRESHOLD)
         bound = torch.where(usable, torch.maximum(bound, other.radiance), bound)
     aligned = [replace(other, exposedness=other.exposedness * (validity > 0)) for other, validity in others]
-    least, most, seen = spilled_samples(reference, aligned)
-    return torch.where(seen, least, bound), torch.where(seen, most, torch.inf)
+    least, most = spill_bounds(reference, aligned)
+    return torch.where(most.isfinite(), least, bound), most
 
 
-def spilled_samples(
-    reference: Measurement, others: Sequence[Measurement]
-) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Least and greatest radiance (N,3,H,W) around a pixel of the samples that show saturated light, and where that light is,
-    bool (N,1,H,W): some samples do not clip, and for each of these there is `spill`."""
+def spill_bounds(reference: Measurement, others: Sequence[Measurement]) -> tuple[torch.Tensor, torch.Tensor]:
+    """Least and greatest radiance (N,3,H,W), within SPILL_WINDOW pixels, of the samples that show saturated light whose
+    colour the reference has lost: some samples do not clip, and for each of these there is `spill`. Elsewhere 0 and
+    infinity."""
     least, most = torch.full_like(reference.radiance, torch.inf), torch.zeros_like(reference.radiance)
     every = torch.ones_like(most[:, :1], dtype=torch.bool)
     for other in others:
@@ -209,5 +208,6 @@ def spilled_samples(
         least = torch.where(shown, torch.minimum(least, other.radiance), least)
         most = torch.where(shown, torch.maximum(most, other.radiance), most)
         every = every & (shown | ~exposed)
-    least, most, seen = -box_max(-least, SPILL_WINDOW), box_max(most, SPILL_WINDOW), most.amax(1, keepdim=True) > 0
-    return (1 - MODEL_ERROR) * least, (1 + MODEL_ERROR) * most, seen & every
+    least, most, some = -box_max(-least, SPILL_WINDOW), box_max(most, SPILL_WINDOW), most.amax(1, keepdim=True) > 0
+    lost = some & every
+    return torch.where(lost, (1 - MODEL_ERROR) * least, 0), torch.where(lost, (1 + MODEL_ERROR) * most, torch.inf)

@@ -4,7 +4,7 @@ import torch
 
 from .frame_window import FrameWindow
 from .noise_level import noise_of_each
-from .noise_model import measure, spilled_samples
+from .noise_model import measure, spill_bounds
 
 
 @torch.no_grad()
@@ -21,5 +21,5 @@ def keep_saturated_light(candidates: torch.Tensor, window: FrameWindow) -> torch
     others = [
         measure(light, code, e.view(-1, 1, 1, 1), noise=n) for light, code, e, n in zip(*planes, noises, strict=True)
     ]
-    least, most, seen = (x[:, None] for x in spilled_samples(reference, others))
-    return torch.where(seen, candidates.clamp(least, most), candidates)
+    least, most = spill_bounds(reference, others)
+    return candidates.clamp(least[:, None], most[:, None])

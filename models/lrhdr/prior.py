@@ -13,7 +13,7 @@ from ...hdr.noise_model import (
     dilate_highlights,
     measure,
     reliability,
-    spilled_samples,
+    spill_bounds,
 )
 
 UNEXPOSED_WEIGHT = 0.5  # total weight of candidates without exposure, where those with one have 1
@@ -75,11 +75,6 @@ def consistent_candidates(
     return found | (found.sum(1, keepdim=True) < 2)
 
 
-def prior_votes(*given, **options) -> torch.Tensor:
-    """The weights of `prior_and_bounds`, which has the same inputs, alone."""
-    return prior_and_bounds(*given, **options)[0]
-
-
 @torch.no_grad()
 def prior_and_bounds(
     radiance: torch.Tensor,
@@ -88,8 +83,8 @@ def prior_and_bounds(
     reference: Reference | None = None,
     noise: torch.Tensor | None = None,
 ) -> tuple[torch.Tensor, tuple[torch.Tensor, torch.Tensor]]:
-    """Weights (B,K,H,W) of the weighted merge, summing to 1 over the candidates; and bounds (B,3,H,W) on the radiance, 0 and
-    infinite but where the reference has lost the colour of a light (`hdr.noise_model.spilled_samples`).
+    """Weights (B,K,H,W) of the weighted merge, summing to 1 over the candidates; and the
+    `hdr.noise_model.spill_bounds` (B,3,H,W) on the radiance, 0 and infinity without a reference.
 
     radiance (B,K,3,H,W), validity (B,K,1,H,W) in [0,1], exposures (B,K), 0 for a candidate without exposure. Candidates
     with an exposure are weighted by precision, those without share UNEXPOSED_WEIGHT equally; all are multiplied by
@@ -112,11 +107,8 @@ def prior_and_bounds(
     exposed = (exposed / exposed.sum(1, keepdim=True).clamp(min=1e-30)).mean(2)
     others = (~known).sum(1, keepdim=True).clamp(min=1)
     votes = exposed + (UNEXPOSED_WEIGHT * reliabilities * ~known / others)[:, :, 0]
-    bounds = torch.zeros_like(radiance[:, 0]), torch.full_like(radiance[:, 0], torch.inf)
-    if captured is not None:
-        least, most, seen = spilled_samples(captured, samples)
-        bounds = torch.where(seen, least, bounds[0]), torch.where(seen, most, bounds[1])
-    return votes / votes.sum(1, keepdim=True), bounds
+    none = torch.zeros_like(radiance[:, 0]), torch.full_like(radiance[:, 0], torch.inf)
+    return votes / votes.sum(1, keepdim=True), none if captured is None else spill_bounds(captured, samples)
 
 
 def prior_logits(votes: torch.Tensor, alpha: float) -> torch.Tensor:

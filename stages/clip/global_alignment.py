@@ -55,13 +55,19 @@ def moved(sequence: ExposureSequence, moves: np.ndarray) -> ExposureSequence:
 def camera_path(sequence: ExposureSequence, progress: Progress = quiet) -> np.ndarray:
     """(T,3,3): the similarity that takes a background point from its pixel position in frame 0 to that in frame t."""
     pairs = PairFlow(normalize(sequence), "fast")
-    scale = np.diag([sequence.size[1] / pairs.size[1], sequence.size[0] / pairs.size[0], 1.0])
     path = [IDENTITY]
     for window in windows(len(sequence) - 1, 1, progress):
         t = window[0]
-        path.append(scale @ similarity(*pairs.matched_bytes(t, t + 1)) @ np.linalg.inv(scale) @ path[-1])
+        path.append(camera_move(pairs, t, t + 1) @ path[-1])
         pairs.forget(t)
     return np.stack(path)
+
+
+def camera_move(pairs: PairFlow, a: int, b: int) -> np.ndarray:
+    """(3,3): the similarity that takes a background point from its pixel position in frame a to that in frame b."""
+    (height, width), size = pairs.size, pairs.sequence.size
+    scale = np.diag([size[1] / width, size[0] / height, 1.0])
+    return scale @ _similarity(*pairs.matched_bytes(a, b)) @ np.linalg.inv(scale)
 
 
 def affine_flow(transforms: np.ndarray, height: int, width: int, grid: tuple[int, int] | None = None) -> torch.Tensor:
@@ -74,7 +80,7 @@ def affine_flow(transforms: np.ndarray, height: int, width: int, grid: tuple[int
     return torch.einsum("nij,jhw->nihw", matrix[..., :2], places) + matrix[..., 2, None, None] - places
 
 
-def similarity(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+def _similarity(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """The similarity (3,3) that most corners of image `a` (h,w) uint8 make on their way to `b`; identity where none does."""
     corners = cv2().goodFeaturesToTrack(a, CORNERS, 0.01, 8)
     if corners is None:

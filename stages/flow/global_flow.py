@@ -1,11 +1,10 @@
 """Flow of the camera alone: a similarity from every frame to each neighbour (Chen et al. 2021, section 3.1)."""
 
-import numpy as np
 import torch
 
 from ...hdr.scratch import allocate
 from ...hdr.sequence import ExposureSequence, FlowField
-from ..clip.global_alignment import affine_flow, similarity
+from ..clip.global_alignment import affine_flow, camera_move
 from ..runtime.windows import Progress, quiet, windows
 from .pair_flow import PairFlow, half_size
 
@@ -14,15 +13,13 @@ def global_flow(sequence: ExposureSequence, progress: Progress = quiet) -> FlowF
     """Flow of a normalized clip by which neighbours are aligned to each reference as a whole: shift, rotation and zoom, from
     matched corners of the exposure-matched frames. Confidence 1; where nothing matches, the flow is 0."""
     pairs = PairFlow(sequence, "fast")
-    (height, width), grid, count = pairs.size, half_size(pairs.size), len(sequence)
-    to_frame = np.diag([sequence.size[1] / width, sequence.size[0] / height, 1.0])
+    grid, count = half_size(pairs.size), len(sequence)
     flow = {o: allocate((count, 2, *grid), torch.float16) for o in sequence.offsets}
     for (t,) in windows(count, 1, progress):
         for o, field in flow.items():
             n = sequence.neighbour(t, o)
             if n != t:
-                move = to_frame @ similarity(*pairs.matched_bytes(t, n)) @ np.linalg.inv(to_frame)
-                field[t] = affine_flow(move[None], *sequence.size, grid)[0]
+                field[t] = affine_flow(camera_move(pairs, t, n)[None], *sequence.size, grid)[0]
         pairs.forget(t - 2 * sequence.period)
     ones = torch.ones(1, 1, 1, 1, dtype=torch.float16).expand(count, 1, *grid)
     return FlowField(sequence.size, flow, dict.fromkeys(flow, ones))

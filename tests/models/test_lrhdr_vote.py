@@ -4,12 +4,16 @@ import pytest
 import torch
 from hdrweave.hdr.exposure import to_ldr, to_radiance
 from hdrweave.models.entmax import entmax
-from hdrweave.models.lrhdr.prior import UNEXPOSED_WEIGHT, prior_logits, prior_votes
+from hdrweave.models.lrhdr.prior import UNEXPOSED_WEIGHT, prior_and_bounds, prior_logits
 from hdrweave.models.lrhdr.sparse_fusion import SparseFusion, SparseFusionConfig, TripletAttention, normalise_votes
 from hdrweave.training.recipes.losses import psnr_loss, vote_loss
 
 SMALL = SparseFusionConfig(width=8)
 EXPOSURES = (8.0, 1.0, 8.0, 0.0, 4.0, 16.0, 0.0, 1.0, 8.0, 2.0, 0.0, 1.0, 4.0)  # exposures; 0 = none
+
+
+def prior_votes(*given) -> torch.Tensor:
+    return prior_and_bounds(*given)[0]
 
 
 def given(count=6, h=24, w=32, batch=1, seed=0, noise=0.05):
