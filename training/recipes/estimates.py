@@ -3,6 +3,7 @@
 from typing import NamedTuple
 
 import torch
+from torch import nn
 
 from ...hdr.detail_preservation import captured_weight
 from ...hdr.frame_window import FrameWindow, without_reference
@@ -63,6 +64,18 @@ def interpolated(batch: dict[str, torch.Tensor]) -> Estimates:
     radiance, validity, exposures = network(window)
     after = noise_of(window)[1][:, -radiance.shape[1] :]  # the frames after the reference have the missing exposures
     return Estimates(radiance, validity, exposures, after)
+
+
+def published(batch: dict[str, torch.Tensor], mapper: nn.Module) -> tuple[Estimates, torch.Tensor]:
+    """LRHDR's candidates: the reference, its neighbours without alignment, the interpolated exposures, and ACCR's mapping of the
+    reference and of these; and the radiance of the mapped ones."""
+    with torch.no_grad():
+        reference, _, plain = captured(batch)
+        between = interpolated(batch)
+    streams = joined(reference, between)
+    mapped = mapper(streams.radiance, streams.exposures, streams.validity)
+    of_no_exposure = streams._replace(radiance=mapped, exposures=torch.zeros_like(streams.exposures))
+    return joined(reference, plain, between, of_no_exposure), mapped
 
 
 def result(radiance: torch.Tensor) -> Estimates:

@@ -14,7 +14,7 @@ from ...stages.flow.estimate import base_flow
 from ...stages.runtime.networks import device_of, load_network
 from ...stages.systems.lrhdr import lrhdr_with
 from .accr import accr_loss
-from .estimates import captured, interpolated, joined, truth_of
+from .estimates import published, truth_of
 from .interpolate import window
 from .recipe import Recipe, of_one_network
 from .sparse_fusion import vote_and_picture
@@ -32,17 +32,10 @@ class MapperAndVote(nn.Module):
 
 
 def whole_loss(accr_share: float, vote_share: float, network: MapperAndVote, batch: dict[str, torch.Tensor]):
-    """`vote_and_picture` of the published candidates (the frame, its unaligned neighbours, the interpolated exposures,
-    and the mapping of the frame and of these), and L_ACCR."""
+    """`vote_and_picture` of the published candidates, and L_ACCR."""
     truth = truth_of(batch)
-    with torch.no_grad():
-        reference, _, plain = captured(batch)
-        between = interpolated(batch)
-    streams = joined(reference, between)
-    mapped = network.mapper(streams.radiance, streams.exposures, streams.validity)
-    of_no_exposure = streams._replace(radiance=mapped, exposures=torch.zeros_like(streams.exposures))
-    given = joined(reference, plain, between, of_no_exposure)
-    known = reference.radiance[:, 0], reference.exposures[:, 0]
+    given, mapped = published(batch, network.mapper)
+    known = given.radiance[:, 0], given.exposures[:, 0]
     _, total, figures = vote_and_picture(network.vote, network.alpha, vote_share, given, known, truth)
     accr = accr_loss(mapped, truth)
     return total + accr_share * accr, {**figures, "accr": accr.detach()}

@@ -1,4 +1,4 @@
-"""Recipe of LRHDR's sparse fusion: votes on the flagship's candidates, and on random sets of all that there are.
+"""Recipe of LRHDR's sparse fusion: votes on the flagship's candidates, on LRHDR's, and on random sets of all that there are.
 
 The candidates are results of the networks trained before; those without packaged weights are left out.
 """
@@ -20,14 +20,15 @@ from ...models.lrhdr.sparse_fusion import ALPHA, SparseFusion, SparseFusionConfi
 from ...stages.adapt.adaptable import WithSparseFusion
 from ..data.batches import window_of
 from . import dealthdr
-from .estimates import Estimates, captured, interpolated, joined, noise_of, preserved, result, truth_of
+from .estimates import Estimates, captured, interpolated, joined, noise_of, preserved, published, result, truth_of
 from .losses import picture_loss, vote_loss, vote_oracle
 from .pretrained import pretrained
 from .recipe import Recipe, of_one_network
 
 VOTE_HINT = 0.05  # of L_vote with arbitrary candidates: a larger weight selects where it should average
 MAX_CANDIDATES = 12
-WITHOUT_REFERENCE, DISTRACTOR, FLAGSHIP = 0.1, 0.3, 0.5  # shares of the batches
+FLAGSHIP, LRHDR = 0.4, 0.35  # shares of the batches with the candidates of these systems
+WITHOUT_REFERENCE, DISTRACTOR = 0.1, 0.3  # shares of the batches
 
 
 def nearest(batch: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
@@ -110,15 +111,17 @@ def any_others(batch, window: FrameWindow, aligner, mapper, f2hdr) -> Estimates:
 def candidates(batch: dict[str, torch.Tensor]) -> tuple[Estimates, tuple[torch.Tensor, torch.Tensor] | None]:
     """Candidates of a batch of DeAltHDR's window, and the reference, or None in a share of the batches.
 
-    The candidates are the flagship's, or 2 to MAX_CANDIDATES drawn from all that there are. Where there is a reference it is
-    the first of them, as in the stage.
+    The candidates are the flagship's, LRHDR's, or 2 to MAX_CANDIDATES drawn from all that there are. Where there is a reference
+    it is the first of them, as in the stage.
     """
     aligner, mapper, f2hdr, whole = (pretrained(name, batch["ldr"].device) for name in (FGMA, ACCR, F2HDR, DEALTHDR))
     near = nearest(batch)
     window = window_of(near, back=True)
-    flagship = bool(torch.rand(()) < FLAGSHIP)
-    if flagship:
+    kind = float(torch.rand(()))
+    if kind < FLAGSHIP:
         every = flagships(batch, window, aligner, mapper, f2hdr, whole)
+    elif kind < FLAGSHIP + LRHDR and mapper is not None:
+        every, _ = published(near, mapper)
     else:
         every = any_others(near, window, aligner, mapper, f2hdr)
     given, total = (every.radiance[:, 0], every.exposures[:, 0]), every.exposures.shape[1]
@@ -126,7 +129,7 @@ def candidates(batch: dict[str, torch.Tensor]) -> tuple[Estimates, tuple[torch.T
         every = joined(every, distractor(every))
     known = bool(torch.rand(()) >= WITHOUT_REFERENCE)
     most = min(MAX_CANDIDATES, total)
-    wanted = most if flagship else int(torch.randint(2, most + 1, ()))
+    wanted = most if kind < FLAGSHIP + LRHDR else int(torch.randint(2, most + 1, ()))
     chosen = [0] * known + (1 + torch.randperm(total - 1))[: wanted - known].tolist()
     if every.exposures.shape[1] > total:
         chosen[-1] = total
