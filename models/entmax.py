@@ -3,20 +3,30 @@ appendix)."""
 
 import torch
 
-STEPS = {torch.float64: 50, torch.float32: 24}  # halvings of an interval no wider than 1
+STEPS = {torch.float64: 8, torch.float32: 6}  # of Newton's method: six leave an error of 1e-9 for up to 40 logits
+TINY = 1e-37  # arguments of logarithms are at least this, as that of 0 takes ten times as long on a CPU
+
+
+def _slope(x: torch.Tensor, alpha: float) -> torch.Tensor:
+    """x^((2-alpha)/(alpha-1)) of x >= 0, 0 at 0: p/x, to which the derivative of p is proportional. Not by `pow`, which
+    takes three times as long on a CPU."""
+    above = x.sign()
+    return above if alpha == 2 else x.clamp(min=TINY).log2_().mul_((2 - alpha) / (alpha - 1)).exp2_().mul_(above)
 
 
 class _Entmax(torch.autograd.Function):
     @staticmethod
     def forward(ctx, logits, alpha: float, dim: int):
         z = (logits if logits.dtype in STEPS else logits.float()) * (alpha - 1)
-        highest, power = z.amax(dim, keepdim=True), 1 / (alpha - 1)
-        low, width = highest - 1, 1 - z.shape[dim] ** (1 - alpha)
+        z = z - z.amax(dim, keepdim=True)
+        tau = torch.full_like(z.narrow(dim, 0, 1), -1)
         for _ in range(STEPS[z.dtype]):
-            width = width / 2
-            mass = (z - (low + width)).clamp(min=0).pow(power).sum(dim, keepdim=True)
-            low = torch.where(mass >= 1, low + width, low)
-        p = (z - low).clamp(min=0).pow(power)
+            x = (z - tau).clamp_(min=0)
+            slope = _slope(x, alpha)
+            total, mass = slope.sum(dim, keepdim=True), x.mul_(slope).sum(dim, keepdim=True)
+            tau += (mass - mass.pow(2 - alpha)) / total
+        x = (z - tau).clamp_(min=0)
+        p = _slope(x, alpha).mul_(x)
         p = p / p.sum(dim, keepdim=True)
         ctx.save_for_backward(p)
         ctx.alpha, ctx.dim = alpha, dim
@@ -31,7 +41,10 @@ class _Entmax(torch.autograd.Function):
 
 
 def entmax(logits: torch.Tensor, alpha: float = 1.75, dim: int = 1) -> torch.Tensor:
-    """Weights that sum to 1 along `dim`: p_i = [(alpha-1) z_i - tau]_+^(1/(alpha-1)), tau found by bisection.
+    """Weights that sum to 1 along `dim`: p_i = [(alpha-1) z_i - tau]_+^(1/(alpha-1)), tau found by Newton's method.
+
+    It solves |z - tau|_+ = 1 in the norm of order 1/(alpha-1), which is convex and falls with tau: from the highest
+    (alpha-1) z - 1, where it is at least 1, tau rises to the solution.
 
     alpha in (1, 2]: near 1 it is softmax, at 2 sparsemax. A logit that exceeds all others by 1/(alpha-1) has weight 1,
     exactly. logits: any shape and float dtype; computed in float32 at least. Raises ValueError for another alpha.
