@@ -15,6 +15,7 @@ from ..blocks import SLOPE, conv, down, exposure_planes, init_weights, pad_to_mu
 from ..detail import amplified, bands, grain
 from ..entmax import entmax
 from ..frame_statistics import FrameMap, Run, whole_frame
+from ..unshuffled import conv_unshuffled
 from .prior import Reference, clipped_in, logit_range, prior_and_bounds, prior_logits
 
 ALPHA = 1.75
@@ -35,12 +36,13 @@ class TripletAttention(nn.Module):
         self.gates = nn.ModuleList(nn.Conv2d(2, 1, 7, padding=3) for _ in range(3))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
+        planes = x.contiguous()  # channels not last in memory: pooling is several times faster
         total = torch.zeros_like(x)
         for axis, gate in zip((2, 3, 1), self.gates, strict=True):
-            turned = x.transpose(1, axis)
-            pooled = torch.cat((turned.amax(1, keepdim=True), turned.mean(1, keepdim=True)), 1)
-            total = total + (turned * torch.sigmoid(gate(pooled))).transpose(1, axis)
-        return total * (2 / 3)
+            pooled = torch.cat((planes.amax(axis, keepdim=True), planes.mean(axis, keepdim=True)), axis)
+            opened = torch.sigmoid(gate(pooled.transpose(1, axis))).transpose(1, axis)
+            total = torch.addcmul(total, x, opened, value=2 / 3)
+        return total
 
 
 class Context(nn.Module):
@@ -111,30 +113,34 @@ class SparseFusion(nn.Module):
         result (B,3,H,W). Inputs as in `forward`."""
         prior, bounds = prior_and_bounds(radiance, validity, exposures, reference, noise)
         merged = mu_law((prior[:, :, None] * radiance).sum(1))
-        planes = torch.stack((validity[:, :, 0], (prior + MIN_VALIDITY).log10() / 3 + 1), 1)
         if reference is None:
             captured, clipped, own = None, torch.zeros_like(merged[:, :1]), torch.zeros_like(exposures[:, 0])
         else:
             captured, own = mu_law(reference[0]), reference[1]
             clipped = clipped_in(reference).float().mean(1, keepdim=True)
+        weights = (prior + MIN_VALIDITY).log10() / 3 + 1
+        planes = [halved(pad_to_multiple(x, SCALE)) for x in (validity[:, :, 0], weights, clipped)]
+        (first, activation), rest = self.encoder
         features = []
         for k in range(radiance.shape[1]):
             tone = mu_law(radiance[:, k])
             difference = torch.zeros_like(tone) if captured is None else tone - captured
             images = pad_to_multiple(torch.cat((tone, amplified(tone - merged), amplified(difference)), 1), SCALE)
-            plane = pad_to_multiple(torch.cat((planes[:, :, k], clipped), 1), SCALE)
-            noise, plane = grain(bands(images[:, :3])), halved(plane)
+            plane = torch.cat((planes[0][:, k : k + 1], planes[1][:, k : k + 1], planes[2]), 1)
             taken = torch.stack((exposures[:, k], own), 1)  # 0: none
             stops = exposure_planes(torch.where(taken > 0, taken, 1), plane)
             known = (taken > 0).to(plane)[:, :, None, None].expand_as(stops)
-            seen = torch.cat((F.pixel_unshuffle(images, SCALE), noise, plane, stops, known), 1)
-            features.append(self.encoder(seen))
-        return torch.stack(features, 1), prior, bounds
+            further = torch.cat((grain(bands(images[:, :3])), plane, stops, known), 1)
+            features.append(rest(activation(conv_unshuffled(first, images, further, SCALE))))
+        return stacked(features), prior, bounds
 
     def pool(self, features: torch.Tensor, prior: torch.Tensor) -> torch.Tensor:
         """Means over the candidates, plain and weighted by the prior: (B,2C,H/2,W/2)."""
-        share = halved(pad_to_multiple(prior, SCALE))[:, :, None]
-        return torch.cat((features.mean(1), (features * share.to(features)).sum(1)), 1)
+        share = halved(pad_to_multiple(prior, SCALE))[:, :, None].to(features)
+        # Sums of candidates one by one: along an axis that is not the last in memory, `sum` takes ten times as long.
+        each = features.unbind(1)
+        weighted = [x * weight for x, weight in zip(each, share.unbind(1), strict=True)]
+        return torch.cat((sum(each[1:], each[0]) / len(each), sum(weighted[1:], weighted[0])), 1)
 
     def statistics(self, pooled: torch.Tensor) -> list[torch.Tensor]:
         """Features of the U-Net at 1/8, 1/4 and 1/2 from the output of `pool` for a whole frame: sides rounded up to
@@ -151,15 +157,16 @@ class SparseFusion(nn.Module):
         """
         b, k = features.shape[:2]
         own = pad_to_multiple(features.flatten(0, 1), MULTIPLE)
+        half = halved(own)
         found: list[torch.Tensor] = []
-        scales = zip((4, 2, 1), context, self.context_projection, self.mix, self.heads, strict=True)
-        for factor, around, project, mix, head in scales:
-            seen = (F.avg_pool2d(own, factor) if factor > 1 else own).unflatten(0, (b, k)) + project(around)[:, None]
-            found.append(head(mix(F.leaky_relu(seen.flatten(0, 1), SLOPE))).float())
+        scales = zip((halved(half), half, own), context, self.context_projection, self.mix, self.heads, strict=True)
+        for x, around, project, mix, head in scales:
+            seen = x.unflatten(0, (b, k)) + project(around)[:, None]
+            found.append(head(mix(F.leaky_relu(seen.flatten(0, 1), SLOPE, inplace=True))).float())
         z = found[0][:, :1]
         for finer in found[1:]:
             z = finer[:, :1] + upsample_twice(z)
-        z = upsample_twice(z) + F.pixel_shuffle(found[-1][:, 1:], SCALE)
+        z = upsample_twice(z) + F.pixel_shuffle(found[-1][:, 1:].contiguous(), SCALE)
         h, w = prior.shape[-2:]
         z = z[..., :h, :w].unflatten(0, (b, k))[:, :, 0]
         return prior_logits(prior, alpha) + logit_range(alpha) / logit_range(self.config.alpha) * z
@@ -192,6 +199,11 @@ class SparseFusion(nn.Module):
         Returns hdr (B,3,H,W), votes and logits (B,K,H,W), float32.
         """
         return whole_frame(self.run(radiance, validity, exposures, reference, alpha, noise), size_of(radiance))
+
+
+def stacked(features: Sequence[torch.Tensor]) -> torch.Tensor:
+    """Features (B,C,h,w) of K candidates as (B,K,C,h,w), channels last in memory, as convolutions prefer them."""
+    return torch.stack([x.movedim(1, -1) for x in features], 1).movedim(-1, 2)
 
 
 def normalise_votes(logits: torch.Tensor, alpha: float = ALPHA) -> torch.Tensor:
