@@ -47,26 +47,34 @@ class FrameHistoryRouter(nn.Module):
         self.out = nn.Conv2d(width, width, 1)
 
     def project(self, x: torch.Tensor, others: torch.Tensor | None) -> list[torch.Tensor]:
-        """Queries (B,C,H,W), keys and values (B,(n+1)C,H,W), float32. others (B,n,C,H,W): aligned neighbours, or
+        """Queries (B,C,H,W), keys and values (B,n+1,C,H,W), float32. others (B,n,C,H,W): aligned neighbours, or
         None."""
-        every = x[:, None] if others is None else torch.cat((x[:, None], others.to(x.dtype)), 1)
-        both = self.key_value(every.flatten(0, 1))
-        k, v = rearrange(both, "(b n) (two c) h w -> two b (n c) h w", n=every.shape[1], two=2).float()
-        return [self.query(x).float(), k, v]
+        every = channels_last(x[:, None])
+        if others is not None:
+            every = torch.cat((every, channels_last(others.to(x.dtype))), 1)
+        both = self.key_value(every.flatten(0, 1).movedim(-1, 1)).float().unflatten(0, every.shape[:2])
+        return [self.query(x).float(), *both.chunk(2, 2)]
 
     def sums(self, q: torch.Tensor, k: torch.Tensor) -> Sums:
-        """Of queries (B,C,H,W) and keys (B,(n+1)C,H,W), which may be a part of the frame."""
+        """Of queries (B,C,H,W) and keys (B,n+1,C,H,W), which may be a part of the frame."""
         with in_float32(q.device):
-            q, k = self._by_head(q), self._by_head(k)
-            return Sums(q @ k.mT, q.square().sum(-1), k.square().sum(-1))
+            q, k = channels_last(q).flatten(1, 2), channels_last(k).flatten(2, 3)  # (B,HW,C), (B,n+1,HW,C)
+            # Products of all channels; attention is within heads.
+            products = torch.stack([q.mT @ frame for frame in k.unbind(1)], 1)
+            products = products.unflatten(3, (self.heads, -1)).unflatten(2, (self.heads, -1))
+            products = rearrange(products.diagonal(dim1=2, dim2=4), "b n c m heads -> b heads c (n m)")
+            return Sums(products, self._by_head(q.square().sum(1)[:, None]), self._by_head(k.square().sum(2)))
 
     def mix(self, x: torch.Tensor, v: torch.Tensor, sums: Sums) -> torch.Tensor:
-        """x (B,C,H,W) plus the attended values (B,(n+1)C,H,W). sums: over the whole frame."""
+        """x (B,C,H,W) plus the attended values (B,n+1,C,H,W). sums: over the whole frame."""
         with in_float32(v.device):
             lengths = sums.queries.clamp(min=1e-12).sqrt()[..., None] * sums.keys.clamp(min=1e-12).sqrt()[:, :, None]
-            scores = self.sharpness.exp()[:, None, None] * sums.products / lengths
-            found = scores.softmax(-1) @ self._by_head(v)
-        return x + self.out(rearrange(found, "b heads c (h w) -> b (heads c) h w", h=x.shape[-2]))
+            scores = (self.sharpness.exp()[:, None, None] * sums.products / lengths).softmax(-1)
+            scores = rearrange(scores, "b heads c (n m) -> b n m c heads", n=v.shape[1])
+            scores = torch.diag_embed(scores, dim1=2, dim2=4).flatten(4, 5).flatten(2, 3)  # 0 between heads
+            frames = zip(channels_last(v).flatten(2, 3).unbind(1), scores.unbind(1), strict=True)
+            found = sum(values @ share for values, share in frames)
+        return x + self.out(found.unflatten(1, size_of(x)).movedim(-1, 1))
 
     def run(self, x: torch.Tensor, others: torch.Tensor | None, scale: int) -> Run:
         """x (B,C,H,W), of a frame or a tile of it on a grid `scale` times as coarse; others (B,n,C,H,W): aligned
@@ -80,6 +88,10 @@ class FrameHistoryRouter(nn.Module):
         return whole_frame(self.run(x, others, 1), size_of(x))
 
     def _by_head(self, x: torch.Tensor) -> torch.Tensor:
-        """(B,n C,H,W) -> (B,heads,n C / heads,H W): head by head, the channels of every frame."""
-        c = self.out.in_channels // self.heads
-        return rearrange(x, "b (n heads c) h w -> b heads (n c) (h w)", heads=self.heads, c=c)
+        """(B,n,C) -> (B,heads,n C / heads): head by head, the channels of every frame."""
+        return rearrange(x, "b n (heads c) -> b heads (n c)", heads=self.heads)
+
+
+def channels_last(x: torch.Tensor) -> torch.Tensor:
+    """(...,C,H,W) to (...,H,W,C), as which features are in memory."""
+    return x.movedim(-3, -1)
