@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from einops import rearrange
 from torch import nn
 
+from ...hdr.box_filter import halved
 from ...hdr.frame_window import FrameWindow, check_window
 from ...hdr.tonemap import mu_law, mu_law_inverse
 from ...hdr.warp import pixel_grid, size_of
@@ -20,10 +21,10 @@ from ..blocks import (
     conv,
     init_weights,
     pad_to_multiple,
-    split_reference,
     zero_conv,
 )
 from ..frame_statistics import Run, whole_frame
+from ..layout import Unshuffled, conv_of, stacked
 from .encoder import FINEST, LEVELS, MULTIPLE, DualEncoder
 from .fgma import CELL, full_size
 from .masked_attention import FGMA
@@ -68,6 +69,13 @@ class DecoderLevel(nn.Module):
         x = x[:, None].expand(-1, others.shape[1], -1, -1, -1).flatten(0, 1)
         out = self.attention(x, others.flatten(0, 1), flow, mask, carried, origin)
         return out[:, : 2 * x.shape[1] + 1], out[:, 2 * x.shape[1] + 1 :]
+
+    def gather_neighbours(self, aligned: torch.Tensor, *further: torch.Tensor | Unshuffled) -> torch.Tensor:
+        """Features (BK,C,h,w) of every neighbour from those of `align` and further planes."""
+        if not further:
+            return self.gather(aligned)
+        (convolution, activation), last = cast(nn.Sequential, self.gather)
+        return last(activation(conv_of(convolution, aligned, *further)))
 
 
 class DeAltHDR(nn.Module):
@@ -132,8 +140,9 @@ class DeAltHDR(nn.Module):
         a frame: the routers need sums over the frame."""
         (b, k), (h, w) = window.flows.shape[:2], window.size
         window, cells = padded(window, cells)
-        own, others = zip(*map(split_reference, features), strict=True)
-        own = [x[:, 0] for x in own]
+        middle = k // 2
+        own = [x[:, middle] for x in features]
+        others = [stacked([*x[:, :middle].unbind(1), *x[:, middle + 1 :].unbind(1)]) for x in features]
 
         x = own[-1]
         x = self.middle((yield from self.route_middle.run(x, None, MULTIPLE)))
@@ -146,7 +155,8 @@ class DeAltHDR(nn.Module):
                 attended = full_size(cells.flatten(0, 1), window.size).unflatten(0, (b, k))
                 candidates = gather_candidates(window, attended, motion)
                 merged = candidates.merged()
-                entering.append(self.merge_encoder(merge_planes(candidates, merged)))
+                convolution, activation = self.merge_encoder
+                entering.append(activation(conv_of(convolution, *merge_planes(candidates, merged))))
             x = level.reduce(torch.cat(entering, 1))
             positions = pixel_grid(*size_of(flow), flow.device).expand_as(flow)
             corner = tuple(o // scale for o in window.origin)
@@ -154,9 +164,8 @@ class DeAltHDR(nn.Module):
             aligned_features, attended_positions = level.align(x, others[number - 1], flow, mask, carried, corner)
             if number == POSITION_LEVEL:
                 motion = pixel_motion(torch.where(mask > 0, attended_positions - positions, flow), window.flows, cells)
-            if number == 1:
-                aligned_features = torch.cat((aligned_features, neighbour_planes(candidates, merged, window)), 1)
-            aligned = level.gather(aligned_features)
+            further = neighbour_planes(candidates, merged, window) if number == 1 else ()
+            aligned = level.gather_neighbours(aligned_features, *further)
             x = level.block((yield from level.router.run(x, aligned.unflatten(0, (b, k)), scale)))
         result = self.decode_output(x, aligned, candidates)
         return {name: y[..., :h, :w] for name, y in {**result, "motion": motion}.items()}
@@ -166,10 +175,9 @@ class DeAltHDR(nn.Module):
     ) -> dict[str, torch.Tensor]:
         """hdr and merged (B,3,H,W) from the last features (B,C,H/2,W/2) and the neighbours' (BK,C,H/2,W/2)."""
         b, k = candidates.attended.shape[:2]
-        conditioned = F.leaky_relu(aligned.unflatten(0, (b, k)) + self.context_projection(x)[:, None], SLOPE).flatten(
-            0, 1
-        )
-        votes = F.pixel_shuffle(self.weight_head(conditioned), FINEST).float()
+        conditioned = aligned.unflatten(0, (b, k)) + self.context_projection(x)[:, None]
+        conditioned = F.leaky_relu(conditioned.flatten(0, 1), SLOPE, inplace=True)
+        votes = F.pixel_shuffle(self.weight_head(conditioned).contiguous(), FINEST).float()
         merged = candidates.merged(rearrange(votes, "(b k) two h w -> b (two k) h w", k=k))
         residual = F.pixel_shuffle(self.residual_head(x).float(), FINEST)
         tone = mu_law(merged)
@@ -191,7 +199,10 @@ def on_grid(flows: torch.Tensor, cells: torch.Tensor, scale: int) -> tuple[torch
     cells = cells.flatten(0, 1)
     if scale < CELL:
         cells = F.interpolate(cells, scale_factor=CELL // scale, mode="nearest")
-    return F.avg_pool2d(flows.flatten(0, 1), scale) / scale, F.max_pool2d(cells, max(scale // CELL, 1))
+    flow, side = flows.flatten(0, 1), 1
+    while side < scale:
+        flow, side = halved(flow) / 2, 2 * side
+    return flow, F.max_pool2d(cells, max(scale // CELL, 1)) if scale > CELL else cells
 
 
 def pixel_motion(motion: torch.Tensor, flows: torch.Tensor, cells: torch.Tensor) -> torch.Tensor:

@@ -83,6 +83,8 @@ class DualEncoder(nn.Module):
 
 def by_exposure(kinds: nn.ModuleList, x: torch.Tensor, long: torch.Tensor) -> torch.Tensor:
     """x (N,...) through the first of two networks, or through the second where `long` (N,) is true."""
+    if not long.any() or long.all():
+        return kinds[int(long.any())](x)
     short, long = (chosen.nonzero()[:, 0] for chosen in (~long, long))
     parts = [network(x[chosen]) for network, chosen in zip(kinds, (short, long), strict=True) if len(chosen)]
     return torch.cat(parts)[torch.cat((short, long)).argsort()]

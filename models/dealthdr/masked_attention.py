@@ -12,8 +12,9 @@ from einops import rearrange
 from torch import nn
 
 from ...hdr.box_filter import box_mean
-from ...hdr.warp import pixel_grid, warp
+from ...hdr.warp import warp
 from ..blocks import in_float32
+from ..layout import channels_last
 
 MIN_DISTANCE = 1e-4  # of D: smaller differences are rounding
 PAIRS = 1 << 22  # of query and key that are computed at once; bounds the memory
@@ -104,7 +105,7 @@ class FGMA(nn.Module):
         warped = warp(neighbour.float(), flow)
         with in_float32(features.device):
             found = self.attend(features.float(), neighbour.float(), flow.float(), mask.float(), carried, origin)
-        return torch.cat((warped, mask.float(), found), 1)
+        return torch.cat([channels_last(x) for x in (warped, mask.float(), found)], -1).movedim(-1, 1)
 
     def attend(self, features, neighbour, flow, mask, carried, origin) -> torch.Tensor:
         """F_att and the attended planes `carried`, (B,C+P,H,W)."""
@@ -116,23 +117,25 @@ class FGMA(nn.Module):
         if active.any():
             places = active.nonzero()
             boxes = grid.boxes(places[:, 1:], grid.cut(flow)[active])
-            queries = grid.cut(F.normalize(self.query(features * mask), dim=1))[active]
-            keys = F.normalize(self.key(neighbour), dim=1)
-            values = self.value(neighbour)
-            values = values if carried is None else torch.cat((values, carried), 1)
-            found[active] = self.attend_windows(queries, rows_of(keys), rows_of(values), *boxes, places[:, 0] * h * w)
+            # Not masked before: results outside of the mask are 0 in the end, and queries do not influence each other.
+            queries = F.linear(grid.cut(features)[active], self.query.weight.flatten(1), self.query.bias)
+            keys, values = rows_of(self.key(neighbour)), rows_of(self.value(neighbour))
+            values = values if carried is None else torch.cat((values, rows_of(carried)), 1)
+            queries, keys = F.normalize(queries, dim=-1), F.normalize(keys, dim=-1)
+            found[active] = self.attend_windows(queries, keys, values, *boxes, places[:, 0] * h * w)
         return grid.join(found) * mask
 
-    def attend_windows(self, queries, keys, values, expected, positions, index, first) -> torch.Tensor:
-        """Attention of A windows: queries (A,Q,C); keys, values (B H W, ...), one row per pixel; expected (A,Q,2):
-        position by the flow; positions (A,K,2): of the box; index (A,K): their rows, from row `first` (A,) on."""
-        found, batch = [], max(1, PAIRS // (queries.shape[1] * positions.shape[1]))
+    def attend_windows(self, queries, keys, values, down, across, index, first) -> torch.Tensor:
+        """Attention of A windows: queries (A,Q,C); keys, values (B H W, ...), one row per pixel; the others as of
+        `WindowGrid.boxes`: K positions of a box, whose rows are index (A,K), from row `first` (A,) on."""
+        found, batch = [], max(1, PAIRS // (queries.shape[1] * index.shape[1]))
+        sharpness, price = self.sharpness.exp(), self.price.exp()
         for k in range(0, len(queries), batch):
             chunk = slice(k, k + batch)
             rows = index[chunk] + first[chunk, None]
-            scores = self.sharpness.exp() * queries[chunk] @ keys[rows].mT
-            distance = torch.cdist(expected[chunk], positions[chunk], compute_mode="donot_use_mm_for_euclid_dist")
-            found.append((scores - self.price.exp() * distance).softmax(-1) @ values[rows])
+            scores = sharpness * queries[chunk] @ keys[rows].mT
+            distance = (down[chunk, :, None, :, None] + across[chunk, None, :, None]).sqrt_().flatten(3).flatten(1, 2)
+            found.append(torch.addcmul(scores, distance, price, value=-1).softmax(-1) @ values[rows])
         return torch.cat(found)
 
 
@@ -157,29 +160,24 @@ class WindowGrid:
 
     def join(self, windows: torch.Tensor) -> torch.Tensor:
         """The inverse of `cut`, padding cropped."""
-        x = rearrange(windows, "b rows columns (y x) c -> b c (rows y) (columns x)", y=self.side)
+        x = rearrange(windows, "b rows columns (y x) c -> b (rows y) (columns x) c", y=self.side)
         (top, left), (height, width) = self.before, self.size
-        return x[..., top : top + height, left : left + width]
+        return x[:, top : top + height, left : left + width].movedim(-1, 1)
 
     def boxes(self, places: torch.Tensor, flow: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Boxes that the windows at `places` (A,2), row and column of the grid, attend to; flow (A,Q,2) of their
         pixels.
 
-        Returns the position (A,Q,2) that the window's median flow gives each pixel, the positions (A,K,2) in its box, x
-        first, and the indices (A,K) of these in the flattened map."""
-        side, device = self.side, flow.device
-        corner = places * side - torch.tensor(self.before, device=device)
-        shift = flow.median(1).values.round().flip(-1)  # y first
-        axes = []
+        Returns squared distances along either axis, (A,side,h) and (A,side,w), of the positions that the window's median
+        flow gives its rows and columns from those of its box; and the indices (A,h w) of the box in the flattened map."""
+        device = flow.device
+        shift = flow.detach().median(1).values.round().flip(-1).long()  # y first
+        expected = places * self.side - torch.tensor(self.before, device=device) + shift
+        axes, squares = [], []
         for axis, length in enumerate(self.size):
-            reach = min(3 * side, length)
-            first = (corner[:, axis] + shift[:, axis].long() - side).clamp(0, length - reach)
+            reach, corner = min(3 * self.side, length), expected[:, axis]
+            first = (corner - self.side).clamp(0, length - reach)
             axes.append(first[:, None] + torch.arange(reach, device=device))
-        y, x = axes[0][:, :, None], axes[1][:, None, :]
-        positions = rearrange(torch.stack(torch.broadcast_tensors(x, y)), "two a y x -> a (y x) two").float()
-        own = (
-            rearrange(pixel_grid(side, side, device), "two y x -> (y x) two")
-            + corner.flip(-1)[:, None]
-            + shift.flip(-1)[:, None]
-        )
-        return own, positions, (y * self.size[1] + x).flatten(1)
+            own = corner[:, None] + torch.arange(self.side, device=device)
+            squares.append((own[:, :, None] - axes[-1][:, None]).float().square())
+        return squares[0], squares[1], (axes[0][:, :, None] * self.size[1] + axes[1][:, None]).flatten(1)

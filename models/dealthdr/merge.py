@@ -5,12 +5,14 @@ from typing import NamedTuple
 import torch
 import torch.nn.functional as F
 
+from ...hdr.box_filter import halved
 from ...hdr.exposure import to_radiance
 from ...hdr.frame_window import FrameWindow
 from ...hdr.tonemap import mu_law
 from ..blocks import exposure_planes, smooth_length, warp_each
 from ..detail import amplified, bands, grain
 from ..f2hdr.fusion import add_to_logits, sensor_prior, weighted_mean
+from ..layout import Unshuffled
 from .encoder import FINEST
 
 FAR = 20.0  # unit of motion in pixels
@@ -59,26 +61,28 @@ def gather_candidates(window: FrameWindow, attended: torch.Tensor, motion: torch
     )
 
 
-def merge_planes(candidates: MergeCandidates, merged: torch.Tensor) -> torch.Tensor:
-    """Input planes (B,MERGE_PLANES,H/2,W/2) of the merge (B,3,H,W) by the prior alone."""
+def merge_planes(candidates: MergeCandidates, merged: torch.Tensor) -> tuple[Unshuffled, torch.Tensor]:
+    """Input planes of the merge (B,3,H,W) by the prior alone, MERGE_PLANES of them at half size."""
     tone = mu_law(merged)
     detail = bands(tone)
-    x = F.pixel_unshuffle(torch.cat((tone, *map(amplified, detail)), 1), FINEST)
-    clipped = F.avg_pool2d(candidates.clipped.to(tone).mean(1, keepdim=True), FINEST)
-    return torch.cat((x, grain(detail), clipped), 1)
+    clipped = halved(candidates.clipped.to(tone).mean(1, keepdim=True))
+    pictures = torch.cat((tone, *map(amplified, detail)), 1)
+    return Unshuffled(pictures, FINEST), torch.cat((grain(detail), clipped), 1)
 
 
-def neighbour_planes(candidates: MergeCandidates, merged: torch.Tensor, window: FrameWindow) -> torch.Tensor:
-    """Input planes (BK,NEIGHBOUR_PLANES,H/2,W/2) of each neighbour: differences of both its candidates to reference and
-    merge, weights, confidence, length of the flow, exposures."""
+def neighbour_planes(
+    candidates: MergeCandidates, merged: torch.Tensor, window: FrameWindow
+) -> tuple[Unshuffled, torch.Tensor]:
+    """Input planes of each neighbour, NEIGHBOUR_PLANES of them at half size, neighbours in the batch: differences of both
+    its candidates to reference and merge, weights, confidence, length of the flow, exposures."""
     k = window.flows.shape[1]
     tone, goal = mu_law(candidates.radiance), mu_law(merged)[:, None]
     by_flow, by_attention = tone[:, 1 : 1 + k], tone[:, 1 + k :]
     reference = tone[:, :1]
     beside = [amplified(x - y) for x in (by_flow, by_attention) for y in (reference, goal)]
-    images = F.pixel_unshuffle(torch.cat(beside, 2).flatten(0, 1), FINEST)
+    images = torch.cat(beside, 2).flatten(0, 1)
     share = candidates.prior.mean(2, True).log10() / 4 + 1
     length = smooth_length(window.flows, 2) / FAR
-    planes = torch.cat((share[:, 1 : 1 + k], share[:, 1 + k :], window.confidence, length), 2).flatten(0, 1)
-    pairs = exposure_planes(window.exposure_pairs.flatten(0, 1), images)
-    return torch.cat((images, F.avg_pool2d(planes, FINEST), pairs), 1)
+    planes = halved(torch.cat((share[:, 1 : 1 + k], share[:, 1 + k :], window.confidence, length), 2).flatten(0, 1))
+    pairs = exposure_planes(window.exposure_pairs.flatten(0, 1), planes)
+    return Unshuffled(images, FINEST), torch.cat((planes, pairs), 1)

@@ -13,6 +13,7 @@ from torch import nn
 from ...hdr.warp import size_of
 from ..blocks import in_float32
 from ..frame_statistics import FrameSum, Run, whole_frame
+from ..layout import channels_last
 
 SHARPNESS = 4.0  # of the scores before training
 
@@ -90,8 +91,3 @@ class FrameHistoryRouter(nn.Module):
     def _by_head(self, x: torch.Tensor) -> torch.Tensor:
         """(B,n,C) -> (B,heads,n C / heads): head by head, the channels of every frame."""
         return rearrange(x, "b n (heads c) -> b heads (n c)", heads=self.heads)
-
-
-def channels_last(x: torch.Tensor) -> torch.Tensor:
-    """(...,C,H,W) to (...,H,W,C), as which features are in memory."""
-    return x.movedim(-3, -1)

@@ -1,10 +1,10 @@
 """Exposure-aware interleaved context (LRHDR, key design 1, EIC): features gated by the exposure of their frame."""
 
 import torch
-import torch.nn.functional as F
 from torch import nn
 
 from ..blocks import SLOPE, DilatedBlock, conv
+from ..layout import Unshuffled, conv_of
 
 
 class ExposureGate(nn.Module):
@@ -46,9 +46,10 @@ class Product(nn.Module):
         super().__init__()
         self.both = nn.Conv2d(inputs, 2 * width, size, padding=size // 2)
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        a, b = self.both(x).chunk(2, 1)
-        return a * (1 + b)
+    def forward(self, *parts: torch.Tensor | Unshuffled) -> torch.Tensor:
+        """parts: concatenated, see `layout.conv_of`."""
+        a, b = conv_of(self.both, *parts).chunk(2, 1)
+        return torch.addcmul(a, a, b)
 
 
 class EIC(nn.Module):
@@ -66,8 +67,10 @@ class EIC(nn.Module):
             self.gate = ExposureGate()
 
     def forward(self, picture: torch.Tensor, more: torch.Tensor, exposure: torch.Tensor) -> torch.Tensor:
+        picture = picture.contiguous(memory_format=torch.channels_last)
         low = self.low(picture)
         if not hasattr(self, "high"):
             return low
-        high = self.high(torch.cat((F.pixel_unshuffle(picture, 2), more), 1))
-        return low + self.gate(exposure).to(low) * high
+        first, last = self.high
+        high = last(first(Unshuffled(picture, 2), more))
+        return torch.addcmul(low, self.gate(exposure).to(low), high)

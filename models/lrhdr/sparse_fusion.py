@@ -15,7 +15,7 @@ from ..blocks import SLOPE, conv, down, exposure_planes, init_weights, pad_to_mu
 from ..detail import amplified, bands, grain
 from ..entmax import entmax
 from ..frame_statistics import FrameMap, Run, whole_frame
-from ..unshuffled import conv_unshuffled
+from ..layout import Unshuffled, conv_of, stacked
 from .prior import Reference, clipped_in, logit_range, prior_and_bounds, prior_logits
 
 ALPHA = 1.75
@@ -131,7 +131,7 @@ class SparseFusion(nn.Module):
             stops = exposure_planes(torch.where(taken > 0, taken, 1), plane)
             known = (taken > 0).to(plane)[:, :, None, None].expand_as(stops)
             further = torch.cat((grain(bands(images[:, :3])), plane, stops, known), 1)
-            features.append(rest(activation(conv_unshuffled(first, images, further, SCALE))))
+            features.append(rest(activation(conv_of(first, Unshuffled(images, SCALE), further))))
         return stacked(features), prior, bounds
 
     def pool(self, features: torch.Tensor, prior: torch.Tensor) -> torch.Tensor:
@@ -199,11 +199,6 @@ class SparseFusion(nn.Module):
         Returns hdr (B,3,H,W), votes and logits (B,K,H,W), float32.
         """
         return whole_frame(self.run(radiance, validity, exposures, reference, alpha, noise), size_of(radiance))
-
-
-def stacked(features: Sequence[torch.Tensor]) -> torch.Tensor:
-    """Features (B,C,h,w) of K candidates as (B,K,C,h,w), channels last in memory, as convolutions prefer them."""
-    return torch.stack([x.movedim(1, -1) for x in features], 1).movedim(-1, 2)
 
 
 def normalise_votes(logits: torch.Tensor, alpha: float = ALPHA) -> torch.Tensor:

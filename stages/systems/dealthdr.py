@@ -16,6 +16,7 @@ from ...hdr.sequence import ExposureSequence, FlowField
 from ...models.dealthdr import DEALTHDR
 from ...models.dealthdr.fgma import cell_distances, empty_cells
 from ...models.dealthdr.masked_attention import sensitivity_for, trust_mask
+from ...models.layout import stacked
 from ..flow.live import LiveFlow, live_base_flow
 from ..runtime.networks import device_of, load_network, running
 from ..runtime.per_frame import WindowReader, radiance_per_frame
@@ -109,7 +110,7 @@ def features_around(windows: WindowReader, network: "DeAltHDR", t: int, window: 
 
     with running(windows.device):
         every = [windows.once(network, i, lambda k=k: encoded(k)) for k, i in enumerate(windows.indices(t))]
-    return [torch.stack(level, 1) for level in zip(*every, strict=True)]
+    return [stacked(level) for level in zip(*every, strict=True)]
 
 
 def dealthdr_frame(

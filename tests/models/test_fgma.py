@@ -176,7 +176,7 @@ def test_cost_follows_the_mask():
         costs.append(counter.get_total_flops())
     assert costs[0] == 0
     one = (costs[2] - costs[1]) / 3
-    assert one == 2 * 64 * 24**2 * (6 + 6)  # queries times keys, weights times values
+    assert one == 2 * 64 * (24**2 * (6 + 6) + 6 * 6)  # queries times keys, weights times values; queries
     assert costs[4] - costs[3] == 48 * one
 
 
