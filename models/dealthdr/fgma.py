@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from ...hdr.box_filter import halved
 from ...hdr.exposure import match_exposure
 from ...hdr.frame_window import FrameWindow
 from ...hdr.warp import pixel_grid, size_of, warp
@@ -19,6 +20,7 @@ from ..blocks import (
     zero_conv,
 )
 from ..detail import amplified, bands, grain
+from ..layout import Unshuffled, conv_of
 from .masked_attention import FGMA, consistency, trust_mask
 
 CELL = 4  # pixels along a side: the features' grid, and that of the mask
@@ -110,34 +112,45 @@ class FlowGuidedAligner(nn.Module):
         """Features (N,C,H/4,W/4). codes (N,3,H,W) at the neighbour's exposure; captured (N,1,H,W): brightest channel as
         captured, which shows clipping; exposures (N,2): of the frame and of the neighbour."""
         detail = bands(codes)
-        x = F.pixel_unshuffle(torch.cat((codes, captured, *map(amplified, detail)), 1), CELL)
-        noise = F.avg_pool2d(grain(detail), CELL // 2)
-        return self.encoder(torch.cat((x, noise, exposure_planes(exposures, x)), 1))
+        pictures = torch.cat((codes, captured, *map(amplified, detail)), 1)
+        noise = halved(grain(detail))
+        (convolution, activation), block = self.encoder
+        further = torch.cat((noise, exposure_planes(exposures, noise)), 1)
+        return block(activation(conv_of(convolution, Unshuffled(pictures, CELL), further)))
 
-    def forward(self, window: FrameWindow, cells: torch.Tensor) -> dict[str, torch.Tensor]:
+    def encode_reference(self, window: FrameWindow) -> torch.Tensor:
+        """`encode` of the reference at the exposure of each neighbour, (BK,C,H/4,W/4), rounded up; the same for
+        neighbours of the same exposure."""
+        reference, pairs = window.reference[:, None].expand_as(window.neighbours), window.exposure_pairs
+        reference, matched = (pad_to_multiple(x.flatten(0, 1), CELL) for x in (reference, window.matched))
+        return self.encode(matched, reference.amax(1, keepdim=True), pairs.flatten(0, 1))
+
+    def forward(
+        self, window: FrameWindow, cells: torch.Tensor, features: torch.Tensor | None = None
+    ) -> dict[str, torch.Tensor]:
         """window: with one or more neighbours, aligned independently; cells (B,K,1,H/4,W/4), rounded up, of 0 and 1:
-        attention mask.
+        attention mask; features: of `encode_reference`, if they are known.
 
         Returns, float32, aligned (B,K,3,H,W): code values in [0,1] at the neighbour's exposure; logit (B,K,1,H,W): of
         the validity; motion (B,K,2,H,W), pixels: mean displacement of the attention, and the flow where the mask is
         0."""
-        (h, w), pairs = window.size, window.exposure_pairs.flatten(0, 1)
-        reference = window.reference[:, None].expand_as(window.neighbours)
+        (h, w), theirs = window.size, window.exposure_pairs.flatten(0, 1)[:, 1:]
         prior_logit = torch.logit(window.validity.clamp(*CONFIDENCE_RANGE))
-        planes = reference, window.matched, window.neighbours, window.warped, window.flows, prior_logit
+        planes = window.matched, window.neighbours, window.warped, window.flows, prior_logit
         planes = (pad_to_multiple(x.flatten(0, 1), CELL) for x in planes)
-        reference, matched, neighbour, warped, flow, prior_logit = planes
+        matched, neighbour, warped, flow, prior_logit = planes
         cells = cells.flatten(0, 1)
 
-        captured = torch.cat([x.amax(1, keepdim=True) for x in (reference, neighbour)])
-        exposures = torch.cat((pairs, pairs[:, 1:].expand_as(pairs)))
-        features, others = self.encode(torch.cat((matched, neighbour)), captured, exposures).chunk(2)
+        features = self.encode_reference(window) if features is None else features
+        others = self.encode(neighbour, neighbour.amax(1, keepdim=True), theirs.expand(-1, 2))
         motion = F.avg_pool2d(flow, CELL) / CELL
         corner = tuple(o // CELL for o in window.origin)
         aligned, carried, fetched, motion = self.align(features, others, neighbour, warped, motion, cells, corner)
-        differences = [F.pixel_unshuffle(amplified(x - matched), CELL) for x in (warped, carried, fetched)]
-        seen = torch.cat((features, aligned, *differences, F.avg_pool2d(prior_logit, CELL)), 1)
-        out = F.pixel_shuffle(self.decoder(seen).float(), CELL)
+        differences = torch.cat([amplified(x - matched) for x in (warped, carried, fetched)], 1)
+        (convolution, activation), rest = self.decoder[0], self.decoder[1:]
+        seen = features, aligned, Unshuffled(differences, CELL), halved(halved(prior_logit))
+        out = rest(activation(conv_of(convolution, *seen)))
+        out = F.pixel_shuffle(out.float(), CELL).contiguous()
         correction, shares, confidence_logit = out.split((3, 2, 1), 1)
         shares = shares.tanh()  # carried and fetched are the warp itself where the mask is 0
         mixed = warped + shares[:, :1] * (carried - warped) + shares[:, 1:] * (fetched - warped)
@@ -156,11 +169,13 @@ class FlowGuidedAligner(nn.Module):
         values = torch.cat((F.pixel_unshuffle(neighbour, CELL), positions), 1)
         out = self.attention(features, neighbours, motion, cells, values, origin)
         aligned, pixels, found = out.split((out.shape[1] - PICTURE - 2, PICTURE, 2), 1)
-        motion = CELL * torch.where(cells > 0, found - positions, motion)
+        motion = CELL * torch.where(cells > 0, found.contiguous() - positions, motion)
         motion = F.interpolate(motion, scale_factor=CELL, mode="bilinear", align_corners=False)
         if not cells.any():
             return aligned, warped, warped, motion
         fetched = warp(neighbour, motion, mode="bicubic").clamp(0, 1)
         masked = full_size(cells, size_of(warped)) > 0
-        carried, fetched = (torch.where(masked, x, warped) for x in (F.pixel_shuffle(pixels, CELL), fetched))
+        carried, fetched = (
+            torch.where(masked, x, warped) for x in (F.pixel_shuffle(pixels.contiguous(), CELL), fetched)
+        )
         return aligned, carried, fetched, motion

@@ -4,10 +4,9 @@ Frames larger than `tiles.CORE` are processed in tiles, with the result of whole
 most 100 pixels.
 """
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
-from torch import nn
 
 from ...hdr.exposure import to_radiance
 from ...hdr.frame_window import FrameWindow
@@ -20,6 +19,9 @@ from ..runtime.per_frame import WindowReader, run_per_frame
 from ..runtime.tiles import in_tiles
 from ..runtime.windows import Progress, quiet, windows
 from ..systems.dealthdr import S, Sensitivity
+
+if TYPE_CHECKING:
+    from ...models.dealthdr.fgma import FlowGuidedAligner
 
 
 class Alignment(NamedTuple):
@@ -34,7 +36,7 @@ class Alignment(NamedTuple):
 def fgma_alignment(
     sequence: ExposureSequence,
     flow: FlowField,
-    network: nn.Module,
+    network: "FlowGuidedAligner",
     s: float = S,
     share: float | None = None,
     progress: Progress = quiet,
@@ -71,16 +73,22 @@ def fgma_alignment(
 
 
 def aligned_neighbours(
-    network: nn.Module, window: FrameWindow, cells: torch.Tensor
+    network: "FlowGuidedAligner", window: FrameWindow, cells: torch.Tensor
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """The neighbours of a window aligned to its reference: radiance (1,K,3,H,W) and validity (1,K,1,H,W); attended
     where `cells` (1,K,1,h,w) are 1."""
 
     def align(window: FrameWindow, cells: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        one_by_one = [network(window.pair(k), cells[:, k : k + 1]) for k in range(cells.shape[1])]
+        one_by_one, known = [], {}  # features of the reference at each exposure
+        for k, exposure in enumerate(levels):
+            pair = window.pair(k)
+            if exposure not in known:
+                known[exposure] = network.encode_reference(pair)
+            one_by_one.append(network(pair, cells[:, k : k + 1], known[exposure]))
         codes, logit = (torch.cat([out[name] for out in one_by_one], 1) for name in ("aligned", "logit"))
         return codes, logit
 
+    levels = window.neighbour_exposures[0].tolist()
     codes, logit = in_tiles(window.size, align, window, cells)
     exposures = window.neighbour_exposures.to(codes)[:, :, None, None, None]
     return keep_saturated_light(to_radiance(codes, exposures), window), logit.float().sigmoid()
