@@ -207,6 +207,6 @@ def on_grid(flows: torch.Tensor, cells: torch.Tensor, scale: int) -> tuple[torch
 
 def pixel_motion(motion: torch.Tensor, flows: torch.Tensor, cells: torch.Tensor) -> torch.Tensor:
     """Motion (BK,2,H/4,W/4) in cells, as (B,K,2,H,W) in pixels; the flow where the mask is 0."""
-    motion = F.interpolate(CELL * motion, scale_factor=CELL, mode="bilinear", align_corners=False)
+    motion = F.interpolate(CELL * motion.contiguous(), scale_factor=CELL, mode="bilinear", align_corners=False)
     attended = full_size(cells.flatten(0, 1), size_of(motion)) > 0
     return torch.where(attended, motion, flows.flatten(0, 1)).unflatten(0, flows.shape[:2])

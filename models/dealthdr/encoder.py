@@ -1,15 +1,17 @@
 """Dual encoder (DeAltHDR, key design 3): one for short exposures, which are noisy, one for long ones, which are
 blurred."""
 
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import cast
 
 import torch
-import torch.nn.functional as F
 from torch import nn
 
 from ...hdr.exposure import GAMMA
 from ..blocks import DilatedBlock, conv, exposure_planes
 from ..detail import amplified, bands, grain
+from ..layout import Unshuffled, conv_of
 
 LEVELS = 3
 FINEST = 2  # pixels along a side on the grid of level 1; levels 2 and 3 are twice and four times as coarse
@@ -30,8 +32,11 @@ def normalised_pair(radiance: torch.Tensor) -> torch.Tensor:
     return torch.cat((radiance, radiance.clamp(min=1e-8).pow(1 / GAMMA)), 1)
 
 
-def encoder_input(codes: torch.Tensor, radiance: torch.Tensor, exposures: torch.Tensor) -> torch.Tensor:
-    """Input planes (N,INPUT_PLANES,H/2,W/2) of frames (N,3,H,W), code values and radiance, taken at exposures (N,).
+def encoder_input(
+    codes: torch.Tensor, radiance: torch.Tensor, exposures: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Input of frames (N,3,H,W), code values and radiance, taken at exposures (N,): planes (N,13,H,W), which are
+    unshuffled, and (N,7,H/2,W/2); together INPUT_PLANES.
 
     Added to the paper's pair: amplified detail, the brightest channel as captured, which shows clipping, and the
     exposure.
@@ -39,8 +44,14 @@ def encoder_input(codes: torch.Tensor, radiance: torch.Tensor, exposures: torch.
     detail = bands(codes)
     brightest = codes.amax(1, keepdim=True)
     pictures = torch.cat((normalised_pair(radiance), *map(amplified, detail), brightest), 1)
-    x = F.pixel_unshuffle(pictures, FINEST)
-    return torch.cat((x, grain(detail), exposure_planes(exposures[:, None], x)), 1)
+    noise = grain(detail)
+    return pictures, torch.cat((noise, exposure_planes(exposures[:, None], noise)), 1)
+
+
+def first_level(network: nn.Module, pictures: torch.Tensor, further: torch.Tensor) -> torch.Tensor:
+    """Level 1 of an encoder, on `encoder_input`."""
+    (convolution, activation), block = cast(nn.Sequential, network)
+    return block(activation(conv_of(convolution, Unshuffled(pictures, FINEST), further)))
 
 
 def level(number: int, width: int) -> nn.Sequential:
@@ -73,18 +84,19 @@ class DualEncoder(nn.Module):
         """codes (N,3,H,W): as captured, in [0,1], sides multiples of MULTIPLE; radiance (N,3,H,W) of them; exposures
         (N,): relative, shortest of the clip = 1 -> features, finest first: (N,C,H/2,W/2), (N,2C,H/4,W/4),
         (N,4C,H/8,W/8)."""
-        x, long, found = encoder_input(codes, radiance, exposures), long_like(exposures), []
-        for level in self.levels:
-            kinds = cast(nn.ModuleList, level)
-            x = kinds[0](x) if len(kinds) == 1 else by_exposure(kinds, x, long)
+        planes, long, found = encoder_input(codes, radiance, exposures), long_like(exposures), []
+        for number, level in enumerate(self.levels, 1):
+            networks = [partial(first_level, kind) if number == 1 else kind for kind in cast(nn.ModuleList, level)]
+            x = networks[0](*planes) if len(networks) == 1 else by_exposure(networks, planes, long)
+            planes = (x,)
             found.append(x)
         return found
 
 
-def by_exposure(kinds: nn.ModuleList, x: torch.Tensor, long: torch.Tensor) -> torch.Tensor:
-    """x (N,...) through the first of two networks, or through the second where `long` (N,) is true."""
-    if not long.any() or long.all():
-        return kinds[int(long.any())](x)
+def by_exposure(networks: Sequence[Callable], planes: Sequence[torch.Tensor], long: torch.Tensor) -> torch.Tensor:
+    """Planes (N,...) through the first of two networks, or through the second where `long` (N,) is true."""
+    if long.all() or not long.any():
+        return networks[int(long.any())](*planes)
     short, long = (chosen.nonzero()[:, 0] for chosen in (~long, long))
-    parts = [network(x[chosen]) for network, chosen in zip(kinds, (short, long), strict=True) if len(chosen)]
+    parts = [network(*(x[chosen] for x in planes)) for network, chosen in zip(networks, (short, long), strict=True)]
     return torch.cat(parts)[torch.cat((short, long)).argsort()]
