@@ -19,7 +19,7 @@ from functools import lru_cache
 import torch
 import torch.nn.functional as F
 
-from .exposure import GAMMA
+from .exposure import GAMMA, power
 from .warp import warp
 
 BLOCK = 8  # pixels across
@@ -184,7 +184,7 @@ def code_variance(code: torch.Tensor, noise: torch.Tensor) -> torch.Tensor:
     """Variance of the code values `code` (B,C,H,W) on gamma 2.2, including quantisation, same shape. noise (B,3): read noise,
     shot gain and step, see `NoiseLevels`."""
     read, gain, step = (x.view(-1, 1, 1, 1).to(code) for x in noise.unbind(-1))
-    light = code.clamp(1e-3, 1).pow(GAMMA)
+    light = power(code.clamp(1e-3, 1), GAMMA)
     variance = read.square() + gain * light
-    slope = GAMMA * torch.maximum(light, variance.sqrt()).pow(1 - 1 / GAMMA)  # of linear light over code value
+    slope = GAMMA * power(torch.maximum(light, variance.sqrt()), 1 - 1 / GAMMA)  # of linear light over code value
     return variance / slope.square() + step.square() / 12

@@ -10,7 +10,7 @@ Tensors have channels first.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 
@@ -35,6 +35,14 @@ SPILL_WINDOW = 5  # pixels across
 MAX_DEVIATION = 60.0  # bound on the squared deviation, so that noise still decides where all samples contradict
 
 
+def occurs(mask: torch.Tensor) -> bool:
+    """Whether a mask is set anywhere, so that work can be left out where it is not; on a GPU always True, as one would have to
+    wait for the answer."""
+    return mask.device.type != "cpu" or bool(
+        mask.view(torch.uint8).any()
+    )  # which is many times faster than on booleans
+
+
 def variance(radiance: torch.Tensor, code: torch.Tensor, exposure) -> torch.Tensor:
     """Variance of radiance samples captured at `exposure` as the code values `code` by a good camera, same shape as
     `radiance`."""
@@ -43,11 +51,13 @@ def variance(radiance: torch.Tensor, code: torch.Tensor, exposure) -> torch.Tens
     return (READ_NOISE**2 + SHOT_NOISE * signal + (slope * QUANTISATION) ** 2) / exposure**2
 
 
-def excess_variance(radiance: torch.Tensor, exposure, noise: torch.Tensor) -> torch.Tensor:
-    """Variance by which measured noise exceeds that of a good camera, (N,3,H,W) as `radiance`.
+def excess_variance(radiance: torch.Tensor, exposure, noise: torch.Tensor | None) -> torch.Tensor:
+    """Variance by which measured noise exceeds that of a good camera, (N,3,H,W) as `radiance`, or a zero that broadcasts to it.
 
-    noise (N,3): of the exposures (`hdr.noise_level.NoiseLevels.at`); NaN: unknown, no excess.
+    noise (N,3): of the exposures (`hdr.noise_level.NoiseLevels.at`); None or NaN: unknown, no excess.
     """
+    if noise is None or not occurs((noise[:, 0] > READ_NOISE) | (noise[:, 1] > SHOT_NOISE)):
+        return radiance.new_zeros(())
     signal = (radiance * exposure).clamp(1e-5, 1)
     read, gain, _ = (x.view(-1, 1, 1, 1) for x in noise.nan_to_num().unbind(1))
     measured = read**2 + gain * box_mean(signal, 3)  # the mean, as a noisy sample is not its own signal
@@ -115,7 +125,7 @@ def measure(
         exposedness(dilated, exposure, threshold),
         clipping_mask(dilated, threshold),
         torch.where(code <= CRUSHED, CRUSHED_LEVEL**GAMMA / exposure, 0.0),
-        torch.tensor(0.0) if noise is None else excess_variance(radiance, exposure, noise),
+        excess_variance(radiance, exposure, noise),
     )
 
 
@@ -128,85 +138,111 @@ def spill(estimate: Measurement, reference: Measurement) -> torch.Tensor:
     why the reference is brighter in a channel than the estimate, by a factor of PALE at least. Only what exceeds twice the level
     counts, as wrong correspondences are nearer to it, too.
     """
+    if not occurs(reference.clipped):
+        return torch.zeros_like(reference.radiance[:, :1])
     beyond = (estimate.radiance - 2 * reference.radiance).clamp(min=0) * reference.clipped
     spilled = SPILL * beyond.sum(1, keepdim=True)
-    paler = (reference.radiance > PALE * estimate.radiance).any(1, keepdim=True)
-    explained = (estimate.radiance + spilled >= (1 - 2 * MODEL_ERROR) * reference.radiance).all(1, keepdim=True)
+    paler = (reference.radiance - PALE * estimate.radiance).amax(1, keepdim=True) > 0
+    explained = ((1 - 2 * MODEL_ERROR) * reference.radiance - estimate.radiance).amax(1, keepdim=True) <= spilled
     return spilled * (box_mean(((spilled > 0) & paler & explained).float(), SPILL_WINDOW) > 0.5)
 
 
-def consistency_weight(estimate: Measurement, reference: Measurement, strictness: float = 1.0) -> torch.Tensor:
+def consistency_weight(
+    estimate: Measurement, reference: Measurement, strictness: float = 1.0, spilled: torch.Tensor | None = None
+) -> torch.Tensor:
     """Ghost rejection g, (N,1,H,W) in (0,1]: exp(-d^2 / 2) of the deviation d from the reference in standard
     deviations.
 
     d^2 is averaged over channels and 3x3 pixels; its variance is that of both samples plus the model error. Where the
     reference clips, only darker estimates deviate, as the true radiance is at or above the clipping level; all may be darker
     by the `spill`; where it is crushed, only estimates above its floor, as lower radiance may have been crushed to black.
-    strictness multiplies d^2: 0 accepts everything, 1 applies the noise model as it is.
+    strictness multiplies d^2: 0 accepts everything, 1 applies the noise model as it is. spilled: their `spill`, if it is known.
 
     Measured noise is not allowed for where the reference clips: darker samples are no brighter ones with noise there, but
     wrong correspondences, and their small variance would give them most of the weight.
     """
     difference = estimate.radiance - reference.radiance
-    brighter = torch.where(reference.clipped, 0, difference.clamp(min=0))
-    difference = brighter + (difference + spill(estimate, reference)).clamp(max=0)
+    allowed = estimate.variance + reference.variance + (MODEL_ERROR * reference.radiance) ** 2
+    excess = estimate.excess + reference.excess
+    if occurs(reference.clipped):
+        brighter = torch.where(reference.clipped, 0, difference.clamp(min=0))
+        spilled = spill(estimate, reference) if spilled is None else spilled
+        difference = brighter + (difference + spilled).clamp(max=0)
+        excess = torch.where(reference.clipped, 0, excess)
+    if occurs(excess > 0):
+        allowed = allowed + excess
     crushed = reference.floor > 0
-    difference = torch.where(crushed, (estimate.radiance - reference.floor).clamp(min=0), difference)
-    excess = torch.where(reference.clipped, 0, estimate.excess + reference.excess)
-    allowed = estimate.variance + reference.variance + excess + (MODEL_ERROR * reference.radiance) ** 2
+    if occurs(crushed):
+        difference = torch.where(crushed, (estimate.radiance - reference.floor).clamp(min=0), difference)
     deviation = box_mean((difference**2 / allowed).mean(1, keepdim=True), 3)
     return torch.exp(-0.5 * (strictness * deviation).clamp(max=MAX_DEVIATION))
 
 
 def reliability(
-    estimate: Measurement, validity: torch.Tensor, reference: Measurement | None = None, strictness: float = 1.0
+    estimate: Measurement,
+    validity: torch.Tensor,
+    reference: Measurement | None = None,
+    strictness: float = 1.0,
+    spilled: torch.Tensor | None = None,
 ) -> torch.Tensor:
     """v g of a sample's weight, (N,1,H,W): validity (N,1,H,W) in [0,1], at least MIN_VALIDITY, times the consistency with the
     reference, if there is one."""
     bounded = validity.clamp(min=MIN_VALIDITY)
-    return bounded if reference is None else bounded * consistency_weight(estimate, reference, strictness)
+    return bounded if reference is None else bounded * consistency_weight(estimate, reference, strictness, spilled)
 
 
 def merge_weight(
-    estimate: Measurement, validity: torch.Tensor, reference: Measurement | None = None, strictness: float = 1.0
+    estimate: Measurement,
+    validity: torch.Tensor,
+    reference: Measurement | None = None,
+    strictness: float = 1.0,
+    spilled: torch.Tensor | None = None,
 ) -> torch.Tensor:
     """The weight s v g / var of a sample in a merge, (N,3,H,W); v g: see `reliability`."""
-    return estimate.precision * reliability(estimate, validity, reference, strictness)
+    return estimate.precision * reliability(estimate, validity, reference, strictness, spilled)
 
 
-def radiance_bounds(
-    reference: Measurement, others: Sequence[tuple[Measurement, torch.Tensor]]
-) -> tuple[torch.Tensor, torch.Tensor]:
+@dataclass(frozen=True)
+class Sample:
+    """A captured sample, its validity (N,1,H,W) in [0,1], and its `spill` (N,1,H,W) beside the reference."""
+
+    measured: Measurement
+    validity: torch.Tensor
+    spilled: torch.Tensor
+
+
+def radiance_bounds(reference: Measurement, others: Sequence[Sample]) -> tuple[torch.Tensor, torch.Tensor]:
     """Bounds on the radiance from clipped samples, (N,3,H,W) each.
 
-    others: captured samples, each with its validity (N,1,H,W). The lower bound is the largest clipping level recorded, 0 where
-    none clips. Without it, a long exposure, which clips at low radiance, would darken light sources. The clipping level of
-    others is used only where every sample clips within UNOBSERVED_WINDOW pixels: at object boundaries a wrong correspondence
-    would brighten the background. Where the reference has lost the colour of a light, both are the `spill_bounds`;
-    elsewhere there is no upper bound.
+    The lower bound is the largest clipping level recorded, 0 where none clips. Without it, a long exposure, which clips at low
+    radiance, would darken light sources. The clipping level of others is used only where every sample clips within
+    UNOBSERVED_WINDOW pixels: at object boundaries a wrong correspondence would brighten the background. Where the reference has
+    lost the colour of a light, both are the `spill_bounds`; elsewhere there is no upper bound.
     """
     bound = torch.where(reference.clipped, reference.radiance, 0)
-    best = torch.stack([reference.exposedness, *(other.exposedness for other, _ in others)]).amax(0)
+    best = torch.stack([reference.exposedness, *(other.measured.exposedness for other in others)]).amax(0)
     unobserved = box_max(best, UNOBSERVED_WINDOW) < UNOBSERVED
-    for other, validity in others:
-        usable = other.clipped & unobserved & (validity > OCCLUSION_THRESHOLD)
-        bound = torch.where(usable, torch.maximum(bound, other.radiance), bound)
-    aligned = [replace(other, exposedness=other.exposedness * (validity > 0)) for other, validity in others]
-    least, most = spill_bounds(reference, aligned)
+    for other in others:
+        usable = other.measured.clipped & unobserved & (other.validity > OCCLUSION_THRESHOLD)
+        bound = torch.where(usable, torch.maximum(bound, other.measured.radiance), bound)
+    least, most = spill_bounds(reference, others)
     return torch.where(most.isfinite(), least, bound), most
 
 
-def spill_bounds(reference: Measurement, others: Sequence[Measurement]) -> tuple[torch.Tensor, torch.Tensor]:
+def spill_bounds(reference: Measurement, others: Sequence[Sample]) -> tuple[torch.Tensor, torch.Tensor]:
     """Least and greatest radiance (N,3,H,W), within SPILL_WINDOW pixels, of the samples that show saturated light whose
     colour the reference has lost: some samples do not clip, and for each of these there is `spill`. Elsewhere 0 and
-    infinity."""
+    infinity. Samples of validity 0 are left out."""
     least, most = torch.full_like(reference.radiance, torch.inf), torch.zeros_like(reference.radiance)
+    if not any(occurs(other.spilled > 0) for other in others):
+        return most, least
     every = torch.ones_like(most[:, :1], dtype=torch.bool)
     for other in others:
-        exposed = other.exposedness > UNOBSERVED
-        shown = (spill(other, reference) > 0) & exposed
-        least = torch.where(shown, torch.minimum(least, other.radiance), least)
-        most = torch.where(shown, torch.maximum(most, other.radiance), most)
+        radiance = other.measured.radiance
+        exposed = (other.measured.exposedness > UNOBSERVED) & (other.validity > 0)
+        shown = (other.spilled > 0) & exposed
+        least = torch.where(shown, torch.minimum(least, radiance), least)
+        most = torch.where(shown, torch.maximum(most, radiance), most)
         every = every & (shown | ~exposed)
     least, most, some = -box_max(-least, SPILL_WINDOW), box_max(most, SPILL_WINDOW), most.amax(1, keepdim=True) > 0
     lost = some & every

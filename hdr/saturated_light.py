@@ -3,8 +3,7 @@
 import torch
 
 from .frame_window import FrameWindow
-from .noise_level import noise_of_each
-from .noise_model import measure, spill_bounds
+from .noise_model import Sample, measure, occurs, spill, spill_bounds
 
 
 @torch.no_grad()
@@ -15,11 +14,13 @@ def keep_saturated_light(candidates: torch.Tensor, window: FrameWindow) -> torch
     Networks that compare frames take the white of the reference for another object.
     """
     own = window.exposure.view(-1, 1, 1, 1)
-    reference = measure(window.reference_radiance, window.reference, own, noise=window.reference_noise)
-    planes = (x.unbind(1) for x in (window.warped_radiance, window.warped, window.neighbour_exposures))
-    noises = noise_of_each(window.neighbour_noise, window.flows.shape[1])
-    others = [
-        measure(light, code, e.view(-1, 1, 1, 1), noise=n) for light, code, e, n in zip(*planes, noises, strict=True)
-    ]
+    reference = measure(window.reference_radiance, window.reference, own)
+    if not occurs(reference.clipped):
+        return candidates
+    planes = (x.unbind(1) for x in (window.warped_radiance, window.warped, window.neighbour_exposures, window.validity))
+    others = []
+    for light, code, e, valid in zip(*planes, strict=True):
+        measured = measure(light, code, e.view(-1, 1, 1, 1))
+        others.append(Sample(measured, torch.ones_like(valid), spill(measured, reference)))
     least, most = spill_bounds(reference, others)
     return candidates.clamp(least[:, None], most[:, None])

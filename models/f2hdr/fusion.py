@@ -7,7 +7,7 @@ from torch import nn
 from ...hdr.box_filter import halved
 from ...hdr.frame_window import FrameWindow, without_reference
 from ...hdr.noise_level import noise_of_each
-from ...hdr.noise_model import MIN_VALIDITY, measure, merge_weight, radiance_bounds
+from ...hdr.noise_model import MIN_VALIDITY, Sample, measure, merge_weight, radiance_bounds, spill
 from ...hdr.tonemap import mu_law
 from ..blocks import (
     SLOPE,
@@ -46,12 +46,13 @@ def sensor_prior(
     """
     taken = radiance, candidates, exposures.to(radiance)[:, :, None, None, None]
     planes = zip(*(x.unbind(1) for x in taken), noise_of_each(noise, radiance.shape[1]), strict=True)
-    estimates = [measure(light, code, e, noise=n) for light, code, e, n in planes]
-    others = zip(estimates[1:], validity[:, 1:].unbind(1), strict=True)
-    given = [(estimates[0], validity[:, 0], None), *((one, valid, estimates[0]) for one, valid in others)]
-    weights = torch.stack([merge_weight(*one) for one in given], 1)
-    bounds = radiance_bounds(estimates[0], list(zip(estimates[1:], validity[:, 1:].unbind(1), strict=True)))
-    return (weights / weights.sum(1, keepdim=True)).clamp(min=MIN_VALIDITY), estimates[0].clipped, bounds
+    reference, *neighbours = (measure(light, code, e, noise=n) for light, code, e, n in planes)
+    own, *valid = validity.unbind(1)
+    others = [Sample(one, v, spill(one, reference)) for one, v in zip(neighbours, valid, strict=True)]
+    weights = [merge_weight(one.measured, one.validity, reference, spilled=one.spilled) for one in others]
+    weights = torch.stack([merge_weight(reference, own), *weights], 1)
+    bounds = radiance_bounds(reference, others)
+    return (weights / weights.sum(1, keepdim=True)).clamp(min=MIN_VALIDITY), reference.clipped, bounds
 
 
 def sum_over_candidates(features: torch.Tensor) -> torch.Tensor:

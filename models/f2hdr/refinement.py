@@ -100,13 +100,18 @@ class MotionGuidedRefinement(nn.Module):
         last = zero_conv(width, SCALE**2 * (3 + len(TAPS)))
         self.decoder = nn.Sequential(conv(2 * width, width, 1), conv(width, width), last)
 
-    def encode(self, window: FrameWindow) -> torch.Tensor:
-        """Equation 16 for all frames: float32 features (B,N,C,H/2,W/2), sides rounded up."""
-        codes, radiance = (pad_to_multiple(x.flatten(0, 1), SCALE) for x in (window.frames, window.radiance))
+    def encode(self, codes: torch.Tensor, radiance: torch.Tensor, exposures: torch.Tensor) -> list[torch.Tensor]:
+        """Equation 16: features (N,C,H/2,W/2), sides rounded up, of frames: code values and radiance (N,3,H,W), exposures
+        (N,)."""
+        codes, radiance = pad_to_multiple(codes, SCALE), pad_to_multiple(radiance, SCALE)
         hdr = F.pixel_unshuffle(mu_law(radiance), SCALE)
         ldr = F.pixel_unshuffle(torch.cat((codes, *map(amplified, bands(codes))), 1), SCALE)
-        ldr = torch.cat((ldr, exposure_planes(window.exposures.to(codes).flatten()[:, None], ldr)), 1)
-        return self.encoder(ldr, hdr).float().unflatten(0, window.frames.shape[:2])
+        return [self.encoder(torch.cat((ldr, exposure_planes(exposures[:, None].to(codes), ldr)), 1), hdr)]
+
+    def encode_all(self, window: FrameWindow) -> torch.Tensor:
+        """`encode` of all frames of a window: (B,N,C,H/2,W/2)."""
+        (found,) = self.encode(window.frames.flatten(0, 1), window.radiance.flatten(0, 1), window.exposures.flatten())
+        return found.unflatten(0, window.frames.shape[:2])
 
     def gate(self, flows: torch.Tensor, masks: torch.Tensor) -> torch.Tensor:
         """Equation 17 for each neighbour: flows (B,K,2,H,W) in pixels, masks (B,K,1,H,W) -> gates (B,K,1,H,W)."""
@@ -124,14 +129,16 @@ class MotionGuidedRefinement(nn.Module):
         planes = noise_planes(window.reference.float(), window.exposure, window.reference_noise)
         return condition + self.noise(F.avg_pool2d(pad_to_multiple(planes, SCALE), SCALE))
 
-    def gather(self, window: FrameWindow, masks: torch.Tensor, condition: torch.Tensor) -> torch.Tensor:
-        """Equations 16 to 18: features of reference and neighbours, combined with `condition`, those of the coarse
-        result: (B,C,H/2,W/2), rounded up."""
+    def gather(
+        self, window: FrameWindow, masks: torch.Tensor, condition: torch.Tensor, encoded: torch.Tensor
+    ) -> torch.Tensor:
+        """Equations 17 and 18: features `encoded` (B,N,C,H/2,W/2) of reference and neighbours, combined with `condition`,
+        those of the coarse result: (B,C,H/2,W/2), rounded up."""
         # Flow and mask on the features' grid, both still in pixels of the frame.
         flows, masks = (
             halved(pad_to_multiple(x.flatten(0, 1), SCALE)).unflatten(0, x.shape[:2]) for x in (window.flows, masks)
         )
-        reference, others = split_reference(self.encode(window))
+        reference, others = split_reference(encoded.float())
         reference = reference[:, 0]
         gated = self.gate(flows, masks) * warp_each(others, flows / SCALE)  # equation 18
         gathered = gated.mean(1)
@@ -146,10 +153,13 @@ class MotionGuidedRefinement(nn.Module):
         residual = GAIN * found[:, :3] + apply_kernels(picture, found[:, 3:])
         return mu_law_inverse((picture + residual).clamp(0, 1))
 
-    def run(self, window: FrameWindow, masks: torch.Tensor, coarse: torch.Tensor) -> Run:
-        """`forward` as a generator (`models.frame_statistics`), for a tile or a frame."""
+    def run(
+        self, window: FrameWindow, masks: torch.Tensor, coarse: torch.Tensor, encoded: torch.Tensor | None = None
+    ) -> Run:
+        """`forward` as a generator (`models.frame_statistics`), for a tile or a frame. encoded: `encode_all` of the window,
+        if it is known."""
         condition = self.condition_on(coarse, window)
-        features = self.gather(window, masks, condition)
+        features = self.gather(window, masks, condition, self.encode_all(window) if encoded is None else encoded)
         for block in self.enhance:
             features = yield from cast(Enhancement, block).run(features)
         return self.correct(coarse, condition, features)

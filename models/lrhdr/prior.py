@@ -8,11 +8,14 @@ from ...hdr.exposure import to_ldr
 from ...hdr.noise_level import noise_of_each
 from ...hdr.noise_model import (
     Measurement,
+    Sample,
     clipping_mask,
     consistency_weight,
     dilate_highlights,
     measure,
+    occurs,
     reliability,
+    spill,
     spill_bounds,
 )
 
@@ -20,6 +23,7 @@ UNEXPOSED_WEIGHT = 0.5  # total weight of candidates without exposure, where tho
 MIN_CONSISTENT = (
     0.1  # share of pixels in which a candidate must be consistent: aligned ones have 0.6 to 1, others 0.4 to 0.9
 )
+STEP = 4  # pixels between those that are compared for it
 MIN_VOTE = 1e-9  # to which votes are clamped before their logit
 
 Reference = tuple[torch.Tensor, torch.Tensor]
@@ -43,9 +47,15 @@ def clipped_in(reference: Reference) -> torch.Tensor:
     return clipping_mask(dilate_highlights(to_ldr(reference[0], column(reference[1]))))
 
 
-def with_variance_of(captured: Measurement | None, estimate: Measurement, known: torch.Tensor) -> Measurement:
-    """The estimate with the variance that its consistency weight uses: where its exposure is not `known` (B,), that of the
-    captured frame, if there is one."""
+def estimate_of(
+    radiance: torch.Tensor, exposure: torch.Tensor, noise: torch.Tensor | None, captured: Measurement | None
+) -> Measurement:
+    """A candidate, radiance (B,3,H,W), as a sample at its exposure (B,), 0 = none, with the measured noise (B,3) of this
+    exposure. Without exposure it has the variance of the captured frame, if there is one."""
+    known = exposure > 0
+    if captured is not None and not occurs(known):
+        return Measurement(radiance, captured.variance, excess=captured.excess)
+    estimate = measured_at(radiance, torch.where(known, exposure, 1), noise)
     if captured is None:
         return estimate
     variance, excess = (
@@ -61,15 +71,14 @@ def consistent_candidates(
     """Candidates that agree with the reference in more than MIN_CONSISTENT of the pixels, bool (B,K); noise and frames of
     another clip do not. If fewer than two agree, all are accepted.
 
-    Inputs as in `prior_and_bounds`; only every second row and column is compared.
+    Inputs as in `prior_and_bounds`; only every STEP-th row and column is compared.
     """
-    thinned = radiance[..., ::2, ::2]
+    thinned = radiance[..., ::STEP, ::STEP]
     noises = noise_of_each(noise, exposures.shape[1])
-    captured = measured_at(reference[0][..., ::2, ::2], reference[1], noises[0])
+    captured = measured_at(reference[0][..., ::STEP, ::STEP], reference[1], noises[0])
     shares = []
     for k, taken in enumerate(exposures.unbind(1)):
-        estimate = measured_at(thinned[:, k], torch.where(taken > 0, taken, 1), noises[k])
-        consistency = consistency_weight(with_variance_of(captured, estimate, taken > 0), captured)
+        consistency = consistency_weight(estimate_of(thinned[:, k], taken, noises[k], captured), captured)
         shares.append((consistency > MIN_CONSISTENT).float().mean((1, 2, 3)))
     found = torch.stack(shares, 1) > MIN_CONSISTENT
     return found | (found.sum(1, keepdim=True) < 2)
@@ -91,17 +100,17 @@ def prior_and_bounds(
     their validity and, with a reference, by their consistency with it. noise (B,K,3): measured, of their exposures
     (`hdr.noise_level.NoiseLevels.at`), None = unknown; a reference is candidate 0.
     """
-    known = exposures > 0
-    taken = torch.where(known, exposures, 1)
     noises = noise_of_each(noise, radiance.shape[1])
     captured = None if reference is None else measured_at(*reference, noises[0])
+    known = exposures > 0
     precise, reliabilities, samples = [], [], []
-    for k in range(radiance.shape[1]):
-        estimate = measured_at(radiance[:, k], taken[:, k], noises[k])
+    for k, valid in enumerate(validity.unbind(1)):
+        estimate = estimate_of(radiance[:, k], exposures[:, k], noises[k], captured)
+        spilled = None if captured is None else spill(estimate, captured)
+        if spilled is not None:
+            samples.append(Sample(estimate, valid * column(known[:, k]), spilled))
         precise.append(estimate.precision)
-        aligned = column(known[:, k]) * (validity[:, k] > 0)
-        samples.append(replace(estimate, exposedness=estimate.exposedness * aligned))
-        reliabilities.append(reliability(with_variance_of(captured, estimate, known[:, k]), validity[:, k], captured))
+        reliabilities.append(reliability(estimate, valid, captured, spilled=spilled))
     reliabilities, known = torch.stack(reliabilities, 1), known[:, :, None, None, None]
     exposed = torch.stack(precise, 1) * reliabilities * known
     exposed = (exposed / exposed.sum(1, keepdim=True).clamp(min=1e-30)).mean(2)

@@ -34,8 +34,9 @@ from ...models.location.sequence_refinement import (
 )
 from ..clip.noise import frame_noise
 from ..flow.pair_flow import PairFlow, flow_scale, half_size, working_size
-from ..runtime.networks import device_of
-from ..runtime.per_frame import radiance_per_frame, to_planes
+from ..runtime.networks import device_of, running
+from ..runtime.per_frame import MAX_TOGETHER, radiance_per_frame, to_planes
+from ..runtime.threads import in_threads
 from ..runtime.tiles import in_tiles
 from ..runtime.windows import Progress, passes, quiet, windows
 
@@ -122,11 +123,12 @@ class RefinedClip:
         self._span = range(0)  # the frames of `_contexts`
         self._contexts = torch.empty(0)
 
-    def refined(self, t: int) -> torch.Tensor:
-        """Frame t, corrected: (1,3,H,W)."""
-        if t == 0 or (self.first + t) % self.window == 0:
-            self._propagate(t)
-        frame, near = self._frame(t), chained_flows(self._step, t, len(self.hdr))
+    def read(self, t: int) -> tuple:
+        """Inputs of `corrected` for frame t; frames are read in the order of time."""
+        with running(self.device):
+            if t == 0 or (self.first + t) % self.window == 0:
+                self._propagate(t)
+            frame, near = self._frame(t), chained_flows(self._step, t, len(self.hdr))
         others = stacked([self._frame(other).tone for other, _, _ in near], frame.tone)
         flows, sure = (
             stacked([f for _, f, _ in near], frame.tone[:, :2]),
@@ -134,14 +136,19 @@ class RefinedClip:
         )
         own = self._contexts[:, self._span.index(t)]
         theirs = self._contexts[:, [self._span.index(other) for other, _, _ in near]]
-        given = frame.radiance, frame.tone, self._features[t][0], own, others, theirs, flows, sure
-        corrected = in_tiles(size_of(frame.tone), self._correct, *given, *(frame.captured or ()))
+        noise = None if self.sequence is None else frame_noise(self.sequence, [t], self.device)
+        return frame, noise, self._features[t][0], own, others, theirs, flows, sure
+
+    def corrected(self, frame: Frame, noise: torch.Tensor | None, *given: torch.Tensor) -> torch.Tensor:
+        """A frame, corrected: (1,3,H,W). noise (1,3): measured, of its exposure; given: other inputs of
+        `SequenceRefinement.correct`."""
+        planes = frame.radiance, frame.tone, *given, *(frame.captured or ())
+        corrected = in_tiles(size_of(frame.tone), self._correct, *planes)
         height, width = self.flow.size
         hdr = corrected[..., :height, :width]
-        if self.sequence is None or frame.captured is None or frame.light is None:
+        if frame.captured is None or frame.light is None:
             return hdr
         code, light = (x[..., :height, :width] for x in (frame.captured.codes, frame.light))
-        noise = frame_noise(self.sequence, [t], hdr.device)
         return preserve_detail(hdr, code, light, frame.captured.exposures, noise)
 
     def _correct(self, radiance, tone, texture, context, others, contexts, flows, sure, *captured) -> torch.Tensor:
@@ -172,20 +179,25 @@ class RefinedClip:
             self._steps[t, direction] = flow, sure
         return self._steps[t, direction]
 
-    def _encoded(self, t: int) -> tuple[torch.Tensor, torch.Tensor]:
+    def _encoded(self, frame: Frame) -> tuple[torch.Tensor, torch.Tensor]:
         """Texture and features of a frame."""
-        frame = self._frame(t)
 
         def encode(radiance: torch.Tensor, tone: torch.Tensor, *captured: torch.Tensor):
             return self.network.encode(radiance, tone, Captured(*captured) if captured else None)
 
-        return in_tiles(size_of(frame.tone), encode, frame.radiance, frame.tone, *(frame.captured or ()))
+        with running(self.device):
+            return in_tiles(size_of(frame.tone), encode, frame.radiance, frame.tone, *(frame.captured or ()))
 
     def _propagate(self, first: int) -> None:
         """Propagate features (1,T,C,H/4,W/4) of the frames of a window and of OVERLAP frames on both sides of it."""
         last = min(first + self.window - (self.first + first) % self.window, len(self.hdr))
         span = range(max(first - OVERLAP, 0), min(last + OVERLAP, len(self.hdr)))
-        self._features = {t: self._features[t] if t in self._features else self._encoded(t) for t in span}
+        self._features = {t: found for t, found in self._features.items() if t in span}
+        missing = [t for t in span if t not in self._features]
+        for start in range(0, len(missing), MAX_TOGETHER):
+            chosen = missing[start : start + MAX_TOGETHER]
+            encoded = in_threads(self._encoded, [self._frame(t) for t in chosen], self.device)
+            self._features |= dict(zip(chosen, encoded, strict=True))
         features = torch.stack([self._features[t][1] for t in span], 1)
         ahead = [at_quarter_size(*self._step(t, 1)) for t in span[:-1]]
         back = [at_quarter_size(*self._step(t, -1)) for t in span[1:]]
@@ -227,4 +239,4 @@ def sequence_refinement(
     matching, correcting = passes(progress, 1, 2)
     flow = consecutive_flow(hdr, progress=matching, device=device_of(network))
     clip = RefinedClip(hdr, flow, network, sequence, window, first if sequence is None else sequence.first)
-    return radiance_per_frame(hdr.shape, lambda t: (t,), clip.refined, clip.device, correcting)
+    return radiance_per_frame(hdr.shape, clip.read, clip.corrected, clip.device, correcting)

@@ -14,7 +14,11 @@ from ..flow.live import LiveFlow
 from ..flow.long_range import LongRangeFlow
 from .check import frames_text
 from .networks import running
+from .threads import in_threads
 from .windows import Progress, quiet, show, windows
+
+MAX_TOGETHER = 4  # frames that are computed at once on a CPU
+MAX_VALUES = 40e6  # of their inputs together
 
 
 def run_per_frame(
@@ -23,16 +27,44 @@ def run_per_frame(
     """(t, results on the CPU) of `compute(*read(t))` for every frame t of a clip of `count`, without gradients and in
     the precision of `device`.
 
-    read: inputs of frame t, on `device`. compute: one frame, returns a tensor or a tuple of them; it divides large
-    frames into tiles itself (`tiles.in_tiles`). progress is called after every frame; raising from it, or closing the
-    iterator, stops cleanly.
+    read: inputs of frame t, on `device`; called in the order of time. compute: one frame, returns a tensor or a tuple of them; it
+    divides large frames into tiles itself (`tiles.in_tiles`), and on a CPU several frames are computed at once, each in a thread
+    of its own. progress is called after every frame; raising from it, or closing the iterator, stops cleanly.
     """
+    ready: dict[int, tuple[torch.Tensor, ...]] = {}
     for (t,) in windows(count, 1, progress):
+        if t not in ready:
+            ready = _next_results(range(t, count), read, compute, torch.device(device))
+        yield t, ready.pop(t)
+
+
+def _next_results(
+    frames: range, read: Callable[[int], Sequence], compute: Callable, device: torch.device
+) -> dict[int, tuple[torch.Tensor, ...]]:
+    """Results of the first of `frames`, and on a CPU of as many of the next ones as its threads and MAX_VALUES allow."""
+    given: dict[int, Sequence] = {}
+    together = 1
+    for t in frames:
         with torch.inference_mode():
-            given = read(t)
-        with running(torch.device(device)):
-            results = compute(*given)
-        yield t, tuple(x.cpu() for x in ((results,) if isinstance(results, torch.Tensor) else results))
+            given[t] = read(t)
+        if len(given) == 1 and device.type == "cpu":
+            together = max(min(MAX_TOGETHER, int(MAX_VALUES / max(_values(given[t]), 1)), torch.get_num_threads()), 1)
+        if len(given) == together:
+            break
+
+    def computed(t: int) -> tuple[torch.Tensor, ...]:
+        with running(device):
+            results = compute(*given.pop(t))
+        return tuple(x.cpu() for x in ((results,) if isinstance(results, torch.Tensor) else results))
+
+    chosen = list(given)
+    return dict(zip(chosen, in_threads(computed, chosen, device, together), strict=True))
+
+
+def _values(given: Sequence) -> int:
+    """Number of values of the largest of a frame's inputs, to which the memory for computing it is about proportional."""
+    planes = (x.frames if isinstance(x, FrameWindow) else x for x in given)
+    return max((x.numel() for x in planes if isinstance(x, torch.Tensor)), default=0)
 
 
 def radiance_per_frame(

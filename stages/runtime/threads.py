@@ -22,22 +22,32 @@ def frames_at_once(device) -> int:
 
 
 def in_threads(
-    compute: Callable[[Item], Result], items: Sequence[Item], device: torch.device | str = "cpu"
+    compute: Callable[[Item], Result],
+    items: Sequence[Item],
+    device: torch.device | str = "cpu",
+    together: int | None = None,
 ) -> list[Result]:
-    """`compute` of all items, in order: on a CPU in parallel threads, each of which uses one thread of PyTorch; elsewhere one
-    after another. The first exception is raised."""
+    """`compute` of all items, in order: on a CPU `together` of them at once in parallel threads, which share PyTorch's threads
+    evenly, by default as many as there are; elsewhere one after another. The first exception is raised.
+
+    PyTorch's threads of an item do not depend on the number of items, as sums over a frame are rounded differently by more
+    threads.
+    """
     count = torch.get_num_threads()
-    if torch.device(device).type != "cpu" or len(items) < 2 or count < 2:
+    together = count if together is None else min(together, count)
+    if torch.device(device).type != "cpu" or not items or together < 2:
         return [compute(item) for item in items]
     grad = torch.is_grad_enabled()
 
     def alone(item: Item) -> Result:
-        torch.set_num_threads(1)  # applies to this thread and to those started later, hence the reset below
+        torch.set_num_threads(
+            count // together
+        )  # applies to this thread and to those started later, hence the reset below
         with torch.set_grad_enabled(grad):
             return compute(item)
 
     try:
-        with ThreadPoolExecutor(min(count, len(items))) as pool:
+        with ThreadPoolExecutor(min(together, len(items))) as pool:
             return list(pool.map(alone, items))
     finally:
         torch.set_num_threads(count)

@@ -16,9 +16,9 @@ from ...hdr.sequence import ExposureSequence, FlowField
 from ...models.dealthdr import DEALTHDR
 from ...models.dealthdr.fgma import cell_distances, empty_cells
 from ...models.dealthdr.masked_attention import sensitivity_for, trust_mask
-from ...models.layout import stacked
 from ..flow.live import LiveFlow, live_base_flow
-from ..runtime.networks import device_of, load_network, running
+from ..runtime.features import features_around
+from ..runtime.networks import device_of, load_network
 from ..runtime.per_frame import WindowReader, radiance_per_frame
 from ..runtime.tiles import in_tiles
 from ..runtime.windows import Progress, quiet
@@ -96,21 +96,6 @@ def dealthdr(
         return dealthdr_frame(network, window, cells, features)
 
     return radiance_per_frame(sequence.frames.shape, read, reconstructed, windows.device, progress)
-
-
-def features_around(windows: WindowReader, network: "DeAltHDR", t: int, window: FrameWindow) -> list[torch.Tensor]:
-    """Features (1,N,C,h,w) at DeAltHDR's three levels for the window of frame t; each frame is encoded once."""
-
-    def encoded(k: int) -> tuple[torch.Tensor, ...]:
-        def encode(codes: torch.Tensor, radiance: torch.Tensor) -> tuple[torch.Tensor, ...]:
-            return tuple(network.encode(codes, radiance, window.exposures[:, k]))
-
-        with running(windows.device):
-            return in_tiles(window.size, encode, window.frames[:, k], window.radiance[:, k])
-
-    with running(windows.device):
-        every = [windows.once(network, i, lambda k=k: encoded(k)) for k, i in enumerate(windows.indices(t))]
-    return [stacked(level) for level in zip(*every, strict=True)]
 
 
 def dealthdr_frame(

@@ -19,6 +19,7 @@ from ...hdr.scratch import allocate
 from ...hdr.sequence import ExposureSequence, FlowField
 from ...models.f2hdr.adapter import GRID, LIMIT, refined_flows
 from ..flow.live import LiveFlow, live_base_flow
+from ..runtime.features import features_around
 from ..runtime.networks import device_of, load_f2hdr
 from ..runtime.per_frame import WindowReader, radiance_per_frame, run_per_frame, to_planes
 from ..runtime.tiles import in_tiles
@@ -107,27 +108,39 @@ def refine(
         for name, planes in zip(("mask", "hdr"), given, strict=True):
             if not planes.isfinite().all():
                 raise ValueError(f"{name} holds NaN or infinite values in frame {t}: repair it first")
-        return windows.read(t), *given
+        window = windows.read(t)
+        return window, *given, encoded_around(windows, network, t, window)
 
-    def corrected(window: FrameWindow, masks: torch.Tensor, coarse: torch.Tensor) -> torch.Tensor:
-        return refined_frame(network, window, masks, coarse)
-
-    return radiance_per_frame(shape, read, corrected, windows.device, progress)
+    return radiance_per_frame(shape, read, partial(refined_frame, network), windows.device, progress)
 
 
-def refined_frame(network: "F2HDR", window: FrameWindow, mask: torch.Tensor, coarse: torch.Tensor) -> torch.Tensor:
-    """Coarse radiance (1,3,H,W) of the window's reference, refined; mask (1,1,H,W)."""
+def refined_frame(
+    network: "F2HDR", window: FrameWindow, mask: torch.Tensor, coarse: torch.Tensor, encoded: torch.Tensor
+) -> torch.Tensor:
+    """Coarse radiance (1,3,H,W) of the window's reference, refined; mask (1,1,H,W); encoded: see `encoded_around`."""
     masks = mask[:, None].expand_as(window.flows[:, :, :1])
-    refined = in_tiles(window.size, network.refinement.run, window, masks, coarse)
+    refined = in_tiles(window.size, network.refinement.run, window, masks, coarse, encoded)
     return preserve_detail(
         refined, window.reference, window.reference_radiance, window.exposure, window.reference_noise
     )
 
 
-def f2hdr_frame(network: "F2HDR", window: FrameWindow) -> torch.Tensor:
-    """Radiance (1,3,H,W) of the reference of a window whose flow needs no adapter: fusion, mask, refinement."""
+def encoded_around(windows: WindowReader, network: "F2HDR", t: int, window: FrameWindow) -> torch.Tensor:
+    """Features (1,N,C,h,w) of the refinement for the window of frame t; each frame is encoded once."""
+    return features_around(windows, network.refinement, t, window)[0]
+
+
+def with_encoded(windows: WindowReader, network: "F2HDR", t: int) -> tuple[FrameWindow, torch.Tensor]:
+    """The window of frame t and its `encoded_around`."""
+    window = windows.read(t)
+    return window, encoded_around(windows, network, t, window)
+
+
+def f2hdr_frame(network: "F2HDR", window: FrameWindow, encoded: torch.Tensor) -> torch.Tensor:
+    """Radiance (1,3,H,W) of the reference of a window whose flow needs no adapter: fusion, mask, refinement. encoded: see
+    `encoded_around`."""
     coarse = in_tiles(window.size, network.fusion.fuse, window)
-    return refined_frame(network, window, highest_mask(network, window.flows), coarse)
+    return refined_frame(network, window, highest_mask(network, window.flows), coarse, encoded)
 
 
 def f2hdr(sequence: ExposureSequence, device="cpu", progress: Progress = quiet) -> torch.Tensor:
@@ -135,11 +148,12 @@ def f2hdr(sequence: ExposureSequence, device="cpu", progress: Progress = quiet) 
     network = load_f2hdr().to(device)
     windows = WindowReader(sequence, live_base_flow(sequence, device), device)
 
-    def reconstructed(window: FrameWindow) -> torch.Tensor:
+    def reconstructed(window: FrameWindow, encoded: torch.Tensor) -> torch.Tensor:
         residual = in_tiles(window.size, network.adapter.residual, window)
-        return f2hdr_frame(network, window.along(refined_flows(window, residual)))
+        return f2hdr_frame(network, window.along(refined_flows(window, residual)), encoded)
 
-    return radiance_per_frame(sequence.frames.shape, windows.only, reconstructed, windows.device, progress)
+    read = partial(with_encoded, windows, network)
+    return radiance_per_frame(sequence.frames.shape, read, reconstructed, windows.device, progress)
 
 
 def fuse_and_refine(
@@ -147,8 +161,8 @@ def fuse_and_refine(
 ) -> torch.Tensor:
     """The three steps after the adapter along any flow, frame by frame: radiance (T,H,W,3)."""
     windows = WindowReader(sequence, flow, device_of(network))
-    frame, shape = partial(f2hdr_frame, network), sequence.frames.shape
-    return radiance_per_frame(shape, windows.only, frame, windows.device, progress)
+    read, frame = partial(with_encoded, windows, network), partial(f2hdr_frame, network)
+    return radiance_per_frame(sequence.frames.shape, read, frame, windows.device, progress)
 
 
 SYSTEM = System(

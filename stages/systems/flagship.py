@@ -22,12 +22,13 @@ from ..candidates.fgma import aligned_neighbours
 from ..flow.live import live_base_flow
 from ..fusion.sequence_refinement import OVERLAP, WINDOW, sequence_refinement
 from ..fusion.sparse_fusion import fused_frame
+from ..runtime.features import features_around
 from ..runtime.networks import load_f2hdr, load_network
 from ..runtime.per_frame import WindowReader, radiance_per_frame
 from ..runtime.tiles import in_tiles
 from ..runtime.windows import Progress, passes, quiet
-from .dealthdr import Sensitivity, dealthdr_frame, features_around, reach_of, reach_of_result
-from .f2hdr import f2hdr_frame
+from .dealthdr import Sensitivity, dealthdr_frame, reach_of, reach_of_result
+from .f2hdr import encoded_around, f2hdr_frame
 from .system import System
 
 
@@ -55,13 +56,18 @@ def flagship_vote(
 
     def read(t: int):
         window = windows.read(t, back=True)
-        return window, sensitivity.cells(t, window), features_around(windows, whole, t, window)
+        features = features_around(windows, whole, t, window), encoded_around(windows, f2hdr, t, window)
+        return window, sensitivity.cells(t, window), *features
 
-    def voted(window: FrameWindow, cells: torch.Tensor, features: list[torch.Tensor]) -> torch.Tensor:
+    def voted(
+        window: FrameWindow, cells: torch.Tensor, features: list[torch.Tensor], encoded: torch.Tensor
+    ) -> torch.Tensor:
         near = window.nearest(sequence.period - 1)
-        inner = slice((cells.shape[1] - near.flows.shape[1]) // 2, (cells.shape[1] + near.flows.shape[1]) // 2)
+        left_out = (cells.shape[1] - near.flows.shape[1]) // 2  # frames on either side
+        inner = slice(left_out, cells.shape[1] - left_out)
+        encoded = encoded[:, left_out : encoded.shape[1] - left_out]
         candidates = calibrated(fgma, accr, near, cells[:, inner])
-        results = f2hdr_frame(f2hdr, near), dealthdr_frame(whole, window, cells, features)
+        results = f2hdr_frame(f2hdr, near, encoded), dealthdr_frame(whole, window, cells, features)
         radiance, validity, exposures = with_results(*candidates, results)
         noise = candidate_noise(near)
         return fused_frame(voting, radiance, validity, exposures, near.reference, noise=noise)[0]

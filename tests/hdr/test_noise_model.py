@@ -10,9 +10,11 @@ from hdrweave.hdr.noise_model import (
     READ_NOISE,
     SHOT_NOISE,
     Measurement,
+    Sample,
     consistency_weight,
     measure,
     radiance_bounds,
+    spill,
 )
 
 
@@ -46,16 +48,16 @@ def test_a_clipped_reference_rejects_only_darker_estimates():
     assert (consistency_weight(taken(0.05, 1), reference) < 1e-3).all()
 
 
+def bounds(reference, others):
+    return radiance_bounds(reference, [Sample(one, valid, spill(one, reference)) for one, valid in others])
+
+
 def test_where_all_samples_clip_the_shortest_exposure_bounds_the_radiance():
     sure, lost = torch.ones(1, 1, 12, 16), torch.zeros(1, 1, 12, 16)
     long, short, middle = taken(5.0, 8), taken(5.0, 1), taken(5.0, 4)
-    assert (radiance_bounds(long, [(middle, sure), (short, sure)])[0] == 1).all()
-    assert (
-        radiance_bounds(long, [(middle, sure), (short, lost)])[0] == 0.25
-    ).all()  # if it is known to be the same place
-    assert (radiance_bounds(long, [])[0] == 1 / 8).all() and (
-        radiance_bounds(taken(0.1, 1), [(taken(0.1, 4), sure)])[0] == 0
-    ).all()
+    assert (bounds(long, [(middle, sure), (short, sure)])[0] == 1).all()
+    assert (bounds(long, [(middle, sure), (short, lost)])[0] == 0.25).all()  # if it is known to be the same place
+    assert (bounds(long, [])[0] == 1 / 8).all() and (bounds(taken(0.1, 1), [(taken(0.1, 4), sure)])[0] == 0).all()
 
 
 def test_a_light_source_warped_to_a_wrong_place_gives_no_bound():
@@ -64,7 +66,7 @@ def test_a_light_source_warped_to_a_wrong_place_gives_no_bound():
     somewhere[..., 2:10, 4:12] = True
     both = zip(vars(lamp).values(), vars(wall).values(), strict=True)
     fetched = Measurement(*(torch.where(somewhere[:, : a.shape[1]], a, b) for a, b in both if a.ndim))
-    least, _ = radiance_bounds(taken(0.3, 8), [(fetched, torch.ones(1, 1, 12, 16)), (wall, torch.ones(1, 1, 12, 16))])
+    least, _ = bounds(taken(0.3, 8), [(fetched, torch.ones(1, 1, 12, 16)), (wall, torch.ones(1, 1, 12, 16))])
     assert (least == 1 / 8).all()
 
 

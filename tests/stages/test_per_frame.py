@@ -1,5 +1,7 @@
 """The runner of frame-by-frame stages, and the reader of windows: what is read, how often, and what is refused."""
 
+import threading
+import time
 from collections import Counter
 
 import pytest
@@ -193,7 +195,16 @@ def test_flow_of_another_clip_is_refused():
 # --- run_per_frame ---------------------------------------------------------------------------------------------------
 
 
-def test_frames_are_read_computed_and_told_in_turn():
+@pytest.fixture
+def threads():
+    """Sets PyTorch's number of threads for a test."""
+    before = torch.get_num_threads()
+    yield torch.set_num_threads
+    torch.set_num_threads(before)
+
+
+def test_frames_are_read_computed_and_told_in_turn(threads):
+    threads(1)
     events = []
 
     def read(t):
@@ -210,7 +221,33 @@ def test_frames_are_read_computed_and_told_in_turn():
     assert events == [e for t in range(3) for e in (("read", t), ("compute", t), ("result", t), (t + 1, 3))]
 
 
-def test_raising_from_progress_stops_before_the_next_frame():
+@pytest.mark.parametrize("size, together", [((8, 8), 4), ((2400, 2400), 2), ((4000, 4000), 1)])
+def test_frames_are_computed_at_once_as_threads_and_memory_allow(threads, size, together):
+    """Reads stay in the main thread and in order; results and progress come in order, frame by frame."""
+    threads(8)
+    most, main, reads, running, told = 0, threading.get_ident(), [], set(), []
+
+    def read(t):
+        assert threading.get_ident() == main
+        reads.append(t)
+        return torch.empty(1, 3, *size), t
+
+    def compute(_, t):
+        nonlocal most
+        assert torch.get_num_threads() == 8 // together and torch.is_inference_mode_enabled()
+        running.add(t)
+        most = max(most, len(running))
+        time.sleep(0.2 - 0.05 * (t % 4))  # the last ones are done first
+        running.remove(t)
+        return torch.tensor(float(t))
+
+    for t, (result,) in run_per_frame(8, read, compute, "cpu", lambda *done: told.append(done)):
+        assert result == t and len(told) == t and len(reads) == (t // together + 1) * together
+    assert most == together and told == [(t, 8) for t in range(1, 9)] and torch.get_num_threads() == 8
+
+
+def test_raising_from_progress_stops_before_the_next_frame(threads):
+    threads(1)
     read, stored = [], []
 
     def cancel(done, total):

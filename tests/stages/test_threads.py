@@ -37,7 +37,16 @@ def test_an_error_is_raised_and_the_threads_are_given_back(two_threads):
     assert torch.get_num_threads() == 2
 
 
-@pytest.mark.parametrize("items, device", [([7], "cpu"), ([7, 8], "cuda")])
-def test_one_frame_and_other_devices_need_no_threads(items, device, two_threads):
+def test_a_frame_gets_the_same_threads_alone_as_beside_others(two_threads):
+    """Sums over a frame are rounded differently by more threads."""
+    assert (
+        in_threads(lambda item: torch.get_num_threads(), [7])
+        == in_threads(lambda item: torch.get_num_threads(), [8, 9])[:1]
+        == [1]
+    )
+    assert in_threads(lambda item: torch.get_num_threads(), [7, 8], together=1) == [2, 2]
+
+
+def test_other_devices_need_no_threads(two_threads):
     main = threading.get_ident()
-    assert in_threads(lambda item: threading.get_ident(), items, device) == [main] * len(items)
+    assert in_threads(lambda item: threading.get_ident(), [7, 8], "cuda") == [main] * 2

@@ -33,14 +33,14 @@ from ...hdr.sequence import ExposureSequence, LazyFrames
 from ...stages.flow.estimate import FlowEstimator
 from ...stages.systems import flagship
 from .methods import Method, chosen_methods
-from .profile import profile
+from .profile import one_thread, profile
 
 SIZES = ((360, 640), (720, 1280), (1080, 1920))
 STAGES: dict[str, tuple[tuple[object, str], ...]] = {
     "base_flow": ((FlowEstimator, "motion"),),
     "fgma": ((flagship, "aligned_neighbours"),),
     "accr": ((flagship, "in_tiles"),),  # the flagship itself calls it for nothing else
-    "f2hdr": ((flagship, "f2hdr_frame"),),
+    "f2hdr": ((flagship, "encoded_around"), (flagship, "f2hdr_frame")),
     "dealthdr": ((flagship, "features_around"), (flagship, "dealthdr_frame")),
     "sparse_fusion": ((flagship, "fused_frame"),),
     "sequence_refinement": ((flagship, "sequence_refinement"),),
@@ -128,12 +128,12 @@ def time_stages(frames: int) -> None:
         return found
 
     for around in (count, clock):
-        with watched(around):
+        with one_thread(), watched(around):
             begin = time.perf_counter()
             flagship.flagship(clip)
             whole = time.perf_counter() - begin
     taken[OTHER] = whole - sum(taken.values())
-    print(f"flagship, {frames} frames of 640x360, {torch.get_num_threads()} threads")
+    print(f"flagship, {frames} frames of 640x360, one thread")
     print(f"{'stage':>20} {'s/frame':>8} {'share %':>8} {'GFLOP/MP':>9}")
     for name in (*STAGES, OTHER):
         share = 100 * taken[name] / whole

@@ -1,17 +1,19 @@
 """Time of methods stage by stage, memory and crossings of the device, also beside busy processes.
 
 A stage is a function or method of STAGES; time within one that it calls is that one's. On a CPU, time is that of the
-process, over all its threads, and the unit is OpenCV's plain DIS (medium preset) between two frames, measured in the same
-run: with other processes at work, only ratios of one run can be compared.
+process with one thread, and the unit is OpenCV's plain DIS (medium preset) between two frames, measured in the same run: with
+other processes at work, only ratios of one run can be compared. Beside busy processes all threads work, and a stage's seconds
+are those of all threads.
 """
 
 import json
 import subprocess
 import sys
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from unittest.mock import patch
@@ -40,13 +42,16 @@ STAGES: tuple[tuple[str, object, str], ...] = (
     ("merge", classical, "merged_frame"),
     ("adapter", FlowAdapter, "residual"),
     ("fusion", CoarseFusion, "fuse"),
+    ("refinement", f2hdr, "encoded_around"),
     ("mask", f2hdr, "highest_mask"),
     ("refinement", f2hdr, "refined_frame"),
     ("fgma", flagship, "aligned_neighbours"),
+    ("refinement", flagship, "encoded_around"),
     ("dealthdr", flagship, "features_around"),
     ("dealthdr", flagship, "dealthdr_frame"),
     ("vote", flagship, "fused_frame"),
-    ("sequence", sequence_refinement.RefinedClip, "refined"),
+    ("sequence", sequence_refinement.RefinedClip, "read"),
+    ("sequence", sequence_refinement.RefinedClip, "corrected"),
 )
 OTHER = "other"
 HEAD = ["method", "stage", "ms/frame", "DIS units", "busy"]
@@ -90,29 +95,53 @@ class Crossings(TorchDispatchMode):
 
 
 @contextmanager
+def one_thread() -> Iterator[None]:
+    """Context in which PyTorch has one thread, so that frames are computed one after another."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+class Running(threading.local):
+    """The stages that a thread is in, and the time up to which its seconds are counted."""
+
+    def __init__(self):
+        self.stages: list[str] = [OTHER]
+        self.last: float | None = None
+
+
+@contextmanager
 def timed(clock: Callable[[], float]) -> Iterator[Counter]:
-    """Context that adds up the seconds of each stage by `clock`."""
-    taken, running = Counter(), [OTHER]
-    last = clock()
+    """Context that adds up the seconds of each stage by `clock`, those of all threads together; beyond the stages only what the
+    calling thread does or waits for."""
+    taken, running, lock = Counter(), Running(), threading.Lock()
+    running.last = clock()
 
     def switch() -> None:
-        nonlocal last
         now = clock()
-        taken[running[-1]] += now - last
-        last = now
+        if running.last is not None:
+            with lock:
+                taken[running.stages[-1]] += now - running.last
+        running.last = now
 
     def around(name: str, function: Callable) -> Callable:
         def stage(*args, **kwargs):
             switch()
-            running.append(name)
+            running.stages.append(name)
             try:
                 return function(*args, **kwargs)
             finally:
                 switch()
-                running.pop()
+                running.stages.pop()
+                if running.stages == [OTHER] and threading.current_thread() is not owner:
+                    running.last = None
 
         return stage
 
+    owner = threading.current_thread()
     patches = [
         patch.object(owner, attribute, around(name, getattr(owner, attribute))) for name, owner, attribute in STAGES
     ]
@@ -140,9 +169,13 @@ def clock_of(device: torch.device, wall: bool) -> Callable[[], float]:
 
 
 def by_stage(name: str, clip: ExposureSequence, device: torch.device, wall: bool = False) -> dict[str, float]:
-    """Milliseconds a frame of a method by stage."""
-    with timed(clock_of(device, wall)) as taken:
+    """Milliseconds a frame of a method by stage, on a CPU by one thread. wall: by all threads, and the "whole" as it passes."""
+    begin = time.perf_counter()
+    with nullcontext() if wall else one_thread(), timed(clock_of(device, wall)) as taken:
         SYSTEMS[name].run(clip, device)
+    if wall:
+        taken[OTHER] = 0.0  # which includes waiting for other threads
+        taken["whole"] = time.perf_counter() - begin
     return {stage: 1000 * seconds / len(clip) for stage, seconds in taken.items()}
 
 
