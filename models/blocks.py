@@ -159,7 +159,7 @@ def apply_kernels(picture: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
     step = BAND if picture.device.type == "cpu" else height
     bands = []
     for top in range(0, height, step):
-        own, weight = picture[..., top : top + step, :], weights[..., top : top + step, :]
+        own, weight = picture[..., top : top + step, :], weights[..., top : top + step, :].contiguous()
         total = -own * weight.sum(1, keepdim=True)
         for k, (dy, dx) in enumerate(TAPS):
             y, x = top + REACH + dy, REACH + dx

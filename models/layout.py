@@ -2,7 +2,7 @@
 unshuffled planes, which are not put together before."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import torch
 import torch.nn.functional as F
@@ -27,7 +27,7 @@ class Unshuffled(NamedTuple):
 
 
 def conv_of(layer: nn.Conv2d, *parts: torch.Tensor | Unshuffled) -> torch.Tensor:
-    """`layer` (stride 1, padding k//2) of the concatenated parts, as a sum of convolutions: (N,outputs,h,w), channels
+    """`layer` (stride 1, padding k//2, no dilation) of the concatenated parts, as a sum of convolutions: (N,outputs,h,w), channels
     last in memory.
 
     A picture is convolved at its own size, in steps of its scale, by kernels of as many times the side. On a CPU
@@ -45,3 +45,14 @@ def conv_of(layer: nn.Conv2d, *parts: torch.Tensor | Unshuffled) -> torch.Tensor
     if found is None or start != layer.in_channels:
         raise ValueError(f"the parts have {start} channels, the layer takes {layer.in_channels}")
     return found
+
+
+def applied(block: nn.Module, *parts: torch.Tensor | Unshuffled) -> torch.Tensor:
+    """A convolution, or a sequence that begins with one, applied to the concatenated parts, see `conv_of`."""
+    if isinstance(block, nn.Conv2d):
+        return conv_of(block, *parts)
+    first, *rest = cast(nn.Sequential, block)
+    x = applied(first, *parts)
+    for layer in rest:
+        x = layer(x)
+    return x

@@ -24,7 +24,7 @@ from ..blocks import (
     zero_conv,
 )
 from ..frame_statistics import Run, whole_frame
-from ..layout import Unshuffled, conv_of, stacked
+from ..layout import Unshuffled, applied, stacked
 from .encoder import FINEST, LEVELS, MULTIPLE, DualEncoder
 from .fgma import CELL, full_size
 from .masked_attention import FGMA
@@ -74,8 +74,7 @@ class DecoderLevel(nn.Module):
         """Features (BK,C,h,w) of every neighbour from those of `align` and further planes."""
         if not further:
             return self.gather(aligned)
-        (convolution, activation), last = cast(nn.Sequential, self.gather)
-        return last(activation(conv_of(convolution, aligned, *further)))
+        return applied(self.gather, aligned, *further)
 
 
 class DeAltHDR(nn.Module):
@@ -155,8 +154,7 @@ class DeAltHDR(nn.Module):
                 attended = full_size(cells.flatten(0, 1), window.size).unflatten(0, (b, k))
                 candidates = gather_candidates(window, attended, motion)
                 merged = candidates.merged()
-                convolution, activation = self.merge_encoder
-                entering.append(activation(conv_of(convolution, *merge_planes(candidates, merged))))
+                entering.append(applied(self.merge_encoder, *merge_planes(candidates, merged)))
             x = level.reduce(torch.cat(entering, 1))
             positions = pixel_grid(*size_of(flow), flow.device).expand_as(flow)
             corner = tuple(o // scale for o in window.origin)

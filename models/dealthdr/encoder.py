@@ -11,7 +11,7 @@ from torch import nn
 from ...hdr.exposure import GAMMA
 from ..blocks import DilatedBlock, conv, exposure_planes
 from ..detail import amplified, bands, grain
-from ..layout import Unshuffled, conv_of
+from ..layout import Unshuffled, applied
 
 LEVELS = 3
 FINEST = 2  # pixels along a side on the grid of level 1; levels 2 and 3 are twice and four times as coarse
@@ -50,8 +50,7 @@ def encoder_input(
 
 def first_level(network: nn.Module, pictures: torch.Tensor, further: torch.Tensor) -> torch.Tensor:
     """Level 1 of an encoder, on `encoder_input`."""
-    (convolution, activation), block = cast(nn.Sequential, network)
-    return block(activation(conv_of(convolution, Unshuffled(pictures, FINEST), further)))
+    return applied(network, Unshuffled(pictures, FINEST), further)
 
 
 def level(number: int, width: int) -> nn.Sequential:

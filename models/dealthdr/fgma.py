@@ -20,7 +20,7 @@ from ..blocks import (
     zero_conv,
 )
 from ..detail import amplified, bands, grain
-from ..layout import Unshuffled, conv_of
+from ..layout import Unshuffled, applied
 from .masked_attention import FGMA, consistency, trust_mask
 
 CELL = 4  # pixels along a side: the features' grid, and that of the mask
@@ -114,9 +114,8 @@ class FlowGuidedAligner(nn.Module):
         detail = bands(codes)
         pictures = torch.cat((codes, captured, *map(amplified, detail)), 1)
         noise = halved(grain(detail))
-        (convolution, activation), block = self.encoder
         further = torch.cat((noise, exposure_planes(exposures, noise)), 1)
-        return block(activation(conv_of(convolution, Unshuffled(pictures, CELL), further)))
+        return applied(self.encoder, Unshuffled(pictures, CELL), further)
 
     def encode_reference(self, window: FrameWindow) -> torch.Tensor:
         """`encode` of the reference at the exposure of each neighbour, (BK,C,H/4,W/4), rounded up; the same for
@@ -147,9 +146,8 @@ class FlowGuidedAligner(nn.Module):
         corner = tuple(o // CELL for o in window.origin)
         aligned, carried, fetched, motion = self.align(features, others, neighbour, warped, motion, cells, corner)
         differences = torch.cat([amplified(x - matched) for x in (warped, carried, fetched)], 1)
-        (convolution, activation), rest = self.decoder[0], self.decoder[1:]
         seen = features, aligned, Unshuffled(differences, CELL), halved(halved(prior_logit))
-        out = rest(activation(conv_of(convolution, *seen)))
+        out = applied(self.decoder, *seen)
         out = F.pixel_shuffle(out.float(), CELL).contiguous()
         correction, shares, confidence_logit = out.split((3, 2, 1), 1)
         shares = shares.tanh()  # carried and fetched are the warp itself where the mask is 0

@@ -74,7 +74,8 @@ class FrameHistoryRouter(nn.Module):
             scores = rearrange(scores, "b heads c (n m) -> b n m c heads", n=v.shape[1])
             scores = torch.diag_embed(scores, dim1=2, dim2=4).flatten(4, 5).flatten(2, 3)  # 0 between heads
             frames = zip(channels_last(v).flatten(2, 3).unbind(1), scores.unbind(1), strict=True)
-            found = sum(values @ share for values, share in frames)
+            first, *others = (values @ share for values, share in frames)
+            found = sum(others, first)
         return x + self.out(found.unflatten(1, size_of(x)).movedim(-1, 1))
 
     def run(self, x: torch.Tensor, others: torch.Tensor | None, scale: int) -> Run:

@@ -19,6 +19,7 @@ from ..blocks import (
     zero_conv,
 )
 from ..detail import amplified, bands, grain
+from ..layout import Unshuffled, applied
 
 MULTIPLE = 8
 BLUR = 20.0  # unit of motion blur: pixels of motion during the exposure
@@ -139,12 +140,12 @@ class CoarseFusion(nn.Module):
         images = pad_to_multiple(images, MULTIPLE)
         planes = pad_to_multiple(torch.cat((prior.mean(2, True), validity, blur), 2).flatten(0, 1), MULTIPLE)
         noise = grain(bands(images[:, :3]))
-        images, planes = F.pixel_unshuffle(images, 2), halved(planes)
+        planes = halved(planes)
         share = planes[:, :1]
         pairs = torch.stack((e, e[:, :1].expand_as(e)), 2).flatten(0, 1)  # (BM,2): its exposure, the reference's
-        seen = torch.cat((images, planes[:, 1:], share.log10() / 4, exposure_planes(pairs, images), noise), 1)
-        features = self.encoder(seen).unflatten(0, (b, m))  # (B,M,C,H/2,W/2)
+        further = torch.cat((planes[:, 1:], share.log10() / 4, exposure_planes(pairs, planes), noise), 1)
+        features = applied(self.encoder, Unshuffled(images, 2), further).unflatten(0, (b, m))  # (B,M,C,H/2,W/2)
         weighted = sum_over_candidates(features * share.unflatten(0, (b, m)).to(features))
         context = self.context(torch.cat((features[:, 0], sum_over_candidates(features) / m, weighted), 1))
         conditioned = F.leaky_relu(features + self.context_projection(context)[:, None], SLOPE, inplace=True)
-        return F.pixel_shuffle(self.weight_head(conditioned.flatten(0, 1)), 2).float().unflatten(0, (b, m))
+        return F.pixel_shuffle(self.weight_head(conditioned.flatten(0, 1)).contiguous(), 2).float().unflatten(0, (b, m))

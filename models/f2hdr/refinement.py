@@ -24,6 +24,7 @@ from ..blocks import (
 )
 from ..detail import amplified, bands, grain
 from ..frame_statistics import FrameSum, Run, total_and_count, whole_frame
+from ..layout import Unshuffled, applied
 from ..noise_planes import PLANES, noise_planes
 
 SCALE = 2  # the features' grid
@@ -40,8 +41,8 @@ class FrameEncoder(nn.Module):
         self.hdr = nn.Sequential(conv(hdr, half), conv(half, half))
         self.join = conv(width, width, 1)
 
-    def forward(self, ldr: torch.Tensor, hdr: torch.Tensor) -> torch.Tensor:
-        return self.join(torch.cat((self.ldr(ldr), self.hdr(hdr)), 1))
+    def forward(self, ldr: tuple[Unshuffled, torch.Tensor], hdr: Unshuffled) -> torch.Tensor:
+        return applied(self.join, applied(self.ldr, *ldr), applied(self.hdr, hdr))
 
 
 class MotionGate(nn.Sequential):
@@ -104,9 +105,10 @@ class MotionGuidedRefinement(nn.Module):
         """Equation 16: features (N,C,H/2,W/2), sides rounded up, of frames: code values and radiance (N,3,H,W), exposures
         (N,)."""
         codes, radiance = pad_to_multiple(codes, SCALE), pad_to_multiple(radiance, SCALE)
-        hdr = F.pixel_unshuffle(mu_law(radiance), SCALE)
-        ldr = F.pixel_unshuffle(torch.cat((codes, *map(amplified, bands(codes))), 1), SCALE)
-        return [self.encoder(torch.cat((ldr, exposure_planes(exposures[:, None].to(codes), ldr)), 1), hdr)]
+        hdr = Unshuffled(mu_law(radiance), SCALE)
+        ldr = Unshuffled(torch.cat((codes, *map(amplified, bands(codes))), 1), SCALE)
+        planes = exposure_planes(exposures[:, None].to(codes), codes[..., ::SCALE, ::SCALE])
+        return [self.encoder((ldr, planes), hdr)]
 
     def encode_all(self, window: FrameWindow) -> torch.Tensor:
         """`encode` of all frames of a window: (B,N,C,H/2,W/2)."""
@@ -122,8 +124,8 @@ class MotionGuidedRefinement(nn.Module):
         """Features of the coarse radiance (B,3,H,W), and of the reference's noise: (B,C,H/2,W/2), rounded up."""
         picture = mu_law(pad_to_multiple(coarse, SCALE))
         detail = bands(picture)
-        seen = F.pixel_unshuffle(torch.cat((picture, *map(amplified, detail)), 1), SCALE)
-        condition = self.condition(torch.cat((seen, grain(detail)), 1))
+        seen = Unshuffled(torch.cat((picture, *map(amplified, detail)), 1), SCALE)
+        condition = applied(self.condition, seen, grain(detail))
         if self.noise is None:
             return condition
         planes = noise_planes(window.reference.float(), window.exposure, window.reference_noise)
@@ -142,13 +144,13 @@ class MotionGuidedRefinement(nn.Module):
         reference = reference[:, 0]
         gated = self.gate(flows, masks) * warp_each(others, flows / SCALE)  # equation 18
         gathered = gated.mean(1)
-        return self.combine(torch.cat((gathered, reference, gathered - reference, condition), 1))
+        return applied(self.combine, gathered, reference, gathered - reference, condition)
 
     def correct(self, coarse: torch.Tensor, condition: torch.Tensor, features: torch.Tensor) -> torch.Tensor:
         """Coarse radiance (B,3,H,W) corrected by the enhanced features and those of `condition_on`: (B,3,H,W) in
         [0,1]."""
         h, w = coarse.shape[-2:]
-        found = F.pixel_shuffle(self.decoder(torch.cat((features, condition), 1)).float(), SCALE)[..., :h, :w]
+        found = F.pixel_shuffle(applied(self.decoder, features, condition).float(), SCALE)[..., :h, :w]
         picture = mu_law(coarse)
         residual = GAIN * found[:, :3] + apply_kernels(picture, found[:, 3:])
         return mu_law_inverse((picture + residual).clamp(0, 1))

@@ -12,7 +12,7 @@ from ...hdr.noise_model import MIN_VALIDITY
 from ...hdr.tonemap import mu_law, mu_law_inverse
 from ..blocks import GAIN, DilatedBlock, conv, exposure_planes, init_weights, pad_to_multiple, zero_conv
 from ..detail import amplified, bands, grain
-from ..layout import Unshuffled, conv_of
+from ..layout import Unshuffled, applied
 from .interleaved_context import EIC
 from .kernels import GAINS, attenuate_detail
 from .prior import column, measured_at
@@ -35,9 +35,8 @@ class RepresentationMapper(nn.Module):
 
     def forward(self, features: torch.Tensor, cue: torch.Tensor) -> torch.Tensor:
         cue = amplified(cue)
-        (convolution, activation), last = self.estimate
-        seen = conv_of(convolution, features, Unshuffled(torch.cat((cue, cue.square()), 1), SCALE))
-        k, b = last(activation(seen)).chunk(2, 1)
+        found = applied(self.estimate, features, Unshuffled(torch.cat((cue, cue.square()), 1), SCALE))
+        k, b = found.chunk(2, 1)
         return torch.addcmul(features + b, k, features)
 
 

@@ -15,7 +15,7 @@ from ..blocks import SLOPE, conv, down, exposure_planes, init_weights, pad_to_mu
 from ..detail import amplified, bands, grain
 from ..entmax import entmax
 from ..frame_statistics import FrameMap, Run, whole_frame
-from ..layout import Unshuffled, conv_of, stacked
+from ..layout import Unshuffled, applied, stacked
 from .prior import Reference, clipped_in, logit_range, prior_and_bounds, prior_logits
 
 ALPHA = 1.75
@@ -120,7 +120,6 @@ class SparseFusion(nn.Module):
             clipped = clipped_in(reference).float().mean(1, keepdim=True)
         weights = (prior + MIN_VALIDITY).log10() / 3 + 1
         planes = [halved(pad_to_multiple(x, SCALE)) for x in (validity[:, :, 0], weights, clipped)]
-        (first, activation), rest = self.encoder
         features = []
         for k in range(radiance.shape[1]):
             tone = mu_law(radiance[:, k])
@@ -131,7 +130,7 @@ class SparseFusion(nn.Module):
             stops = exposure_planes(torch.where(taken > 0, taken, 1), plane)
             known = (taken > 0).to(plane)[:, :, None, None].expand_as(stops)
             further = torch.cat((grain(bands(images[:, :3])), plane, stops, known), 1)
-            features.append(rest(activation(conv_of(first, Unshuffled(images, SCALE), further))))
+            features.append(applied(self.encoder, Unshuffled(images, SCALE), further))
         return stacked(features), prior, bounds
 
     def pool(self, features: torch.Tensor, prior: torch.Tensor) -> torch.Tensor:

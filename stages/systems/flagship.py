@@ -15,6 +15,7 @@ from torch import nn
 from ...hdr.frame_window import FrameWindow
 from ...hdr.sequence import ExposureSequence, FlowField
 from ...models.dealthdr import DEALTHDR, FGMA
+from ...models.dealthdr.fgma import FlowGuidedAligner
 from ...models.location import SEQUENCE_REFINEMENT
 from ...models.lrhdr import ACCR, SPARSE_FUSION
 from ...models.lrhdr.sparse_fusion import SparseFusion
@@ -75,7 +76,7 @@ def flagship_vote(
     return radiance_per_frame(sequence.frames.shape, read, voted, windows.device, progress)
 
 
-def calibrated(fgma: nn.Module, accr: nn.Module, window: FrameWindow, cells: torch.Tensor):
+def calibrated(fgma: FlowGuidedAligner, accr: nn.Module, window: FrameWindow, cells: torch.Tensor):
     """Candidates of a window: the reference as captured, then reference and aligned neighbours calibrated: radiance
     (1,M,3,H,W), validity (1,M,1,H,W), exposures (1,M), from which the prior of the vote derives noise, clipping and
     alignment."""

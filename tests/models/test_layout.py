@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from hdrweave.models.layout import Unshuffled, conv_of, stacked
+from hdrweave.models.layout import Unshuffled, applied, conv_of, stacked
 from torch import nn
 from torch.nn import functional as F
 
@@ -19,6 +19,15 @@ def test_parts_are_the_concatenation(size, scale, memory_format):
     torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-5)
     wanted, *grads = (torch.autograd.grad(x.square().sum(), (layer.weight, layer.bias)) for x in (expected, found))
     torch.testing.assert_close(grads[0], wanted, atol=1e-3, rtol=1e-4)
+
+
+def test_a_sequence_is_applied_to_parts_as_to_their_concatenation():
+    torch.manual_seed(0)
+    first, second = torch.randn(1, 2, 8, 8), torch.randn(1, 3, 8, 8)
+    block = nn.Sequential(nn.Sequential(nn.Conv2d(5, 4, 3, padding=1), nn.LeakyReLU(0.1)), nn.Conv2d(4, 2, 1))
+    torch.testing.assert_close(
+        applied(block, first, second), block(torch.cat((first, second), 1)), atol=1e-5, rtol=1e-5
+    )
 
 
 def test_missing_channels_are_an_error():
