@@ -27,8 +27,8 @@ class Unshuffled(NamedTuple):
 
 
 def conv_of(layer: nn.Conv2d, *parts: torch.Tensor | Unshuffled) -> torch.Tensor:
-    """`layer` (stride 1, padding k//2, no dilation) of the concatenated parts, as a sum of convolutions: (N,outputs,h,w), channels
-    last in memory.
+    """`layer` (stride 1, padding k//2, no dilation) of the concatenated parts, as a sum of convolutions: (N,outputs,h,w),
+    channels last in memory.
 
     A picture is convolved at its own size, in steps of its scale, by kernels of as many times the side. On a CPU
     unshuffling it and concatenating take longer than the convolution.
