@@ -5,7 +5,6 @@ from torch import nn
 
 from ...hdr.warp import warp
 from ..blocks import ResidualBlock, conv
-from ..layout import applied
 
 STATE_DECAY = 0.5  # factor of the propagated state, per frame
 
@@ -34,7 +33,7 @@ class ContextAggregation(nn.Module):
         for k, x in enumerate(inputs):
             if k:
                 state = STATE_DECAY * confidence[:, k - 1] * warp(state.float(), flows[:, k - 1])
-            state = applied(self.blocks, state.to(x), x)
+            state = self.blocks(torch.cat((state.to(x), x), 1))
             found.append(state)
         return found
 
@@ -45,5 +44,5 @@ class ContextAggregation(nn.Module):
         for join in self.join:
             forward = self.sweep(frames, back, sure_back)
             backward = self.sweep(frames[::-1], ahead.flip(1), sure_ahead.flip(1))[::-1]
-            frames = [applied(join, f + b, (f - b).abs()) for f, b in zip(forward, backward, strict=True)]
+            frames = [join(torch.cat((f + b, (f - b).abs()), 1)) for f, b in zip(forward, backward, strict=True)]
         return torch.stack(frames, 1)

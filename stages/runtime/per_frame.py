@@ -18,7 +18,7 @@ from .threads import in_threads
 from .windows import Progress, quiet, show, windows
 
 MAX_TOGETHER = 4  # frames that are computed at once on a CPU
-MAX_VALUES = 40e6  # of their inputs together
+MAX_VALUES = 24e6  # of their inputs together: they take no more memory than one frame of 1920x1080
 
 
 def run_per_frame(

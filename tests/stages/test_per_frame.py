@@ -221,7 +221,7 @@ def test_frames_are_read_computed_and_told_in_turn(threads):
     assert events == [e for t in range(3) for e in (("read", t), ("compute", t), ("result", t), (t + 1, 3))]
 
 
-@pytest.mark.parametrize("size, together", [((8, 8), 4), ((2400, 2400), 2), ((4000, 4000), 1)])
+@pytest.mark.parametrize("size, together", [((8, 8), 4), ((1800, 1800), 2), ((4000, 4000), 1)])
 def test_frames_are_computed_at_once_as_threads_and_memory_allow(threads, size, together):
     """Reads stay in the main thread and in order; results and progress come in order, frame by frame."""
     threads(8)
