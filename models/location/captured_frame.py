@@ -11,7 +11,6 @@ from ...hdr.exposure import to_ldr, to_radiance
 from ...hdr.tonemap import mu_law
 from ..blocks import conv, exposure_planes, zero_conv
 from ..detail import FAINT, amplified
-from ..layout import Unshuffled, applied
 
 CLIPPING = (0.9, 0.98)  # code values over which a pixel becomes a lower bound of radiance
 
@@ -52,9 +51,8 @@ class CapturedFrameConditioning(nn.Module):
         unexplained = amplified(
             captured.codes - to_ldr(radiance, captured.exposures[:, None, None, None])
         )  # 0: both clip
-        planes = exposure_planes(captured.exposures[:, None], tone[..., ::2, ::2])
-        seen = Unshuffled(torch.cat((captured.codes, differs, unexplained), 1), 2)
-        return self.condition(applied(self.encoder, seen, planes))
+        seen = F.pixel_unshuffle(torch.cat((captured.codes, differs, unexplained), 1), 2)
+        return self.condition(self.encoder(torch.cat((seen, exposure_planes(captured.exposures[:, None], seen)), 1)))
 
     def residual(self, tone: torch.Tensor, x: torch.Tensor, captured: Captured) -> tuple[torch.Tensor, ...]:
         """Difference of the captured frame to the HDR frame, mu-law (B,3,H,W), the logit of its weight and the prior of
@@ -65,6 +63,6 @@ class CapturedFrameConditioning(nn.Module):
         difference = captured.tone - tone
         difference = torch.where(difference < 0, clear * difference, difference)
         apart = box_mean(difference.abs().mean(1, keepdim=True), 3) / FAINT
-        beside = Unshuffled(torch.cat((amplified(difference), apart / (1 + apart)), 1), 2)
-        logit = F.pixel_shuffle(self.weight_head(applied(self.compare, x, beside)).float(), 2)
+        beside = F.pixel_unshuffle(torch.cat((amplified(difference), apart / (1 + apart)), 1), 2)
+        logit = F.pixel_shuffle(self.weight_head(self.compare(torch.cat((x, beside.to(x)), 1))).float(), 2)
         return difference, logit, 1 / (1 + apart)

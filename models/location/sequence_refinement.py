@@ -29,7 +29,6 @@ from ..blocks import (
     zero_conv,
 )
 from ..detail import FAINT, amplified, bands, grain
-from ..layout import Unshuffled, applied
 from .captured_frame import Captured, CapturedFrameConditioning, captured_frames
 from .context_aggregation import ContextAggregation
 from .rwkv import RWKVBlock
@@ -144,10 +143,10 @@ class TemporalMean(nn.Module):
         prior = confidence.clamp(min=MIN_CONFIDENCE) / (1 + apart)
         agree = F.pixel_unshuffle(confidence * torch.exp(-apart.square()), 2)
         states = warp(states.flatten(0, 1).float(), F.avg_pool2d(flows.flatten(0, 1), 4) / 4)
-        pair = Unshuffled(amplified(difference).flatten(0, 1), 2), agree, upsample_twice(states)
-        known = self.about_frame(x)[:, None] + applied(self.about_pair, *pair).unflatten(0, (b, k))
+        pair = torch.cat((F.pixel_unshuffle(amplified(difference).flatten(0, 1), 2), agree, upsample_twice(states)), 1)
+        known = self.about_frame(x)[:, None] + self.about_pair(pair).unflatten(0, (b, k))
         known = self.mix(F.leaky_relu(known.flatten(0, 1), SLOPE))
-        logit = F.pixel_shuffle(applied(self.weight_head, known, agree.to(known)).float(), 2)
+        logit = F.pixel_shuffle(self.weight_head(torch.cat((known, agree.to(known)), 1)).float(), 2)
         weight = (prior * signed_weight(logit)).unflatten(0, (b, k))
         return (weight * difference).sum(1), weight.sum(1)
 
@@ -200,7 +199,8 @@ class SequenceRefinement(nn.Module):
         """Radiance and its mu-law `tone` (N,3,H,W), H and W multiples of MULTIPLE, and the captured frames, where they
         are given -> texture (N,C,H/2,W/2), features (N,C,H/4,W/4)."""
         detail = bands(tone)
-        texture = applied(self.texture, Unshuffled(torch.cat((tone, *map(amplified, detail)), 1), 2), grain(detail))
+        seen = F.pixel_unshuffle(torch.cat((tone, *map(amplified, detail)), 1), 2)
+        texture = self.texture(torch.cat((seen, grain(detail)), 1))
         if captured is not None and self.config.captured_frame:
             texture = texture + self.captured_frame.features(radiance, tone, captured)
         return texture, self.down(texture)
@@ -219,7 +219,7 @@ class SequenceRefinement(nn.Module):
         texture as of `encode`; context (B,C,H/4,W/4) and contexts (B,K,C,H/4,W/4) as of `propagate`; flows (B,K,2,H,W)
         from the frame to the others, confidence (B,K,1,H,W); captured: as of `encode`. Returns radiance (B,3,H,W)."""
         states = self.state_head(contexts.flatten(0, 1)).unflatten(0, contexts.shape[:2])
-        x = applied(self.decoder, texture, F.pixel_shuffle(self.up(context).contiguous(), 2))
+        x = self.decoder(torch.cat((texture, F.pixel_shuffle(self.up(context), 2)), 1))
         change, weight = self.average(tone, others, states, flows, confidence, x)
         if captured is not None and self.config.captured_frame:
             difference, logit, prior = self.captured_frame.residual(tone, x, captured)
