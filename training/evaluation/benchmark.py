@@ -150,12 +150,14 @@ def main() -> None:
     parser.add_argument("--device", help="auto, cpu, cuda or mps; alone: measure the methods stage by stage")
     parser.add_argument("--busy", type=int, default=0, help="measure beside so many busy processes, too")
     parser.add_argument("--json", type=Path, help="file for the figures")
-    parser.add_argument("--frames", type=int, default=8, help="frames of the timed clips")
+    parser.add_argument("--frames", type=int, default=8, help="frames of the timed clips, 4 or more")
     parser.add_argument(
         "--memory", type=int, nargs="*", default=[], help="numbers of frames to measure peak memory for"
     )
     parser.add_argument("--one", type=int, help=argparse.SUPPRESS)
     args = parser.parse_args()
+    if args.frames < 4:
+        parser.error("--frames: give 4 or more, as a clip of three exposures needs a period and a frame")
     methods = chosen_methods(args.methods)
     width, height = map(int, (args.size or "1920x1080").split("x"))
     if args.one:
