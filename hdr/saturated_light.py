@@ -17,10 +17,10 @@ def keep_saturated_light(candidates: torch.Tensor, window: FrameWindow) -> torch
     reference = measure(window.reference_radiance, window.reference, own)
     if not occurs(reference.clipped):
         return candidates
-    planes = (x.unbind(1) for x in (window.warped_radiance, window.warped, window.neighbour_exposures, window.validity))
+    planes = (x.unbind(1) for x in (window.warped_radiance, window.warped, window.neighbour_exposures))
     others = []
-    for light, code, e, valid in zip(*planes, strict=True):
+    for light, code, e in zip(*planes, strict=True):
         measured = measure(light, code, e.view(-1, 1, 1, 1))
-        others.append(Sample(measured, torch.ones_like(valid), spill(measured, reference)))
+        others.append(Sample(measured, torch.ones_like(measured.exposedness), spill(measured, reference)))
     least, most = spill_bounds(reference, others)
     return candidates.clamp(least[:, None], most[:, None])

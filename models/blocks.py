@@ -7,8 +7,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from ..hdr.frame_window import without_reference
 from ..hdr.warp import warp
+from .layout import stacked
 
 SLOPE = 0.1  # of the leaky ReLU
 GAIN = 0.05  # factor of residual branches that start at 0, see `zero_conv`
@@ -130,9 +130,10 @@ def exposure_planes(exposures: torch.Tensor, image: torch.Tensor) -> torch.Tenso
 
 
 def split_reference(frames: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """(B,N,...) ordered [prev..., ref, next...] into the reference (B,1,...) and its neighbours (B,N-1,...)."""
-    middle = frames.shape[1] // 2
-    return frames[:, middle : middle + 1], without_reference(frames)
+    """(B,N,C,H,W) ordered [prev..., ref, next...] into the reference (B,1,C,H,W) and its neighbours (B,N-1,C,H,W), channels
+    last in memory."""
+    before, after = frames.shape[1] // 2, frames.shape[1] // 2 + 1
+    return frames[:, before:after], stacked([*frames[:, :before].unbind(1), *frames[:, after:].unbind(1)])
 
 
 def smooth_length(flows: torch.Tensor, dim: int) -> torch.Tensor:

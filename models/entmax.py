@@ -3,15 +3,16 @@ appendix)."""
 
 import torch
 
+from ..hdr.exposure import SMALLEST
+
 STEPS = {torch.float64: 8, torch.float32: 6}  # of Newton's method: six leave an error of 1e-9 for up to 40 logits
-TINY = 1e-37  # arguments of logarithms are at least this, as that of 0 takes ten times as long on a CPU
 
 
 def _slope(x: torch.Tensor, alpha: float) -> torch.Tensor:
     """x^((2-alpha)/(alpha-1)) of x >= 0, 0 at 0: p/x, to which the derivative of p is proportional. Not by `pow`, which
     takes three times as long on a CPU."""
     above = x.sign()
-    return above if alpha == 2 else x.clamp(min=TINY).log2_().mul_((2 - alpha) / (alpha - 1)).exp2_().mul_(above)
+    return above if alpha == 2 else x.clamp(min=SMALLEST).log2_().mul_((2 - alpha) / (alpha - 1)).exp2_().mul_(above)
 
 
 class _Entmax(torch.autograd.Function):

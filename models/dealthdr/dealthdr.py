@@ -21,10 +21,11 @@ from ..blocks import (
     conv,
     init_weights,
     pad_to_multiple,
+    split_reference,
     zero_conv,
 )
 from ..frame_statistics import Run, whole_frame
-from ..layout import Unshuffled, applied, stacked
+from ..layout import applied
 from .encoder import FINEST, LEVELS, MULTIPLE, DualEncoder
 from .fgma import CELL, full_size
 from .masked_attention import FGMA
@@ -69,12 +70,6 @@ class DecoderLevel(nn.Module):
         x = x[:, None].expand(-1, others.shape[1], -1, -1, -1).flatten(0, 1)
         out = self.attention(x, others.flatten(0, 1), flow, mask, carried, origin)
         return out[:, : 2 * x.shape[1] + 1], out[:, 2 * x.shape[1] + 1 :]
-
-    def gather_neighbours(self, aligned: torch.Tensor, *further: torch.Tensor | Unshuffled) -> torch.Tensor:
-        """Features (BK,C,h,w) of every neighbour from those of `align` and further planes."""
-        if not further:
-            return self.gather(aligned)
-        return applied(self.gather, aligned, *further)
 
 
 class DeAltHDR(nn.Module):
@@ -139,9 +134,8 @@ class DeAltHDR(nn.Module):
         a frame: the routers need sums over the frame."""
         (b, k), (h, w) = window.flows.shape[:2], window.size
         window, cells = padded(window, cells)
-        middle = k // 2
-        own = [x[:, middle] for x in features]
-        others = [stacked([*x[:, :middle].unbind(1), *x[:, middle + 1 :].unbind(1)]) for x in features]
+        own, others = zip(*map(split_reference, features), strict=True)
+        own = [x[:, 0] for x in own]
 
         x = own[-1]
         x = self.middle((yield from self.route_middle.run(x, None, MULTIPLE)))
@@ -163,7 +157,7 @@ class DeAltHDR(nn.Module):
             if number == POSITION_LEVEL:
                 motion = pixel_motion(torch.where(mask > 0, attended_positions - positions, flow), window.flows, cells)
             further = neighbour_planes(candidates, merged, window) if number == 1 else ()
-            aligned = level.gather_neighbours(aligned_features, *further)
+            aligned = applied(level.gather, aligned_features, *further)
             x = level.block((yield from level.router.run(x, aligned.unflatten(0, (b, k)), scale)))
         result = self.decode_output(x, aligned, candidates)
         return {name: y[..., :h, :w] for name, y in {**result, "motion": motion}.items()}

@@ -19,7 +19,7 @@ from ..blocks import (
     zero_conv,
 )
 from ..detail import amplified, bands, grain
-from ..layout import Unshuffled, applied
+from ..layout import Unshuffled, applied, sum_over_candidates
 
 MULTIPLE = 8
 BLUR = 20.0  # unit of motion blur: pixels of motion during the exposure
@@ -54,13 +54,6 @@ def sensor_prior(
     weights = torch.stack([merge_weight(reference, own), *weights], 1)
     bounds = radiance_bounds(reference, others)
     return (weights / weights.sum(1, keepdim=True)).clamp(min=MIN_VALIDITY), reference.clipped, bounds
-
-
-def sum_over_candidates(features: torch.Tensor) -> torch.Tensor:
-    """Sum (B,C,H,W) over M of (B,M,C,H,W), one summand after the other: `Tensor.sum` takes ten times as long on a CPU
-    where the features are in channels-last order."""
-    first, *others = features.unbind(1)
-    return sum(others, first)
 
 
 def speeds(flows: torch.Tensor) -> torch.Tensor:

@@ -15,7 +15,7 @@ from ..blocks import SLOPE, conv, down, exposure_planes, init_weights, pad_to_mu
 from ..detail import amplified, bands, grain
 from ..entmax import entmax
 from ..frame_statistics import FrameMap, Run, whole_frame
-from ..layout import Unshuffled, applied, stacked
+from ..layout import Unshuffled, applied, stacked, sum_over_candidates
 from .prior import Reference, clipped_in, logit_range, prior_and_bounds, prior_logits
 
 ALPHA = 1.75
@@ -136,10 +136,8 @@ class SparseFusion(nn.Module):
     def pool(self, features: torch.Tensor, prior: torch.Tensor) -> torch.Tensor:
         """Means over the candidates, plain and weighted by the prior: (B,2C,H/2,W/2)."""
         share = halved(pad_to_multiple(prior, SCALE))[:, :, None].to(features)
-        # Sums of candidates one by one: along an axis that is not the last in memory, `sum` takes ten times as long.
-        each = features.unbind(1)
-        weighted = [x * weight for x, weight in zip(each, share.unbind(1), strict=True)]
-        return torch.cat((sum(each[1:], each[0]) / len(each), sum(weighted[1:], weighted[0])), 1)
+        mean = sum_over_candidates(features) / features.shape[1]
+        return torch.cat((mean, sum_over_candidates(features * share)), 1)
 
     def statistics(self, pooled: torch.Tensor) -> list[torch.Tensor]:
         """Features of the U-Net at 1/8, 1/4 and 1/2 from the output of `pool` for a whole frame: sides rounded up to
