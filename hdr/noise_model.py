@@ -177,37 +177,28 @@ def consistency_weight(
     return torch.exp(-0.5 * (strictness * deviation).clamp(max=MAX_DEVIATION))
 
 
-def reliability(
-    estimate: Measurement,
-    validity: torch.Tensor,
-    reference: Measurement | None = None,
-    strictness: float = 1.0,
-    spilled: torch.Tensor | None = None,
-) -> torch.Tensor:
-    """v g of a sample's weight, (N,1,H,W): validity (N,1,H,W) in [0,1], at least MIN_VALIDITY, times the consistency with the
-    reference, if there is one."""
-    bounded = validity.clamp(min=MIN_VALIDITY)
-    return bounded if reference is None else bounded * consistency_weight(estimate, reference, strictness, spilled)
-
-
-def merge_weight(
-    estimate: Measurement,
-    validity: torch.Tensor,
-    reference: Measurement | None = None,
-    strictness: float = 1.0,
-    spilled: torch.Tensor | None = None,
-) -> torch.Tensor:
-    """The weight s v g / var of a sample in a merge, (N,3,H,W); v g: see `reliability`."""
-    return estimate.precision * reliability(estimate, validity, reference, strictness, spilled)
-
-
 @dataclass(frozen=True)
 class Sample:
-    """A captured sample, its validity (N,1,H,W) in [0,1], and its `spill` (N,1,H,W) beside the reference."""
+    """A sample beside the reference: its validity (N,1,H,W) in [0,1], and its `spill` (N,1,H,W)."""
 
     measured: Measurement
     validity: torch.Tensor
     spilled: torch.Tensor
+
+    @classmethod
+    def beside(cls, reference: Measurement, measured: Measurement, validity: torch.Tensor) -> "Sample":
+        return cls(measured, validity, spill(measured, reference))
+
+
+def reliability(sample: Sample, reference: Measurement, strictness: float = 1.0) -> torch.Tensor:
+    """v g of the sample's weight, (N,1,H,W): validity, at least MIN_VALIDITY, times the consistency with the reference."""
+    consistency = consistency_weight(sample.measured, reference, strictness, sample.spilled)
+    return sample.validity.clamp(min=MIN_VALIDITY) * consistency
+
+
+def merge_weight(sample: Sample, reference: Measurement, strictness: float = 1.0) -> torch.Tensor:
+    """The weight s v g / var of the sample in a merge, (N,3,H,W); v g: see `reliability`."""
+    return sample.measured.precision * reliability(sample, reference, strictness)
 
 
 def radiance_bounds(reference: Measurement, others: Sequence[Sample]) -> tuple[torch.Tensor, torch.Tensor]:

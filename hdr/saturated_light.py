@@ -3,7 +3,7 @@
 import torch
 
 from .frame_window import FrameWindow
-from .noise_model import Sample, measure, occurs, spill, spill_bounds
+from .noise_model import Sample, measure, occurs, spill_bounds
 
 
 @torch.no_grad()
@@ -21,6 +21,6 @@ def keep_saturated_light(candidates: torch.Tensor, window: FrameWindow) -> torch
     others = []
     for light, code, e in zip(*planes, strict=True):
         measured = measure(light, code, e.view(-1, 1, 1, 1))
-        others.append(Sample(measured, torch.ones_like(measured.exposedness), spill(measured, reference)))
+        others.append(Sample.beside(reference, measured, torch.ones_like(measured.exposedness)))
     least, most = spill_bounds(reference, others)
     return candidates.clamp(least[:, None], most[:, None])

@@ -7,7 +7,7 @@ from torch import nn
 from ...hdr.box_filter import halved
 from ...hdr.frame_window import FrameWindow, without_reference
 from ...hdr.noise_level import noise_of_each
-from ...hdr.noise_model import MIN_VALIDITY, Sample, measure, merge_weight, radiance_bounds, spill
+from ...hdr.noise_model import MIN_VALIDITY, Sample, measure, merge_weight, radiance_bounds
 from ...hdr.tonemap import mu_law
 from ..blocks import (
     SLOPE,
@@ -49,9 +49,9 @@ def sensor_prior(
     planes = zip(*(x.unbind(1) for x in taken), noise_of_each(noise, radiance.shape[1]), strict=True)
     reference, *neighbours = (measure(light, code, e, noise=n) for light, code, e, n in planes)
     own, *valid = validity.unbind(1)
-    others = [Sample(one, v, spill(one, reference)) for one, v in zip(neighbours, valid, strict=True)]
-    weights = [merge_weight(one.measured, one.validity, reference, spilled=one.spilled) for one in others]
-    weights = torch.stack([merge_weight(reference, own), *weights], 1)
+    others = [Sample.beside(reference, *one) for one in zip(neighbours, valid, strict=True)]
+    own_weight = reference.precision * own.clamp(min=MIN_VALIDITY)
+    weights = torch.stack([own_weight, *(merge_weight(one, reference) for one in others)], 1)
     bounds = radiance_bounds(reference, others)
     return (weights / weights.sum(1, keepdim=True)).clamp(min=MIN_VALIDITY), reference.clipped, bounds
 

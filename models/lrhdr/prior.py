@@ -7,6 +7,7 @@ import torch
 from ...hdr.exposure import to_ldr
 from ...hdr.noise_level import noise_of_each
 from ...hdr.noise_model import (
+    MIN_VALIDITY,
     Measurement,
     Sample,
     clipping_mask,
@@ -15,7 +16,6 @@ from ...hdr.noise_model import (
     measure,
     occurs,
     reliability,
-    spill,
     spill_bounds,
 )
 
@@ -106,11 +106,13 @@ def prior_and_bounds(
     precise, reliabilities, samples = [], [], []
     for k, valid in enumerate(validity.unbind(1)):
         estimate = estimate_of(radiance[:, k], exposures[:, k], noises[k], captured)
-        spilled = None if captured is None else spill(estimate, captured)
-        if spilled is not None:
-            samples.append(Sample(estimate, valid * column(known[:, k]), spilled))
         precise.append(estimate.precision)
-        reliabilities.append(reliability(estimate, valid, captured, spilled=spilled))
+        if captured is None:
+            reliabilities.append(valid.clamp(min=MIN_VALIDITY))
+            continue
+        sample = Sample.beside(captured, estimate, valid)
+        reliabilities.append(reliability(sample, captured))
+        samples.append(replace(sample, validity=valid * column(known[:, k])))  # 0: without exposure, not in the bounds
     reliabilities, known = torch.stack(reliabilities, 1), known[:, :, None, None, None]
     exposed = torch.stack(precise, 1) * reliabilities * known
     exposed = (exposed / exposed.sum(1, keepdim=True).clamp(min=1e-30)).mean(2)

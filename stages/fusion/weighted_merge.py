@@ -13,7 +13,7 @@ import torch
 from ...hdr.exposure import to_ldr
 from ...hdr.frame_window import FrameWindow, without_reference
 from ...hdr.noise_level import noise_of_each
-from ...hdr.noise_model import HIGHLIGHT_THRESHOLD, Measurement, Sample, measure, merge_weight, radiance_bounds, spill
+from ...hdr.noise_model import HIGHLIGHT_THRESHOLD, Measurement, Sample, measure, merge_weight, radiance_bounds
 from ...hdr.scratch import allocate
 from ...hdr.sequence import CandidateSet, ExposureSequence
 from ..clip.noise import noise_at
@@ -150,10 +150,10 @@ def _merge(captured: Estimate, others: list[Estimate], settings: MergeSettings) 
             estimate = Measurement(other.radiance, reference.variance * 0.25, excess=reference.excess * 0.25)
         else:
             estimate = _measured(other, settings.highlight_threshold)
-        spilled = spill(estimate, reference)
+        sample = Sample.beside(reference, estimate, other.validity)
         if other.exposure is not None:
-            taken.append(Sample(estimate, other.validity, spilled))
-        weight = merge_weight(estimate, other.validity, reference, settings.ghost_rejection, spilled)
+            taken.append(sample)
+        weight = merge_weight(sample, reference, settings.ghost_rejection)
         total, norm = total + weight * estimate.radiance, norm + weight
     merged = (total / norm).clamp(*radiance_bounds(reference, taken))
     return torch.lerp(reference.radiance, merged, settings.blend)
