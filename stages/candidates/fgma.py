@@ -79,19 +79,21 @@ def aligned_neighbours(
     where `cells` (1,K,1,h,w) are 1."""
 
     def align(window: FrameWindow, cells: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        one_by_one, known = [], {}  # features of the reference at each exposure
-        for k, exposure in enumerate(levels):
+        one_by_one, known = [], {}  # features of the reference, matched to each exposure
+        for k, level in enumerate(levels):
             pair = window.pair(k)
-            if exposure not in known:
-                known[exposure] = network.encode_reference(pair)
-            one_by_one.append(network(pair, cells[:, k : k + 1], known[exposure]))
+            if level not in known:
+                known[level] = network.encode_reference(pair)
+            one_by_one.append(network(pair, cells[:, k : k + 1], known[level]))
         codes, logit = (torch.cat([out[name] for out in one_by_one], 1) for name in ("aligned", "logit"))
         return codes, logit
 
-    levels = window.neighbour_exposures[0].tolist()
+    exposures = window.neighbour_exposures[0]
+    on_gpu = exposures.device.type != "cpu"  # reading values from a GPU would wait for it, and encoding is cheap there
+    levels = range(len(exposures)) if on_gpu else exposures.tolist()
     codes, logit = in_tiles(window.size, align, window, cells)
-    exposures = window.neighbour_exposures.to(codes)[:, :, None, None, None]
-    return keep_saturated_light(to_radiance(codes, exposures), window), logit.float().sigmoid()
+    columns = window.neighbour_exposures.to(codes)[:, :, None, None, None]
+    return keep_saturated_light(to_radiance(codes, columns), window), logit.float().sigmoid()
 
 
 def alignment_text(alignment: Alignment) -> str:
