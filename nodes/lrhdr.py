@@ -71,8 +71,8 @@ class ACCRMapping(io.ComfyNode):
                     "keep_exposures",
                     optional=True,
                     default=False,
-                    tooltip="Off: mapped candidates have no exposure, as in LRHDR. On: they keep theirs, so that Sparse Fusion "
-                    "knows where they were clipped or dark, which the flagship needs.",
+                    tooltip="On: mapped candidates keep their exposures, so that Sparse Fusion knows where they were clipped or "
+                    "dark, as in the workflows of LRHDR and the flagship. Off: they have none, as in the paper.",
                 ),
             ],
             outputs=[

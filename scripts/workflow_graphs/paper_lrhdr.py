@@ -20,7 +20,7 @@ def lrhdr() -> dict:
             node("interpolate", ".InterpolateExposure", 1320, 420, 340, 110),
             node("plain", ".UnalignedNeighbours", 1320, 620, 340, 60),
             node("warp", ".WarpNeighbours", 1320, 770, 340, 80, "Warp Neighbours (for the report only)"),
-            node("accr", ".ACCRMapping", 1720, 60, 340, 110),
+            node("accr", ".ACCRMapping", 1720, 60, 340, 110, keep_exposures=True),
             node("combine", ".CombineCandidates", 1720, 260, 340, 240),
             sized_note("linear", 1720, 640, 340, "Where values are linear", LINEAR_NOTE.format("Sparse Fusion")),
             node("fuse", ".SparseFusion", 2120, 60, 380, 640),

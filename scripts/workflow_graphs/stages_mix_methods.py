@@ -22,7 +22,7 @@ def mix_methods() -> dict:
             sized_note("linear", 1320, 640, 340, "Where values are linear", LINEAR_NOTE.format("Sparse Fusion")),
             node("warp", ".WarpNeighbours", 1720, 60, 340, 80),
             node("fgma", ".FGMAAlignment", 1720, 230, 340, 660),
-            node("accr", ".ACCRMapping", 1720, 980, 340, 110),
+            node("accr", ".ACCRMapping", 1720, 980, 340, 110, keep_exposures=True),
             *f2hdr_nodes(2120),
             node("combine", ".CombineCandidates", 2520, 60, 380, 240, names="F2HDR"),
             node("fuse", ".SparseFusion", 2520, 400, 380, 700),

@@ -35,11 +35,12 @@ def lrhdr_with(
     """LRHDR with any flow and networks: radiance (T,H,W,3) of a normalized clip.
 
     Candidates with two exposures: the frame, its two unaligned neighbours, the interpolated exposure, and ACCR's
-    mapping of the frame and of the interpolated one.
+    mapping of the frame and of the interpolated one. Changed against the paper: the mapped ones keep their exposures, without
+    which the vote follows the mapping into highlights that its frame did not record.
     """
     bars = passes(progress, 1, 2, 3)
     between = interpolate_exposure(sequence, flow, interpolation, bars[0])
-    mapped = accr_mapping(sequence, between, mapper, progress=bars[1])
+    mapped = accr_mapping(sequence, between, mapper, keep_exposures=True, progress=bars[1])
     given = combine([unaligned(sequence), between, mapped])
     return sparse_fusion(given, vote, alpha, sequence, bars[2])[0]
 

@@ -74,8 +74,7 @@ def published(batch: dict[str, torch.Tensor], mapper: nn.Module) -> tuple[Estima
         between = interpolated(batch)
     streams = joined(reference, between)
     mapped = mapper(streams.radiance, streams.exposures, streams.validity)
-    of_no_exposure = streams._replace(radiance=mapped, exposures=torch.zeros_like(streams.exposures))
-    return joined(reference, plain, between, of_no_exposure), mapped
+    return joined(reference, plain, between, streams._replace(radiance=mapped)), mapped
 
 
 def result(radiance: torch.Tensor) -> Estimates:
