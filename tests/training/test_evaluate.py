@@ -5,13 +5,16 @@ import math
 import re
 import sys
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
 import torch
+from hdrweave.hdr.cv import cv2
 from hdrweave.hdr.io.image_files import read_image
 from hdrweave.hdr.metrics import SequenceMetrics, psnr_mu
 from hdrweave.stages.reconstruct import reconstruct
+from hdrweave.stages.runtime.threads import in_threads
 from hdrweave.stages.systems.system import System
 from hdrweave.stages.systems.table import SYSTEMS
 from hdrweave.training.evaluation import evaluate, methods
@@ -20,6 +23,7 @@ from hdrweave.training.evaluation.report import format_table, worst_crop
 from hdrweave.training.evaluation.scoring import ClipFigures, inner_frames, score_frames, summary, texture_kept
 from hdrweave.training.synthesis.clip import SyntheticClip
 from hdrweave.training.synthesis.clips import read_clip, write_clip
+from hdrweave.training.synthesis.make_validation import make_validation
 from synthetic_pan import SIZE, evaluation, synthetic_pan
 
 
@@ -164,6 +168,20 @@ def test_networks_are_counted(folder, monkeypatch, capsys):
     assert net["splits"]["two"]["seconds_per_frame"] > 0
 
 
+def test_what_several_threads_compute_is_counted_too(folder):
+    network = torch.nn.Conv2d(3, 3, 3, padding=1).requires_grad_(False)
+
+    def run(sequence):
+        frames = in_threads(
+            lambda t: network(sequence.frames[[t]].movedim(-1, 1)).movedim(1, -1)[0], range(len(sequence)), "cpu"
+        )
+        return torch.stack(list(frames))
+
+    torch.set_num_threads(2)  # `alone` gives one back
+    figures = evaluate.run(Method(run, lambda: [network]), "net", read_clip(folder / "two" / "a"), count=True)[1]
+    assert figures.gflop == pytest.approx(2 * 27 * 3 * figures.megapixels / 1e3) and torch.get_num_threads() == 2
+
+
 def test_a_method_that_fails_is_named(folder):
     broken = Method(lambda sequence: torch.full((7, *SIZE, 3), math.nan))
     with pytest.raises(ValueError, match="broken gives .* for two/a"):
@@ -251,6 +269,26 @@ def test_validation_set_is_made_once_and_whole(tmp_path, monkeypatch):
     assert (evaluate.validation_set("scenes") / "two" / "a" / "exposures.txt").exists()
     monkeypatch.setattr(evaluate, "make_validation", interrupted)
     assert evaluate.validation_set(None) == evaluate.VALIDATION
+
+
+def test_a_validation_set_of_other_panoramas_is_refused(tmp_path, monkeypatch, capsys):
+    """The names of those that it was made of are kept, and stand in the report."""
+    monkeypatch.setattr(evaluate, "VALIDATION", tmp_path / "data" / "validation")
+    small = partial(make_validation, count=1, size=(64, 48), presets=("clean",))
+    monkeypatch.setattr(evaluate, "make_validation", small)
+    for folder, name in (("first", "lobby"), ("other", "street")):
+        (tmp_path / folder).mkdir()
+        cv2().imwrite(str(tmp_path / folder / f"{name}.hdr"), np.full((32, 64, 3), 0.5, np.float32))
+    words = ("--methods", "reference", "--json", tmp_path / "f.json", "--scenes")
+    for _ in range(2):  # made, and used again
+        command(monkeypatch, *words, tmp_path / "first")
+        assert json.loads((tmp_path / "f.json").read_text())["scenes"] == ["lobby.hdr"]
+    for made_of in ("lobby.hdr", "panoramas that it does not name"):
+        with pytest.raises(SystemExit):
+            command(monkeypatch, *words, tmp_path / "other")
+        told = " ".join(capsys.readouterr().err.split())
+        assert f"was made once, of {made_of}: leave --scenes out" in told and "--clips DIR" in told
+        (evaluate.VALIDATION / "scenes.json").unlink(missing_ok=True)  # as earlier versions made it
 
 
 def test_table_columns_line_up():

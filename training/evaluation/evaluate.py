@@ -2,10 +2,10 @@
 
 python -m hdrweave.training evaluate --methods all [--json FILE] [--sheet FILE.png] [--save DIR]
 
-Uses the validation set; the first time, `--scenes DIR` names the panoramas to make it from. `--clips DIR` evaluates any
-folder <split>/<scene>/{00000.png …, exposures.txt, gt.npy}; without gt.npy only temporal metrics and time are
-measured. `--save DIR` writes <method>/<split>/<scene>/frame_00000.npy: (H,W,3) float32 radiance, 1.0 = clipping of the
-shortest exposure. Clips that cannot be evaluated are listed and left out, and the command ends with status 1.
+Uses the validation set; the first time, `--scenes DIR` names the panoramas to make it from, and others are refused from then
+on. `--clips DIR` evaluates any folder <split>/<scene>/{00000.png …, exposures.txt, gt.npy}; without gt.npy only temporal
+metrics and time are measured. `--save DIR` writes <method>/<split>/<scene>/frame_00000.npy: (H,W,3) float32 radiance, 1.0 =
+clipping of the shortest exposure. Clips that cannot be evaluated are listed and left out, and the command ends with status 1.
 """
 
 import argparse
@@ -27,8 +27,10 @@ from ...hdr.metrics import mean_of_defined
 from ...hdr.sequence import ExposureSequence
 from ...stages.clip.normalize import normalize
 from ..synthesis.clips import EvaluationClip, find_clips, read_clip
-from ..synthesis.make_validation import make_validation
+from ..synthesis.make_validation import SCENES_FILE, make_validation
+from ..synthesis.scenes import SceneFolder
 from .methods import Method, chosen_methods, methods_on
+from .profile import one_thread
 from .report import WorstCrop, crops_picture, tables, worst_crop
 from .scoring import ClipFigures, inner_frames, score_frames, summary
 
@@ -86,8 +88,9 @@ def run(
 
 
 def count_gflop(method: Method, sequence: ExposureSequence) -> float:
-    """Operations of a method's networks on a clip, in 10^9; a multiply-add counts as two."""
-    with FlopCounterMode(display=False) as counter:
+    """Operations of a method's networks on a clip, in 10^9; a multiply-add counts as two. By one thread, as the counter sees
+    its own alone."""
+    with one_thread(), FlopCounterMode(display=False) as counter:
         method.run(sequence)
     return counter.get_total_flops() / 1e9
 
@@ -141,7 +144,10 @@ def evaluate(
     splits = {split: clips for split, clips in scored.items() if clips}
     if not splits:
         raise ValueError(next(iter(failed.values()), "there is no clip to evaluate"))
-    return assembled(splits, failed, methods, device), worst_of_each(splits)
+    report = assembled(splits, failed, methods, device)
+    roots = {path.parents[1] for paths in folders.values() for path in paths}
+    report["scenes"] = sorted({name for root in roots for name in scenes_of(root) or []})
+    return report, worst_of_each(splits)
 
 
 def assembled(splits: dict[str, list[ScoredClip]], failed: dict[str, str], methods: dict[str, Method], device) -> dict:
@@ -193,8 +199,15 @@ def write_report(path: Path, report: dict) -> None:
         temporary.write_text(json.dumps(finite(report), indent=1))
 
 
+def scenes_of(folder: Path) -> list[str] | None:
+    """Names of the panoramas that a folder of clips was made of; None where it does not say."""
+    path = folder / SCENES_FILE
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+
+
 def validation_set(scenes) -> Path:
-    """Folder of the validation set, made from the panoramas in `scenes` when it does not exist yet."""
+    """Folder of the validation set, made from the panoramas in `scenes` when it does not exist yet. Raises ValueError when it
+    is of other panoramas, OSError when there are none."""
     if not VALIDATION.is_dir():
         if scenes is None:
             raise OSError(
@@ -204,6 +217,12 @@ def validation_set(scenes) -> Path:
         partial = VALIDATION.with_name("validation.partial")
         make_validation(scenes, partial)
         os.replace(partial, VALIDATION)
+    elif scenes is not None and scenes_of(VALIDATION) != SceneFolder(scenes).names:
+        made_of = ", ".join(dict.fromkeys(scenes_of(VALIDATION) or ["panoramas that it does not name"]))
+        raise ValueError(
+            f"the validation set was made once, of {made_of}: leave --scenes out to evaluate on it; or make clips of {scenes} by "
+            f"`python -m hdrweave.training make_validation --scenes {scenes} --out DIR`, and give --clips DIR"
+        )
     return VALIDATION
 
 

@@ -9,6 +9,7 @@ two and three exposures at four levels of noise, the same scenes and motion in e
 """
 
 import argparse
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from .scenes import SceneFolder
 from .settings import PRESETS, SynthesisSettings
 
 SCENES = 8
+SCENES_FILE = "scenes.json"  # in the folder of a set: the names of the files that it was made of
 FIRST_SEED = 7_000_000
 RATIOS = {2: ((8,), (8,), (8,), (8,), (8,), (4,), (16,), (8,)), 3: ((4, 4),) * 5 + ((3, 3), (2, 6), (4, 4))}
 WILD_RATIOS = {
@@ -64,7 +66,7 @@ def make_validation(
     scenes, out, count: int = SCENES, size: tuple[int, int] | None = None, presets=("clean", "degraded")
 ) -> None:
     """Write the validation set into folder `out`, from the .exr and .hdr files in folder `scenes`: the first `count`
-    clips of every split, 1 to 8, all of `size` (width, height) where it is given."""
+    clips of every split, 1 to 8, all of `size` (width, height) where it is given; their names go into SCENES_FILE."""
     scenes = SceneFolder(scenes)
     for preset in presets:
         for period in (2, 3):
@@ -78,6 +80,7 @@ def make_validation(
                 folder = Path(out) / f"{preset}_{period}exp" / f"scene_{index:02d}"
                 write_clip(folder, clip)
                 print(folder, f"{settings.width}x{settings.height}", clip.exposures.tolist(), flush=True)
+    (Path(out) / SCENES_FILE).write_text(json.dumps(scenes.names, indent=1), encoding="utf-8")
 
 
 def photograph_settings(noise: str, period: int, index: int) -> SynthesisSettings:

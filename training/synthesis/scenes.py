@@ -87,6 +87,11 @@ class SceneFolder:
     def __len__(self) -> int:
         return len(self.paths)
 
+    @property
+    def names(self) -> list[str]:
+        """Name of the file of each scene."""
+        return [path.name for path in self.paths]
+
     def __getitem__(self, index: int) -> Scene:
         index = range(len(self))[index]
         part = None if index < self.first_frame else (index - self.first_frame) % VIDEO_FRAMES
