@@ -33,7 +33,8 @@ def flows_of(recipe: Recipe) -> list[str]:
 
 
 def prepare(recipe: Recipe, scenes: str, out: Path, count: int | None = None, workers: int = 2) -> Path:
-    """Make the training data of a recipe; returns the folder of its clips. scenes: folder of panoramas."""
+    """Make the training data of a recipe; returns the folder of its clips. scenes: folder of panoramas. Raises ValueError when
+    the folder holds more shards than these, see `make_shards`."""
     frames = frames_of(recipe)
     shards = out / f"clips_of_{frames}"
     count = count or (COUNT if frames <= SHORT else COUNT_LONG)
@@ -58,4 +59,7 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=2)
     arguments = parser.parse_args()
     recipe = recipe_named(arguments.recipe)
-    print(prepare(recipe, arguments.scenes, arguments.out, arguments.count, arguments.workers))
+    try:
+        print(prepare(recipe, arguments.scenes, arguments.out, arguments.count, arguments.workers))
+    except (ValueError, OSError) as error:
+        parser.error(str(error))

@@ -64,6 +64,16 @@ def _surface(leaf: np.ndarray, number: int, rng: np.random.Generator) -> np.ndar
     return total
 
 
+def photographs_of_surfaces() -> dict[str, np.ndarray]:
+    """PHOTOGRAPHS by name, 8 bit; none where scikit-image is not installed."""
+    try:
+        from skimage import data
+
+        return {name: getattr(data, name)() for name in PHOTOGRAPHS}
+    except ImportError:
+        return {}
+
+
 @lru_cache(maxsize=1)
 def textures() -> list[np.ndarray]:
     """Tiles (512,512), mean 0, variance 1: synthetic grain, 1/f noise, and photographs of surfaces where scikit-image is
@@ -73,10 +83,5 @@ def textures() -> list[np.ndarray]:
     frequency[0, 0] = 1
     pink = np.fft.ifft2(np.fft.fft2(rng.standard_normal((512, 512))) / frequency * (frequency > 0.01)).real
     tiles = [*grain_tiles(), pink]
-    try:
-        from skimage import data
-
-        tiles += [np.log(getattr(data, name)()[:512, :512].astype(np.float32) + 8) for name in PHOTOGRAPHS]
-    except ImportError:
-        pass
+    tiles += [np.log(code[:512, :512].astype(np.float32) + 8) for code in photographs_of_surfaces().values()]
     return [((tile - tile.mean()) / tile.std()).astype(np.float32) for tile in tiles]

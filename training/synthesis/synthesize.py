@@ -1,8 +1,8 @@
 """Synthetic training clips in shards: `python -m hdrweave.training synthesize --scenes DIR --out DIR --count N`.
 
 Clip number k depends only on --seed + k and the settings, not on the number of workers. Existing shards are kept when
-their settings are the same and the program still reproduces their first clips. `--sheet FILE.png` draws the first
-clips.
+their settings are the same and the program still reproduces their first clips; shards that are not among the N clips are
+refused. `--sheet FILE.png` draws the first clips.
 """
 
 import argparse
@@ -23,10 +23,12 @@ from ...stages.report.flow import flow_colours
 from ..data.shards import ShardFolder, shard_metadata, write_shard
 from .camera_pipeline import CameraPipeline, apply_seeded_camera_pipeline
 from .clip import SyntheticClip, make_clip
+from .dead_leaves import photographs_of_surfaces
 from .scenes import SceneFolder
 from .settings import PRESETS, SynthesisSettings
 
 SHARD = 64  # clips a file
+TEXTURES = "textures"  # key of a shard's metadata, which earlier ones lack: names of the surfaces of scikit-image
 CAMERA_PIPELINE = CameraPipeline()
 open_scenes = lru_cache(maxsize=1)(SceneFolder)
 
@@ -48,11 +50,12 @@ def training_clip(scenes, preset: str, seed: int, changes: dict) -> SyntheticCli
 
 def describe(preset: str, seed: int, count: int, scenes: str, changes: dict) -> dict[str, str]:
     """Metadata of a shard, which determine its content."""
-    names = [path.name for path in open_scenes(scenes).paths]
-    settings = [asdict(settings_of(preset, seed + k, **changes)) for k in range(len(PRESETS))] + [
-        asdict(CAMERA_PIPELINE)
-    ]
-    return {"seed": str(seed), "count": str(count), "scenes": json.dumps(names), "settings": json.dumps(settings)}
+    names = open_scenes(scenes).names
+    kinds = [settings_of(preset, seed + k, **changes) for k in range(len(PRESETS))]
+    settings = [*map(asdict, kinds), asdict(CAMERA_PIPELINE)]
+    textures = list(photographs_of_surfaces()) if any(kind.sharp for kind in kinds) else []
+    made = {"seed": str(seed), "count": str(count), "scenes": json.dumps(names), "settings": json.dumps(settings)}
+    return {**made, TEXTURES: json.dumps(textures)}
 
 
 def comes_out_the_same(path: str, clips: list[SyntheticClip]) -> bool:
@@ -68,7 +71,8 @@ def make_shard(path: str, scenes: str, preset: str, seed: int, count: int, chang
     cv2().setNumThreads(1)
     folder = open_scenes(scenes)
     clips = [training_clip(folder, preset, k, changes) for k in range(seed, seed + min(count, len(PRESETS)))]
-    if shard_metadata(path) == metadata and comes_out_the_same(path, clips):
+    kept = {TEXTURES: metadata[TEXTURES], **(shard_metadata(path) or {})}
+    if kept == metadata and comes_out_the_same(path, clips):
         return 0
     clips += [training_clip(folder, preset, k, changes) for k in range(seed + len(clips), seed + count)]
     write_shard(path, clips, metadata)
@@ -76,14 +80,24 @@ def make_shard(path: str, scenes: str, preset: str, seed: int, count: int, chang
 
 
 def make_shards(scenes: str, out: str, preset: str, seed: int, count: int, workers: int, changes: dict) -> None:
-    """Write `count` clips into the folder `out`, in shards, in `workers` processes, and print the rate."""
+    """Write `count` clips into the folder `out`, in shards, in `workers` processes, and print the rate.
+
+    Raises ValueError when the folder holds other shards, such as those of a greater count, as they would be trained on, too.
+    """
     Path(out).mkdir(parents=True, exist_ok=True)
+    paths = {Path(out) / f"{preset}_{start // SHARD:05d}.safetensors": start for start in range(0, count, SHARD)}
+    others = sorted(path.name for path in Path(out).glob("*.safetensors") if path not in paths)
+    if others:
+        raise ValueError(
+            f"{out} holds {len(others)} shards that are not among these {count} clips, and would be trained on, too: delete "
+            f"{others[0]}{f' to {others[-1]}' if len(others) > 1 else ''}, make more clips, or give another folder"
+        )
     begun, done = time.monotonic(), 0
     with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
         jobs = []
-        for start in range(0, count, SHARD):
-            path = str(Path(out) / f"{preset}_{start // SHARD:05d}.safetensors")
-            jobs.append(pool.submit(make_shard, path, scenes, preset, seed + start, min(SHARD, count - start), changes))
+        for path, start in paths.items():
+            some = min(SHARD, count - start)
+            jobs.append(pool.submit(make_shard, str(path), scenes, preset, seed + start, some, changes))
         for job in as_completed(jobs):
             done += job.result()
             print(f"{done} of {count} clips, {done / (time.monotonic() - begun):.1f} a second", flush=True)
@@ -126,17 +140,13 @@ def main() -> None:
         parser.error(f"the picture is {arguments.sheet}: give a name that ends in .png")
     width, height = map(int, arguments.size.split("x"))
     changes = {"width": width, "height": height, "frames": arguments.frames}
-    if arguments.sheet:
-        folder = SceneFolder(arguments.scenes)
-        seeds = range(arguments.seed, arguments.seed + min(arguments.count, 12))
-        draw_sheet(arguments.sheet, [training_clip(folder, arguments.preset, k, changes) for k in seeds])
-    if arguments.out:
-        make_shards(
-            arguments.scenes,
-            arguments.out,
-            arguments.preset,
-            arguments.seed,
-            arguments.count,
-            arguments.workers,
-            changes,
-        )
+    try:
+        if arguments.sheet:
+            folder = SceneFolder(arguments.scenes)
+            seeds = range(arguments.seed, arguments.seed + min(arguments.count, 12))
+            draw_sheet(arguments.sheet, [training_clip(folder, arguments.preset, k, changes) for k in seeds])
+        if arguments.out:
+            made = arguments.preset, arguments.seed, arguments.count, arguments.workers
+            make_shards(arguments.scenes, arguments.out, *made, changes)
+    except (ValueError, OSError) as error:
+        parser.error(str(error))
