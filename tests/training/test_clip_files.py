@@ -1,12 +1,16 @@
 """Clips on disk: evaluation folders and training shards."""
 
+import json
+import sys
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 from hdrweave.hdr.io.exr import write_exr
-from hdrweave.training.data.shards import ShardFolder
+from hdrweave.training.data.shards import ShardFolder, shard_metadata, write_shard
+from hdrweave.training.recipes.train import describe_shards
+from hdrweave.training.synthesis import synthesize
 from hdrweave.training.synthesis.clip import make_clip
 from hdrweave.training.synthesis.clips import find_clips, read_clip, write_clip
 from hdrweave.training.synthesis.make_validation import (
@@ -118,6 +122,34 @@ def test_a_program_that_makes_other_clips_makes_the_shard_anew(folder, tmp_path,
     assert make_shard(path, str(folder), "mixed", 0, 4, SMALL) == 0
 
 
+def test_shards_of_a_greater_count_are_refused(folder, tmp_path, monkeypatch, capsys):
+    """Before any clip is made, and any shard written over."""
+    (tmp_path / "mixed_00001.safetensors").write_bytes(b"of 128 clips")
+    monkeypatch.setattr(sys, "argv", ["synthesize", f"--scenes={folder}", f"--out={tmp_path}", "--count=64"])
+    with pytest.raises(SystemExit):
+        synthesize.main()
+    assert "holds 1 shards that are not among these 64 clips" in " ".join(capsys.readouterr().err.split())
+    assert [path.name for path in tmp_path.iterdir()] == ["mixed_00001.safetensors"]
+
+
+def test_the_textures_of_dead_leaves_are_told(folder, tmp_path, monkeypatch):
+    """Also of a shard that was made before they were: it is left as it is."""
+    surfaces = {"moss": np.zeros((512, 512), np.uint8)}
+    monkeypatch.setattr(synthesize, "photographs_of_surfaces", lambda: surfaces)
+    monkeypatch.setattr(synthesize, "training_clip", lambda scenes, preset, *told: make_clip(scenes, 0, small))
+    small, path = replace(CLEAN, **SMALL), str(tmp_path / "a.safetensors")
+    assert make_shard(path, str(folder), "clean", 0, 1, SMALL) == 1
+    assert describe_shards(tmp_path) == "1 synthetic clips from 2 scenes"
+    assert make_shard(path, str(folder), "sharp", 0, 1, SMALL) == 1
+    assert describe_shards(tmp_path) == "1 synthetic clips from 2 scenes and the textures moss of scikit-image"
+    told = shard_metadata(path) or {}
+    write_shard(path, list(ShardFolder(path)), {name: text for name, text in told.items() if name != "textures"})
+    assert make_shard(path, str(folder), "sharp", 0, 1, SMALL) == 0
+    surfaces.clear()
+    write_shard(path, list(ShardFolder(path)), told)
+    assert make_shard(path, str(folder), "sharp", 0, 1, SMALL) == 1
+
+
 def test_contact_sheet_shows_a_clip_a_row(folder, tmp_path):
     from hdrweave.hdr.io.image_files import read_image
 
@@ -140,6 +172,7 @@ def test_a_validation_set_of_one_size(folder, tmp_path):
     assert list(found) == ["clean_2exp", "clean_3exp", "degraded_2exp", "degraded_3exp"]
     clips = [read_clip(path) for paths in found.values() for path in paths]
     assert [tuple(clip.ldr.shape[1:3]) for clip in clips] == [(64, 96)] * 4
+    assert json.loads((tmp_path / "scenes.json").read_text()) == ["scene_0.exr", "scene_1.exr"]
 
 
 def test_the_wild_splits_stand_apart(folder, tmp_path):

@@ -1,6 +1,7 @@
 """scripts/train.sh, with a recorder in place of Python: what it runs, in what order, and that it goes on where it was."""
 
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -11,7 +12,8 @@ from hdrweave.training.recipes import train
 
 SCRIPT = Path(__file__).resolve().parents[2] / "scripts" / "train.sh"
 RECORDER = """#!/usr/bin/env bash
-echo "$@" >>calls
+printf '%q ' "$@" >>calls
+echo >>calls
 [ "$3" = "$(cat broken 2>/dev/null)" ] && exit 3
 [ "$3" = prepare ] && echo "2 clips, 0.1 a second" && echo "$8/clips_of_5"
 [ "$3" = train ] || exit 0
@@ -43,7 +45,7 @@ def run(checkout, *words, **variables) -> tuple[int, list[list[str]]]:
         ["bash", checkout / "scripts" / "train.sh", *words], cwd="/", env=environment, capture_output=True, timeout=60
     )
     calls = checkout / "calls"
-    return done.returncode, [line.split() for line in calls.read_text().splitlines()] if calls.exists() else []
+    return done.returncode, [shlex.split(line) for line in calls.read_text().splitlines()] if calls.exists() else []
 
 
 def test_clips_then_training_on_them(checkout):
@@ -70,8 +72,19 @@ def test_an_interrupted_run_goes_on(checkout, monkeypatch):
         assert status == 0 and calls[0][2:6] == ["prepare", recipe, "--scenes", "panoramas"]
         monkeypatch.setattr(sys, "argv", ["train", *calls[-1][3:]])
         given = train.parse()
-        assert given.recipe == recipe and given.minutes == 30 and given.install and given.licence == "CC0"
+        assert given.recipe == recipe and given.minutes == 30 and given.install
         assert given.resume == resumed and given.device == "cpu"
+
+
+def test_the_licence_is_that_of_the_scenes(checkout, monkeypatch):
+    for words, variables, licence in (
+        ([], {}, "CC0"),
+        (["panoramas"], {}, "not stated"),
+        (["panoramas"], {"HDRWEAVE_LICENCE": "CC BY 4.0"}, "CC BY 4.0"),
+    ):
+        _, calls = run(checkout, "f2hdr", "30", *words, **variables)
+        monkeypatch.setattr(sys, "argv", ["train", *calls[-1][3:]])
+        assert train.parse().licence == licence
 
 
 def test_the_device_can_be_chosen(checkout, monkeypatch):

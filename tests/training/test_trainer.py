@@ -82,6 +82,9 @@ def few_shards(tmp_path_factory):
     write_small_shards(Fixed.folder, 2)
 
 
+FACTS = {"data": "none", "licence": "CC0", "command": "none", "figures": {}}
+
+
 def trained(out, steps, recipe=RECIPE, resume=False, **options):
     made = Trainer(recipe, Fixed(), out, steps=steps, log_every=5, **options)
     if resume:
@@ -262,6 +265,20 @@ def test_a_longer_budget_and_a_copy_of_the_shards_go_on(tmp_path):
     assert made.step == 3
 
 
+def test_checkpoints_that_do_not_tell_their_start_go_on(tmp_path):
+    trained(tmp_path, 1)
+    saved = torch.load(tmp_path / "checkpoint.pt", weights_only=True)
+    del saved["fingerprint"]["start"]
+    torch.save(saved, tmp_path / "checkpoint.pt")
+    assert trained(tmp_path, 2, resume=True).step == 2
+
+
+def test_a_training_needs_a_budget(tmp_path):
+    for budget, told in (({}, "no end"), ({"steps": 0}, "not above 0"), ({"seconds": math.nan}, "not above 0")):
+        with pytest.raises(ValueError, match=told):
+            Trainer(RECIPE, Fixed(), tmp_path, **budget)
+
+
 def test_checkpoints_that_tell_only_their_recipe_go_on(tmp_path):
     trained(tmp_path, 1)
     saved = torch.load(tmp_path / "checkpoint.pt", weights_only=True)
@@ -311,20 +328,21 @@ def test_the_command_trains_and_registers(tmp_path, monkeypatch, capsys):
     assert f'"psnr_mu": {merge["figures"]["psnr_mu"]}' in capsys.readouterr().out
     assert merge["figures"]["psnr_mu"] == pytest.approx(sum(alone) / len(alone), abs=0.02)
     assert merge["figures"]["steps"] == 4
-    assert merge["data"] == "4 synthetic clips from 2 HDR photographs"
+    assert merge["data"] == "4 synthetic clips from 2 scenes"
     assert str(tmp_path) not in json.dumps(merge) and "train toy --shards SHARDS" in merge["command"]
     saved = torch.load(out / "checkpoint.pt", weights_only=True)["average"]
     loaded = registry.load("toy_head", [out])
     assert torch.allclose(loaded.weight, saved["body.3.weight"], rtol=1e-3)
     assert torch.equal(registry.load("toy_merge", [out]).body[0].bias, saved["body.0.bias"])
     monkeypatch.setattr(registry, "PACKAGED", out)
-    again = f"{words} --further --rate 1e-9".replace(str(out), str(tmp_path / "again"))
+    again = f"{words} --further --rate 1e-9".replace(str(out), str(tmp_path / "again")).replace("CC0-1.0", "CC-BY")
     monkeypatch.setattr(sys, "argv", again.split())
     train.main()
     entry = registry.manifest(tmp_path / "again")[0]
     assert torch.allclose(registry.load("toy_head", [tmp_path / "again"]).weight, loaded.weight, atol=1e-6)
     assert entry["command"].startswith(f"{head['command']}, then ")
     assert entry["command"].endswith("--further --rate 1e-09")
+    assert entry["licence"] == "CC0-1.0, then CC-BY"
     assert entry["figures"]["steps"] == 8 and entry["data"] == f"{merge['data']}, then {merge['data']}"
     between = again.replace("again", "between").replace("1e-9", "1e-2 --halfway")
     monkeypatch.setattr(sys, "argv", between.split())
@@ -337,9 +355,40 @@ def test_the_command_trains_and_registers(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", [*longer.split(), "--resume"])
     train.main()
     assert torch.load(tmp_path / "again" / "checkpoint.pt", weights_only=True)["step"] == 6
-    monkeypatch.setattr(sys, "argv", [*longer.split(), "--resume", "--seed", "1"])
-    with pytest.raises(ValueError, match="is of the seed 0, not 1"):
+    unknown = ["train", "unknown", *words.replace(str(out), str(tmp_path / "new")).split()[2:]]
+    for wrong, told in (
+        ([*longer.split(), "--resume", "--seed", "1"], "is of the seed 0, not 1"),
+        (longer.replace(" --further", "").split() + ["--resume"], "is of the start"),
+        (longer.split(), "again holds a training: give --resume"),
+        (unknown, "recipe 'unknown' is unknown: choose from"),
+        (["train", "toy", *unknown[2:], "--steps", "0"], "not above 0"),
+        (["train", "toy", *unknown[2:], "--rate", "-1"], "Invalid learning rate"),
+        (["train", "toy", *unknown[2:], "--shards", str(tmp_path / "none")], "holds no .safetensors shard"),
+    ):
+        monkeypatch.setattr(sys, "argv", wrong)
+        with pytest.raises(SystemExit) as stopped:
+            train.main()
+        assert stopped.value.code == 2 and told in capsys.readouterr().err
+    registry.register("toy_merge", Merge(), "merge", {}, out, **FACTS)  # as --install does at the end
+    monkeypatch.setattr(sys, "argv", [*longer.split(), "--resume"])
+    with pytest.raises(SystemExit):  # not further from what it made itself
         train.main()
-    monkeypatch.setattr(sys, "argv", ["train", "unknown", *words.split()[2:]])
-    with pytest.raises(ValueError, match="recipe 'unknown' is unknown: choose from .*toy"):
-        train.main()
+    assert "is of the start" in capsys.readouterr().err
+
+
+def test_a_recipe_that_builds_on_packaged_weights_keeps_their_history(tmp_path, monkeypatch):
+    monkeypatch.setattr(registry, "PACKAGED", tmp_path)
+    monkeypatch.setitem(registry.ARCHITECTURES, "layers", untrained.architecture("layers", lambda: layers(1)))
+    kept = Kept("new", "layers", start="old")
+    told = {"data": "2 clips", "licence": "CC0", "command": "train new", "figures": {"minutes": 2, "steps": 5}}
+    for command in ("train new", "train old, then train new"):
+        train.keep(replace(RECIPE, kept=(kept,)), layers(1), [tmp_path / "out"], told)
+        (entry,) = registry.manifest(tmp_path / "out")
+        assert entry["command"] == command
+        registry.register("old", layers(1), "layers", {}, **{**FACTS, "command": "train old", "folder": tmp_path})
+    assert entry["figures"]["minutes"] == 2 and entry["licence"] == "CC0"
+    named = {
+        name: [k.start for k in RECIPES[name]().kept] for name in ("flagship", "deephdrvideo", "deephdrvideo_coarse")
+    }
+    assert named["flagship"] == [k.name for k in RECIPES["flagship"]().kept]
+    assert named["deephdrvideo"] == ["deephdrvideo"] and named["deephdrvideo_coarse"] == ["f2hdr"]

@@ -71,7 +71,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--device", type=device_named, default="cpu", help="of the variants: cpu, cuda or mps")
     arguments = parser.parse_args()
-    budget = {"steps": arguments.steps} if arguments.steps else {"seconds": 60 * arguments.minutes}
+    budget = {"steps": arguments.steps} if arguments.steps is not None else {"seconds": 60 * arguments.minutes}
     torch.set_num_threads(arguments.threads)
     cv2().setNumThreads(arguments.threads)
     try:

@@ -99,13 +99,13 @@ def build_coarse(config: DeepHDRVideoConfig) -> DeepHDRVideo:
     return network
 
 
-def _recipe(name: str, make, config: DeepHDRVideoConfig, objective, view) -> Recipe:
+def _recipe(name: str, make, start: str, config: DeepHDRVideoConfig, objective, view) -> Recipe:
     return Recipe(
         name=name,
         build=partial(make, config),
         loss=objective,
         windows={period: view(period) for period in (2, 3)},
-        kept=(Kept(DEEPHDRVIDEO, DEEPHDRVIDEO, asdict(config)),),
+        kept=(Kept(DEEPHDRVIDEO, DEEPHDRVIDEO, asdict(config), start=start),),
         run=run,
     )
 
@@ -113,14 +113,15 @@ def _recipe(name: str, make, config: DeepHDRVideoConfig, objective, view) -> Rec
 def coarse() -> Recipe:
     """Recipe of CoarseNet, see `build_coarse`, on clips of 5 frames."""
     config = DeepHDRVideoConfig(refinement=False)
-    return _recipe("deephdrvideo_coarse", build_coarse, config, coarse_loss, partial(neighbour_window, noise=True))
+    view = partial(neighbour_window, noise=True)
+    return _recipe("deephdrvideo_coarse", build_coarse, F2HDR, config, coarse_loss, view)
 
 
 def recipe(vgg: str | None = None, **parts: bool) -> Recipe:
     """Recipe of both networks, RefineNet from random weights. Two exposures need clips of 5 frames, three of 7; shorter
     ones are left out. vgg: as in `table.recipe_named`. parts: refinement=False, deformable=False or attention=False."""
     objective = partial(loss, details=PerceptualLoss(vgg)) if vgg else loss
-    made = _recipe(DEEPHDRVIDEO, build, replace(DeepHDRVideoConfig(), **parts), objective, window)
+    made = _recipe(DEEPHDRVIDEO, build, DEEPHDRVIDEO, replace(DeepHDRVideoConfig(), **parts), objective, window)
     return replace(made, perceptual=bool(vgg))
 
 

@@ -3,7 +3,7 @@
 Of clips of seven frames, the three in the middle are aligned (FGMA), calibrated (ACCR), fused by sparse fusion with the
 results of F2HDR and DeAltHDR, which stay fixed, and refined as a sequence, so that every stage is trained on the actual
 outputs of those before it. ACCR mapping is trained in LRHDR's own chain, too, with the same sparse fusion. Needs
-`data.shard_flow` with --search and with --period.
+`data.shard_flow` with --search and with --period, and `data.shard_noise`.
 """
 
 from dataclasses import asdict
@@ -107,7 +107,7 @@ def loss(network: Chain, batch: dict[str, torch.Tensor]) -> tuple[torch.Tensor, 
 
 def recipe() -> Recipe:
     """Recipe of FGMA, ACCR mapping, sparse fusion and sequence refinement jointly."""
-    kept = tuple(Kept(name, name, asdict(build().config), part) for part, (name, build) in STAGES.items())
+    kept = tuple(Kept(name, name, asdict(build().config), part, start=name) for part, (name, build) in STAGES.items())
     return Recipe(
         name="flagship",
         build=Chain,

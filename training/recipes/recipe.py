@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from ...hdr.sequence import ExposureSequence
+from ...models import registry
 from ..data.batches import Augmentation, Batches, Window
 
 Loss = Callable[[nn.Module, dict[str, torch.Tensor]], tuple[torch.Tensor, dict[str, torch.Tensor]]]
@@ -19,13 +20,21 @@ class Kept:
     """A network that is registered when training ends.
 
     name: of its file and entry. architecture, parameters: of `models.registry.build`. part: attribute path in the
-    trained module, such as "adapter"; "" = the whole.
+    trained module, such as "adapter"; "" = the whole. start: name of the packaged network from which `Recipe.build` takes
+    weights where it can; "" = none.
     """
 
     name: str
     architecture: str
     parameters: dict = field(default_factory=dict)
     part: str = ""
+    start: str = ""
+
+    def started_from(self, further: bool) -> dict:
+        """Manifest entry of the packaged network whose weights the training starts from; empty where there is none. further:
+        it starts from the package's weights of the same name."""
+        name = self.name if further else self.start
+        return next((entry for entry in registry.manifest(registry.PACKAGED) if entry["name"] == name), {})
 
 
 @dataclass(frozen=True)

@@ -23,9 +23,10 @@ from ...models import registry
 from ..data.shards import ShardFolder
 from ..evaluation.evaluate import VALIDATION, clip_folders, evaluate
 from ..evaluation.methods import trained
+from ..synthesis.synthesize import TEXTURES
 from .recipe import Kept, Recipe
 from .table import RECIPES, recipe_named
-from .trainer import PRECISIONS, Trainer
+from .trainer import CHECKPOINT, PRECISIONS, Trainer
 
 
 def part_of(network: nn.Module, kept: Kept) -> nn.Module:
@@ -58,19 +59,20 @@ def halfway(recipe: Recipe, network: nn.Module) -> nn.Module:
 
 
 def since(earlier: dict, facts: dict) -> dict:
-    """Facts of weights that were trained further: commands and data of both trainings, and the sums of their minutes and
-    steps."""
-    both = {name: f"{earlier[name]}, then {facts[name]}" for name in ("command", "data")}
+    """Facts of weights that were trained further: commands, data and licences of both trainings, and the sums of their minutes
+    and steps."""
+    differ = ["licence"] if earlier["licence"] != facts["licence"] else []
+    both = {name: f"{earlier[name]}, then {facts[name]}" for name in ("command", "data", *differ)}
     spent = {name: round(earlier["figures"].get(name, 0) + facts["figures"][name], 1) for name in ("minutes", "steps")}
     return {**facts, **both, "figures": {**facts["figures"], **spent}}
 
 
 def keep(recipe: Recipe, network: nn.Module, folders: list, facts: dict, further: bool = False) -> None:
-    """Register every network that the recipe keeps in each folder. facts: as `registry.register` takes them. further: the
-    training started from the package's weights, whose facts are put first."""
-    packaged = {entry["name"]: entry for entry in registry.manifest(registry.PACKAGED)} if further else {}
-    for kept in recipe.kept:
-        about = since(packaged[kept.name], facts) if further else facts
+    """Register every network that the recipe keeps in each folder. facts: as `registry.register` takes them; those of packaged
+    weights that the training started from are put first. further: as of `Kept.started_from`."""
+    entries = [kept.started_from(further) for kept in recipe.kept]
+    for kept, earlier in zip(recipe.kept, entries, strict=True):
+        about = since(earlier, facts) if earlier else facts
         part = part_of(network, kept)
         for folder in folders:
             entry = registry.register(kept.name, part, kept.architecture, kept.parameters, folder, **about)
@@ -89,11 +91,15 @@ def validation_figures(recipe: Recipe, network: nn.Module) -> dict[str, float]:
 def describe_shards(folder) -> str:
     """Text for the metadata of weights: number and origin of the clips in a folder of shards."""
     shards = ShardFolder(folder)
-    scenes = {name for shard in shards.shards for name in json.loads((shard.metadata() or {}).get("scenes", "[]"))}
-    return f"{len(shards)} synthetic clips from {len(scenes)} HDR photographs"
+    told = [shard.metadata() or {} for shard in shards.shards]
+    scenes, textures = (
+        sorted({name for one in told for name in json.loads(one.get(key, "[]"))}) for key in ("scenes", TEXTURES)
+    )
+    beside = f" and the textures {', '.join(textures)} of scikit-image" if textures else ""
+    return f"{len(shards)} synthetic clips from {len(scenes)} scenes{beside}"
 
 
-def parse() -> argparse.Namespace:
+def options() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("recipe", help=f"what to train: {', '.join(RECIPES)}")
     parser.add_argument("--shards", required=True, help="folder of clips, see `synthesize`")
@@ -110,7 +116,12 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--precision", choices=("auto", *PRECISIONS), help="instead of the recipe's")
     parser.add_argument("--workers", type=int, default=1, help="processes that make batches")
     parser.add_argument("--install", action="store_true", help="put the weights into the package too")
-    parser.add_argument("--licence", default="not stated", help="of the photographs, for the weights' metadata")
+    parser.add_argument("--licence", default="not stated", help="of the scenes, for the weights' metadata")
+    return parser
+
+
+def parse() -> argparse.Namespace:
+    parser = options()
     arguments = parser.parse_args()
     if arguments.halfway and not arguments.further:
         parser.error("--halfway is between the package's weights and new ones: give --further too")
@@ -130,6 +141,16 @@ def command_of(arguments: argparse.Namespace) -> str:
 
 def main() -> None:
     arguments = parse()
+    try:
+        run(arguments)
+    except (ValueError, OSError) as error:
+        options().error(str(error))
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Train and register as the arguments say. Raises ValueError or OSError when they, or the files they name, do not do."""
+    if not arguments.resume and (Path(arguments.out) / CHECKPOINT).is_file():
+        raise ValueError(f"{arguments.out} holds a training: give --resume to continue it, or another --out")
     recipe = recipe_named(arguments.recipe, arguments.vgg)
     if arguments.rate is not None:
         recipe = replace(recipe, rate=arguments.rate)
@@ -145,6 +166,7 @@ def main() -> None:
         device=arguments.device,
         precision=arguments.precision,
         workers=arguments.workers,
+        further=arguments.further,
     )
     if arguments.further:
         for network in (trainer.network, trainer.average):

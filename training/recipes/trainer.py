@@ -59,12 +59,15 @@ def kept(recipe: Recipe, checkpoint) -> nn.Module:
     return network.eval().requires_grad_(False)
 
 
-def fingerprint(recipe: Recipe, shards, seed: int) -> dict:
-    """Properties that must be unchanged when a training is resumed; budget and machine are not among them."""
+def fingerprint(recipe: Recipe, shards, seed: int, further: bool = False) -> dict:
+    """Properties that must be unchanged when a training is resumed; budget and machine are not among them. further: as of
+    `Kept.started_from`."""
     clips = ShardFolder(shards)
     made_of = zlib.crc32(json.dumps([shard.metadata() for shard in clips.shards], sort_keys=True).encode())
     attributes = {name: repr(getattr(recipe, name)) for name in FINGERPRINTED}
-    return {"recipe": recipe.name, "seed": seed, "shards": f"{len(clips)} clips, {made_of:08x}", **attributes}
+    start = {network.name: network.started_from(further).get("sha256", "nothing")[:12] for network in recipe.kept}
+    about = {"recipe": recipe.name, "seed": seed, "shards": f"{len(clips)} clips, {made_of:08x}", **attributes}
+    return {**about, "start": start}
 
 
 class Trainer:
@@ -72,8 +75,8 @@ class Trainer:
 
     seconds, steps: the budget, whichever ends first; one of them is needed. The learning rate depends on the share of the
     budget that is spent, so a training with a budget in steps is reproducible exactly, one with a budget in seconds nearly.
-    A recipe may be random only by its batches and torch's own generators. precision: in place of the recipe's. `average` is
-    the network to keep.
+    A recipe may be random only by its batches and torch's own generators. precision: in place of the recipe's. further: the
+    caller puts the package's weights into the network, see `train.take_packaged`. `average` is the network to keep.
     """
 
     def __init__(
@@ -89,11 +92,14 @@ class Trainer:
         workers: int = 1,
         checkpoint_every: float = 120,
         log_every: int = 50,
+        further: bool = False,
     ):
         if math.isinf(seconds) and math.isinf(steps):
             raise ValueError("training has no end: give a budget in minutes or in steps")
+        if not (seconds > 0 and steps > 0):
+            raise ValueError("the budget of the training is not above 0: give more minutes or steps")
         self.recipe, self.batches, self.out = recipe, batches, Path(out)
-        self.fingerprint = fingerprint(recipe, batches.folder, seed)
+        self.fingerprint = fingerprint(recipe, batches.folder, seed, further)
         self.seconds, self.steps, self.workers = seconds, steps, workers
         self.checkpoint_every, self.log_every = checkpoint_every, log_every
         self.device = torch.device(device)
@@ -117,7 +123,7 @@ class Trainer:
         uninterrupted training.
 
         Raises OSError when there is none, ValueError when it is another recipe's, or of another seed, of other shards
-        or settings.
+        or settings, or started from other weights.
         """
         path = self.out / CHECKPOINT
         if not path.is_file():
