@@ -1,4 +1,5 @@
-"""Loss functions of tensors with channels first; all in the mu-law domain, except those on flow.
+"""Loss functions of tensors with channels first; in the mu-law domain, except those on flow and `linear_psnr_loss`, which is a
+part of `picture_loss`.
 
 Radiance is (B,3,H,W) on the scale of the shortest exposure, weights are (B,1,H,W), flows (B,2,H,W) in pixels with
 channel 0 = x, backward: x of one frame corresponds to x + flow(x) of the other. Every loss is a scalar in float32 or
@@ -78,17 +79,6 @@ def gradient_loss(
     return total
 
 
-def warping_loss(
-    neighbour: torch.Tensor, flow: torch.Tensor, reference: torch.Tensor, weight: torch.Tensor | None = None
-) -> torch.Tensor:
-    """`mu_l1` between the true neighbour (B,3,H,W), warped along `flow`, and the true reference.
-
-    Complements `flow_loss`, with the weight ~occluded: it aligns texture to a tenth of a pixel, which the mean
-    end-point error does not.
-    """
-    return mu_l1(warp(neighbour, flow), reference, weight)
-
-
 def flow_weight(exact: torch.Tensor, occluded: torch.Tensor, hidden: float = 0.2, outside: float = 0.1) -> torch.Tensor:
     """Weight of pixels in `flow_loss`, (B,1,H,W): 1 where visible in the other frame, `hidden` where occluded there,
     `outside` where out of the frame. occluded (B,1,H,W), bool, marks both of the latter."""
@@ -96,27 +86,14 @@ def flow_weight(exact: torch.Tensor, occluded: torch.Tensor, hidden: float = 0.2
 
 
 def flow_loss(
-    flows: Sequence[torch.Tensor] | torch.Tensor,
-    exact: torch.Tensor,
-    weight: torch.Tensor | None = None,
-    decay: float = 0.8,
-    power: float = 1.0,
-    epsilon: float = 0.01,
+    flow: torch.Tensor, exact: torch.Tensor, weight: torch.Tensor | None = None, epsilon: float = 0.01
 ) -> torch.Tensor:
-    """Robust end-point error of flows of increasing resolution; the last has weight 1, the one before it `decay`, and
-    so on.
+    """Robust end-point error sqrt(d^2 + epsilon^2) of a flow (B,2,h,w), in pixels of its own grid.
 
-    Each flow (B,2,h,w), in pixels of its own grid, is upsampled to the size of `exact` (B,2,H,W), so that targets are
-    not averaged across object boundaries. The error is sqrt(d^2 + epsilon^2)^power: power 1 is nearly the end-point
-    error; 0.4, as in the fine-tuning of PWC-Net (Sun et al. 2018, equation 4), limits the influence of outliers.
-    `decay` is RAFT's weighting of its iterations (Teed and Deng 2020, equation 7).
+    It is upsampled to the size of `exact` (B,2,H,W), so that targets are not averaged across object boundaries.
     """
-    flows = [flows] if isinstance(flows, torch.Tensor) else list(flows)
-    total = exact.new_zeros(())
-    for k, flow in enumerate(reversed(flows)):
-        squared = (enlarged(flow, exact.shape[-2:]) - exact).square().sum(1, keepdim=True)
-        total = total + decay**k * weighted_mean((squared + epsilon**2).pow(power / 2), weight)
-    return total
+    squared = (enlarged(flow, exact.shape[-2:]) - exact).square().sum(1, keepdim=True)
+    return weighted_mean((squared + epsilon**2).sqrt(), weight)
 
 
 def enlarged(flow: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
