@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 import comfy_client
+from hdrweave.stages.runtime.command_line import with_pattern_joined
 from render import Progress, render, summary
 
 FILES = sorted((comfy_client.ROOT / "workflows").glob("*.json"))
@@ -45,14 +46,15 @@ def main() -> int:
 
 
 def settings(options) -> list[str]:
-    """Settings of the workflow, as `render` takes them. Without a clip its own sample and pattern stay."""
-    chosen = [f"{LOADER}.response={options.response}", f"{LOADER}.count={options.frames}"]
+    """Settings of the workflow, as `render` takes them. Without a clip what it says of its own sample stays."""
     text = WORKFLOWS[options.workflow].read_text(encoding="utf-8")
-    chosen += [setting for kind, setting in WRITERS.items() if f'"{kind}"' in text]
+    chosen = [setting for kind, setting in WRITERS.items() if f'"{kind}"' in text]
     if options.clip:
         chosen += [f"{LOADER}.path={Path(options.clip).expanduser().resolve()}"]
-    if options.clip or options.pattern:
-        chosen += [f"{LOADER}.pattern={options.pattern or 'auto'}"]
+    told = {"pattern": options.pattern, "response": options.response, "count": options.frames}
+    for name, value in {"pattern": "auto", "response": "gamma2.2", "count": 0}.items():
+        if options.clip or told[name] is not None:
+            chosen += [f"{LOADER}.{name}={value if told[name] is None else told[name]}"]
     return chosen
 
 
@@ -66,11 +68,10 @@ def _parse(arguments):
         help=f"method to run: {', '.join(WORKFLOWS)} (flagship)",
     )  # fmt: skip
     parser.add_argument("--pattern", help='exposures of one period, as "-3,0" or "1/500,1/60" (auto)')
-    parser.add_argument("--response", default="gamma2.2", help="response curve: gamma2.2, linear, S-Log3 … (gamma2.2)")
-    parser.add_argument("--frames", type=int, default=0, help="frames to take from the start; 0 = all (0)")
+    parser.add_argument("--response", help="response curve: gamma2.2, linear, S-Log3 … (gamma2.2)")
+    parser.add_argument("--frames", type=int, help="frames to take from the start; 0 = all (0)")
     parser.add_argument("--out", default="out", help="folder for the results (out)")
-    joined = re.sub("--pattern\0", "--pattern=", "\0".join(arguments))  # "-3,0" would be taken for an option
-    return parser.parse_args(joined.split("\0") if joined else [])
+    return parser.parse_args(with_pattern_joined(arguments))
 
 
 if __name__ == "__main__":

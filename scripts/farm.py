@@ -2,7 +2,7 @@
 """Many clips, or one long one, on all cores and GPUs of this machine or of a Ray cluster.
 
     scripts/farm.py clips/*.mov --method f2hdr_refined --out /shots
-    scripts/farm.py take7.mov --workflow workflows/flagship.json --out /shots --address auto
+    scripts/farm.py take7.mov --workflow workflows/stages_flagship.json --out /shots --address auto
 
 Every clip is surveyed, reconstructed in ranges of frames, and delivered into /shots/NAME_vNNN. Clips and the output folder lie on
 storage that all nodes see at the same path; frames never pass through Ray. What died goes on when the command is run again. Needs
@@ -22,6 +22,7 @@ from farm_workflow import workflow_step
 from hdrweave.hdr.io.atomic import atomic_path
 from hdrweave.stages.farm.job import WORKFLOW, Settings
 from hdrweave.stages.farm.steps import Step, deliver_step, frames_step, survey_step
+from hdrweave.stages.runtime.command_line import with_pattern_joined
 from hdrweave.stages.systems.table import SYSTEMS
 
 CORES = 4  # of a worker without a GPU
@@ -167,7 +168,8 @@ def write_manifest(options, clips: list[Clip]) -> None:
         for clip in clips
     ]
     with atomic_path(Path(options.out) / "manifest.json") as temporary:
-        temporary.write_text(json.dumps({"method": options.method, "clips": rows}, indent=1) + "\n", encoding="utf-8")
+        about = {"method": options.workflow or options.method, "clips": rows}
+        temporary.write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
 
 
 def _parse(arguments):
@@ -181,7 +183,7 @@ def _parse(arguments):
     parser.add_argument("--frames", type=int, default=96, metavar="N", help="frames of a range (default: 96)")
     parser.add_argument("--cores", type=int, default=CORES, metavar="N", help="of a worker without GPU (default: 4)")
     parser.add_argument("--address", help="a Ray cluster, such as auto (default: this machine alone)")
-    options = parser.parse_args(arguments)
+    options = parser.parse_args(with_pattern_joined(arguments))
     if options.frames < 1 or options.cores < 1:
         parser.error("--frames and --cores are 1 or more")
     options.clips = [str(Path(clip).expanduser().absolute()) for clip in options.clips]

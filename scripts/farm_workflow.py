@@ -31,10 +31,10 @@ def workflow_step(workflow: str, step, source: str, folder: str, part: tuple[int
     asked = range_of(WORKFLOW, job.survey.period, count, missing[0], missing[-1] + 1)
     begin, end = kept[asked.read_start], kept[asked.read_stop - 1] + 1
     settings = [f"{LOADER}.path={source}", f"{LOADER}.survey={job.folder / SURVEY}"]
-    settings += [f"{LOADER}.start={begin}", f"{LOADER}.count={end - begin}", f"{SAVER}.prefix=range/hdr"]
+    settings += [f"{LOADER}.start={begin}", f"{LOADER}.count={end - begin}"]
     base, output = _engine()
     with tempfile.TemporaryDirectory(prefix="range-", dir=output) as own:
-        settings[-1] = f"{SAVER}.prefix={Path(own).name}/hdr"
+        settings.append(f"{SAVER}.prefix={Path(own).name}/hdr")
         render(base, read_workflow(workflow), settings, output, Progress())
         files = find_sequence(next(Path(own).glob("hdr_v*")))
         if len(files) != asked.read_stop - asked.read_start:

@@ -77,6 +77,16 @@ def test_clips_on_this_machine_and_one_that_is_none(clip, tmp_path, whole):
     assert (folder / "contact_sheet.png").is_file() and not (folder / MARK).exists()
 
 
+def test_the_manifest_names_the_workflow_that_was_run(tmp_path):
+    import farm
+
+    saved = tmp_path / "graph.json"
+    saved.write_text("{}")
+    for words, method in (((), "f2hdr_refined"), (("--workflow", str(saved)), str(saved))):
+        farm.write_manifest(farm._parse(["clip", f"--out={tmp_path}", *words]), [])
+        assert json.loads((tmp_path / "manifest.json").read_text())["method"] == method
+
+
 def test_a_node_that_dies_half_way_changes_nothing(clip, tmp_path, whole, monkeypatch):
     """Two Ray nodes on this machine; one is killed when the first frames are there."""
     import farm

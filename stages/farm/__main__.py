@@ -11,6 +11,7 @@ from ...hdr.gamut import WRITTEN
 from ...hdr.io.exr import COMPRESSIONS
 from ..output.save import FORMATS, SCALES
 from ..reconstruct import usable_device
+from ..runtime.command_line import with_pattern_joined
 from ..systems.table import SYSTEMS
 from .deliver import deliver, parse_frames
 from .job import Settings, open_job, start_job, write_range
@@ -21,7 +22,7 @@ with suppress(ImportError):  # not on Windows
 
 
 def main(arguments: list[str] | None = None) -> int:
-    options = _parser().parse_args(arguments)
+    options = _parser().parse_args(with_pattern_joined(arguments))
     try:
         options.run(options)
     except (ValueError, OSError, RuntimeError) as error:

@@ -14,7 +14,11 @@ def told(*arguments):
 
 def test_the_sample_keeps_its_pattern_and_a_clip_is_measured_unless_told(tmp_path):
     clip = str(tmp_path / "a.mov")
-    assert not any(".path=" in s or ".pattern=" in s for s in told())
+    assert not any(s.startswith(demo.LOADER) for s in told())  # so that a bracket of photos stays one
+    assert f"{demo.LOADER}.count=4" in told("--frames", "4") and not any(
+        ".response=" in s for s in told("--frames", "4")
+    )
+    assert {f"{demo.LOADER}.count=0", f"{demo.LOADER}.response=gamma2.2"} < set(told(clip))
     assert {f"{demo.LOADER}.path={clip}", f"{demo.LOADER}.pattern=auto"} < set(told(clip))
     assert f"{demo.LOADER}.pattern=-3,0" in told(clip, "--pattern", "-3,0")
 

@@ -22,6 +22,7 @@ from ...stages.clip.load import load_clip
 from ...stages.farm.ranges import Range, range_of, reconstruct_range, step_of
 from ...stages.reconstruct import prepared
 from ...stages.runtime.check import chosen
+from ...stages.runtime.command_line import with_pattern_joined
 from ...stages.survey import take_survey
 from ...stages.systems.table import SYSTEMS
 from .report import format_table
@@ -89,7 +90,7 @@ def main() -> None:
     parser.add_argument("--pattern", default="auto", help="exposures of one period (default: measured)")
     parser.add_argument("--frames", type=int, default=0, help="frames to take, 0 = all")
     parser.add_argument("--width", type=int, default=256, help="to which frames are scaled")
-    args = parser.parse_args()
+    args = parser.parse_args(with_pattern_joined())
     names = list(SYSTEMS) if args.methods == "all" else args.methods.split(",")
     try:
         for name in names:
