@@ -56,13 +56,23 @@ def test_each_measurement_of_memory_is_a_command_of_its_own(monkeypatch, capsys)
 
 
 def test_methods_are_measured_stage_by_stage(monkeypatch, capsys, tmp_path):
-    out = tmp_path / "figures.json"
+    out = tmp_path / "made" / "figures.json"
     words = ("--device", "cpu", "--size", "64x48", "--frames", "4", "--methods", "classical", "--json", str(out))
     printed = run(monkeypatch, capsys, *words)
     (figures,) = json.loads(out.read_text())["methods"]
     assert set(figures["stages"]) == {"flow", "windows", "merge", "other"} and figures["units"] > 0
     assert sum(figures["stages"].values()) == pytest.approx(figures["milliseconds"])
     assert all(stage in printed for stage in figures["stages"])
+
+
+def test_baselines_have_no_stages(monkeypatch, capsys):
+    asked = []
+    monkeypatch.setattr(benchmark, "profile", lambda names, *told: asked.append(names))
+    run(monkeypatch, capsys, "--device", "cpu", "--methods", "all")
+    assert asked == [list(benchmark.SYSTEMS)]
+    with pytest.raises(SystemExit):
+        run(monkeypatch, capsys, "--device", "cpu", "--methods", "classical,reference")
+    assert "reference is a baseline" in capsys.readouterr().err and len(asked) == 1
 
 
 def test_busy_processes_are_ended(monkeypatch):

@@ -45,6 +45,13 @@ def test_every_alternating_clip_gets_its_figures_and_a_sheet(folder, tmp_path, m
     assert abs(sheet[:height].astype(float) - sheet[height:]).mean() > 0.5
 
 
+def test_a_folder_without_clips_is_an_error(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["real_clips", "--data", str(tmp_path), "--out", str(tmp_path / "out")])
+    with pytest.raises(SystemExit):
+        real_clips.main()
+    assert "has no alternating_*/*.mp4" in capsys.readouterr().err and not (tmp_path / "out").exists()
+
+
 def test_adaptation_is_evaluated_before_and_after(folder, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(evaluate_adaptation, "AdaptSettings", lambda seconds: AdaptSettings(steps=2, crop=64))
     words = ["--data", folder, "--out", tmp_path / "out", "--clips", 1, "--frames", 6, "--threads", 1]

@@ -32,6 +32,7 @@ from ...hdr.response import response_named
 from ...hdr.sequence import ExposureSequence, LazyFrames
 from ...stages.flow.estimate import FlowEstimator
 from ...stages.systems import flagship
+from ...stages.systems.table import SYSTEMS
 from .methods import Method, chosen_methods
 from .profile import one_thread, profile
 
@@ -166,7 +167,13 @@ def main() -> None:
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
         print(f"{name:>12} {args.one:6d} frames of {width}x{height}: peak {peak:.2f} GiB")
     if args.device or args.busy or (args.size and not (args.one or args.memory)):
-        profile(list(methods), args.device or "auto", (height, width), args.frames, args.busy, args.json)
+        names = list(SYSTEMS if args.methods == "all" else methods)
+        baseline = next((name for name in names if name not in SYSTEMS), None)
+        if baseline:
+            parser.error(
+                f"{baseline} is a baseline, which is not measured stage by stage: leave it out, or give --time"
+            )
+        profile(names, args.device or "auto", (height, width), args.frames, args.busy, args.json)
     if args.time:
         time_sizes(methods, args.frames)
     if args.stages:

@@ -6,7 +6,6 @@ other processes at work, only ratios of one run can be compared. Beside busy pro
 are those of all threads.
 """
 
-import json
 import subprocess
 import sys
 import threading
@@ -232,6 +231,7 @@ def measured(name: str, clip: ExposureSequence, device: torch.device, busy: int 
 def profile(names: list[str], device: str, size: tuple[int, int], frames: int, busy: int, out: Path | None) -> None:
     """Measure methods of the table on a clip, print their figures, and write them to a file."""
     from .benchmark import panning_clip, stored
+    from .evaluate import write_report
 
     chosen = usable_device(None if device == "auto" else device)
     clip = with_noise(stored(panning_clip(frames, *size)))
@@ -245,9 +245,7 @@ def profile(names: list[str], device: str, size: tuple[int, int], frames: int, b
         if one.memory is not None:
             print(f"{one.method}: {one.memory:.0f} MB of device memory")
     if out:
-        out.write_text(
-            json.dumps({"device": kind, "size": size[::-1], "methods": [asdict(one) for one in every]}, indent=1)
-        )
+        write_report(out, {"device": kind, "size": size[::-1], "methods": [asdict(one) for one in every]})
 
 
 def rows(one: Figures) -> Iterator[list[str]]:

@@ -48,11 +48,14 @@ def main() -> None:
     parser.add_argument("--methods", default="reference,classical,f2hdr", help="names with commas between, or all")
     parser.add_argument("--frames", type=int, default=0, help="frames to take of each clip, 0 = all")
     args = parser.parse_args()
+    paths = sorted(args.data.glob("alternating_*/*.mp4"))
+    if not paths:
+        parser.error(f"{args.data} has no alternating_*/*.mp4: give the folder above them")
     methods = chosen_methods(args.methods)
     args.out.mkdir(parents=True, exist_ok=True)
     print(line("clip", "exposures", "method", FIGURES.values()))
     every = {method: [] for method in methods}
-    for path in sorted(args.data.glob("alternating_*/*.mp4")):
+    for path in paths:
         sequence = match_black_level(normalize(load_clip(path, count=args.frames)))
         candidates = warp_neighbours(sequence, estimate_flow(sequence))
         exposures = " ".join(f"{e:.2f}" for e in sequence.exposures[: sequence.period].tolist())
