@@ -63,7 +63,8 @@ def since(earlier: dict, facts: dict) -> dict:
     and steps."""
     differ = ["licence"] if earlier["licence"] != facts["licence"] else []
     both = {name: f"{earlier[name]}, then {facts[name]}" for name in ("command", "data", *differ)}
-    spent = {name: round(earlier["figures"].get(name, 0) + facts["figures"][name], 1) for name in ("minutes", "steps")}
+    sums = {name: sum(one["figures"].get(name, 0) for one in (earlier, facts)) for name in ("minutes", "steps")}
+    spent = {name: round(total, 1) for name, total in sums.items()}
     return {**facts, **both, "figures": {**facts["figures"], **spent}}
 
 
