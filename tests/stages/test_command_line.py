@@ -24,7 +24,7 @@ def test_commands_take_it(tmp_path, monkeypatch):
         raise ValueError("seen")
 
     monkeypatch.setattr(farm_command, "start_job", stop)
-    assert farm_command.main(["survey", "clip", "folder", *PATTERN]) == 1 and seen.pop()[3] == "-3,0"
+    assert farm_command.main(["survey", "clip", "folder", *PATTERN]) == 1 and seen.pop()[2].pattern == "-3,0"
     monkeypatch.setattr(seams, "load_clip", stop)
     monkeypatch.setattr("sys.argv", ["seams", "clip", *PATTERN])
     with pytest.raises(SystemExit):

@@ -138,6 +138,15 @@ def test_command_writes_figures_frames_and_picture(folder, tmp_path, monkeypatch
     assert picture.shape[1] == (2 + len(report["methods"])) * 196 + 4 and picture.std() > 20
 
 
+def test_a_quick_evaluation_takes_the_middle_of_the_first_frames(folder, monkeypatch, capsys):
+    monkeypatch.setattr(evaluate, "PART", (32, 40))
+    whole, part = (read(folder / "three" / "a") for read in (read_clip, evaluate.read_part))
+    assert part.period == 3 and torch.equal(part.exposures, whole.exposures[:7])
+    assert torch.equal(part.ldr, whole.ldr[:7, 8:40, 12:52]) and torch.equal(part.hdr, whole.hdr[:7, 8:40, 12:52])
+    command(monkeypatch, "--clips", folder, "--quick", "--splits", "three", "--limit", 1, "--methods", "reference")
+    assert "three: 1 clips (1 of 40x32), 3 inner frames" in capsys.readouterr().out
+
+
 def test_command_evaluates_clips_without_truth(folder, tmp_path, monkeypatch, capsys):
     for name in ("gt.npy", "flow.npz"):
         (folder / "two" / "a" / name).unlink()

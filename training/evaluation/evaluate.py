@@ -6,6 +6,7 @@ Uses the validation set; the first time, `--scenes DIR` names the panoramas to m
 on. `--clips DIR` evaluates any folder <split>/<scene>/{00000.png …, exposures.txt, gt.npy}; without gt.npy only temporal
 metrics and time are measured. `--save DIR` writes <method>/<split>/<scene>/frame_00000.npy: (H,W,3) float32 radiance, 1.0 =
 clipping of the shortest exposure. Clips that cannot be evaluated are listed and left out, and the command ends with status 1.
+`--quick` evaluates a part of each clip only: RESULTS.md has figures of it.
 """
 
 import argparse
@@ -13,6 +14,7 @@ import json
 import math
 import os
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from time import perf_counter
@@ -35,6 +37,7 @@ from .report import WorstCrop, crops_picture, tables, worst_crop
 from .scoring import ClipFigures, inner_frames, score_frames, summary
 
 VALIDATION = Path(__file__).parents[2] / ".engine" / "training" / "validation"  # beside the clips of scripts/train.sh
+PART = 160, 240  # height and width of `read_part`
 CROPS = 3  # in the picture, of each split
 
 
@@ -106,9 +109,20 @@ class ScoredClip:
     worst: WorstCrop | None = None
 
 
-def score_clip(path: Path, methods: dict[str, Method], save, count: bool, device: str) -> ScoredClip:
+def read_part(folder) -> EvaluationClip:
+    """The PART pixels in the middle of a clip and its first 2P+1 frames, at period P; without motion, and so without
+    temporal metrics."""
+    clip = read_clip(folder)
+    (height, width), (h, w) = clip.ldr.shape[1:3], PART
+    top, left, frames = max(height - h, 0) // 2, max(width - w, 0) // 2, slice(2 * clip.period + 1)
+
+    part = frames, slice(top, top + h), slice(left, left + w)
+    hdr = None if clip.hdr is None else clip.hdr[part]
+    return EvaluationClip(clip.name, clip.ldr[part], clip.exposures[frames], clip.period, hdr)
+
+
+def score_clip(clip: EvaluationClip, methods: dict[str, Method], save, count: bool, device: str) -> ScoredClip:
     """Metrics of all methods on one clip; see `run` and `evaluate`."""
-    clip = read_clip(path)
     outputs, figures = {}, {}
     for name, method in methods.items():
         outputs[name], figures[name] = run(method, name, clip, count, device)
@@ -124,19 +138,24 @@ def score_clip(path: Path, methods: dict[str, Method], save, count: bool, device
 
 
 def evaluate(
-    folders: dict[str, list[Path]], methods: dict[str, Method], save=None, device: str = "cpu"
+    folders: dict[str, list[Path]],
+    methods: dict[str, Method],
+    save=None,
+    device: str = "cpu",
+    read: Callable[[Path], EvaluationClip] = read_clip,
 ) -> tuple[dict, list[WorstCrop]]:
     """Report of `methods` on the clip folders of every split, and the worst crops of every split.
 
     A clip on which one of the methods fails is left out for all of them, and listed in the report. Raises ValueError
-    when no clip is left. save: folder for the frames of every method. device: of the networks of the methods.
+    when no clip is left. save: folder for the frames of every method. device: of the networks of the methods. read:
+    `read_clip` or `read_part`.
     """
     scored, failed = {split: [] for split in folders}, {}
     for split, paths in folders.items():
         for path in paths:
             name = f"{split}/{path.name}"
             try:
-                scored[split].append(score_clip(path, methods, save, not scored[split], device))
+                scored[split].append(score_clip(read(path), methods, save, not scored[split], device))
                 print(name, flush=True)
             except (ValueError, OSError) as error:
                 failed[name] = str(error)
@@ -259,6 +278,7 @@ def main() -> None:
     parser.add_argument("--save", help="folder for every method's frames")
     parser.add_argument("--splits", type=lambda names: names.split(","), help="with commas between, default all")
     parser.add_argument("--limit", type=int, help="clips of each split, default all")
+    parser.add_argument("--quick", action="store_true", help="only 240x160 pixels and 2P+1 frames of each clip")
     parser.add_argument("--threads", type=int, default=2, help="CPU threads of PyTorch and OpenCV")
     parser.add_argument("--device", type=device_named, default="cpu", help="of the networks: cpu, cuda or mps")
     arguments = parser.parse_args()
@@ -269,7 +289,8 @@ def main() -> None:
     try:
         methods = chosen_methods(arguments.methods, arguments.device)
         folders = clip_folders(arguments.clips or validation_set(arguments.scenes), arguments.splits, arguments.limit)
-        report, crops = evaluate(folders, methods, arguments.save, arguments.device)
+        read = read_part if arguments.quick else read_clip
+        report, crops = evaluate(folders, methods, arguments.save, arguments.device, read)
     except (ValueError, OSError) as error:
         parser.error(str(error))
     print("\n" + tables(report))
