@@ -58,7 +58,8 @@ def test_wrong_use_is_named(backend, preset, message):
 
 
 @pytest.mark.parametrize(
-    "error", [torch.OutOfMemoryError("CUDA out of memory"), RuntimeError("MPS backend out of memory (MPS allocated: 9 GB)")]
+    "error",
+    [torch.OutOfMemoryError("CUDA out of memory"), RuntimeError("MPS backend out of memory (MPS allocated: 9 GB)")],
 )
 def test_a_batch_that_memory_does_not_hold_is_halved(error, monkeypatch):
     given, estimate, sizes = lumas(6), pytorch.dis_flow, []
