@@ -73,7 +73,7 @@ class ExposureSequence:
     same. sound: of the video file that it was read from, if any; timecode: of its first frame there, "" = none. origin: None =
     unknown. moves (T,3,3): transforms by which frames were stabilised, None = as captured. survey: estimates of the whole clip,
     which stages use in place of their own; None = each stage estimates. first: frame of the surveyed clip at which this part
-    of it begins.
+    of it begins. darks_matched: frames have been through `match_black_level`.
     """
 
     frames: torch.Tensor | LazyFrames
@@ -94,6 +94,7 @@ class ExposureSequence:
     moves: torch.Tensor | None = None
     survey: Survey | None = None
     first: int = 0
+    darks_matched: bool = False
 
     def __len__(self) -> int:
         return len(self.frames)
@@ -141,7 +142,7 @@ class FlowField:
     """Backward optical flow from every reference frame to its neighbours, with its confidence.
 
     flow[offset]: (T,2,h,w), channel 0 = x, in pixels of the full-size frame, on a grid that may be coarser than `size`
-    (half precision is exact to 1/16 pixel up to 128 pixels). confidence[offset]: (T,1,h,w) in [0,1].
+    (half precision is exact to 1/16 pixel up to 128 pixels). confidence[offset]: (T,1,h,w) in [0,1], on the same grid or another.
     period_flow[+-period]: (T,2,h,w), plain flow between frames of one exposure, in pixels of its own grid; 0 where the clip
     has no such frame.
     """
@@ -161,8 +162,14 @@ class FlowField:
     def read(self, offset: int, indices, device: torch.device | str = "cpu") -> tuple[torch.Tensor, torch.Tensor]:
         """Flow (n,2,H,W) in pixels and confidence (n,1,H,W) of the frames `indices`, float32 at full size, on a device."""
         indices = list(indices)
-        stored = torch.cat([field[offset][indices] for field in (self.flow, self.confidence)], 1)
-        found = F.interpolate(to_device(stored, device).float(), size=self.size, mode="bilinear", align_corners=False)
+
+        def full_size(stored: torch.Tensor) -> torch.Tensor:
+            return F.interpolate(to_device(stored, device).float(), self.size, mode="bilinear", align_corners=False)
+
+        flow, sure = self.flow[offset][indices], self.confidence[offset][indices]
+        if flow.shape[-2:] != sure.shape[-2:]:  # adapted flow: on a finer grid than its confidence
+            return full_size(flow), full_size(sure)
+        found = full_size(torch.cat((flow, sure), 1))  # in one transfer
         return found[:, :2], found[:, 2:]
 
     def plain(self, a: int, b: int, device: torch.device | str = "cpu") -> torch.Tensor | None:

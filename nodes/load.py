@@ -147,8 +147,8 @@ def _optional_inputs() -> list:
             default="",
             optional=True,
             tooltip=f"File of Save Survey, {PATH}: its estimates from the whole clip are used, nothing is estimated again, and "
-            "a part of the clip agrees with the whole. Pattern, response, lut and white_level are those of the survey. Empty: "
-            "none.",
+            "a part of the clip agrees with the whole. Pattern, response, lut, white_level, gamut and holes are those of the "
+            "survey. Empty: none.",
         ),
     ]
 
@@ -228,7 +228,7 @@ class LoadAlternatingExposures(io.ComfyNode):
             if stream is not None:
                 clips.append(load.image_clip(stream, start, count, fps, name, progress))
         period = len(clips) if len(clips) > 1 else None
-        clip = load.interleave(clips) if period else clips[0]
+        clip = load.interleave(clips, response) if period else clips[0]
         if response == LUT_FILE:
             if not lut.strip():
                 raise ValueError("response is LUT file but lut is empty: write the path of the curve")

@@ -26,7 +26,8 @@ class SaveSurvey(io.ComfyNode):
             inputs=[
                 Exposures.Input(
                     "exposures",
-                    tooltip="The whole clip, from its loader, or from Global Alignment, which is stored with it.",
+                    tooltip="The whole clip, from its loader, Detect Exposure Pattern or Global Alignment, which is stored with "
+                    "it; not from Exposure Normalization.",
                 ),
                 prefix_input("HDRWeave/survey", "HDRWeave/survey_v001.json", "survey_v002.json"),
             ],

@@ -87,8 +87,13 @@ def run(ray, options) -> list[Clip]:
         f"{len(options.clips)} clips, {workers} workers of {gpus and '1 GPU' or str(share['num_cpus']) + ' cores'}",
         flush=True,
     )
-    settings = Settings(WORKFLOW if options.workflow else options.method, workflow=options.workflow_mark)
-    step = Step(settings, options.out, options.frames, options.pattern, options.response)
+    settings = Settings(
+        WORKFLOW if options.workflow else options.method,
+        workflow=options.workflow_mark,
+        pattern=options.pattern,
+        response=options.response,
+    )
+    step = Step(settings, options.out, options.frames)
     clips = [Clip(source) for source in options.clips]
     waiting, running, begin = clips.copy(), {}, time.monotonic()
 

@@ -19,9 +19,8 @@ from ..hdr.sequence import ExposureSequence, LazyFrames, Origin
 from ..hdr.survey import Row, Survey
 from ..hdr.version import VERSION
 from .clip.black_level import black_level_curves, match_black_level
-from .clip.captured import Clip, check_range, image_clip
+from .clip.captured import Clip, check_range, image_clip, on_range_of
 from .clip.frame_gains import without_gains
-from .clip.load import on_range_of
 from .clip.noise import measure_noise
 from .clip.normalize import normalize
 from .clip.read import read_clip
@@ -33,18 +32,21 @@ SAMPLES, SAMPLE = 16, 1 << 16  # places of a source from which its mark is compu
 
 
 def take_survey(sequence: ExposureSequence, progress: Progress = quiet) -> Survey:
-    """The survey of a whole clip from the loader, or from Global Alignment.
+    """The survey of a whole clip from the loader or from Global Alignment, not normalized.
 
     The estimates of the loader are used; black level and noise are measured on some frames. Raises ValueError for a clip of
-    several sources, and for one whose pattern is not known.
+    several sources, for a normalized one, and for one whose pattern is not known.
     """
-    origin = sequence.origin
-    if origin is None:
-        raise ValueError("a survey is of one file, image sequence or batch of images: load the clip from one of them")
-    if sequence.period < 2:
-        raise ValueError("the clip has one exposure only: give its exposure pattern, or let it be detected")
     if sequence.survey is not None and sequence.first == 0 and len(sequence) == len(sequence.survey):
         return replace(sequence.survey, moves=_rows_of(sequence.moves) or sequence.survey.moves)
+    origin = sequence.origin
+    if origin is None:
+        raise ValueError(
+            "a survey is of one file, image sequence or batch of images, as it was captured: wire the clip from its loader, "
+            "Detect Exposure Pattern or Global Alignment"
+        )
+    if sequence.period < 2:
+        raise ValueError("the clip has one exposure only: give its exposure pattern, or let it be detected")
     clip = normalize(sequence)
     curves = black_level_curves(clip, progress)
     black = tuple(tuple(map(tuple, curve.tolist())) for curve in curves)

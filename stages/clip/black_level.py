@@ -27,8 +27,10 @@ def match_black_level(sequence: ExposureSequence, progress: Progress = quiet) ->
     """A normalized clip whose darkest code values agree with those of its longest exposure, corrected when it is read.
 
     Every shorter exposure gets one correction for the whole clip (`black_level_curves`), that of the survey where there is one.
-    What cannot be measured stays as captured.
+    What cannot be measured stays as captured; a clip that was matched before is returned as it is.
     """
+    if sequence.darks_matched:
+        return sequence
     if sequence.survey is None:
         curves = black_level_curves(sequence, progress)
     else:
@@ -45,7 +47,7 @@ def match_black_level(sequence: ExposureSequence, progress: Progress = quiet) ->
     def read(indices: list[int]) -> torch.Tensor:
         return torch.stack([matched(f, ranks[t]) for f, t in zip(sequence.frames[indices], indices, strict=True)])
 
-    return sequence.with_(frames=LazyFrames(sequence.frames.shape, read))
+    return sequence.with_(frames=LazyFrames(sequence.frames.shape, read), darks_matched=True)
 
 
 def _correction(curve: torch.Tensor) -> Callable[[torch.Tensor], torch.Tensor] | None:

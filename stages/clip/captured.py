@@ -1,12 +1,13 @@
 """A clip as captured: frames and what their source says of them, before anything is known about their exposures."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 
 import torch
 
 from ...hdr.io.sound import SoundTrack
 from ...hdr.io.video_files import frame_rate
+from ...hdr.response import ON_FULL_CODE
 from ...hdr.sequence import LazyFrames, Origin
 from ..runtime.check import whole
 from ..runtime.windows import Progress, quiet, windows
@@ -88,10 +89,21 @@ def _code_values(images: torch.Tensor) -> torch.Tensor:
     return images.to("cpu", torch.float32) / top
 
 
-def interleave(clips: list[Clip]) -> Clip:
+def on_range_of(clip: Clip, response: str) -> torch.Tensor | LazyFrames:
+    """The frames of a clip on the codes that a response is defined on: from black to white, or all codes of the file."""
+    if clip.full_code is None or response in ON_FULL_CODE:
+        return clip.frames
+    black, white = clip.full_code
+    scale = (white - black) * clip.superwhite
+    return LazyFrames(clip.frames.shape, lambda i: ((clip.frames[i] - black) / scale).clamp(0, 1))
+
+
+def interleave(clips: list[Clip], response: str = "gamma2.2") -> Clip:
     """Parallel streams, whose frames k were taken at the same time, as one clip: k of the first, k of the second, …
 
-    The clip has as many frames as all streams together, and its frame rate is theirs times their number.
+    The clip has as many frames as all streams together, and its frame rate is theirs times their number. Its primaries, transfer
+    function and sound are those of the first stream. All streams are brought to the codes that `response` is defined on; codes
+    above white are cut, as not every stream has them.
     """
     sizes = {tuple(clip.frames.shape[:3]) for clip in clips}
     if len(sizes) > 1:
@@ -99,15 +111,18 @@ def interleave(clips: list[Clip]) -> Clip:
         raise ValueError(f"the parallel streams differ ({found}): give streams of one length and size")
     n = len(clips)
     (count, height, width) = next(iter(sizes))
+    streams = [on_range_of(replace(clip, superwhite=1.0), response) for clip in clips]
     frames = LazyFrames(
         (n * count, height, width, 3),
         lambda indices: (
-            torch.stack([clips[i % n].frames[i // n] for i in indices]) if indices else torch.empty(0, height, width, 3)
+            torch.stack([streams[i % n][i // n] for i in indices]) if indices else torch.empty(0, height, width, 3)
         ),
     )
     names = " + ".join(clip.source for clip in clips)
     warnings = tuple(warning for clip in clips for warning in clip.warnings)
-    return Clip(frames, clips[0].fps * n, names, warnings, "float" if any(clip.linear for clip in clips) else "")
+    first, linear = clips[0], "float" if any(clip.linear for clip in clips) else ""
+    tags = {"transfer": first.transfer, "gamut": first.gamut, "sound": first.sound}
+    return Clip(frames, first.fps * n, names, warnings, linear, **tags)
 
 
 def check_range(start, count, fps) -> None:

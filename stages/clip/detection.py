@@ -88,7 +88,7 @@ def overridden(detection: Detection, pattern: list[float] | None = None, phase: 
 
     pattern: exposures of one period (any scale), in the order of the frames; it is laid over the clip so that its
     shortest exposure falls on the shortest found. phase: index of frame 0 in the period, counted from the shortest.
-    Raises ValueError when the pattern's length is not the detected period.
+    Raises ValueError when the pattern's length is not the detected period, or the phase is outside it.
     """
     if detection.period < 2:
         raise ValueError(detection.report)
@@ -96,6 +96,8 @@ def overridden(detection: Detection, pattern: list[float] | None = None, phase: 
     if pattern is not None and len(pattern) != period:
         raise ValueError(f"the pattern has {len(pattern)} exposures, the period is {period}: give one for each frame")
     if phase is not None:
+        if not 0 <= phase < period:
+            raise ValueError(f"phase is {phase}, the period is {period}: give 0 to {period - 1}, or -1 to detect it")
         phases = (phases + phase - phases[0]) % period
     if pattern is None:
         first = int(detection.phase_of_frames[0])
@@ -183,7 +185,8 @@ def apply_detection(sequence: ExposureSequence, detection: Detection) -> Exposur
             f"the detection describes {len(detection.pattern_of_frames)} frames, the clip has {len(sequence)}: "
             "detect again"
         )
-    kept = [t for t in range(len(sequence)) if t not in set(detection.repeated)]
+    repeated = set(detection.repeated)
+    kept = [t for t in range(len(sequence)) if t not in repeated]
     frames, warnings, fps = sequence.frames, list(sequence.warnings), sequence.fps
     if detection.repeated:
         source = sequence.frames

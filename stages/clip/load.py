@@ -1,18 +1,19 @@
 """Load Alternating Exposures: files, videos and images to an exposure sequence."""
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import torch
 
 from ...hdr.exposure_pattern import looks_like_factors, parse_pattern
 from ...hdr.gamut import GAMUTS
-from ...hdr.response import ON_FULL_CODE, RESPONSES, ResponseCurve, at_white_level, response_named
-from ...hdr.sequence import ExposureSequence, LazyFrames
+from ...hdr.response import RESPONSES, ResponseCurve, at_white_level, response_named
+from ...hdr.sequence import ExposureSequence
 from ..runtime.check import chosen, number, text
 from ..runtime.windows import Progress, quiet
 from .captured import DEFAULT_FPS as DEFAULT_FPS
-from .captured import Clip
+from .captured import Clip, on_range_of
 from .captured import image_clip as image_clip
 from .captured import interleave as interleave
 from .read import fingerprint as fingerprint
@@ -67,6 +68,8 @@ def expose(
             f"all {total} frames of {clip.source} have one exposure of the pattern: load frames of the others"
         )
     primaries = (clip.gamut or "Rec.709") if gamut == "auto" else gamut
+    if white_level:
+        clip = replace(clip, superwhite=1.0)  # the given level is in shares of white
     sequence = ExposureSequence(
         on_range_of(clip, response),
         of_frames,
@@ -140,15 +143,6 @@ def _doubts(clip: Clip, exposures: list[float] | None, pattern: str, response: s
             f"the video is tagged {clip.transfer} but is decoded as {response}: choose response {clip.transfer}"
         )
     return doubts
-
-
-def on_range_of(clip: Clip, response: str):
-    """The frames of a clip on the codes that a response is defined on: from black to white, or all codes of the file."""
-    if clip.full_code is None or response in ON_FULL_CODE:
-        return clip.frames
-    black, white = clip.full_code
-    scale = (white - black) * clip.superwhite
-    return LazyFrames(clip.frames.shape, lambda i: ((clip.frames[i] - black) / scale).clamp(0, 1))
 
 
 def named_response(response: str) -> ResponseCurve:

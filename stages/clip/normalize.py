@@ -14,7 +14,8 @@ from ..runtime.windows import Progress, quiet, windows
 def normalize(sequence: ExposureSequence) -> ExposureSequence:
     """The same clip with its camera response replaced by gamma 2.2: L = decode(code)^(1/2.2), what every system expects.
 
-    Frames are converted when they are read, so nothing is stored. Exposures are rescaled so that the shortest is 1.
+    Frames are converted when they are read, so nothing is stored. Exposures are rescaled so that the shortest is 1. The result
+    has no origin, as its frames are not those of the source, of which a survey is.
     """
     gamma = response_named(f"gamma{GAMMA}")
     shortest = sequence.levels.min()
@@ -22,9 +23,9 @@ def normalize(sequence: ExposureSequence) -> ExposureSequence:
     if sequence.noise is not None:
         sequence = sequence.with_(noise=replace(sequence.noise, exposures=sequence.noise.exposures / shortest))
     if sequence.response.name == gamma.name:
-        return sequence.with_(exposures=exposures)
+        return sequence.with_(exposures=exposures, origin=None)
     frames = LazyFrames(sequence.frames.shape, lambda i: gamma.encode(sequence.response.decode(sequence.frames[i])))
-    return sequence.with_(frames=frames, response=gamma, exposures=exposures)
+    return sequence.with_(frames=frames, response=gamma, exposures=exposures, origin=None)
 
 
 def linear_and_gamma(

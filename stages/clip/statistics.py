@@ -43,7 +43,7 @@ def clip_statistics(sequence: ExposureSequence, progress: Progress = quiet) -> C
     """Read every frame once, small. Memory: a few hundred proxies, and under a kilobyte for every frame."""
     count = len(sequence)
     if count < 2:
-        raise ValueError(f"the clip has {count} frame, an exposure pattern needs at least 3: load more frames")
+        raise ValueError(f"the clip has {count} frame, an exposure pattern needs 2 or more: load more frames")
     result = ClipStatistics(
         np.zeros((count, QUANTILES), np.float32),
         np.full((count, LAGS), np.nan, np.float32),

@@ -32,9 +32,16 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _survey(options) -> None:
     settings = Settings(
-        options.method, options.format, options.compression, options.scale, options.gamut, options.first
+        options.method,
+        options.format,
+        options.compression,
+        options.scale,
+        options.gamut,
+        options.first,
+        pattern=options.pattern,
+        response=options.response,
     )
-    job = start_job(options.clip, options.folder, settings, options.pattern, options.response, progress=_progress)
+    job = start_job(options.clip, options.folder, settings, progress=_progress)
     count, period = len(job.survey), job.survey.period
     print(f"{count} frames, 0 to {count - 1}, period {period}, in {job.folder}{_used()}")
     for warning in job.survey.warnings:

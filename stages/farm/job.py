@@ -8,6 +8,7 @@ process that dies, or two on the same frames, do no harm, and what is there need
 import gc
 import hashlib
 import json
+import os
 from dataclasses import asdict, dataclass
 from fractions import Fraction
 from functools import cached_property
@@ -40,7 +41,7 @@ JOB, SURVEY = "job.json", "survey.json"
 @dataclass(frozen=True)
 class Settings:
     """method: a name of `SYSTEMS`, or WORKFLOW. file_format, compression, scale, gamut: see `stages.output.save.save_sequence`.
-    first: number of the first file. workflow: mark of the graph's file."""
+    first: number of the first file. workflow: mark of the graph's file. pattern, response: see `stages.clip.load.expose`."""
 
     method: str
     file_format: str = "exr half"
@@ -49,6 +50,8 @@ class Settings:
     gamut: str = "Rec.709"
     first: int = 1001
     workflow: str = ""
+    pattern: str = "auto"
+    response: str = "gamma2.2"
 
     def check(self) -> None:
         """Raises ValueError for what cannot be."""
@@ -144,23 +147,20 @@ def start_job(
     source,
     folder,
     settings: Settings,
-    pattern: str = "auto",
-    response: str = "gamma2.2",
     survey: Survey | None = None,
     progress: Progress = quiet,
 ) -> Job:
     """The job of a clip in `folder`: the one that is there, if it is the same, or a new one, for which the clip is surveyed.
 
-    pattern, response: see `stages.clip.load.expose`; not used with `survey`. Raises ValueError where the folder holds another
-    job or other files.
+    survey: of the clip, if there is one. Raises ValueError where the folder holds another job or other files.
     """
     settings.check()
-    folder = Path(folder)
+    folder = _with_name(folder)
     if (folder / JOB).exists():
         return _with_survey_file(_same_job(open_job(folder), source, settings))
     if folder.is_dir() and any(file.name != MARK and not file.name.startswith(".") for file in folder.iterdir()):
         raise ValueError(f"{printable(folder)} holds files and no job: choose another folder, or an empty one")
-    survey = survey or take_survey(load_clip(source, pattern, response, progress=progress), progress)
+    survey = survey or _surveyed(source, settings, progress)
     job = Job(folder, settings, survey, pack_of(settings.method))
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -172,7 +172,18 @@ def start_job(
     return _with_survey_file(job)
 
 
-def next_job(source, root, prefix: str, settings: Settings, **options) -> Job:
+def _with_name(folder) -> Path:
+    """The folder by a path that ends in its name, which "." and ".." do not: files are named after it."""
+    return Path(os.path.abspath(folder))
+
+
+def _surveyed(source, settings: Settings, progress: Progress) -> Survey:
+    return take_survey(load_clip(source, settings.pattern, settings.response, progress=progress), progress)
+
+
+def next_job(
+    source, root, prefix: str, settings: Settings, survey: Survey | None = None, progress: Progress = quiet
+) -> Job:
     """`start_job` in `root/prefix_vNNN`: the last such folder whose job is the same and not delivered, else a new one."""
     settings.check()
     target = Path(root) / prefix
@@ -182,12 +193,13 @@ def next_job(source, root, prefix: str, settings: Settings, **options) -> Job:
                 return _with_survey_file(_same_job(open_job(folder), source, settings))
             except ValueError:
                 continue
-    return start_job(source, new_folder(root, prefix)[0], settings, **options)
+    survey = survey or _surveyed(source, settings, progress)  # before the folder, as it may fail
+    return start_job(source, new_folder(root, prefix)[0], settings, survey, progress)
 
 
 def open_job(folder) -> Job:
     """The job in a folder. Raises ValueError for a folder without one, and where this pack is not the one that began it."""
-    folder = Path(folder)
+    folder = _with_name(folder)
     if not (folder / JOB).is_file():
         raise ValueError(f"{printable(folder)} holds no job: survey a clip into it first")
     try:

@@ -15,14 +15,11 @@ from .ranges import ranges
 
 @dataclass(frozen=True)
 class Step:
-    """What the steps of all clips share. root: folder of the version folders. frames: of a range. pattern, response: see
-    `stages.clip.load.expose`."""
+    """What the steps of all clips share. root: folder of the version folders. frames: of a range."""
 
     settings: Settings
     root: str
     frames: int
-    pattern: str = "auto"
-    response: str = "gamma2.2"
 
 
 def name_of(source: str) -> str:
@@ -35,8 +32,7 @@ def name_of(source: str) -> str:
 def survey_step(step: Step, source: str, folder: str = "") -> dict:
     """Begin the job of a clip, or find the one to go on with: {"folder", "count" of frames, "ranges" as (start, stop)}."""
     _use_granted_cores()
-    options = {"pattern": step.pattern, "response": step.response}
-    job = next_job(source, step.root, name_of(source), step.settings, **options)
+    job = next_job(source, step.root, name_of(source), step.settings)
     count = len(job.survey)
     parts = ranges(step.settings.method, job.survey.period, count, step.frames)
     return {"folder": str(job.folder), "count": count, "ranges": [(part.start, part.stop) for part in parts]}

@@ -82,7 +82,7 @@ def _sample(linear, count: int) -> torch.Tensor:
 def _gain(brightness: str, sample: torch.Tensor, sequence: ExposureSequence | None) -> float:
     if brightness == "radiance":
         return 1.0
-    longest = float(sequence.exposures.max()) if sequence is not None else None
+    longest = float(sequence.levels.max()) if sequence is not None else None
     if brightness == "longest exposure":
         if longest is None:
             raise ValueError("brightness longest exposure needs the exposures: connect them, or choose auto")

@@ -112,7 +112,7 @@ def first_gain(hdr, exposures: ExposureSequence | None = None) -> float:
     """The factor from radiance to display light at 0 EV: the longest exposure clips at display white, as in Exposure Strip;
     without exposures, the log mean of the clip becomes middle gray."""
     if exposures is not None:
-        return float(exposures.exposures.max() / exposures.exposures.min())
+        return float(exposures.levels.max() / exposures.levels.min())
     light = torch.cat([hdr[t].float().mean(-1).flatten() for t in spread(len(hdr), 4)])
     light = light[light.isfinite() & (light > 0)]
     if not len(light):

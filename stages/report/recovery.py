@@ -126,7 +126,7 @@ def _gain(sequence: ExposureSequence, hdr) -> float:
     for t in spread(len(sequence)):
         alone = sequence.radiance([t])[0]
         sound = well_exposed(to_ldr(alone, sequence.exposures[t]))[..., 0] >= 1
-        ratios.append((luma(hdr[t].float()) / luma(alone).clamp(min=1e-6))[sound][::16])
+        ratios.append((luma(hdr[t].float().nan_to_num()) / luma(alone).clamp(min=1e-6))[sound][::16])
     ratios = torch.cat(ratios)
     return float(ratios.median()) if len(ratios) else 1.0
 

@@ -18,19 +18,6 @@ from .backbone import from_exposures
 from .system import System, one_period
 
 
-def location(
-    sequence: AnchoredSequence,
-    fusion: nn.Module,
-    refinement: SequenceRefinement,
-    window: int = WINDOW,
-    progress: Progress = quiet,
-) -> torch.Tensor:
-    """Both stages: radiance (T,H,W,3) of a clip with anchors, one of each exposure for every window of frames."""
-    first, second = passes(progress, 1, 1)
-    radiance, _ = collaborative_fusion(sequence, fusion, window, progress=first)
-    return sequence_refinement(radiance, refinement, first=sequence.first, progress=second)
-
-
 def location_of_alternating(
     sequence: ExposureSequence,
     interpolation: ExposureInterpolation,

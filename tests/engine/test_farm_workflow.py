@@ -91,7 +91,7 @@ def test_ranges_by_a_graph_are_the_frames_of_the_whole(server, tiny_clips, tmp_p
     saved = tmp_path / "graph.json"
     saved.write_text(json.dumps(graph("elsewhere.mp4")))
     monkeypatch.setattr(farm_workflow, "_engine", lambda: (server.base, server.output))
-    job = start_job(clip, tmp_path / "out_v001", Settings(WORKFLOW, workflow="1"), "-3,0")
+    job = start_job(clip, tmp_path / "out_v001", Settings(WORKFLOW, workflow="1", pattern="-3,0"))
     written = [
         farm_workflow.workflow_step(str(saved), None, str(clip), str(job.folder), part) for part in ((4, 9), (0, 5))
     ]

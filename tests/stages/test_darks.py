@@ -41,6 +41,11 @@ def test_a_known_tint_is_taken_out(exposures):
     assert torch.equal(matched.frames[longest.nonzero()[:, 0]], given.frames[longest])
 
 
+def test_a_clip_is_matched_once():
+    matched = match_black_level(clip(9, [1.0, 8.0], tint=True)[0])
+    assert match_black_level(matched) is matched
+
+
 @pytest.mark.parametrize("exposures", [[1.0, 8.0], [1.0, 4.0, 16.0]])
 def test_a_clean_clip_stays(exposures):
     given, _ = clip(9, exposures, tint=False)

@@ -89,6 +89,18 @@ def test_confidence_passes_through_the_adapter(period):
     assert all(adapted.confidence[o] is base.confidence[o] for o in base.offsets)
 
 
+def test_adapted_flow_of_frames_whose_flow_is_coarser_than_the_adapters_grid():
+    """As of 1920x1080: flow at a third of the size, the adapter's correction at half of it."""
+    clip, network = alternating(2, 3, (48, 66)), small_f2hdr.network()
+    still, sure = torch.zeros(3, 2, 16, 22), torch.rand(3, 1, 16, 22)
+    base = FlowField(clip.size, {-1: still, 1: still}, {-1: sure, 1: sure})
+    adapted = adapt_flow(clip, base, network)
+    assert adapted.flow[1].shape[-2:] == (24, 33)
+    flow, confidence = adapted.read(1, [0, 2])
+    assert flow.shape == (2, 2, 48, 66) and torch.equal(confidence, base.read(1, [0, 2])[1])
+    assert coarse_fusion(clip, adapted, network).isfinite().all()
+
+
 @PERIODS
 def test_tiles_and_whole_frames_agree(float32, period, monkeypatch):
     """By rounding, and a step of half precision in the flow: the means of squeeze-excite are those of the frame."""

@@ -57,7 +57,7 @@ def whole(clip):
 
 @pytest.fixture(scope="module")
 def survey(clip, tmp_path_factory):
-    return start_job(clip, tmp_path_factory.mktemp("s") / "a", SETTINGS, "1x,8x").survey
+    return start_job(clip, tmp_path_factory.mktemp("s") / "a", replace(SETTINGS, pattern="1x,8x")).survey
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from hdrweave.models.lrhdr.interpolate import ExposureInterpolation, Interpolati
 from hdrweave.stages.fusion.collaborative_fusion import collaborative_fusion, pairs_within
 from hdrweave.stages.runtime import tiles
 from hdrweave.stages.systems.backbone import backbone_and_stills, backbone_exposure, from_exposures
-from hdrweave.stages.systems.location import location, location_of_alternating
+from hdrweave.stages.systems.location import location_of_alternating
 from moving_texture import captured, radiance, sequence
 
 pytestmark = pytest.mark.usefixtures("float32")
@@ -179,11 +179,9 @@ def test_untrained_it_recovers_what_the_backbone_clips():
     torch.testing.assert_close(found[lost], truth[lost], atol=0.01, rtol=0.02)
 
 
-def test_the_whole_system_from_anchors_and_from_alternating_clips(network, interpolation):
+def test_the_whole_system_from_alternating_clips(network, interpolation):
     torch.manual_seed(0)
-    refinement = SequenceRefinement(SequenceRefinementConfig(8, 8, 1, 8)).eval()
-    clip = anchored()
-    assert torch.equal(location(clip, network, refinement), collaborative_fusion(clip, network)[0])  # untrained
+    refinement = SequenceRefinement(SequenceRefinementConfig(8, 8, 1, 8)).eval()  # untrained: changes nothing
     exposures = [(1.0, 4.0)[t % 2] for t in range(6)]
     alternating = sequence(filmed(light(), exposures), exposures, period=2)
     found = location_of_alternating(alternating, interpolation, network)

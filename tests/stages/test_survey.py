@@ -9,9 +9,11 @@ import pytest
 import torch
 from hdrweave.hdr.survey import read_survey, write_survey
 from hdrweave.stages.clip import load
+from hdrweave.stages.clip.black_level import match_black_level
 from hdrweave.stages.clip.detection import apply_detection, of_survey
 from hdrweave.stages.clip.frame_gains import without_gains
 from hdrweave.stages.clip.global_alignment import align_globally
+from hdrweave.stages.clip.normalize import normalize
 from hdrweave.stages.reconstruct import exposure_sequence, prepared
 from hdrweave.stages.survey import load_surveyed, part_of_source, source_mark, take_survey
 from moving_texture import captured, radiance
@@ -87,6 +89,14 @@ def test_blacks_and_noise_are_those_of_the_whole_clip(survey, whole):
     ready = prepared(load_surveyed(survey, first=6, count=2), "f2hdr")
     assert torch.equal(ready.frames[:], expected.frames[6:8])
     assert torch.equal(ready.noise.levels, expected.noise.levels)
+
+
+def test_a_normalized_clip_has_no_survey_of_its_own(survey, whole):
+    """Its response and blacks are not those of the file."""
+    with pytest.raises(ValueError, match="as it was captured: wire the clip from its loader"):
+        take_survey(normalize(whole))
+    again = match_black_level(normalize(load_surveyed(survey)))
+    assert take_survey(again) == survey and match_black_level(again) is again
 
 
 def test_a_part_without_the_shortest_exposure_keeps_the_scale(survey, whole):

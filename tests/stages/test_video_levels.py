@@ -95,3 +95,26 @@ def test_codes_above_white_are_kept(tmp_path, light, response, top):
     assert (linear / light - 1)[seen].abs().max() < 0.03
     assert ("clips above white" in load.describe(found)) == (top > 940)
     assert curve.name == response
+
+
+def test_a_stream_with_codes_above_white_joins_others(tmp_path, light):
+    """All streams are read from black to white; only the file has codes above."""
+    code = (64 + 876 * 1.08 * light.sqrt()).round().clamp(64, 1010).numpy().astype("<u2")
+    write_log(tmp_path / "a.mkv", code)
+    first = load.read_clip(tmp_path / "a.mkv")
+    assert first.superwhite > 1
+    seen = torch.from_numpy((code.astype("f4") - 64) / 876).clamp(max=1)
+    second = load.image_clip(seen[..., None].expand(-1, -1, -1, 3))
+    both = load.interleave([first, second]).frames
+    assert (both[0::2] - both[1::2]).abs().max() < 0.003
+
+
+def test_a_given_white_level_of_a_clip_with_codes_above_white(tmp_path, light):
+    code = (64 + 876 * 1.08 * light.sqrt()).round().clamp(64, 1010).numpy().astype("<u2")
+    write_log(tmp_path / "a.mkv", code)
+    clip = load.read_clip(tmp_path / "a.mkv")
+    found = load.expose(clip, "-3,0", white_level=0.5)
+    assert clip.superwhite > 1 and found.white_level == (0.5,) * 3
+    assert found.frames[0] == pytest.approx(
+        (load.on_range_of(clip, "gamma2.2")[0] * clip.superwhite / 0.5).clamp(max=1), abs=1e-3
+    )
