@@ -41,7 +41,7 @@ AT_ONCE: dict[str, Callable[[ExposureSequence], int]] = {
 }
 
 
-def frames_at_once(name: str, clip: ExposureSequence) -> int:
+def frames_for(name: str, clip: ExposureSequence) -> int:
     """Frames or candidates of a normalized clip that the network `name` processes at once in the methods."""
     return AT_ONCE[name](clip)
 
@@ -49,4 +49,4 @@ def frames_at_once(name: str, clip: ExposureSequence) -> int:
 def room_for(system: System, clip: ExposureSequence) -> int:
     """Bytes of work memory for a method on a normalized clip, of the network that needs most; 0 without networks."""
     sizes = {name: working_size(clip.size) if name == BASE_FLOW else clip.size for name in system.networks}
-    return max((work_memory(name, size, frames_at_once(name, clip)) for name, size in sizes.items()), default=0)
+    return max((work_memory(name, size, frames_for(name, clip)) for name, size in sizes.items()), default=0)

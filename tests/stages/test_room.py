@@ -8,7 +8,7 @@ from hdrweave.models import registry
 from hdrweave.models.location import COLLABORATIVE_FUSION, SEQUENCE_REFINEMENT
 from hdrweave.models.lrhdr import SPARSE_FUSION
 from hdrweave.stages.runtime.networks import work_memory
-from hdrweave.stages.systems.room import AT_ONCE, frames_at_once, room_for
+from hdrweave.stages.systems.room import AT_ONCE, frames_for, room_for
 from hdrweave.stages.systems.table import SYSTEMS
 
 SIZE = 270, 480
@@ -34,7 +34,7 @@ def test_room_is_made_for_the_network_that_needs_most(name):
 
 def test_frames_at_once_follow_exposures_and_length():
     assert set(AT_ONCE) <= set(registry.ARCHITECTURES)
-    assert frames_at_once(SEQUENCE_REFINEMENT, clip([1.0, 8.0], 7)) == 7
-    assert [frames_at_once(SPARSE_FUSION, clip(e, 12)) for e in ([1.0, 8.0], [1.0, 4.0, 16.0])] == [6, 10]
-    assert frames_at_once(COLLABORATIVE_FUSION, clip([1.0, 8.0], 12)) == 5 + 3
-    assert frames_at_once(COLLABORATIVE_FUSION, clip([4.0, 4.0, 1.0, 4.0, 4.0, 16.0], 12)) == 5 + 2
+    assert frames_for(SEQUENCE_REFINEMENT, clip([1.0, 8.0], 7)) == 7
+    assert [frames_for(SPARSE_FUSION, clip(e, 12)) for e in ([1.0, 8.0], [1.0, 4.0, 16.0])] == [6, 10]
+    assert frames_for(COLLABORATIVE_FUSION, clip([1.0, 8.0], 12)) == 5 + 3
+    assert frames_for(COLLABORATIVE_FUSION, clip([4.0, 4.0, 1.0, 4.0, 4.0, 16.0], 12)) == 5 + 2
