@@ -41,8 +41,8 @@ def preserve_detail(
     """Blend of estimated and captured radiance of a frame by the Wiener weight: (1,3,H,W), scene-linear.
 
     hdr (1,3,H,W): radiance estimated for the frame. code, radiance (1,3,H,W): the captured frame, gamma 2.2 and linear.
-    exposure (1,): relative, shortest of the clip = 1. noise (1,3): of the exposure, see `hdr.noise_level.NoiseLevels.at`; None =
-    unknown.
+    exposure (1,): relative, shortest of the clip = 1. noise (1,3): of the exposure, finite, see `hdr.noise_level.NoiseLevels.at`;
+    None = unknown.
 
     The captured frame differs from the estimate by its noise, of variance n^2, and by the detail that the estimate lost.
     With the mean squared difference d^2 over WINDOW x WINDOW pixels, the weight of the captured frame that minimises the

@@ -20,7 +20,8 @@ def to_radiance(ldr: torch.Tensor, exposure) -> torch.Tensor:
 
 
 def to_ldr(radiance: torch.Tensor, exposure) -> torch.Tensor:
-    """Gamma-encoded frame that a camera at `exposure` captures of a radiance, clipped to [0,1], same shape."""
+    """Gamma-encoded frame that a camera at `exposure` captures of a radiance, same shape, clipped to [2e-4,1], as the
+    root has an infinite gradient at 0."""
     return power((radiance * exposure).clamp(1e-8, 1), 1 / GAMMA)
 
 
@@ -87,13 +88,13 @@ def exposure_period(exposures) -> int:
     return len(levels) if len(levels) < 2 * count and not explains(period) else period
 
 
-def mirrored_index(index: int, count: int, period: int) -> int:
+def index_within(index: int, count: int, period: int) -> int:
     """Index within a clip of `count` frames that has the exposure phase of `index`: moved by whole periods where it is
     outside.
 
     Raises ValueError when the clip is shorter than one period.
     """
-    if count < period:
+    if count < max(period, 1):
         raise ValueError(f"the clip has {count} frames, fewer than one exposure period ({period}): load more frames")
     while index < 0:
         index += period

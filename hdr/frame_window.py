@@ -116,7 +116,7 @@ class FrameWindow:
         return self.confidence * inside(self.flows.flatten(0, 1)).unflatten(0, self.flows.shape[:2])
 
     def nearest(self, reach: int) -> "FrameWindow":
-        """The window of `reach` frames on either side, with the cached planes of this one."""
+        """The window of `reach` frames on either side. Warped neighbours and validity are computed for this one and shared."""
         k = (self.frames.shape[1] - 1) // 2 - reach
         if k == 0:
             return self
@@ -153,11 +153,6 @@ class FrameWindow:
         """The window with other flows (B,K,2,H,W) to the neighbours."""
         return replace(self, flows=flows)
 
-    def to(self, device) -> "FrameWindow":
-        """The window on another device."""
-        noise = None if self.noise is None else self.noise.to(device)
-        return replace(self.map(lambda x: x.to(device)), exposures=self.exposures.to(device), noise=noise)
-
 
 def without_reference(frames: torch.Tensor) -> torch.Tensor:
     """Neighbours (B,N-1,...) of frames (B,N,...): all but the middle one."""
@@ -165,13 +160,13 @@ def without_reference(frames: torch.Tensor) -> torch.Tensor:
     return torch.cat((frames[:, :middle], frames[:, middle + 1 :]), 1)
 
 
-def check_window(window: FrameWindow, least: int = 3) -> None:
-    """Raise ValueError when the shapes of a window do not match, or it has fewer than `least` frames."""
+def check_window(window: FrameWindow) -> None:
+    """Raise ValueError when the shapes of a window do not match, or it has fewer than 3 frames."""
     b, n, _, h, w = window.frames.shape
     shapes = window.exposures.shape, window.flows.shape, window.confidence.shape
-    if n < least or n % 2 == 0 or shapes != ((b, n), (b, n - 1, 2, h, w), (b, n - 1, 1, h, w)):
+    if n < 3 or n % 2 == 0 or shapes != ((b, n), (b, n - 1, 2, h, w), (b, n - 1, 1, h, w)):
         raise ValueError(
             f"frames {tuple(window.frames.shape)}, exposures {tuple(window.exposures.shape)}, flows "
             f"{tuple(window.flows.shape)} and confidence {tuple(window.confidence.shape)} do not fit each other: give "
-            f"(B,N,3,H,W), (B,N), (B,N-1,2,H,W) and (B,N-1,1,H,W), N an odd number from {least}"
+            f"(B,N,3,H,W), (B,N), (B,N-1,2,H,W) and (B,N-1,1,H,W), N an odd number from 3"
         )

@@ -4,6 +4,7 @@ The guided filter (He, Sun and Tang 2013) replaces their bilateral filter: it pr
 reversals, and its cost does not depend on the radius.
 """
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -51,7 +52,7 @@ def local(x: torch.Tensor, light: LightRange) -> torch.Tensor:
     log = log_luminance(x)
     radius = max(round(REACH * max(log.shape[-2:])), 1)
     base = guided_filter(log, radius, EDGE**2)
-    wanted = torch.log10(torch.tensor(CONTRAST)).item()
+    wanted = math.log10(CONTRAST)
     scale = min(1.0, wanted / max(light.high - light.low, 1e-6))
     target = (base - light.high) * scale + (log - base)
     return srgb_encode(compressed(x.clamp(min=0) * (10 ** (target - log))[..., None], 0.8, 0.15)).clamp(0, 1)

@@ -6,6 +6,7 @@ Each takes linear Rec.709 (..., 3) with white at about 1, clamps negative values
 
 from collections.abc import Callable
 
+import numpy as np
 import torch
 
 from .gamut import luminance_weights
@@ -21,7 +22,7 @@ def agx(x: torch.Tensor) -> torch.Tensor:
     inset = x.new_tensor(_AGX_INSET)
     stops = torch.log2((x.clamp(min=0) @ inset.T / GREY).clamp(min=2.0**-10)).clamp(max=6.5)
     display = agx_sigmoid((stops + 10) / 16.5)
-    return (display @ torch.linalg.inv(inset).T).clamp(0, 1)
+    return (display @ x.new_tensor(_AGX_OUTSET).T).clamp(0, 1)
 
 
 # Rows of the inset matrix of AgX's configuration for linear Rec.709.
@@ -30,6 +31,7 @@ _AGX_INSET = (
     (0.0423282422610123, 0.878468636469772, 0.0791661274605434),
     (0.0423756549057051, 0.0784336, 0.879142973793104),
 )
+_AGX_OUTSET = np.linalg.inv(_AGX_INSET).tolist()
 
 
 def agx_sigmoid(x: torch.Tensor) -> torch.Tensor:

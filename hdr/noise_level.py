@@ -36,8 +36,8 @@ MAX_STEP = 1 / 255  # largest step between code values that counts as quantisati
 @dataclass(frozen=True)
 class NoiseLevels:
     """Noise of the exposures of a clip. exposures (R,): relative, rising. levels (R,2): read noise (standard deviation) and
-    shot gain (variance at 1) of each, in linear light that clips at 1; NaN where it could not be measured. step: difference
-    of successive code values, at most that of 8 bits."""
+    shot gain (variance at 1) of each, in linear light that clips at 1, finite: an exposure that could not be measured has those
+    of the nearest one that could. step: difference of successive code values, at most that of 8 bits."""
 
     exposures: torch.Tensor
     levels: torch.Tensor

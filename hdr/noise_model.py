@@ -78,7 +78,7 @@ def clipping_mask(code: torch.Tensor, threshold: float = HIGHLIGHT_THRESHOLD) ->
     return code >= threshold - CLIP_ROLLOFF / 2
 
 
-def exposedness(code: torch.Tensor, exposure, threshold: float = HIGHLIGHT_THRESHOLD) -> torch.Tensor:
+def exposedness(code: torch.Tensor, exposure: torch.Tensor, threshold: float = HIGHLIGHT_THRESHOLD) -> torch.Tensor:
     """Well-exposedness s at the highlights, (N,1,H,W) in (0,1], from `dilate_highlights` (N,3,H,W).
 
     1 where no channel comes near clipping, falling linearly to nearly 0 at `threshold`. The remainder, 1e-3 /
@@ -111,7 +111,7 @@ class Measurement:
 def measure(
     radiance: torch.Tensor,
     code: torch.Tensor,
-    exposure,
+    exposure: torch.Tensor,
     threshold: float = HIGHLIGHT_THRESHOLD,
     noise: torch.Tensor | None = None,
 ) -> Measurement:

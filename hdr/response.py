@@ -77,7 +77,7 @@ def at_white_level(response: ResponseCurve, white: Sequence[float]) -> ResponseC
     beyond code value 1. Raises ValueError for levels outside (0,2), and where the curve gives no light at the level.
     """
     if not all(0 < w < 2 for w in white):
-        raise ValueError(f"the white level is {white}: give code values above 0, up to 1")
+        raise ValueError(f"the white level is {white}: give code values above 0 and below 2")
     power = response.name == "linear" or (response.name.startswith("gamma") and "," not in response.name)
     if power or all(w == 1 for w in white):
         return response
@@ -86,13 +86,14 @@ def at_white_level(response: ResponseCurve, white: Sequence[float]) -> ResponseC
     peak = curve[0](torch.as_tensor(scale, dtype=torch.float64).expand(3))
     if not (peak > 0).all():
         raise ValueError(f"the response {response.name} gives no light at the white level {min(white):.4g}: check both")
+    known = response.recipe.get("white", (1, 1, 1))  # of a response that is at a white level already
     words = ", ".join(f"{w:.4g}" for w in dict.fromkeys(white))
     parts = {"scale": scale, "peak": peak[0].item() if len(set(white)) == 1 else peak}
     return ResponseCurve(
         f"{response.name}, white at {words}",
         partial(_decode_scaled, curve=curve[0], **parts),
         partial(_encode_scaled, curve=curve[1], **parts),
-        {**response.recipe, "white": list(white)},
+        {**response.recipe, "white": [w * before for w, before in zip(white, known, strict=True)]},
     )
 
 

@@ -65,12 +65,3 @@ def trim() -> None:
     if hasattr(mmap, "MADV_DONTNEED"):
         for view in list(_maps.values()):
             view.madvise(mmap.MADV_DONTNEED)
-
-
-def store(source, dtype: torch.dtype = torch.float32, window: int = 8) -> torch.Tensor:
-    """A frame source evaluated into a tensor of `allocate`, `window` frames at a time."""
-    out = allocate(source.shape, dtype)
-    for start in range(0, len(source), window):
-        out[start : start + window] = source[start : start + window]
-        trim()
-    return out

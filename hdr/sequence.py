@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 
 from .device import to_device
-from .exposure import mirrored_index
+from .exposure import index_within
 from .io.sound import SoundTrack
 from .noise_level import NoiseLevels
 from .response import ResponseCurve
@@ -42,7 +42,8 @@ class LazyFrames:
             return self._read(list(range(*key.indices(len(self)))))
         if isinstance(key, Integral):
             return self._read([range(len(self))[key]])[0]
-        return self._read([int(i) for i in key])
+        every = range(len(self))
+        return self._read([every[int(i)] for i in key])
 
 
 @dataclass(frozen=True)
@@ -119,7 +120,7 @@ class ExposureSequence:
 
     def neighbour(self, index: int, offset: int) -> int:
         """Index of the frame `offset` away; beyond the clip's ends, of one within it with the same exposure phase."""
-        return mirrored_index(index + offset, len(self), min(self.period, len(self)))
+        return index_within(index + offset, len(self), min(self.period, len(self)))
 
     def radiance(self, indices) -> torch.Tensor:
         """Scene-linear radiance of the frames `indices`: (n,H,W,3), frame k in [0, 1/exposures[k]]."""

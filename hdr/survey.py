@@ -10,6 +10,7 @@ from pathlib import Path
 
 import torch
 
+from .gamut import GAMUTS
 from .io.atomic import atomic_path
 from .io.checked_path import printable, read_bytes
 from .noise_level import NoiseLevels
@@ -178,7 +179,7 @@ def survey_from(data: dict) -> Survey:
         measured=bool(data["measured"]),
         response=response,
         white_level=_row(data["white_level"], 3, above=0),  # pyright: ignore[reportArgumentType]
-        gamut=_text(data["gamut"]),
+        gamut=_gamut(data["gamut"]),
         gains=None if data["gains"] is None else _row(data["gains"], len(exposures), above=0),
         black_level=black,
         noise=None if data["noise"] is None else tuple(_row(row, 3) for row in data["noise"]),
@@ -201,6 +202,12 @@ def _whole(value, least: int) -> int:
 def _text(value) -> str:
     if not isinstance(value, str):
         raise ValueError(f"{value} is no text")
+    return value
+
+
+def _gamut(value) -> str:
+    if value not in GAMUTS:
+        raise ValueError(f"the gamut is {value}")
     return value
 
 

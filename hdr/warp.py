@@ -42,7 +42,9 @@ def warp(image: torch.Tensor, flow: torch.Tensor, mode: str = "bilinear") -> tor
     # In planes: interleaved, the grid takes as long as sampling.
     grid = torch.stack(places, 1).clamp_(-1, 1).permute(0, 2, 3, 1)
     padding = "border" if mode == "bicubic" else "zeros"  # bicubic samples reach beyond a clamped grid
-    return F.grid_sample(image, grid.to(image.dtype), mode=mode, padding_mode=padding, align_corners=True)
+    # Positions in half precision would be off by a pixel and more in wide frames.
+    sampled = F.grid_sample(image.to(grid.dtype), grid, mode=mode, padding_mode=padding, align_corners=True)
+    return sampled.to(image.dtype)
 
 
 def length(flow: torch.Tensor) -> torch.Tensor:

@@ -157,6 +157,8 @@ def read_metadata(path) -> dict:
         raise ValueError(
             f"{printable(path)} has unreadable metadata ({printable(error)}): give weights that this pack wrote"
         ) from error
+    if not isinstance(parsed["parameters"], dict):
+        raise ValueError(f"{printable(path)} has parameters without names: give weights that this pack wrote")
     return {**metadata, **parsed}
 
 

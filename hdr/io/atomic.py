@@ -4,6 +4,7 @@ import errno
 import hashlib
 import os
 import platform
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -85,11 +86,13 @@ def write_once(path, text: str) -> bool:
     return True
 
 
-def remove_partial(folder: Path) -> None:
-    """Removes the unfinished files that `atomic_path` left in a folder when the process was killed."""
+def remove_partial(folder: Path, older: float = 0) -> None:
+    """Removes the unfinished files that `atomic_path` left in a folder when a process was killed. older: seconds since they were
+    written to, where other processes may be writing."""
     for file in folder.glob(".*.partial*"):
         with suppress(OSError):
-            file.unlink()
+            if time.time() - file.stat().st_mtime >= older:
+                file.unlink()
 
 
 def is_running(process: int) -> bool:

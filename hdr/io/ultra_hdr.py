@@ -46,7 +46,7 @@ def write_ultra_hdr(path, sdr: np.ndarray, hdr: np.ndarray, quality: int = 95) -
 
 
 def gain_map(sdr: np.ndarray, hdr: np.ndarray) -> GainMap:
-    """The map from linear SDR to linear HDR, (H,W,3) both."""
+    """The map from linear SDR to linear HDR, (H,W,3) both, finite."""
     gain = np.log2((hdr.astype(np.float32) + OFFSET) / (sdr.astype(np.float32) + OFFSET))
     low, high = gain.min((0, 1)), gain.max((0, 1))
     high = np.maximum(high, low + 1e-3)

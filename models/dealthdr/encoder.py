@@ -83,7 +83,7 @@ class DualEncoder(nn.Module):
         """codes (N,3,H,W): as captured, in [0,1], sides multiples of MULTIPLE; radiance (N,3,H,W) of them; exposures
         (N,): relative, shortest of the clip = 1 -> features, finest first: (N,C,H/2,W/2), (N,2C,H/4,W/4),
         (N,4C,H/8,W/8)."""
-        planes, long, found = encoder_input(codes, radiance, exposures), long_like(exposures), []
+        planes, long, found = encoder_input(codes, radiance, exposures), long_like(exposures.cpu()), []
         for number, level in enumerate(self.levels, 1):
             networks = [partial(first_level, kind) if number == 1 else kind for kind in cast(nn.ModuleList, level)]
             x = networks[0](*planes) if len(networks) == 1 else by_exposure(networks, planes, long)

@@ -38,7 +38,7 @@ def blend_weights_around(frames: torch.Tensor, exposures: torch.Tensor) -> torch
     first = (frames.shape[1] - FRAMES) // 2
     middle = slice(first, first + FRAMES)
     found = []
-    for codes, row in zip(frames, exposures, strict=True):
+    for codes, row in zip(frames, exposures.cpu(), strict=True):  # ranks choose what is computed
         ranks, count = exposure_ranks(row)
         found.append(blend_weights(codes[middle], ranks[middle], count))
     return torch.stack(found)

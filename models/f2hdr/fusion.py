@@ -58,7 +58,7 @@ def sensor_prior(
 
 def speeds(flows: torch.Tensor) -> torch.Tensor:
     """Speed (B,K,1,H,W) in pixels per frame from flows (B,K,2,H,W) to the frames before and after. Neighbours are
-    assumed to be consecutive frames, which does not hold at the ends of a clip, where they are mirrored."""
+    assumed to be consecutive frames, which does not hold at the ends of a clip, where they are taken one period away."""
     half = flows.shape[1] // 2
     ahead = torch.arange(1, half + 1, device=flows.device)
     steps = torch.cat((ahead.flip(0), ahead))

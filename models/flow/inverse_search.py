@@ -13,8 +13,9 @@ import torch
 import torch.nn.functional as F
 from einops import rearrange
 
+from ...hdr.device import filled
 from ...hdr.warp import pixel_grid
-from .sampling import both, fetch, sample, unit
+from .sampling import fetch, sample, unit
 
 PATCH = 8  # pixels
 ROUNDS = 4  # in each half
@@ -61,7 +62,7 @@ class Patches:
         self.unit = unit(height, width, device)
         self.corner = rearrange(pixel_grid(self.rows, self.columns, device), IN_ROWS) * (stride * self.unit)  # (P,2)
         self.pixels = rearrange(pixel_grid(PATCH, PATCH, device), IN_ROWS) * self.unit - 1  # (64,2)
-        self.least, self.most = (1 - PATCH) * self.unit, both(2, 2, device)
+        self.least, self.most = (1 - PATCH) * self.unit, filled((2, 2), device)
 
     def cut(self, plane: torch.Tensor) -> torch.Tensor:
         """(N,1,H,W) -> its patches (N,P,64)."""

@@ -3,17 +3,13 @@
 import torch
 import torch.nn.functional as F
 
+from ...hdr.device import filled
 from ...hdr.warp import pixel_grid
-
-
-def both(x: float, y: float, device) -> torch.Tensor:
-    """(2,) float32, filled on the device: torch.tensor would copy from the host and synchronise."""
-    return torch.stack((torch.full((), x, device=device), torch.full((), y, device=device)))
 
 
 def unit(height: int, width: int, device) -> torch.Tensor:
     """Factor (2,) from pixel coordinates to those of grid_sample, before 1 is subtracted."""
-    return both(2 / (width - 1), 2 / (height - 1), device)
+    return filled((2 / (width - 1), 2 / (height - 1)), device)
 
 
 def sample(image: torch.Tensor, grid: torch.Tensor) -> torch.Tensor:

@@ -79,7 +79,7 @@ def chained_flows(step: Step, frame: int, count: int) -> list[tuple[int, torch.T
     return found
 
 
-def stacked(tensors: list[torch.Tensor], like: torch.Tensor) -> torch.Tensor:
+def of_neighbours(tensors: list[torch.Tensor], like: torch.Tensor) -> torch.Tensor:
     """Tensors (B,C,...) of K neighbours as (B,K,C,...); for K = 0 with the other sizes of `like`."""
     return torch.stack(tensors, 1) if tensors else like[:, None][:, :0]
 
@@ -260,8 +260,8 @@ class SequenceRefinement(nn.Module):
             near = chained_flows(step, k, t)
             others = [index for index, _, _ in near]
             flows, confidence = (
-                stacked([f for _, f, _ in near], hdr[:, k, :2]),
-                stacked([c for *_, c in near], hdr[:, k, :1]),
+                of_neighbours([f for _, f, _ in near], hdr[:, k, :2]),
+                of_neighbours([c for *_, c in near], hdr[:, k, :1]),
             )
             given = hdr[:, k], tone[:, k], texture[:, k], contexts[:, k], tone[:, others], contexts[:, others]
             own = None if frames is None else Captured(*(x.unflatten(0, (b, t))[:, k] for x in frames))

@@ -6,7 +6,7 @@ from .parts import SAMPLE, SEARCHED, group, node, pipeline, sized_note
 LRHDR_INTRO = f"""**LRHDR** (CVPR 2026), with weights that come with the pack. Alternating exposures become scene-linear
 HDR, one HDR frame for every frame.
 {FOOTAGE}
-The missing exposure is **interpolated**, it and the frame are **calibrated** to radiance without exposure, and candidates,
+The missing exposure is **interpolated**, it and the frame are **calibrated** to one radiance, and candidates,
 six with two exposures, **vote** at every pixel: the frame, its neighbours as they are, the interpolated one, and the two
 calibrated ones. Results lie in ComfyUI's output folder under *HDRWeave*."""
 

@@ -266,6 +266,6 @@ def _free_version(name: str, folder: Path) -> str:
     """NAME_vNNN, of which neither a file nor an entry of the manifest exists; unfinished files of killed processes are
     removed."""
     listed = {entry["name"] for entry in registry.manifest(folder)} | set(registry.names())
-    remove_partial(folder)
+    remove_partial(folder, older=3600)
     free = (f"{name}_v{version:03d}" for version in count(1))
     return next(v for v in free if v not in listed and not (folder / f"{v}.safetensors").exists())

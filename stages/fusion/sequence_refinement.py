@@ -30,7 +30,7 @@ from ...models.location.sequence_refinement import (
     SequenceRefinement,
     at_quarter_size,
     chained_flows,
-    stacked,
+    of_neighbours,
 )
 from ..clip.noise import frame_noise
 from ..flow.pair_flow import PairFlow, flow_scale, half_size, working_size
@@ -134,10 +134,10 @@ class RefinedClip:
             if t == 0 or (self.first + t) % self.window == 0:
                 self._propagate(t)
             frame, near = self._frame(t), chained_flows(self._step, t, len(self.hdr))
-        others = stacked([self._frame(other).tone for other, _, _ in near], frame.tone)
+        others = of_neighbours([self._frame(other).tone for other, _, _ in near], frame.tone)
         flows, sure = (
-            stacked([f for _, f, _ in near], frame.tone[:, :2]),
-            stacked([c for *_, c in near], frame.tone[:, :1]),
+            of_neighbours([f for _, f, _ in near], frame.tone[:, :2]),
+            of_neighbours([c for *_, c in near], frame.tone[:, :1]),
         )
         own = self._contexts[:, self._span.index(t)]
         theirs = self._contexts[:, [self._span.index(other) for other, _, _ in near]]
@@ -206,7 +206,7 @@ class RefinedClip:
         features = torch.stack([self._features[t][1] for t in span], 1)
         ahead = [at_quarter_size(*self._step(t, 1)) for t in span[:-1]]
         back = [at_quarter_size(*self._step(t, -1)) for t in span[1:]]
-        flows = [stacked([p[k] for p in way], features[:, 0, : 2 - k]) for k in (0, 1) for way in (ahead, back)]
+        flows = [of_neighbours([p[k] for p in way], features[:, 0, : 2 - k]) for k in (0, 1) for way in (ahead, back)]
         self._span, self._contexts = span, self.network.propagate(features, *flows)
 
 

@@ -4,10 +4,10 @@ import pytest
 import torch
 from hdrweave.hdr.exposure import (
     exposure_period,
+    index_within,
     luma,
     match_exposure,
     merge_close_exposures,
-    mirrored_index,
     relative_from_evs,
     relative_from_values,
     to_ldr,
@@ -76,10 +76,10 @@ def test_levels_are_the_mean_of_what_was_measured_and_exact_where_nothing_differ
     assert len(merge_close_exposures([1, 1.26, 1.59]).unique()) == 3  # thirds of a stop
 
 
-def test_mirrored_index_keeps_the_phase():
-    assert [mirrored_index(i, 7, 2) for i in (-2, -1, 0, 6, 7, 8)] == [0, 1, 0, 6, 5, 6]
-    assert [mirrored_index(i, 9, 3) for i in (-2, -1, 9, 10)] == [1, 2, 6, 7]
+def test_index_within_keeps_the_phase():
+    assert [index_within(i, 7, 2) for i in (-2, -1, 0, 6, 7, 8)] == [0, 1, 0, 6, 5, 6]
+    assert [index_within(i, 9, 3) for i in (-2, -1, 9, 10)] == [1, 2, 6, 7]
     for i in range(-9, 18):
-        assert (mirrored_index(i, 7, 3) - i) % 3 == 0
+        assert (index_within(i, 7, 3) - i) % 3 == 0
     with pytest.raises(ValueError, match="fewer than one exposure period"):
-        mirrored_index(0, 2, 3)
+        index_within(0, 2, 3)

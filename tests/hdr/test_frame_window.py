@@ -151,38 +151,29 @@ def test_map_changes_planes_and_nothing_else():
     assert doubled.exposures is w.exposures and doubled.decoded is None and doubled.origin == (8, 8)
 
 
-def test_a_window_moves_to_a_device_as_a_whole(device):
-    w = window(3, decoded=torch.rand(2, 3, 3, *SIZE))
-    moved = w.to(device)
-    assert all(getattr(moved, name).device.type == device.type for name in (*PLANES, "exposures", *DERIVED))
-    assert same(moved.to("cpu"), w)
-
-
-@pytest.mark.parametrize("count, least", [(3, 3), (7, 3), (5, 5), (1, 1)])
-def test_windows_that_fit_are_let_through(count, least):
-    check_window(window(count), least)
+@pytest.mark.parametrize("count", [3, 7])
+def test_windows_that_fit_are_let_through(count):
+    check_window(window(count))
 
 
 @pytest.mark.parametrize(
-    "wrong, least",
+    "wrong",
     [
-        (window(1), 3),
-        (window(3), 5),
-        (window(3).pair(0), 1),
-        (replace(window(3), exposures=torch.ones(2, 2)), 3),
-        (replace(window(3), exposures=torch.ones(3)), 3),
-        (replace(window(3), exposures=torch.ones(1, 3)), 3),
-        (replace(window(3), flows=torch.zeros(2, 3, 2, *SIZE)), 3),
-        (replace(window(3), flows=torch.zeros(2, 2, 3, *SIZE)), 3),
-        (replace(window(3), flows=torch.zeros(2, 2, 2, 6, 10)), 3),
-        (replace(window(3), confidence=torch.zeros(2, 2, *SIZE)), 3),
-        (replace(window(3), confidence=torch.zeros(1, 2, 1, *SIZE)), 3),
+        window(1),
+        window(3).pair(0),
+        replace(window(3), exposures=torch.ones(2, 2)),
+        replace(window(3), exposures=torch.ones(3)),
+        replace(window(3), exposures=torch.ones(1, 3)),
+        replace(window(3), flows=torch.zeros(2, 3, 2, *SIZE)),
+        replace(window(3), flows=torch.zeros(2, 2, 3, *SIZE)),
+        replace(window(3), flows=torch.zeros(2, 2, 2, 6, 10)),
+        replace(window(3), confidence=torch.zeros(2, 2, *SIZE)),
+        replace(window(3), confidence=torch.zeros(1, 2, 1, *SIZE)),
     ],
 )
-def test_shapes_that_do_not_fit_are_named(wrong, least):
-    with pytest.raises(ValueError, match="do not fit each other: give .* N an odd number from") as raised:
-        check_window(wrong, least)
+def test_shapes_that_do_not_fit_are_named(wrong):
+    with pytest.raises(ValueError, match="do not fit each other: give .* N an odd number from 3") as raised:
+        check_window(wrong)
     message = str(raised.value)
     for name in ("frames", "exposures", "flows", "confidence"):
         assert f"{name} {tuple(getattr(wrong, name).shape)}" in message
-    assert message.endswith(f"from {least}")

@@ -60,7 +60,7 @@ def test_lazy_frames_read_what_is_asked_for_and_nothing_else():
     assert asked == [999, 10, 11, 12, 13]
 
 
-@pytest.mark.parametrize("index", [7, -8])
+@pytest.mark.parametrize("index", [7, -8, [7], [0, -8]])
 def test_lazy_frames_end_where_they_end(index):
     lazy = LazyFrames((7, 2, 2, 3), lambda indices: torch.zeros(len(indices), 2, 2, 3))
     with pytest.raises(IndexError):

@@ -43,6 +43,14 @@ def test_gradients_reach_image_and_flow():
     assert image.grad.abs().sum() > 0 and flow.grad.abs().sum() > 0
 
 
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_half_precision_in_wide_frames(dtype):
+    """Positions stay exact, as of a ramp that is 0 or 1 from pixel to pixel."""
+    image = (torch.arange(1920) % 2).expand(1, 1, 4, -1).to(dtype)
+    moved = warp(image, torch.ones(1, 2, 4, 1920))
+    assert moved.dtype == dtype and (moved[..., :-1] - image[..., 1:]).abs().max() < 5e-3
+
+
 def test_sizes_must_agree():
     with pytest.raises(ValueError, match="resize the flow"):
         warp(torch.zeros(1, 3, 8, 8), torch.zeros(1, 2, 4, 4))

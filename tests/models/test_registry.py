@@ -135,7 +135,7 @@ def test_a_file_that_differs_from_the_manifest_is_refused(folder):
         (lambda s: s, {"architecture": "giant"}, "'giant' is unknown: this pack has .*tiny"),
         (lambda s: s, {"architecture": None}, "does not say what network"),
         (lambda s: s, {"parameters": '{"depth": 3}'}, "cannot be built with {'depth': 3}"),
-        (lambda s: s, {"parameters": '["width"]'}, "must be a mapping"),
+        (lambda s: s, {"parameters": '["width"]'}, "has parameters without names"),
         (lambda s: s, {"parameters": "{"}, "unreadable metadata"),
         (lambda s: s, {"version": "3"}, "format version 3"),
     ],

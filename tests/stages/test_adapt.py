@@ -1,6 +1,7 @@
 """Adapt to Footage: what is learned from, that it helps and never harms, that nothing else changes, and saving."""
 
 import math
+import os
 from copy import deepcopy
 from dataclasses import replace
 
@@ -291,6 +292,7 @@ def test_nothing_is_replaced_and_nothing_learned_is_nothing_saved(tmp_path):
     assert save_adapted(Adapted(fusion(), report(0)), "mine", tmp_path) is None and not list(tmp_path.iterdir())
     (tmp_path / "mine_v002.safetensors").write_bytes(b"somebody's")
     (tmp_path / ".mine_v009.partial.safetensors").write_bytes(b"half a file")
+    os.utime(tmp_path / ".mine_v009.partial.safetensors", (0, 0))
     names = [save_adapted(Adapted(fusion(), report(12)), "mine", tmp_path).name for _ in range(2)]
     assert names == ["mine_v001.safetensors", "mine_v003.safetensors"]
     assert (tmp_path / "mine_v002.safetensors").read_bytes() == b"somebody's"

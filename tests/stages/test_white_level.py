@@ -90,6 +90,9 @@ def test_response_at_a_white_level():
     assert white.decode(codes) == pytest.approx(expected, abs=1e-6)
     assert white.decode(white.encode(expected)) == pytest.approx(expected, abs=1e-5)
     assert at_white_level(response_named("gamma2.2"), (0.8,) * 3).name == "gamma2.2"
+    twice = at_white_level(at_white_level(curve, (0.8,) * 3), (0.5,) * 3)
+    assert twice.recipe["white"] == pytest.approx([0.4] * 3)
+    assert twice.decode(codes) == pytest.approx(at_white_level(curve, (0.4,) * 3).decode(codes), abs=1e-6)
 
 
 def test_levels_of_single_channels_and_few_clipped_pixels(light, frames):
