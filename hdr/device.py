@@ -1,4 +1,4 @@
-"""Copies between host and device: of frames, of small tables, and of results."""
+"""Copies between host and device: of frames, of small tables, and of results; devices that are short of memory."""
 
 from collections.abc import Sequence
 
@@ -12,6 +12,19 @@ def to_device(x: torch.Tensor, device, dtype: torch.dtype | None = None) -> torc
     if device.type == "cuda" and x.device.type == "cpu":
         x = x.pin_memory().to(device, non_blocking=True)
     return x.to(device, dtype or x.dtype)
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that a device has too little memory. MPS and some calls of CUDA raise a plain RuntimeError."""
+    return isinstance(error, torch.OutOfMemoryError) or "out of memory" in str(error)
+
+
+def release_cache() -> None:
+    """Give back the memory of freed tensors, which PyTorch keeps in blocks that other sizes may not fit."""
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+    elif torch.backends.mps.is_available():
+        torch.mps.empty_cache()
 
 
 def filled(values: Sequence[float], device) -> torch.Tensor:

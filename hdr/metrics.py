@@ -160,7 +160,7 @@ class SequenceMetrics:
         number = len(self._brightness)
         for name, picture in (("frame", estimate), ("reference frame", truth)):
             if picture is not None and not torch.isfinite(picture).all():
-                raise ValueError(f"{name} {number} holds NaN or infinite values: repair it before measuring")
+                raise ValueError(f"{name} {number} holds NaN or infinite values: find the node or file that makes them")
         self._brightness.append(brightness(estimate))
         if truth is not None:
             figures = self._frames[None if exposure is None else float(exposure)]

@@ -17,6 +17,7 @@ from .preview import live_picture
 
 TEXT_INTERVAL = 1.0  # seconds between two texts at a node
 PICTURE_INTERVAL = 0.5  # seconds between two pictures of it
+PATCHER = "_hdrweave_patcher"  # attribute of a network that is on a wire
 WEIGHTS_FOLDER = "hdrweave"  # in ComfyUI's models folder, and the key in its extra_model_paths.yaml
 
 
@@ -83,13 +84,21 @@ def make_room(work_memory: int) -> None:
 
 
 @contextmanager
-def on_device(network, work_memory: int):
-    """`network` on ComfyUI's device; other models are unloaded to make room for it and for `work_memory` bytes."""
-    patcher = comfy.model_patcher.ModelPatcher(
-        network,
-        load_device=comfy.model_management.get_torch_device(),
-        offload_device=comfy.model_management.unet_offload_device(),
-    )
+def on_device(network, work_memory: int, kept: bool = False):
+    """`network` on ComfyUI's device; other models are unloaded to make room for it and for `work_memory` bytes.
+
+    kept: the network is used again after this context, as one on a wire. Its patcher then stays with it, as ComfyUI cannot unload
+    a network whose patcher is gone.
+    """
+    patcher = getattr(network, PATCHER, None)
+    if patcher is None:
+        patcher = comfy.model_patcher.ModelPatcher(
+            network,
+            load_device=comfy.model_management.get_torch_device(),
+            offload_device=comfy.model_management.unet_offload_device(),
+        )
+    if kept:
+        setattr(network, PATCHER, patcher)
     comfy.model_management.load_models_gpu([patcher], memory_required=work_memory, force_full_load=True)
     yield patcher.model
 

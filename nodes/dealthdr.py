@@ -8,7 +8,8 @@ from ..models.dealthdr import DEALTHDR, FGMA
 from ..stages.candidates.fgma import alignment_text, fgma_alignment
 from ..stages.clip.normalize import normalize
 from ..stages.runtime.networks import PACKAGED
-from ..stages.systems.dealthdr import dealthdr, reach_of
+from ..stages.systems.dealthdr import dealthdr
+from ..stages.systems.room import frames_for
 from .compat import known, progress_bar
 from .ports import flow_input, hdr_output
 from .preview import middle_mask, shown
@@ -96,7 +97,7 @@ class FGMAAlignment(io.ComfyNode):
     @classmethod
     def execute(cls, exposures, flow, attention, s, share, weights=PACKAGED) -> io.NodeOutput:
         clip = normalize(exposures)
-        with chosen_network(FGMA, weights, clip.size, len(clip.offsets) + 1) as network:
+        with chosen_network(FGMA, weights, clip.size, frames_for(FGMA, clip)) as network:
             found = fgma_alignment(clip, flow, network, *_attended(attention, s, share), progress_bar())
         report = alignment_text(found)
         return io.NodeOutput(found.candidates, found.mask, report, ui=shown(cls, middle_mask(found.mask), report))
@@ -134,5 +135,5 @@ class DeAltHDRReconstruction(io.ComfyNode):
     def execute(cls, exposures, flow, attention, s, share, weights=PACKAGED, model=None) -> io.NodeOutput:
 
         clip = normalize(exposures)
-        with chosen_network(DEALTHDR, weights, clip.size, 2 * reach_of(clip) + 1, model) as network:
+        with chosen_network(DEALTHDR, weights, clip.size, frames_for(DEALTHDR, clip), model) as network:
             return io.NodeOutput(dealthdr(clip, flow, network, *_attended(attention, s, share), progress_bar()))

@@ -6,6 +6,7 @@ from ..models.deephdrvideo import DEEPHDRVIDEO
 from ..stages.clip.normalize import normalize
 from ..stages.runtime.networks import PACKAGED
 from ..stages.systems.deephdrvideo import coarse_reconstruction, deformable_refinement
+from ..stages.systems.room import frames_for
 from .compat import known, progress_bar
 from .ports import refined_output
 from .weights import chosen_network, weights_input
@@ -38,7 +39,7 @@ class CoarseReconstruction(io.ComfyNode):
     def execute(cls, exposures, flow, weights=PACKAGED) -> io.NodeOutput:
 
         clip = normalize(exposures)
-        with chosen_network(DEEPHDRVIDEO, weights, clip.size, len(clip.offsets) + 1) as network:
+        with chosen_network(DEEPHDRVIDEO, weights, clip.size, frames_for(DEEPHDRVIDEO, clip)) as network:
             return io.NodeOutput(coarse_reconstruction(clip, flow, network, progress_bar()))
 
 

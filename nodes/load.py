@@ -1,6 +1,7 @@
 """Load Alternating Exposures and Load HDR Sequence."""
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import folder_paths
@@ -20,6 +21,7 @@ from .wires import LOAD, Exposures
 
 LUT_FILE = "LUT file"
 MAX_PATH = 4096  # characters
+NO_SOUND = "the sound of this VIDEO is not taken: connect its audio to Save HDR Video"
 PATH = "absolute, or relative to ComfyUI's input folder"
 SAMPLES = Path(__file__).parents[1] / "workflows" / "assets"  # so that the shipped workflows run as they are
 
@@ -257,7 +259,8 @@ def _first_clip(path, video, images, start, count, fps, holes, progress, respons
     edited = getattr(video, "has_pending_frame_edits", bool)()  # ComfyUI has edits since 0.4, trimming among them
     if edited or isinstance(video, InputImpl.VideoFromComponents):  # as a stream it would be compressed once more
         parts = video.get_components()
-        return load.image_clip(parts.images, start, count, fps or parts.frame_rate, "video", progress)
+        clip = load.image_clip(parts.images, start, count, fps or parts.frame_rate, "video", progress)
+        return clip if parts.audio is None else replace(clip, warnings=(*clip.warnings, NO_SOUND))
     part = getattr(video, "get_active_trim_window", lambda: (0.0, 0.0))()
     return load.read_clip(video.get_stream_source(), start, count, fps, progress, part, response=response)
 

@@ -5,7 +5,7 @@ from comfy_api.latest import io
 from ..models.location import COLLABORATIVE_FUSION, SEQUENCE_REFINEMENT
 from ..stages.clip.normalize import normalize
 from ..stages.fusion.collaborative_fusion import collaborative_fusion, pairs_within
-from ..stages.fusion.sequence_refinement import OVERLAP, WINDOW, sequence_refinement
+from ..stages.fusion.sequence_refinement import OVERLAP, WINDOW, frames_together, sequence_refinement
 from ..stages.runtime.networks import PACKAGED
 from .compat import known, progress_bar
 from .load_backbone import SPLIT, anchored_sequence, stills_inputs
@@ -130,6 +130,6 @@ class SequenceRefinement(io.ComfyNode):
     def execute(cls, hdr, window, weights=PACKAGED, exposures=None) -> io.NodeOutput:
         hdr = rgb(hdr, "hdr")
         clip = None if exposures is None else normalize(exposures)
-        at_once = min(max(window, WINDOW) + 2 * OVERLAP, len(hdr))
+        at_once = frames_together(len(hdr), window)
         with chosen_network(SEQUENCE_REFINEMENT, weights, tuple(hdr.shape[1:3]), at_once) as network:
             return io.NodeOutput(sequence_refinement(hdr, network, window, clip, progress_bar()))

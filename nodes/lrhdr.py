@@ -8,6 +8,7 @@ from ..stages.candidates.interpolate import interpolate_exposure
 from ..stages.clip.normalize import normalize
 from ..stages.fusion.sparse_fusion import sparse_fusion, vote_picture, voting_candidates
 from ..stages.runtime.networks import PACKAGED
+from ..stages.systems.room import frames_for
 from .compat import known, progress_bar
 from .ports import flow_input
 from .preview import middle, shown
@@ -44,7 +45,7 @@ class InterpolateExposure(io.ComfyNode):
     @classmethod
     def execute(cls, exposures, flow, weights=PACKAGED) -> io.NodeOutput:
         clip = normalize(exposures)
-        with chosen_network(INTERPOLATE, weights, clip.size, len(clip.offsets) + 1) as network:
+        with chosen_network(INTERPOLATE, weights, clip.size, frames_for(INTERPOLATE, clip)) as network:
             return io.NodeOutput(interpolate_exposure(clip, flow, network, progress_bar()))
 
 

@@ -6,7 +6,7 @@ from ..stages.clip.black_level import match_black_level
 from ..stages.clip.noise import with_noise
 from ..stages.clip.normalize import normalize
 from ..stages.clip.wrong_pattern import STOP, heed_pattern
-from ..stages.runtime.networks import work_memory
+from ..stages.systems.room import room_for
 from ..stages.systems.table import BY_QUALITY, SYSTEMS
 from .compat import device, known, make_room, progress_bar
 from .ports import fps_output, hdr_output, wrong_pattern_input
@@ -73,7 +73,7 @@ class ReconstructHDR(io.ComfyNode):
         clip = match_black_level(normalize(exposures), progress_bar())
         if row.networks:
             clip = with_noise(clip, progress_bar())
-            make_room(max(work_memory(name, clip.size, len(clip.offsets) + 1) for name in row.networks))
+            make_room(room_for(row, clip))
         hdr = row.run(clip, device(), progress_bar())
         # No picture: front ends would show it beside the last live one, which stays.
         return io.NodeOutput(hdr, clip, float(clip.fps), ui={"text": (f"{row.paper}, {len(hdr)} frames",)})

@@ -37,5 +37,5 @@ def chosen_network(name: str, weights: str, size: tuple[int, int], pictures: int
     """The network `name` on ComfyUI's device, or that of `model` if it is not None, with memory there to process `pictures`
     frames of `size` at once."""
     network = load_chosen(name, weights, weights_folders(), model)
-    with on_device(network, work_memory(name, size, pictures)) as loaded:
+    with on_device(network, work_memory(name, size, pictures), kept=model is not None) as loaded:
         yield loaded

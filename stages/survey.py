@@ -1,7 +1,7 @@
 """Surveys: made from a whole clip once, and used in place of estimates when the clip, or a part of it, is read again."""
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 from fractions import Fraction
@@ -25,7 +25,7 @@ from .clip.noise import measure_noise
 from .clip.normalize import normalize
 from .clip.read import read_clip
 from .clip.white_level import scaled_to_white
-from .runtime.windows import Progress, quiet
+from .runtime.windows import Progress, passes, quiet, windows
 from .systems.backbone import backbone_exposure
 
 SAMPLES, SAMPLE = 16, 1 << 16  # places of a source from which its mark is computed, and bytes read at each
@@ -48,11 +48,12 @@ def take_survey(sequence: ExposureSequence, progress: Progress = quiet) -> Surve
     if sequence.period < 2:
         raise ValueError("the clip has one exposure only: give its exposure pattern, or let it be detected")
     clip = normalize(sequence)
-    curves = black_level_curves(clip, progress)
-    black = tuple(tuple(map(tuple, curve.tolist())) for curve in curves)
     kept = origin.kept or tuple(range(len(origin.frames)))
     span = kept[-1] + 1 - kept[0]
     times = origin.times[: origin.start + kept[-1] + 1]
+    first, second, third = passes(progress, 1, 2 if times else 0, 1)
+    curves = black_level_curves(clip, first)
+    black = tuple(tuple(map(tuple, curve.tolist())) for curve in curves)
     survey = Survey(
         pack=VERSION,
         path=origin.path,
@@ -77,10 +78,10 @@ def take_survey(sequence: ExposureSequence, progress: Progress = quiet) -> Surve
         warnings=sequence.warnings,
         timecode=sequence.timecode,
         times=times,
-        sums=checksums(origin.frames, range(kept[0], kept[-1] + 1)) if times else (),
+        sums=checksums(origin.frames, range(kept[0], kept[-1] + 1), second) if times else (),
     )
     matched = match_black_level(clip.with_(survey=survey)).with_(survey=None)
-    return replace(survey, **_noise_of(measure_noise(matched, progress)))
+    return replace(survey, **_noise_of(measure_noise(matched, third)))
 
 
 def _rows_of(moves: torch.Tensor | None) -> tuple[Row, ...] | None:
@@ -119,18 +120,19 @@ def load_surveyed(
 
 def _read(survey: Survey, path: str, start: int, count: int, progress: Progress) -> Clip:
     """Frames start … of the source, of a video from a keyframe on where that gives the frames that were surveyed."""
-    read = partial(read_clip, path, start, count, None, progress, holes=True, response=survey.response["name"])
+    read = partial(read_clip, path, start, count, holes=True, response=survey.response["name"])
     if survey.times and start:
         with suppress(OSError, ValueError):
-            clip, begin = read(times=survey.times), start - survey.start
-            if checksums(clip.frames, range(count)) == survey.sums[begin : begin + count]:
+            reading, comparing = passes(progress, 4, 1)
+            clip, begin = read(progress=reading, times=survey.times), start - survey.start
+            if checksums(clip.frames, range(count), comparing) == survey.sums[begin : begin + count]:
                 return clip
-    return read()
+    return read(progress=progress)
 
 
-def checksums(frames, indices: Iterable[int]) -> tuple[int, ...]:
+def checksums(frames, indices: Sequence[int], progress: Progress = quiet) -> tuple[int, ...]:
     """CRC-32 of each of some frames (H,W,3) as float32."""
-    return tuple(crc32(frames[t].numpy()) for t in indices)
+    return tuple(crc32(frames[indices[k]].numpy()) for (k,) in windows(len(indices), 1, progress))
 
 
 def part_of_source(

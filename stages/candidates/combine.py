@@ -6,6 +6,7 @@ import torch
 
 from ...hdr.sequence import Candidate, CandidateSet, LazyFrames
 from ..fusion.sparse_fusion import check_sizes
+from ..runtime.check import finite
 
 
 def combine(sources: Iterable, names: Sequence[str] = ()) -> CandidateSet:
@@ -40,8 +41,7 @@ def result(radiance, name: str) -> Candidate:
 
     def read(indices: list[int]) -> torch.Tensor:
         frames = radiance[indices].float()
-        if not frames.isfinite().all():
-            raise ValueError(f"candidate {name!r} holds NaN or infinite values: repair it first")
+        finite(f"candidate {name!r}", frames, indices)
         return frames.clamp(min=0)  # filters may produce negative values
 
     shape = (*radiance.shape[:3], 1)

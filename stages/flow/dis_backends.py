@@ -8,6 +8,7 @@ import torch
 from einops import rearrange
 
 from ...hdr.cv import cv2
+from ...hdr.device import is_out_of_memory, release_cache
 from ...models.flow import dis as pytorch
 from ..runtime.threads import in_threads
 from .guarded_dis import dis_flow
@@ -46,9 +47,10 @@ def _pytorch_flow(first: torch.Tensor, second: torch.Tensor, preset: str) -> tor
     def matched(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
         try:
             return pytorch.dis_flow(a, b, preset)
-        except torch.OutOfMemoryError:
-            if len(a) == 1:
+        except RuntimeError as error:
+            if len(a) == 1 or not is_out_of_memory(error):
                 raise
+        release_cache()
         half = len(a) // 2
         return torch.cat((matched(a[:half], b[:half]), matched(a[half:], b[half:])))
 

@@ -13,6 +13,7 @@ The result is propagated to motion boundaries (`propagation`) and extrapolated w
 """
 
 from collections.abc import Callable
+from math import prod
 
 import torch
 
@@ -121,6 +122,11 @@ class FlowEstimator:
         """Height and width of what `motion` returns: half of the size at which flow is estimated."""
         return half_size(self.pairs.size)
 
+    @property
+    def at_once(self) -> int:
+        """Number of frames that `motion` is meant to be given."""
+        return frames_at_once(self.pairs.device, prod(self.pairs.size))
+
     def motion(self, frames: list[int]) -> list[torch.Tensor]:
         """Flow in pixels of the frame, and confidence, of each of `frames` to its neighbours at `offsets`: (K,3,h,w) on
         `grid`, in half precision."""
@@ -168,7 +174,7 @@ def estimate_flow(
     flow = {o: allocate((count, 2, *grid), torch.float16) for o in sequence.offsets}
     confidence = {o: allocate((count, 1, *grid), torch.float16) for o in sequence.offsets}
     same_exposure = {o: allocate((count, 2, *estimator.pairs.size), torch.float16) for o in (-period, period)}
-    for window in windows(count, frames_at_once(device), progress):
+    for window in windows(count, estimator.at_once, progress):
         for t, motion in zip(window, estimator.motion(window), strict=True):
             for o, one in zip(estimator.offsets, motion.cpu(), strict=True):
                 flow[o][t], confidence[o][t] = one[:2], one[2:]

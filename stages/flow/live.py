@@ -8,7 +8,6 @@ from ...hdr.sequence import ExposureSequence
 from ...models.flow import BASE_FLOW
 from ...models.flow.base_flow import MotionSearch
 from ..runtime.networks import load_network
-from ..runtime.threads import frames_at_once
 from .estimate import FlowEstimator
 
 
@@ -48,7 +47,7 @@ class LiveFlow:
 
     def _motion(self, t: int) -> torch.Tensor:
         if t not in self.kept:
-            after = range(t, min(t + frames_at_once(self.device), len(self)))
+            after = range(t, min(t + self.estimator.at_once, len(self)))
             frames = [k for k in after if k not in self.kept]
             self.kept |= dict(zip(frames, self.estimator.motion(frames), strict=True))
         return self.kept[t]

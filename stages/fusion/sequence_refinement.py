@@ -34,6 +34,7 @@ from ...models.location.sequence_refinement import (
 )
 from ..clip.noise import frame_noise
 from ..flow.pair_flow import PairFlow, flow_scale, half_size, working_size
+from ..runtime.check import finite
 from ..runtime.networks import device_of, running
 from ..runtime.per_frame import MAX_TOGETHER, radiance_per_frame, to_planes
 from ..runtime.threads import in_threads
@@ -53,8 +54,7 @@ def brightest(hdr, progress: Progress = quiet) -> float:
     highest = 0.0
     for (t,) in windows(len(hdr), 1, progress):
         frame = hdr[t]
-        if not torch.isfinite(frame).all():
-            raise ValueError(f"frame {t} of the HDR sequence holds NaN or infinite values: repair it before refinement")
+        finite("hdr", frame[None], [t])
         highest = max(highest, float(frame.max()))
     return highest
 
@@ -87,6 +87,11 @@ def consecutive_flow(
             confidence[b - a][a] = halved(sure)[0]
         pairs.forget(t)
     return FlowField(size, flow, confidence)
+
+
+def frames_together(count: int, window: int = WINDOW) -> int:
+    """Frames of a clip of `count` whose features are in memory together."""
+    return min(max(window, WINDOW) + 2 * OVERLAP, count)
 
 
 class Frame(NamedTuple):

@@ -10,7 +10,7 @@ from ...hdr.io.checked_path import printable
 from ...hdr.io.ultra_hdr import write_ultra_hdr
 from ...hdr.sequence import ExposureSequence, gamut_of
 from ..runtime.check import chosen, hdr_frames, number, whole
-from ..runtime.windows import Progress, quiet, windows
+from ..runtime.windows import Progress, passes, quiet, windows
 from .look import look
 from .versions import new_folder
 
@@ -54,18 +54,21 @@ def save_ultra_hdr(
     quality = whole("quality", quality, 1, 100)
     last = len(hdr) - 1
     frames = {"middle": (last // 2,), "first": (0,), "last": (last,), "all": tuple(range(last + 1))}[which]
-    display, gain = look(hdr, name, exposure, brightness=brightness, sequence=sequence, even=False, frames=frames)
+    looking, measuring, writing = passes(progress, 2, 1, 3)
+    display, gain = look(
+        hdr, name, exposure, brightness=brightness, sequence=sequence, even=False, progress=looking, frames=frames
+    )
     source = gamut_of(sequence)
 
     def light(index: int):
         linear = hdr[index].detach().float().cpu().nan_to_num(0, 65504, 0)
         return (convert(linear, source, "Rec.709") * gain).clamp(0, 1e6) * REFERENCE_WHITE
 
-    source_peak = max(float(light(index).max()) for index in frames)
+    source_peak = max(float(light(frames[place]).max()) for (place,) in windows(len(frames), 1, measuring))
     folder, stem = new_folder(root, prefix)
     paths, headroom = [], -math.inf
     try:
-        for (place,) in windows(len(frames), 1, progress):
+        for (place,) in windows(len(frames), 1, writing):
             picture = roll_off(light(frames[place]), source_peak, peak) / REFERENCE_WHITE
             path = folder / f"{stem}.{frames[place]:04d}.jpg"
             headroom = max(headroom, write_ultra_hdr(path, display[place].numpy(), picture.numpy(), quality))

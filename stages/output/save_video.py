@@ -17,7 +17,7 @@ from ...hdr.io.video_files import frame_rate
 from ...hdr.sequence import ExposureSequence, gamut_of
 from ...hdr.timecode import is_timecode
 from ..runtime.check import chosen, hdr_frames, number, same_length, text, whole
-from ..runtime.windows import Progress, quiet, windows
+from ..runtime.windows import Progress, passes, quiet, windows
 from .save import compositing_factor
 from .versions import new_file
 
@@ -112,16 +112,20 @@ def save_video(
         linear = frames[index][:height, :width].detach().float().cpu().nan_to_num(0, PQ_PEAK, 0)
         return (convert(linear, source, "Rec.2020") * white).clamp(0, 1e6)
 
-    total = 2 * len(frames)  # measured, then encoded
-    source_peak, level = _measure(light, len(frames), peak, lambda done, _: progress(done, total))
-    if source_peak > peak:
+    measuring, again, encoding = passes(progress, 1, 1, 1)
+    level = _light_level(light, len(frames), measuring)
+    source_peak = level.maximum
+    if source_peak <= peak:
+        encoding = passes(progress, 1, 2)[1]
+    else:
+        level = _light_level(lambda index: roll_off(light(index), source_peak, peak), len(frames), again)
         notes.append(f"highlights of up to {source_peak:.0f} cd/m2 are rolled off to {peak:g}")
     if sound is None:
         sound = _own_sound(sequence, len(frames) / fps, notes)
     encode = {"PQ": pq_encode, "HLG": hlg_signal}[transfer]
 
     def signals() -> Iterator[torch.Tensor]:
-        for (index,) in windows(len(frames), 1, lambda done, count: progress(count + done, total)):
+        for (index,) in windows(len(frames), 1, encoding):
             yield encode(roll_off(light(index), source_peak, peak))
 
     with new_file(root, prefix, wanted.suffix) as (temporary, path):
@@ -130,15 +134,12 @@ def save_video(
     return VideoReport(path, len(frames), (height, width), fps, white, source_peak, level, tuple(notes))
 
 
-def _measure(light, count: int, peak: float, progress: Progress) -> tuple[float, LightLevel]:
-    """The brightest channel of the clip before it is rolled off, and the clip's light level after."""
+def _light_level(light, count: int, progress: Progress) -> LightLevel:
+    """Light level of a clip of `count` frames; light: function of the index, gives a frame in cd/m2."""
     levels = []
     for (index,) in windows(count, 1, progress):
         levels.append(light_level(light(index)))
-    source_peak = max(level.maximum for level in levels)
-    if source_peak > peak:
-        levels = [light_level(roll_off(light(index), source_peak, peak)) for index in range(count)]
-    return source_peak, LightLevel(max(s.maximum for s in levels), max(s.frame_average for s in levels))
+    return LightLevel(max(s.maximum for s in levels), max(s.frame_average for s in levels))
 
 
 def _own_sound(sequence: ExposureSequence | None, seconds: Fraction, notes: list[str]) -> Samples | None:

@@ -1,8 +1,11 @@
 """Frames for the viewer in the browser: half floats, a file for each frame of each layer."""
 
 import math
+import os
 import secrets
+from collections import defaultdict
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +18,7 @@ from ..runtime.windows import Progress, quiet, spread
 
 LONGEST_SIDE = 1280  # pixels; larger frames are reduced to it by area means
 HALF = 65504.0
+KEPT = 4 << 30  # bytes of earlier runs that stay, as viewers that are not run again still show theirs
 GRAY = 0.18
 
 
@@ -75,13 +79,14 @@ def write_layers(
 
     A file is rows of little-endian half floats, channels interleaved: `width`, `height`, `channels` (3, or 1 of a mask), and
     `files`, names in `folder`, are in the description, with `name` and `encoded`. Values beyond the range of half floats are
-    clamped, NaN stays. Raises ValueError where no frame is left.
+    clamped, NaN stays. Of earlier runs, the oldest are deleted beyond KEPT bytes. Raises ValueError where no frame is left.
     """
     total = len(layers[0].frames)
     chosen = range(min(start, total), min(start + count, total))
     if not chosen:
         raise ValueError(f"start is {start}, the clip has {total} frames: lower it")
     folder.mkdir(parents=True, exist_ok=True)
+    drop_oldest(folder)
     token, written = secrets.token_hex(6), []
     for k, layer in enumerate(layers):
         entry = {"name": layer.name, "encoded": layer.encoded, "files": []}
@@ -95,6 +100,19 @@ def write_layers(
             progress(k * len(chosen) + done + 1, len(layers) * len(chosen))
         written.append(entry)
     return written
+
+
+def drop_oldest(folder: Path) -> None:
+    """Delete files of whole runs of `write_layers`, the oldest first, until those of no more than KEPT bytes are left."""
+    runs: dict[str, list[tuple[Path, os.stat_result]]] = defaultdict(list)
+    for path in folder.glob("*_*.f16"):
+        runs[path.name.split("_")[0]].append((path, path.stat()))
+    left = KEPT
+    for files in sorted(runs.values(), key=lambda files: max(about.st_mtime for _, about in files), reverse=True):
+        left -= sum(about.st_size for _, about in files)
+        for path, _ in files if left < 0 else ():
+            with suppress(OSError):  # being read, on Windows
+                path.unlink()
 
 
 def small(frame: torch.Tensor) -> torch.Tensor:

@@ -15,7 +15,7 @@ from ...hdr.metrics import SequenceMetrics, psnr_mu
 from ...hdr.sequence import ExposureSequence
 from ...hdr.tonemap import mu_law
 from ..runtime.check import chosen, frames_text, same_frames
-from ..runtime.windows import Progress, quiet, windows
+from ..runtime.windows import Progress, passes, quiet, windows
 
 SCALES = ("as is", "fit one gain per clip")
 CLIP = 0.99  # value of the reference from which pixels are excluded when a gain is fitted
@@ -35,14 +35,14 @@ class Measurement:
     psnr: torch.Tensor
 
 
-def fit_gain(hdr, reference) -> float:
+def fit_gain(hdr, reference, progress: Progress = quiet) -> float:
     """The gain g that makes g x HDR fit the reference best: least squares over the clip, in the linear domain.
 
     Only pixels whose reference is below CLIP in all channels are used, so that a few highlights do not dominate. Raises
     ValueError when there are none, or when the HDR is black there.
     """
     product = power = 0.0
-    for window in windows(len(hdr)):
+    for window in windows(len(hdr), progress=progress):
         estimate, truth = hdr[window].double().nan_to_num(), reference[window].double()
         unclipped = (truth < CLIP).all(-1, keepdim=True)
         product += float((estimate * truth * unclipped).sum())
@@ -63,7 +63,10 @@ def measure(
     it is well exposed. Raises ValueError on different sizes or lengths, and on NaN or infinite values.
     """
     _check(hdr, reference, sequence, scale)
-    gain = fit_gain(hdr, reference) if scale == SCALES[1] else 1.0
+    gain = 1.0
+    if scale == SCALES[1]:
+        fitting, progress = passes(progress, 1, 4)
+        gain = fit_gain(hdr, reference, fitting)
     raw = SequenceMetrics(sequence.period if sequence else 1)
     composited = SequenceMetrics(sequence.period) if sequence else None
     if sequence:
@@ -96,7 +99,9 @@ def _check_finite(estimate: torch.Tensor, truth: torch.Tensor, t: int) -> None:
     for name, picture in (("HDR", estimate), ("reference", truth)):
         bad = int((~picture.isfinite()).sum())
         if bad:
-            raise ValueError(f"frame {t} of the {name} has {bad} NaN or infinite values: find the node that makes them")
+            raise ValueError(
+                f"frame {t} of the {name} has {bad} NaN or infinite values: find the node or file that makes them"
+            )
 
 
 def measure_text(result: Measurement) -> str:

@@ -57,6 +57,15 @@ def hdr_frames(frames) -> tuple[int, ...]:
     return shape
 
 
+def finite(name: str, frames: torch.Tensor, indices: Iterable[int]) -> None:
+    """Raises ValueError for NaN or infinite values in frames (n,...), those of a clip at `indices`; names the first of them."""
+    if frames.isfinite().all():
+        return
+    for t, frame in zip(indices, frames, strict=True):
+        if not frame.isfinite().all():
+            raise ValueError(f"{name} holds NaN or infinite values in frame {t}: find the node or file that makes them")
+
+
 def frames_text(shape) -> str:
     """Number and size of frames (T,H,W,…) for messages: "24 frames of 640x360"."""
     return f"{shape[0]} frames of {shape[2]}x{shape[1]}"

@@ -11,14 +11,18 @@ from typing import TypeVar
 
 import torch
 
+MAX_PIXELS = 16 << 20  # of frames whose flow is estimated together on a CPU: 18 frames of 1280x720
+
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
-def frames_at_once(device) -> int:
-    """Number of frames that are processed together: the number of threads on a CPU; elsewhere four, which reduces the overhead of
-    launching small operations."""
-    return max(torch.get_num_threads(), 1) if torch.device(device).type == "cpu" else 4
+def frames_at_once(device, pixels: int) -> int:
+    """Number of frames of so many pixels between which flow is estimated together: the number of threads on a CPU, as far as
+    MAX_PIXELS allows; elsewhere four, which reduces the overhead of launching small operations."""
+    if torch.device(device).type != "cpu":
+        return 4
+    return max(min(torch.get_num_threads(), MAX_PIXELS // pixels), 1)
 
 
 def in_threads(

@@ -9,6 +9,7 @@ from typing import Any, cast
 
 import torch
 
+from ...hdr.device import is_out_of_memory, release_cache
 from ...hdr.frame_window import FrameWindow
 from ...models.frame_statistics import FrameMap, Run, side_by_side, whole_frame
 
@@ -100,10 +101,10 @@ def in_tiles(size: tuple[int, int], compute: Callable, *inputs) -> Any:
         core = CORE[0] >> halvings, CORE[1] >> halvings
         try:
             return _in_pieces(tiles(size, core), size, compute, inputs)
-        except torch.OutOfMemoryError:
-            pass  # outside of this block, so that the tensors of the failed attempt are freed
-        if torch.cuda.is_available():
-            torch.cuda.empty_cache()
+        except RuntimeError as error:
+            if not is_out_of_memory(error):
+                raise
+        release_cache()  # outside of the block above, so that the tensors of the failed attempt are freed
     raise torch.OutOfMemoryError(
         f"the device has too little memory for frames of {size[1]}x{size[0]}, even in tiles of {core[1]}x{core[0]}: close "
         "other programs on it, load a smaller clip, or run on the CPU"

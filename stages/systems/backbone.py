@@ -22,7 +22,7 @@ from ...models.location.backbone import estimate_backbone
 from ...models.lrhdr.interpolate import ExposureInterpolation
 from ..clip.load import DEFAULT_FPS, image_clip, named_response
 from ..clip.normalize import normalize
-from ..flow.estimate import flow_pair
+from ..flow.estimate import flow_pair, needed
 from ..flow.pair_flow import FINE, PairFlow, flow_scale
 from ..runtime.networks import device_of
 from ..runtime.per_frame import run_per_frame, to_frame
@@ -117,8 +117,8 @@ def from_exposures(
         )
     captured, missing = own.nonzero()[:, 0].tolist(), (~own).nonzero()[:, 0].tolist()
     made = allocate((len(missing), *sequence.frames.shape[1:]))
-    pairs = PairFlow(sequence, FINE)
     device = device_of(network)
+    pairs = PairFlow(sequence, FINE, device=device)
 
     def inputs(k: int):
         place = bisect(captured, missing[k])
@@ -150,12 +150,13 @@ def from_exposures(
 
 
 def _between(sequence: ExposureSequence, pairs: PairFlow, t: int, before: int, after: int, device):
-    """Inputs of `estimate_backbone` for frame t, from the backbone frames before and after."""
+    """Inputs of `estimate_backbone` for frame t, from the backbone frames before and after. device: that of `pairs`."""
     size = sequence.size
+    pairs.estimate(needed(pairs, t, before, after))
     motion = flow_pair(pairs, t, before, after)
     flows, confidence = (
-        F.interpolate(x, size=size, mode="bilinear", align_corners=False)[None].to(device)
-        for x in (motion[:, :2] * flow_scale(pairs.size, size), motion[:, 2:])
+        F.interpolate(x, size=size, mode="bilinear", align_corners=False)[None]
+        for x in (motion[:, :2] * flow_scale(pairs.size, size, device), motion[:, 2:])
     )
     reference, *both = sequence.frames[[t, before, after]].to(device, torch.float32).movedim(-1, 1)
     exposures = sequence.exposures[[t, before]][None].to(device)

@@ -21,6 +21,7 @@ from ...models.deephdrvideo import DEEPHDRVIDEO
 from ...models.deephdrvideo.refine import blend, blend_weights
 from ..clip.noise import frame_noise
 from ..flow.estimate import base_flow
+from ..runtime.check import finite
 from ..runtime.networks import device_of, load_network
 from ..runtime.per_frame import WindowReader, radiance_per_frame, to_planes
 from ..runtime.tiles import in_tiles
@@ -73,8 +74,7 @@ def deformable_refinement(
         kept = {i: pair for i, pair in kept.items() if i in around}
         if missing:
             frames, radiance = (x[missing].to(device, torch.float32).movedim(-1, 1) for x in (sequence.frames, coarse))
-            if not radiance.isfinite().all():
-                raise ValueError(f"the HDR sequence holds NaN or infinite values near frame {t}: repair it first")
+            finite("hdr", radiance, missing)
             weights = blend_weights(frames, ranks[missing], count)
             kept |= dict(zip(missing, zip(radiance, weights, strict=True), strict=True))
         radiance, weights = (torch.stack(x)[None] for x in zip(*(kept[i] for i in around), strict=True))

@@ -19,6 +19,7 @@ from ...hdr.scratch import allocate
 from ...hdr.sequence import ExposureSequence, FlowField
 from ...models.f2hdr.adapter import GRID, LIMIT, refined_flows
 from ..flow.live import LiveFlow, live_base_flow
+from ..runtime.check import finite
 from ..runtime.features import features_around
 from ..runtime.networks import device_of, load_f2hdr
 from ..runtime.per_frame import WindowReader, radiance_per_frame, run_per_frame, to_planes
@@ -106,8 +107,7 @@ def refine(
     def read(t: int):
         given = to_planes(mask[t][..., None], windows.device), to_planes(hdr[t], windows.device)
         for name, planes in zip(("mask", "hdr"), given, strict=True):
-            if not planes.isfinite().all():
-                raise ValueError(f"{name} holds NaN or infinite values in frame {t}: repair it first")
+            finite(name, planes, [t])
         window = windows.read(t)
         return window, *given, encoded_around(windows, network, t, window)
 

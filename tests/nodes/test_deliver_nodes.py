@@ -56,7 +56,9 @@ def test_from_a_clip_to_every_delivery(server, tiny_clips):
 
 
 IN_ENGINE = """
-from hdrweave.nodes import look, save_video
+from dataclasses import replace
+from comfy_api.latest import InputImpl
+from hdrweave.nodes import load, look, save_video
 from hdrweave.nodes.checked import checked
 
 folder_paths.set_temp_directory(str(folder / "temp"))
@@ -70,9 +72,13 @@ saved = save(hdr=torch.rand(2, 17, 21, 4), **dict(zip(
 video, path, summary = saved.result
 picture = show(hdr=torch.rand(2, 9, 11, 3), look="local", exposure=0, contrast=1, saturation=1, roll_off=0.2, brightness="auto",
     even_size=True)
+parts, warned = video.get_components(), []
+for given in (parts, replace(parts, audio=None)):
+    made = InputImpl.VideoFromComponents(given)
+    warned.append(load._first_clip("", made, None, 0, 0, None, False, lambda *_: None, "gamma2.2").warnings)
 print(json.dumps(dict(
     size=video.get_dimensions(), path=path, summary=summary, told=saved.ui["hdr_video"], shape=list(picture.result[0].shape),
-    words=picture.ui["text"][0], sound=video.get_components().audio["waveform"].shape[-1],
+    words=picture.ui["text"][0], sound=parts.audio["waveform"].shape[-1], warned=warned,
 )))
 """
 
@@ -84,4 +90,5 @@ def test_audio_goes_in_and_a_video_comes_out(tmp_path):
     ]
     assert found["path"] == str(tmp_path / "output" / "a_v001.mp4") and "2 frames, 20x16, 4 fps" in found["summary"]
     assert abs(found["sound"] - 24000) <= 1024
+    assert found["warned"] == [["the sound of this VIDEO is not taken: connect its audio to Save HDR Video"], []]
     assert found["shape"] == [2, 8, 10, 3] and found["words"].startswith("Radiance times")

@@ -41,6 +41,8 @@ def test_what_does_not_fit_is_named():
         combine([candidates("a"), torch.rand(2, 4, 6, 3)])
     with pytest.raises(ValueError, match="2 names are given for 1 images"):
         combine([torch.rand(SHAPE)], ["a", "b"])
-    broken = combine([torch.full(SHAPE, torch.nan)], ["mine"]).candidates[0]
-    with pytest.raises(ValueError, match="candidate 'mine' holds NaN"):
-        broken.radiance[0]
+    image = torch.rand(SHAPE)
+    image[2, 1, 1] = torch.nan
+    broken = combine([image], ["mine"]).candidates[0]
+    with pytest.raises(ValueError, match="candidate 'mine' holds NaN or infinite values in frame 2: find"):
+        broken.radiance[[0, 2]]

@@ -57,13 +57,17 @@ def test_wrong_use_is_named(backend, preset, message):
         dis_backend(backend, preset)
 
 
-def test_a_batch_that_memory_does_not_hold_is_halved(monkeypatch):
+@pytest.mark.parametrize(
+    "error",
+    [torch.OutOfMemoryError("CUDA out of memory"), RuntimeError("MPS backend out of memory (MPS allocated: 9 GB)")],
+)
+def test_a_batch_that_memory_does_not_hold_is_halved(error, monkeypatch):
     given, estimate, sizes = lumas(6), pytorch.dis_flow, []
 
     def short(first, second, preset):
         sizes.append(len(first))
         if len(first) > 2:
-            raise torch.OutOfMemoryError("CUDA out of memory")
+            raise error
         return estimate(first, second, preset)
 
     whole = dis_backend(PYTORCH, "ultrafast")(given[:5], given[1:])

@@ -218,7 +218,7 @@ def test_what_does_not_belong_together_is_named():
         refine(clip, flow, mask, torch.zeros(4, 32, 48, 4), net)
     for name, given in (("mask", mask), ("hdr", hdr)):
         given[2, 5, 7] = float("nan")
-        with pytest.raises(ValueError, match=f"{name} holds NaN or infinite values in frame 2: repair it first"):
+        with pytest.raises(ValueError, match=f"{name} holds NaN or infinite values in frame 2: find"):
             refine(clip, flow, mask, hdr, net)
         given[2, 5, 7] = 0
 

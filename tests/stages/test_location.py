@@ -8,6 +8,7 @@ from hdrweave.hdr.tonemap import mu_law
 from hdrweave.models.location.collaborative_fusion import CollaborativeFusion, CollaborativeFusionConfig
 from hdrweave.models.location.sequence_refinement import SequenceRefinement, SequenceRefinementConfig
 from hdrweave.models.lrhdr.interpolate import ExposureInterpolation, InterpolationConfig
+from hdrweave.stages.flow import pair_flow
 from hdrweave.stages.fusion.collaborative_fusion import collaborative_fusion, pairs_within
 from hdrweave.stages.runtime import tiles
 from hdrweave.stages.systems.backbone import backbone_and_stills, backbone_exposure, from_exposures
@@ -126,6 +127,22 @@ def test_alternating_clips_get_a_backbone(interpolation, pattern):
         assert torch.equal(a.frames[[0, -1]], clip.frames[[int(a.times[0]), int(a.times[-1])]])
     with pytest.raises(ValueError, match="the backbone's exposure is 3"):
         from_exposures(clip, interpolation, 3.0)
+
+
+def test_flow_of_the_backbone_is_estimated_on_the_networks_device_at_once(interpolation, monkeypatch):
+    exposures = [4.0, 1.0, 4.0]
+    clip = sequence(filmed(0.2 * light(3, (48, 64)), exposures), exposures, period=2)
+    devices, batches, make = [], [], pair_flow.dis_backend
+
+    def counted(backend, preset, device):
+        devices.append(device)
+        estimate = make(backend, preset, device)
+        return lambda first, second: (batches.append(len(first)), estimate(first, second))[1]
+
+    monkeypatch.setattr(pair_flow, "dis_backend", counted)
+    from_exposures(clip, interpolation, 4.0)
+    assert set(devices) == {next(interpolation.parameters()).device} and sum(batches) == 6
+    assert max(batches) == 4  # to both backbone frames and back; between these, of one exposure, are the other two
 
 
 def direct(net, clip, frames, anchors):

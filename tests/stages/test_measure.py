@@ -38,6 +38,13 @@ def test_one_gain_per_clip(reference):
     assert fitted.raw["psnr_linear"] == MAX_PSNR and "multiplied by 3 (+1.58 EV)" in measure_text(fitted)
 
 
+def test_fitting_a_gain_is_in_the_progress(reference):
+    steps = []
+    given = dict(scale="fit one gain per clip", progress=lambda done, total: steps.append(done / total))
+    measure(reference / 3, reference, **given)
+    assert len(steps) > len(reference) and steps == sorted(set(steps)) and steps[-1] == 1
+
+
 def test_highlights_do_not_decide_the_gain(reference):
     hdr, bright = reference / 2, reference.clone()
     bright[:, :4], hdr[:, :4] = 50.0, 1.0

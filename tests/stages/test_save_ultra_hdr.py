@@ -28,7 +28,10 @@ def test_pictures_of_chosen_frames_are_written(tmp_path, hdr):
     assert shown.shape == (33, 41, 3) and abs(shown - display[2].numpy()).mean() < 0.01
     peak = float((convert(hdr[2], "V-Gamut", "Rec.709") * gain).max())
     assert report.headroom == pytest.approx(torch.tensor(min(peak, 1000 / 203)).log2().item(), abs=0.01)
-    every = save_ultra_hdr(hdr, tmp_path, "a/still", "all", peak=400)
+    steps = []
+    shown = lambda done, total: steps.append(done / total)  # noqa: E731
+    every = save_ultra_hdr(hdr, tmp_path, "a/still", "all", peak=400, progress=shown)
+    assert len(steps) > 10 and steps == sorted(set(steps)) and steps[-1] == 1
     assert len(every.paths) == 5 and every.paths[0].parent.name == "still_v002" and every.headroom <= 0.98
     assert "5 pictures in" in str(every)
 

@@ -177,13 +177,21 @@ def test_odd_sizes_lose_a_column_and_nothing_is_overwritten(tmp_path, hdr):
     assert save_video(hdr[:1], tmp_path, "a", HEVC, crf=30).path.name == "a_v002.mp4"
 
 
+@pytest.mark.parametrize("peak, passes", [(10_000, 2), (100, 3)])
+def test_every_pass_is_in_the_progress(peak, passes, tmp_path, hdr):
+    """Highlights that are rolled off take one more pass, which can be cancelled, too."""
+    steps = []
+    save_video(hdr, tmp_path, "a", FFV1, peak=peak, progress=lambda done, total: steps.append(done / total))
+    assert len(steps) == passes * len(hdr) and steps == sorted(set(steps)) and steps[-1] == 1
+
+
 def test_cancelling_and_missing_encoders_leave_nothing(tmp_path, hdr, monkeypatch):
     class Cancelled(BaseException):
         pass
 
     def progress(done, total):
-        assert total == 8
-        if done == 6:
+        assert total == 12
+        if done == 10:
             assert [p.name for p in tmp_path.iterdir()][0].startswith(".a_v001.")
             raise Cancelled
 

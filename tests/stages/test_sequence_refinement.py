@@ -164,5 +164,5 @@ def test_what_is_refused(network):
     with pytest.raises(ValueError, match="window is 0"):
         refine(hdr, network, window=0)
     hdr[1, 4, 5] = torch.nan
-    with pytest.raises(ValueError, match="frame 1 of the HDR sequence holds NaN"):
+    with pytest.raises(ValueError, match="hdr holds NaN or infinite values in frame 1"):
         refine(hdr, network)

@@ -25,7 +25,8 @@ def test_results_come_in_order_from_threads_of_their_own(two_threads):
     with torch.no_grad():
         assert in_threads(compute, [3, 4, 5, 6]) == [(k, 1, False) for k in (3, 4, 5, 6)]
     assert torch.get_num_threads() == 2
-    assert frames_at_once("cpu") == 2
+    assert [frames_at_once("cpu", pixels) for pixels in (1280 * 720, 9 << 20, 20 << 20)] == [2, 1, 1]
+    assert frames_at_once("cuda", 20 << 20) == 4
 
 
 def test_an_error_is_raised_and_the_threads_are_given_back(two_threads):

@@ -178,22 +178,39 @@ def test_a_small_frame_is_one_tile():
     assert len(tiles.tiles((8, 121))) > 1
 
 
-def short_of_memory(most: int):
+CUDA = torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
+MPS = RuntimeError("MPS backend out of memory (MPS allocated: 17.11 GB, max allowed: 18.13 GB)")
+
+
+def short_of_memory(most: int, error: RuntimeError = CUDA):
     """A computation that needs the memory of at most so many pixels."""
 
     def compute(x: torch.Tensor) -> torch.Tensor:
         if x.shape[-2] * x.shape[-1] > most:
-            raise torch.OutOfMemoryError("CUDA out of memory")
+            raise error
         return F.avg_pool2d(x, 3, 1, 1)
 
     return compute
 
 
-def test_smaller_tiles_follow_where_memory_is_short(monkeypatch):
+@pytest.mark.parametrize("error", [CUDA, MPS])
+def test_smaller_tiles_follow_where_memory_is_short(error, monkeypatch):
     monkeypatch.setattr(tiles, "CORE", (64, 96))
     given = picture((64, 96))
-    found = in_tiles((64, 96), short_of_memory(48 * 64), given)
+    found = in_tiles((64, 96), short_of_memory(48 * 64, error), given)
     equal(F.avg_pool2d(given, 3, 1, 1), found)
+
+
+def test_other_errors_are_raised_at_once():
+    calls = []
+
+    def wrong(x: torch.Tensor) -> torch.Tensor:
+        calls.append(x)
+        raise RuntimeError("the size of tensor a must match that of b")
+
+    with pytest.raises(RuntimeError, match="size of tensor a"):
+        in_tiles((64, 96), wrong, picture((64, 96)))
+    assert len(calls) == 1
 
 
 def test_too_little_memory_is_said_in_a_sentence():

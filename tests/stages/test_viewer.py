@@ -1,8 +1,11 @@
 """What the viewer is given: every layer's frames as half floats, of the size and order that it is told."""
 
+import os
+
 import numpy as np
 import pytest
 import torch
+from hdrweave.stages.output import viewer
 from hdrweave.stages.output.viewer import LONGEST_SIDE, Layer, first_gain, layers_of, write_layers
 from moving_texture import sequence
 
@@ -51,3 +54,16 @@ def test_the_first_look_shows_the_long_exposures_white():
     assert first_gain(None, sequence(torch.rand(4, 4, 4, 3), [1.0, 8.0] * 2, period=2)) == 8
     assert first_gain(torch.full((3, 4, 4, 3), 0.02)) == pytest.approx(9)
     assert first_gain(torch.zeros(3, 4, 4, 3)) == 1
+
+
+def test_files_of_the_oldest_runs_are_deleted(tmp_path, monkeypatch):
+    layer = Layer("result", torch.rand(2, 4, 4, 3))  # 96 bytes a frame
+    runs = [write_layers([layer, layer], tmp_path) for _ in range(3)]
+    for age, layers in zip((30, 20, 10), runs, strict=True):
+        for name in sum((described["files"] for described in layers), []):
+            os.utime(tmp_path / name, (1e9 - age, 1e9 - age))
+    (tmp_path / "notes.txt").write_text("of someone else")
+    monkeypatch.setattr(viewer, "KEPT", 2 * 4 * 96)
+    runs.append(write_layers([layer, layer], tmp_path))
+    kept = {name for layers in runs[1:] for described in layers for name in described["files"]}
+    assert {path.name for path in tmp_path.iterdir()} == {*kept, "notes.txt"}

@@ -1,0 +1,42 @@
+"""Device memory inside the real engine: what is loaded and unloaded, and the room that is made before a method runs."""
+
+import pytest
+from real_engine import run_in_engine
+
+IN_ENGINE = """
+import gc
+from hdrweave.nodes.compat import register_weights_folder
+from hdrweave.nodes.weights import chosen_network
+from hdrweave.stages.runtime.networks import OwnNetwork, load_network
+import untrained
+from hdrweave.models import registry
+
+folder_paths.models_dir = str(folder / "models")
+register_weights_folder()
+untrained.write(folder / "weights")
+registry.PACKAGED = folder / "weights"
+management = comfy.model_management
+on_wire, found = OwnNetwork("dealthdr", load_network("dealthdr")), {}
+for _ in range(2):
+    with chosen_network("dealthdr", "packaged", (16, 16), 1, on_wire) as network:
+        assert network is on_wire.network
+entries = management.current_loaded_models
+found["after two uses"] = [entry.is_dead() for entry in entries]
+management.free_memory(1e18, management.get_torch_device())
+found["after unloading"] = len(entries)
+with chosen_network("dealthdr", "packaged", (16, 16), 1, on_wire):
+    pass
+del on_wire, network
+gc.collect()
+found["after the wire is gone"] = len(entries)
+with chosen_network("dealthdr", "packaged", (16, 16), 1):
+    pass
+found["of a file"] = len(entries)
+print(json.dumps(found))
+"""
+
+
+@pytest.mark.engine
+def test_a_network_of_a_wire_can_be_unloaded(tmp_path):
+    found = run_in_engine(IN_ENGINE, tmp_path)
+    assert found == {"after two uses": [False], "after unloading": 0, "after the wire is gone": 0, "of a file": 0}
