@@ -26,6 +26,7 @@ from .pretrained import pretrained
 from .recipe import Recipe, of_one_network
 
 VOTE_HINT = 0.05  # of L_vote with arbitrary candidates: a larger weight selects where it should average
+OWN_SHARE = 0.3  # of the error before detail preservation
 MAX_CANDIDATES = 12
 FLAGSHIP, LRHDR = 0.4, 0.35  # shares of the batches with the candidates of these systems
 WITHOUT_REFERENCE, DISTRACTOR = 0.1, 0.3  # shares of the batches
@@ -136,11 +137,25 @@ def candidates(batch: dict[str, torch.Tensor]) -> tuple[Estimates, tuple[torch.T
     return every.of(chosen), given if known else None
 
 
-def vote_and_picture(network: nn.Module, alpha: float, share: float, given: Estimates, reference, truth: torch.Tensor):
-    """Fused result (B,3,H,W); loss: PSNR in both domains, and L_vote, cross entropy where the vote is a softmax; metrics."""
+def vote_and_picture(
+    network: nn.Module,
+    alpha: float,
+    share: float,
+    given: Estimates,
+    reference,
+    truth: torch.Tensor,
+    window: FrameWindow | None = None,
+):
+    """Fused result (B,3,H,W); loss: PSNR in both domains, and L_vote, cross entropy where the vote is a softmax; metrics.
+
+    window: of the reference; PSNR is then that of the result with detail preservation, and, by OWN_SHARE, without it. The vote
+    would otherwise learn to take texture from noisy candidates, which detail preservation brings back anyway.
+    """
     radiance, validity, exposures, noise = given
     out = network(radiance, validity, exposures, reference, alpha, noise)
     recon = picture_loss(out["hdr"], truth)
+    if window is not None:
+        recon = (picture_loss(preserved(out["hdr"], window), truth) + OWN_SHARE * recon) / (1 + OWN_SHARE)
     if alpha == 1:
         vote = F.cross_entropy(out["logits"], vote_oracle(given.radiance, truth))
     else:
@@ -151,7 +166,9 @@ def vote_and_picture(network: nn.Module, alpha: float, share: float, given: Esti
 
 def fusion_loss(alpha: float, share: float, network: nn.Module, batch: dict[str, torch.Tensor]):
     """See `vote_and_picture`."""
-    return vote_and_picture(network, alpha, share, *candidates(batch), truth_of(batch))[1:]
+    given, reference = candidates(batch)
+    window = None if reference is None else window_of(nearest(batch))
+    return vote_and_picture(network, alpha, share, given, reference, truth_of(batch), window)[1:]
 
 
 def sparse_fusion(alpha: float = ALPHA, share: float = VOTE_HINT) -> Recipe:
