@@ -19,9 +19,9 @@ BAND = 32  # rows that `apply_kernels` processes together on a CPU, to fit into 
 
 
 def in_float32(device: torch.device):
-    """Context without autocast, on backends that have it."""
-    has_autocast = torch.amp.is_autocast_available(device.type)
-    return torch.autocast(device.type, enabled=False) if has_autocast else nullcontext()
+    """Context without autocast. Backends that are not PyTorch's own may raise when it is turned off, so nothing is done there."""
+    known = device.type in ("cpu", "cuda", "mps", "xpu") and torch.amp.is_autocast_available(device.type)
+    return torch.autocast(device.type, enabled=False) if known else nullcontext()
 
 
 def conv(inputs: int, outputs: int, size: int = 3, dilation: int = 1, groups: int = 1) -> nn.Sequential:

@@ -71,11 +71,6 @@ def full(*_):
     raise OSError(28, "No space left on device")
 
 
-def test_store_copies_a_source():
-    source = torch.rand(11, 2, 3, 3)
-    assert torch.equal(frames.store(source, window=4), source)
-
-
 FLAT = """
 import importlib.util, resource, sys
 import numpy, torch
