@@ -33,7 +33,7 @@ from ..synthesis.make_validation import SCENES_FILE, make_validation
 from ..synthesis.scenes import SceneFolder
 from .methods import Method, chosen_methods, methods_on
 from .profile import one_thread
-from .report import WorstCrop, crops_picture, tables, worst_crop
+from .report import WorstCrop, crops_picture, tables, worst_crop, write_report
 from .scoring import ClipFigures, inner_frames, score_frames, summary
 
 VALIDATION = Path(__file__).parents[2] / ".engine" / "training" / "validation"  # beside the clips of scripts/train.sh
@@ -202,20 +202,6 @@ def save_frames(folder: Path, radiance: torch.Tensor) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for t, frame in enumerate(radiance.float().numpy()):
         np.save(folder / f"frame_{t:05d}.npy", frame)
-
-
-def finite(value):
-    """`value` with NaN and infinities replaced by None, for JSON."""
-    if isinstance(value, dict):
-        return {key: finite(inside) for key, inside in value.items()}
-    return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
-def write_report(path: Path, report: dict) -> None:
-    """Write a report as JSON; the folder is created."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with atomic_path(path) as temporary:
-        temporary.write_text(json.dumps(finite(report), indent=1))
 
 
 def scenes_of(folder: Path) -> list[str] | None:

@@ -25,9 +25,8 @@ from ...stages.clip.normalize import normalize
 from ...stages.flow.estimate import base_flow
 from ...stages.systems.dealthdr import dealthdr
 from ...stages.systems.flagship import flagship_vote
-from .evaluate import write_report
 from .real_clips import score_result
-from .report import format_table
+from .report import format_table, write_report
 
 FIGURES = ("loss before", "after", "steps", "best", "seconds", "flicker %", "after", "texture %", "after")
 

@@ -34,8 +34,8 @@ from ...stages.flow.pair_flow import PairFlow, working_size
 from ...stages.runtime.networks import load_f2hdr
 from ...stages.systems.f2hdr import fuse_and_refine
 from ..synthesis.clips import EvaluationClip, read_clip
-from .evaluate import clip_folders, write_report
-from .report import format_table
+from .evaluate import clip_folders
+from .report import format_table, write_report
 from .scoring import inner_frames, means
 
 REGIONS = {

@@ -33,9 +33,8 @@ from ..synthesis.clip import SyntheticClip, draw_sensor, make_clip
 from ..synthesis.clips import EvaluationClip
 from ..synthesis.scenes import SceneFolder
 from ..synthesis.settings import CLEAN
-from .evaluate import write_report
 from .methods import pipeline
-from .report import format_table
+from .report import format_table, write_report
 from .scoring import ClipFigures, score_frames, summary
 
 FRAMES = 20

@@ -30,8 +30,8 @@ from ...stages.runtime.networks import load_f2hdr, load_network
 from ...stages.systems.dealthdr import dealthdr
 from ...stages.systems.f2hdr import fuse_and_refine
 from ..synthesis.clips import read_clip
-from .evaluate import clip_folders, write_report
-from .report import format_table
+from .evaluate import clip_folders
+from .report import format_table, write_report
 from .scoring import inner_frames
 
 VOTERS = (2, 4, 6, 8, 12)  # the frames themselves are one of them

@@ -32,7 +32,7 @@ from ...stages.reconstruct import usable_device
 from ...stages.runtime.per_frame import WindowReader
 from ...stages.systems import classical, f2hdr, flagship
 from ...stages.systems.table import SYSTEMS
-from .report import format_table
+from .report import format_table, write_report
 
 STAGES: tuple[tuple[str, object, str], ...] = (
     ("flow", FlowEstimator, "motion"),
@@ -231,7 +231,6 @@ def measured(name: str, clip: ExposureSequence, device: torch.device, busy: int 
 def profile(names: list[str], device: str, size: tuple[int, int], frames: int, busy: int, out: Path | None) -> None:
     """Measure methods of the table on a clip, print their figures, and write them to a file."""
     from .benchmark import panning_clip, stored
-    from .evaluate import write_report
 
     chosen = usable_device(None if device == "auto" else device)
     clip = with_noise(stored(panning_clip(frames, *size)))

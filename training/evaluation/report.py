@@ -1,12 +1,15 @@
-"""Presentation of the evaluator: text tables of a report, and the crops with the largest errors of the best method."""
+"""Presentation of the evaluator: a report as text tables and JSON, and the crops with the largest errors of the best method."""
 
+import json
 import math
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 import torch.nn.functional as F
 
 from ...hdr.draw.text import PAPER, resized, text
+from ...hdr.io.atomic import atomic_path
 from ...hdr.metrics import psnr_mu
 from ...hdr.tonemap import mu_law
 
@@ -165,3 +168,17 @@ def format_table(rows: list[list[str]]) -> str:
         "  ".join([row[0].ljust(widths[0]), *(c.rjust(w) for c, w in zip(row[1:], widths[1:], strict=True))]).rstrip()
         for row in rows
     )
+
+
+def finite(value):
+    """`value` with NaN and infinities replaced by None, for JSON."""
+    if isinstance(value, dict):
+        return {key: finite(inside) for key, inside in value.items()}
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def write_report(path: Path, report: dict) -> None:
+    """Write a report as JSON; the folder is created."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with atomic_path(path) as temporary:
+        temporary.write_text(json.dumps(finite(report), indent=1))

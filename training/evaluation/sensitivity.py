@@ -25,9 +25,9 @@ from ...stages.runtime.networks import load_network
 from ...stages.systems.dealthdr import dealthdr
 from ..recipes.fgma import POINTS
 from ..synthesis.clips import read_clip
-from .evaluate import clip_folders, method_report, run, validation_set, write_report
+from .evaluate import clip_folders, method_report, run, validation_set
 from .methods import Method
-from .report import overview
+from .report import overview, write_report
 
 WIDTH, HEIGHT = 640, 260  # of a plot, pixels
 
