@@ -41,8 +41,10 @@ class ContextAggregation(nn.Module):
         """features (B,T,C,H,W); ahead, back (B,T-1,2,H,W): flow from frame t to t+1 and from t+1 to t, in pixels of
         this grid; sure_ahead, sure_back (B,T-1,1,H,W) in [0,1]. Returns (B,T,C,H,W)."""
         frames = list(features.unbind(1))
+        flows, confidence = torch.cat((back, ahead.flip(1))), torch.cat((sure_back, sure_ahead.flip(1)))
         for join in self.join:
-            forward = self.sweep(frames, back, sure_back)
-            backward = self.sweep(frames[::-1], ahead.flip(1), sure_ahead.flip(1))[::-1]
-            frames = [join(torch.cat((f + b, (f - b).abs()), 1)) for f, b in zip(forward, backward, strict=True)]
+            # R is the same for both directions, which are computed as one batch.
+            both = self.sweep([torch.cat(pair) for pair in zip(frames, frames[::-1], strict=True)], flows, confidence)
+            forward, backward = zip(*(states.chunk(2) for states in both), strict=True)
+            frames = [join(torch.cat((f + b, (f - b).abs()), 1)) for f, b in zip(forward, backward[::-1], strict=True)]
         return torch.stack(frames, 1)
