@@ -10,7 +10,7 @@ import torch
 
 from .box_filter import box_mean
 from .exposure import to_ldr
-from .noise_level import code_variance
+from .noise_level import captured_variance, is_eight_bit
 
 CLIPPING_LEVEL = 0.98  # code value from which the shortest exposure counts as clipped
 CLIPPING_RAMP = (0.85, 0.95)  # code values over which the frame's weight falls to 0, in all but the shortest exposure
@@ -21,10 +21,6 @@ NOISE_MARGIN = 1.2  # factor on the variance of the noise: it is measured to a f
 OFFSET_RAMP = (0.01, 0.03)  # mean differences of code values over which a long exposure's weight falls: motion blur
 TEXTURE_RAMP = (0.6, 0.9)  # texture of the frame over that of the estimate, energies, over which the weight rises
 DARK_RAMP = (0.35, 0.6)  # code values over which the weight rises in 8-bit clips, and where the noise is unknown
-EIGHT_BIT = (0.5 / 255, 0.9 / 255)  # steps between code values over which a clip counts as one of 8 bit
-CODING_ERROR = (
-    1.5 / 255
-)  # standard deviation of 8-bit code values by compression, which the noise level does not include
 NOISE_QUANTILE = 0.6  # of the mean squared differences, which is taken for the variance of the noise
 DIFFERENCE_RAMP = (0.01, 0.03)  # RMS differences of code values over which the weight then falls: motion blur, ghosts
 MIN_PIXELS = 256  # well-exposed pixels that an estimate of the noise needs
@@ -80,12 +76,11 @@ def _weight_by_noise(code, expected, unclipped, exposure, noise) -> torch.Tensor
     there the weight is lowered.
     """
     smooth = box_mean(expected, 3)  # the variance depends on the signal, which the pixel's own noise would bias
-    coded = _ramp(noise[:, 2].view(-1, 1, 1, 1), *EIGHT_BIT)
-    variance = code_variance(smooth, noise) + coded * CODING_ERROR**2
+    variance = captured_variance(smooth, noise)
     excess = box_mean(((code - expected).square() / variance).mean(1, keepdim=True), WINDOW)  # d^2 / n^2
     wiener = (1 - NOISE_MARGIN / excess.clamp(min=1e-6)).clamp(min=0)
     exposed = _ramp(smooth / variance.sqrt(), *NOISE_RAMP)
-    exposed = exposed * (1 - coded * (1 - _ramp(expected.amax(1, keepdim=True), *DARK_RAMP)))
+    exposed = exposed * (1 - is_eight_bit(noise) * (1 - _ramp(expected.amax(1, keepdim=True), *DARK_RAMP)))
     return wiener * exposed * unclipped * _sharp(code, expected, variance, exposure)
 
 

@@ -30,6 +30,8 @@ UNCLIPPED = 0.9  # linear light up to which blocks are used
 OUTLIER = 0.35  # nats above the curve from which a bin counts less: texture adds variance
 READ, GAIN = (1e-5, 0.1), (1e-7, 0.1)  # ranges of read noise and shot gain in the fit
 STEPS = 48  # of the grid search, along each of the two
+EIGHT_BIT = (0.5 / 255, 0.9 / 255)  # steps between code values over which a clip counts as one of 8 bit
+CODING_ERROR = 1.5 / 255  # standard deviation of 8-bit code values by compression, beyond the measured noise
 MAX_STEP = 1 / 255  # largest step between code values that counts as quantisation
 
 
@@ -188,3 +190,14 @@ def code_variance(code: torch.Tensor, noise: torch.Tensor) -> torch.Tensor:
     variance = read.square() + gain * light
     slope = GAMMA * power(torch.maximum(light, variance.sqrt()), 1 - 1 / GAMMA)  # of linear light over code value
     return variance / slope.square() + step.square() / 12
+
+
+def captured_variance(code: torch.Tensor, noise: torch.Tensor) -> torch.Tensor:
+    """`code_variance`, and in clips of 8 bit, which usually are compressed, that of CODING_ERROR. Same inputs and shape."""
+    return code_variance(code, noise) + is_eight_bit(noise) * CODING_ERROR**2
+
+
+def is_eight_bit(noise: torch.Tensor) -> torch.Tensor:
+    """1 where the step of `noise` (B,3) is that of 8 bits, 0 where it is smaller: (B,1,1,1)."""
+    low, high = EIGHT_BIT
+    return ((noise[:, 2].view(-1, 1, 1, 1) - low) / (high - low)).clamp(0, 1)

@@ -7,11 +7,14 @@ from hdrweave.hdr.frame_window import FrameWindow
 from hdrweave.hdr.tonemap import mu_law
 from hdrweave.hdr.warp import inside, warp
 from hdrweave.models.lrhdr.interpolate import (
+    MEAN_MARGIN,
     MIN_CONFIDENCE,
+    WINDOW,
     ExposureInterpolation,
     InterpolationConfig,
     missing_exposures,
     nearer,
+    within_noise,
 )
 
 SMALL = InterpolationConfig(width=8)
@@ -110,3 +113,28 @@ def test_every_precision_stays_close(forward):
     changed = (mu_law(exact[0]) - mu_law(ExposureInterpolation(SMALL)(given)[0])).abs().mean()
     assert all(x.dtype == torch.float32 for x in rough) and changed > 0.003
     assert (mu_law(rough[0]) - mu_law(exact[0])).abs().mean() < 0.1 * changed
+
+
+def test_the_result_stays_within_what_both_frames_recorded_and_their_noise():
+    generator = torch.Generator().manual_seed(0)
+    radiance = torch.rand(1, 3, 32, 40, generator=generator) * 0.1
+    pair = to_ldr(torch.stack((radiance, 0.9 * radiance), 1) * 2, 1)  # of exposure 2
+    exposure = torch.full((1, 1, 1, 1), 2.0)
+    little, much = torch.tensor([[1e-5, 1e-7, 0.0]]), torch.tensor([[0.1, 0.0, 0.0]])
+    far = 3 * radiance
+    assert (within_noise(far, pair, exposure, little) <= 1.01 * radiance).all()
+    assert (within_noise(far, pair, exposure, much) > 1.5 * radiance).any()
+    between = 0.95 * radiance
+    torch.testing.assert_close(within_noise(between, pair, exposure, little), between, rtol=1e-4, atol=1e-7)
+
+
+def test_a_mean_is_bounded_more_closely_than_a_pixel_as_noise_averages_out():
+    radiance, noise = torch.full((1, 3, 32, 32), 0.2), torch.tensor([[0.02, 0.0, 0.0]])
+    pair, exposure = to_ldr(radiance, 1)[:, None].repeat(1, 2, 1, 1, 1), torch.ones(1, 1, 1, 1)
+    bounded = within_noise(radiance + 0.02, pair, exposure, noise)
+    assert ((bounded - radiance - MEAN_MARGIN * 0.02 / WINDOW).abs() < 1e-3).all()
+
+
+def test_unknown_noise_bounds_nothing():
+    radiance, unknown = torch.rand(1, 3, 16, 16), torch.full((1, 3), torch.nan)
+    assert torch.equal(within_noise(radiance, torch.zeros(1, 2, 3, 16, 16), torch.ones(1, 1, 1, 1), unknown), radiance)

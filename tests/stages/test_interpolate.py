@@ -6,6 +6,7 @@ from hdrweave.hdr.frame_window import FrameWindow
 from hdrweave.hdr.sequence import FlowField
 from hdrweave.models.lrhdr.interpolate import ExposureInterpolation, InterpolationConfig
 from hdrweave.stages.candidates.interpolate import interpolate_exposure
+from hdrweave.stages.clip.noise import frame_noise
 from hdrweave.stages.flow.estimate import estimate_flow
 from hdrweave.stages.runtime import tiles
 from moving_texture import CYCLES, alternating_clip, captured, radiance, sequence
@@ -35,7 +36,9 @@ def test_it_gives_what_the_network_gives(period):
         read = [flow.read(o, [t]) for o in clip.offsets]
         flows, confidence = (torch.cat([pair[k] for pair in read])[None] for k in (0, 1))
         frames = clip.frames[around].movedim(-1, 1)[None]
-        direct = net(FrameWindow(frames, clip.exposures[around][None], flows, confidence))
+        direct = net(
+            FrameWindow(frames, clip.exposures[around][None], flows, confidence, noise=frame_noise(clip, around)[None])
+        )
         for k, candidate in enumerate(found):
             torch.testing.assert_close(candidate.radiance[t], direct[0][0, k].movedim(0, -1), atol=1e-6, rtol=1e-4)
             torch.testing.assert_close(candidate.validity[t], direct[1][0, k].movedim(0, -1), atol=1e-6, rtol=1e-4)
