@@ -177,7 +177,7 @@ class OpticalFlow(io.ComfyNode):
                     "flow",
                     display_name="flow",
                     tooltip="Backward flow in pixels to one neighbour (two exposures) or two (three) on each side, with "
-                    "forward-backward confidence in [0,1].",
+                    "forward-backward confidence in [0.05,1].",
                 )
             ],
         )

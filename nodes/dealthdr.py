@@ -112,7 +112,7 @@ class DeAltHDRReconstruction(io.ComfyNode):
             display_name="DeAltHDR Reconstruction",
             category=f"{STAGES}/DeAltHDR",
             description="The complete DeAltHDR: each frame from itself and two frames on either side, also noisy and blurred "
-            "ones. One parameter, s, trades speed for quality.",
+            "ones. s sets where attention replaces the flow: higher takes longer; on test clips PSNR changes by 0.03 dB at most.",
             search_aliases=[
                 "DeAltHDR",
                 "FGMA",

@@ -39,8 +39,8 @@ class DetectExposurePattern(io.ComfyNode):
                     "pattern",
                     default="",
                     tooltip="Exposures of one period in the order of the frames, in place of the measured ones: EVs "
-                    "(-3, 0; higher is brighter), times (1/500, 1/60) or ISO speeds (100, 800). Its shortest exposure "
-                    "is assigned to the shortest frame found. Empty = measured.",
+                    "(-3, 0; higher is brighter), factors (1x, 8x), times (1/500, 1/60), ISO speeds (100, 800) or gains "
+                    "(0dB, 18dB). Its shortest exposure is assigned to the shortest frame found. Empty = measured.",
                 ),
                 io.Int.Input(
                     "phase",
@@ -48,8 +48,8 @@ class DetectExposurePattern(io.ComfyNode):
                     default=-1,
                     min=-1,
                     max=4,
-                    tooltip="Which exposure of the period frame 0 has, counted from the shortest (0) in frame order. "
-                    "-1 = detect. Higher starts later in the period.",
+                    tooltip="How many frames after a shortest exposure frame 0 lies: 0 = frame 0 is the shortest, 1 = it follows "
+                    "the shortest, and so on. -1 = detect.",
                 ),
             ],
             outputs=[
@@ -64,7 +64,7 @@ class DetectExposurePattern(io.ComfyNode):
                 io.Int.Output(
                     "phase_found",
                     display_name="phase",
-                    tooltip="Which exposure of the period frame 0 has, counted from the shortest (0).",
+                    tooltip="How many frames after a shortest exposure frame 0 lies; 0 = it is the shortest.",
                 ),
                 io.Float.Output(
                     "ratio",

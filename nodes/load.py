@@ -147,7 +147,7 @@ def _optional_inputs() -> list:
             default="",
             optional=True,
             tooltip=f"File of Save Survey, {PATH}: its estimates from the whole clip are used, nothing is estimated again, and "
-            "a part of the clip agrees with the whole. Pattern, response, lut, white_level, gamut and holes are those of the "
+            "a part of the clip agrees with the whole. Pattern, response, lut, white, gamut and holes are those of the "
             "survey. Empty: none.",
         ),
     ]

@@ -48,12 +48,12 @@ class CollaborativeFusion(io.ComfyNode):
                 ),
                 io.Int.Input(
                     "pairs",
-                    display_name="pairs (0 all)",
+                    display_name="pairs (0 auto)",
                     default=0,
                     min=0,
                     max=100,
-                    tooltip="Number of nearest darker and brighter anchors of a window; 0 = as many as were taken in its time, "
-                    "1 = the paper's one pair. Higher can recover more and takes longer.",
+                    tooltip="Nearest anchors of each exposure for each window. 0 = as many as were taken during a window; 1 = "
+                    "the paper's one pair. Higher can recover more and takes longer.",
                 ),
                 Exposures.Input("exposures", optional=True, tooltip=SPLIT),
                 *stills_inputs(),
@@ -120,7 +120,7 @@ class SequenceRefinement(io.ComfyNode):
                     "exposures",
                     optional=True,
                     tooltip="The clip that hdr was made from: the network uses the captured frames, and their detail is "
-                    "preserved in fine texture of bright parts and in highlights. Recommended.",
+                    "preserved where their signal is well above the noise (in 8-bit clips: in bright parts). Recommended.",
                 ),
             ],
             outputs=[io.Image.Output("refined", display_name="hdr", tooltip=f"The refined sequence. {HDR}")],

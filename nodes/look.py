@@ -47,7 +47,7 @@ class Look(io.ComfyNode):
                     0,
                     0.95,
                     "Share of the stops above middle grey that is taken away before the look, 0 to 0.95: higher keeps more "
-                    "drawing in the highlights and makes them flatter.",
+                    "detail in the highlights and makes them flatter.",
                 ),
                 io.Combo.Input(
                     "brightness",

@@ -111,7 +111,7 @@ class FlowView(io.ComfyNode):
                 io.Mask.Output(
                     "confidence",
                     display_name="confidence",
-                    tooltip="1 = the flow forth and back agree, 0 = occluded, or it leads out of the frame.",
+                    tooltip="1 = forward and backward flow agree; 0.05 (the minimum) = occluded, or outside the frame.",
                 ),
             ],
         )

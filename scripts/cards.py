@@ -61,7 +61,7 @@ CARDS = {
     "3 HDR from a bracket of photos": lambda: [
         (f"photo {k + 1}", codes) for k, codes in enumerate(captured(THREE, 0)[:3])
     ],
-    "4 HDR at night, noise": lambda: before_and_after(noisy(captured(TWO)), TWO, "quality"),
+    "4 HDR at night, noise": lambda: before_and_after(noisy(captured(TWO)), TWO, "balanced"),
     "5 Compare methods": lambda: two_methods(captured(TWO)),
 }
 

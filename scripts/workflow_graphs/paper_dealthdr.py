@@ -6,8 +6,8 @@ from .parts import node, system
 DEALTHDR_INTRO = f"""**DeAltHDR** (ICLR 2026), with weights that come with the pack. Noisy and blurred frames of alternating
 exposure become scene-linear HDR, one HDR frame for every frame.
 {FOOTAGE}
-**s** on *DeAltHDR Reconstruction* is the knob between quality and time: 0 = flow alone, 15 = the paper's balance, higher
-attends to more; or choose *share of pixels* to attend to the worst ones alone. For your own camera: *Adapt to Footage* between
+**s** on *DeAltHDR Reconstruction* sets where attention replaces the flow: 0 = flow alone, 15 = the paper's value, higher
+takes longer; or choose *share of pixels* to attend to the worst ones alone. To fine-tune on a clip: *Adapt to Footage* between
 *Flow* and the **model** input. Results lie in ComfyUI's output folder under *HDRWeave*."""
 
 

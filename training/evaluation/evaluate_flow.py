@@ -4,7 +4,8 @@ On clips with known layers (`training/synthesis/clips.py`), from the inner frame
 in pixels (mean, first quartile and median), and PSNR in the mu-law domain of the true neighbour, warped along the flow,
 against the true reference, over pixels visible in both. Metrics are averaged over frames and neighbours.
 
---picture adds the PSNR of F2HDR along each flow and along the exact one, which bounds what better flow can gain.
+--picture adds the PSNR of F2HDR along each flow and, for comparison, along the exact one; the networks were trained on
+estimated flow, so exact flow is no upper bound.
 """
 
 import argparse
