@@ -64,8 +64,8 @@ def _parse(arguments):
     )
     parser.add_argument("clip", nargs="?", help="video file or image sequence (default: the workflow's sample)")
     parser.add_argument(
-        "--workflow", metavar="NAME", choices=WORKFLOWS, default="flagship",
-        help=f"method to run: {', '.join(WORKFLOWS)} (flagship)",
+        "--workflow", metavar="NAME", choices=WORKFLOWS, default="f2hdr_refined",
+        help=f"method to run: {', '.join(WORKFLOWS)} (f2hdr_refined)",
     )  # fmt: skip
     parser.add_argument("--pattern", help='exposures of one period, as "-3,0" or "1/500,1/60" (auto)')
     parser.add_argument("--response", help="response curve: gamma2.2, linear, S-Log3 … (gamma2.2)")

@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 
 from ...hdr.black_level import black_level_curve, black_level_offsets, black_level_table, subtract_black_level
+from ...hdr.box_filter import box_max
 from ...hdr.exposure import luma, match_exposure, to_ldr, to_radiance
 from ...hdr.masks import exposure_ranks
 from ...hdr.sequence import ExposureSequence, LazyFrames
@@ -96,12 +97,12 @@ def _compare(pairs: PairFlow, t: int, n: int) -> tuple[torch.Tensor, torch.Tenso
     long = warp(long, flow)
     grey = luma(long, 1)[:, None]
     flat = F.avg_pool2d(grey.square(), 7, 1, 3) - F.avg_pool2d(grey, 7, 1, 3).square() < FLAT**2
-    unclipped = F.max_pool2d(long.amax(1, keepdim=True), 11, 1, 5) < UNCLIPPED
+    unclipped = box_max(long.amax(1, keepdim=True), 11) < UNCLIPPED
     usable = ((confidence > CONFIDENT) & flat & unclipped)[0, 0, ::2, ::2]  # the mean makes adjacent pixels alike
     # The mean is taken of light, and only of the long frame: noise would bias a mean of code values, and one of the short frame.
     seen = to_ldr(F.avg_pool2d(to_radiance(long, 1), 3, 1, 1), 1)
     # Shadows that a profile crushed are off by more than the contrast of any edge.
-    near = F.max_pool2d(long.amax(1, keepdim=True), 3, 1, 1) < UNCLIPPED
+    near = box_max(long.amax(1, keepdim=True), 3) < UNCLIPPED
     around = ((confidence > CONFIDENT) & near)[0, 0, ::2, ::2]
     exposures = pairs.sequence.exposures
     captured, mean, sharp = (x[0, :, ::2, ::2].movedim(0, -1) for x in (short, seen, long))

@@ -18,8 +18,8 @@ candidates H cannot be verified: every difference from R is then reported as `ch
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
 
+from ...hdr.box_filter import box_mean
 from ...hdr.exposure import luma, to_ldr
 from ...hdr.masks import below_noise_floor, clipped, well_exposed
 from ...hdr.metrics import brightness, flicker
@@ -117,7 +117,7 @@ def score_pixels(sequence: ExposureSequence, hdr, candidates: CandidateSet | Non
 def _distance(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
     """Maximum difference over channels, mean over 3x3 pixels: (n,H,W,3) twice -> (n,H,W,1)."""
     largest = (a - b).abs().amax(-1)[:, None]
-    return F.avg_pool2d(largest, 3, 1, 1, count_include_pad=False).movedim(1, -1)
+    return box_mean(largest, 3).movedim(1, -1)
 
 
 def _gain(sequence: ExposureSequence, hdr) -> float:

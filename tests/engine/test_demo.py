@@ -24,7 +24,7 @@ def test_the_sample_keeps_its_pattern_and_a_clip_is_measured_unless_told(tmp_pat
 
 
 def test_an_unknown_workflow_is_refused_with_the_names(capsys):
-    assert demo._parse([]).workflow == "flagship"
+    assert demo._parse([]).workflow == "f2hdr_refined"
     with pytest.raises(SystemExit):
         demo._parse(["--workflow", "fancy"])
     words = capsys.readouterr().err
