@@ -80,10 +80,10 @@ def run(ray, options) -> list[Clip]:
     share = {"num_gpus": 1, "num_cpus": 1} if gpus else {"num_cpus": min(options.cores, cores)}
     workers = gpus or max(cores // share["num_cpus"], 1)
     # Workers live on between steps: a GPU's keeps its CUDA context and its engine. OSError: a full disk, storage that is away.
-    kind = ray.remote(max_retries=RETRIES, retry_exceptions=[OSError], max_calls=0, **share)
+    as_task = ray.remote(max_retries=RETRIES, retry_exceptions=[OSError], max_calls=0, **share)
     frames = partial(workflow_step, options.workflow) if options.workflow else frames_step
     calls = {"survey": survey_step, "frames": frames, "deliver": deliver_step}
-    remote = {name: kind(_named(call)) for name, call in calls.items()}
+    remote = {name: as_task(_named(call)) for name, call in calls.items()}
     print(
         f"{len(options.clips)} clips, {workers} workers of {gpus and '1 GPU' or str(share['num_cpus']) + ' cores'}",
         flush=True,

@@ -11,7 +11,7 @@ import torch
 from ...hdr.delivery import HLG_PEAK, PQ_PEAK, REFERENCE_WHITE, LightLevel, hlg_signal, light_level, pq_encode, roll_off
 from ...hdr.gamut import convert
 from ...hdr.io.checked_path import printable
-from ...hdr.io.hdr_video import FORMATS, TRANSFERS, check_encoder, is_tagged, write_hdr_video
+from ...hdr.io.hdr_video import FORMATS, TRANSFERS, VideoFormat, check_encoder, is_tagged, write_hdr_video
 from ...hdr.io.sound import Samples, read_sound
 from ...hdr.io.video_files import frame_rate
 from ...hdr.sequence import ExposureSequence, gamut_of
@@ -90,17 +90,9 @@ def save_video(
     if not timecode and sequence is not None and not fps:
         timecode = sequence.timecode
     fps = frame_rate(fps or (sequence.fps if sequence is not None else DEFAULT_FPS))
-    if timecode and round(fps) not in TIMECODE_RATES:
-        notes.append(f"the timecode is left out: it counts {', '.join(map(str, TIMECODE_RATES))} frames a second")
-        timecode = ""
+    timecode = _countable(timecode, fps, notes)
     white = reference_white * compositing_factor(scale, sequence) * 2.0**exposure
-    height, width = (n - n % 2 if wanted.even else n for n in frames.shape[1:3])
-    if min(height, width) < wanted.least:
-        raise ValueError(
-            f"frames are {shape[2]}x{shape[1]}, {file_format} needs {wanted.least}x{wanted.least} or more: choose another format"
-        )
-    if (height, width) != shape[1:3]:
-        notes.append(f"the last row or column of {shape[2]}x{shape[1]} is left out: 4:2:0 video has even sizes")
+    height, width = _even_size(shape, wanted, file_format, notes)
     if not is_tagged(file_format):
         notes.append(
             f"this PyAV cannot tag ProRes: tell your editor Rec.2020 and {transfer}, or update PyAV (pip install -U av)"
@@ -132,6 +124,27 @@ def save_video(
         size = (len(frames), height, width)
         write_hdr_video(temporary, signals(), size, fps, file_format, transfer, level, peak, crf, sound, timecode)
     return VideoReport(path, len(frames), (height, width), fps, white, source_peak, level, tuple(notes))
+
+
+def _countable(timecode: str, fps: Fraction, notes: list[str]) -> str:
+    """The timecode, or none where it cannot count the frames."""
+    if timecode and round(fps) not in TIMECODE_RATES:
+        notes.append(f"the timecode is left out: it counts {', '.join(map(str, TIMECODE_RATES))} frames a second")
+        return ""
+    return timecode
+
+
+def _even_size(shape, encoder: VideoFormat, file_format: str, notes: list[str]) -> tuple[int, int]:
+    """Height and width of the video of frames of `shape` (T,H,W,3): even where the format needs it."""
+    height, width = (n - n % 2 if encoder.even else n for n in shape[1:3])
+    if min(height, width) < encoder.least:
+        raise ValueError(
+            f"frames are {shape[2]}x{shape[1]}, {file_format} needs {encoder.least}x{encoder.least} or more: "
+            "choose another format"
+        )
+    if (height, width) != tuple(shape[1:3]):
+        notes.append(f"the last row or column of {shape[2]}x{shape[1]} is left out: 4:2:0 video has even sizes")
+    return height, width
 
 
 def _light_level(light, count: int, progress: Progress) -> LightLevel:

@@ -157,35 +157,45 @@ class Batches:
             code = spill_light(clip.ldr, clip.hdr, clip.exposures, rng.uniform(*SPILL))
             clip = replace(clip, ldr=code)
         order = list(COLOURS[rng.integers(len(COLOURS))]) if self.augmentation.colours else [0, 1, 2]
-        flows = [clip.flow(a, b) for a, b in window.pairs]
-        hidden = [
-            exact_occlusion(clip.labels[a], clip.labels[b], flow)[None]
-            for (a, b), flow in zip(window.pairs, flows, strict=True)
-        ]
-        height, width = self.crop
-        base = {}
-        if window.base:
-            middle = start + window.frames // 2
-            first = middle - period + 1 - window.beside
-            read = []
-            for k in range(first, first + 2 * window.beside + 1):
-                found = self._flows[window.base].read(index, k, *view[:2])
-                if window.far:
-                    away = self._flows[PERIOD_SUFFIX].read(index, k - 1, *view[:2])
-                    found = [torch.cat((x[:1], y, x[1:])) for x, y in zip(away, found, strict=True)]
-                read.append(found)
-            base = transform_flow(*map(torch.cat, zip(*read, strict=True)), size, backwards, *view)
+        base = self._base_flow(index, start, period, view, size, backwards) if window.base else {}
         if window.noise:
             noise = self._noise.read(index)[chosen]
             base["noise"] = noise.flip(0) if backwards else noise
         return {
             **base,
+            **self._exact_flow(clip, window),
             "ldr": rearrange(clip.ldr, "t h w c -> t c h w")[:, order],
             "hdr": rearrange(clip.hdr, "t h w c -> t c h w")[:, order],
             "exposures": clip.exposures,
+        }
+
+    def _exact_flow(self, clip: SyntheticClip, window: Window) -> dict[str, torch.Tensor]:
+        """Exact flow (K,2,h,w) and occlusion (K,1,h,w) of the window's pairs of frames."""
+        height, width = self.crop
+        flows = [clip.flow(a, b) for a, b in window.pairs]
+        hidden = [
+            exact_occlusion(clip.labels[a], clip.labels[b], flow)[None]
+            for (a, b), flow in zip(window.pairs, flows, strict=True)
+        ]
+        return {
             "flows": torch.stack(flows) if flows else torch.zeros(0, 2, height, width),
             "occluded": torch.stack(hidden) if hidden else torch.zeros(0, 1, height, width, dtype=torch.bool),
         }
+
+    def _base_flow(
+        self, index: int, start: int, period: int, view: tuple[slice, slice, int, bool], size, backwards: bool
+    ) -> dict[str, torch.Tensor]:
+        """Precomputed flow of the frames of a window around its middle, which begins at frame `start`, see `transform_flow`."""
+        window = self.windows[period]
+        first = start + window.frames // 2 - period + 1 - window.beside
+        read = []
+        for k in range(first, first + 2 * window.beside + 1):
+            found = self._flows[window.base].read(index, k, *view[:2])
+            if window.far:
+                away = self._flows[PERIOD_SUFFIX].read(index, k - 1, *view[:2])
+                found = [torch.cat((x[:1], y, x[1:])) for x, y in zip(away, found, strict=True)]
+            read.append(found)
+        return transform_flow(*map(torch.cat, zip(*read, strict=True)), size, backwards, *view)
 
     def from_step(self, step: int, workers: int = 1, pin: bool = False) -> Iterator[dict[str, torch.Tensor]]:
         """Endless iterator over the batches from number `step` on, made in `workers` processes (0: in this one)."""
