@@ -11,7 +11,7 @@ from ...hdr.frame_window import FrameWindow
 from ...hdr.tonemap import mu_law
 from ..blocks import exposure_planes, smooth_length, warp_each
 from ..detail import amplified, bands, grain
-from ..f2hdr.fusion import add_to_logits, sensor_prior, weighted_mean
+from ..f2hdr.fusion import SensorPrior, add_to_logits, sensor_prior, weighted_mean
 from ..layout import Unshuffled
 from .encoder import FINEST
 
@@ -21,26 +21,23 @@ MERGE_PLANES = 3 * 3 * FINEST**2 + 6 + 1
 
 
 class MergeCandidates(NamedTuple):
-    """radiance (B,M,3,H,W): the reference, K neighbours warped by flow, K aligned by attention. prior (B,M,3,H,W):
-    weights of the camera noise model. clipped (B,3,H,W): where the reference clips. bounds (B,3,H,W) each: see
-    `hdr.noise_model.radiance_bounds`. attended (B,K,1,H,W) of 0 and 1: elsewhere the last K have weight 0."""
+    """radiance (B,M,3,H,W): the reference, K neighbours warped by flow, K aligned by attention. prior: by the camera noise
+    model. attended (B,K,1,H,W) of 0 and 1: elsewhere the last K have weight 0."""
 
     radiance: torch.Tensor
-    prior: torch.Tensor
-    clipped: torch.Tensor
-    bounds: tuple[torch.Tensor, torch.Tensor]
+    prior: SensorPrior
     attended: torch.Tensor
 
     def merged(self, logits: torch.Tensor | None = None) -> torch.Tensor:
-        """Weighted mean radiance (B,3,H,W), within `bounds`. logits (B,2K,H,W): added to the logits of the
+        """Weighted mean radiance (B,3,H,W), within the bounds of the prior. logits (B,2K,H,W): added to the logits of the
         prior, of all but the reference."""
         b, k = self.attended.shape[:2]
-        weights = self.prior
+        weights = self.prior.weights
         if logits is not None:
             learned = F.pad(logits, (0, 0, 0, 0, 1, 0))[:, :, None]
-            weights = add_to_logits(weights, learned)
+            weights = torch.where(self.prior.unusable, 0, add_to_logits(weights, learned))
         counts = torch.cat((torch.ones_like(self.attended[:, :1]).expand(b, 1 + k, 1, -1, -1), self.attended), 1)
-        return weighted_mean(self.radiance, weights * counts).clamp(*self.bounds)
+        return weighted_mean(self.radiance, weights * counts).clamp(*self.prior.bounds)
 
 
 def gather_candidates(window: FrameWindow, attended: torch.Tensor, motion: torch.Tensor) -> MergeCandidates:
@@ -57,7 +54,7 @@ def gather_candidates(window: FrameWindow, attended: torch.Tensor, motion: torch
     radiance = torch.cat((window.reference_radiance[:, None], window.warped_radiance, fetched_radiance), 1)
     exposures = torch.cat((window.exposure[:, None], theirs, theirs), 1)
     return MergeCandidates(
-        radiance, *sensor_prior(candidates, radiance, exposures, validity, window.candidate_noise), attended
+        radiance, sensor_prior(candidates, radiance, exposures, validity, window.candidate_noise), attended
     )
 
 
@@ -65,7 +62,7 @@ def merge_planes(candidates: MergeCandidates, merged: torch.Tensor) -> tuple[Uns
     """Input planes of the merge (B,3,H,W) by the prior alone, MERGE_PLANES of them at half size."""
     tone = mu_law(merged)
     detail = bands(tone)
-    clipped = halved(candidates.clipped.to(tone).mean(1, keepdim=True))
+    clipped = halved(candidates.prior.clipped.to(tone).mean(1, keepdim=True))
     pictures = torch.cat((tone, *map(amplified, detail)), 1)
     return Unshuffled(pictures, FINEST), torch.cat((grain(detail), clipped), 1)
 
@@ -81,7 +78,7 @@ def neighbour_planes(
     reference = tone[:, :1]
     beside = [amplified(x - y) for x in (by_flow, by_attention) for y in (reference, goal)]
     images = torch.cat(beside, 2).flatten(0, 1)
-    share = candidates.prior.mean(2, True).log10() / 4 + 1
+    share = candidates.prior.weights.mean(2, True).log10() / 4 + 1
     length = smooth_length(window.flows, 2) / FAR
     planes = halved(torch.cat((share[:, 1 : 1 + k], share[:, 1 + k :], window.confidence, length), 2).flatten(0, 1))
     pairs = exposure_planes(window.exposure_pairs.flatten(0, 1), planes)

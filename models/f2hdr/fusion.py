@@ -1,5 +1,7 @@
 """Coarse fusion (F2HDR, section 3.1.1, equation 7): a weighted mean of the reference and its neighbours."""
 
+from typing import NamedTuple
+
 import torch
 import torch.nn.functional as F
 from torch import nn
@@ -30,6 +32,17 @@ def weighted_mean(radiance: torch.Tensor, weights: torch.Tensor) -> torch.Tensor
     return (weights * radiance).sum(1) / (weights.sum(1) + 1e-8)
 
 
+class SensorPrior(NamedTuple):
+    """Weights of M candidates (B,M,3,H,W) that sum to 1 over M, but are MIN_VALIDITY at least; where the reference clips, bool
+    (B,3,H,W); the `radiance_bounds`, (B,3,H,W) each; and where a candidate is unusable, bool (B,M,3,H,W): it clips, and others
+    that recorded the light have nearly all of the weight. A mean with it would be too dark."""
+
+    weights: torch.Tensor
+    clipped: torch.Tensor
+    bounds: tuple[torch.Tensor, torch.Tensor]
+    unusable: torch.Tensor
+
+
 @torch.no_grad()
 def sensor_prior(
     candidates: torch.Tensor,
@@ -37,13 +50,11 @@ def sensor_prior(
     exposures: torch.Tensor,
     validity: torch.Tensor,
     noise: torch.Tensor | None = None,
-):
+) -> SensorPrior:
     """Weights of the candidates by the camera noise model (`hdr.noise_model`), from which learned weights start.
 
     candidates, radiance (B,M,3,H,W), the reference first; exposures (B,M); validity (B,M,1,H,W) in [0,1]; noise
-    (B,M,3): measured (`hdr.noise_level.NoiseLevels.at`), None or NaN: unknown. Returns
-    weights (B,M,3,H,W) that sum to 1 over M, but are MIN_VALIDITY at least; where the reference clips, bool (B,3,H,W);
-    and the `radiance_bounds`, (B,3,H,W) each.
+    (B,M,3): measured (`hdr.noise_level.NoiseLevels.at`), None or NaN: unknown.
     """
     taken = radiance, candidates, exposures.to(radiance)[:, :, None, None, None]
     planes = zip(*(x.unbind(1) for x in taken), noise_of_each(noise, radiance.shape[1]), strict=True)
@@ -52,8 +63,10 @@ def sensor_prior(
     others = [Sample.beside(reference, *one) for one in zip(neighbours, valid, strict=True)]
     own_weight = reference.precision * own.clamp(min=MIN_VALIDITY)
     weights = torch.stack([own_weight, *(merge_weight(one, reference) for one in others)], 1)
+    shares = weights / weights.sum(1, keepdim=True)
+    clips = torch.stack(torch.broadcast_tensors(reference.clipped, *(one.clipped for one in neighbours)), 1)
     bounds = radiance_bounds(reference, others)
-    return (weights / weights.sum(1, keepdim=True)).clamp(min=MIN_VALIDITY), reference.clipped, bounds
+    return SensorPrior(shares.clamp(min=MIN_VALIDITY), reference.clipped, bounds, clips & (shares < MIN_VALIDITY))
 
 
 def speeds(flows: torch.Tensor) -> torch.Tensor:
@@ -81,7 +94,11 @@ class CoarseFusion(nn.Module):
       reference, its local detail (`models.detail`), its exposure, and its motion blur in pixels.
     - Output: it is added to the logits of the weights of the camera noise model (`sensor_prior`), which are also an
       input, so that the network starts as the classical merge.
+    - Clipping: unusable candidates (`SensorPrior`) have weight 0, unless `uses_clipped`. In noisy highlights learned weights
+      gave a quarter to clipped candidates, which have no noise, and so darkened them by up to 13 %.
     """
+
+    uses_clipped = False
 
     def __init__(self, width: int = 24):
         super().__init__()
@@ -104,9 +121,12 @@ class CoarseFusion(nn.Module):
         [0,1], geometric confidence; speed (B,M,1,H,W), pixels per frame; noise (B,M,3): see `sensor_prior` -> radiance
         (B,3,H,W), a convex combination of the candidates."""
         h, w = candidates.shape[-2:]
-        prior, _, bounds = sensor_prior(candidates, radiance, exposures, validity, noise)
-        learned = self.logits(candidates, radiance, exposures, validity, speed, prior)[..., :h, :w]
-        return weighted_mean(radiance, add_to_logits(prior, learned)).clamp(*bounds)
+        prior = sensor_prior(candidates, radiance, exposures, validity, noise)
+        learned = self.logits(candidates, radiance, exposures, validity, speed, prior.weights)[..., :h, :w]
+        weights = add_to_logits(prior.weights, learned)
+        if not self.uses_clipped:
+            weights = torch.where(prior.unusable, 0, weights)
+        return weighted_mean(radiance, weights).clamp(*prior.bounds)
 
     def fuse(self, window: FrameWindow) -> torch.Tensor:
         """`forward` for a window: radiance (B,3,H,W) from the reference, neighbours warped bicubically, and unaligned

@@ -87,7 +87,7 @@ def test_weights_start_as_those_of_the_sensor_model_and_are_one_for_each_colour(
     before, _ = network(FrameWindow(*given))
     candidates, radiance, exposures, validity, *_ = seen
     assert exposures.tolist() == [[1, 4, 16, 4, 16, 4, 16, 4, 16]] and candidates.shape[1] == 9
-    prior, clipped, _ = sensor_prior(candidates, radiance, exposures, validity)
+    prior, clipped, *_ = sensor_prior(candidates, radiance, exposures, validity)
     merged = weighted_mean(radiance, prior)
     torch.testing.assert_close(
         before, torch.where(clipped, torch.maximum(merged, radiance[:, 0]), merged), atol=1e-4, rtol=1e-3

@@ -344,3 +344,19 @@ def test_what_clips_in_the_reference_comes_from_the_shorter_exposure_and_is_neve
     )
     torch.testing.assert_close(fused[..., :6], scene[..., :6], rtol=0.05, atol=0)
     assert (fused[..., :8] >= 1 / 8 - 1e-6).all()
+
+
+def test_learned_weights_cannot_raise_a_candidate_that_clips_beside_one_that_does_not():
+    """A long frame and a long neighbour clip at an eighth of the light, which two short neighbours recorded."""
+    torch.manual_seed(3)
+    light, exposures = torch.full((1, 5, 3, 16, 16), 0.5), torch.tensor([[8.0, 1, 8, 1, 8]])
+    codes = to_ldr(light, exposures[:, :, None, None, None])
+    radiance = to_radiance(codes, exposures[:, :, None, None, None])
+    given = codes, radiance, exposures, torch.ones(1, 5, 1, 16, 16), torch.zeros(1, 5, 1, 16, 16)
+    unusable = sensor_prior(*given[:4]).unusable
+    assert unusable[:, ::2].all() and not unusable[:, 1::2].any()
+    fusion = CoarseFusion(8)
+    fusion.logits = lambda *_: torch.tensor([0.0, -9, 9, -9, 9])[None, :, None, None, None].expand(1, 5, 1, 16, 16)
+    torch.testing.assert_close(fusion(*given), light[:, 0], atol=2e-3, rtol=0)
+    fusion.uses_clipped = True
+    assert (fusion(*given) < 0.2).all()
