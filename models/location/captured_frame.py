@@ -8,7 +8,8 @@ from torch import nn
 
 from ...hdr.box_filter import box_mean
 from ...hdr.exposure import to_ldr, to_radiance
-from ...hdr.tonemap import mu_law
+from ...hdr.noise_model import Measurement, clipping_mask, dilate_highlights, spill
+from ...hdr.tonemap import mu_law, mu_law_inverse
 from ..blocks import conv, exposure_planes, zero_conv
 from ..detail import FAINT, amplified
 
@@ -27,6 +28,16 @@ class Captured(NamedTuple):
 def captured_frames(codes: torch.Tensor, exposures: torch.Tensor) -> Captured:
     """`Captured` of code values (N,3,H,W) and exposures (N,)."""
     return Captured(codes, mu_law(to_radiance(codes, exposures[:, None, None, None])), exposures)
+
+
+@torch.no_grad()
+def spilled(tone: torch.Tensor, captured: Captured) -> torch.Tensor:
+    """1 where the captured frame shows light of a channel that clips in others, if the HDR frame, mu-law `tone` (N,3,H,W), is
+    right, else 0: (N,1,H,W)."""
+    light = to_radiance(captured.codes, captured.exposures[:, None, None, None])
+    frame = Measurement(light, light, clipped=clipping_mask(dilate_highlights(captured.codes)))
+    estimate = mu_law_inverse(tone)
+    return (spill(Measurement(estimate, estimate), frame) > 0).to(tone)
 
 
 class CapturedFrameConditioning(nn.Module):
@@ -57,11 +68,11 @@ class CapturedFrameConditioning(nn.Module):
     def residual(self, tone: torch.Tensor, x: torch.Tensor, captured: Captured) -> tuple[torch.Tensor, ...]:
         """Difference of the captured frame to the HDR frame, mu-law (B,3,H,W), the logit of its weight and the prior of
         its weight, (B,1,H,W) each; x (B,C,H/2,W/2): features of the HDR frame. Where the frame clips, only positive
-        differences count."""
+        differences count, and none where they may be light of another channel (`hdr.noise_model.spill`)."""
         low, high = CLIPPING
         clear = 1 - ((captured.codes - low) / (high - low)).clamp(0, 1)
         difference = captured.tone - tone
-        difference = torch.where(difference < 0, clear * difference, difference)
+        difference = difference * torch.where(difference < 0, clear, 1 - spilled(tone, captured))
         apart = box_mean(difference.abs().mean(1, keepdim=True), 3) / FAINT
         beside = F.pixel_unshuffle(torch.cat((amplified(difference), apart / (1 + apart)), 1), 2)
         logit = F.pixel_shuffle(self.weight_head(self.compare(torch.cat((x, beside.to(x)), 1))).float(), 2)

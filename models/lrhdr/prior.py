@@ -1,6 +1,7 @@
 """Prior of the vote by the camera noise model (`hdr.noise_model`), and its logits under entmax."""
 
 from dataclasses import replace
+from typing import NamedTuple
 
 import torch
 
@@ -71,7 +72,7 @@ def consistent_candidates(
     """Candidates that agree with the reference in more than MIN_CONSISTENT of the pixels, bool (B,K); noise and frames of
     another clip do not. If fewer than two agree, all are accepted.
 
-    Inputs as in `prior_and_bounds`; only every STEP-th row and column is compared.
+    Inputs as in `prior_of`; only every STEP-th row and column is compared.
     """
     thinned = radiance[..., ::STEP, ::STEP]
     noises = noise_of_each(noise, exposures.shape[1])
@@ -84,16 +85,26 @@ def consistent_candidates(
     return found | (found.sum(1, keepdim=True) < 2)
 
 
+class VotePrior(NamedTuple):
+    """votes (B,K,H,W): weights of the weighted merge, summing to 1 over the candidates. bounds: the
+    `hdr.noise_model.spill_bounds` (B,3,H,W) on the radiance, 0 and infinity without a reference. unusable (B,K,H,W), bool:
+    candidates that clip in a channel and have no more than MIN_VALIDITY of the weight, where others show saturated light whose
+    colour the reference has lost (`hdr.noise_model.spill`)."""
+
+    votes: torch.Tensor
+    bounds: tuple[torch.Tensor, torch.Tensor]
+    unusable: torch.Tensor
+
+
 @torch.no_grad()
-def prior_and_bounds(
+def prior_of(
     radiance: torch.Tensor,
     validity: torch.Tensor,
     exposures: torch.Tensor,
     reference: Reference | None = None,
     noise: torch.Tensor | None = None,
-) -> tuple[torch.Tensor, tuple[torch.Tensor, torch.Tensor]]:
-    """Weights (B,K,H,W) of the weighted merge, summing to 1 over the candidates; and the
-    `hdr.noise_model.spill_bounds` (B,3,H,W) on the radiance, 0 and infinity without a reference.
+) -> VotePrior:
+    """The prior of K candidates.
 
     radiance (B,K,3,H,W), validity (B,K,1,H,W) in [0,1], exposures (B,K), 0 for a candidate without exposure. Candidates
     with an exposure are weighted by precision, those without share UNEXPOSED_WEIGHT equally; all are multiplied by
@@ -103,10 +114,11 @@ def prior_and_bounds(
     noises = noise_of_each(noise, radiance.shape[1])
     captured = None if reference is None else measured_at(*reference, noises[0])
     known = exposures > 0
-    precise, reliabilities, samples = [], [], []
+    precise, reliabilities, samples, clips = [], [], [], []
     for k, valid in enumerate(validity.unbind(1)):
         estimate = estimate_of(radiance[:, k], exposures[:, k], noises[k], captured)
         precise.append(estimate.precision)
+        clips.append(estimate.clipped.expand_as(radiance[:, k]).any(1) & (exposures[:, k] > 0)[:, None, None])
         if captured is None:
             reliabilities.append(valid.clamp(min=MIN_VALIDITY))
             continue
@@ -119,7 +131,14 @@ def prior_and_bounds(
     others = (~known).sum(1, keepdim=True).clamp(min=1)
     votes = exposed + (UNEXPOSED_WEIGHT * reliabilities * ~known / others)[:, :, 0]
     none = torch.zeros_like(radiance[:, 0]), torch.full_like(radiance[:, 0], torch.inf)
-    return votes / votes.sum(1, keepdim=True), none if captured is None else spill_bounds(captured, samples)
+    votes = votes / votes.sum(1, keepdim=True)
+    bounds = none if captured is None else spill_bounds(captured, samples)
+    spilled = (
+        torch.stack([sample.spilled for sample in samples]).amax(0) > 0
+        if samples
+        else torch.zeros_like(votes[:, :1]).bool()
+    )
+    return VotePrior(votes, bounds, torch.stack(clips, 1) & (votes < MIN_VALIDITY) & spilled)
 
 
 def prior_logits(votes: torch.Tensor, alpha: float) -> torch.Tensor:

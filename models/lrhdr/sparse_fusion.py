@@ -16,9 +16,10 @@ from ..detail import amplified, bands, grain
 from ..entmax import entmax
 from ..frame_statistics import FrameMap, Run, whole_frame
 from ..layout import Unshuffled, applied, stacked, sum_over_candidates
-from .prior import Reference, clipped_in, logit_range, prior_and_bounds, prior_logits
+from .prior import Reference, VotePrior, clipped_in, logit_range, prior_logits, prior_of
 
 ALPHA = 1.75
+UNUSABLE = -1e4  # logit of an unusable candidate (`prior.VotePrior`), whose vote is then 0
 SCALE = 2  # the features' grid
 MULTIPLE = 4  # of the sides of feature maps, for the U-Net
 
@@ -85,7 +86,8 @@ class SparseFusion(nn.Module):
     - Candidates: any number, in any order, for the paper's six fixed channels. One encoder serves all; the U-Net's
       input are means over the candidates, plain and weighted by the prior; each head combines its output with the
       candidate's features.
-    - Start: learned logits are added to those of the weighted merge (`prior`).
+    - Start: learned logits are added to those of the weighted merge (`prior`). They cannot raise unusable candidates
+      (`prior.VotePrior`), which would bleach saturated lights.
     - Inputs: half resolution, mu-law radiance, differences to the prior's merge and to the reference, local detail
       (`models.detail`).
     - Reference: a separate input, and a candidate only if the caller adds it, so that sets without it work too.
@@ -108,17 +110,16 @@ class SparseFusion(nn.Module):
         exposures: torch.Tensor,
         reference: Reference | None = None,
         noise: torch.Tensor | None = None,
-    ) -> tuple[torch.Tensor, torch.Tensor, tuple[torch.Tensor, torch.Tensor]]:
-        """Features of each candidate (B,K,C,H/2,W/2), sides rounded up, the prior's votes (B,K,H,W), and its bounds on the
-        result (B,3,H,W). Inputs as in `forward`."""
-        prior, bounds = prior_and_bounds(radiance, validity, exposures, reference, noise)
-        merged = mu_law((prior[:, :, None] * radiance).sum(1))
+    ) -> tuple[torch.Tensor, VotePrior]:
+        """Features of each candidate (B,K,C,H/2,W/2), sides rounded up, and the prior. Inputs as in `forward`."""
+        prior = prior_of(radiance, validity, exposures, reference, noise)
+        merged = mu_law((prior.votes[:, :, None] * radiance).sum(1))
         if reference is None:
             captured, clipped, own = None, torch.zeros_like(merged[:, :1]), torch.zeros_like(exposures[:, 0])
         else:
             captured, own = mu_law(reference[0]), reference[1]
             clipped = clipped_in(reference).float().mean(1, keepdim=True)
-        weights = (prior + MIN_VALIDITY).log10() / 3 + 1
+        weights = (prior.votes + MIN_VALIDITY).log10() / 3 + 1
         planes = [halved(pad_to_multiple(x, SCALE)) for x in (validity[:, :, 0], weights, clipped)]
         features = []
         for k in range(radiance.shape[1]):
@@ -131,7 +132,7 @@ class SparseFusion(nn.Module):
             known = (taken > 0).to(plane)[:, :, None, None].expand_as(stops)
             further = torch.cat((grain(bands(images[:, :3])), plane, stops, known), 1)
             features.append(applied(self.encoder, Unshuffled(images, SCALE), further))
-        return stacked(features), prior, bounds
+        return stacked(features), prior
 
     def pool(self, features: torch.Tensor, prior: torch.Tensor) -> torch.Tensor:
         """Means over the candidates, plain and weighted by the prior: (B,2C,H/2,W/2)."""
@@ -173,11 +174,11 @@ class SparseFusion(nn.Module):
     ) -> Run:
         """`forward` as a generator (`models.frame_statistics`), for a tile or a frame: triplet attention needs the
         whole frame."""
-        features, prior, bounds = self.encode(radiance, validity, exposures, reference, noise)
-        context = yield FrameMap(self.statistics, self.pool(features, prior), SCALE, (8, 4, 2))
-        logits = self.logits(features, prior, context, alpha)
+        features, prior = self.encode(radiance, validity, exposures, reference, noise)
+        context = yield FrameMap(self.statistics, self.pool(features, prior.votes), SCALE, (8, 4, 2))
+        logits = self.logits(features, prior.votes, context, alpha).masked_fill(prior.unusable, UNUSABLE)
         votes = normalise_votes(logits, alpha)
-        hdr = (votes[:, :, None] * radiance).sum(1).clamp(*bounds)
+        hdr = (votes[:, :, None] * radiance).sum(1).clamp(*prior.bounds)
         return {"hdr": hdr, "votes": votes, "logits": logits}
 
     def forward(
@@ -191,7 +192,7 @@ class SparseFusion(nn.Module):
     ) -> dict[str, torch.Tensor]:
         """radiance (B,K,3,H,W) of the candidates, linear, 1.0 = clipping of the shortest exposure; validity (B,K,1,H,W)
         in [0,1], geometric confidence; exposures (B,K), relative, shortest = 1, 0 for a candidate without exposure;
-        reference: see `prior.Reference`. alpha in [1,2]: see `normalise_votes`. noise (B,K,3): see `prior.prior_and_bounds`.
+        reference: see `prior.Reference`. alpha in [1,2]: see `normalise_votes`. noise (B,K,3): see `prior.prior_of`.
 
         Returns hdr (B,3,H,W), votes and logits (B,K,H,W), float32.
         """

@@ -114,7 +114,7 @@ def fused_frame(
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Sparse fusion of one frame: radiance (1,3,H,W) and votes (1,K,H,W). radiance, validity, taken: candidates and their
     exposures, as in `SparseFusion.forward`; code (1,3,H,W): the captured frame, which is then candidate 0, or None; noise
-    (1,K,3): see `prior_and_bounds`."""
+    (1,K,3): see `prior_of`."""
     reference = None if code is None else (radiance[:, 0], taken[:, 0])
     every = torch.arange(taken.shape[1], device=taken.device)
     voting = every if reference is None else every[consistent_candidates(radiance, taken, reference, noise)[0]]

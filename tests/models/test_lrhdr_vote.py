@@ -4,7 +4,7 @@ import pytest
 import torch
 from hdrweave.hdr.exposure import to_ldr, to_radiance
 from hdrweave.models.entmax import entmax
-from hdrweave.models.lrhdr.prior import UNEXPOSED_WEIGHT, prior_and_bounds, prior_logits
+from hdrweave.models.lrhdr.prior import UNEXPOSED_WEIGHT, prior_logits, prior_of
 from hdrweave.models.lrhdr.sparse_fusion import SparseFusion, SparseFusionConfig, TripletAttention, normalise_votes
 from hdrweave.training.recipes.losses import psnr_loss, vote_loss
 
@@ -13,13 +13,13 @@ EXPOSURES = (8.0, 1.0, 8.0, 0.0, 4.0, 16.0, 0.0, 1.0, 8.0, 2.0, 0.0, 1.0, 4.0)  
 
 
 def prior_votes(*given) -> torch.Tensor:
-    return prior_and_bounds(*given)[0]
+    return prior_of(*given)[0]
 
 
 def given(count=6, h=24, w=32, batch=1, seed=0, noise=0.05):
     """Candidates around a scene, none of which clips, and the reference, which is the first of them."""
     generator = torch.Generator().manual_seed(seed)
-    scene = 0.01 + 0.05 * torch.rand(batch, 1, 3, h, w, generator=generator)
+    scene = 0.01 + 0.03 * torch.rand(batch, 1, 3, h, w, generator=generator)
     radiance = scene * (1 + noise * torch.randn(batch, count, 3, h, w, generator=generator)).clamp(min=0.1)
     validity = torch.rand(batch, count, 1, h, w, generator=generator)
     exposures = torch.tensor(EXPOSURES[:count]).expand(batch, count)
@@ -70,6 +70,17 @@ def test_prior_takes_what_clips_from_the_shorter_exposure():
     radiance = to_radiance(to_ldr(scene, exposures[:, :, None, None, None]), exposures[:, :, None, None, None])
     votes = prior_votes(radiance, torch.ones(1, 3, 1, 8, 8), exposures, (radiance[:, 0], exposures[:, 0]))
     assert votes[0, 1].min() > 0.99
+
+
+def test_nothing_lifts_a_frame_that_shows_saturated_light_as_white():
+    light = torch.tensor([0.04, 0.12, 0.9]).view(1, 3, 1, 1).repeat(1, 1, 8, 8)
+    radiance, exposures = torch.stack((torch.full_like(light, 1 / 8), light), 1), torch.tensor([[8.0, 1.0]])
+    network = SparseFusion(SMALL)
+    network.logits = lambda *_: torch.tensor([9.0, 0])[None, :, None, None].repeat(1, 1, 8, 8)
+    given = radiance, torch.ones(1, 2, 1, 8, 8), exposures, (radiance[:, 0], exposures[:, 0])
+    assert (network(*given)["votes"][:, 1] == 1).all()
+    grey = given[0].mean(2, keepdim=True).expand_as(radiance)  # no colour is lost: the network decides
+    assert (network(grey, *given[1:3], (grey[:, 0], exposures[:, 0]))["votes"][:, 0] == 1).all()
 
 
 def test_prior_believes_nothing_that_contradicts_the_reference():

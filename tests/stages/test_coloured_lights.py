@@ -43,7 +43,7 @@ def night(spill: float = 0) -> tuple[torch.Tensor, torch.Tensor]:
     return torch.stack(frames), torch.stack(truth)
 
 
-CASES = [("classical", 0, 0.03), ("classical", 0.2, 0.03), ("f2hdr_refined", 0, 0.03), ("f2hdr_refined", 0.2, 0.25)]
+CASES = [(method, spill, 0.05) for method in ("classical", "f2hdr_refined", "lrhdr") for spill in (0, 0.2)]
 
 
 @pytest.mark.parametrize(("method", "spill", "limit"), CASES)

@@ -15,7 +15,7 @@ from ...hdr.tonemap import mu_law_inverse
 from ...models.dealthdr import DEALTHDR, FGMA
 from ...models.f2hdr import F2HDR
 from ...models.lrhdr import ACCR, SPARSE_FUSION
-from ...models.lrhdr.prior import prior_and_bounds
+from ...models.lrhdr.prior import prior_of
 from ...models.lrhdr.sparse_fusion import ALPHA, SparseFusion, SparseFusionConfig
 from ...stages.adapt.adaptable import WithSparseFusion
 from ..data.batches import window_of
@@ -51,7 +51,7 @@ def nearest(batch: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
 def merged(estimates: Estimates, reference) -> Estimates:
     """The weighted merge of the estimates as a candidate."""
     radiance, validity, exposures, noise = estimates
-    votes, _ = prior_and_bounds(radiance, validity, exposures, reference, noise)
+    votes, *_ = prior_of(radiance, validity, exposures, reference, noise)
     return result((votes[:, :, None] * radiance).sum(1))
 
 
