@@ -104,10 +104,11 @@ def in_tiles(size: tuple[int, int], compute: Callable, *inputs) -> Any:
         except RuntimeError as error:
             if not is_out_of_memory(error):
                 raise
+            said = str(error).partition("\n")[0]
         release_cache()  # outside of the block above, so that the tensors of the failed attempt are freed
     raise torch.OutOfMemoryError(
         f"the device has too little memory for frames of {size[1]}x{size[0]}, even in tiles of {core[1]}x{core[0]}: close "
-        "other programs on it, load a smaller clip, or run on the CPU"
+        f"other programs on it, load a smaller clip, or run on the CPU ({said})"
     )
 
 
