@@ -203,6 +203,27 @@ def test_smaller_tiles_follow_where_memory_is_short(error, monkeypatch):
     equal(F.avg_pool2d(given, 3, 1, 1), found)
 
 
+def test_tiles_that_are_held_together_are_halved_once(monkeypatch):
+    """Smaller ones would take more memory."""
+    monkeypatch.setattr(tiles, "CORE", (64, 96))
+    asked = []
+
+    def network(most: int):
+        def run(x):
+            asked.append(x.shape[-2:])
+            total, count = yield FrameSum(total_and_count, [x], 1)
+            return short_of_memory(most)(x) - total / count
+
+        return run
+
+    found = in_tiles((64, 96), network(48 * 64), picture((64, 96)))
+    equal(F.avg_pool2d(picture((64, 96)), 3, 1, 1) - picture((64, 96)).mean((2, 3), keepdim=True), found)
+    assert len(asked) == 1 + 4
+    with pytest.raises(torch.OutOfMemoryError, match="even in tiles of 48x32: close"):
+        in_tiles((64, 96), network(10), picture((64, 96)))
+    assert len(asked) == 2 * (1 + 4)
+
+
 def test_other_errors_are_raised_at_once():
     calls = []
 
