@@ -12,6 +12,7 @@ import comfy.model_patcher
 import comfy.utils
 import folder_paths
 
+from ..stages.runtime.networks import set_half_allowed
 from ..stages.runtime.pace import Pace
 from .preview import live_picture
 
@@ -101,6 +102,11 @@ def on_device(network, work_memory: int, kept: bool = False):
         setattr(network, PATCHER, patcher)
     comfy.model_management.load_models_gpu([patcher], memory_required=work_memory, force_full_load=True)
     yield patcher.model
+
+
+def heed_precision() -> None:
+    """Make networks compute in float32 on devices for which ComfyUI is told to (`--force-fp32`), or chooses to."""
+    set_half_allowed(comfy.model_management.should_use_fp16)
 
 
 def register_weights_folder() -> None:

@@ -40,3 +40,23 @@ print(json.dumps(found))
 def test_a_network_of_a_wire_can_be_unloaded(tmp_path):
     found = run_in_engine(IN_ENGINE, tmp_path)
     assert found == {"after two uses": [False], "after unloading": 0, "after the wire is gone": 0, "of a file": 0}
+
+
+PRECISION = """
+import asyncio
+from hdrweave.stages.runtime import networks
+extension = asyncio.run(module.comfy_entrypoint())
+asyncio.run(extension.get_node_list())
+torch.cuda.get_device_properties = lambda device: __import__("types").SimpleNamespace(name="RTX", major=8, minor=9)
+comfy.model_management.cpu_state = comfy.model_management.CPUState.GPU
+found = []
+for single in (False, True):
+    comfy.model_management.FORCE_FP32 = single
+    found.append(str(networks.precision(torch.device("cuda"))))
+print(json.dumps(found))
+"""
+
+
+@pytest.mark.engine
+def test_comfyui_may_force_single_precision(tmp_path):
+    assert run_in_engine(PRECISION, tmp_path) == ["torch.float16", "torch.float32"]
