@@ -101,6 +101,7 @@ def on_device(network, work_memory: int, kept: bool = False):
     if kept:
         setattr(network, PATCHER, patcher)
     comfy.model_management.load_models_gpu([patcher], memory_required=work_memory, force_full_load=True)
+    patcher.model.to(patcher.load_device)  # with --novram, ComfyUI leaves modules that are not its own where they are
     yield patcher.model
 
 

@@ -60,3 +60,21 @@ print(json.dumps(found))
 @pytest.mark.engine
 def test_comfyui_may_force_single_precision(tmp_path):
     assert run_in_engine(PRECISION, tmp_path) == ["torch.float16", "torch.float32"]
+
+
+NO_VRAM = """
+from hdrweave.nodes.compat import on_device
+management, found = comfy.model_management, []
+management.vram_state = management.VRAMState.NO_VRAM
+management.get_torch_device = lambda: torch.device("meta")  # there is no GPU
+management.get_free_memory = lambda device, torch_free_too=False: (1e12, 0) if torch_free_too else 1e12
+with on_device(torch.nn.Conv2d(3, 4, 3), 0, kept=True) as network:
+    found.append(str(network.weight.device))
+    entries = len(management.current_loaded_models)
+print(json.dumps([found, entries]))
+"""
+
+
+@pytest.mark.engine
+def test_networks_are_on_the_gpu_with_novram_too(tmp_path):
+    assert run_in_engine(NO_VRAM, tmp_path) == [["meta"], 1]
