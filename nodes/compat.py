@@ -80,7 +80,7 @@ def device():
 
 
 def make_room(work_memory: int) -> None:
-    """Unloads other models until `work_memory` bytes are free on ComfyUI's device, for networks that a stage loads itself."""
+    """Unloads other models until `work_memory` bytes are free on ComfyUI's device, for what a stage loads and computes itself."""
     comfy.model_management.free_memory(work_memory, comfy.model_management.get_torch_device())
 
 

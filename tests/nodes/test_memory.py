@@ -78,3 +78,26 @@ print(json.dumps([found, entries]))
 @pytest.mark.engine
 def test_networks_are_on_the_gpu_with_novram_too(tmp_path):
     assert run_in_engine(NO_VRAM, tmp_path) == [["meta"], 1]
+
+
+ROOM = """
+from hdrweave.nodes.classical import OpticalFlow, WarpNeighbours, WeightedMerge
+from hdrweave.nodes.reconstruct import ReconstructHDR
+from hdrweave.stages.systems.room import flow_room, merge_room, room_for
+from hdrweave.stages.systems.table import SYSTEMS
+from moving_texture import alternating_clip
+
+clip, asked = alternating_clip((1.0, 8.0), 4, (48, 64), 1.0), []
+comfy.model_management.free_memory = lambda amount, device, *given, **kinds: asked.append(amount)
+flow, = OpticalFlow.execute(clip, "DIS fast").result
+candidates, = WarpNeighbours.execute(clip, flow).result
+WeightedMerge.execute(clip, candidates, 1.0, 0.97, 0.0, 1.0)
+ReconstructHDR.execute(clip, "fast", wrong_pattern="go on")
+print(json.dumps([asked, [flow_room(clip, "fast"), merge_room(clip, 2), room_for(SYSTEMS["classical"], clip)]]))
+"""
+
+
+@pytest.mark.engine
+def test_room_is_made_for_flow_and_merge_without_networks(tmp_path):
+    asked, expected = run_in_engine(ROOM, tmp_path)
+    assert asked == expected and all(expected)
