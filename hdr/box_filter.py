@@ -1,7 +1,11 @@
-"""Separable box filters: mean and maximum over a square window, as one pass along each axis; reduction to half size."""
+"""Separable box filters: mean and maximum over a square window, as one pass along each axis; reduction to smaller sizes."""
+
+from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
+
+WHOLE_FACTORS = ("mps",)  # devices that pool by whole factors only
 
 
 def box_mean(x: torch.Tensor, size: int) -> torch.Tensor:
@@ -16,12 +20,18 @@ def box_mean(x: torch.Tensor, size: int) -> torch.Tensor:
     return x
 
 
+def area_mean(x: torch.Tensor, size: Sequence[int]) -> torch.Tensor:
+    """Area mean (N,C,H,W) -> (N,C,h,w), size = (h,w). Where MPS cannot pool, it goes over the CPU."""
+    if x.device.type in WHOLE_FACTORS and any(old % new for old, new in zip(x.shape[-2:], size, strict=True)):
+        return area_mean(x.cpu(), size).to(x.device)
+    return F.interpolate(x, size=tuple(size), mode="area")
+
+
 def halved(x: torch.Tensor) -> torch.Tensor:
-    """Area mean (N,C,H,W) -> (N,C,H/2,W/2), sides rounded up: over 2x2 pixels, three times faster than pooling on a CPU, or,
-    for an odd side, as `torch.nn.functional.interpolate` with the mode `area`."""
+    """`area_mean` (N,C,H,W) -> (N,C,H/2,W/2), sides rounded up; of even sides three times faster than pooling on a CPU."""
     h, w = x.shape[-2:]
     if h % 2 or w % 2:
-        return F.interpolate(x, size=((h + 1) // 2, (w + 1) // 2), mode="area")
+        return area_mean(x, ((h + 1) // 2, (w + 1) // 2))
     rows = x[..., ::2, :] + x[..., 1::2, :]
     return (rows[..., ::2] + rows[..., 1::2]) * 0.25
 

@@ -4,6 +4,9 @@ from collections.abc import Sequence
 
 import torch
 
+# Words of plain errors: of MPS and CUDA; of a convolution that finds no memory to work in; of cuBLAS and cuDNN.
+OUT_OF_MEMORY = ("out of memory", "unable to find an engine", "ALLOC_FAILED")
+
 
 def to_device(x: torch.Tensor, device, dtype: torch.dtype | None = None) -> torch.Tensor:
     """`x` on a device, in `dtype` if one is given. Copies to CUDA come from pinned memory and overlap with work that is
@@ -16,7 +19,7 @@ def to_device(x: torch.Tensor, device, dtype: torch.dtype | None = None) -> torc
 
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether an error says that a device has too little memory. MPS and some calls of CUDA raise a plain RuntimeError."""
-    return isinstance(error, torch.OutOfMemoryError) or "out of memory" in str(error)
+    return isinstance(error, torch.OutOfMemoryError) or any(words in str(error) for words in OUT_OF_MEMORY)
 
 
 def release_cache() -> None:

@@ -53,14 +53,20 @@ def variance(radiance: torch.Tensor, code: torch.Tensor, exposure) -> torch.Tens
 def excess_variance(radiance: torch.Tensor, exposure, noise: torch.Tensor | None) -> torch.Tensor:
     """Variance by which measured noise exceeds that of a good camera, (N,3,H,W) as `radiance`, or a zero that broadcasts to it.
 
-    noise (N,3): of the exposures (`hdr.noise_level.NoiseLevels.at`); None or NaN: unknown, no excess.
+    noise (N,3): of the exposures (`hdr.noise_level.NoiseLevels.at`); None, NaN or below that of a good camera: no excess.
     """
-    if noise is None or not occurs((noise[:, 0] > READ_NOISE) | (noise[:, 1] > SHOT_NOISE)):
+    if noise is None:
+        return radiance.new_zeros(())
+    above = (noise[:, 0] > READ_NOISE) | (noise[:, 1] > SHOT_NOISE)
+    if not occurs(above):
         return radiance.new_zeros(())
     signal = (radiance * exposure).clamp(1e-5, 1)
     read, gain, _ = (x.view(-1, 1, 1, 1) for x in noise.nan_to_num().unbind(1))
     measured = read**2 + gain * box_mean(signal, 3)  # the mean, as a noisy sample is not its own signal
-    return (measured - READ_NOISE**2 - SHOT_NOISE * signal).clamp(min=0) / exposure**2
+    excess = (measured - READ_NOISE**2 - SHOT_NOISE * signal).clamp(min=0) / exposure**2
+    return torch.where(
+        above.view(-1, 1, 1, 1), excess, 0
+    )  # beside bright pixels, the mean alone would give dark ones some
 
 
 def dilate_highlights(code: torch.Tensor) -> torch.Tensor:

@@ -17,7 +17,8 @@ from ..stages.fusion.weighted_merge import MergeSettings, weighted_merge
 from ..stages.runtime.networks import PACKAGED
 from ..stages.runtime.windows import passes
 from ..stages.systems.f2hdr import adapt_flow
-from .compat import device, known, progress_bar
+from ..stages.systems.room import flow_room, merge_room
+from .compat import device, known, make_room, progress_bar
 from .f2hdr import f2hdr_network
 from .ports import fps_output, wrong_pattern_input
 from .reconstruct import AS_METHOD
@@ -193,10 +194,12 @@ class OpticalFlow(io.ComfyNode):
                 raise ValueError(f"{CAMERA} has no search for large motion: choose another method, or other networks")
             flow = global_flow(clip, bars[0])
         elif search:
+            make_room(flow_room(clip, preset))
             flow_weights = PACKAGED if adapter else weights
             with chosen_network(BASE_FLOW, flow_weights, working_size(clip.size), 3) as network:
                 flow = estimate_flow(clip, preset, bars[0], network=network)
         else:
+            make_room(flow_room(clip, preset))
             flow = estimate_flow(clip, preset, bars[0], device=device())
         if not adapter:
             return io.NodeOutput(flow)
@@ -295,4 +298,6 @@ class WeightedMerge(io.ComfyNode):
         cls, exposures, candidates, blend, highlight_threshold, exposure_offset, ghost_rejection
     ) -> io.NodeOutput:
         settings = MergeSettings(blend, highlight_threshold, exposure_offset, ghost_rejection)
-        return io.NodeOutput(weighted_merge(normalize(exposures), candidates, settings, device(), progress_bar()))
+        clip = normalize(exposures)
+        make_room(merge_room(clip, len(candidates)))
+        return io.NodeOutput(weighted_merge(clip, candidates, settings, device(), progress_bar()))

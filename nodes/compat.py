@@ -12,6 +12,7 @@ import comfy.model_patcher
 import comfy.utils
 import folder_paths
 
+from ..stages.runtime.networks import set_half_allowed
 from ..stages.runtime.pace import Pace
 from .preview import live_picture
 
@@ -79,7 +80,7 @@ def device():
 
 
 def make_room(work_memory: int) -> None:
-    """Unloads other models until `work_memory` bytes are free on ComfyUI's device, for networks that a stage loads itself."""
+    """Unloads other models until `work_memory` bytes are free on ComfyUI's device, for what a stage loads and computes itself."""
     comfy.model_management.free_memory(work_memory, comfy.model_management.get_torch_device())
 
 
@@ -100,7 +101,13 @@ def on_device(network, work_memory: int, kept: bool = False):
     if kept:
         setattr(network, PATCHER, patcher)
     comfy.model_management.load_models_gpu([patcher], memory_required=work_memory, force_full_load=True)
+    patcher.model.to(patcher.load_device)  # with --novram, ComfyUI leaves modules that are not its own where they are
     yield patcher.model
+
+
+def heed_precision() -> None:
+    """Make networks compute in float32 on devices for which ComfyUI is told to (`--force-fp32`), or chooses to."""
+    set_half_allowed(comfy.model_management.should_use_fp16)
 
 
 def register_weights_folder() -> None:

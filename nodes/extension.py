@@ -8,7 +8,7 @@ from .adapt import AdaptToFootage
 from .candidates import CombineCandidates, UnalignedNeighbours
 from .checked import checked
 from .classical import ExposureNormalization, GlobalAlignment, OpticalFlow, WarpNeighbours, WeightedMerge
-from .compat import register_weights_folder
+from .compat import heed_precision, register_weights_folder
 from .dealthdr import DeAltHDRReconstruction, FGMAAlignment
 from .deephdrvideo import CoarseReconstruction, DeformableRefinement
 from .detect import DetectExposurePattern, ExposureCheck
@@ -33,6 +33,7 @@ class HDRWeaveExtension(ComfyExtension):
     async def get_node_list(self) -> list[type[io.ComfyNode]]:
         set_scratch_folder(folder_paths.get_temp_directory())
         register_weights_folder()
+        heed_precision()
         nodes = [
             LoadAlternatingExposures,
             LoadHDRSequence,

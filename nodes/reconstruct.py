@@ -74,7 +74,7 @@ class ReconstructHDR(io.ComfyNode):
         clip = match_black_level(normalize(exposures), progress_bar())
         if row.networks:
             clip = with_noise(clip, progress_bar())
-            make_room(room_for(row, clip))
+        make_room(room_for(row, clip))
         hdr = row.run(clip, device(), progress_bar())
         # No picture: front ends would show it beside the last live one, which stays.
         return io.NodeOutput(hdr, clip, float(clip.fps), ui={"text": (f"{row.paper}, {len(hdr)} frames",)})

@@ -55,3 +55,9 @@ def test_the_registry_gets_no_python_that_bandit_does_not_see():
 def test_hooks_check_with_the_ruff_of_the_tests():
     series = re.search(r'"ruff>=([\d.]+),', text("pyproject.toml"))[1]
     assert re.search(r"rev: v(\S+)", text(".pre-commit-config.yaml"))[1].startswith(f"{series}.")
+
+
+def test_the_oldest_pytorch_has_what_is_used():
+    """torch.OutOfMemoryError is of 2.5, torch.amp.is_autocast_available of 2.4."""
+    oldest = re.search(r'"torch>=([\d.]+)"', text("pyproject.toml"))[1]
+    assert tuple(map(int, oldest.split("."))) >= (2, 5)

@@ -158,6 +158,10 @@ class DeAltHDR(nn.Module):
                 motion = pixel_motion(torch.where(mask > 0, attended_positions - positions, flow), window.flows, cells)
             further = neighbour_planes(candidates, merged, window) if number == 1 else ()
             aligned = applied(level.gather, aligned_features, *further)
+            # Tiles wait for each other here, with what they still hold in memory.
+            del flow, mask, entering, positions, carried, aligned_features, attended_positions, further
+            if number == 1:
+                del window, merged
             x = level.block((yield from level.router.run(x, aligned.unflatten(0, (b, k)), scale)))
         result = self.decode_output(x, aligned, candidates)
         return {name: y[..., :h, :w] for name, y in {**result, "motion": motion}.items()}

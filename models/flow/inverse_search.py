@@ -77,7 +77,10 @@ class Patches:
     def difference(self, motion: torch.Tensor) -> torch.Tensor:
         """Second frame at the patches moved by `motion` (N,P,2), less the patches: (N,P,64)."""
         corner = torch.addcmul(self.corner, motion, self.unit).clamp(self.least, self.most)
-        return sample(self.second, corner[:, :, None] + self.pixels).sub_(self.texture)
+        grid = corner[:, :, None] + self.pixels  # (N,P,64,2)
+        # In rows of patches: cuDNN's sampler takes no grid that has more than 65535 rows or columns.
+        found = sample(self.second, grid.reshape(len(grid), self.rows, -1, 2))
+        return found.view(grid.shape[:-1]).sub_(self.texture)
 
     def step(self, difference: torch.Tensor) -> torch.Tensor:
         """Inverse compositional step (N,P,2) on patches less their means: equation 3 of the paper. Without matrix

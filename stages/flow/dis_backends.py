@@ -17,6 +17,7 @@ FINE = "fine"
 PRESETS = ("ultrafast", "fast", "medium", FINE)  # the last is ours, the others OpenCV's
 AUTO, OPENCV, PYTORCH = "auto", "opencv", "pytorch"
 BATCH = 8 << 20  # pixels of all pairs that PyTorch matches at once: 2 GB with the preset `fine`
+BYTES = {"ultrafast": 30, "fast": 30, "medium": 80, FINE: 270}  # that it needs for each of them
 
 DenseFlow = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 """Backward flow (N,2,h,w) in pixels, float32, from the first to the second luma, both (N,1,h,w) in [0,1]."""
@@ -40,6 +41,16 @@ def dis_backend(name: str = AUTO, preset: str = FINE, device: torch.device | str
     return lambda first, second: _opencv_flow(first, second, preset)
 
 
+def batch_memory(pixels: int, pairs: int, preset: str = FINE) -> int:
+    """Bytes that PyTorch's DIS needs for `pairs` pairs of frames of so many pixels, a batch at a time."""
+    return BYTES[preset] * pixels * min(pairs, _batch(pixels))
+
+
+def _batch(pixels: int) -> int:
+    """Pairs of frames of so many pixels in a batch."""
+    return max(BATCH // pixels, 1)
+
+
 def _pytorch_flow(first: torch.Tensor, second: torch.Tensor, preset: str) -> torch.Tensor:
     """Flow of pairs in batches of BATCH pixels, which are halved where the device has too little memory."""
     pixels = first.shape[-2] * first.shape[-1]
@@ -54,8 +65,7 @@ def _pytorch_flow(first: torch.Tensor, second: torch.Tensor, preset: str) -> tor
         half = len(a) // 2
         return torch.cat((matched(a[:half], b[:half]), matched(a[half:], b[half:])))
 
-    count = max(BATCH // pixels, 1)
-    parts = zip(first.split(count), second.split(count), strict=True)
+    parts = zip(*(lumas.split(_batch(pixels)) for lumas in (first, second)), strict=True)
     return torch.cat([matched(*part) for part in parts])
 
 

@@ -1,5 +1,7 @@
 """Flow that is estimated when a window of frames is read and stays on its device: for whole methods, which read a clip once."""
 
+from functools import partial
+
 import torch
 import torch.nn.functional as F
 
@@ -17,15 +19,11 @@ class LiveFlow:
 
     def __init__(self, sequence: ExposureSequence, device="cpu", network: MotionSearch | None = None):
         self.sequence, self.size, self.device = sequence, sequence.size, torch.device(device)
-        self.estimator = FlowEstimator(sequence, network=network, device=device, upload=self.frame)
         self.kept: dict[int, torch.Tensor] = {}
         self.frames: dict[int, torch.Tensor] = {}
-
-    def frame(self, t: int) -> torch.Tensor:
-        """Code values (1,3,H,W) of frame t on the device, copied once for flow and windows."""
-        if t not in self.frames:
-            self.frames[t] = to_device(self.sequence.frames[[t]], self.device, torch.float32).movedim(-1, 1)
-        return self.frames[t]
+        # Without a reference back to this object, so that all is freed as soon as it is dropped.
+        self.frame = partial(_uploaded, sequence, self.device, self.frames)
+        self.estimator = FlowEstimator(sequence, network=network, device=device, upload=self.frame)
 
     @property
     def offsets(self) -> tuple[int, ...]:
@@ -55,8 +53,18 @@ class LiveFlow:
     def forget(self, before: int) -> None:
         """Drop the data of frames before `before`."""
         self.kept = {t: motion for t, motion in self.kept.items() if t >= before}
-        self.frames = {t: frame for t, frame in self.frames.items() if t >= before - self.sequence.period}
+        for t in [t for t in self.frames if t < before - self.sequence.period]:
+            del self.frames[t]
         self.estimator.forget(before)
+
+
+def _uploaded(
+    sequence: ExposureSequence, device: torch.device, frames: dict[int, torch.Tensor], t: int
+) -> torch.Tensor:
+    """Code values (1,3,H,W) of frame t on the device, copied once for flow and windows, and kept in `frames`."""
+    if t not in frames:
+        frames[t] = to_device(sequence.frames[[t]], device, torch.float32).movedim(-1, 1)
+    return frames[t]
 
 
 def live_base_flow(sequence: ExposureSequence, device="cpu") -> LiveFlow:

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from ...hdr.box_filter import box_mean
+from ...hdr.box_filter import area_mean, box_mean
 from ...hdr.device import filled, to_device
 from ...hdr.exposure import luma, match_exposure
 from ...hdr.masks import forward_backward_consistency
@@ -82,7 +82,7 @@ class PairFlow:
         if t not in self.frames:
             frame = self.upload(t)
             if self.frame_size != self.sequence.size:
-                frame = F.interpolate(frame, size=self.frame_size, mode="area")
+                frame = area_mean(frame, self.frame_size)
             self.frames[t] = frame[0].movedim(0, -1)
         return self.frames[t]
 
@@ -92,7 +92,7 @@ class PairFlow:
         key = t, exposure, size or self.size
         if key not in self.lumas:
             if key[2] != self.size:
-                found = F.interpolate(self.matched(t, exposure)[None, None], size=size, mode="area")[0, 0]
+                found = area_mean(self.matched(t, exposure)[None, None], key[2])[0, 0]
             else:
                 found = luma(match_exposure(self.frame(t), self.exposures[t], exposure))
                 if self.size != self.frame_size:

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-import torch.nn.functional as F
 
+from ...hdr.box_filter import area_mean
 from ...hdr.io.atomic import atomic_path
 from ...hdr.sequence import CandidateSet, ExposureSequence, LazyFrames
 from ..runtime.windows import Progress, quiet, spread
@@ -122,7 +122,7 @@ def small(frame: torch.Tensor) -> torch.Tensor:
     share = LONGEST_SIDE / max(frame.shape[:2])
     if share < 1:
         size = [max(round(n * share), 1) for n in frame.shape[:2]]
-        frame = F.interpolate(frame.movedim(-1, 0)[None], size=size, mode="area")[0].movedim(0, -1)
+        frame = area_mean(frame.movedim(-1, 0)[None], size)[0].movedim(0, -1)
     return frame.contiguous()
 
 

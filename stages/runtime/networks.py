@@ -1,6 +1,6 @@
 """Loading and running of networks: one policy of device, precision and memory for all stages."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import contextmanager
 from math import prod
 from typing import Any, NamedTuple
@@ -13,6 +13,10 @@ from ...models.f2hdr import F2HDR
 from .tiles import tiles
 
 PACKAGED = "packaged"
+# In names of CUDA devices of compute capability 7.5 without tensor cores, on which convolutions in float16 give NaN.
+WITHOUT_HALF = "1660 1650 1630 T400 T500 T550 T600 T1000 T1200 T2000 MX450 MX550 30HX".split()
+HalfAllowed = Callable[[torch.device], bool]
+_half_allowed: list[HalfAllowed] = []  # of the host
 
 
 class OwnNetwork(NamedTuple):
@@ -55,16 +59,34 @@ def load_f2hdr(weights: str = PACKAGED, folders: Sequence = ()) -> Any:
 
 
 def precision(device: torch.device) -> torch.dtype:
-    """Data type of networks under autocast: float16 on CUDA, bfloat16 on CPUs with hardware support, float32 elsewhere.
+    """Data type of networks under autocast: float16 on CUDA where it is fast and right, bfloat16 on CPUs with hardware support,
+    float32 elsewhere.
 
     Radiance, flow and warping stay in float32. The result must stay within 60 dB of float32 in mu-law PSNR; the tests
     hold every packaged network to that.
     """
     if device.type == "cuda":
-        return torch.float16
+        return torch.float16 if half_allowed(device) else torch.float32
     if device.type == "cpu" and torch.backends.mkldnn.is_available() and torch.ops.mkldnn._is_mkldnn_bf16_supported():
         return torch.bfloat16
     return torch.float32
+
+
+def set_half_allowed(host: HalfAllowed) -> None:
+    """Let a host program say whether networks may compute in float16 on a CUDA device."""
+    _half_allowed[:] = [host]
+
+
+def half_allowed(device: torch.device) -> bool:
+    """Whether networks compute in float16 on a CUDA device: from compute capability 7 on, but for WITHOUT_HALF, or with ROCm;
+    and where the host allows it."""
+    if not all(host(device) for host in _half_allowed):
+        return False
+    if torch.version.hip:
+        return True
+    about = torch.cuda.get_device_properties(device)
+    lacking = (about.major, about.minor) == (7, 5) and any(name in about.name for name in WITHOUT_HALF)
+    return about.major >= 7 and not lacking
 
 
 @contextmanager

@@ -29,36 +29,51 @@ def run_per_frame(
 
     read: inputs of frame t, on `device`; called in the order of time. compute: one frame, returns a tensor or a tuple of them; it
     divides large frames into tiles itself (`tiles.in_tiles`), and on a CPU several frames are computed at once, each in a thread
-    of its own. progress is called after every frame; raising from it, or closing the iterator, stops cleanly.
+    of its own; elsewhere the next frame is read while one is computed. progress is called after every frame; raising from it, or
+    closing the iterator, stops cleanly.
     """
-    ready: dict[int, tuple[torch.Tensor, ...]] = {}
+    device = torch.device(device)
+    results = (_on_cpu if device.type == "cpu" else _elsewhere)(count, read, compute, device)
     for (t,) in windows(count, 1, progress):
-        if t not in ready:
-            ready = _next_results(range(t, count), read, compute, torch.device(device))
-        yield t, ready.pop(t)
+        yield t, next(results)
 
 
-def _next_results(
-    frames: range, read: Callable[[int], Sequence], compute: Callable, device: torch.device
-) -> dict[int, tuple[torch.Tensor, ...]]:
-    """Results of the first of `frames`, and on a CPU of as many of the next ones as its threads and MAX_VALUES allow."""
-    given: dict[int, Sequence] = {}
-    together = 1
-    for t in frames:
-        with torch.inference_mode():
-            given[t] = read(t)
-        if len(given) == 1 and device.type == "cpu":
-            together = max(min(MAX_TOGETHER, int(MAX_VALUES / max(_values(given[t]), 1)), torch.get_num_threads()), 1)
-        if len(given) == together:
-            break
+def _on_cpu(count: int, read: Callable, compute: Callable, device: torch.device) -> Iterator[tuple[torch.Tensor, ...]]:
+    """Results of all frames in turn, of as many at once as threads and MAX_VALUES allow."""
+    done = 0
+    while done < count:
+        given = {done: _read(read, done)}
+        together = min(MAX_TOGETHER, int(MAX_VALUES / max(_values(given[done]), 1)), torch.get_num_threads())
+        chosen = range(done, min(done + max(together, 1), count))
+        given |= {t: _read(read, t) for t in chosen[1:]}
+        yield from in_threads(lambda t, given=given: _computed(compute, given.pop(t), device), chosen, device, together)
+        done = chosen.stop
 
-    def computed(t: int) -> tuple[torch.Tensor, ...]:
-        with running(device):
-            results = compute(*given.pop(t))
-        return tuple(x.cpu() for x in ((results,) if isinstance(results, torch.Tensor) else results))
 
-    chosen = list(given)
-    return dict(zip(chosen, in_threads(computed, chosen, device, together), strict=True))
+def _elsewhere(
+    count: int, read: Callable, compute: Callable, device: torch.device
+) -> Iterator[tuple[torch.Tensor, ...]]:
+    """Results of all frames in turn. While the device computes one, the next is read, and the one before is stored by the
+    caller: only fetching a result waits for the device."""
+    there: tuple[torch.Tensor, ...] = ()
+    for t in range(count + 1):
+        given = [_read(read, t)] if t < count else []
+        fetched = tuple(x.cpu() for x in there)
+        there = _computed(compute, given.pop(), device) if given else ()
+        if t:
+            yield fetched
+
+
+def _read(read: Callable[[int], Sequence], t: int) -> Sequence:
+    with torch.inference_mode():
+        return read(t)
+
+
+def _computed(compute: Callable, given: Sequence, device: torch.device) -> tuple[torch.Tensor, ...]:
+    """What `compute` returns, as a tuple, on the device."""
+    with running(device):
+        results = compute(*given)
+    return (results,) if isinstance(results, torch.Tensor) else tuple(results)
 
 
 def _values(given: Sequence) -> int:

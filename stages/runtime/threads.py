@@ -11,6 +11,7 @@ from typing import TypeVar
 
 import torch
 
+ELSEWHERE_AT_ONCE = 4  # frames between which flow is estimated together on devices other than a CPU
 MAX_PIXELS = 16 << 20  # of frames whose flow is estimated together on a CPU: 18 frames of 1280x720
 
 Item = TypeVar("Item")
@@ -19,9 +20,9 @@ Result = TypeVar("Result")
 
 def frames_at_once(device, pixels: int) -> int:
     """Number of frames of so many pixels between which flow is estimated together: the number of threads on a CPU, as far as
-    MAX_PIXELS allows; elsewhere four, which reduces the overhead of launching small operations."""
+    MAX_PIXELS allows; elsewhere ELSEWHERE_AT_ONCE, which reduces the overhead of launching small operations."""
     if torch.device(device).type != "cpu":
-        return 4
+        return ELSEWHERE_AT_ONCE
     return max(min(torch.get_num_threads(), MAX_PIXELS // pixels), 1)
 
 

@@ -16,6 +16,7 @@ from ...models.frame_statistics import FrameMap, Run, side_by_side, whole_frame
 CORE = (1152, 1920)  # largest height and width of a core; a frame of no more pixels is one tile
 MARGIN = 192  # pixels around a core: a receptive field of 92 and motion of 100
 SIZES = 3  # of tiles that are tried when memory is short, each with half the sides of the previous one
+SIDE_BY_SIDE = 2  # of tiles that are held in memory together: smaller ones overlap so much that they take more
 ALIGNMENT = 8  # windows start at multiples, so that coarser grids lie as in the whole frame
 
 
@@ -95,19 +96,31 @@ def in_tiles(size: tuple[int, int], compute: Callable, *inputs) -> Any:
     inputs: `FrameWindow`s and maps (...,h,w) of the frame, tensors of four axes or more on its grid or a coarser one,
     are cropped to the tile; anything else is passed on. `compute` returns a map or a tuple of maps; or it is a
     generator that requests statistics of the whole frame (`models.frame_statistics`), and then returns them. If the device
-    has too little memory, it is repeated with tiles of a quarter and of a sixteenth of the size; then OutOfMemoryError is raised.
+    has too little memory, it is repeated with tiles of a quarter and of a sixteenth of the size, a generator with those of a
+    quarter only; then OutOfMemoryError is raised.
     """
-    for halvings in range(SIZES):
+    sizes = SIZES
+
+    def computed(*given):
+        nonlocal sizes
+        result = compute(*given)
+        sizes = SIDE_BY_SIDE if isgenerator(result) else SIZES
+        return result
+
+    halvings = 0
+    while halvings < sizes:
         core = CORE[0] >> halvings, CORE[1] >> halvings
         try:
-            return _in_pieces(tiles(size, core), size, compute, inputs)
+            return _in_pieces(tiles(size, core), size, computed, inputs)
         except RuntimeError as error:
             if not is_out_of_memory(error):
                 raise
+            said = str(error).partition("\n")[0]
         release_cache()  # outside of the block above, so that the tensors of the failed attempt are freed
+        halvings += 1
     raise torch.OutOfMemoryError(
         f"the device has too little memory for frames of {size[1]}x{size[0]}, even in tiles of {core[1]}x{core[0]}: close "
-        "other programs on it, load a smaller clip, or run on the CPU"
+        f"other programs on it, load a smaller clip, or run on the CPU ({said})"
     )
 
 

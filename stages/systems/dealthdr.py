@@ -16,6 +16,7 @@ from ...hdr.sequence import ExposureSequence, FlowField
 from ...models.dealthdr import DEALTHDR
 from ...models.dealthdr.fgma import cell_distances, empty_cells
 from ...models.dealthdr.masked_attention import sensitivity_for, trust_mask
+from ...models.frame_statistics import Run
 from ..flow.live import LiveFlow, live_base_flow
 from ..runtime.features import features_around
 from ..runtime.networks import device_of, load_network
@@ -103,10 +104,10 @@ def dealthdr_frame(
 ) -> torch.Tensor:
     """Radiance (1,3,H,W) of the reference of a window; cells (1,K,1,h,w): attention mask."""
 
-    def run(window: FrameWindow, cells: torch.Tensor, *features: torch.Tensor):
-        return (yield from network.run(window, cells, *features))["hdr"]
+    def hdr_of(run: Run):  # which alone holds the window of a tile, until it no longer needs it
+        return (yield from run)["hdr"]
 
-    hdr = in_tiles(window.size, run, window, cells, *features)
+    hdr = in_tiles(window.size, lambda *given: hdr_of(network.run(*given)), window, cells, *features)
     return preserve_detail(hdr, window.reference, window.reference_radiance, window.exposure, window.reference_noise)
 
 

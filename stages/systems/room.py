@@ -1,6 +1,8 @@
-"""Memory that a method needs on its device: frames that each network processes at once, said once for methods and nodes."""
+"""Memory that a method needs on its device: frames that each network processes at once, said once for methods and nodes;
+that of flow and of the merge without networks."""
 
 from collections.abc import Callable
+from math import prod
 
 from ...hdr.sequence import ExposureSequence
 from ...models.dealthdr import DEALTHDR, FGMA
@@ -9,11 +11,16 @@ from ...models.f2hdr import F2HDR
 from ...models.flow import BASE_FLOW
 from ...models.location import COLLABORATIVE_FUSION, SEQUENCE_REFINEMENT
 from ...models.lrhdr import ACCR, INTERPOLATE, SPARSE_FUSION
-from ..flow.pair_flow import working_size
+from ..flow.dis_backends import FINE, batch_memory
+from ..flow.pair_flow import fine_size, working_size
 from ..fusion import collaborative_fusion, sequence_refinement
 from ..runtime.networks import work_memory
+from ..runtime.threads import ELSEWHERE_AT_ONCE
 from .dealthdr import reach_of
 from .system import System
+
+MERGE_BYTES = 120  # of a pixel of each frame and candidate that is merged, in float32, measured at 640x360
+READ_BYTES = 180  # the same, with the window that a frame's neighbours are warped in
 
 
 def _with_neighbours(clip: ExposureSequence) -> int:
@@ -46,7 +53,20 @@ def frames_for(name: str, clip: ExposureSequence) -> int:
     return AT_ONCE[name](clip)
 
 
+def flow_room(clip: ExposureSequence, preset: str = FINE) -> int:
+    """Bytes of work memory for the flow of a normalized clip by DIS, between several frames and their neighbours at once."""
+    size = fine_size(clip.size) if preset == FINE else working_size(clip.size)
+    return batch_memory(prod(size), ELSEWHERE_AT_ONCE * 2 * len(clip.offsets), preset)
+
+
+def merge_room(clip: ExposureSequence, candidates: int) -> int:
+    """Bytes of work memory for Weighted Merge, which merges two frames at once."""
+    return MERGE_BYTES * 2 * (1 + candidates) * prod(clip.size)
+
+
 def room_for(system: System, clip: ExposureSequence) -> int:
-    """Bytes of work memory for a method on a normalized clip, of the network that needs most; 0 without networks."""
+    """Bytes of work memory for a method on a normalized clip: of its flow, its merge or the network that needs most."""
     sizes = {name: working_size(clip.size) if name == BASE_FLOW else clip.size for name in system.networks}
-    return max((work_memory(name, size, frames_for(name, clip)) for name, size in sizes.items()), default=0)
+    merge = READ_BYTES * _with_neighbours(clip) * prod(clip.size)
+    rooms = [work_memory(name, size, frames_for(name, clip)) for name, size in sizes.items()] or [merge]
+    return max(flow_room(clip), *rooms)

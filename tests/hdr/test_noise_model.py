@@ -4,6 +4,7 @@ import math
 
 import pytest
 import torch
+from hdrweave.hdr import noise_model
 from hdrweave.hdr.exposure import GAMMA, to_ldr, to_radiance
 from hdrweave.hdr.noise_model import (
     MAX_DEVIATION,
@@ -12,6 +13,7 @@ from hdrweave.hdr.noise_model import (
     Measurement,
     Sample,
     consistency_weight,
+    excess_variance,
     measure,
     radiance_bounds,
     spill,
@@ -81,6 +83,21 @@ def test_measured_noise_counts_where_it_is_above_the_models():
     )
     for quiet in ([1e-5, 1e-6, 0.0], [math.nan] * 3):
         assert torch.equal(measure(light, code, exposure, noise=torch.tensor([quiet])).precision, plain.precision)
+
+
+def test_excess_is_the_same_where_the_shortcut_is_not_taken(monkeypatch):
+    """As on a GPU; and no row depends on the others."""
+    light = torch.rand(2, 3, 8, 8, generator=torch.Generator().manual_seed(0))  # bright pixels beside dark ones
+    quiet, noisy, unknown = [1e-3, 1.5e-4, 0.0], [0.01, 1e-4, 0.0], [math.nan] * 3
+    cases = [torch.tensor(rows) for rows in ((quiet, quiet), (noisy, noisy), (quiet, noisy), (unknown, quiet))]
+    expected = [excess_variance(light, 1.0, noise).expand_as(light) for noise in cases]
+    monkeypatch.setattr(noise_model, "occurs", lambda mask: True)
+    for noise, here in zip(cases, expected, strict=True):
+        there = excess_variance(light, 1.0, noise)
+        assert torch.equal(there, here)
+        for k in range(2):
+            assert torch.equal(there[k : k + 1], excess_variance(light[k : k + 1], 1.0, noise[k : k + 1]))
+    assert (expected[0] == 0).all() and (expected[1] > 0).any()
 
 
 def test_measured_noise_allows_deviation_but_not_below_clipping():

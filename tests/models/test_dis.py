@@ -45,7 +45,7 @@ def in_opencv_order(patches, flow, iterations, initial=None):
         for turn in range(int((down + along).max()) + 1):
             here = ((down + along).flatten() == turn).nonzero()[:, 0]
             some = object.__new__(inverse_search.Patches)
-            some.__dict__ = dict(patches.__dict__, corner=patches.corner[here])
+            some.__dict__ = dict(patches.__dict__, corner=patches.corner[here], rows=1)
             some.texture, some.descent = patches.texture[:, here], patches.descent[:, :, here]
             best = motion[:, here]
             least = inverse_search.error(some.difference(best))
@@ -131,6 +131,22 @@ def test_initial_flow_shows_motion_that_is_out_of_reach():
     error = (dis_flow(first, second, "fine", initial) - initial).norm(dim=1)[..., 74:]
     assert error.median() < 0.05
     assert (dis_flow(first, second, "fine") - initial).norm(dim=1)[..., 74:].median() > 5
+
+
+@pytest.mark.parametrize("size", [(1280, 1280), (8, 4096)])
+def test_grids_are_no_longer_than_cudnn_takes(size, monkeypatch):
+    """Its sampler refuses more than 65535 rows or columns."""
+    longest = []
+
+    def seen(image, grid):
+        longest.append(max(grid.shape))
+        return grid[..., 0]
+
+    monkeypatch.setattr(inverse_search, "sample", seen)
+    frame = torch.zeros(1, 1, *size)
+    patches = inverse_search.Patches(frame, frame, 4)
+    found = patches.difference(torch.zeros(1, patches.rows * patches.columns, 2))
+    assert found.shape == patches.texture.shape and max(longest) < 1 << 16
 
 
 def test_batch_equals_single_pairs():

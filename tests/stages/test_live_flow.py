@@ -1,5 +1,8 @@
 """Flow that windows ask for is the flow of the whole clip."""
 
+import gc
+import weakref
+
 import pytest
 import torch
 from hdrweave.stages.flow.estimate import estimate_flow
@@ -28,13 +31,27 @@ def test_windows_are_the_same_and_nothing_is_kept_for_long(clip):
 
 
 def test_a_frame_is_brought_to_the_device_once(clip):
-    live, reads = LiveFlow(clip), []
-    frames = clip.frames
-    reader = WindowReader(clip.with_(frames=frames), live, "cpu")
-    live.sequence = clip.with_(frames=Watched(frames, reads))
+    reads = []
+    reader = WindowReader(clip, LiveFlow(clip.with_(frames=Watched(clip.frames, reads))), "cpu")
     for t in range(len(clip)):
         reader.read(t)
     assert sorted(reads) == list(range(len(clip)))
+
+
+def test_what_is_on_the_device_is_freed_with_its_owner(clip):
+    """At once, not when garbage is collected."""
+    gc.collect()
+    gc.disable()
+    try:
+        live = LiveFlow(clip)
+        reader = WindowReader(clip, live, "cpu")
+        reader.read(2, back=True)
+        held = [weakref.ref(x) for x in (live.frame(2), live.kept[2], *reader.flow.pairs.flows.values())]
+        assert all(ref() is not None for ref in held)
+        del live, reader
+        assert [ref() for ref in held] == [None] * len(held)
+    finally:
+        gc.enable()
 
 
 class Watched:

@@ -1,5 +1,7 @@
 """The loader of all networks, what the packaged ones may differ by in half precision, and the memory that they need."""
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 import untrained
@@ -57,6 +59,32 @@ def test_room_is_asked_for_a_tile_or_where_frames_are_kept_for_all_of_them():
         assert networks.work_memory(name, small, 6) == 2 * networks.work_memory(name, small, 3)
         ratio = networks.work_memory(name, large, 3) / networks.work_memory(name, small, 3)
         assert (ratio == 144) is (name in (BASE_FLOW, SEQUENCE_REFINEMENT, DEALTHDR)) and ratio > 9
+
+
+@pytest.mark.parametrize(
+    "name, capability, hip, allowed, half",
+    [
+        ("NVIDIA GeForce RTX 4090", (8, 9), None, True, True),
+        ("NVIDIA GeForce RTX 2060", (7, 5), None, True, True),
+        ("Tesla T4", (7, 5), None, True, True),
+        ("Tesla V100-SXM2-16GB", (7, 0), None, True, True),
+        ("NVIDIA GeForce GTX 1660 SUPER", (7, 5), None, True, False),
+        ("NVIDIA T1000 8GB", (7, 5), None, True, False),
+        ("Quadro T2000", (7, 5), None, True, False),
+        ("NVIDIA GeForce MX450", (7, 5), None, True, False),
+        ("NVIDIA GeForce GTX 1080 Ti", (6, 1), None, True, False),
+        ("NVIDIA GeForce RTX 4090", (8, 9), None, False, False),
+        ("AMD Radeon RX 6600", (6, 0), "6.2", True, True),
+        ("AMD Radeon RX 6600", (6, 0), "6.2", False, False),
+    ],
+)
+def test_half_precision_where_a_cuda_device_computes_in_it(name, capability, hip, allowed, half, monkeypatch):
+    about = SimpleNamespace(name=name, major=capability[0], minor=capability[1])
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda device: about)
+    monkeypatch.setattr(torch.version, "hip", hip)
+    monkeypatch.setattr(networks, "_half_allowed", [])
+    networks.set_half_allowed(lambda device: allowed)  # as ComfyUI says
+    assert networks.precision(torch.device("cuda")) is (torch.float16 if half else torch.float32)
 
 
 def given(exposures):

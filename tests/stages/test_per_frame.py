@@ -19,6 +19,7 @@ from hdrweave.stages.runtime.per_frame import (
 )
 from hdrweave.stages.runtime.windows import passes
 from moving_texture import sequence
+from simulated_device import DOWNLOAD, NAME, simulated
 
 CYCLES = {2: (1.0, 8.0), 3: (1.0, 4.0, 16.0)}
 SIZE = (16, 24)
@@ -244,6 +245,31 @@ def test_frames_are_computed_at_once_as_threads_and_memory_allow(threads, size, 
     for t, (result,) in run_per_frame(8, read, compute, "cpu", lambda *done: told.append(done)):
         assert result == t and len(told) == t and len(reads) == (t // together + 1) * together
     assert most == together and told == [(t, 8) for t in range(1, 9)] and torch.get_num_threads() == 8
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_a_device_computes_a_frame_while_the_next_is_read(count):
+    """And it has been given the next one when the caller stores a result; results and progress come in order."""
+    events = []
+
+    def read(t):
+        events.append(("read", t))
+        return torch.full((1,), float(t), device=NAME), t
+
+    def compute(x, t):
+        events.append(("compute", t))
+        return x + 1, x
+
+    with simulated() as simulation:
+        simulation.count = lambda kind, *about: kind == DOWNLOAD and events.append("fetch")
+        for t, results in run_per_frame(count, read, compute, NAME, lambda *done: events.append(done)):
+            events.append(("result", t))
+            assert [x.tolist() for x in results] == [[t + 1], [t]]
+    expected = [("read", 0), ("compute", 0)]
+    for t in range(count):
+        expected += [("read", t + 1)] * (t + 1 < count) + ["fetch"] * 2 + [("compute", t + 1)] * (t + 1 < count)
+        expected += [("result", t), (t + 1, count)]
+    assert events == expected
 
 
 def test_raising_from_progress_stops_before_the_next_frame(threads):

@@ -180,6 +180,8 @@ def test_a_small_frame_is_one_tile():
 
 CUDA = torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
 MPS = RuntimeError("MPS backend out of memory (MPS allocated: 17.11 GB, max allowed: 18.13 GB)")
+CONVOLUTION = RuntimeError("GET was unable to find an engine to execute this computation")
+CUBLAS = RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`")
 
 
 def short_of_memory(most: int, error: RuntimeError = CUDA):
@@ -193,12 +195,33 @@ def short_of_memory(most: int, error: RuntimeError = CUDA):
     return compute
 
 
-@pytest.mark.parametrize("error", [CUDA, MPS])
+@pytest.mark.parametrize("error", [CUDA, MPS, CONVOLUTION, CUBLAS])
 def test_smaller_tiles_follow_where_memory_is_short(error, monkeypatch):
     monkeypatch.setattr(tiles, "CORE", (64, 96))
     given = picture((64, 96))
     found = in_tiles((64, 96), short_of_memory(48 * 64, error), given)
     equal(F.avg_pool2d(given, 3, 1, 1), found)
+
+
+def test_tiles_that_are_held_together_are_halved_once(monkeypatch):
+    """Smaller ones would take more memory."""
+    monkeypatch.setattr(tiles, "CORE", (64, 96))
+    asked = []
+
+    def network(most: int):
+        def run(x):
+            asked.append(x.shape[-2:])
+            total, count = yield FrameSum(total_and_count, [x], 1)
+            return short_of_memory(most)(x) - total / count
+
+        return run
+
+    found = in_tiles((64, 96), network(48 * 64), picture((64, 96)))
+    equal(F.avg_pool2d(picture((64, 96)), 3, 1, 1) - picture((64, 96)).mean((2, 3), keepdim=True), found)
+    assert len(asked) == 1 + 4
+    with pytest.raises(torch.OutOfMemoryError, match="even in tiles of 48x32: close"):
+        in_tiles((64, 96), network(10), picture((64, 96)))
+    assert len(asked) == 2 * (1 + 4)
 
 
 def test_other_errors_are_raised_at_once():
@@ -214,5 +237,7 @@ def test_other_errors_are_raised_at_once():
 
 
 def test_too_little_memory_is_said_in_a_sentence():
-    with pytest.raises(torch.OutOfMemoryError, match="too little memory for frames of 96x64, even in tiles of 10x6"):
-        in_tiles((64, 96), short_of_memory(10), picture((64, 96)))
+    with pytest.raises(
+        torch.OutOfMemoryError, match="too little memory for frames of 96x64, even in tiles of 10x6.*unable to find"
+    ):
+        in_tiles((64, 96), short_of_memory(10, CONVOLUTION), picture((64, 96)))
