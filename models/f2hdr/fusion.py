@@ -34,8 +34,8 @@ def weighted_mean(radiance: torch.Tensor, weights: torch.Tensor) -> torch.Tensor
 
 class SensorPrior(NamedTuple):
     """Weights of M candidates (B,M,3,H,W) that sum to 1 over M, but are MIN_VALIDITY at least; where the reference clips, bool
-    (B,3,H,W); the `radiance_bounds`, (B,3,H,W) each; and where a candidate is unusable, bool (B,M,3,H,W): it clips, and others
-    that recorded the light have nearly all of the weight. A mean with it would be too dark."""
+    (B,3,H,W); the `radiance_bounds`, (B,3,H,W) each; and where a candidate is unusable, bool (B,M,1,H,W): it clips in a
+    channel and is not of the shortest exposure, and others have nearly all of the weight. A mean with it would be too dark."""
 
     weights: torch.Tensor
     clipped: torch.Tensor
@@ -65,8 +65,10 @@ def sensor_prior(
     weights = torch.stack([own_weight, *(merge_weight(one, reference) for one in others)], 1)
     shares = weights / weights.sum(1, keepdim=True)
     clips = torch.stack(torch.broadcast_tensors(reference.clipped, *(one.clipped for one in neighbours)), 1)
+    longer = (exposures > exposures.amin(1, keepdim=True))[:, :, None, None, None]
+    unusable = (clips & longer & (shares < MIN_VALIDITY)).any(2, keepdim=True)  # colours come from the same candidates
     bounds = radiance_bounds(reference, others)
-    return SensorPrior(shares.clamp(min=MIN_VALIDITY), reference.clipped, bounds, clips & (shares < MIN_VALIDITY))
+    return SensorPrior(shares.clamp(min=MIN_VALIDITY), reference.clipped, bounds, unusable)
 
 
 def speeds(flows: torch.Tensor) -> torch.Tensor:

@@ -88,8 +88,8 @@ def consistent_candidates(
 class VotePrior(NamedTuple):
     """votes (B,K,H,W): weights of the weighted merge, summing to 1 over the candidates. bounds: the
     `hdr.noise_model.spill_bounds` (B,3,H,W) on the radiance, 0 and infinity without a reference. unusable (B,K,H,W), bool:
-    candidates that clip in a channel and have no more than MIN_VALIDITY of the weight, where others show saturated light whose
-    colour the reference has lost (`hdr.noise_model.spill`)."""
+    candidates that clip in a channel, are not of the shortest exposure and have no more than MIN_VALIDITY of the weight, where
+    others show saturated light whose colour the reference has lost (`hdr.noise_model.spill`)."""
 
     votes: torch.Tensor
     bounds: tuple[torch.Tensor, torch.Tensor]
@@ -114,11 +114,12 @@ def prior_of(
     noises = noise_of_each(noise, radiance.shape[1])
     captured = None if reference is None else measured_at(*reference, noises[0])
     known = exposures > 0
+    shortest = torch.where(known, exposures, torch.inf).amin(1)
     precise, reliabilities, samples, clips = [], [], [], []
     for k, valid in enumerate(validity.unbind(1)):
         estimate = estimate_of(radiance[:, k], exposures[:, k], noises[k], captured)
         precise.append(estimate.precision)
-        clips.append(estimate.clipped.expand_as(radiance[:, k]).any(1) & (exposures[:, k] > 0)[:, None, None])
+        clips.append(estimate.clipped.expand_as(radiance[:, k]).any(1) & (exposures[:, k] > shortest)[:, None, None])
         if captured is None:
             reliabilities.append(valid.clamp(min=MIN_VALIDITY))
             continue
