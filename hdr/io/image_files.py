@@ -10,7 +10,7 @@ from ..gamut import GAMUTS, named
 from .checked_path import check_picture_size, printable, read_bytes, regular_file
 from .exr import colour_part, read_exr
 from .exr_header import read_header
-from .picture_size import announced_size, white_is_zero
+from .picture_size import announced_size, separate_planes, white_is_zero
 from .raw_files import RAW, read_raw
 from .rgbe import read_hdr
 
@@ -69,6 +69,11 @@ def decoded(path, mode: str) -> np.ndarray | None:
     if white_is_zero(content):
         raise ValueError(
             f"{printable(path)} is a negative, it stores white as 0: write it again with black as 0, or as RGB"
+        )
+    if separate_planes(content):
+        raise ValueError(
+            f"{printable(path)} is a tiff file of more than 8 bit that stores each colour in a plane of its own: write it again "
+            "with interleaved colours (planar configuration 1)"
         )
     try:
         return cv2().imdecode(np.frombuffer(content, np.uint8), getattr(cv2(), f"IMREAD_{mode}"))
