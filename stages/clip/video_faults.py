@@ -54,6 +54,11 @@ class VideoFaults:
 
     def warnings(self, name: str) -> tuple[str, ...]:
         found = []
+        if self.info.twins:
+            found.append(
+                f"{name} holds {self.info.twins + 1} video streams of one size, of which the first is read: if they are "
+                "exposures, export each to a file of its own and connect them as images, stream_2 and stream_3"
+            )
         announced = self.info.frames
         if self._lacks_frames():
             about = "" if self.info.exact else "about "

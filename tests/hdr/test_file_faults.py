@@ -168,6 +168,20 @@ def test_the_best_stream_is_taken(tmp_path):
     assert tuple(clip.frames.shape[:3]) == (24, 36, 64)
 
 
+def test_a_second_stream_of_the_same_size_is_told(tmp_path):
+    with av.open(str(tmp_path / "a.mkv"), "w") as container:
+        streams = [container.add_stream("ffv1", rate=24) for _ in range(2)]
+        for stream in streams:
+            stream.width, stream.height, stream.pix_fmt = 64, 36, "yuv420p"
+        for t in range(8):
+            frame = av.VideoFrame.from_ndarray(picture(t=t), format="rgb24").reformat(format="yuv420p")
+            container.mux(streams[t % 2].encode(frame))
+        for stream in streams:
+            container.mux(stream.encode(None))
+    (words,) = read_clip(tmp_path / "a.mkv").warnings
+    assert "holds 2 video streams of one size, of which the first is read" in words
+
+
 def test_a_rate_that_varies_is_told(tmp_path):
     with av.open(str(tmp_path / "a.mkv"), "w") as container:
         stream = container.add_stream("ffv1", rate=24)
