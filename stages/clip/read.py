@@ -118,6 +118,8 @@ def _superwhite(source, trim_to: tuple[float, float]) -> float:
         black, white = code_levels(frame)
         step = max(1, frame.width // PEEKED)
         codes = torch.from_numpy(to_rgb(frame, full_code=True)[::step, ::step].astype("float32")) / 65535
+        if seen and codes.shape != seen[0].shape:  # refused when the frames are stored
+            break
         seen.append((codes - black) / (white - black))
     return superwhite_level(torch.stack(seen)) if seen else 1.0
 

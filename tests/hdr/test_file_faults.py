@@ -168,6 +168,16 @@ def test_the_best_stream_is_taken(tmp_path):
     assert tuple(clip.frames.shape[:3]) == (24, 36, 64)
 
 
+def test_a_size_that_changes_is_told(tmp_path):
+    parts = []
+    for size in ((36, 64), (48, 80)):
+        write_video(tmp_path / "part.h264", 4, size=size)
+        parts.append((tmp_path / "part.h264").read_bytes())
+    (tmp_path / "a.h264").write_bytes(b"".join(parts))
+    with pytest.raises(ValueError, match="frame 4 is 80x48, the first is 64x36"):
+        read_clip(tmp_path / "a.h264")
+
+
 def test_a_second_stream_of_the_same_size_is_told(tmp_path):
     with av.open(str(tmp_path / "a.mkv"), "w") as container:
         streams = [container.add_stream("ffv1", rate=24) for _ in range(2)]
