@@ -167,7 +167,7 @@ def steadied(sequence: ExposureSequence, progress: Progress = quiet) -> Exposure
     if not (gains.flicker.any() or gains.outliers or gains.changes) or not np.isfinite(clip.steps[:, 0]).any():
         return sequence
     declared = np.diff(torch.log2(sequence.exposures).numpy(), prepend=np.nan)
-    if not np.nanmedian(clip.steps[:, 0] * np.sign(declared)) > 0:  # the pixels go another way: Exposure Check says how
+    if not np.nansum(clip.steps[:, 0] * np.sign(declared)) > 0:  # the pixels go another way: Exposure Check says how
         return sequence
     frames = Frames(clip, sequence.response, np.arange(count), phases, period, gains.part_of(count), gains.outliers)
     level = torch.log2(sequence.exposures[:period]).numpy().astype(float)

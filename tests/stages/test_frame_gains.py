@@ -70,6 +70,14 @@ def test_a_ratio_that_changes(light, pattern, later):
     assert found.exposures == pytest.approx(exposures, rel=0.05)
 
 
+@pytest.mark.parametrize("stays", [1.0, 8.0])
+def test_a_camera_that_stops_alternating(light, stays):
+    exposures = [1.0, 8.0] * 6 + [stays] * 12
+    found = loaded(light, exposures, "-3,0")
+    assert "The ratio changes at frame 1" in " ".join(found.warnings)
+    assert found.exposures == pytest.approx(exposures, rel=0.05)
+
+
 def test_three_exposures_that_change_are_no_gap(light):
     exposures = [1.0, 4.0, 16.0] * 4 + [1.0, 2.0, 4.0] * 4
     found = loaded(light / 2, exposures)
