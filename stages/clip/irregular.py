@@ -14,6 +14,8 @@ from .detection import LONGEST, listed
 from .frame_gains import CHANGE, FrameGains, frame_gains, without_flicker
 from .statistics import ClipStatistics, clip_statistics
 
+BLANK = 0.98  # share of clipped, or of nearly black, pixels of a frame that holds no picture
+PICTURE = 0.5  # the same share, up to which a frame holds one
 WHOLE = 0.085  # stops (6 %): a measured step this close to a whole stop is taken to be that
 
 
@@ -152,6 +154,23 @@ def _cycle(exposures: np.ndarray, phases: np.ndarray) -> list[float]:
     return [float(np.median(exposures[phases == phase])) for phase in np.unique(phases)]
 
 
+def blank_in_words(clip: ClipStatistics, phases: np.ndarray, period: int) -> tuple[str, ...]:
+    """A sentence on frames that are all white or black although those of their exposure before and after them are not."""
+    found = set()
+    for share in (clip.clipped, clip.dark):
+        for phase in range(period):
+            at = np.flatnonzero(phases == phase)
+            alone = np.maximum(share[at[:-2]], share[at[2:]]) < PICTURE
+            found |= set(at[1:-1][alone & (share[at[1:-1]] > BLANK)].tolist())
+    if not found:
+        return ()
+    frames = f"Frames {listed(sorted(found))} are" if len(found) > 1 else f"Frame {min(found)} is"
+    return (
+        f"{frames} all black or white amid others that are not, and will show in the result: replace such a frame by the one "
+        "of its exposure before it.",
+    )
+
+
 def steadied(sequence: ExposureSequence, progress: Progress = quiet) -> ExposureSequence:
     """A clip of written exposures with its lamp flicker corrected, an exposure of their own for frames that fit none of the
     pattern, and other exposures from where the ratio changes, with warnings that say so; the clip itself where it is steady,
@@ -164,6 +183,7 @@ def steadied(sequence: ExposureSequence, progress: Progress = quiet) -> Exposure
         return sequence
     clip = clip_statistics(sequence, progress)
     gains = frame_gains(clip, phases, period)
+    sequence = sequence.with_(warnings=(*sequence.warnings, *blank_in_words(clip, phases, period)))
     if not (gains.flicker.any() or gains.outliers or gains.changes) or not np.isfinite(clip.steps[:, 0]).any():
         return sequence
     declared = np.diff(torch.log2(sequence.exposures).numpy(), prepend=np.nan)

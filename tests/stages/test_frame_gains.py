@@ -94,6 +94,15 @@ def fine(smooth: int):
     return torch.stack([world[:, 3 * t : 3 * t + 96] for t in range(COUNT)])
 
 
+@pytest.mark.parametrize("pattern", ["auto", "-3,0"])
+@pytest.mark.parametrize("code", [0, 1])
+def test_a_frame_without_a_picture(light, pattern, code):
+    frames = captured(light, CYCLE)
+    frames[10] = code
+    (words,) = load.expose(load.image_clip(frames), pattern).warnings
+    assert "Frame 10 is all black or white amid others that are not" in words
+
+
 def test_fine_texture_that_moves():
     """Each place moves by more than its details: what lies at one place differs from frame to frame."""
     exposures = [*CYCLE[:10], 3.0, 3.0, *CYCLE[12:]]
