@@ -64,8 +64,7 @@ def frame_gains(clip: ClipStatistics, phases: np.ndarray, period: int) -> FrameG
             continue
         x = gains[at]
         doubt = float(np.median(unsure[at]))
-        rough = np.median(np.abs(x[1:-1] - (x[:-2] + x[2:]) / 2))
-        if not changes and rough > max(FLICKER, 4 * doubt):
+        if not changes and _roughness(x) > max(FLICKER, 4 * doubt):
             flicker[at] = x - _smoothed(x)
             continue
         parts = np.split(x, np.searchsorted(at, changes))
@@ -77,6 +76,16 @@ def frame_gains(clip: ClipStatistics, phases: np.ndarray, period: int) -> FrameG
     if off.sum() > 0.3 * count:  # no pattern at all
         off[:] = False
     return FrameGains(gains, tuple(int(t) for t in np.flatnonzero(off)), flicker, changes, shifts)
+
+
+def _roughness(x: np.ndarray) -> float:
+    """By how much values typically differ from the mean of their neighbours. A single one far from all others, a glitch, is left
+    out: it is part of three such differences, which is half of them or more where there are few."""
+    apart = np.abs(x - np.median(x))
+    rest = np.delete(x, apart.argmax())
+    if len(x) > 4 and apart.max() > max(OUTLIER, 2 * np.ptp(rest)):
+        x = rest
+    return float(np.median(np.abs(x[1:-1] - (x[:-2] + x[2:]) / 2)))
 
 
 def straight_phases(clip: ClipStatistics, phases: np.ndarray, period: int) -> np.ndarray | None:

@@ -60,6 +60,16 @@ def test_a_glitch_amid_the_clip(light, pattern):
     assert "Frames 10, 11" in check_exposures(found).text
 
 
+@pytest.mark.parametrize("pattern", ["auto", "-3,0"])
+@pytest.mark.parametrize("count", [12, 16])
+def test_a_glitch_of_a_short_clip_is_no_flicker(light, pattern, count):
+    exposures = [*CYCLE[:8], 3.0, *CYCLE[9:count]]
+    found = loaded(light, exposures, pattern)
+    (words,) = found.warnings
+    assert "Frame 8 fits no exposure" in words and found.gains is None
+    assert found.exposures == pytest.approx(exposures, rel=0.15)
+
+
 @pytest.mark.parametrize("pattern", ["auto", "-3,0", "-2,0"])
 @pytest.mark.parametrize("later", [[1.0, 4.0], [2.0, 8.0]])
 def test_a_ratio_that_changes(light, pattern, later):
