@@ -142,7 +142,12 @@ def in_words(gains: FrameGains, of_frames: np.ndarray, phases: np.ndarray) -> tu
             for n in (k, k + 1)
         )
         words.append(f"The ratio changes at frame {t}: exposures {was} become {now}, each part has its own.")
-    if gains.flicker.any():
+    if gains.drift:
+        words.append(
+            f"The ratio drifts by {abs(gains.drift):.1f} stops over the clip, as with automatic ISO: each frame is brought to "
+            "the ratio in the middle; record with fixed settings."
+        )
+    elif gains.flicker.any():
         words.append(
             f"The light flickers by up to {100 * (2 ** np.abs(gains.flicker).max() - 1):.0f} %: each frame is corrected by "
             "what its neighbours see."

@@ -88,6 +88,16 @@ def test_a_camera_that_stops_alternating(light, stays):
     assert found.exposures == pytest.approx(exposures, rel=0.05)
 
 
+@pytest.mark.parametrize("stops", [0.5, 1.0])
+def test_a_ratio_that_drifts(light, stops):
+    exposures = [e * 2 ** (stops * t / (COUNT - 1) * (e == 1)) for t, e in enumerate(CYCLE)]
+    found = loaded(light, exposures)
+    assert f"The ratio drifts by {stops:.1f} stops over the clip" in " ".join(found.warnings)
+    off = torch.log2(found.exposures * found.gains / torch.tensor(exposures))
+    assert (off - off.mean()).abs().max() < 0.06
+    assert "drifts" in " ".join(loaded(light, exposures, "-3,0").warnings)
+
+
 def test_three_exposures_that_change_are_no_gap(light):
     exposures = [1.0, 4.0, 16.0] * 4 + [1.0, 2.0, 4.0] * 4
     found = loaded(light / 2, exposures)
