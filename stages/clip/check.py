@@ -87,6 +87,8 @@ def check_exposures(sequence: ExposureSequence, progress: Progress = quiet) -> E
             "\nNothing was declared: the exposures are those measured (auto), which no pixel can contradict. Write the "
             "pattern to have it checked."
         )
+    elif not warnings and not why and any(points.noise_floor == 0 for points in overlaps):
+        text += "\nThe order agrees; the ratio cannot be checked: hardly a pixel is well exposed in two neighbouring exposures."
     elif not warnings and not why:
         text += "\nDeclared and measured exposures agree."
     picture = check_picture(sequence, clip, found, overlaps, declared, text)

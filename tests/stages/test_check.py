@@ -121,6 +121,13 @@ def test_what_cannot_be_measured_is_no_accusation(light, cycle, count, gain, wor
     assert not report.warnings and "agree" not in report.text
 
 
+def test_a_ratio_without_a_common_pixel_is_not_called_right(light):
+    frames = captured(light, cycled(1, 8), 2.0)
+    report = check_exposures(sequence(frames, cycled(1, 32), period=2))
+    assert "The order agrees; the ratio cannot be checked" in report.text and not report.warnings
+    assert "exposures agree" not in report.text
+
+
 def test_clipped_shares_are_those_of_the_pixels(two):
     report = check_exposures(sequence(two, cycled(1, 8), period=2))
     share = (two[1::2].amax(-1) >= 0.98).float().mean()
