@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 
-from ...hdr.exposure_pattern import looks_like_factors, parse_pattern
+from ...hdr.exposure_pattern import READ_AS_EVS, looks_like_factors, parse_pattern
 from ...hdr.gamut import GAMUTS
 from ...hdr.response import RESPONSES, ResponseCurve, at_white_level, response_named
 from ...hdr.sequence import ExposureSequence
@@ -133,7 +133,7 @@ def _doubts(clip: Clip, exposures: list[float] | None, pattern: str, response: s
     if exposures is not None and looks_like_factors(pattern):
         factors = ",".join(f"{float(word):g}x" for word in re.split(r"[\s,;]+", pattern.strip()) if word)
         doubts.append(
-            f"the pattern {pattern.strip()} is read as EVs, {max(exposures):g} times the light: write {factors} if factors "
+            f"the pattern {pattern.strip()} {READ_AS_EVS}, {max(exposures):g} times the light: write {factors} if factors "
             "of light are meant"
         )
     if clip.linear and response != "linear":

@@ -4,6 +4,7 @@ import pytest
 import torch
 from hdrweave.stages.clip import load
 from hdrweave.stages.clip.check import check_exposures
+from hdrweave.stages.clip.wrong_pattern import contradiction
 from moving_texture import captured, radiance, sequence
 
 COUNT = 24
@@ -138,6 +139,15 @@ def test_clipped_shares_are_those_of_the_pixels(two):
 def test_factors_that_were_read_as_evs_are_named(light, pattern, remedy):
     factors = [float(word) for word in pattern.split(",")]
     given = load.image_clip(captured(light, [factors[t % len(factors)] for t in range(len(light))]))
-    warnings = check_exposures(load.expose(given, pattern)).warnings
+    exposed = load.expose(given, pattern)
+    warnings = check_exposures(exposed).warnings
     assert any("as factors of light" in w and remedy in w for w in warnings)
     assert not any("log-encoded" in w for w in warnings)
+    assert remedy in contradiction(exposed)
+
+
+@pytest.mark.parametrize(("pattern", "factors"), [("-3,0", False), ("1,4", True)])
+def test_evs_are_not_taken_for_factors(light, pattern, factors):
+    """Both are 3 stops; only the second may be meant as 1:4."""
+    warnings = check_exposures(load.expose(load.image_clip(captured(light, cycled(1, 4))), pattern)).warnings
+    assert any("as factors of light" in w for w in warnings) == factors
