@@ -69,6 +69,13 @@ def separate_planes(content: bytes) -> bool:
     return found.get(284) == 2 and found.get(277, 1) > 1 and found.get(258, 1) > 8
 
 
+def straight_alpha(content: bytes) -> bool:
+    """Whether a tiff file stores its first picture in 8 bit with an alpha channel by which its colours are not multiplied
+    (unassociated), which decoders do then."""
+    found = _first_picture(content, (258, 338))
+    return found.get(258) == 8 and found.get(338) == 2
+
+
 def _first_picture(content: bytes, tags: tuple[int, ...]) -> dict[int, int]:
     """The numbers under some tags of the first picture of a tiff file; none in other files."""
     try:

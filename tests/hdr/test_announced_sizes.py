@@ -119,6 +119,18 @@ def test_a_negative_is_refused(tmp_path):
     assert np.array_equal(read_image(tmp_path / "b.tif")[0][..., 0].ravel(), np.arange(8))
 
 
+@pytest.mark.parametrize(("bits", "alpha"), [(8, 255), (8, 100), (16, 100)])
+def test_a_tiff_with_straight_alpha_is_right_or_refused(tmp_path, bits, alpha):
+    pixels = np.dstack([PICTURE, np.full((20, 24), alpha)]).astype(f"<u{bits // 8}")
+    tags = {256: (24,), 257: (20,), 258: (bits,) * 4, 259: (1,), 262: (2,), 277: (4,), 278: (20,), 338: (2,)}
+    (tmp_path / "a.tif").write_bytes(tiff(tags, pixels.tobytes()))
+    if (bits, alpha) == (8, 100):
+        with pytest.raises(ValueError, match="8 bit with transparent pixels"):
+            read_image(tmp_path / "a.tif")
+    else:
+        assert np.array_equal(read_image(tmp_path / "a.tif")[0], PICTURE)
+
+
 @pytest.mark.parametrize("bits", [8, 16])
 def test_a_tiff_of_separate_planes_is_right_or_refused(tmp_path, bits):
     pixels = PICTURE.astype(f"<u{bits // 8}")
