@@ -140,7 +140,7 @@ def _doubts(clip: Clip, exposures: list[float] | None, pattern: str, response: s
         doubts.append(f"{clip.linear} files are linear as a rule but are decoded as {response}: is the response right?")
     if clip.transfer and response not in (clip.transfer, ESTIMATE):
         doubts.append(
-            f"the video is tagged {clip.transfer} but is decoded as {response}: choose response {clip.transfer}"
+            f"the clip is tagged {clip.transfer} but is decoded as {response}: choose response {clip.transfer}"
         )
     return doubts
 

@@ -68,7 +68,13 @@ def test_the_part_that_a_video_was_trimmed_to(video):
 
 @pytest.mark.parametrize(
     "gamut, transfer, name, words",
-    [(9, 18, "Rec.2020", ["HLG"]), (12, 1, "P3-D65", []), (1, 1, "Rec.709", []), (11, 1, "Rec.709", ["DCI-P3"])],
+    [
+        (9, 18, "Rec.2020", ["HLG"]),
+        (1, 8, "Rec.709", ["tagged linear"]),
+        (12, 1, "P3-D65", []),
+        (1, 1, "Rec.709", []),
+        (11, 1, "Rec.709", ["DCI-P3"]),
+    ],
 )
 def test_tagged_colours_are_kept_and_named(tmp_path, gamut, transfer, name, words):
     with av.open(tmp_path / "a.mp4", "w") as container:
