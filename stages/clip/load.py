@@ -110,7 +110,11 @@ def _check_pattern(clip: Clip, exposures: list[float] | None, period: int | None
     """Raises ValueError when the clip is too short, or has another number of streams, for its pattern (None = measured)."""
     total = len(clip.frames)
     if total < 2:
-        raise ValueError(f"{clip.source} gives 1 frame, alternating exposures need 2 or more: load a clip")
+        pages = clip.source.lower().endswith((".tif", ".tiff", ".webp", ".png"))
+        several = (
+            "; of a file with several pictures the first is read, so export them as numbered files" if pages else ""
+        )
+        raise ValueError(f"{clip.source} gives 1 frame, alternating exposures need 2 or more: load a clip{several}")
     if exposures is None:
         if clip.stated is None and total < FEWEST:
             example = "-3,0" if total == 2 else "-3,0,3"
