@@ -13,6 +13,7 @@ HELP = (
     "write EVs such as -3,0, factors such as 1x,8x or 1:8, times such as 1/500,1/60 or 2ms,16ms, ISO speeds such as "
     "ISO 100,800, gains such as 0dB,18dB, or auto"
 )
+READ_AS_EVS = "is read as EVs"  # in the warning of a pattern that may be meant as factors
 _SECONDS = {"us": 1e-6, "µs": 1e-6, "μs": 1e-6, "ms": 1e-3, "s": 1.0, "sec": 1.0}
 _KINDS = {"x": "factor", "×": "factor", "db": "gain"}
 _NUMBER = r"\d+(?:\.\d*)?|\.\d+"

@@ -140,7 +140,7 @@ def _exif(file: Path) -> dict[int, float]:
             return {}
         content = content[place + 6 :]
     elif content.startswith(b"\x89PNG"):
-        content = _png_exif(content)
+        content = _png_chunk(content, b"eXIf")
     if content[:4] not in (b"II*\0", b"MM\0*"):
         return {}
     order = "<" if content[:2] == b"II" else ">"
@@ -151,12 +151,21 @@ def _exif(file: Path) -> dict[int, float]:
     return facts
 
 
-def _png_exif(content: bytes) -> bytes:
-    """The eXIf chunk in the first bytes of a PNG file; empty where it is not there."""
+def states_linear(file: Path) -> bool:
+    """Whether a PNG file states that it holds linear light: a gAMA chunk of 1, and no sRGB chunk."""
+    with open(regular_file(file), "rb") as opened:
+        content = opened.read(EXIF_BYTES)
+    if not content.startswith(b"\x89PNG"):
+        return False
+    return _png_chunk(content, b"gAMA") == struct.pack(">I", 100_000) and not _png_chunk(content, b"sRGB")
+
+
+def _png_chunk(content: bytes, wanted: bytes) -> bytes:
+    """What a chunk in the first bytes of a PNG file holds; nothing where it is not there."""
     place = 8
     while place + 8 <= len(content):
         length, kind = struct.unpack_from(">I4s", content, place)
-        if kind == b"eXIf":
+        if kind == wanted:
             return content[place + 8 : place + 8 + length]
         place += 12 + length
     return b""

@@ -10,7 +10,7 @@ from ..gamut import GAMUTS, named
 from .checked_path import check_picture_size, printable, read_bytes, regular_file
 from .exr import colour_part, read_exr
 from .exr_header import read_header
-from .picture_size import announced_size, white_is_zero
+from .picture_size import announced_size, separate_planes, straight_alpha, white_is_zero
 from .raw_files import RAW, read_raw
 from .rgbe import read_hdr
 
@@ -70,7 +70,18 @@ def decoded(path, mode: str) -> np.ndarray | None:
         raise ValueError(
             f"{printable(path)} is a negative, it stores white as 0: write it again with black as 0, or as RGB"
         )
+    if separate_planes(content):
+        raise ValueError(
+            f"{printable(path)} is a tiff file of more than 8 bit that stores each colour in a plane of its own: write it again "
+            "with interleaved colours (planar configuration 1)"
+        )
     try:
-        return cv2().imdecode(np.frombuffer(content, np.uint8), getattr(cv2(), f"IMREAD_{mode}"))
+        pixels = cv2().imdecode(np.frombuffer(content, np.uint8), getattr(cv2(), f"IMREAD_{mode}"))
     except cv2().error:
         return None
+    if straight_alpha(content) and pixels is not None and pixels.ndim == 3 and pixels[..., 3:].min(initial=255) < 255:
+        raise ValueError(
+            f"{printable(path)} is a tiff file of 8 bit with transparent pixels, whose colours decoders darken: write it again "
+            "without its alpha channel, or as png"
+        )
+    return pixels

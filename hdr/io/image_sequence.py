@@ -27,6 +27,7 @@ DATE = re.compile(
     r"(?<!\d)((?:19|20)\d\d)[-_.]?(0[1-9]|1[0-2])[-_.]?(0[1-9]|[12]\d|3[01])[-_. T]*"
     r"([01]\d|2[0-3])[-_.h]?([0-5]\d)[-_.m]?([0-5]\d)(?:[-_.,]?(\d{9}|\d{6}|\d{3}))?(?!\d)"
 )
+WRAPS = re.compile(r"9{4,}")  # after which a camera's counter begins again
 HEXADECIMAL = re.compile(r"(|.*[^0-9A-Za-z])([0-9a-fA-F]{2,12})")  # the stem of a name that ends in such a number
 STAMP = 1000  # numbers that lie farther apart than this, in the median, are time stamps and not counted frames
 
@@ -282,6 +283,11 @@ def _placed(numbered: list[tuple[int, Path]], holes: bool) -> list[Frame]:
         unit = gcd(*steps) if len(steps) > 1 else 1
         gaps = [step // unit for step in steps]
     missing = sum(gaps) - len(gaps)
+    if 2 * max(gaps) > sum(gaps) and numbers[0] < 2 and WRAPS.fullmatch(str(numbers[-1])):
+        raise ValueError(
+            f"the numbers of the sequence of {printable(numbered[0][1])} begin again after {numbers[-1]}: rename the files "
+            "so that they count on"
+        )
     if missing and not holes:
         raise ValueError(_holes(numbered, gaps, missing))
     places = [0]

@@ -31,7 +31,7 @@ def announced_size(content: bytes) -> tuple[int, int] | None:
             if found:
                 first, second = int(found[2]), int(found[3])
                 return (second, first) if found[1] == b"Y" else (first, second)
-    except (struct.error, IndexError, TypeError, ValueError):
+    except (struct.error, IndexError, TypeError, ValueError, OverflowError):
         pass
     return None
 
@@ -59,10 +59,29 @@ def _jpeg(content: bytes) -> tuple[int, int] | None:
 def white_is_zero(content: bytes) -> bool:
     """Whether a tiff file stores its first picture as a negative (photometric interpretation WhiteIsZero), which decoders leave
     as it is."""
+    return _first_picture(content, (262,)).get(262) == 0
+
+
+def separate_planes(content: bytes) -> bool:
+    """Whether a tiff file stores its first picture in more than 8 bit, each colour in a plane of its own (planar configuration
+    2), which decoders read as if the colours of a pixel lay side by side."""
+    found = _first_picture(content, (258, 277, 284))
+    return found.get(284) == 2 and found.get(277, 1) > 1 and found.get(258, 1) > 8
+
+
+def straight_alpha(content: bytes) -> bool:
+    """Whether a tiff file stores its first picture in 8 bit with an alpha channel by which its colours are not multiplied
+    (unassociated), which decoders do then."""
+    found = _first_picture(content, (258, 338))
+    return found.get(258) == 8 and found.get(338) == 2
+
+
+def _first_picture(content: bytes, tags: tuple[int, ...]) -> dict[int, int]:
+    """The numbers under some tags of the first picture of a tiff file; none in other files."""
     try:
-        return content[:4] in _TIFF and next(_directories(content, (262,))).get(262) == 0
-    except (struct.error, StopIteration):
-        return False
+        return next(_directories(content, tags)) if content[:4] in _TIFF else {}
+    except (struct.error, StopIteration, OverflowError):
+        return {}
 
 
 def _tiff(content: bytes) -> tuple[int, int] | None:
@@ -72,23 +91,27 @@ def _tiff(content: bytes) -> tuple[int, int] | None:
 
 
 def _directories(content: bytes, tags: tuple[int, ...]):
-    """Of each directory of a tiff file, the numbers under the tags that are asked for."""
+    """Of each directory of a tiff file, the numbers under the tags that are asked for; of several under one tag the first."""
     order = "<" if content[:2] == b"II" else ">"
     big = content[2:4] in (b"+\0", b"\0+")
     value, count_form, entry = (12, "Q", 20) if big else (8, "H", 12)
-    (place,) = struct.unpack_from(order + ("Q" if big else "I"), content, 8 if big else 4)
+    offset = "Q" if big else "I"
+    (place,) = struct.unpack_from(order + offset, content, 8 if big else 4)
     seen = set()
     while place and place not in seen and len(seen) < 64:
         seen.add(place)
         (count,) = struct.unpack_from(order + count_form, content, place)
         position, found = place + struct.calcsize(count_form), {}
         for _ in range(min(count, 4096)):
-            tag, kind = struct.unpack_from(order + "HH", content, position)
+            tag, kind, several = struct.unpack_from(order + "HH" + offset, content, position)
             if tag in tags and kind in _TIFF_TYPES:
-                (found[tag],) = struct.unpack_from(order + _TIFF_TYPES[kind], content, position + value)
+                form, at = order + _TIFF_TYPES[kind], position + value
+                if several * struct.calcsize(form) > struct.calcsize(offset):  # they lie elsewhere
+                    (at,) = struct.unpack_from(order + offset, content, at)
+                (found[tag],) = struct.unpack_from(form, content, at)
             position += entry
         yield found
-        (place,) = struct.unpack_from(order + ("Q" if big else "I"), content, position)
+        (place,) = struct.unpack_from(order + offset, content, position)
 
 
 def _bmp(content: bytes) -> tuple[int, int]:

@@ -35,7 +35,7 @@ class VideoInfo:
     """fps as tagged, the average where the rate varies; frames: how many the container announces, 0 = unknown; gamut, transfer:
     colour primaries and transfer characteristics as tagged, numbers of ITU-T H.273; exact: whether `frames` was counted by
     the writer, and not worked out from the duration; sound: whether there is any; timecode: of its first frame,
-    "" = none."""
+    "" = none; twins: other video streams of the same size."""
 
     fps: Fraction
     frames: int
@@ -44,6 +44,7 @@ class VideoInfo:
     exact: bool = False
     sound: bool = False
     timecode: str = ""
+    twins: int = 0
 
 
 def frame_rate(fps) -> Fraction:
@@ -78,6 +79,7 @@ def video_info(source) -> VideoInfo:
             bool(stream.frames),
             bool(container.streams.audio),
             _timecode(container, stream),
+            sum(_rank(other) == _rank(stream) for other in container.streams.video) - 1,
         )
 
 

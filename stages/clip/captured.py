@@ -24,10 +24,10 @@ class Clip:
     places: of the frames in the pattern's time, where files are missing; None = one after another. stated: exposure of each
     frame as its file states it, in any unit; None where they state none. order: of each frame's exposure by the words in the
     file names, 0 = shortest. linear: the kind of file that holds linear light as a rule ("float", "raw"), else "". transfer:
-    transfer function that the file is tagged with (PQ, HLG), else "". full_code: frames hold shares of the largest code, black of
-    limited range at `full_code[0]` and white at `full_code[1]`; None = black is 0. superwhite: signal at which they clip, white
-    = 1. gamut: the primaries that the file is tagged with, a name in `hdr.gamut.GAMUTS`; "" = none of them. sound: of the video
-    file, if it has any; timecode: of its first frame.
+    transfer function that the file is tagged with (linear, PQ, HLG), else "". full_code: frames hold shares of the largest code,
+    black of limited range at `full_code[0]` and white at `full_code[1]`; None = black is 0. superwhite: signal at which they
+    clip, white = 1. gamut: the primaries that the file is tagged with, a name in `hdr.gamut.GAMUTS`; "" = none of them. sound: of
+    the video file, if it has any; timecode: of its first frame.
     path, start, times: see `hdr.sequence.Origin`; path None = of several streams.
     """
 

@@ -7,8 +7,9 @@ from dataclasses import dataclass, replace
 import torch
 
 from ...hdr.black_offset import black_offset
+from ...hdr.exposure_pattern import READ_AS_EVS
 from ...hdr.exposure_ratio import BIASED_FLOOR, ExposurePairs, measure_ratio, ratio_by_code, select_reliable
-from ...hdr.response import RESPONSES, at_white_level, response_named
+from ...hdr.response import ON_FULL_CODE, RESPONSES, ResponseCurve, at_white_level, response_named
 from ...hdr.sequence import ExposureSequence
 from ...hdr.white_level import level_on_curve
 from ..report.exposure_check import check_picture
@@ -76,9 +77,7 @@ def check_exposures(sequence: ExposureSequence, progress: Progress = quiet) -> E
     why = unmeasurable(sequence, clip) if found.period == 1 or sequence.period > LONGEST else ""
     warnings = [] if why else list(pattern_warnings(sequence, found))
     if found.period > 1 and not why:
-        warnings += response_warnings(
-            sequence.response, declared, overlaps, sequence.white_level, lambda: _estimates(sequence, overlaps)
-        )
+        warnings += response_warnings(sequence, declared, overlaps, lambda: _estimates(sequence, overlaps))
     if not why and found.period > 1:
         warnings += [*(found.doubts if sequence.measured or found.irregular else ()), *found.irregular]
     text = "\n".join([*_facts(sequence, clip, found, declared, why), *(f"WARNING: {w}" for w in warnings)])
@@ -87,6 +86,8 @@ def check_exposures(sequence: ExposureSequence, progress: Progress = quiet) -> E
             "\nNothing was declared: the exposures are those measured (auto), which no pixel can contradict. Write the "
             "pattern to have it checked."
         )
+    elif not warnings and not why and any(points.noise_floor == 0 for points in overlaps):
+        text += "\nThe order agrees; the ratio cannot be checked: hardly a pixel is well exposed in two neighbouring exposures."
     elif not warnings and not why:
         text += "\nDeclared and measured exposures agree."
     picture = check_picture(sequence, clip, found, overlaps, declared, text)
@@ -215,19 +216,18 @@ def fit(overlaps: list[ExposurePairs], response) -> Fit:
     return Fit(response.name, tuple(stops), min(slopes, key=abs, default=0.0), dark, min(bends, default=0.0))
 
 
-def response_warnings(
-    response, declared, overlaps, white=(1.0, 1.0, 1.0), estimates: Callable[[], Sequence[Fit]] = tuple
-):
+def response_warnings(sequence: ExposureSequence, declared, overlaps, estimates: Callable[[], Sequence[Fit]] = tuple):
     """Sentences on the ratio: another response that explains it, or a declared EV that is off.
 
-    white: the code values that the frames were divided by. estimates: called for the fits of responses that were estimated
-    with the declared exposures, where no published one explains the clip.
+    estimates: called for the fits of responses that were estimated with the declared exposures, where no published one
+    explains the clip.
     """
+    response = sequence.response
     own = fit(overlaps, response)
     off = own.error(declared)
     if len(declared) != len(own.stops) or not math.isfinite(off):
         return
-    others = [replace(fit(overlaps, curve), name=name) for name, curve in _others(response, white)]
+    others = [replace(fit(overlaps, curve), name=name) for name, curve in _others(sequence)]
     if off > (DARK_OFF if own.dark else OFF):
         fitting = [
             f
@@ -236,13 +236,13 @@ def response_warnings(
         ]
         fitting.sort(key=lambda f: f.error(declared) + abs(f.slope))
         start = f"declared {_figures(declared)} EV, measured {_figures(own.stops)}: "
-        factors = meant_as_factors(declared)
+        factors = meant_as_factors(declared) if any(READ_AS_EVS in w for w in sequence.warnings) else []
         if factors and own.error([math.log2(b / a) for a, b in zip(factors[:-1], factors[1:], strict=True)]) < OFF:
             listed_factors = ",".join(f"{f}x" for f in factors)
             evs = ",".join(f"{math.log2(f / factors[-1]):.3g}" for f in factors)
             yield f"{start}as factors of light, {listed_factors}, they fit: write {listed_factors} or {evs}"
         elif fitting:
-            names = [f.name for f in fitting if kind(f.name) == kind(fitting[0].name)]
+            names = list(dict.fromkeys(f.name for f in fitting if kind(f.name) == kind(fitting[0].name)))
             yield (
                 f"{start}the frames look {kind(names[0])} but were read as {response.name}; read as "
                 f"{' or '.join(names[:3])} they give {_figures(fitting[0].stops)} EV"
@@ -303,14 +303,26 @@ def _estimates(sequence: ExposureSequence, overlaps: list[ExposurePairs]) -> lis
     return found
 
 
-def _others(response, white):
-    """The published responses apart from the given one, by name, for codes divided by `white`."""
+def _others(sequence: ExposureSequence):
+    """The published responses apart from that of a clip, by name, for its codes; those that are defined on all codes also for a
+    video of limited range that was read from black to white."""
+    own, levels = sequence.response.name.split(", white at ")[0], sequence.white_level
     for name in RESPONSES:
-        if name != response.name.split(", white at ")[0]:
+        if name != own:
             try:
-                yield name, at_white_level(response_named(name), level_on_curve(white))
+                yield name, at_white_level(response_named(name), level_on_curve(levels))
             except ValueError:  # a log curve gives no light at so low a code
                 continue
+    is_video = sequence.origin is not None and sequence.origin.times
+    if is_video and own not in ON_FULL_CODE:
+        yield from ((name, _from_black_to_white(response_named(name), max(levels))) for name in ON_FULL_CODE)
+
+
+def _from_black_to_white(curve: ResponseCurve, level: float) -> ResponseCurve:
+    """A curve that is defined on all codes, to decode those from black (64 of 1023) to `level` times white (940)."""
+    black, scale = 64 / 1023, 876 / 1023 * level
+    peak = curve.decode(torch.tensor(black + scale))
+    return replace(curve, decode=lambda code: curve.decode(black + scale * code) / peak)
 
 
 def kind(name: str) -> str:

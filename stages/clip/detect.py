@@ -13,7 +13,7 @@ from ...hdr.sequence import ExposureSequence
 from ..runtime.windows import Progress, quiet
 from .detection import LONGEST, Detection, describe, no_alternation
 from .frame_gains import frame_gains, straight_phases, without_flicker
-from .irregular import Frames, exposures_of_frames, in_words
+from .irregular import Frames, blank_in_words, exposures_of_frames, in_words
 from .statistics import ClipStatistics, clip_statistics
 
 PERIODS = tuple(range(2, LONGEST + 1))
@@ -102,7 +102,7 @@ def analyse(
         pattern_of_frames=torch.tensor(of_frames, dtype=torch.float32),
         phase_of_frames=torch.tensor(phases),
         doubts=_doubts(overlaps, quality, offset, steps, sequence.response.name),
-        irregular=in_words(gains, of_frames, phases),
+        irregular=(*in_words(gains, of_frames, phases), *blank_in_words(clip, phases, period)),
         flicker=gains.flicker if gains.flicker.any() else None,
     )
     return replace(detection, report=describe(detection)), overlaps

@@ -218,8 +218,10 @@ def apply_detection(sequence: ExposureSequence, detection: Detection) -> Exposur
 def rate_without(repeated: tuple[int, ...], fps: Fraction) -> Fraction:
     """Frame rate of a clip whose `repeated` frames are left out: lower where a conversion repeated them regularly."""
     gaps = np.diff(repeated)
-    if len(gaps) < 2 or gaps.max() - gaps.min() > 1:
+    if len(gaps) < 2 or gaps.max() - gaps.min() > 1 or gaps.max() == 1:  # irregular, or one picture that was held
         return fps
+    cycle = next(n for n in range(1, len(gaps) + 1) if (gaps[n:] == gaps[:-n]).all())
+    gaps = gaps[: len(gaps) // cycle * cycle]  # a part of a cycle counts for less or more
     return frame_rate(fps * (1 - Fraction(len(gaps), int(gaps.sum()))))
 
 

@@ -24,6 +24,8 @@ EXACT = 0.02  # stops: least uncertainty of a comparison
 RIDGE = 0.001
 PATCHES = 10  # parts of a picture that move independently
 CLIPPED = (0.94, 0.98)  # code values between which a correction fades out: clipped pixels stay clipped
+DRIFT = 0.2  # stops by which an exposure drifts over a clip, relative to the others
+STRAIGHT = 0.08  # share of that by which its frames may be off a straight line, as standard deviation
 SHORT = 16  # frames of an exposure up to which all of them are brought to their mean
 SMOOTH = 8.0  # periods; slower changes of light are taken for changes of the scene
 REACH = 40  # frames of one exposure on either side over which they are averaged
@@ -33,13 +35,15 @@ REACH = 40  # frames of one exposure on either side over which they are averaged
 class FrameGains:
     """gains (T,): stops relative to the exposure of a frame, slow changes included. outliers: frames that fit no exposure.
     flicker (T,): the part of the gains to correct, 0 where nothing flickers. changes: frames at which the exposures change,
-    ascending; shifts (parts,period): stops of each exposure relative to the first part."""
+    ascending; shifts (parts,period): stops of each exposure relative to the first part. drift: stops by which an exposure changes
+    steadily over the clip, relative to the others, which `flicker` then holds of each frame; 0 where none does."""
 
     gains: np.ndarray
     outliers: tuple[int, ...]
     flicker: np.ndarray
     changes: tuple[int, ...] = ()
     shifts: np.ndarray = field(default_factory=lambda: np.zeros((1, 1)))
+    drift: float = 0.0
 
     def part_of(self, count: int) -> np.ndarray:
         """The part of the clip, between changes, that each of `count` frames lies in."""
@@ -64,8 +68,7 @@ def frame_gains(clip: ClipStatistics, phases: np.ndarray, period: int) -> FrameG
             continue
         x = gains[at]
         doubt = float(np.median(unsure[at]))
-        rough = np.median(np.abs(x[1:-1] - (x[:-2] + x[2:]) / 2))
-        if not changes and rough > max(FLICKER, 4 * doubt):
+        if not changes and _roughness(x) > max(FLICKER, 4 * doubt):
             flicker[at] = x - _smoothed(x)
             continue
         parts = np.split(x, np.searchsorted(at, changes))
@@ -74,9 +77,40 @@ def frame_gains(clip: ClipStatistics, phases: np.ndarray, period: int) -> FrameG
         off[at] = np.abs(x - base) > np.maximum(max(OUTLIER, usual), 5 * unsure[at])
     if not flicker.any() and not changes:
         off[list(settling_frames(gains, period))] = True
+    drift = 0.0
+    if not flicker.any() and not changes and not off.any():
+        flicker, drift = _drift(gains, phases, period, float(np.median(unsure)))
     if off.sum() > 0.3 * count:  # no pattern at all
         off[:] = False
-    return FrameGains(gains, tuple(int(t) for t in np.flatnonzero(off)), flicker, changes, shifts)
+    return FrameGains(gains, tuple(int(t) for t in np.flatnonzero(off)), flicker, changes, shifts, drift)
+
+
+def _drift(gains: np.ndarray, phases: np.ndarray, period: int, doubt: float) -> tuple[np.ndarray, float]:
+    """Of exposures that drift steadily relative to the steadiest, as by automatic ISO: stops by which each frame is off the
+    middle of the clip (T,), and those from the first frame to the last of the exposure that drifts most. doubt: of the
+    gains, in stops."""
+    frames, off, drift = np.arange(len(gains)), np.zeros(len(gains)), 0.0
+    places = [np.flatnonzero(phases == phase) for phase in range(period)]
+    if min(map(len, places)) < 2 * MIN_SIDE:
+        return off, drift
+    steadiest = min(places, key=lambda at: np.ptp(gains[at]))
+    beside = gains - np.interp(frames, steadiest, gains[steadiest])
+    for at in places:
+        slope, start = np.polyfit(at, beside[at], 1)
+        moved = slope * (len(gains) - 1)
+        if abs(moved) > max(DRIFT, 6 * doubt) and np.std(beside[at] - slope * at - start) < STRAIGHT * abs(moved):
+            off[at], drift = slope * (at - frames.mean()), max(drift, float(moved), key=abs)
+    return off, drift
+
+
+def _roughness(x: np.ndarray) -> float:
+    """By how much values typically differ from the mean of their neighbours. A single one far from all others, a glitch, is left
+    out: it is part of three such differences, which is half of them or more where there are few."""
+    apart = np.abs(x - np.median(x))
+    rest = np.delete(x, apart.argmax())
+    if len(x) > 4 and apart.max() > max(OUTLIER, 2 * np.ptp(rest)):
+        x = rest
+    return float(np.median(np.abs(x[1:-1] - (x[:-2] + x[2:]) / 2)))
 
 
 def straight_phases(clip: ClipStatistics, phases: np.ndarray, period: int) -> np.ndarray | None:

@@ -14,6 +14,8 @@ from .detection import LONGEST, listed
 from .frame_gains import CHANGE, FrameGains, frame_gains, without_flicker
 from .statistics import ClipStatistics, clip_statistics
 
+BLANK = 0.98  # share of clipped, or of nearly black, pixels of a frame that holds no picture
+PICTURE = 0.5  # the same share, up to which a frame holds one
 WHOLE = 0.085  # stops (6 %): a measured step this close to a whole stop is taken to be that
 
 
@@ -140,7 +142,12 @@ def in_words(gains: FrameGains, of_frames: np.ndarray, phases: np.ndarray) -> tu
             for n in (k, k + 1)
         )
         words.append(f"The ratio changes at frame {t}: exposures {was} become {now}, each part has its own.")
-    if gains.flicker.any():
+    if gains.drift:
+        words.append(
+            f"The ratio drifts by {abs(gains.drift):.1f} stops over the clip, as with automatic ISO: each frame is brought to "
+            "the ratio in the middle; record with fixed settings."
+        )
+    elif gains.flicker.any():
         words.append(
             f"The light flickers by up to {100 * (2 ** np.abs(gains.flicker).max() - 1):.0f} %: each frame is corrected by "
             "what its neighbours see."
@@ -150,6 +157,23 @@ def in_words(gains: FrameGains, of_frames: np.ndarray, phases: np.ndarray) -> tu
 
 def _cycle(exposures: np.ndarray, phases: np.ndarray) -> list[float]:
     return [float(np.median(exposures[phases == phase])) for phase in np.unique(phases)]
+
+
+def blank_in_words(clip: ClipStatistics, phases: np.ndarray, period: int) -> tuple[str, ...]:
+    """A sentence on frames that are all white or black although those of their exposure before and after them are not."""
+    found = set()
+    for share in (clip.clipped, clip.dark):
+        for phase in range(period):
+            at = np.flatnonzero(phases == phase)
+            alone = np.maximum(share[at[:-2]], share[at[2:]]) < PICTURE
+            found |= set(at[1:-1][alone & (share[at[1:-1]] > BLANK)].tolist())
+    if not found:
+        return ()
+    frames = f"Frames {listed(sorted(found))} are" if len(found) > 1 else f"Frame {min(found)} is"
+    return (
+        f"{frames} all black or white amid others that are not, and will show in the result: replace such a frame by the one "
+        "of its exposure before it.",
+    )
 
 
 def steadied(sequence: ExposureSequence, progress: Progress = quiet) -> ExposureSequence:
@@ -164,10 +188,11 @@ def steadied(sequence: ExposureSequence, progress: Progress = quiet) -> Exposure
         return sequence
     clip = clip_statistics(sequence, progress)
     gains = frame_gains(clip, phases, period)
+    sequence = sequence.with_(warnings=(*sequence.warnings, *blank_in_words(clip, phases, period)))
     if not (gains.flicker.any() or gains.outliers or gains.changes) or not np.isfinite(clip.steps[:, 0]).any():
         return sequence
     declared = np.diff(torch.log2(sequence.exposures).numpy(), prepend=np.nan)
-    if not np.nanmedian(clip.steps[:, 0] * np.sign(declared)) > 0:  # the pixels go another way: Exposure Check says how
+    if not np.nansum(clip.steps[:, 0] * np.sign(declared)) > 0:  # the pixels go another way: Exposure Check says how
         return sequence
     frames = Frames(clip, sequence.response, np.arange(count), phases, period, gains.part_of(count), gains.outliers)
     level = torch.log2(sequence.exposures[:period]).numpy().astype(float)

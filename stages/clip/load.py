@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 
-from ...hdr.exposure_pattern import looks_like_factors, parse_pattern
+from ...hdr.exposure_pattern import READ_AS_EVS, looks_like_factors, parse_pattern
 from ...hdr.gamut import GAMUTS
 from ...hdr.response import RESPONSES, ResponseCurve, at_white_level, response_named
 from ...hdr.sequence import ExposureSequence
@@ -110,7 +110,11 @@ def _check_pattern(clip: Clip, exposures: list[float] | None, period: int | None
     """Raises ValueError when the clip is too short, or has another number of streams, for its pattern (None = measured)."""
     total = len(clip.frames)
     if total < 2:
-        raise ValueError(f"{clip.source} gives 1 frame, alternating exposures need 2 or more: load a clip")
+        pages = clip.source.lower().endswith((".tif", ".tiff", ".webp", ".png"))
+        several = (
+            "; of a file with several pictures the first is read, so export them as numbered files" if pages else ""
+        )
+        raise ValueError(f"{clip.source} gives 1 frame, alternating exposures need 2 or more: load a clip{several}")
     if exposures is None:
         if clip.stated is None and total < FEWEST:
             example = "-3,0" if total == 2 else "-3,0,3"
@@ -133,14 +137,14 @@ def _doubts(clip: Clip, exposures: list[float] | None, pattern: str, response: s
     if exposures is not None and looks_like_factors(pattern):
         factors = ",".join(f"{float(word):g}x" for word in re.split(r"[\s,;]+", pattern.strip()) if word)
         doubts.append(
-            f"the pattern {pattern.strip()} is read as EVs, {max(exposures):g} times the light: write {factors} if factors "
+            f"the pattern {pattern.strip()} {READ_AS_EVS}, {max(exposures):g} times the light: write {factors} if factors "
             "of light are meant"
         )
     if clip.linear and response != "linear":
         doubts.append(f"{clip.linear} files are linear as a rule but are decoded as {response}: is the response right?")
     if clip.transfer and response not in (clip.transfer, ESTIMATE):
         doubts.append(
-            f"the video is tagged {clip.transfer} but is decoded as {response}: choose response {clip.transfer}"
+            f"the clip is tagged {clip.transfer} but is decoded as {response}: choose response {clip.transfer}"
         )
     return doubts
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 
 from ...hdr.io.checked_path import printable, regular_file
-from ...hdr.io.file_exposure import stated_exposures, stated_order, unclear_gain
+from ...hdr.io.file_exposure import stated_exposures, stated_order, states_linear, unclear_gain
 from ...hdr.io.frame_store import FrameStore
 from ...hdr.io.image_files import read_image, stored_gamut
 from ...hdr.io.image_sequence import Frame, find_frames, find_sequence, is_sequence_path
@@ -27,7 +27,7 @@ from .video_faults import VideoFaults
 
 TAGGED = {1: "Rec.709", 9: "Rec.2020", 12: "P3-D65"}  # keys of both: ITU-T H.273
 DCI_P3 = 11
-DELIVERY = {16: "PQ", 18: "HLG"}
+TRANSFER = {8: "linear", 16: "PQ", 18: "HLG"}  # keys: ITU-T H.273
 PEEKED = 480  # pixels in a row of the frames that are looked at for codes above white
 
 
@@ -81,7 +81,7 @@ def read_clip(
     else:
         faults.ended = not any(trim_to)
     warnings = (*_colour_warnings(info), *faults.warnings(name))
-    frames, transfer = _stored(store, name, start), DELIVERY.get(info.transfer, "")
+    frames, transfer = _stored(store, name, start), TRANSFER.get(info.transfer, "")
     rate = faults.fps
     begin = trim_to[0] + start / float(rate)
     sound = SoundTrack(source, begin, len(store) / float(rate)) if info.sound else None
@@ -118,6 +118,8 @@ def _superwhite(source, trim_to: tuple[float, float]) -> float:
         black, white = code_levels(frame)
         step = max(1, frame.width // PEEKED)
         codes = torch.from_numpy(to_rgb(frame, full_code=True)[::step, ::step].astype("float32")) / 65535
+        if seen and codes.shape != seen[0].shape:  # refused when the frames are stored
+            break
         seen.append((codes - black) / (white - black))
     return superwhite_level(torch.stack(seen)) if seen else 1.0
 
@@ -186,6 +188,7 @@ def _read_images(path, start: int, count: int, fps, progress: Progress, holes: b
         places if missing else None,
         None if stated is None else tuple(stated),
         None if order is None else tuple(order),
+        transfer="linear" if states_linear(files[0]) else "",
         gamut=gamut,
         path=str(path),
         start=start,

@@ -43,5 +43,5 @@ def contradiction(sequence: ExposureSequence, progress: Progress = quiet) -> str
     own = fit(overlaps, sequence.response)
     off = own.error(declared)
     if math.isfinite(off) and off > (DARK_OFF if own.dark else OFF):
-        return next(iter(response_warnings(sequence.response, declared, overlaps, sequence.white_level)), "")
+        return next(iter(response_warnings(sequence, declared, overlaps)), "")
     return ""

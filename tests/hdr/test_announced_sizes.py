@@ -35,6 +35,7 @@ FILES = {
     "negative.ppm": (lambda: b"P6\n-5 -5\n255\n" + bytes(100), "announces"),
     "raster.png": (lambda: struct.pack(">8I", 0x59A66A95, 32000, 32000, 24, 0, 1, 0, 0), "not a readable"),
     "gif.png": (lambda: b"GIF89a" + struct.pack("<HH", 65535, 65535) + bytes(100), "not a readable"),
+    "far.tif": (lambda: b"II+\0\x08\0\0\0" + b"\xff" * 8, "not a readable"),
     "empty.png": (lambda: b"", "is empty"),
     "empty.exr": (lambda: b"", "is empty"),
     "empty.mp4": (lambda: b"", "is empty"),
@@ -94,14 +95,51 @@ def test_a_flat_curve_is_no_response(tmp_path):
         response_from_lut(tmp_path / "a.npy")
 
 
+def tiff(tags: dict[int, tuple], *strips: bytes) -> bytes:
+    """A little-endian tiff file. tags: numbers of 16 bit; the places and lengths of its strips are added."""
+    places = [8 + sum(map(len, strips[:k])) for k in range(len(strips))]
+    tags = dict(sorted({**tags, 273: places, 279: [len(strip) for strip in strips]}.items()))
+    pixels, entries, lists = b"".join(strips), b"", b""
+    start = 8 + len(pixels)
+    beyond = start + 2 + 12 * len(tags) + 4
+    for tag, values in tags.items():
+        packed = struct.pack(f"<{len(values)}H", *values)
+        if len(packed) > 4:
+            packed, lists = struct.pack("<I", beyond + len(lists)), lists + packed
+        entries += struct.pack("<HHI", tag, 3, len(values)) + packed.ljust(4, b"\0")
+    return b"II*\0" + struct.pack("<I", start) + pixels + struct.pack("<H", len(tags)) + entries + bytes(4) + lists
+
+
 def test_a_negative_is_refused(tmp_path):
-    tags = ((256, 4), (257, 2), (258, 8), (259, 1), (262, 0), (273, 8), (277, 1), (278, 2), (279, 8))
-    entries = b"".join(struct.pack("<HHII", tag, 3, 1, value) for tag, value in tags)
-    content = b"II*\0" + struct.pack("<I", 16) + bytes(range(8)) + struct.pack("<H", len(tags)) + entries + bytes(4)
-    (tmp_path / "a.tif").write_bytes(content)
+    tags = {256: (4,), 257: (2,), 258: (8,), 259: (1,), 277: (1,), 278: (2,)}
+    (tmp_path / "a.tif").write_bytes(tiff({**tags, 262: (0,)}, bytes(range(8))))
     with pytest.raises(ValueError, match="is a negative, it stores white as 0"):
         read_image(tmp_path / "a.tif")
-    (tmp_path / "b.tif").write_bytes(
-        content.replace(struct.pack("<HHII", 262, 3, 1, 0), struct.pack("<HHII", 262, 3, 1, 1))
-    )
+    (tmp_path / "b.tif").write_bytes(tiff({**tags, 262: (1,)}, bytes(range(8))))
     assert np.array_equal(read_image(tmp_path / "b.tif")[0][..., 0].ravel(), np.arange(8))
+
+
+@pytest.mark.parametrize(("bits", "alpha"), [(8, 255), (8, 100), (16, 100)])
+def test_a_tiff_with_straight_alpha_is_right_or_refused(tmp_path, bits, alpha):
+    pixels = np.dstack([PICTURE, np.full((20, 24), alpha)]).astype(f"<u{bits // 8}")
+    tags = {256: (24,), 257: (20,), 258: (bits,) * 4, 259: (1,), 262: (2,), 277: (4,), 278: (20,), 338: (2,)}
+    (tmp_path / "a.tif").write_bytes(tiff(tags, pixels.tobytes()))
+    if (bits, alpha) == (8, 100):
+        with pytest.raises(ValueError, match="8 bit with transparent pixels"):
+            read_image(tmp_path / "a.tif")
+    else:
+        assert np.array_equal(read_image(tmp_path / "a.tif")[0], PICTURE)
+
+
+@pytest.mark.parametrize("bits", [8, 16])
+def test_a_tiff_of_separate_planes_is_right_or_refused(tmp_path, bits):
+    pixels = PICTURE.astype(f"<u{bits // 8}")
+    tags = {256: (24,), 257: (20,), 258: (bits,) * 3, 259: (1,), 262: (2,), 277: (3,), 278: (20,)}
+    (tmp_path / "side.tif").write_bytes(tiff({**tags, 284: (1,)}, pixels.tobytes()))
+    assert np.array_equal(read_image(tmp_path / "side.tif")[0], PICTURE)
+    (tmp_path / "planes.tif").write_bytes(tiff({**tags, 284: (2,)}, *(p.tobytes() for p in pixels.transpose(2, 0, 1))))
+    if bits > 8:
+        with pytest.raises(ValueError, match="each colour in a plane of its own"):
+            read_image(tmp_path / "planes.tif")
+    else:
+        assert np.array_equal(read_image(tmp_path / "planes.tif")[0], PICTURE)

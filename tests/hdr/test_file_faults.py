@@ -168,19 +168,44 @@ def test_the_best_stream_is_taken(tmp_path):
     assert tuple(clip.frames.shape[:3]) == (24, 36, 64)
 
 
-def test_a_rate_that_varies_is_told(tmp_path):
+def test_a_size_that_changes_is_told(tmp_path):
+    parts = []
+    for size in ((36, 64), (48, 80)):
+        write_video(tmp_path / "part.h264", 4, size=size)
+        parts.append((tmp_path / "part.h264").read_bytes())
+    (tmp_path / "a.h264").write_bytes(b"".join(parts))
+    with pytest.raises(ValueError, match="frame 4 is 80x48, the first is 64x36"):
+        read_clip(tmp_path / "a.h264")
+
+
+def test_a_second_stream_of_the_same_size_is_told(tmp_path):
+    with av.open(str(tmp_path / "a.mkv"), "w") as container:
+        streams = [container.add_stream("ffv1", rate=24) for _ in range(2)]
+        for stream in streams:
+            stream.width, stream.height, stream.pix_fmt = 64, 36, "yuv420p"
+        for t in range(8):
+            frame = av.VideoFrame.from_ndarray(picture(t=t), format="rgb24").reformat(format="yuv420p")
+            container.mux(streams[t % 2].encode(frame))
+        for stream in streams:
+            container.mux(stream.encode(None))
+    (words,) = read_clip(tmp_path / "a.mkv").warnings
+    assert "holds 2 video streams of one size, of which the first is read" in words
+
+
+@pytest.mark.parametrize(("times", "rate"), [((0, 40, 80, 200, 240), 16), ((0, 125, 250, 9000, 9125, 9250), 8)])
+def test_a_rate_that_varies_is_told(tmp_path, times, rate):
     with av.open(str(tmp_path / "a.mkv"), "w") as container:
         stream = container.add_stream("ffv1", rate=24)
         stream.width, stream.height, stream.pix_fmt, stream.time_base = 64, 36, "yuv420p", Fraction(1, 1000)
-        for time in (0, 40, 80, 200, 240):
+        for time in times:
             frame = av.VideoFrame.from_ndarray(picture(), format="rgb24").reformat(format="yuv420p")
             frame.pts, frame.time_base = time, Fraction(1, 1000)
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
     clip = read_clip(tmp_path / "a.mkv")
     (words,) = clip.warnings  # and not that frames are missing, of which 24 a second are announced
-    assert "frame rate of a.mkv varies" in words and "16 is the average" in words
-    assert clip.fps == 16
+    assert "frame rate of a.mkv varies" in words and f" {rate} is the average" in words
+    assert clip.fps == rate
 
 
 def test_a_clip_whose_times_begin_late_is_whole(tmp_path):

@@ -5,7 +5,7 @@ import pytest
 from hdrweave.hdr.cv import cv2
 from hdrweave.hdr.io.exr import write_exr
 from hdrweave.hdr.io.image_files import read_image
-from hdrweave.hdr.io.image_sequence import find_sequence, is_sequence_path
+from hdrweave.hdr.io.image_sequence import find_frames, find_sequence, is_sequence_path
 
 
 def touch(folder, *names):
@@ -64,6 +64,14 @@ def test_holes_are_named_and_counted(tmp_path):
     touch(tmp_path, *(f"a.{n:04d}.png" for n in range(1, 21) if n not in (3, 7, 8, 9, 10, 11, 12)))
     with pytest.raises(ValueError, match=r"lacks 7 of the frames 1 to 20 \(3, 7, 8, 9, 10 …\)"):
         find_sequence(tmp_path / "a.0001.png")
+
+
+@pytest.mark.parametrize("numbers", [(9998, 9999, 1, 2), (9999, 0), (9998, 9999, 0, 1)])
+@pytest.mark.parametrize("holes", [False, True])
+def test_a_counter_that_begins_again_is_refused(tmp_path, numbers, holes):
+    touch(tmp_path, *(f"IMG_{n:04d}.png" for n in numbers))
+    with pytest.raises(ValueError, match="begin again after 9999"):
+        find_frames(tmp_path, holes)
 
 
 def test_what_cannot_be_found_or_told_apart(tmp_path):

@@ -4,6 +4,7 @@ import pytest
 import torch
 from hdrweave.stages.clip import load
 from hdrweave.stages.clip.check import check_exposures
+from hdrweave.stages.clip.wrong_pattern import contradiction
 from moving_texture import captured, radiance, sequence
 
 COUNT = 24
@@ -121,6 +122,13 @@ def test_what_cannot_be_measured_is_no_accusation(light, cycle, count, gain, wor
     assert not report.warnings and "agree" not in report.text
 
 
+def test_a_ratio_without_a_common_pixel_is_not_called_right(light):
+    frames = captured(light, cycled(1, 8), 2.0)
+    report = check_exposures(sequence(frames, cycled(1, 32), period=2))
+    assert "The order agrees; the ratio cannot be checked" in report.text and not report.warnings
+    assert "exposures agree" not in report.text
+
+
 def test_clipped_shares_are_those_of_the_pixels(two):
     report = check_exposures(sequence(two, cycled(1, 8), period=2))
     share = (two[1::2].amax(-1) >= 0.98).float().mean()
@@ -131,6 +139,15 @@ def test_clipped_shares_are_those_of_the_pixels(two):
 def test_factors_that_were_read_as_evs_are_named(light, pattern, remedy):
     factors = [float(word) for word in pattern.split(",")]
     given = load.image_clip(captured(light, [factors[t % len(factors)] for t in range(len(light))]))
-    warnings = check_exposures(load.expose(given, pattern)).warnings
+    exposed = load.expose(given, pattern)
+    warnings = check_exposures(exposed).warnings
     assert any("as factors of light" in w and remedy in w for w in warnings)
     assert not any("log-encoded" in w for w in warnings)
+    assert remedy in contradiction(exposed)
+
+
+@pytest.mark.parametrize(("pattern", "factors"), [("-3,0", False), ("1,4", True)])
+def test_evs_are_not_taken_for_factors(light, pattern, factors):
+    """Both are 3 stops; only the second may be meant as 1:4."""
+    warnings = check_exposures(load.expose(load.image_clip(captured(light, cycled(1, 4))), pattern)).warnings
+    assert any("as factors of light" in w for w in warnings) == factors

@@ -243,3 +243,5 @@ def test_frames_that_a_conversion_repeats_slow_the_clip_down(light):
     assert abs(len(kept) / 24 - len(clip) / 30) < 0.05
     assert rate_without((7,), Fraction(30)) == 30 == rate_without((3, 4, 20), Fraction(30))
     assert rate_without((4, 9, 14), Fraction(30000, 1001)) == Fraction(24000, 1001)
+    assert rate_without((1, 2, 4, 5, 7, 8), Fraction(24)) == 8  # each frame three times
+    assert rate_without((21, 22, 23), Fraction(24)) == 24  # the last frame is held

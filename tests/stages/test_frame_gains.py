@@ -60,6 +60,16 @@ def test_a_glitch_amid_the_clip(light, pattern):
     assert "Frames 10, 11" in check_exposures(found).text
 
 
+@pytest.mark.parametrize("pattern", ["auto", "-3,0"])
+@pytest.mark.parametrize("count", [12, 16])
+def test_a_glitch_of_a_short_clip_is_no_flicker(light, pattern, count):
+    exposures = [*CYCLE[:8], 3.0, *CYCLE[9:count]]
+    found = loaded(light, exposures, pattern)
+    (words,) = found.warnings
+    assert "Frame 8 fits no exposure" in words and found.gains is None
+    assert found.exposures == pytest.approx(exposures, rel=0.15)
+
+
 @pytest.mark.parametrize("pattern", ["auto", "-3,0", "-2,0"])
 @pytest.mark.parametrize("later", [[1.0, 4.0], [2.0, 8.0]])
 def test_a_ratio_that_changes(light, pattern, later):
@@ -68,6 +78,24 @@ def test_a_ratio_that_changes(light, pattern, later):
     first = 13 if later[0] == 1 else 12
     assert f"The ratio changes at frame {first}" in " ".join(found.warnings)
     assert found.exposures == pytest.approx(exposures, rel=0.05)
+
+
+@pytest.mark.parametrize("stays", [1.0, 8.0])
+def test_a_camera_that_stops_alternating(light, stays):
+    exposures = [1.0, 8.0] * 6 + [stays] * 12
+    found = loaded(light, exposures, "-3,0")
+    assert "The ratio changes at frame 1" in " ".join(found.warnings)
+    assert found.exposures == pytest.approx(exposures, rel=0.05)
+
+
+@pytest.mark.parametrize("stops", [0.5, 1.0])
+def test_a_ratio_that_drifts(light, stops):
+    exposures = [e * 2 ** (stops * t / (COUNT - 1) * (e == 1)) for t, e in enumerate(CYCLE)]
+    found = loaded(light, exposures)
+    assert f"The ratio drifts by {stops:.1f} stops over the clip" in " ".join(found.warnings)
+    off = torch.log2(found.exposures * found.gains / torch.tensor(exposures))
+    assert (off - off.mean()).abs().max() < 0.06
+    assert "drifts" in " ".join(loaded(light, exposures, "-3,0").warnings)
 
 
 def test_three_exposures_that_change_are_no_gap(light):
@@ -84,6 +112,15 @@ def fine(smooth: int):
     world = torch.nn.functional.avg_pool2d(world, smooth, 1, smooth // 2)
     world = 0.7 * torch.exp(world / world.std()).movedim(0, -1)
     return torch.stack([world[:, 3 * t : 3 * t + 96] for t in range(COUNT)])
+
+
+@pytest.mark.parametrize("pattern", ["auto", "-3,0"])
+@pytest.mark.parametrize("code", [0, 1])
+def test_a_frame_without_a_picture(light, pattern, code):
+    frames = captured(light, CYCLE)
+    frames[10] = code
+    (words,) = load.expose(load.image_clip(frames), pattern).warnings
+    assert "Frame 10 is all black or white amid others that are not" in words
 
 
 def test_fine_texture_that_moves():

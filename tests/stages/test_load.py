@@ -68,7 +68,13 @@ def test_the_part_that_a_video_was_trimmed_to(video):
 
 @pytest.mark.parametrize(
     "gamut, transfer, name, words",
-    [(9, 18, "Rec.2020", ["HLG"]), (12, 1, "P3-D65", []), (1, 1, "Rec.709", []), (11, 1, "Rec.709", ["DCI-P3"])],
+    [
+        (9, 18, "Rec.2020", ["HLG"]),
+        (1, 8, "Rec.709", ["tagged linear"]),
+        (12, 1, "P3-D65", []),
+        (1, 1, "Rec.709", []),
+        (11, 1, "Rec.709", ["DCI-P3"]),
+    ],
 )
 def test_tagged_colours_are_kept_and_named(tmp_path, gamut, transfer, name, words):
     with av.open(tmp_path / "a.mp4", "w") as container:
@@ -209,7 +215,7 @@ def test_bad_files_get_one_sentence(tmp_path):
             load_clip(path, "-3,0")
         assert "\n" not in str(caught.value)
     write_png(tmp_path / "junk.png", scene(1)[0])
-    with pytest.raises(ValueError, match="gives 1 frame"):
+    with pytest.raises(ValueError, match="gives 1 frame.*of a file with several pictures the first is read"):
         load_clip(tmp_path / "junk.png", "-3,0")
     with pytest.raises(ValueError, match="holds uint8: a float sequence"):
         load_hdr(tmp_path / "junk.png")

@@ -221,14 +221,27 @@ def test_exposures_in_exif_are_taken_and_checked(tmp_path):
     assert any("9.06 stops apart, the pixels show" in w for w in sequence.warnings)
 
 
+def add_chunk(path, kind: bytes, data: bytes):
+    """Put a chunk behind the header of a PNG file."""
+    content, crc = path.read_bytes(), struct.pack(">I", zlib.crc32(kind + data))
+    path.write_bytes(content[:33] + struct.pack(">I", len(data)) + kind + data + crc + content[33:])
+
+
 def test_exif_of_png(tmp_path):
     for t, frame in enumerate(scene(4)):
         write_png(tmp_path / f"a{t}.png", frame)
-        content = (tmp_path / f"a{t}.png").read_bytes()
-        note = exif(b"\xff\xd8", ((1, 8000), (1, 1000))[t % 2])[12:]
-        chunk = struct.pack(">I4s", len(note), b"eXIf") + note + struct.pack(">I", zlib.crc32(b"eXIf" + note))
-        (tmp_path / f"a{t}.png").write_bytes(content[:33] + chunk + content[33:])  # after the header
+        add_chunk(tmp_path / f"a{t}.png", b"eXIf", exif(b"\xff\xd8", ((1, 8000), (1, 1000))[t % 2])[12:])
     assert load_clip(tmp_path, "auto").exposures.tolist() == pytest.approx([1, 8, 1, 8])
+
+
+@pytest.mark.parametrize(("gamma", "count"), [(1.0, 1), (0.45455, 0)])
+def test_png_that_states_linear_light(tmp_path, gamma, count):
+    for t, frame in enumerate(scene(4)):
+        write_png(tmp_path / f"a{t}.png", frame)
+        add_chunk(tmp_path / f"a{t}.png", b"gAMA", struct.pack(">I", round(gamma * 100_000)))
+    told = [w for w in load_clip(tmp_path, "-3,0").warnings if "tagged linear but is decoded as gamma2.2" in w]
+    assert len(told) == count
+    assert not any("tagged" in w for w in load_clip(tmp_path, "-3,0", "linear").warnings)
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ import pytest
 import torch
 from hdrweave.hdr.response import PUBLISHED, response_named
 from hdrweave.stages.clip import load
+from hdrweave.stages.clip.check import check_exposures
 from moving_texture import captured, radiance
 
 COUNT = 8
@@ -58,6 +59,14 @@ def test_other_responses_of_a_limited_file_see_what_they_saw(tmp_path, light):
     full = load.read_clip(tmp_path / "a.mkv", response="S-Log3")
     back = load.expose(full, "-3,0", "gamma2.2").frames[0]
     assert back == pytest.approx(load.expose(usual, "-3,0", "gamma2.2").frames[0], abs=1e-4)
+
+
+@pytest.mark.parametrize("name", ["S-Log3", "V-Log"])
+def test_log_that_is_read_as_gamma_is_named(tmp_path, light, name):
+    code = (response_named(name).encode(light) * 1023).round().numpy().astype("<u2")
+    write_log(tmp_path / "a.mkv", code)
+    warnings = check_exposures(load.load_clip(tmp_path / "a.mkv", "-3,0")).warnings
+    assert "the frames look log-encoded" in warnings[-1] and name in warnings[-1], warnings
 
 
 @pytest.mark.parametrize("name", ["HLG", "PQ"])
