@@ -34,8 +34,8 @@ def weighted_mean(radiance: torch.Tensor, weights: torch.Tensor) -> torch.Tensor
 
 class SensorPrior(NamedTuple):
     """Weights of M candidates (B,M,3,H,W) that sum to 1 over M, but are MIN_VALIDITY at least; where the reference clips, bool
-    (B,3,H,W); the `radiance_bounds`, (B,3,H,W) each; and where a candidate is unusable, bool (B,M,1,H,W): it clips in a
-    channel and is not of the shortest exposure, and others have nearly all of the weight. A mean with it would be too dark."""
+    (B,3,H,W); the `radiance_bounds`, (B,3,H,W) each; and where a candidate is unusable, bool (B,M,3,H,W): it clips,
+    is not of the shortest exposure, and others have nearly all of the weight. A mean with it would be too dark."""
 
     weights: torch.Tensor
     clipped: torch.Tensor
@@ -66,7 +66,7 @@ def sensor_prior(
     shares = weights / weights.sum(1, keepdim=True)
     clips = torch.stack(torch.broadcast_tensors(reference.clipped, *(one.clipped for one in neighbours)), 1)
     longer = (exposures > exposures.amin(1, keepdim=True))[:, :, None, None, None]
-    unusable = (clips & longer & (shares < MIN_VALIDITY)).any(2, keepdim=True)  # colours come from the same candidates
+    unusable = clips & longer & (shares < MIN_VALIDITY)
     bounds = radiance_bounds(reference, others)
     return SensorPrior(shares.clamp(min=MIN_VALIDITY), reference.clipped, bounds, unusable)
 
