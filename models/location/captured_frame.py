@@ -34,9 +34,8 @@ def captured_frames(codes: torch.Tensor, exposures: torch.Tensor) -> Captured:
 def spilled(tone: torch.Tensor, captured: Captured) -> torch.Tensor:
     """1 where the captured frame shows light of a channel that clips in others, if the HDR frame, mu-law `tone` (N,3,H,W), is
     right, else 0: (N,1,H,W)."""
-    light = to_radiance(captured.codes, captured.exposures[:, None, None, None])
+    light, estimate = mu_law_inverse(captured.tone), mu_law_inverse(tone)
     frame = Measurement(light, light, clipped=clipping_mask(dilate_highlights(captured.codes)))
-    estimate = mu_law_inverse(tone)
     return (spill(Measurement(estimate, estimate), frame) > 0).to(tone)
 
 
