@@ -64,9 +64,8 @@ def excess_variance(radiance: torch.Tensor, exposure, noise: torch.Tensor | None
     read, gain, _ = (x.view(-1, 1, 1, 1) for x in noise.nan_to_num().unbind(1))
     measured = read**2 + gain * box_mean(signal, 3)  # the mean, as a noisy sample is not its own signal
     excess = (measured - READ_NOISE**2 - SHOT_NOISE * signal).clamp(min=0) / exposure**2
-    return torch.where(
-        above.view(-1, 1, 1, 1), excess, 0
-    )  # beside bright pixels, the mean alone would give dark ones some
+    # Of a camera as good as that, the mean would give dark pixels beside bright ones some.
+    return torch.where(above.view(-1, 1, 1, 1), excess, 0)
 
 
 def dilate_highlights(code: torch.Tensor) -> torch.Tensor:

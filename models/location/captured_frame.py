@@ -8,7 +8,7 @@ from torch import nn
 
 from ...hdr.box_filter import box_mean
 from ...hdr.exposure import to_ldr, to_radiance
-from ...hdr.noise_model import Measurement, clipping_mask, dilate_highlights, spill
+from ...hdr.noise_model import Measurement, clipping_mask, dilate_highlights, occurs, spill
 from ...hdr.tonemap import mu_law, mu_law_inverse
 from ..blocks import conv, exposure_planes, zero_conv
 from ..detail import FAINT, amplified
@@ -34,8 +34,11 @@ def captured_frames(codes: torch.Tensor, exposures: torch.Tensor) -> Captured:
 def spilled(tone: torch.Tensor, captured: Captured) -> torch.Tensor:
     """1 where the captured frame shows light of a channel that clips in others, if the HDR frame, mu-law `tone` (N,3,H,W), is
     right, else 0: (N,1,H,W)."""
+    clipped = clipping_mask(dilate_highlights(captured.codes))
+    if not occurs(clipped):
+        return torch.zeros_like(tone[:, :1])
     light, estimate = mu_law_inverse(captured.tone), mu_law_inverse(tone)
-    frame = Measurement(light, light, clipped=clipping_mask(dilate_highlights(captured.codes)))
+    frame = Measurement(light, light, clipped=clipped)
     return (spill(Measurement(estimate, estimate), frame) > 0).to(tone)
 
 

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from ...hdr.box_filter import box_mean
-from ...hdr.exposure import GAMMA, match_exposure, to_ldr, to_radiance
+from ...hdr.exposure import GAMMA, match_exposure, power, to_ldr, to_radiance
 from ...hdr.frame_window import FrameWindow
 from ...hdr.noise_level import captured_variance
 from ...hdr.tonemap import mu_law, mu_law_inverse
@@ -126,7 +126,7 @@ def within_noise(
     is unknown, the radiance is returned unchanged."""
     light = to_radiance(pair, exposure[:, None])  # (B,2,3,H,W)
     code = to_ldr(light.mean(1), exposure)
-    slope = GAMMA * code.clamp(min=1e-3) ** (GAMMA - 1) / exposure  # of radiance over code value
+    slope = GAMMA * power(code.clamp(min=1e-3), GAMMA - 1) / exposure  # of radiance over code value
     deviation = captured_variance(code, noise.nan_to_num()).sqrt() * slope
     means = box_mean(light, WINDOW)
     margin = MEAN_MARGIN * deviation / WINDOW

@@ -119,27 +119,25 @@ def prior_of(
     for k, valid in enumerate(validity.unbind(1)):
         estimate = estimate_of(radiance[:, k], exposures[:, k], noises[k], captured)
         precise.append(estimate.precision)
-        clips.append(estimate.clipped.expand_as(radiance[:, k]).any(1) & (exposures[:, k] > shortest)[:, None, None])
         if captured is None:
             reliabilities.append(valid.clamp(min=MIN_VALIDITY))
             continue
         sample = Sample.beside(captured, estimate, valid)
         reliabilities.append(reliability(sample, captured))
+        clips.append(estimate.clipped.expand_as(radiance[:, k]).any(1) & (exposures[:, k] > shortest)[:, None, None])
         samples.append(replace(sample, validity=valid * column(known[:, k])))  # 0: without exposure, not in the bounds
     reliabilities, known = torch.stack(reliabilities, 1), known[:, :, None, None, None]
     exposed = torch.stack(precise, 1) * reliabilities * known
     exposed = (exposed / exposed.sum(1, keepdim=True).clamp(min=1e-30)).mean(2)
     others = (~known).sum(1, keepdim=True).clamp(min=1)
     votes = exposed + (UNEXPOSED_WEIGHT * reliabilities * ~known / others)[:, :, 0]
-    none = torch.zeros_like(radiance[:, 0]), torch.full_like(radiance[:, 0], torch.inf)
     votes = votes / votes.sum(1, keepdim=True)
-    bounds = none if captured is None else spill_bounds(captured, samples)
-    spilled = (
-        torch.stack([sample.spilled for sample in samples]).amax(0) > 0
-        if samples
-        else torch.zeros_like(votes[:, :1]).bool()
-    )
-    return VotePrior(votes, bounds, torch.stack(clips, 1) & (votes < MIN_VALIDITY) & spilled)
+    if captured is None:
+        none = torch.zeros_like(radiance[:, 0]), torch.full_like(radiance[:, 0], torch.inf)
+        return VotePrior(votes, none, torch.zeros_like(votes, dtype=torch.bool))
+    spilled = torch.stack([sample.spilled for sample in samples]).amax(0) > 0
+    unusable = torch.stack(clips, 1) & (votes < MIN_VALIDITY) & spilled
+    return VotePrior(votes, spill_bounds(captured, samples), unusable)
 
 
 def prior_logits(votes: torch.Tensor, alpha: float) -> torch.Tensor:

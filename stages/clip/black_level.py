@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 
 from ...hdr.black_level import black_level_curve, black_level_offsets, black_level_table, subtract_black_level
-from ...hdr.box_filter import box_max
+from ...hdr.box_filter import area_mean, box_max
 from ...hdr.exposure import luma, match_exposure, to_ldr, to_radiance
 from ...hdr.masks import exposure_ranks
 from ...hdr.sequence import ExposureSequence, LazyFrames
@@ -122,6 +122,6 @@ def _small(sequence: ExposureSequence) -> ExposureSequence:
 
     def read(indices: list[int]) -> torch.Tensor:
         light = to_radiance(sequence.frames[indices].movedim(-1, 1), 1)
-        return to_ldr(F.interpolate(light, size=size, mode="area").movedim(1, -1), 1)
+        return to_ldr(area_mean(light, size).movedim(1, -1), 1)
 
     return sequence.with_(frames=LazyFrames((len(sequence), *size, 3), read))
