@@ -54,38 +54,18 @@ def expose(
     chosen("gamut", gamut, GAMUT_CHOICES)
     if white_level:
         number("white_level", white_level, 0, 1)
-    exposures, total = parse_pattern(pattern), len(clip.frames)
+        clip = replace(clip, superwhite=1.0)  # the given level is in shares of white
+    exposures = parse_pattern(pattern)
     chosen("response", response, (*RESPONSES, ESTIMATE), others=True)
     _check_pattern(clip, exposures, period)
     if exposures is None and response == ESTIMATE:
         raise ValueError("a response can only be estimated when the exposures are known: write the pattern, not auto")
-    curve = response_named("gamma2.2") if response == ESTIMATE else named_response(response)
-    cycle = torch.tensor(exposures or [1.0], dtype=torch.float32)
-    places = torch.tensor(clip.places or range(total))
-    of_frames = cycle[places % len(cycle)]
-    if exposures is not None and len(of_frames.unique()) < 2:
-        raise ValueError(
-            f"all {total} frames of {clip.source} have one exposure of the pattern: load frames of the others"
-        )
+    warnings = (*clip.warnings, *_doubts(clip, exposures, pattern, response))
     primaries = (clip.gamut or "Rec.709") if gamut == "auto" else gamut
-    if white_level:
-        clip = replace(clip, superwhite=1.0)  # the given level is in shares of white
-    sequence = ExposureSequence(
-        on_range_of(clip, response),
-        of_frames,
-        curve,
-        len(cycle),
-        clip.fps,
-        clip.source,
-        (*clip.warnings, *_doubts(clip, exposures, pattern, response)),
-        gamut=primaries,
-        sound=clip.sound,
-        timecode=clip.timecode,
-        origin=clip.origin,
-    )
+    sequence = _declared(clip, exposures, response).with_(warnings=warnings, gamut=primaries)
     if clip.superwhite > 1:
         levels = (clip.superwhite,) * 3
-        sequence = sequence.with_(response=at_white_level(curve, levels), white_level=levels)
+        sequence = sequence.with_(response=at_white_level(sequence.response, levels), white_level=levels)
     else:
         sequence = with_white_level(sequence, white_level or None)
     if clip.stated is not None:
@@ -104,6 +84,30 @@ def expose(
     from .irregular import steadied
 
     return steadied(sequence, progress)
+
+
+def _declared(clip: Clip, exposures: list[float] | None, response: str) -> ExposureSequence:
+    """A clip with the exposures of its pattern, 1 for every frame where it is measured later, and its response. Raises ValueError
+    where all frames fall on one exposure of the pattern."""
+    total = len(clip.frames)
+    curve = response_named("gamma2.2") if response == ESTIMATE else named_response(response)
+    cycle = torch.tensor(exposures or [1.0], dtype=torch.float32)
+    of_frames = cycle[torch.tensor(clip.places or range(total)) % len(cycle)]
+    if exposures is not None and len(of_frames.unique()) < 2:
+        raise ValueError(
+            f"all {total} frames of {clip.source} have one exposure of the pattern: load frames of the others"
+        )
+    return ExposureSequence(
+        on_range_of(clip, response),
+        of_frames,
+        curve,
+        len(cycle),
+        clip.fps,
+        clip.source,
+        sound=clip.sound,
+        timecode=clip.timecode,
+        origin=clip.origin,
+    )
 
 
 def _check_pattern(clip: Clip, exposures: list[float] | None, period: int | None) -> None:
