@@ -51,7 +51,7 @@ class SequenceRefinementConfig:
     """Shape of the network: plain values, stored beside the weights. texture, width: features at a half and a quarter
     of the frame's size; long_range: RWKV blocks, 0 = none, of `tokens` features each; aggregation: False omits BCA, for
     the paper's ablation; depth: blocks at half the frame's size before the correction; captured_frame: with captured-frame
-    conditioning."""
+    conditioning, noise: which sees the measured noise, too."""
 
     texture: int = 24
     width: int = 32
@@ -60,6 +60,7 @@ class SequenceRefinementConfig:
     aggregation: bool = True
     depth: int = 0
     captured_frame: bool = False
+    noise: bool = False
 
 
 def chained_flows(step: Step, frame: int, count: int) -> list[tuple[int, torch.Tensor, torch.Tensor]]:
@@ -189,7 +190,7 @@ class SequenceRefinement(nn.Module):
         )
         self.average = TemporalMean(c.texture)
         if c.captured_frame:
-            self.captured_frame = CapturedFrameConditioning(c.texture)
+            self.captured_frame = CapturedFrameConditioning(c.texture, c.noise)
         self.last = zero_conv(c.texture, 4 * (3 + len(TAPS)))
         init_weights(self)
 
@@ -231,11 +232,11 @@ class SequenceRefinement(nn.Module):
         # As a difference of two inverses it is exactly 0 where nothing changes.
         return radiance + (mu_law_inverse((tone + change).clamp(min=0)) - mu_law_inverse(tone))
 
-    def forward(self, hdr, ahead, back, sure_ahead, sure_back, codes=None, exposures=None) -> torch.Tensor:
+    def forward(self, hdr, ahead, back, sure_ahead, sure_back, codes=None, exposures=None, noise=None) -> torch.Tensor:
         """hdr (B,T,3,H,W): radiance of a clip, 1.0 = clipping of the shortest exposure, more is allowed; ahead, back
         (B,T-1,2,H,W): flow from frame t to t+1 and from t+1 to t, in pixels, channel 0 = x; sure_ahead, sure_back
-        (B,T-1,1,H,W) in [0,1], confidence in it; codes (B,T,3,H,W) and exposures (B,T): the frames that hdr was made
-        from, see `Captured`. Any T from 1 and any size. Returns radiance (B,T,3,H,W)."""
+        (B,T-1,1,H,W) in [0,1], confidence in it; codes (B,T,3,H,W), exposures (B,T) and noise (B,T,3): of the frames that
+        hdr was made from, see `Captured`. Any T from 1 and any size. Returns radiance (B,T,3,H,W)."""
         (b, t), (h, w) = hdr.shape[:2], hdr.shape[-2:]
         hdr, ahead, back, sure_ahead, sure_back = (
             pad_to_multiple(x.float().flatten(0, 1), MULTIPLE).unflatten(0, (b, x.shape[1]))
@@ -243,7 +244,8 @@ class SequenceRefinement(nn.Module):
         )
         frames = None
         if codes is not None and exposures is not None:
-            frames = captured_frames(pad_to_multiple(codes.float().flatten(0, 1), MULTIPLE), exposures.flatten())
+            padded = pad_to_multiple(codes.float().flatten(0, 1), MULTIPLE)
+            frames = captured_frames(padded, exposures.flatten(), None if noise is None else noise.flatten(0, 1))
         tone = mu_law(hdr)
         texture, features = (x.unflatten(0, (b, t)) for x in self.encode(hdr.flatten(0, 1), tone.flatten(0, 1), frames))
         steps = [at_quarter_size(*(x.flatten(0, 1) for x in way)) for way in ((ahead, sure_ahead), (back, sure_back))]

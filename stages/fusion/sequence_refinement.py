@@ -96,12 +96,13 @@ def frames_together(count: int, window: int = WINDOW) -> int:
 
 class Frame(NamedTuple):
     """Radiance (1,3,H,W), sides padded to multiples of MULTIPLE, its mu-law `tone`, and the captured frame, if the clip
-    is known, also decoded: `light` (1,3,H,W)."""
+    is known, also decoded: `light` (1,3,H,W); noise (1,3): measured, of its exposure, None = unknown."""
 
     radiance: torch.Tensor
     tone: torch.Tensor
     captured: Captured | None
     light: torch.Tensor | None
+    noise: torch.Tensor | None
 
 
 class RefinedClip:
@@ -141,12 +142,10 @@ class RefinedClip:
         )
         own = self._contexts[:, self._span.index(t)]
         theirs = self._contexts[:, [self._span.index(other) for other, _, _ in near]]
-        noise = None if self.sequence is None else frame_noise(self.sequence, [t], self.device)
-        return frame, noise, self._features[t][0], own, others, theirs, flows, sure
+        return frame, self._features[t][0], own, others, theirs, flows, sure
 
-    def corrected(self, frame: Frame, noise: torch.Tensor | None, *given: torch.Tensor) -> torch.Tensor:
-        """A frame, corrected: (1,3,H,W). noise (1,3): measured, of its exposure; given: other inputs of
-        `SequenceRefinement.correct`."""
+    def corrected(self, frame: Frame, *given: torch.Tensor) -> torch.Tensor:
+        """A frame, corrected: (1,3,H,W). given: other inputs of `SequenceRefinement.correct`."""
         planes = frame.radiance, frame.tone, *given, *(frame.captured or ())
         corrected = in_tiles(size_of(frame.tone), self._correct, *planes)
         height, width = self.flow.size
@@ -154,7 +153,7 @@ class RefinedClip:
         if frame.captured is None or frame.light is None:
             return hdr
         code, light = (x[..., :height, :width] for x in (frame.captured.codes, frame.light))
-        return preserve_detail(hdr, code, light, frame.captured.exposures, noise)
+        return preserve_detail(hdr, code, light, frame.captured.exposures, frame.noise)
 
     def _correct(self, radiance, tone, texture, context, others, contexts, flows, sure, *captured) -> torch.Tensor:
         known = Captured(*captured) if captured else None
@@ -164,12 +163,14 @@ class RefinedClip:
         if t not in self._frames:
             _drop_oldest(self._frames, self._most)
             radiance = self._padded(self.hdr[t])
-            captured = light = None
+            captured = light = noise = None
             if self.sequence is not None:
                 codes, exposure = self._padded(self.sequence.frames[t]), self.sequence.exposures[[t]].to(self.device)
                 light = to_radiance(codes, exposure[:, None, None, None])
-                captured = Captured(codes, mu_law(light), exposure)
-            self._frames[t] = Frame(radiance, mu_law(radiance), captured, light)
+                noise = frame_noise(self.sequence, [t], self.device)
+                known = codes.new_full((1, 3), torch.nan) if noise is None else noise
+                captured = Captured(codes, mu_law(light), exposure, known)
+            self._frames[t] = Frame(radiance, mu_law(radiance), captured, light, noise)
         return self._frames[t]
 
     def _padded(self, picture: torch.Tensor) -> torch.Tensor:

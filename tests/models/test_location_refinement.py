@@ -20,6 +20,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 LIGHT = SequenceRefinementConfig(texture=8, width=8, long_range=1, tokens=8)
 TOLD = replace(LIGHT, depth=1, captured_frame=True)
+KNOWING = replace(TOLD, noise=True)
 ANY_LENGTH = pytest.mark.parametrize("count", [1, 2, 7])
 
 
@@ -66,6 +67,8 @@ def test_it_starts_as_its_input_exactly(count, h, w):
     hdr[..., 0, 0], hdr[..., 0, 1] = 0, 40
     assert torch.equal(SequenceRefinement(LIGHT)(hdr, *flows), hdr)
     assert torch.equal(SequenceRefinement(TOLD)(hdr, *flows, *clip_of(count, h, w)), hdr)
+    noise = torch.tensor([1e-3, 1e-4, 1e-4]).expand(1, count, 3)
+    assert torch.equal(SequenceRefinement(KNOWING)(hdr, *flows, *clip_of(count, h, w), noise), hdr)
 
 
 @ANY_LENGTH
@@ -78,6 +81,15 @@ def test_any_length_and_any_size(count, h, w):
         assert found.shape == given[0].shape and found.dtype == torch.float32 and torch.isfinite(found).all()
         assert (mu_law(found) - mu_law(given[0])).abs().mean() > 1e-3
     assert (mu_law(told) - mu_law(alone)).abs().mean() > 1e-3
+
+
+def test_measured_noise_changes_the_result_and_unknown_noise_is_no_noise_at_all():
+    given = (*inputs(3), *clip_of(3))
+    network = nonzero(SequenceRefinement(KNOWING))
+    low, high = (torch.tensor([level, level**2, 1e-4]).expand(1, 3, 3) for level in (1e-3, 2e-2))
+    unknown, found, other = (network(*given, noise) for noise in (None, low, high))
+    assert torch.equal(unknown, network(*given, low * torch.nan)) and torch.isfinite(unknown).all()
+    assert min((mu_law(found) - mu_law(x)).abs().mean() for x in (unknown, other)) > 1e-4
 
 
 def test_a_frame_is_one_more_to_average_with_but_where_it_clips():

@@ -9,6 +9,8 @@ from hdrweave.training.recipes.table import RECIPES, recipe_named
 
 SEARCHED, PERIOD, PLAIN = shard_flow.SEARCHED_SUFFIX, shard_flow.PERIOD_SUFFIX, shard_flow.SUFFIX
 
+NOISE_KNOWN = ("f2hdr", "dealthdr", "sparse_fusion", "flagship", "sequence_refinement")  # to these recipes
+
 
 @pytest.fixture
 def made(monkeypatch):
@@ -37,7 +39,7 @@ def test_what_recipes_need_beside_the_clips(name, frames, flows, made, tmp_path)
     assert prepare.prepare(recipe_named(name), "panoramas", tmp_path) == tmp_path / f"clips_of_{frames}"
     assert made[0] == ("clips", 2400 if frames == 5 else 576, frames)
     passes = ["classical", "f2hdr"] if name == "sequence_refinement" else []
-    noise = [(shard_noise.add_to_shard, None)] if name in ("f2hdr", "dealthdr", "sparse_fusion", "flagship") else []
+    noise = [(shard_noise.add_to_shard, None)] * (name in NOISE_KNOWN)
     flows, passes = ([(job.add_to_shard, w) for w in what] for job, what in ((shard_flow, flows), (first_pass, passes)))
     assert made[1:] == flows + noise + passes
 

@@ -8,6 +8,7 @@ from hdrweave.models.location.sequence_refinement import SequenceRefinement, Seq
 from hdrweave.stages.clip.black_level import match_black_level
 from hdrweave.stages.clip.normalize import normalize
 from hdrweave.stages.systems.table import SYSTEMS
+from hdrweave.training.data import shard_noise
 from hdrweave.training.data.first_pass import SUFFIX, FirstPasses, add_to_shard, first_pass, precomputed_methods
 from hdrweave.training.data.shards import ShardFolder
 from hdrweave.training.recipes import sequence_refinement as sequence
@@ -24,6 +25,7 @@ def shards(tmp_path_factory):
     with one_thread():
         write_clips_of_seven(folder)
         assert add_to_shard(str(folder / "a.safetensors"), "classical") == 4
+        assert shard_noise.add_to_shard(str(folder / "a.safetensors")) == 4
         yield folder
 
 
@@ -92,7 +94,8 @@ def test_batches_repeat(shards):
 def test_sequences_come_with_their_clip_or_without_and_then_brighter_too(shards):
     batch, seen = batches(shards, 1)[0], []
 
-    def network(hdr, ahead, back, sure_ahead, sure_back, codes=None, exposures=None):
+    def network(hdr, ahead, back, sure_ahead, sure_back, codes=None, exposures=None, noise=None):
+        assert (codes is None) == (noise is None)
         seen.append((codes, float(hdr.max() / batch["given"].max())))
         return hdr
 
@@ -117,7 +120,7 @@ def test_exact_flow_is_what_the_temporal_loss_wants(shards):
 
 def test_training_starts_at_the_first_pass_and_improves_it(shards):
     torch.manual_seed(0)
-    config = SequenceRefinementConfig(16, 16, 1, 16, captured_frame=True)
+    config = SequenceRefinementConfig(16, 16, 1, 16, captured_frame=True, noise=True)
     network, drawn = SequenceRefinement(config), batches(shards, 1)
     optimiser = torch.optim.AdamW(network.parameters(), 3e-3)
     gained, steadied = [], []

@@ -95,7 +95,11 @@ def loss(network: Chain, batch: dict[str, torch.Tensor]) -> tuple[torch.Tensor, 
     inner = slice(before, before + REFERENCES)
     clips = [consecutive(clip) for clip in given.detach().movedim(2, -1).cpu()]
     ways = {name: torch.stack([clip[name] for clip in clips]).to(given) for name in clips[0]}
-    clip = {"codes": batch["ldr"][:, inner], "exposures": batch["exposures"][:, inner]}
+    clip = {
+        "codes": batch["ldr"][:, inner],
+        "exposures": batch["exposures"][:, inner],
+        "noise": batch["noise"][:, inner],
+    }
     refined, figures = sequence.loss(network.refinement, {"hdr": truth, "given": given, **clip, **steps, **ways})
     near = sparse_fusion.nearest(references[middle])
     published, _ = lrhdr.whole_loss(lrhdr.ACCR_SHARE, lrhdr.VOTE_SHARE, network, near)

@@ -17,12 +17,14 @@ from ..data.batches import COLOURS, Batches, Window, draw_crop, transform_clip, 
 from ..data.first_pass import FirstPasses, precomputed_methods
 from ..data.shards import ShardFolder
 from ..synthesis.clip import exact_occlusion
-from .losses import LINEAR_SHARE, linear_psnr_loss, psnr_loss, temporal_loss
+from .estimates import preserved_frames
+from .losses import LINEAR_SHARE, linear_psnr_loss, picture_loss, psnr_loss, temporal_loss
 from .recipe import Kept, Recipe
 from .variants import Ablation
 
-CONFIG = SequenceRefinementConfig(depth=2, captured_frame=True)
+CONFIG = SequenceRefinementConfig(depth=2, captured_frame=True, noise=True)
 WITHOUT_CLIP = 0.2  # share of the batches without the captured clip
+OWN_SHARE = 0.3  # of the error before detail preservation
 GAIN = 2.0
 FRAMES = 7  # where LoCAtion's quality peaks
 TEMPORAL_SHARE = 0.2  # of the temporal loss; 0.5 gave temporal consistency at the cost of lagging errors
@@ -34,8 +36,8 @@ class SequenceBatches(Batches):
     dict of:
 
     hdr (B,T,3,H,W): true radiance; given (B,T,3,H,W): radiance of a method; ahead, back (B,T-1,2,H,W): flow between its
-    frames, and sure_ahead, sure_back (B,T-1,1,H,W): its confidence; codes (B,T,3,H,W) and exposures (B,T): of the clip;
-    all as `SequenceRefinement` takes them; flows (B,T-1,2,H,W): exact, from frame t to t+1; occluded (B,T-1,1,H,W),
+    frames, and sure_ahead, sure_back (B,T-1,1,H,W): its confidence; codes (B,T,3,H,W), exposures (B,T) and noise (B,T,3): of the
+    clip; all as `SequenceRefinement` takes them; flows (B,T-1,2,H,W): exact, from frame t to t+1; occluded (B,T-1,1,H,W),
     bool; period.
     """
 
@@ -62,6 +64,7 @@ class SequenceBatches(Batches):
         clip = transform_clip(clip, size, backwards, *view)
         ways = [transform_flow(first[w], first[f"sure_{w}"], size, backwards, *view) for w in ("ahead", "back")]
         ahead, back = ways[::-1] if backwards else ways
+        noise = self._noise.read(index)[chosen]
         flows = [clip.flow(t, t + 1) for t in range(count - 1)]
         hidden = [exact_occlusion(clip.labels[t], clip.labels[t + 1], flow)[None] for t, flow in enumerate(flows)]
         colours = list(COLOURS[rng.integers(len(COLOURS))]) if self.augmentation.colours else [0, 1, 2]
@@ -71,6 +74,7 @@ class SequenceBatches(Batches):
             "given": given,
             "codes": codes,
             "exposures": clip.exposures,
+            "noise": noise.flip(0) if backwards else noise,
             "ahead": ahead["base"],
             "back": back["base"],
             "sure_ahead": ahead["confidence"],
@@ -84,7 +88,8 @@ class SequenceBatches(Batches):
 
 
 def loss(network: nn.Module, batch: dict[str, torch.Tensor]) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
-    """PSNR of every frame in the mu-law domain and, with a lower weight, in linear light, and the temporal loss.
+    """PSNR of every frame with detail preservation in the mu-law domain and, with a lower weight, in linear light, the same
+    without it by OWN_SHARE, and the temporal loss.
 
     Without the term in linear light, the frames of the shortest exposure, which have the most exact highlights, were averaged
     with others: 2 to 6 dB of linear PSNR were lost for up to 1 dB in the mu-law domain.
@@ -94,16 +99,22 @@ def loss(network: nn.Module, batch: dict[str, torch.Tensor]) -> tuple[torch.Tens
     scaled by 1/GAIN to GAIN without clipping, so that values above 1 occur.
     """
     truth, given = batch["hdr"], batch["given"]
-    clip = batch["codes"], batch["exposures"]
+    clip = batch["codes"], batch["exposures"], batch["noise"]
     if torch.rand(()) < WITHOUT_CLIP:
         gain = GAIN ** (2 * torch.rand(len(given), 1, 1, 1, 1) - 1).to(given)
         truth, given, clip = gain * truth, gain * given, ()
     out = network(given, *(batch[name] for name in ("ahead", "back", "sure_ahead", "sure_back")), *clip)
-    error, before = (psnr_loss(x.flatten(0, 1), truth.flatten(0, 1)) for x in (out, given))
-    change, change_before = (temporal_loss(x, truth, batch["flows"], batch["occluded"]) for x in (out, given))
-    light = linear_psnr_loss(out.flatten(0, 1), truth.flatten(0, 1))
-    light_before = linear_psnr_loss(given.flatten(0, 1), truth.flatten(0, 1))
-    total = error + LINEAR_SHARE * light + TEMPORAL_SHARE * (change + CHANGE_FLOOR).log()
+    found = [out, given]
+    if clip:
+        frames = [x.flatten(0, 1) for x in clip]
+        found = [preserved_frames(x.flatten(0, 1), *frames).unflatten(0, x.shape[:2]) for x in found]
+    error, before = (psnr_loss(x.flatten(0, 1), truth.flatten(0, 1)) for x in found)
+    light, light_before = (linear_psnr_loss(x.flatten(0, 1), truth.flatten(0, 1)) for x in found)
+    change, change_before = (temporal_loss(x, truth, batch["flows"], batch["occluded"]) for x in found)
+    total = error + LINEAR_SHARE * light
+    if clip:
+        total = (total + OWN_SHARE * picture_loss(out.flatten(0, 1), truth.flatten(0, 1))) / (1 + OWN_SHARE)
+    total = total + TEMPORAL_SHARE * (change + CHANGE_FLOOR).log()
     gained = {"gained": before - error, "gained_light": light_before - light, "steadied": change_before - change}
     figures = {"error": error, "change": change, **gained}
     return total, {name: x.detach() for name, x in figures.items()}
@@ -116,7 +127,7 @@ def recipe(**parts) -> Recipe:
         name="sequence_refinement",
         build=partial(SequenceRefinement, config),
         loss=loss,
-        windows={period: Window(FRAMES) for period in (2, 3)},
+        windows={period: Window(FRAMES, noise=True) for period in (2, 3)},
         kept=(Kept("sequence_refinement", "sequence_refinement", asdict(config)),),
         batches=SequenceBatches,
         first_passes=("classical", "f2hdr"),
