@@ -60,6 +60,11 @@ def read_clip(
         if is_sequence_path(source):
             return _read_images(source, start, count, fps, progress, holes)
         regular_file(source)
+    return _read_video(source, start, count, fps, progress, trim_to, response, times)
+
+
+def _read_video(source, start: int, count: int, fps, progress: Progress, trim_to, response: str, times) -> Clip:
+    """`read_clip` of a video; source: its path or a binary stream."""
     name = "video" if hasattr(source, "read") else printable(Path(source).name)
     info = video_info(source)
     superwhite = 1.0 if response in (*ON_FULL_CODE, "PQ") else _superwhite(source, trim_to)
