@@ -13,6 +13,7 @@ from .gamut import luminance_weights
 from .transfer_functions import srgb_encode
 
 GREY = 0.18
+BRIGHTEST = 1e6  # of graded light; the operators square it and more, which must not overflow
 
 
 def agx(x: torch.Tensor) -> torch.Tensor:
@@ -122,6 +123,7 @@ def graded(x: torch.Tensor, gain: float, contrast: float, saturation: float, rol
         x = x * 2.0 ** (-roll_off * torch.nn.functional.softplus(2 * stops) / 2)
     if contrast != 1:
         x = GREY * (x / GREY) ** contrast
+    x = x.clamp(max=BRIGHTEST)
     if saturation != 1:
         luminance = (x @ x.new_tensor(luminance_weights("Rec.709")))[..., None]
         x = (luminance + saturation * (x - luminance)).clamp(min=0)

@@ -53,7 +53,7 @@ def look(
     height, width = (n - n % 2 if even and n > 1 else n for n in hdr.shape[1:3])
 
     def linear(indices) -> torch.Tensor:
-        found = hdr[indices][:, :height, :width].detach().float().cpu().nan_to_num(0, 65504, 0)
+        found = hdr[indices][:, :height, :width].detach().float().cpu().nan_to_num(0, 65504, 0).clamp(-65504, 65504)
         return convert(found, source, "Rec.709")
 
     sample = _sample(linear, len(hdr))

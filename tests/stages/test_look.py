@@ -60,3 +60,11 @@ def test_cameras_primaries_are_converted(hdr):
 def test_bad_arguments(hdr, changes, words):
     with pytest.raises(ValueError, match=words):
         look(hdr, **changes)
+
+
+@pytest.mark.parametrize("name", LOOKS)
+@pytest.mark.parametrize("graded_by", [{}, {"exposure": 20, "contrast": 4, "saturation": 4}, {"roll_off": 0.95}])
+def test_light_of_any_size_gives_a_picture(name, graded_by):
+    hdr = torch.tensor([0.5, 0.01, 1e38, 65504, 1e38, 3e38, -1e38, float("inf"), float("nan")]).view(1, 1, 3, 3)
+    shown = look(hdr, name, **graded_by)[0]
+    assert shown.isfinite().all() and shown.min() >= 0 and shown.max() <= 1
