@@ -30,15 +30,15 @@ def automatic_peak(hdr) -> float:
 
 
 def tonemap(hdr, mu: float = MU, peak: float = 1.0, progress: Progress = quiet, even: bool = False) -> torch.Tensor:
-    """Scene-linear radiance (T,H,W,3) to display values in [0,1]: log(1 + mu H / peak) / log(1 + mu), clamped.
+    """Scene-linear radiance (T,H,W,3) to display values in [0,1]: log(1 + mu H / peak) / log(1 + mu), clamped; NaN is 0.
 
     peak: the radiance shown as white; `automatic_peak` finds one. even: leave out the last row or column of an odd
     size, which 4:2:0 video cannot hold.
     """
-    height, width = (n - n % 2 if even else n for n in hdr.shape[1:3])
+    height, width = (n - n % 2 if even and n > 1 else n for n in hdr.shape[1:3])
     display = allocate((len(hdr), height, width, 3))
     for window in windows(len(hdr), progress=progress):
-        display[window] = mu_law(hdr[window][:, :height, :width].float() / peak, mu).clamp(0, 1)
+        display[window] = mu_law(hdr[window][:, :height, :width].float() / peak, mu).nan_to_num(0).clamp(0, 1)
     return display
 
 

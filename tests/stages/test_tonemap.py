@@ -46,3 +46,9 @@ def test_half_precision_input_and_progress():
     steps = []
     display = tonemap(torch.rand(5, 4, 4, 3).half(), progress=lambda done, total: steps.append((done, total)))
     assert display.dtype == torch.float32 and steps[-1] == (5, 5)
+
+
+def test_one_pixel_wide_frames_stay_and_nan_is_black():
+    hdr = torch.tensor([float("nan"), 0.0, float("inf"), 3e38, -1e38, 1.0]).view(1, 2, 1, 3)
+    shown = tonemap(hdr, even=True)
+    assert shown.flatten().tolist() == [0, 0, 1, 1, 0, 1] and shown.shape == hdr.shape
