@@ -18,6 +18,7 @@ from .sound import Samples
 REC2020, NCL, RGB, LIMITED, FULL = 9, 9, 0, 1, 2  # of ITU-T H.273: primaries, two matrices; FFmpeg's ranges
 TRANSFERS = {"PQ": 16, "HLG": 18}
 AAC_RATE = 160_000  # bits a second for each channel
+NARROW = 64  # pixels; in narrower frames CU-tree of x265 writes beyond its memory, which ends the process
 FEWEST_WITH_B_FRAMES = 4  # x265 gives packets of shorter clips random times
 # Rec.2020's primaries and D65, in steps of 0.00002; luminances follow, in steps of 0.0001 cd/m2 (SMPTE ST 2086).
 MASTERING = "G(8500,39850)B(6550,2300)R(35400,14600)WP(15635,16450)L({peak:.0f},1)"
@@ -110,7 +111,9 @@ def write_hdr_video(
         ) as file:
             if timecode:
                 file.metadata["timecode"] = timecode
-            video = file.add_stream(chosen.encoder, rate=fps, options=_options(chosen, transfer, level, peak, crf))
+            video = file.add_stream(
+                chosen.encoder, rate=fps, options=_options(chosen, transfer, level, peak, crf, shape[2])
+            )
             if shape[0] < FEWEST_WITH_B_FRAMES:
                 video.codec_context.max_b_frames = 0
             video.height, video.width = shape[1:]
@@ -169,12 +172,16 @@ def scheduling_kept() -> Iterator[None]:
                     os.sched_setscheduler(thread, policy, os.sched_param(priority))
 
 
-def _options(chosen: VideoFormat, transfer: str, level: LightLevel, peak: float, crf: int) -> dict[str, str]:
+def _options(
+    chosen: VideoFormat, transfer: str, level: LightLevel, peak: float, crf: int, width: int
+) -> dict[str, str]:
     cll = f"{min(round(level.maximum), 65535)},{min(round(level.frame_average), 65535)}"
     if chosen.encoder == "libx265":
         name = {"PQ": "smpte2084", "HLG": "arib-std-b67"}[transfer]
         words = f"log-level=error:repeat-headers=1:colorprim=bt2020:transfer={name}:colormatrix=bt2020nc:range=limited"
         words += ":chromaloc=2"
+        if width < NARROW:
+            words += ":no-cutree=1"
         if transfer == "PQ":
             words += f":hdr10=1:master-display={MASTERING.format(peak=peak * 10_000)}:max-cll={cll}"
         return {"crf": str(crf), "preset": "medium", "x265-params": words}

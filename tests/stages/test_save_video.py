@@ -1,6 +1,8 @@
 """HDR video read back by a second reader: tags, side data, code values, sound."""
 
 import os
+import subprocess
+import sys
 from fractions import Fraction
 from pathlib import Path
 
@@ -248,3 +250,16 @@ def test_rates_are_exact(tmp_path, hdr):
     report = save_video(hdr[:2], tmp_path, "a", PRORES, fps=29.97)
     with av.open(str(report.path)) as file:
         assert file.streams.video[0].average_rate == Fraction(30000, 1001)
+
+
+NARROW = """
+import sys, torch
+from hdrweave.stages.output.save_video import save_video
+for width in (34, 36, 48) * 3:
+    save_video(torch.rand(5, 16, width, 3), sys.argv[1])
+"""
+
+
+def test_narrow_hevc_leaves_the_process_alive(tmp_path):
+    done = subprocess.run([sys.executable, "-c", NARROW, tmp_path], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-300:]
