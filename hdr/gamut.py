@@ -26,6 +26,7 @@ GAMUTS: dict[str, tuple[float, ...]] = {
 ADAPTED_BY_CAT02 = ("S-Gamut3", "S-Gamut3.Cine", "ARRI Wide Gamut 3", "ARRI Wide Gamut 4", "Canon Cinema Gamut")
 WRITTEN = tuple(GAMUTS)[:4]
 SAME = 0.002  # largest difference of a coordinate between two descriptions of the same primaries
+LARGEST = 1e30  # of light that is converted; float32 ends at 3e38
 # Cone responses: Bradford's (ICC.1:2010, annex E) and those of CIECAM02, which some makers' ACES input transforms use.
 BRADFORD = np.array([[0.8951, 0.2664, -0.1614], [-0.7502, 1.7135, 0.0367], [0.0389, -0.0685, 1.0296]])
 CAT02 = np.array([[0.7328, 0.4296, -0.1624], [-0.7036, 1.6975, 0.0061], [0.0030, 0.0136, 0.9834]])
@@ -65,9 +66,10 @@ def between(source: str, target: str) -> np.ndarray | None:
 
 
 def convert(rgb: torch.Tensor, source: str, target: str) -> torch.Tensor:
-    """Linear RGB (..., 3) of one of `GAMUTS` in another. Colours outside the target have negative values."""
+    """Linear RGB (..., 3) of one of `GAMUTS` in another. Colours outside the target have negative values. Infinite light becomes
+    LARGEST first, as the difference of two infinite channels is no number."""
     matrix = between(source, target)
-    return rgb if matrix is None else rgb @ torch.from_numpy(matrix.T).to(rgb)
+    return rgb if matrix is None else rgb.clamp(-LARGEST, LARGEST) @ torch.from_numpy(matrix.T).to(rgb)
 
 
 def named(chromaticities) -> str | None:

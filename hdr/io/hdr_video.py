@@ -236,9 +236,11 @@ class _SoundEncoder:
         end = min(int(seconds * self.sound.rate), self.sound.waveform.shape[1])
         if end <= self.done:
             return
-        frame = av.AudioFrame.from_ndarray(
-            np.ascontiguousarray(self.sound.waveform[:, self.done : end]), format="fltp", layout=self.sound.layout
-        )
+        frame = av.AudioFrame(format="fltp", layout=self.sound.layout, samples=end - self.done)
+        for plane, channel in zip(
+            frame.planes, self.sound.waveform, strict=False
+        ):  # PyAV counts nine for eight channels
+            plane.update(channel[self.done : end].tobytes())
         frame.sample_rate, frame.pts, frame.time_base = self.sound.rate, self.done, Fraction(1, self.sound.rate)
         self.file.mux(self.stream.encode(frame))
         self.done = end

@@ -62,7 +62,7 @@ def read_sound(track: SoundTrack) -> Samples | None:
                     place = round(float(decoded.time or 0) * rate)
                     parts.append(np.zeros((len(_planes(layout)), max(place - first, 0)), np.float32))
                 for frame in resampler.resample(decoded):
-                    chunk = frame.to_ndarray()
+                    chunk = _waveform(frame)
                     parts.append(chunk[:, max(first - place, 0) : max(last - place, 0)])
                     place += chunk.shape[1]
                 if place >= last:
@@ -74,6 +74,13 @@ def read_sound(track: SoundTrack) -> Samples | None:
     if place is None:
         return None
     return samples(np.concatenate(parts, axis=1), rate)
+
+
+def _waveform(frame) -> np.ndarray:
+    """Samples (channels, samples) of a planar frame of float32. PyAV's `to_ndarray` fails for eight channels, of which it counts
+    nine planes."""
+    planes = zip(frame.planes, frame.layout.channels, strict=False)
+    return np.stack([np.frombuffer(plane, np.float32, frame.samples) for plane, _ in planes])
 
 
 def _planes(layout: str) -> range:

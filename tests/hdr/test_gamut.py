@@ -85,3 +85,10 @@ def test_names_and_weights():
     assert luminance_weights("Rec.2020") == pytest.approx((0.2627, 0.6780, 0.0593), abs=5e-5)
     assert luminance_weights("ACEScg") == pytest.approx((0.2722, 0.6741, 0.0537), abs=5e-5)
     assert to_xyz(GAMUTS["ACES AP0"])[0] == pytest.approx((0.9525523959, 0, 0.0000936786), abs=1e-9)  # ST 2065-1
+
+
+def test_infinite_light_stays_the_brightest():
+    light = torch.tensor([[torch.inf, torch.inf, torch.inf], [torch.inf, 1.0, 1.0], [torch.nan, 1.0, 1.0]])
+    white, red, unknown = convert(light, "Rec.709", "ACES AP0")
+    assert (white > 1e29).all() and white.isfinite().all() and red[0] > 1e29 and red.isfinite().all()
+    assert unknown.isnan().all()

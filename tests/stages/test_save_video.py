@@ -160,6 +160,20 @@ def test_sound_is_written_and_follows_the_clip(tmp_path, hdr, name):
 
 
 @pytest.mark.parametrize("name", FORMATS)
+@pytest.mark.parametrize("channels", [1, 6, 8])
+def test_sound_of_many_channels_is_kept(tmp_path, hdr, name, channels):
+    time = np.arange(24_000) / 48_000
+    pitches = [200 + 100 * k for k in range(channels)]
+    given = samples(np.stack([0.3 * np.sin(2 * np.pi * pitch * time) for pitch in pitches]), 48_000)
+    back = read_sound(read_clip(save_video(hdr, tmp_path, "a", name, fps=8, sound=given).path).sound)
+    assert len(back.waveform) == channels
+    spectrum = abs(np.fft.rfft(back.waveform[:, 1000:21_000]))[:, 1:]  # of steps of 2.4 Hz
+    heard = 2.4 * (spectrum.argmax(1) + 1)
+    full = [k for k in range(channels) if not (channels > 2 and k == 3)]  # but for the low-frequency effects
+    assert abs(heard[full] - np.array(pitches)[full]).max() < 3
+
+
+@pytest.mark.parametrize("name", FORMATS)
 def test_timecode_follows_the_clip(tmp_path, hdr, name):
     first = save_video(hdr, tmp_path, "a", name, fps=25, timecode="10:00:00:24")
     clip = read_clip(first.path, start=1, count=2)
