@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import torch
 
+NO_BICUBIC = ("mps",)  # devices that do not sample bicubically, and before PyTorch 2.7 do not enlarge so either
 # Words of plain errors: of MPS and CUDA; of a convolution that finds no memory to work in; of cuBLAS and cuDNN.
 OUT_OF_MEMORY = ("out of memory", "unable to find an engine", "ALLOC_FAILED")
 

@@ -3,6 +3,8 @@
 import torch
 import torch.nn.functional as F
 
+from .device import NO_BICUBIC
+
 
 def size_of(planes: torch.Tensor) -> tuple[int, int]:
     """(height, width) of planes (...,H,W)."""
@@ -32,7 +34,7 @@ def warp(image: torch.Tensor, flow: torch.Tensor, mode: str = "bilinear") -> tor
     """
     if image.shape[-2:] != flow.shape[-2:]:
         raise ValueError(f"image is {tuple(image.shape[-2:])}, flow is {tuple(flow.shape[-2:])}: resize the flow first")
-    if mode == "bicubic" and image.device.type == "mps":  # its sampler has no bicubic
+    if mode == "bicubic" and image.device.type in NO_BICUBIC:
         return warp(image.cpu(), flow.cpu(), mode).to(image.device)
     h, w = image.shape[-2:]
     flow, (across, down) = flow.float(), (2 / max(side - 1, 1) for side in (w, h))  # pixels in units of the sampler

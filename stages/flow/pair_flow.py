@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 
 from ...hdr.box_filter import area_mean, box_mean
-from ...hdr.device import filled, to_device
+from ...hdr.device import NO_BICUBIC, filled, to_device
 from ...hdr.exposure import luma, match_exposure
 from ...hdr.masks import forward_backward_consistency
 from ...hdr.sequence import ExposureSequence
@@ -42,6 +42,13 @@ def flow_scale(size: Sequence[int], target: Sequence[int], device: torch.device 
     """Factor (1,2,1,1) that converts flow in pixels of frames of `size` (height, width) to pixels of frames of
     `target`."""
     return filled([target[1] / size[1], target[0] / size[0]], device).view(1, 2, 1, 1)
+
+
+def enlarged(x: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
+    """(N,C,H,W) bicubically enlarged to `size` (height, width); over the CPU where the device cannot."""
+    if x.device.type in NO_BICUBIC:
+        return enlarged(x.cpu(), size).to(x.device)
+    return F.interpolate(x, size=size, mode="bicubic")
 
 
 class PairFlow:
@@ -96,7 +103,7 @@ class PairFlow:
             else:
                 found = luma(match_exposure(self.frame(t), self.exposures[t], exposure))
                 if self.size != self.frame_size:
-                    found = F.interpolate(found[None, None], size=self.size, mode="bicubic")[0, 0].clamp(0, 1)
+                    found = enlarged(found[None, None], self.size)[0, 0].clamp(0, 1)
             self.lumas[key] = found
         return self.lumas[key]
 

@@ -4,6 +4,7 @@ import pytest
 import torch
 from hdrweave.hdr import box_filter
 from hdrweave.hdr.box_filter import area_mean, box_max, box_mean, halved
+from hdrweave.stages.flow import pair_flow
 from hdrweave.stages.flow.pair_flow import PairFlow
 from moving_texture import alternating_clip
 from simulated_device import NAME, OnDevice, Simulation, simulated
@@ -57,3 +58,21 @@ def test_frames_of_any_size_are_reduced_for_flow(whole_factors):
         there = PairFlow(clip, "fast", device=whole_factors)
         for size in (None, (9, 500)):
             torch.testing.assert_close(there.matched(0, 8.0, size).cpu(), here.matched(0, 8.0, size))
+
+
+def test_small_frames_are_enlarged_for_flow_where_a_device_has_no_bicubic(monkeypatch):
+    run = Simulation.__torch_dispatch__
+
+    def refusing(self, function, types, args=(), kwargs=None):
+        if function._schema.name == "aten::upsample_bicubic2d" and isinstance(args[0], OnDevice):
+            raise NotImplementedError("aten::upsample_bicubic2d.out is not implemented for the MPS device")
+        return run(self, function, types, args, kwargs)
+
+    monkeypatch.setattr(Simulation, "__torch_dispatch__", refusing)
+    monkeypatch.setattr(pair_flow, "NO_BICUBIC", (NAME,))
+    clip = alternating_clip((1.0, 8.0), 2, (24, 40), 1.0)
+    size, here = (36, 60), PairFlow(clip, "fast", (36, 60))
+    with simulated():
+        found = PairFlow(clip, "fast", size, device=NAME).matched(0, 8.0)
+        assert found.device.type == NAME
+        torch.testing.assert_close(found.cpu(), here.matched(0, 8.0))
