@@ -7,6 +7,7 @@ not separate files either.
 
 import os
 import re
+import unicodedata
 from collections import defaultdict
 from datetime import datetime, timezone
 from itertools import pairwise
@@ -73,14 +74,15 @@ def find_frames(path, holes: bool = False) -> list[Frame]:
     markers = [] if os.path.isfile(path) else list(MARKER.finditer(path.name))
     if markers:
         before, after = path.name[: markers[-1].start()], path.name[markers[-1].end() :]
-        name = re.compile(rf"{re.escape(before)}(\d{{1,{MAX_DIGITS}}}){re.escape(after)}")
-        found = ((name.fullmatch(file), file) for file in _names(path.parent))
+        name = re.compile(rf"{re.escape(_composed(before))}(\d{{1,{MAX_DIGITS}}}){re.escape(_composed(after))}")
+        found = ((name.fullmatch(_composed(file)), file) for file in _names(path.parent))
         files = sorted((int(match[1]), path.parent / file) for match, file in found if match)
         if not files:
             raise FileNotFoundError(f"no file matches {printable(path)}: check the folder, the name and the extension")
         return _placed(files, holes)
     regular_file(path)
     names = _names(path.parent)
+    path = path.with_name(_as_listed(path.name, names))
     images = _images(names)
     if path.name not in images:  # a hidden file
         images = [name for name in names if _key(name) == _key(path.name)]
@@ -103,6 +105,18 @@ def _names(folder: Path) -> list[str]:
         return []
     except OSError as error:
         raise OSError(f"{printable(folder)} cannot be listed ({error.strerror}): check its rights") from error
+
+
+def _as_listed(name: str, names: list[str]) -> str:
+    """The name of a file as its folder lists it: macOS and Windows find files by names in another case, macOS also by those whose
+    accents are coded in another way."""
+    alike = [other for other in names if _composed(other).casefold() == _composed(name).casefold()]
+    return name if name in names or len(alike) != 1 else alike[0]
+
+
+def _composed(name: str) -> str:
+    """A name with each accent in one character with its letter; macOS lists some names with both apart."""
+    return unicodedata.normalize("NFC", name)
 
 
 def _in_folder(folder: Path, holes: bool) -> list[Frame]:

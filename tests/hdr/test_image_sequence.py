@@ -156,3 +156,13 @@ def test_a_photograph_that_lies_on_its_side_is_put_upright(tmp_path):
     path.write_bytes(jpeg[:2] + b"\xff\xe1" + (len(note) + 2).to_bytes(2, "big") + note + jpeg[2:])
     pixels, _ = read_image(path)
     assert pixels.shape == (32, 16, 3) and pixels[:12].min() > 200 and pixels[-12:].max() < 50
+
+
+@pytest.mark.parametrize("typed", ["Sch\u00e4rfe_0002.png", "SCHA\u0308RFE_0002.PNG"])
+def test_a_name_that_the_disk_finds_in_another_spelling(tmp_path, monkeypatch, typed):
+    """macOS finds names with accents composed and apart, and in any case; Windows in any case."""
+    files = [f"Scha\u0308rfe_{k:04d}.png" for k in range(4)]
+    touch(tmp_path, *files)
+    monkeypatch.setattr("hdrweave.hdr.io.image_sequence.regular_file", lambda path: path)
+    assert names(find_sequence(tmp_path / typed)) == files
+    assert names(find_sequence(tmp_path / "Sch\u00e4rfe_####.png")) == files
