@@ -15,6 +15,15 @@ from ..runtime.check import text
 
 MAX_PREFIX = 1000  # characters
 MAX_NAME = 200  # bytes; usual file systems allow 255, and number and suffix follow
+WINDOWS = os.name == "nt"
+FORBIDDEN = '<>:"|?*'  # in names on Windows, where a colon would write into another file without a word
+DEVICES = (
+    "con",
+    "prn",
+    "aux",
+    "nul",
+    *(f"{port}{k}" for port in ("com", "lpt") for k in range(1, 10)),
+)  # NAME.1001.exr, too
 
 
 def new_folder(root, prefix: str) -> tuple[Path, str]:
@@ -91,6 +100,14 @@ def _target(root, prefix: str) -> Path:
     if len(os.fsencode(target.name)) > MAX_NAME or not target.name.isprintable():
         raise ValueError(
             f"the prefix {printable(prefix)!r} gives names that cannot be written: give at most {MAX_NAME} printable characters"
+        )
+    inside = target.relative_to(root)
+    if WINDOWS and (
+        set(FORBIDDEN) & set(str(inside)) or {part.partition(".")[0].lower() for part in inside.parts} & {*DEVICES}
+    ):
+        raise ValueError(
+            f"the prefix {printable(prefix)!r} gives names that Windows does not write: leave out {FORBIDDEN} and device names "
+            "such as aux"
         )
     return target
 

@@ -187,6 +187,15 @@ def test_prefixes_that_no_disk_takes(tmp_path, hdr, prefix):
     assert not [p for p in tmp_path.rglob("*") if p.is_file()]
 
 
+@pytest.mark.parametrize("prefix", ["a:b", "%date:yyyy%/a", "a?", "shots/aux", "NUL/a", "com1.x"])
+def test_prefixes_that_windows_does_not_write(tmp_path, hdr, prefix, monkeypatch):
+    monkeypatch.setattr("hdrweave.stages.output.versions.WINDOWS", True)
+    with pytest.raises(ValueError, match="gives names that Windows does not write"):
+        save_sequence(hdr, tmp_path, prefix, scale="research")
+    assert not list(tmp_path.iterdir())
+    assert save_sequence(hdr, tmp_path, "auxiliary/con_1", scale="research").paths
+
+
 def test_a_folder_that_may_not_be_written(tmp_path, hdr, monkeypatch):
     def refuse(self, *_, **__):
         raise PermissionError(errno.EACCES, "Permission denied", str(self))
