@@ -174,7 +174,8 @@ def opened(source) -> Iterator:
     else:
         opened = f"file:{filled_file(source).absolute()}"  # the protocol, too: a name may look like an address
     try:
-        container = av.open(opened, options=OPTIONS, metadata_errors="replace")
+        # Not as `options`: with them PyAV before 18 ends the process on mpg, ts and mts files.
+        container = av.open(opened, container_options=OPTIONS, metadata_errors="replace")
     except errors.ArgumentError as error:  # what FFmpeg answers to a format that is not in the list, too
         raise OSError(
             f"{_name(source)} is damaged, or no kind of video that is read: playlists, streams from a network, sound and "

@@ -264,3 +264,12 @@ def test_an_unknown_codec_and_broken_tags(tmp_path):
     content = (tmp_path / "c.mkv").read_bytes()
     (tmp_path / "c.mkv").write_bytes(content.replace(b"TITLETITLE", b"\xff\xfeTLE\xe4\xf6\xfc\xff\xff"))
     assert video_info(tmp_path / "c.mkv").fps == 24 and len(list(video_frames(tmp_path / "c.mkv"))) == 1
+
+
+def test_no_options_that_end_the_process(tmp_path, monkeypatch):
+    """PyAV before 18 keeps `options` for the streams that a file has at first, and frees them for those found later, too."""
+    write_video(tmp_path / "a.ts", 4, "mpeg2video")
+    given, opened = [], av.open
+    monkeypatch.setattr(av, "open", lambda *args, **kwargs: given.append(kwargs) or opened(*args, **kwargs))
+    assert len(list(video_frames(tmp_path / "a.ts"))) == 4
+    assert all("options" not in kwargs for kwargs in given) and given
