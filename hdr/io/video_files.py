@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from errno import EINVAL
 from fractions import Fraction
 
 import numpy as np
@@ -176,12 +177,12 @@ def opened(source) -> Iterator:
     try:
         # Not as `options`: with them PyAV before 18 ends the process on mpg, ts and mts files.
         container = av.open(opened, container_options=OPTIONS, metadata_errors="replace")
-    except errors.ArgumentError as error:  # what FFmpeg answers to a format that is not in the list, too
-        raise OSError(
-            f"{_name(source)} is damaged, or no kind of video that is read: playlists, streams from a network, sound and "
-            "single pictures are not; export it as mp4, mov or mkv"
-        ) from error
     except (errors.FFmpegError, UnicodeError, MemoryError) as error:
+        if getattr(error, "errno", None) == EINVAL:  # what FFmpeg answers to a format that is not in the list, too
+            raise OSError(
+                f"{_name(source)} is damaged, or no kind of video that is read: playlists, streams from a network, sound and "
+                "single pictures are not; export it as mp4, mov or mkv"
+            ) from error
         raise OSError(
             f"{_name(source)} is not a readable video ({printable(error)}): check the file, or export it again"
         ) from error

@@ -273,3 +273,10 @@ def test_no_options_that_end_the_process(tmp_path, monkeypatch):
     monkeypatch.setattr(av, "open", lambda *args, **kwargs: given.append(kwargs) or opened(*args, **kwargs))
     assert len(list(video_frames(tmp_path / "a.ts"))) == 4
     assert all("options" not in kwargs for kwargs in given) and given
+
+
+def test_damage_is_told_whatever_pyav_calls_the_error(tmp_path, monkeypatch):
+    monkeypatch.delattr(av.error, "ArgumentError", raising=False)  # of PyAV 17; before it was ValueError
+    (tmp_path / "a.ffconcat").write_text("ffconcat version 1.0\nfile 'a.ts'\n")
+    with pytest.raises(OSError, match="no kind of video that is read"):
+        video_info(tmp_path / "a.ffconcat")
