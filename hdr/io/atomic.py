@@ -109,5 +109,6 @@ def is_running(process: int) -> bool:
 
 
 def _is(error: BaseException, codes: tuple[int, ...]) -> bool:
-    # OpenEXR and PyAV report the system's error in words only
-    return getattr(error, "errno", None) in codes or any(os.strerror(code) in str(error) for code in codes)
+    # OpenEXR and PyAV report the system's error in words only. A quota has none on Windows: "Unknown error", as FFmpeg says, too.
+    words = {os.strerror(code) for code in codes} - {os.strerror(-1)}
+    return getattr(error, "errno", None) in codes or any(word in str(error) for word in words)

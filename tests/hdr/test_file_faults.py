@@ -8,6 +8,7 @@ from fractions import Fraction
 import av
 import numpy as np
 import pytest
+from hdrweave.hdr.io.atomic import FULL, refused_by_disk
 from hdrweave.hdr.io.checked_path import printable, regular_file
 from hdrweave.hdr.io.lut import response_from_lut
 from hdrweave.hdr.io.video_files import to_rgb, video_frames, video_info
@@ -280,3 +281,11 @@ def test_damage_is_told_whatever_pyav_calls_the_error(tmp_path, monkeypatch):
     (tmp_path / "a.ffconcat").write_text("ffconcat version 1.0\nfile 'a.ts'\n")
     with pytest.raises(OSError, match="no kind of video that is read"):
         video_info(tmp_path / "a.ffconcat")
+
+
+def test_an_unknown_error_is_no_full_disk(monkeypatch):
+    """Windows has no words for an exceeded quota, and FFmpeg none for some of its errors."""
+    words = os.strerror
+    monkeypatch.setattr(os, "strerror", lambda code: "Unknown error" if code in (-1, FULL[1]) else words(code))
+    assert refused_by_disk("a.mp4", RuntimeError("[Errno 1313558101] Unknown error occurred")) is None
+    assert "the disk is full" in str(refused_by_disk("a.exr", RuntimeError(f"cannot write: {words(FULL[0])}")))
