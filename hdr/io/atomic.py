@@ -17,6 +17,7 @@ NO_LINKS = (
     errno.ENOTSUP,
     errno.EOPNOTSUPP,
     errno.ENOSYS,
+    errno.EINVAL,  # on Windows
 )  # of file systems without hard links, such as exFAT
 
 
