@@ -15,7 +15,10 @@ MAX_BYTES = 2 << 30  # of a file
 def write_hdr(path, rgb) -> tuple[int, int]:
     """Write (H,W,3) scene-linear Rec.709 atomically; return the numbers of clamped (negative) and of NaN values."""
     pixels, clamped, nan = finite(rgb, 0, RGBE_MAX)
-    done, encoded = cv2().imencode(".hdr", np.ascontiguousarray(pixels[..., ::-1]))
+    try:
+        done, encoded = cv2().imencode(".hdr", np.ascontiguousarray(pixels[..., ::-1]))
+    except cv2().error:  # OpenCV before 5
+        done = False
     if not done:
         raise OSError(
             f"{printable(path)} cannot be encoded: free space in the folder for temporary files, or choose an exr format"

@@ -5,6 +5,7 @@ from fractions import Fraction
 import numpy as np
 import OpenEXR
 import pytest
+from hdrweave.hdr.cv import cv2
 from hdrweave.hdr.io.atomic import temporary_path
 from hdrweave.hdr.io.exr import COMPRESSIONS, read_exr, write_exr
 from hdrweave.hdr.io.rgbe import read_hdr, write_hdr
@@ -155,3 +156,14 @@ def test_a_lone_layer_with_colour_is_read(tmp_path, rgb):
     OpenEXR.File(header, layers | other).write(str(tmp_path / "b.exr"))
     with pytest.raises(ValueError, match="has the channels ViewLayer.Combined.B"):
         read_exr(tmp_path / "b.exr")
+
+
+def test_no_folder_for_temporary_files_is_told(tmp_path, monkeypatch):
+    """OpenCV encodes .hdr files in one; before version 5 it raises where it cannot."""
+
+    def refuse(*_):
+        raise cv2().error("RGBE write error")
+
+    monkeypatch.setattr(cv2(), "imencode", refuse)
+    with pytest.raises(OSError, match="free space in the folder for temporary files"):
+        write_hdr(tmp_path / "a.hdr", np.ones((4, 4, 3), np.float32))
