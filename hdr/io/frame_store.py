@@ -7,6 +7,8 @@ from ..scratch import RAM_LIMIT, allocate
 from ..sequence import LazyFrames
 
 CHUNK_BYTES = RAM_LIMIT  # frames are stored in chunks, because many containers do not know their length
+# Chunks on disk are so many times as large: each is an open file, of which macOS allows a process 256.
+ON_DISK = 8
 _CARRIER = {np.dtype(np.uint8): torch.uint8, np.dtype(np.uint16): torch.int16, np.dtype(np.float32): torch.float32}
 
 
@@ -34,9 +36,10 @@ class FrameStore:
             raise ValueError(
                 f"frame {self._count} is {frame.dtype}, the first is {self._dtype}: all frames must have one bit depth"
             )
-        if self._count == len(self._chunks) * self._per_chunk:
+        chunk, place = self._place(self._count)
+        if chunk == len(self._chunks):
             self._chunks.append(self._new_chunk())
-        self._chunks[-1][self._count % self._per_chunk] = frame
+        self._chunks[chunk][place] = frame
         self._count += 1
 
     def frames(self) -> LazyFrames:
@@ -46,13 +49,21 @@ class FrameStore:
         def read(indices: list[int]) -> torch.Tensor:
             out = torch.empty((len(indices), *self._shape), dtype=torch.float32)
             for k, i in enumerate(indices):
-                chunk = self._chunks[i // self._per_chunk]
-                np.divide(chunk[i % self._per_chunk], white, out=out[k].numpy(), dtype=np.float32)
+                chunk, place = self._place(i)
+                np.divide(self._chunks[chunk][place], white, out=out[k].numpy(), dtype=np.float32)
             return out
 
         return LazyFrames((self._count, *self._shape), read)
 
+    def _place(self, index: int) -> tuple[int, int]:
+        """The chunk of a frame, and its place there."""
+        if index < self._per_chunk:
+            return 0, index
+        chunk, place = divmod(index - self._per_chunk, ON_DISK * self._per_chunk)
+        return chunk + 1, place
+
     def _new_chunk(self) -> np.ndarray:
-        shape, dtype = (self._per_chunk, *self._shape), _CARRIER[self._dtype]
+        count = self._per_chunk * (ON_DISK if self._chunks else 1)
+        shape, dtype = (count, *self._shape), _CARRIER[self._dtype]
         carrier = allocate(shape, dtype, ram_limit=0 if self._chunks else None)
         return carrier.numpy().view(self._dtype)  # the array keeps the tensor, and so the file, alive

@@ -16,7 +16,8 @@ def test_codes_come_back_exactly(dtype, white, ram_limit, monkeypatch, tmp_path)
     monkeypatch.setattr("hdrweave.hdr.io.frame_store.CHUNK_BYTES", 4 * 5 * 7 * 3 * dtype().itemsize)  # 4 frames
     frames.set_scratch_folder(tmp_path)
     rng = np.random.default_rng(0)
-    codes = rng.random((11, 5, 7, 3), np.float32) if white == 1 else rng.integers(0, white + 1, (11, 5, 7, 3), dtype)
+    shape = (53, 5, 7, 3)  # three chunks
+    codes = rng.random(shape, np.float32) if white == 1 else rng.integers(0, white + 1, shape, dtype)
     codes[3, 0, 0], codes[3, 0, 1] = white, 0
     store = FrameStore()
     for frame in codes:
@@ -24,10 +25,10 @@ def test_codes_come_back_exactly(dtype, white, ram_limit, monkeypatch, tmp_path)
     frames.trim()
     source = store.frames()
     frames.set_scratch_folder(None)
-    assert source.shape == (11, 5, 7, 3) and len(store) == 11
+    assert source.shape == shape and len(store) == 53
     assert source[3][0, 0].tolist() == [1, 1, 1] and source[3][0, 1].tolist() == [0, 0, 0]
     expected = torch.from_numpy((codes / np.float32(white)).astype(np.float32))
-    for key in (slice(2, 9), [10, 0, 5], slice(0, 0)):
+    for key in (slice(2, 9), [10, 0, 52, 35, 36], slice(0, 0)):
         assert torch.equal(source[key], expected[key])
     assert np.array_equal((source[:] * white).round().numpy().astype(dtype), codes) or white == 1
 
@@ -39,6 +40,22 @@ def test_different_sizes_and_depths_are_named():
         store.append(np.zeros((5, 6, 3), np.uint8))
     with pytest.raises(ValueError, match="frame 1 is uint16, the first is uint8"):
         store.append(np.zeros((4, 6, 3), np.uint16))
+
+
+def test_a_long_clip_opens_few_files(monkeypatch, tmp_path):
+    """macOS allows a process 256 of them."""
+    monkeypatch.setattr("hdrweave.hdr.io.frame_store.CHUNK_BYTES", 4 * 5 * 7 * 3)  # 4 frames
+    opened = []
+    allocate = frames.allocate
+    monkeypatch.setattr(
+        "hdrweave.hdr.io.frame_store.allocate", lambda *args, **kwargs: opened.append(args) or allocate(*args, **kwargs)
+    )
+    frames.set_scratch_folder(tmp_path)
+    store = FrameStore()
+    for _ in range(256):
+        store.append(np.zeros((5, 7, 3), np.uint8))
+    frames.set_scratch_folder(None)
+    assert len(opened) < 10
 
 
 def test_allocate_in_ram_and_on_disk(tmp_path):
