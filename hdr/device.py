@@ -4,7 +4,8 @@ from collections.abc import Sequence
 
 import torch
 
-NO_BICUBIC = ("mps",)  # devices that do not sample bicubically, and before PyTorch 2.7 do not enlarge so either
+# Devices that do not sample bicubically, nor enlarge so before PyTorch 2.7, nor know gradients of samples before 2.12.
+WEAK_SAMPLERS = ("mps",)
 # Words of plain errors: of MPS and CUDA; of a convolution that finds no memory to work in; of cuBLAS and cuDNN.
 OUT_OF_MEMORY = ("out of memory", "unable to find an engine", "ALLOC_FAILED")
 

@@ -3,7 +3,7 @@
 import torch
 import torch.nn.functional as F
 
-from .device import NO_BICUBIC
+from .device import WEAK_SAMPLERS
 
 
 def size_of(planes: torch.Tensor) -> tuple[int, int]:
@@ -34,7 +34,8 @@ def warp(image: torch.Tensor, flow: torch.Tensor, mode: str = "bilinear") -> tor
     """
     if image.shape[-2:] != flow.shape[-2:]:
         raise ValueError(f"image is {tuple(image.shape[-2:])}, flow is {tuple(flow.shape[-2:])}: resize the flow first")
-    if mode == "bicubic" and image.device.type in NO_BICUBIC:
+    learning = torch.is_grad_enabled() and (image.requires_grad or flow.requires_grad)
+    if image.device.type in WEAK_SAMPLERS and (mode == "bicubic" or learning):
         return warp(image.cpu(), flow.cpu(), mode).to(image.device)
     h, w = image.shape[-2:]
     flow, (across, down) = flow.float(), (2 / max(side - 1, 1) for side in (w, h))  # pixels in units of the sampler

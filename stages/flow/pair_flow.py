@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 
 from ...hdr.box_filter import area_mean, box_mean
-from ...hdr.device import NO_BICUBIC, filled, to_device
+from ...hdr.device import WEAK_SAMPLERS, filled, to_device
 from ...hdr.exposure import luma, match_exposure
 from ...hdr.masks import forward_backward_consistency
 from ...hdr.sequence import ExposureSequence
@@ -46,7 +46,7 @@ def flow_scale(size: Sequence[int], target: Sequence[int], device: torch.device 
 
 def enlarged(x: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
     """(N,C,H,W) bicubically enlarged to `size` (height, width); over the CPU where the device cannot."""
-    if x.device.type in NO_BICUBIC:
+    if x.device.type in WEAK_SAMPLERS:
         return enlarged(x.cpu(), size).to(x.device)
     return F.interpolate(x, size=size, mode="bicubic")
 

@@ -69,7 +69,7 @@ def test_small_frames_are_enlarged_for_flow_where_a_device_has_no_bicubic(monkey
         return run(self, function, types, args, kwargs)
 
     monkeypatch.setattr(Simulation, "__torch_dispatch__", refusing)
-    monkeypatch.setattr(pair_flow, "NO_BICUBIC", (NAME,))
+    monkeypatch.setattr(pair_flow, "WEAK_SAMPLERS", (NAME,))
     clip = alternating_clip((1.0, 8.0), 2, (24, 40), 1.0)
     size, here = (36, 60), PairFlow(clip, "fast", (36, 60))
     with simulated():
