@@ -56,6 +56,7 @@ def test_candidates_are_counted_turned_round_and_spoiled(folder, tmp_path, monke
     assert found["12, turned round"]["difference"] < 1e-3
     assert found["4 and noise"]["psnr_mu"] == pytest.approx(found["4"]["psnr_mu"], abs=1e-6)
     assert found["12"]["zeros"] > found["2"]["zeros"]
+    assert found["F2HDR and DeAltHDR"]["psnr_mu"] != found[evaluate_vote.PLAIN_MEAN]["psnr_mu"] > 20
     bounds = [found[str(k)]["bound"] for k in evaluate_vote.VOTERS]
     assert bounds == sorted(bounds) and bounds[-1] > bounds[0] and found["12"]["psnr_mu"] < bounds[-1]
 

@@ -1,8 +1,8 @@
 """Evaluation of Sparse Fusion by its candidates: `python -m hdrweave.training evaluate_vote --clips DIR --json FILE`.
 
 Fusion of the captured frames and one to eleven other candidates on clips of two exposures: quality, time, and the share
-of votes that are exactly 0. Also, all candidates in reverse order, and the loss by a useless candidate: noise, or
-frames of the wrong times, with validity 1 everywhere.
+of votes that are exactly 0. Also, all candidates in reverse order; the loss by a useless candidate: noise, or
+frames of the wrong times, with validity 1 everywhere; and the results of F2HDR and DeAltHDR alone, fused and averaged.
 """
 
 import argparse
@@ -35,6 +35,8 @@ from .report import format_table, write_report
 from .scoring import inner_frames
 
 VOTERS = (2, 4, 6, 8, 12)  # the frames themselves are one of them
+RESULTS = ("F2HDR", "DeAltHDR")
+PLAIN_MEAN = "plain mean of both"
 FIGURES = {
     "psnr_mu": "PSNR mu, dB",
     "bound": "best of each pixel",
@@ -50,8 +52,8 @@ def every_candidate(sequence: ExposureSequence) -> CandidateSet:
     fgma = fgma_alignment(sequence, flow, load_network(FGMA)).candidates
     by_flow, by_dis = warp_neighbours(sequence, flow), warp_neighbours(sequence, dis)
     results = {
-        "F2HDR": fuse_and_refine(sequence, flow, load_f2hdr()),
-        "DeAltHDR": dealthdr(sequence, flow, load_network(DEALTHDR)),
+        RESULTS[0]: fuse_and_refine(sequence, flow, load_f2hdr()),
+        RESULTS[1]: dealthdr(sequence, flow, load_network(DEALTHDR)),
         "classical": weighted_merge(sequence, by_dis, MergeSettings()),
     }
     f2hdr, *others = (result(radiance, name) for name, radiance in results.items())
@@ -59,7 +61,7 @@ def every_candidate(sequence: ExposureSequence) -> CandidateSet:
 
 
 def choices(sequence: ExposureSequence, every: CandidateSet) -> dict[str, CandidateSet]:
-    """Candidate sets beside the captured frames, by name; the last three are to be compared with "12" and "4"."""
+    """Candidate sets beside the captured frames, by name; all after those of VOTERS are to be compared with "12" or "4"."""
     found = {str(count): CandidateSet(every.candidates[: count - 1]) for count in VOTERS}
     few, all_ = found["4"], found[str(VOTERS[-1])]
     generator = torch.Generator().manual_seed(0)
@@ -67,6 +69,7 @@ def choices(sequence: ExposureSequence, every: CandidateSet) -> dict[str, Candid
     found["12, turned round"] = CandidateSet(tuple(reversed(all_.candidates)))
     found["4 and noise"] = combine([few, noise], ["noise"])
     found["4 and frames turned round"] = combine([few, sequence.radiance(range(len(sequence))).flip(0)], ["wrong"])
+    found[" and ".join(RESULTS)] = CandidateSet(tuple(c for c in every if c.name in RESULTS))
     return found
 
 
@@ -81,23 +84,30 @@ def score_choices(clip) -> dict[str, dict[str, float]]:
     """Metrics of every candidate set on a clip with ground truth, by name.
 
     bound: PSNR of `best_of_each_pixel`. time: of the fusion, relative to "2". difference: largest difference in the
-    mu-law domain to the result of the same candidates in reverse order.
+    mu-law domain to the result of the same candidates in reverse order. PLAIN_MEAN: of RESULTS in the mu-law domain,
+    without a network.
     """
     sequence = match_black_level(normalize(clip.sequence()))
     network = load_network(SPARSE_FUSION)
     figures, results, first = {}, {}, None
-    for name, candidates in choices(sequence, every_candidate(sequence)).items():
+    every, inner = every_candidate(sequence), inner_frames(len(sequence), clip.period)
+    for name, candidates in choices(sequence, every).items():
         begin = perf_counter()
         hdr, votes = sparse_fusion(candidates, network, sequence=sequence)
         taken = perf_counter() - begin
         first, results[name] = first or taken, hdr
-        inner, given = inner_frames(len(hdr), clip.period), voting_candidates(candidates, sequence)
+        given = voting_candidates(candidates, sequence)
         figures[name] = {
             "psnr_mu": mean_of_defined(psnr_mu(hdr[t], clip.hdr[t]) for t in inner),
             "bound": mean_of_defined(psnr_mu(best_of_each_pixel(given, t, clip.hdr[t]), clip.hdr[t]) for t in inner),
             "zeros": 100 * float((votes == 0).float().mean()),
             "time": taken / first,
         }
+    both = [c.radiance for c in every if c.name in RESULTS]
+    means = [mu_law_inverse(torch.stack([mu_law(x[t].float()) for x in both]).mean(0)) for t in inner]
+    figures[PLAIN_MEAN] = {
+        "psnr_mu": mean_of_defined(psnr_mu(x, clip.hdr[t]) for x, t in zip(means, inner, strict=True))
+    }
     apart = mu_law(results["12"]) - mu_law(results["12, turned round"])
     figures["12, turned round"]["difference"] = float(apart.abs().max())
     return figures
