@@ -45,8 +45,10 @@ class Chain(nn.Module):
     def __init__(self):
         super().__init__()
         for part, (name, build) in STAGES.items():
-            packaged = registry.load(name, architecture=name) if name in registry.names() else build()
-            self.add_module(part, packaged.requires_grad_())
+            stage = build()
+            if name in registry.names():  # parts that the packaged network lacks stay as initialised
+                stage.load_state_dict(registry.load(name, architecture=name).state_dict(), strict=False)
+            self.add_module(part, stage)
 
 
 def window(period: int) -> Window:
