@@ -1,5 +1,6 @@
 """Frames of video files and image sequences as clips, and scene-linear sequences as tensors."""
 
+import hashlib
 from itertools import islice, pairwise
 from pathlib import Path
 
@@ -238,10 +239,10 @@ def fingerprint(path: str) -> str:
     try:
         place = _home(path)
         files = [f.path for f in find_frames(place, holes=True)] if is_sequence_path(place) else [regular_file(place)]
-        states = [file.stat() for file in files]
+        states = [(file.name, state.st_mtime_ns, state.st_size) for file in files for state in (file.stat(),)]
     except (OSError, ValueError):  # told in full when the clip is loaded
         return f"{printable(path)}: not readable"
-    return f"{printable(path)}: {len(files)} {max(s.st_mtime_ns for s in states)} {sum(s.st_size for s in states)}"
+    return f"{printable(path)}: {len(files)} {hashlib.sha256(repr(states).encode()).hexdigest()}"
 
 
 def _chosen(files: list, start: int, count: int) -> list:

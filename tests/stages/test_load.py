@@ -1,4 +1,5 @@
 import io
+import os
 from fractions import Fraction
 
 import av
@@ -252,6 +253,20 @@ def test_fingerprint_follows_the_files(tmp_path):
     (tmp_path / "a3.png").write_bytes(b"x")
     assert fingerprint(str(tmp_path)) != before
     assert "not readable" in fingerprint(str(tmp_path / "gone.mp4"))
+
+
+def test_fingerprint_follows_every_file(tmp_path):
+    """An older file of the same size in the place of a frame, and other numbers, are another clip."""
+    marks = set()
+    for t in range(3):
+        (tmp_path / f"a{t}.png").write_bytes(b"x")
+        os.utime(tmp_path / f"a{t}.png", (1000 + t, 1000 + t))
+    marks.add(fingerprint(str(tmp_path)))
+    os.utime(tmp_path / "a1.png", (900, 900))  # as `cp -p` of another file leaves it
+    marks.add(fingerprint(str(tmp_path)))
+    (tmp_path / "a2.png").rename(tmp_path / "a3.png")
+    marks.add(fingerprint(str(tmp_path)))
+    assert len(marks) == 3
 
 
 def test_real_clips_load(real_clips):
