@@ -4,7 +4,7 @@ import torch
 
 from ...hdr.sequence import Candidate, CandidateSet, ExposureSequence, FlowField, LazyFrames
 from ...hdr.warp import inside, warp
-from ..runtime.check import frames_text
+from ..runtime.check import same_flow
 
 
 def warp_neighbours(sequence: ExposureSequence, flow: FlowField) -> CandidateSet:
@@ -12,13 +12,9 @@ def warp_neighbours(sequence: ExposureSequence, flow: FlowField) -> CandidateSet
 
     Frames are warped gamma-encoded and decoded afterwards, as in the published systems; bicubically, as the blur of
     bilinear sampling costs 0.7 dB of the merge. Validity is the confidence of the flow, 0 where it leaves the frame.
-    Raises ValueError where flow and clip differ in length or size.
+    Raises ValueError where flow and clip differ in length, size or neighbours.
     """
-    if flow.size != sequence.size or len(flow) != len(sequence):
-        raise ValueError(
-            f"the flow is for {frames_text((len(flow), *flow.size))}, the clip has {frames_text(sequence.frames.shape)}: "
-            "wire the flow that was made from this clip"
-        )
+    same_flow(flow, sequence)
     shape = (len(sequence), *sequence.size)
     candidates = []
     for offset in flow.offsets:

@@ -80,6 +80,16 @@ def same_frames(hdr, sequence: ExposureSequence | None) -> None:
         )
 
 
+def same_flow(flow, sequence: ExposureSequence) -> None:
+    """Raises ValueError for a flow (`FlowField`, `LiveFlow`) of another number or size of frames, or to other neighbours, than
+    the clip's."""
+    if flow.size != sequence.size or len(flow) != len(sequence) or set(flow.offsets) != set(sequence.offsets):
+        raise ValueError(
+            f"the flow is for {frames_text((len(flow), *flow.size))} and the neighbours {sorted(flow.offsets)}, the clip has "
+            f"{frames_text(sequence.frames.shape)} and {list(sequence.offsets)}: wire the flow that was made from this clip"
+        )
+
+
 def same_candidates(candidates: Iterable[Candidate], sequence: ExposureSequence) -> None:
     """Raises ValueError for candidates with another number or size of frames than the clip."""
     for candidate in candidates:

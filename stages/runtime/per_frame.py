@@ -12,7 +12,7 @@ from ...hdr.sequence import ExposureSequence, FlowField
 from ..clip.noise import frame_noise
 from ..flow.live import LiveFlow
 from ..flow.long_range import LongRangeFlow
-from .check import frames_text
+from .check import same_flow
 from .networks import running
 from .threads import in_threads
 from .windows import Progress, quiet, show, windows
@@ -138,11 +138,7 @@ class WindowReader:
         device,
         reach: int | None = None,
     ):
-        if flow.size != sequence.size or len(flow) != len(sequence) or set(flow.offsets) != set(sequence.offsets):
-            raise ValueError(
-                f"the flow is for {frames_text((len(flow), *flow.size))} and the neighbours {sorted(flow.offsets)}, the clip has "
-                f"{frames_text(sequence.frames.shape)} and {list(sequence.offsets)}: wire the flow that was made from this clip"
-            )
+        same_flow(flow, sequence)
         self.sequence, self.device = sequence, torch.device(device)
         self.reach = max(sequence.period - 1, 1) if reach is None else reach
         self._given, self.flow = flow, LongRangeFlow(sequence, flow, device=device)
