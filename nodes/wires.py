@@ -22,9 +22,12 @@ DISPLAY = "Display-encoded, in [0,1], for Preview and Save Image."
 
 def rgb(image, port: str):
     """The colour channels (T,H,W,3) of an IMAGE (T,H,W,3 or 4) in main memory, where all stages expect them (ComfyUI's
-    `--gpu-only` leaves images on the GPU); a view if it lies there already. Raises ValueError on other shapes."""
+    `--gpu-only` leaves images on the GPU), without a gradient; a view if it lies there already. Raises ValueError on other
+    shapes, and on whole numbers: codes have no scale in light."""
     if image.ndim != 4 or image.shape[-1] not in (3, 4) or 0 in image.shape:
         raise ValueError(
             f"{port} has the shape {tuple(image.shape)}, colour frames (frames, height, width, 3) are expected"
         )
-    return image[..., :3].cpu()
+    if not image.is_floating_point():
+        raise ValueError(f"{port} holds {image.dtype}, floats are expected: divide codes by the largest one first")
+    return image[..., :3].detach().cpu()

@@ -66,6 +66,8 @@ words = dict(
     no_images=told("SaveHDRSequence", **{**saved, "hdr": [1, 2]}),
     no_mask=told("SaveHDRSequence", **{**saved, "motion_mask": "m"}),
     sparse=told("SaveHDRSequence", **{**saved, "hdr": images.to_sparse()}),
+    codes=told("SaveHDRSequence", **{**saved, "hdr": (255 * images).byte()}),
+    with_gradient=told("MuLawTonemap", **{**toned, "image": images.clone().requires_grad_()}),
     null=told("LoadAlternatingExposures", **{**given, "survey": None}),
     sound=told("SaveHDRVideo", hdr=images, audio={}, **video),
     sound_shape=told("SaveHDRVideo", hdr=images, audio=dict(waveform=torch.rand(4), sample_rate="x"), **video),
@@ -83,7 +85,7 @@ print(json.dumps(dict(words=words, validated=validated)))
 def test_every_value_is_checked_before_work(tmp_path):
     found = run_in_engine(IN_ENGINE, tmp_path)
     words = found["words"]
-    assert [words.pop(name) for name in ("good", "saved", "toned")] == ["done"] * 3
+    assert [words.pop(name) for name in ("good", "saved", "toned", "with_gradient")] == ["done"] * 4
     assert all(word.startswith(("ValueError", "FileNotFoundError")) and len(word) < 700 for word in words.values()), (
         words
     )
@@ -94,6 +96,7 @@ def test_every_value_is_checked_before_work(tmp_path):
     for name in ("no_exposures", "text_exposures", "no_images", "no_mask", "sparse", "no_candidates"):
         assert "connect an output of the type" in words[name], words[name]
     assert "give a whole number" in words["start_half"] and "give true or false" in words["holes"]
+    assert "floats are expected" in words["codes"]
     assert "survey is None: a text is expected" in words["null"]
     assert all("the audio is no sound" in words[name] for name in ("sound", "sound_shape"))
     assert "weights is 7: a text is expected" in words["weights"]
