@@ -12,7 +12,7 @@ from .compat import known, on_device, progress_bar, weights_folders
 from .ports import refined_output
 from .preview import middle_mask, shown
 from .weights import weights_input
-from .wires import HDR, NORMALIZED, STAGES, Exposures, Flow, rgb
+from .wires import HDR, NORMALIZED, STAGES, Exposures, Flow, grey, rgb
 
 ADAPTED = "Flow of this clip, best by DIS fine + network + F2HDR adapter."
 F2HDR_WEIGHTS = "F2HDR: choose the same in all its nodes"
@@ -105,4 +105,5 @@ class MotionGuidedRefinement(io.ComfyNode):
     @classmethod
     def execute(cls, exposures, flow, mask, hdr, weights=PACKAGED) -> io.NodeOutput:
         with f2hdr_network(len(exposures.offsets), exposures.size, weights) as network:
-            return io.NodeOutput(refine(normalize(exposures), flow, mask, rgb(hdr, "hdr"), network, progress_bar()))
+            given = grey(mask, "mask"), rgb(hdr, "hdr")
+            return io.NodeOutput(refine(normalize(exposures), flow, *given, network, progress_bar()))

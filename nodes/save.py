@@ -13,7 +13,7 @@ from ..stages.output.save import FORMATS, SCALES, save_sequence
 from .compat import known, progress_bar
 from .ports import fps_input, prefix_input
 from .preview import reported, shown
-from .wires import HDR, SAVE, Exposures, rgb
+from .wires import HDR, SAVE, Exposures, grey, rgb
 
 
 def _inputs() -> list:
@@ -127,8 +127,8 @@ class SaveHDRSequence(io.ComfyNode):
         hdr = rgb(hdr, "hdr")
         layers = {
             "vote": None if vote is None else rgb(vote, "vote")[:, : hdr.shape[1]],  # without the legend below
-            "motion_mask": motion_mask,
-            "confidence": confidence,
+            "motion_mask": None if motion_mask is None else grey(motion_mask, "motion_mask"),
+            "confidence": None if confidence is None else grey(confidence, "confidence"),
         }
         report = save_sequence(
             hdr,

@@ -7,7 +7,7 @@ from comfy_api.latest import io
 
 from ..stages.output.viewer import LONGEST_SIDE, first_gain, layers_of, write_layers
 from .compat import known, progress_bar
-from .wires import HDR, LOOK, Candidates, Exposures, rgb
+from .wires import HDR, LOOK, Candidates, Exposures, grey, rgb
 
 FOLDER = "hdrweave_viewer"  # in ComfyUI's temporary folder
 
@@ -58,6 +58,7 @@ class HDRViewer(io.ComfyNode):
         hdr = rgb(hdr, "hdr")
         before = None if before is None else rgb(before, "before")
         vote_map = None if vote_map is None else rgb(vote_map, "vote_map")
+        mask = None if mask is None else grey(mask, "mask")
         layers = layers_of(hdr, exposures, before, candidates, vote_map, mask)
         written = write_layers(layers, Path(folder_paths.get_temp_directory()) / FOLDER, start, frames, progress_bar())
         about = {

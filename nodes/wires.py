@@ -4,6 +4,7 @@ The values on the wires are defined in hdr/sequence.py, except the `AnchoredSequ
 `OwnNetwork` of MODEL (stages/runtime/networks.py).
 """
 
+import torch
 from comfy_api.latest import io
 
 Exposures = io.Custom("HDRWEAVE_EXPOSURES")
@@ -31,3 +32,13 @@ def rgb(image, port: str):
     if not image.is_floating_point():
         raise ValueError(f"{port} holds {image.dtype}, floats are expected: divide codes by the largest one first")
     return image[..., :3].detach().cpu()
+
+
+def grey(mask, port: str):
+    """A MASK (T,H,W), or (H,W) of one frame, as float32 (T,H,W) in main memory, without a gradient. Raises ValueError on other
+    shapes, and on codes."""
+    if mask.ndim not in (2, 3) or 0 in mask.shape:
+        raise ValueError(f"{port} has the shape {tuple(mask.shape)}, masks (frames, height, width) are expected")
+    if not mask.is_floating_point() and mask.dtype is not torch.bool:
+        raise ValueError(f"{port} holds {mask.dtype}, floats are expected: divide codes by the largest one first")
+    return (mask if mask.ndim == 3 else mask[None]).detach().float().cpu()

@@ -68,6 +68,10 @@ words = dict(
     sparse=told("SaveHDRSequence", **{**saved, "hdr": images.to_sparse()}),
     codes=told("SaveHDRSequence", **{**saved, "hdr": (255 * images).byte()}),
     with_gradient=told("MuLawTonemap", **{**toned, "image": images.clone().requires_grad_()}),
+    mask_of_another_shape=told("HDRViewer", hdr=images, start=0, frames=4, mask=images[:, None, ..., 0]),
+    mask_of_codes=told("HDRViewer", hdr=images, start=0, frames=4, mask=(255 * images[..., 0]).byte()),
+    mask_with_gradient=told("HDRViewer", hdr=images, start=0, frames=4, mask=images[..., 0].clone().requires_grad_()),
+    one_mask=told("HDRViewer", hdr=images[:1], start=0, frames=4, mask=images[0, ..., 0]),
     null=told("LoadAlternatingExposures", **{**given, "survey": None}),
     sound=told("SaveHDRVideo", hdr=images, audio={}, **video),
     sound_shape=told("SaveHDRVideo", hdr=images, audio=dict(waveform=torch.rand(4), sample_rate="x"), **video),
@@ -85,7 +89,8 @@ print(json.dumps(dict(words=words, validated=validated)))
 def test_every_value_is_checked_before_work(tmp_path):
     found = run_in_engine(IN_ENGINE, tmp_path)
     words = found["words"]
-    assert [words.pop(name) for name in ("good", "saved", "toned", "with_gradient")] == ["done"] * 4
+    good = ("good", "saved", "toned", "with_gradient", "mask_with_gradient", "one_mask")
+    assert [words.pop(name) for name in good] == ["done"] * 6
     assert all(word.startswith(("ValueError", "FileNotFoundError")) and len(word) < 700 for word in words.values()), (
         words
     )
@@ -96,7 +101,8 @@ def test_every_value_is_checked_before_work(tmp_path):
     for name in ("no_exposures", "text_exposures", "no_images", "no_mask", "sparse", "no_candidates"):
         assert "connect an output of the type" in words[name], words[name]
     assert "give a whole number" in words["start_half"] and "give true or false" in words["holes"]
-    assert "floats are expected" in words["codes"]
+    assert all("floats are expected" in words[name] for name in ("codes", "mask_of_codes"))
+    assert "(frames, height, width) are expected" in words["mask_of_another_shape"]
     assert "survey is None: a text is expected" in words["null"]
     assert all("the audio is no sound" in words[name] for name in ("sound", "sound_shape"))
     assert "weights is 7: a text is expected" in words["weights"]
