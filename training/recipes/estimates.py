@@ -6,6 +6,7 @@ import torch
 from torch import nn
 
 from ...hdr.detail_preservation import captured_weight
+from ...hdr.exposure import to_radiance
 from ...hdr.frame_window import FrameWindow, without_reference
 from ...models.lrhdr import INTERPOLATE
 from ...models.lrhdr.interpolate import ExposureInterpolation
@@ -85,13 +86,17 @@ def result(radiance: torch.Tensor) -> Estimates:
 
 
 def preserved(hdr: torch.Tensor, window: FrameWindow) -> torch.Tensor:
-    """Radiance (B,3,H,W) with detail preservation by weights that are not differentiated."""
-    noise = window.reference_noise
+    """Radiance (B,3,H,W) of the reference with detail preservation, see `preserved_frames`."""
+    return preserved_frames(hdr, window.reference, window.exposure, window.reference_noise)
+
+
+def preserved_frames(hdr, codes: torch.Tensor, exposures: torch.Tensor, noise: torch.Tensor | None) -> torch.Tensor:
+    """Radiance (N,3,H,W) with detail preservation by weights that are not differentiated. codes (N,3,H,W), exposures (N,), noise
+    (N,3): of the captured frames."""
     weights = []
     with torch.no_grad():
         for k in range(len(hdr)):
             known = noise[k : k + 1] if noise is not None and noise[k].isfinite().all() else None
-            given = hdr[k : k + 1].float(), window.reference[k : k + 1], window.exposure[k : k + 1], known
-            weights.append(captured_weight(*given))
+            weights.append(captured_weight(hdr[k : k + 1].float(), codes[k : k + 1], exposures[k : k + 1], known))
     weights = torch.cat([w.expand(-1, 3, -1, -1) for w in weights])
-    return torch.lerp(hdr.float(), window.reference_radiance, weights)
+    return torch.lerp(hdr.float(), to_radiance(codes, exposures[:, None, None, None]), weights)
