@@ -5,6 +5,7 @@ host, and what needs a value on the host has to wait for the device.
 """
 
 from collections import Counter
+from collections.abc import Collection
 from contextlib import contextmanager
 from unittest.mock import patch
 
@@ -38,10 +39,12 @@ class OnDevice(torch.Tensor):
 
 
 class Simulation(TorchDispatchMode):
-    """Runs everything on the simulated device. crossings: how often each kind took place; log: (kind, operation, bytes)."""
+    """Runs everything on the simulated device. crossings: how often each kind took place; log: (kind, operation, bytes). lacks:
+    operations that the device has not."""
 
-    def __init__(self):
+    def __init__(self, lacks: Collection[str] = ()):
         super().__init__()
+        self.lacks = lacks
         self.crossings: Counter[str] = Counter()
         self.log: list[tuple[str, str, int]] = []
 
@@ -66,6 +69,8 @@ class Simulation(TorchDispatchMode):
             if isinstance(source, OnDevice) != on_device:
                 self.count(UPLOAD if on_device else DOWNLOAD, name, source.numel() * source.element_size())
         elif there:
+            if name in self.lacks:
+                raise NotImplementedError(f"{name} is not implemented for this device")
             mixed = [x for x in here if x.ndim]
             if mixed:
                 raise RuntimeError(f"{name}: tensors of host and device, shapes {[tuple(x.shape) for x in given]}")
@@ -87,7 +92,7 @@ def wrapped(held: torch.Tensor, given) -> torch.Tensor:
 
 
 @contextmanager
-def simulated():
+def simulated(lacks: Collection[str] = ()):
     """The simulated device, named NAME, and the counter of its crossings. Wrapped tensors know no inference mode."""
-    with patch("torch.inference_mode", torch.no_grad), Simulation() as simulation:
+    with patch("torch.inference_mode", torch.no_grad), Simulation(lacks) as simulation:
         yield simulation

@@ -237,9 +237,8 @@ class _SoundEncoder:
         if end <= self.done:
             return
         frame = av.AudioFrame(format="fltp", layout=self.sound.layout, samples=end - self.done)
-        for plane, channel in zip(
-            frame.planes, self.sound.waveform, strict=False
-        ):  # PyAV counts nine for eight channels
+        # Not strict: PyAV counts nine planes for eight channels.
+        for plane, channel in zip(frame.planes, self.sound.waveform, strict=False):
             plane.update(channel[self.done : end].tobytes())
         frame.sample_rate, frame.pts, frame.time_base = self.sound.rate, self.done, Fraction(1, self.sound.rate)
         self.file.mux(self.stream.encode(frame))

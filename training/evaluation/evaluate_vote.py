@@ -52,8 +52,8 @@ def every_candidate(sequence: ExposureSequence) -> CandidateSet:
     fgma = fgma_alignment(sequence, flow, load_network(FGMA)).candidates
     by_flow, by_dis = warp_neighbours(sequence, flow), warp_neighbours(sequence, dis)
     results = {
-        RESULTS[0]: fuse_and_refine(sequence, flow, load_f2hdr()),
-        RESULTS[1]: dealthdr(sequence, flow, load_network(DEALTHDR)),
+        "F2HDR": fuse_and_refine(sequence, flow, load_f2hdr()),
+        "DeAltHDR": dealthdr(sequence, flow, load_network(DEALTHDR)),
         "classical": weighted_merge(sequence, by_dis, MergeSettings()),
     }
     f2hdr, *others = (result(radiance, name) for name, radiance in results.items())
