@@ -131,10 +131,9 @@ class RefinedClip:
 
     def read(self, t: int) -> tuple:
         """Inputs of `corrected` for frame t; frames are read in the order of time."""
-        with running(self.device):
-            if t == 0 or (self.first + t) % self.window == 0:
-                self._propagate(t)
-            frame, near = self._frame(t), chained_flows(self._step, t, len(self.hdr))
+        if t == 0 or (self.first + t) % self.window == 0:
+            self._propagate(t)
+        frame, near = self._frame(t), chained_flows(self._step, t, len(self.hdr))
         others = of_neighbours([self._frame(other).tone for other, _, _ in near], frame.tone)
         flows, sure = (
             of_neighbours([f for _, f, _ in near], frame.tone[:, :2]),
@@ -208,7 +207,8 @@ class RefinedClip:
         ahead = [at_quarter_size(*self._step(t, 1)) for t in span[:-1]]
         back = [at_quarter_size(*self._step(t, -1)) for t in span[1:]]
         flows = [of_neighbours([p[k] for p in way], features[:, 0, : 2 - k]) for k in (0, 1) for way in (ahead, back)]
-        self._span, self._contexts = span, self.network.propagate(features, *flows)
+        with running(self.device):
+            self._span, self._contexts = span, self.network.propagate(features, *flows)
 
 
 def _drop_oldest(kept: dict, most: int) -> None:
