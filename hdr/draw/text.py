@@ -9,6 +9,7 @@ from ..cv import cv2
 
 INK = (0.88, 0.88, 0.88)
 PAPER = 0.09  # grey level of the background of panels
+ROUNDING = 1e-5  # largest error of the sum of interpolation weights
 
 
 def text_size(words: str, height: int) -> tuple[int, int]:
@@ -64,4 +65,5 @@ def resized(picture: torch.Tensor, height: int, width: int) -> torch.Tensor:
     """A display picture (H,W,3) in [0,1] resized with anti-aliased bicubic interpolation: (height,width,3)."""
     planes = rearrange(picture, "h w c -> 1 c h w").float()
     planes = F.interpolate(planes, size=(height, width), mode="bicubic", align_corners=False, antialias=True)
-    return rearrange(planes, "1 c h w -> h w c").clamp(0, 1)
+    # Weights add up to 1 but for rounding; ComfyUI's Save Image truncates, which drew a grid of 254 into white.
+    return ((1 + ROUNDING) * rearrange(planes, "1 c h w -> h w c")).clamp(0, 1)
