@@ -17,6 +17,7 @@ from ..hdr.io.checked_path import printable
 from ..hdr.sequence import CandidateSet, ExposureSequence, FlowField
 from ..stages.runtime.check import chosen, number, text, whole
 from ..stages.runtime.networks import OwnNetwork
+from ..stages.runtime.torch_settings import default_torch_settings
 
 WIRES = {
     "HDRWEAVE_EXPOSURES": ExposureSequence,
@@ -34,7 +35,8 @@ NOT_CHECKED = ("weights",)  # a file may be newer than the node's list of choice
 
 
 def checked(node: type[io.ComfyNode]) -> type[io.ComfyNode]:
-    """The node with an `execute` that checks its inputs against its schema first, and raises only messages that can be sent."""
+    """The node with an `execute` that checks its inputs against its schema first, computes with PyTorch's default settings, and
+    raises only messages that can be sent."""
     execute = node.execute.__func__
     if hasattr(execute, "__wrapped__"):  # the engine has asked for the list of nodes before
         return node
@@ -43,7 +45,8 @@ def checked(node: type[io.ComfyNode]) -> type[io.ComfyNode]:
     def run(cls, *args, **kwargs):
         try:
             check_inputs(cls.define_schema().inputs, kwargs)
-            return execute(cls, *args, **kwargs)
+            with default_torch_settings():
+                return execute(cls, *args, **kwargs)
         except Exception as error:
             if _can_be_sent(str(error)):
                 raise

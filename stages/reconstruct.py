@@ -17,11 +17,13 @@ from .clip.load import named_response
 from .clip.noise import with_noise
 from .clip.normalize import normalize
 from .runtime.check import chosen
+from .runtime.torch_settings import default_torch_settings
 from .runtime.windows import Progress, best_device, quiet
 from .survey import images_surveyed
 from .systems.table import SYSTEMS
 
 
+@default_torch_settings()
 def reconstruct(
     frames,
     exposures=None,

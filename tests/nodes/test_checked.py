@@ -78,6 +78,10 @@ words = dict(
     no_candidates=told("CombineCandidates", candidates_1=3),
     minutes=told("AdaptToFootage", exposures=clip, flow=motion, system="DeAltHDR", minutes=math.inf),
 )
+torch.set_default_dtype(torch.float64)
+with torch.autocast("cpu", torch.bfloat16), torch.device("meta"):
+    words["settings_of_another_pack"] = told("CoarseFusion", exposures=clip, flow=motion, weights="packaged")
+torch.set_default_dtype(torch.float32)
 validated = nodes["HDRWeave_LoadAlternatingExposures"].validate_inputs(pattern="1," * 15000)
 marks = load.LoadAlternatingExposures.fingerprint_inputs(path="a\\0b", lut="\\udcff.cube")
 marks.encode("utf-8")
@@ -89,8 +93,8 @@ print(json.dumps(dict(words=words, validated=validated)))
 def test_every_value_is_checked_before_work(tmp_path):
     found = run_in_engine(IN_ENGINE, tmp_path)
     words = found["words"]
-    good = ("good", "saved", "toned", "with_gradient", "mask_with_gradient", "one_mask")
-    assert [words.pop(name) for name in good] == ["done"] * 6
+    good = ("good", "saved", "toned", "with_gradient", "mask_with_gradient", "one_mask", "settings_of_another_pack")
+    assert [words.pop(name) for name in good] == ["done"] * len(good)
     assert all(word.startswith(("ValueError", "FileNotFoundError")) and len(word) < 700 for word in words.values()), (
         words
     )
