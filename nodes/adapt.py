@@ -11,7 +11,7 @@ from ..stages.runtime.networks import PACKAGED, OwnNetwork
 from .compat import known, on_device, own_weights_folder, progress_bar, weights_folders
 from .ports import flow_input
 from .preview import shown
-from .weights import weights_input
+from .weights import NodeWithWeights, weights_input
 from .wires import DISPLAY, NORMALIZED, RECONSTRUCT, Exposures, Model
 
 SYSTEMS = {
@@ -19,7 +19,7 @@ SYSTEMS = {
 }  # name in the list: network
 
 
-class AdaptToFootage(io.ComfyNode):
+class AdaptToFootage(NodeWithWeights):
     @classmethod
     def define_schema(cls):
         return known(

@@ -22,7 +22,7 @@ from .compat import device, known, make_room, progress_bar
 from .f2hdr import f2hdr_network
 from .ports import fps_output, wrong_pattern_input
 from .reconstruct import AS_METHOD
-from .weights import chosen_network, weights_input
+from .weights import NodeWithWeights, chosen_network, weights_input
 from .wires import ALIGN, HDR, NORMALIZED, RECONSTRUCT, Candidates, Exposures, Flow
 
 DIS = tuple(f"DIS {preset}" for preset in PRESETS)
@@ -141,7 +141,7 @@ class ExposureNormalization(io.ComfyNode):
         return io.NodeOutput(normalized, *pictures, float(normalized.fps))
 
 
-class OpticalFlow(io.ComfyNode):
+class OpticalFlow(NodeWithWeights):
     @classmethod
     def define_schema(cls):
         return known(

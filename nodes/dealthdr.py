@@ -13,7 +13,7 @@ from ..stages.systems.room import frames_for
 from .compat import known, progress_bar
 from .ports import flow_input, hdr_output
 from .preview import middle_mask, shown
-from .weights import chosen_network, model_input, weights_input
+from .weights import NodeWithWeights, chosen_network, model_input, weights_input
 from .wires import NORMALIZED, STAGES, Candidates, Exposures
 
 BY_S, EVERYWHERE, BY_SHARE = "by s", "everywhere", "share of pixels"
@@ -57,7 +57,7 @@ def _attended(attention: str, s: float, share: float) -> tuple[float, float | No
     return math.inf if attention == EVERYWHERE else s, share if attention == BY_SHARE else None
 
 
-class FGMAAlignment(io.ComfyNode):
+class FGMAAlignment(NodeWithWeights):
     @classmethod
     def define_schema(cls):
         return known(
@@ -103,7 +103,7 @@ class FGMAAlignment(io.ComfyNode):
         return io.NodeOutput(found.candidates, found.mask, report, ui=shown(cls, middle_mask(found.mask), report))
 
 
-class DeAltHDRReconstruction(io.ComfyNode):
+class DeAltHDRReconstruction(NodeWithWeights):
     @classmethod
     def define_schema(cls):
         return known(

@@ -9,14 +9,14 @@ from ..stages.systems.deephdrvideo import coarse_reconstruction, deformable_refi
 from ..stages.systems.room import frames_for
 from .compat import known, progress_bar
 from .ports import refined_output
-from .weights import chosen_network, weights_input
+from .weights import NodeWithWeights, chosen_network, weights_input
 from .wires import HDR, NORMALIZED, STAGES, Exposures, Flow, rgb
 
 FRAMES = 3  # coarse frames in memory during the refinement
 WEIGHTS = "DeepHDRVideo: choose the same in both its nodes"
 
 
-class CoarseReconstruction(io.ComfyNode):
+class CoarseReconstruction(NodeWithWeights):
     @classmethod
     def define_schema(cls):
         return known(
@@ -43,7 +43,7 @@ class CoarseReconstruction(io.ComfyNode):
             return io.NodeOutput(coarse_reconstruction(clip, flow, network, progress_bar()))
 
 
-class DeformableRefinement(io.ComfyNode):
+class DeformableRefinement(NodeWithWeights):
     @classmethod
     def define_schema(cls):
         return known(

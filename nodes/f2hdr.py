@@ -11,7 +11,7 @@ from ..stages.systems.f2hdr import coarse_fusion, motion_mask, refine
 from .compat import known, on_device, progress_bar, weights_folders
 from .ports import refined_output
 from .preview import middle_mask, shown
-from .weights import weights_input
+from .weights import NodeWithWeights, weights_input
 from .wires import HDR, NORMALIZED, STAGES, Exposures, Flow, grey, rgb
 
 ADAPTED = "Flow of this clip, best by DIS fine + network + F2HDR adapter."
@@ -25,7 +25,7 @@ def f2hdr_network(neighbours: int, size: tuple[int, int], weights: str):
         yield loaded
 
 
-class CoarseFusion(io.ComfyNode):
+class CoarseFusion(NodeWithWeights):
     @classmethod
     def define_schema(cls):
         return known(
@@ -50,7 +50,7 @@ class CoarseFusion(io.ComfyNode):
             return io.NodeOutput(coarse_fusion(normalize(exposures), flow, network, progress_bar()))
 
 
-class PhysicalMotionMask(io.ComfyNode):
+class PhysicalMotionMask(NodeWithWeights):
     @classmethod
     def define_schema(cls):
         return known(
@@ -79,7 +79,7 @@ class PhysicalMotionMask(io.ComfyNode):
         return io.NodeOutput(mask, ui=shown(cls, middle_mask(mask), ""))
 
 
-class MotionGuidedRefinement(io.ComfyNode):
+class MotionGuidedRefinement(NodeWithWeights):
     @classmethod
     def define_schema(cls):
         return known(

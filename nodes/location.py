@@ -11,13 +11,13 @@ from .compat import known, progress_bar
 from .load_backbone import SPLIT, anchored_sequence, stills_inputs
 from .ports import hdr_output
 from .preview import middle_mask, shown
-from .weights import chosen_network, weights_input
+from .weights import NodeWithWeights, chosen_network, weights_input
 from .wires import HDR, STAGES, Anchored, Exposures, rgb
 
 FRAMES = 5  # of a window, as in the paper
 
 
-class CollaborativeFusion(io.ComfyNode):
+class CollaborativeFusion(NodeWithWeights):
     @classmethod
     def define_schema(cls):
         return known(
@@ -93,7 +93,7 @@ class CollaborativeFusion(io.ComfyNode):
         return io.NodeOutput(hdr, share, ui=shown(cls, middle_mask(share), ""))
 
 
-class SequenceRefinement(io.ComfyNode):
+class SequenceRefinement(NodeWithWeights):
     @classmethod
     def define_schema(cls):
         return known(

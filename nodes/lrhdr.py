@@ -12,11 +12,11 @@ from ..stages.systems.room import frames_for
 from .compat import known, progress_bar
 from .ports import flow_input
 from .preview import middle, shown
-from .weights import chosen_network, model_input, weights_input
+from .weights import NodeWithWeights, chosen_network, model_input, weights_input
 from .wires import DISPLAY, HDR, NORMALIZED, STAGES, Candidates, Exposures
 
 
-class InterpolateExposure(io.ComfyNode):
+class InterpolateExposure(NodeWithWeights):
     @classmethod
     def define_schema(cls):
         return known(
@@ -49,7 +49,7 @@ class InterpolateExposure(io.ComfyNode):
             return io.NodeOutput(interpolate_exposure(clip, flow, network, progress_bar()))
 
 
-class ACCRMapping(io.ComfyNode):
+class ACCRMapping(NodeWithWeights):
     @classmethod
     def define_schema(cls):
         return known(
@@ -92,7 +92,7 @@ class ACCRMapping(io.ComfyNode):
             return io.NodeOutput(accr_mapping(clip, candidates, network, keep_exposures, progress_bar()))
 
 
-class SparseFusion(io.ComfyNode):
+class SparseFusion(NodeWithWeights):
     @classmethod
     def define_schema(cls):
         return known(

@@ -1,12 +1,24 @@
 """Networks of the nodes: packaged weights or the user's own, on ComfyUI's device."""
 
 from contextlib import contextmanager
+from pathlib import Path
 
 from comfy_api.latest import io
 
+from ..stages.clip.read import fingerprint
 from ..stages.runtime.networks import PACKAGED, load_chosen, work_memory
 from .compat import known, on_device, weights_files, weights_folders
 from .wires import Model
+
+
+class NodeWithWeights(io.ComfyNode):
+    """A node with the input `weights_input`: it runs again when the chosen file was overwritten."""
+
+    @classmethod
+    def fingerprint_inputs(cls, weights=PACKAGED, **_):
+        return (
+            "" if weights == PACKAGED else "".join(fingerprint(str(Path(f) / str(weights))) for f in weights_folders())
+        )
 
 
 def weights_input(whose: str):

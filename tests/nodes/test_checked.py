@@ -83,9 +83,15 @@ with torch.autocast("cpu", torch.bfloat16), torch.device("meta"):
     words["settings_of_another_pack"] = told("CoarseFusion", exposures=clip, flow=motion, weights="packaged")
 torch.set_default_dtype(torch.float32)
 validated = nodes["HDRWeave_LoadAlternatingExposures"].validate_inputs(pattern="1," * 15000)
+own = folder / "own.safetensors"
+folder_paths.add_model_folder_path("hdrweave", str(folder))
+weights_marks = [nodes["HDRWeave_CoarseFusion"].fingerprint_inputs(weights="packaged")]
+for content in (b"1", b"22"):
+    own.write_bytes(content)
+    weights_marks += [nodes["HDRWeave_" + n].fingerprint_inputs(weights=own.name) for n in ("CoarseFusion", "SparseFusion")]
 marks = load.LoadAlternatingExposures.fingerprint_inputs(path="a\\0b", lut="\\udcff.cube")
 marks.encode("utf-8")
-print(json.dumps(dict(words=words, validated=validated)))
+print(json.dumps(dict(words=words, validated=validated, weights_marks=weights_marks)))
 """
 
 
@@ -111,4 +117,6 @@ def test_every_value_is_checked_before_work(tmp_path):
     assert all("the audio is no sound" in words[name] for name in ("sound", "sound_shape"))
     assert "weights is 7: a text is expected" in words["weights"]
     assert "without NUL" in words["prefix"] and "30000 characters" in words["pattern"]
+    packaged, *own = found["weights_marks"]
+    assert packaged == "" and own[0] == own[1] != own[2] == own[3]  # the file was overwritten in between
     assert "does not exist" in words["path"] and "30000 characters" in found["validated"]
