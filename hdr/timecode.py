@@ -3,7 +3,7 @@
 import re
 from fractions import Fraction
 
-PATTERN = re.compile(r"(\d\d):([0-5]\d):([0-5]\d)([:;])(\d\d)")
+PATTERN = re.compile(r"([01]\d|2[0-3]):([0-5]\d):([0-5]\d)([:;])(\d\d)")
 
 
 def is_timecode(text: str) -> bool:

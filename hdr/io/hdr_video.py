@@ -72,6 +72,16 @@ def check_encoder(name: str) -> VideoFormat:
     return wanted
 
 
+def sound_rate(name: str, rate: int) -> int:
+    """The rate at which sound of `rate` can be encoded in this format: itself, or the next higher one, or the highest."""
+    from av.codec import Codec
+
+    known = Codec(FORMATS[name].sound, "w").audio_rates  # None: any
+    if not known or rate in known:
+        return rate
+    return min((higher for higher in known if higher > rate), default=max(known))
+
+
 def is_tagged(name: str) -> bool:
     """Whether the installed PyAV can tag files of this format: ProRes takes its tags from frames, where older ones have none."""
     import av

@@ -40,6 +40,19 @@ def samples(waveform, rate) -> Samples:
     return Samples(np.nan_to_num(kept).clip(-1, 1), int(rate))
 
 
+def resampled(sound: Samples, rate: int) -> Samples:
+    """The sound at another rate, by FFmpeg's resampler."""
+    import av
+
+    frame = av.AudioFrame(format="fltp", layout=sound.layout, samples=sound.waveform.shape[1])
+    for plane, channel in zip(frame.planes, sound.waveform, strict=False):  # PyAV counts nine planes for eight channels
+        plane.update(channel.tobytes())
+    frame.sample_rate = sound.rate
+    resampler = av.AudioResampler("fltp", sound.layout, rate)
+    parts = [_waveform(part) for part in (*resampler.resample(frame), *resampler.resample(None))]
+    return Samples(np.concatenate(parts, 1).clip(-1, 1), rate)
+
+
 def read_sound(track: SoundTrack) -> Samples | None:
     """The sound of a part of a video, None where the file has none. Raises OSError where it is damaged."""
     import av

@@ -11,11 +11,11 @@ import torch
 from ...hdr.delivery import HLG_PEAK, PQ_PEAK, REFERENCE_WHITE, LightLevel, hlg_signal, light_level, pq_encode, roll_off
 from ...hdr.gamut import convert
 from ...hdr.io.checked_path import printable
-from ...hdr.io.hdr_video import FORMATS, TRANSFERS, VideoFormat, check_encoder, is_tagged, write_hdr_video
-from ...hdr.io.sound import Samples, read_sound
+from ...hdr.io.hdr_video import FORMATS, TRANSFERS, VideoFormat, check_encoder, is_tagged, sound_rate, write_hdr_video
+from ...hdr.io.sound import Samples, read_sound, resampled
 from ...hdr.io.video_files import frame_rate
 from ...hdr.sequence import ExposureSequence, gamut_of
-from ...hdr.timecode import is_timecode
+from ...hdr.timecode import is_timecode, later
 from ..runtime.check import chosen, hdr_frames, number, same_length, text, whole
 from ..runtime.windows import Progress, passes, quiet, windows
 from .save import compositing_factor
@@ -114,6 +114,8 @@ def save_video(
         notes.append(f"highlights of up to {source_peak:.0f} cd/m2 are rolled off to {peak:g}")
     if sound is None:
         sound = _own_sound(sequence, len(frames) / fps, notes)
+    if sound is not None:
+        sound = _encodable(sound, file_format, notes)
     encode = {"PQ": pq_encode, "HLG": hlg_signal}[transfer]
 
     def signals() -> Iterator[torch.Tensor]:
@@ -127,11 +129,28 @@ def save_video(
 
 
 def _countable(timecode: str, fps: Fraction, notes: list[str]) -> str:
-    """The timecode, or none where it cannot count the frames."""
-    if timecode and round(fps) not in TIMECODE_RATES:
+    """The timecode as it counts frames at this rate, or none where it cannot."""
+    if not timecode:
+        return ""
+    if round(fps) not in TIMECODE_RATES:
         notes.append(f"the timecode is left out: it counts {', '.join(map(str, TIMECODE_RATES))} frames a second")
         return ""
-    return timecode
+    if ";" in timecode and round(fps) % 30:
+        timecode = timecode.replace(";", ":")
+        notes.append(f"the timecode begins at {timecode}: it drops numbers at 29.97 and 59.94 frames a second only")
+    nearest = later(timecode, 0, fps)
+    if nearest != timecode:
+        notes.append(f"the timecode begins at {nearest}: {timecode} does not exist at {float(fps):.6g} frames a second")
+    return nearest
+
+
+def _encodable(sound: Samples, file_format: str, notes: list[str]) -> Samples:
+    """The sound at a rate that the format has."""
+    rate = sound_rate(file_format, sound.rate)
+    if rate == sound.rate:
+        return sound
+    notes.append(f"the sound is resampled from {sound.rate} to {rate} Hz, which {file_format} can hold")
+    return resampled(sound, rate)
 
 
 def _even_size(shape, encoder: VideoFormat, file_format: str, notes: list[str]) -> tuple[int, int]:

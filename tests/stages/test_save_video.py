@@ -184,6 +184,36 @@ def test_timecode_follows_the_clip(tmp_path, hdr, name):
     assert "the timecode is left out" in str(slow) and not read_clip(slow.path).timecode
 
 
+@pytest.mark.parametrize(
+    "fps, timecode, written",
+    [(25, "10:00:00;05", "10:00:00:05"), (Fraction(30000, 1001), "10:00:00;05", "10:00:00;05"), (30, "", "")],
+)
+def test_timecode_drops_numbers_where_there_is_drop_frame(tmp_path, hdr, fps, timecode, written):
+    report = save_video(hdr[:2], tmp_path, "a", PRORES, fps=fps, timecode=timecode)
+    assert read_clip(report.path).timecode == written
+    assert ("drops numbers at 29.97" in str(report)) == (written != timecode)
+
+
+@pytest.mark.parametrize("timecode, nearest", [("01:00:00:59", "01:00:01:29"), ("01:01:00;00", "01:00:59;28")])
+def test_timecode_that_the_rate_does_not_have_is_moved(tmp_path, hdr, timecode, nearest):
+    report = save_video(hdr[:2], tmp_path, "a", PRORES, fps=30, timecode=timecode)
+    assert f"{timecode} does not exist at 30 frames a second" in str(report)
+    assert read_clip(report.path).timecode == nearest
+
+
+@pytest.mark.parametrize(
+    "name, rate, kept", [(HEVC, 192_000, 96_000), (HEVC, 44_101, 48_000), (FFV1, 192_000, 192_000)]
+)
+def test_sound_is_resampled_to_a_rate_that_the_format_has(tmp_path, hdr, name, rate, kept):
+    given = tone(0.5, rate)
+    report = save_video(hdr, tmp_path, "a", name, fps=8, sound=given, crf=30)
+    back = read_sound(read_clip(report.path).sound)
+    assert back.rate == kept and abs(back.waveform.shape[1] / kept - 0.5) < 0.03
+    spectrum = abs(np.fft.rfft(back.waveform[0, : kept // 4]))
+    assert abs(4 * spectrum.argmax() - 440) <= 4
+    assert ("resampled" in str(report.notes)) == (kept != rate)
+
+
 def test_odd_sizes_lose_a_column_and_nothing_is_overwritten(tmp_path, hdr):
     report = save_video(hdr[:2, :63, :79], tmp_path, "a", HEVC, crf=30)
     assert report.size == (62, 78) and "the last row or column of 79x63 is left out" in str(report)
