@@ -58,9 +58,9 @@ async function filesOf(folder) {
 
 // Where the browser finds the file of a path of the loader; null for one outside the folders that the server shows.
 function address(path) {
-  if (!path || path.startsWith('/') || path.startsWith('~') || /^[a-z]:/i.test(path) || path.includes('..')) return null
+  if (!path || /^([/\\~]|[a-z]:)/i.test(path) || path.includes('..')) return null
   if (path.startsWith(SAMPLES)) return api.apiURL(`/workflow_templates/hdrweave/assets/${encodeURIComponent(path)}`)
-  const parts = path.split('/'), filename = parts.pop()
+  const parts = path.split(/[\\/]/), filename = parts.pop()
   return api.apiURL(`/view?${new URLSearchParams({ filename, subfolder: parts.join('/'), type: 'input' })}`)
 }
 
@@ -131,7 +131,7 @@ export class Source {
   }
 
   show() {
-    const path = String(this.path.value ?? '').trim(), url = address(path)
+    const path = String(this.path.value ?? '').trim().replace(/^"+|"+$/g, ''), url = address(path) // as the node reads it
     this.name.textContent = path ? `\u200e${path}` : ''
     this.name.title = path
     if (path === this.shown) return
