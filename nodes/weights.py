@@ -16,9 +16,8 @@ class NodeWithWeights(io.ComfyNode):
 
     @classmethod
     def fingerprint_inputs(cls, weights=PACKAGED, **_):
-        return (
-            "" if weights == PACKAGED else "".join(fingerprint(str(Path(f) / str(weights))) for f in weights_folders())
-        )
+        folders = [] if weights == PACKAGED else weights_folders()
+        return "".join(fingerprint(str(Path(folder) / str(weights))) for folder in folders)
 
 
 def weights_input(whose: str):

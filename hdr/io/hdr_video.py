@@ -13,7 +13,7 @@ import torch
 from ..delivery import LightLevel, ycbcr_codes
 from .atomic import refused_by_disk
 from .checked_path import printable
-from .sound import Samples
+from .sound import Samples, audio_frame
 
 REC2020, NCL, RGB, LIMITED, FULL = 9, 9, 0, 1, 2  # of ITU-T H.273: primaries, two matrices; FFmpeg's ranges
 TRANSFERS = {"PQ": 16, "HLG": 18}
@@ -241,16 +241,10 @@ class _SoundEncoder:
 
     def until(self, seconds) -> None:
         """Encode what belongs before a time."""
-        import av
-
         end = min(int(seconds * self.sound.rate), self.sound.waveform.shape[1])
         if end <= self.done:
             return
-        frame = av.AudioFrame(format="fltp", layout=self.sound.layout, samples=end - self.done)
-        # Not strict: PyAV counts nine planes for eight channels.
-        for plane, channel in zip(frame.planes, self.sound.waveform, strict=False):
-            plane.update(channel[self.done : end].tobytes())
-        frame.sample_rate, frame.pts, frame.time_base = self.sound.rate, self.done, Fraction(1, self.sound.rate)
+        frame = audio_frame(self.sound, self.done, end)
         self.file.mux(self.stream.encode(frame))
         self.done = end
 

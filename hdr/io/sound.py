@@ -1,6 +1,7 @@
 """Sound of a clip: samples in memory, and those of a video file."""
 
 from dataclasses import dataclass
+from fractions import Fraction
 
 import numpy as np
 
@@ -40,16 +41,24 @@ def samples(waveform, rate) -> Samples:
     return Samples(np.nan_to_num(kept).clip(-1, 1), int(rate))
 
 
+def audio_frame(sound: Samples, begin: int, end: int):
+    """A part of the sound, from sample `begin` to `end`, as a frame of PyAV."""
+    import av
+
+    frame = av.AudioFrame(format="fltp", layout=sound.layout, samples=end - begin)
+    # Not strict: PyAV counts nine planes for eight channels.
+    for plane, channel in zip(frame.planes, sound.waveform, strict=False):
+        plane.update(channel[begin:end].tobytes())
+    frame.sample_rate, frame.pts, frame.time_base = sound.rate, begin, Fraction(1, sound.rate)
+    return frame
+
+
 def resampled(sound: Samples, rate: int) -> Samples:
     """The sound at another rate, by FFmpeg's resampler."""
     import av
 
-    frame = av.AudioFrame(format="fltp", layout=sound.layout, samples=sound.waveform.shape[1])
-    for plane, channel in zip(frame.planes, sound.waveform, strict=False):  # PyAV counts nine planes for eight channels
-        plane.update(channel.tobytes())
-    frame.sample_rate = sound.rate
-    resampler = av.AudioResampler("fltp", sound.layout, rate)
-    parts = [_waveform(part) for part in (*resampler.resample(frame), *resampler.resample(None))]
+    resampler, whole = av.AudioResampler("fltp", sound.layout, rate), audio_frame(sound, 0, sound.waveform.shape[1])
+    parts = [_waveform(part) for part in (*resampler.resample(whole), *resampler.resample(None))]
     return Samples(np.concatenate(parts, 1).clip(-1, 1), rate)
 
 
