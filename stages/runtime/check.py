@@ -80,24 +80,43 @@ def same_frames(hdr, sequence: ExposureSequence | None) -> None:
         )
 
 
+def same_exposures(name: str, made: torch.Tensor | None, clip: torch.Tensor | None) -> None:
+    """Raises ValueError where `name` was made from a clip of other exposures (T,) than these, frame by frame up to one factor;
+    None = not known, which fits any."""
+    if made is None or clip is None:
+        return
+    a, b = (e.double() / e.min() for e in (made, clip))
+    if a.shape != b.shape or not torch.isclose(a, b, rtol=1e-3).all():
+        raise ValueError(
+            f"{name} belongs to a clip of the exposures {_beginning(a)}, here are {_beginning(b)}: "
+            "wire both from one loader, of one pattern and first frame"
+        )
+
+
+def _beginning(exposures: torch.Tensor, count: int = 6) -> str:
+    return " ".join(f"{e:.3g}" for e in exposures[:count].tolist()) + (" …" if len(exposures) > count else "")
+
+
 def same_flow(flow, sequence: ExposureSequence) -> None:
-    """Raises ValueError for a flow (`FlowField`, `LiveFlow`) of another number or size of frames, or to other neighbours, than
-    the clip's."""
+    """Raises ValueError for a flow (`FlowField`, `LiveFlow`) of another number or size of frames, of other exposures, or to other
+    neighbours than the clip's."""
     if flow.size != sequence.size or len(flow) != len(sequence) or set(flow.offsets) != set(sequence.offsets):
         raise ValueError(
             f"the flow is for {frames_text((len(flow), *flow.size))} and the neighbours {sorted(flow.offsets)}, the clip has "
             f"{frames_text(sequence.frames.shape)} and {list(sequence.offsets)}: wire the flow that was made from this clip"
         )
+    same_exposures("the flow", flow.clip_exposures, sequence.exposures)
 
 
 def same_candidates(candidates: Iterable[Candidate], sequence: ExposureSequence) -> None:
-    """Raises ValueError for candidates with another number or size of frames than the clip."""
+    """Raises ValueError for candidates of a clip with another number or size of frames, or of other exposures."""
     for candidate in candidates:
         if tuple(candidate.radiance.shape[:3]) != tuple(sequence.frames.shape[:3]):
             raise ValueError(
                 f"candidate {candidate.name!r} has {frames_text(candidate.radiance.shape)}, the clip has "
                 f"{frames_text(sequence.frames.shape)}: wire candidates of this clip"
             )
+        same_exposures(f"candidate {candidate.name!r}", candidate.clip_exposures, sequence.exposures)
 
 
 def same_length(frames, sequence: ExposureSequence | None) -> None:
