@@ -44,13 +44,16 @@ def resampled(sound: Samples, rate: int) -> Samples:
     """The sound at another rate, by FFmpeg's resampler."""
     import av
 
+    nothing = np.zeros((len(sound.waveform), 0), np.float32)
+    if not sound.waveform.size:
+        return Samples(nothing, rate)
     frame = av.AudioFrame(format="fltp", layout=sound.layout, samples=sound.waveform.shape[1])
     for plane, channel in zip(frame.planes, sound.waveform, strict=False):  # PyAV counts nine planes for eight channels
         plane.update(channel.tobytes())
     frame.sample_rate = sound.rate
     resampler = av.AudioResampler("fltp", sound.layout, rate)
     parts = [_waveform(part) for part in (*resampler.resample(frame), *resampler.resample(None))]
-    return Samples(np.concatenate(parts, 1).clip(-1, 1), rate)
+    return Samples(np.concatenate([nothing, *parts], 1).clip(-1, 1), rate)
 
 
 def read_sound(track: SoundTrack) -> Samples | None:

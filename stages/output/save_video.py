@@ -97,6 +97,10 @@ def save_video(
         notes.append(
             f"this PyAV cannot tag ProRes: tell your editor Rec.2020 and {transfer}, or update PyAV (pip install -U av)"
         )
+    if sound is None:
+        sound = _own_sound(sequence, len(frames) / fps, notes)
+    if sound is not None:
+        sound = _encodable(sound, file_format, notes)
     source = gamut_of(sequence)
     peak = min(peak, HLG_PEAK) if transfer == "HLG" else peak
 
@@ -112,10 +116,6 @@ def save_video(
     else:
         level = _light_level(lambda index: roll_off(light(index), source_peak, peak), len(frames), again)
         notes.append(f"highlights of up to {source_peak:.0f} cd/m2 are rolled off to {peak:g}")
-    if sound is None:
-        sound = _own_sound(sequence, len(frames) / fps, notes)
-    if sound is not None:
-        sound = _encodable(sound, file_format, notes)
     encode = {"PQ": pq_encode, "HLG": hlg_signal}[transfer]
 
     def signals() -> Iterator[torch.Tensor]:
