@@ -18,7 +18,7 @@ from ...hdr.sequence import ExposureSequence, gamut_of
 from ...hdr.timecode import is_timecode, later
 from ..runtime.check import chosen, hdr_frames, number, same_length, text, whole
 from ..runtime.windows import Progress, passes, quiet, windows
-from .save import compositing_factor
+from .save import clip_timecode, compositing_factor
 from .versions import new_file
 
 DEFAULT_FPS = Fraction(24)
@@ -87,10 +87,8 @@ def save_video(
         raise ValueError(f"the timecode is {printable(timecode)!r}: write it as 01:00:00:00, hours to frames")
     same_length(frames, sequence)
     wanted, notes = check_encoder(file_format), []
-    if not timecode and sequence is not None and not fps:
-        timecode = sequence.timecode
     fps = frame_rate(fps or (sequence.fps if sequence is not None else DEFAULT_FPS))
-    timecode = _countable(timecode, fps, notes)
+    timecode = _countable(timecode or clip_timecode(sequence, fps, notes), fps, notes)
     white = reference_white * compositing_factor(scale, sequence) * 2.0**exposure
     height, width = _even_size(shape, wanted, file_format, notes)
     if not is_tagged(file_format):

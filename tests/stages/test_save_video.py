@@ -180,6 +180,11 @@ def test_timecode_follows_the_clip(tmp_path, hdr, name):
     assert clip.timecode == "10:00:01:00"
     again = save_video(hdr[:2], tmp_path, "b", name, sequence=expose(clip, "-3,0"))
     assert read_clip(again.path).timecode == "10:00:01:00"
+    wired = save_video(hdr[:2], tmp_path, "b", name, sequence=expose(clip, "-3,0"), fps=float(clip.fps))
+    assert read_clip(wired.path).timecode == "10:00:01:00"
+    other = save_video(hdr[:2], tmp_path, "b", name, sequence=expose(clip, "-3,0"), fps=24)
+    assert "timecode 10:00:01:00 is left out: it counts 25 frames a second" in str(other)
+    assert not read_clip(other.path).timecode
     slow = save_video(hdr[:2], tmp_path, "c", name, fps=8, timecode="10:00:00:00")
     assert "the timecode is left out" in str(slow) and not read_clip(slow.path).timecode
 
