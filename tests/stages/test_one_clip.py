@@ -7,6 +7,7 @@ from hdrweave.hdr.response import response_named
 from hdrweave.hdr.sequence import ExposureSequence
 from hdrweave.models import registry
 from hdrweave.models.lrhdr import ACCR, SPARSE_FUSION
+from hdrweave.stages.adapt.footage import Footage
 from hdrweave.stages.candidates.accr import accr_mapping
 from hdrweave.stages.candidates.combine import combine
 from hdrweave.stages.candidates.warp import warp_neighbours
@@ -21,7 +22,8 @@ from hdrweave.stages.runtime.networks import load_network
 from hdrweave.stages.runtime.per_frame import WindowReader
 from small_clips import scene
 
-OTHERS = {"ratio": (1, 4), "first frame": (8, 1)}
+CPU = torch.device("cpu")
+OTHERS = {"ratio": (1, 4), "third of a stop": (1, 10), "first frame": (8, 1)}
 BELONGS = "belongs to a clip of the exposures 1 8 1 8 1 8, here are {}: wire both from one loader"
 
 
@@ -40,7 +42,7 @@ def other(request):
 @pytest.mark.parametrize("estimate", [global_flow, lambda c: estimate_flow(c, "ultrafast")], ids=["camera", "DIS"])
 def test_flow(other, estimate):
     flow, (foreign, error) = estimate(clip(1, 8)), other
-    for use in (warp_neighbours, lambda c, f: WindowReader(c, f, "cpu")):
+    for use in (warp_neighbours, lambda c, f: WindowReader(c, f, "cpu"), lambda c, f: Footage(c, f, CPU, 6, 32, 0)):
         use(clip(1, 8), flow)
         with pytest.raises(ValueError, match=f"the flow {error}"):
             use(foreign, flow)
@@ -89,7 +91,7 @@ def test_candidates_stay_of_their_clip_where_they_are_mapped_or_joined(networks)
     weighted_merge(clip(1, 4), combine([ours.radiance(range(6))]))  # a picture may be of any
 
 
-def test_the_same_exposures_on_another_scale_fit():
-    ours = clip(1, 8).with_(exposures=clip(3, 24).exposures)
-    candidates = warp_neighbours(ours, global_flow(normalize(ours)))
-    weighted_merge(normalize(ours), candidates)
+@pytest.mark.parametrize("exposures", [(3, 24), (1, 7.6)], ids=["scale", "measured"])
+def test_the_same_exposures_on_another_scale_or_as_measured_fit(exposures):
+    ours, same = clip(1, 8), clip(1, 8).with_(exposures=clip(*exposures).exposures)
+    weighted_merge(normalize(same), warp_neighbours(ours, global_flow(ours)))
