@@ -145,13 +145,14 @@ class FlowField:
     flow[offset]: (T,2,h,w), channel 0 = x, in pixels of the full-size frame, on a grid that may be coarser than `size`
     (half precision is exact to 1/16 pixel up to 128 pixels). confidence[offset]: (T,1,h,w) in [0,1], on the same grid or another.
     period_flow[+-period]: (T,2,h,w), plain flow between frames of one exposure, in pixels of its own grid; 0 where the clip
-    has no such frame.
+    has no such frame. clip_exposures (T,): of the frames of the clip that it belongs to; None = not known.
     """
 
     size: tuple[int, int]
     flow: dict[int, torch.Tensor]
     confidence: dict[int, torch.Tensor]
     period_flow: dict[int, torch.Tensor] = field(default_factory=dict)
+    clip_exposures: torch.Tensor | None = None
 
     @property
     def offsets(self) -> tuple[int, ...]:
@@ -187,13 +188,15 @@ class Candidate:
 
     radiance: frame source (T,H,W,3), scene-linear. validity: frame source (T,H,W,1) in [0,1], geometric: inside the
     frame and not occluded. exposures: (T,) of the frames that it was captured in, from which a merge knows clipping and
-    noise; None where the estimate belongs to no exposure.
+    noise; None where the estimate belongs to no exposure. clip_exposures: (T,) of the frames that it is an estimate of;
+    None = not known.
     """
 
     name: str
     radiance: torch.Tensor | LazyFrames
     validity: torch.Tensor | LazyFrames
     exposures: torch.Tensor | None = None
+    clip_exposures: torch.Tensor | None = None
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,8 @@ def later(timecode: str, frames: int, fps: Fraction) -> str:
     """The timecode `frames` frames later, which wraps around after 24 hours. Raises as `parts`."""
     hours, minutes, seconds, number, drops = parts(timecode)
     rate = max(round(fps), 1)
-    dropped = 2 * round(rate / 30) if drops else 0  # numbers in each minute, except every tenth
+    drops = drops and rate % 30 == 0  # no other rate drops numbers
+    dropped = rate // 15 if drops else 0  # numbers in each minute, except every tenth
     minutes += 60 * hours
     count = (60 * minutes + seconds) * rate + number - dropped * (minutes - minutes // 10) + frames
     ten_minutes = 600 * rate - 9 * dropped

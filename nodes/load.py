@@ -229,11 +229,16 @@ class LoadAlternatingExposures(io.ComfyNode):
                 clips.append(load.image_clip(stream, start, count, fps, name, progress))
         period = len(clips) if len(clips) > 1 else None
         clip = load.interleave(clips, response) if period else clips[0]
+        curve = response
         if response == LUT_FILE:
             if not lut.strip():
                 raise ValueError("response is LUT file but lut is empty: write the path of the curve")
-            response = resolve(lut)
-        return cls._loaded(load.expose(clip, pattern, response, progress, period, white_level, gamut))
+            curve = resolve(lut)
+        sequence = load.expose(clip, pattern, curve, progress, period, white_level, gamut)
+        if lut.strip() and response != LUT_FILE:
+            unused = f"lut is not used, as response is {response}: choose {LUT_FILE} to read it"
+            sequence = sequence.with_(warnings=(*sequence.warnings, unused))
+        return cls._loaded(sequence)
 
     @classmethod
     def _loaded(cls, sequence) -> io.NodeOutput:

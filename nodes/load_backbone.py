@@ -1,5 +1,6 @@
 """Load Backbone and Anchors: video of one exposure, and frames of other exposures that extend its range (LoCAtion)."""
 
+from dataclasses import replace
 from math import log2
 
 from comfy_api.latest import io
@@ -111,6 +112,10 @@ class LoadBackboneAndAnchors(io.ComfyNode):
     ) -> io.NodeOutput:  # fmt: skip
         given = ((low, low_ev, low_times), (high, high_ev, high_times))
         sequence = anchored_sequence(exposures, backbone, given, response)
+        for which, (still, _, times) in zip(("low", "high"), given, strict=True):
+            if times.strip() and still is None:
+                unused = f"{which}_times is not used, as no {which} is connected"
+                sequence = replace(sequence, warnings=(*sequence.warnings, unused))
         summary = summarised(sequence)
         return io.NodeOutput(sequence, summary, ui=shown(cls, middle(sequence.frames), summary))
 

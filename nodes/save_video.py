@@ -140,7 +140,7 @@ class SaveHDRVideo(io.ComfyNode):
         audio=None,
     ) -> io.NodeOutput:
         hdr = rgb(hdr, "hdr")
-        sound = None if audio is None else _samples(audio)
+        sound, notes = (None, []) if audio is None else _samples(audio)
         report = save_video(
             hdr,
             folder_paths.get_output_directory(),
@@ -159,13 +159,13 @@ class SaveHDRVideo(io.ComfyNode):
             progress=progress_bar(),
         )
         picture = look(hdr, sequence=exposures, even=False, frames=(len(hdr) // 2,))[0]
-        path = str(report.path)
-        ui = shown(cls, picture, str(report)) | {"hdr_video": reported([report.path])}
-        return io.NodeOutput(InputImpl.VideoFromFile(path), path, str(report), ui=ui)
+        path, summary = str(report.path), "\n".join([str(report), *notes])
+        ui = shown(cls, picture, summary) | {"hdr_video": reported([report.path])}
+        return io.NodeOutput(InputImpl.VideoFromFile(path), path, summary, ui=ui)
 
 
-def _samples(audio: dict) -> Samples:
-    """An AUDIO's first sound. Raises ValueError for what is none."""
+def _samples(audio: dict) -> tuple[Samples, list[str]]:
+    """An AUDIO's first sound, and what of it is left out. Raises ValueError for what is none."""
     wave, rate = audio.get("waveform"), audio.get("sample_rate")
     if (
         not isinstance(wave, torch.Tensor)
@@ -175,4 +175,8 @@ def _samples(audio: dict) -> Samples:
         or rate <= 0
     ):
         raise ValueError("the audio is no sound: connect the AUDIO of a loader, or unlink it")
-    return samples(wave[0].float().cpu().numpy(), rate)
+    sound = samples(wave[0].float().cpu().numpy(), rate)
+    notes = [f"of the {len(wave)} sounds of audio the first is written"] if len(wave) > 1 else []
+    if len(sound.waveform) < wave.shape[1]:
+        notes.append(f"of the {wave.shape[1]} channels of audio the first two are written: 1, 2, 6 or 8 are kept")
+    return sound, notes

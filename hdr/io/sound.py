@@ -57,9 +57,12 @@ def resampled(sound: Samples, rate: int) -> Samples:
     """The sound at another rate, by FFmpeg's resampler."""
     import av
 
+    nothing = np.zeros((len(sound.waveform), 0), np.float32)
+    if not sound.waveform.size:
+        return Samples(nothing, rate)
     resampler, whole = av.AudioResampler("fltp", sound.layout, rate), audio_frame(sound, 0, sound.waveform.shape[1])
     parts = [_waveform(part) for part in (*resampler.resample(whole), *resampler.resample(None))]
-    return Samples(np.concatenate(parts, 1).clip(-1, 1), rate)
+    return Samples(np.concatenate([nothing, *parts], 1).clip(-1, 1), rate)
 
 
 def read_sound(track: SoundTrack) -> Samples | None:

@@ -6,6 +6,7 @@ import torch
 from ...hdr.frame_window import FrameWindow
 from ...hdr.sequence import ExposureSequence, FlowField
 from ..flow.long_range import LongRangeFlow
+from ..runtime.check import same_exposures
 from ..runtime.per_frame import neighbours_around
 from ..systems.dealthdr import reach_of
 
@@ -31,6 +32,7 @@ class Footage:
             )
         if len(flow) != len(sequence) or flow.size != sequence.size:
             raise ValueError("the flow is of another clip: wire the flow that was made from this one")
+        same_exposures("the flow", flow.clip_exposures, sequence.exposures)
         self.sequence, self.device, self.crop = sequence, device, crop
         self.reach = max(reach, sequence.period)  # fewer frames may have only one exposure
         self.flow = LongRangeFlow(sequence, flow)

@@ -1,11 +1,13 @@
 """ACCR Mapping (LRHDR): the reference and aligned candidates, mapped to exposure-invariant calibrated radiance."""
 
+from dataclasses import replace
+
 import torch
 from torch import nn
 
 from ...hdr.scratch import allocate
-from ...hdr.sequence import Candidate, CandidateSet, ExposureSequence
-from ..fusion.sparse_fusion import captured, check_sizes
+from ...hdr.sequence import CandidateSet, ExposureSequence
+from ..fusion.sparse_fusion import captured, check_one_clip
 from ..runtime.networks import device_of
 from ..runtime.per_frame import run_per_frame
 from ..runtime.tiles import in_tiles
@@ -26,12 +28,12 @@ def accr_mapping(
     sequence: normalized. Candidates must be aligned to the reference, for instance by warping or interpolation. Mapped
     candidates have no exposure, as in the paper; with keep_exposures they keep theirs, from which a vote or merge computes
     where they were clipped or dark. Validity is passed through. Candidates without exposures follow unchanged. Raises
-    ValueError for candidates of another length or size than the clip, and for candidates that were already mapped.
+    ValueError for candidates of a clip of another length, size or other exposures, and for candidates that were already mapped.
     """
     with_exposures = [(c, c.exposures) for c in (captured(sequence), *candidates) if c.exposures is not None]
     streams = [c for c, _ in with_exposures]
     others = [c for c in candidates if c.exposures is None]
-    check_sizes([*streams, *others])
+    check_one_clip([*streams, *others])
     names = [PREFIX + c.name for c in streams]
     mapped_before = (c.name for c in candidates if c.exposures is not None and c.name.startswith(PREFIX))
     twice = sorted({c.name for c in others} & set(names)) or sorted(mapped_before)
@@ -55,7 +57,7 @@ def accr_mapping(
         for stored, planes in zip(out, mapped[0], strict=True):
             stored[t] = planes.movedim(0, -1)
     mapped = (
-        Candidate(n, r, c.validity, c.exposures if keep_exposures else None)
+        replace(c, name=n, radiance=r, exposures=c.exposures if keep_exposures else None)
         for n, r, c in zip(names, out, streams, strict=True)
     )
     return CandidateSet((*mapped, *others))

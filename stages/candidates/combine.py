@@ -1,11 +1,12 @@
 """Combine Candidates: candidate sets and HDR results of several methods as one set for a merge or a vote."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 import torch
 
 from ...hdr.sequence import Candidate, CandidateSet, LazyFrames
-from ..fusion.sparse_fusion import check_sizes
+from ..fusion.sparse_fusion import check_one_clip
 from ..runtime.check import finite
 
 
@@ -13,7 +14,8 @@ def combine(sources: Iterable, names: Sequence[str] = ()) -> CandidateSet:
     """All candidates of `sources`, in their order: candidate sets, and radiance (T,H,W,3) of other methods.
 
     names: of the radiances, in their order; radiances without a name are called "image 1" and so on. Names that occur twice
-    are numbered. Raises ValueError for more names than radiances, and where sizes or lengths differ.
+    are numbered. Raises ValueError for more names than radiances, and where sizes, lengths or exposures of
+    the clips differ.
     """
     found, pictures = [], 0
     for source in sources:
@@ -25,13 +27,13 @@ def combine(sources: Iterable, names: Sequence[str] = ()) -> CandidateSet:
             found.append(result(source, given or f"image {pictures}"))
     if len(names) > pictures:
         raise ValueError(f"{len(names)} names are given for {pictures} images: give at most one for each image")
-    check_sizes(found)
+    check_one_clip(found)
     taken: dict[str, Candidate] = {}
     for candidate in found:
         name, number = candidate.name, 2
         while name in taken:
             name, number = f"{candidate.name} ({number})", number + 1
-        taken[name] = Candidate(name, candidate.radiance, candidate.validity, candidate.exposures)
+        taken[name] = replace(candidate, name=name)
     return CandidateSet(tuple(taken.values()))
 
 

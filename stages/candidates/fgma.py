@@ -110,4 +110,4 @@ def alignment_text(alignment: Alignment) -> str:
 
 def _candidate(sequence: ExposureSequence, offset: int, radiance: torch.Tensor, validity: torch.Tensor) -> Candidate:
     source = [sequence.neighbour(t, offset) for t in range(len(sequence))]
-    return Candidate(f"FGMA {offset:+d}", radiance, validity, sequence.exposures[source])
+    return Candidate(f"FGMA {offset:+d}", radiance, validity, sequence.exposures[source], sequence.exposures)

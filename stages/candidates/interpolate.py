@@ -40,9 +40,10 @@ def interpolate_exposure(
         for stored, result in zip((radiance, validity), found, strict=True):
             for k, out in enumerate(stored):
                 out[t] = result[0, k].movedim(0, -1)
+    taken = [_exposures(sequence, nearer(*pair)) for pair in pairs]
     return CandidateSet(
         tuple(
-            Candidate(f"interpolated {pair[1]:+d}", radiance[k], validity[k], _exposures(sequence, nearer(*pair)))
+            Candidate(f"interpolated {pair[1]:+d}", radiance[k], validity[k], taken[k], sequence.exposures)
             for k, pair in enumerate(pairs)
         )
     )

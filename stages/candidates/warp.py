@@ -32,7 +32,11 @@ def warp_neighbours(sequence: ExposureSequence, flow: FlowField) -> CandidateSet
 
         candidates.append(
             Candidate(
-                f"flow {offset:+d}", LazyFrames((*shape, 3), radiance), LazyFrames((*shape, 1), validity), exposures
+                f"flow {offset:+d}",
+                LazyFrames((*shape, 3), radiance),
+                LazyFrames((*shape, 1), validity),
+                exposures,
+                sequence.exposures,
             )
         )
     return CandidateSet(tuple(candidates))

@@ -182,7 +182,7 @@ def estimate_flow(
                 for a, b in ((t - period, t), (t, t - period)):
                     same_exposure[b - a][a] = estimator.pairs.flow(a, b)[0].half().cpu()
         estimator.forget(window[-1])
-    return FlowField(sequence.size, flow, confidence, same_exposure)
+    return FlowField(sequence.size, flow, confidence, same_exposure, sequence.exposures)
 
 
 def needed(pairs: PairFlow, t: int, n: int, other: int) -> list[tuple[int, int]]:

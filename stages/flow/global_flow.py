@@ -22,4 +22,4 @@ def global_flow(sequence: ExposureSequence, progress: Progress = quiet) -> FlowF
                 field[t] = affine_flow(camera_move(pairs, t, n)[None], *sequence.size, grid)[0]
         pairs.forget(t - 2 * sequence.period)
     ones = torch.ones(1, 1, 1, 1, dtype=torch.float16).expand(count, 1, *grid)
-    return FlowField(sequence.size, flow, dict.fromkeys(flow, ones))
+    return FlowField(sequence.size, flow, dict.fromkeys(flow, ones), clip_exposures=sequence.exposures)

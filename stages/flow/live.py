@@ -29,6 +29,10 @@ class LiveFlow:
     def offsets(self) -> tuple[int, ...]:
         return self.sequence.offsets
 
+    @property
+    def clip_exposures(self) -> torch.Tensor:
+        return self.sequence.exposures
+
     def __len__(self) -> int:
         return len(self.sequence)
 

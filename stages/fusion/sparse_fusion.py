@@ -13,7 +13,7 @@ from ...models.lrhdr.prior import consistent_candidates
 from ...models.lrhdr.sparse_fusion import ALPHA
 from ..clip.noise import noise_at
 from ..report.flow import colour_wheel
-from ..runtime.check import frames_text
+from ..runtime.check import frames_text, same_exposures
 from ..runtime.networks import device_of
 from ..runtime.per_frame import run_per_frame, to_frame, to_planes
 from ..runtime.tiles import in_tiles
@@ -31,6 +31,7 @@ def captured(sequence: ExposureSequence) -> Candidate:
         LazyFrames(sequence.frames.shape, sequence.radiance),
         LazyFrames(shape, lambda indices: torch.ones(len(indices), *shape[1:])),
         sequence.exposures,
+        sequence.exposures,
     )
 
 
@@ -42,7 +43,7 @@ def unaligned(sequence: ExposureSequence) -> CandidateSet:
         source = [sequence.neighbour(t, offset) for t in range(len(sequence))]
         radiance = LazyFrames(sequence.frames.shape, lambda indices: sequence.radiance([source[t] for t in indices]))
         validity = LazyFrames(shape, lambda indices: torch.zeros(len(indices), *shape[1:]))
-        return Candidate(f"frame {offset:+d}", radiance, validity, sequence.exposures[source])
+        return Candidate(f"frame {offset:+d}", radiance, validity, sequence.exposures[source], sequence.exposures)
 
     return CandidateSet(tuple(neighbour(o) for o in sequence.offsets))
 
@@ -53,15 +54,18 @@ def voting_candidates(candidates: CandidateSet, sequence: ExposureSequence | Non
     return CandidateSet((*own, *candidates))
 
 
-def check_sizes(candidates: Sequence[Candidate]) -> None:
-    """Raises ValueError unless all have as many frames, of the same size, as the first."""
+def check_one_clip(candidates: Sequence[Candidate]) -> None:
+    """Raises ValueError unless all have as many frames, of the same size, as the first, and are of the same exposures, where
+    these are known."""
     first = candidates[0]
+    exposures = next((c.clip_exposures for c in candidates if c.clip_exposures is not None), None)
     for c in candidates:
         if tuple(c.radiance.shape) != tuple(first.radiance.shape):
             raise ValueError(
                 f"candidate {c.name!r} has {frames_text(c.radiance.shape)}, {first.name!r} has "
                 f"{frames_text(first.radiance.shape)}: wire candidates of one clip"
             )
+        same_exposures(f"candidate {c.name!r}", c.clip_exposures, exposures)
 
 
 def sparse_fusion(
@@ -84,7 +88,7 @@ def sparse_fusion(
         raise ValueError(f"{len(chosen)} candidate is given: wire at least two, or the exposures beside one")
     if not 1 <= alpha <= 2:
         raise ValueError(f"alpha is {alpha:g}, expected 1 (softmax) to 2 (sparsemax)")
-    check_sizes(chosen.candidates)
+    check_one_clip(chosen.candidates)
     frames, height, width = chosen.candidates[0].radiance.shape[:3]
     device = device_of(network)
     hdr, votes = allocate((frames, height, width, 3)), allocate((frames, len(chosen), height, width), torch.float16)

@@ -47,7 +47,7 @@ def weighted_merge(
 ) -> torch.Tensor:
     """Merge the candidates into every frame of `sequence` (normalized): radiance (T,H,W,3), never clamped.
 
-    Raises ValueError for candidates of another clip's length or size.
+    Raises ValueError for candidates of a clip of another length, size or other exposures.
     """
     same_candidates(candidates, sequence)
     levels = sequence.levels.log2()

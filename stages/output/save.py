@@ -5,6 +5,7 @@ import os
 import platform
 from contextlib import suppress
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 
 import torch
@@ -32,7 +33,7 @@ MAX_NUMBER = 10**9  # of a file
 @dataclass(frozen=True)
 class SaveReport:
     """folder, paths: of the files. factor: on radiance. gamut: of the files. clamped, nan: how many values were clamped, and how
-    many were NaN."""
+    many were NaN. notes: what else the user should know."""
 
     folder: Path
     paths: tuple[Path, ...]
@@ -40,6 +41,7 @@ class SaveReport:
     clamped: int
     nan: int
     gamut: str = "Rec.709"
+    notes: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         lines = [
@@ -50,7 +52,7 @@ class SaveReport:
             lines.append(f"Warning: {self.clamped} values beyond the range of the format were clamped")
         if self.nan:
             lines.append(f"Warning: {self.nan} values were not a number and became 0")
-        return "\n".join(lines)
+        return "\n".join([*lines, *self.notes])
 
 
 def save_sequence(
@@ -90,7 +92,8 @@ def save_sequence(
     factor = compositing_factor(scale, sequence)
     if chosen("gamut", gamut, WRITTEN) != "Rec.709" and file_format == "hdr":
         raise ValueError(f"hdr files hold Rec.709, not {gamut}: choose an exr format, or gamut Rec.709")
-    source = gamut_of(sequence)
+    source, notes = gamut_of(sequence), []
+    timecode = clip_timecode(sequence, fps, notes) if file_format != "hdr" else ""
     _check_layers(layers or {}, frames, file_format)
     header = header_of(factor, sequence, fps, gamut, metadata)
     folder, name = new_folder(root, prefix)
@@ -106,7 +109,7 @@ def save_sequence(
                 changed = write_hdr(path, pixels)
             else:
                 if sequence is not None and len(sequence) == len(frames):
-                    header |= frame_header(sequence, index, not fps)
+                    header |= frame_header(sequence, index, bool(timecode))
                 extra = {key: picture[index].detach().float().cpu().numpy() for key, picture in (layers or {}).items()}
                 changed = write_exr(path, pixels, file_format == "exr half", compression, header, gamut, extra)
             paths.append(path)
@@ -123,7 +126,21 @@ def save_sequence(
             log.warning(
                 "stopped after %d of %d frames, which are complete in %s", len(paths), len(frames), printable(folder)
             )
-    return SaveReport(folder, tuple(paths), factor, clamped, nan, gamut)
+    return SaveReport(folder, tuple(paths), factor, clamped, nan, gamut, tuple(notes))
+
+
+def clip_timecode(sequence: ExposureSequence | None, fps: Fraction | None, notes: list[str]) -> str:
+    """Timecode of the first frame of a clip that is saved at `fps`, None = its own rate: empty, with a note, at another rate,
+    at which it counts other times."""
+    if sequence is None or not sequence.timecode:
+        return ""
+    if fps is None or fps == frame_rate(sequence.fps):
+        return sequence.timecode
+    notes.append(
+        f"the clip's timecode {sequence.timecode} is left out: it counts {float(sequence.fps):.6g} frames a "
+        f"second, not {float(fps):.6g}"
+    )
+    return ""
 
 
 def compositing_factor(scale: str, sequence: ExposureSequence | None) -> float:

@@ -18,7 +18,7 @@ from ...hdr.sequence import ExposureSequence, gamut_of
 from ...hdr.timecode import is_timecode, later
 from ..runtime.check import chosen, hdr_frames, number, same_length, text, whole
 from ..runtime.windows import Progress, passes, quiet, windows
-from .save import compositing_factor
+from .save import clip_timecode, compositing_factor
 from .versions import new_file
 
 DEFAULT_FPS = Fraction(24)
@@ -87,16 +87,18 @@ def save_video(
         raise ValueError(f"the timecode is {printable(timecode)!r}: write it as 01:00:00:00, hours to frames")
     same_length(frames, sequence)
     wanted, notes = check_encoder(file_format), []
-    if not timecode and sequence is not None and not fps:
-        timecode = sequence.timecode
     fps = frame_rate(fps or (sequence.fps if sequence is not None else DEFAULT_FPS))
-    timecode = _countable(timecode, fps, notes)
+    timecode = _countable(timecode or clip_timecode(sequence, fps, notes), fps, notes)
     white = reference_white * compositing_factor(scale, sequence) * 2.0**exposure
     height, width = _even_size(shape, wanted, file_format, notes)
     if not is_tagged(file_format):
         notes.append(
             f"this PyAV cannot tag ProRes: tell your editor Rec.2020 and {transfer}, or update PyAV (pip install -U av)"
         )
+    if sound is None:
+        sound = _own_sound(sequence, len(frames) / fps, notes)
+    if sound is not None:
+        sound = _encodable(sound, file_format, notes)
     source = gamut_of(sequence)
     peak = min(peak, HLG_PEAK) if transfer == "HLG" else peak
 
@@ -112,10 +114,6 @@ def save_video(
     else:
         level = _light_level(lambda index: roll_off(light(index), source_peak, peak), len(frames), again)
         notes.append(f"highlights of up to {source_peak:.0f} cd/m2 are rolled off to {peak:g}")
-    if sound is None:
-        sound = _own_sound(sequence, len(frames) / fps, notes)
-    if sound is not None:
-        sound = _encodable(sound, file_format, notes)
     encode = {"PQ": pq_encode, "HLG": hlg_signal}[transfer]
 
     def signals() -> Iterator[torch.Tensor]:

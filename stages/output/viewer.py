@@ -14,6 +14,7 @@ import torch
 from ...hdr.box_filter import area_mean
 from ...hdr.io.atomic import atomic_path
 from ...hdr.sequence import CandidateSet, ExposureSequence, LazyFrames
+from ..runtime.check import same_exposures
 from ..runtime.windows import Progress, quiet, spread
 
 LONGEST_SIDE = 1280  # pixels; larger frames are reduced to it by area means
@@ -40,7 +41,8 @@ def layers_of(
     vote_map=None,
     mask=None,
 ) -> list[Layer]:
-    """The layers of whatever is given, the result first. Raises ValueError for one with another number of frames."""
+    """The layers of whatever is given, the result first. Raises ValueError for one with another number of frames,
+    and for candidates of other exposures than those of `exposures`."""
     layers = [Layer("result", hdr)]
     if exposures is not None:
         layers.append(Layer("as captured", _Captured(exposures)))
@@ -56,6 +58,9 @@ def layers_of(
             raise ValueError(
                 f"{layer.name} has {len(layer.frames)} frames, the result has {len(hdr)}: connect those of one clip"
             )
+    if exposures is not None:
+        for c in candidates or ():
+            same_exposures(f"candidate {c.name!r}", c.clip_exposures, exposures.exposures)
     return layers
 
 

@@ -10,6 +10,8 @@ import torch
 from ...hdr.io.checked_path import printable
 from ...hdr.sequence import Candidate, ExposureSequence
 
+OTHER_EXPOSURE = 0.25  # stops; cameras step by thirds, and declared and measured exposures of a clip differ by less
+
 
 def chosen(name: str, value, options, others: bool = False):
     """`value`, if it is one of `options`; others: if it is any string. Raises ValueError with the options."""
@@ -80,24 +82,47 @@ def same_frames(hdr, sequence: ExposureSequence | None) -> None:
         )
 
 
+def same_exposures(name: str, made: torch.Tensor | None, clip: torch.Tensor | None) -> None:
+    """Raises ValueError where `name` was made from a clip of other exposures (T,) than these: where frames differ by more than
+    `OTHER_EXPOSURE` after one factor for all; None = not known, which fits any."""
+    if made is None or clip is None:
+        return
+    if made.shape == clip.shape:
+        apart = (made.double() / clip.double()).log2()
+        if (apart - apart.median()).abs().max() <= OTHER_EXPOSURE:
+            return
+    raise ValueError(
+        f"{name} belongs to a clip of the exposures {_beginning(made)}, here are {_beginning(clip)}: "
+        "wire both from one loader, of one pattern and first frame"
+    )
+
+
+def _beginning(exposures: torch.Tensor, count: int = 6) -> str:
+    return " ".join(f"{e:.3g}" for e in (exposures / exposures.min())[:count].tolist()) + (
+        " …" if len(exposures) > count else ""
+    )
+
+
 def same_flow(flow, sequence: ExposureSequence) -> None:
-    """Raises ValueError for a flow (`FlowField`, `LiveFlow`) of another number or size of frames, or to other neighbours, than
-    the clip's."""
+    """Raises ValueError for a flow (`FlowField`, `LiveFlow`) of another number or size of frames, of other exposures, or to other
+    neighbours than the clip's."""
     if flow.size != sequence.size or len(flow) != len(sequence) or set(flow.offsets) != set(sequence.offsets):
         raise ValueError(
             f"the flow is for {frames_text((len(flow), *flow.size))} and the neighbours {sorted(flow.offsets)}, the clip has "
             f"{frames_text(sequence.frames.shape)} and {list(sequence.offsets)}: wire the flow that was made from this clip"
         )
+    same_exposures("the flow", flow.clip_exposures, sequence.exposures)
 
 
 def same_candidates(candidates: Iterable[Candidate], sequence: ExposureSequence) -> None:
-    """Raises ValueError for candidates with another number or size of frames than the clip."""
+    """Raises ValueError for candidates of a clip with another number or size of frames, or of other exposures."""
     for candidate in candidates:
         if tuple(candidate.radiance.shape[:3]) != tuple(sequence.frames.shape[:3]):
             raise ValueError(
                 f"candidate {candidate.name!r} has {frames_text(candidate.radiance.shape)}, the clip has "
                 f"{frames_text(sequence.frames.shape)}: wire candidates of this clip"
             )
+        same_exposures(f"candidate {candidate.name!r}", candidate.clip_exposures, sequence.exposures)
 
 
 def same_length(frames, sequence: ExposureSequence | None) -> None:

@@ -50,7 +50,7 @@ def adapt_flow(sequence: ExposureSequence, flow: FlowField, network: "F2HDR", pr
             parts = (flow.flow[o][[t]].float(), found[:, k].clamp(-LIMIT, LIMIT))
             base, residual_flow = (F.interpolate(x, size=finest, mode="bilinear", align_corners=False) for x in parts)
             stored[t] = (base + residual_flow)[0]
-    return FlowField(flow.size, out, {o: flow.confidence[o] for o in out}, flow.period_flow)
+    return FlowField(flow.size, out, {o: flow.confidence[o] for o in out}, flow.period_flow, sequence.exposures)
 
 
 def coarse_fusion(

@@ -16,6 +16,7 @@ DROP = Fraction(30000, 1001)
         ("00:00:00;00", 107892, DROP, "01:00:00;00"),  # frames of an hour
         ("00:00:59;59", 1, Fraction(60000, 1001), "00:01:00;04"),
         ("10:00:00:00", 0, 50, "10:00:00:00"),
+        ("00:00:59;24", 1, Fraction(25), "00:01:00:00"),  # drop-frame, which 25 Hz does not have
     ],
 )
 def test_known_timecodes(begin, frames, fps, end):

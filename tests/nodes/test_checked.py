@@ -89,9 +89,10 @@ weights_marks = [nodes["HDRWeave_CoarseFusion"].fingerprint_inputs(weights="pack
 for content in (b"1", b"22"):
     own.write_bytes(content)
     weights_marks += [nodes["HDRWeave_" + n].fingerprint_inputs(weights=own.name) for n in ("CoarseFusion", "SparseFusion")]
+unused = nodes["HDRWeave_LoadAlternatingExposures"].execute(**given | {"lut": "curve.cube"})[1]
 marks = load.LoadAlternatingExposures.fingerprint_inputs(path="a\\0b", lut="\\udcff.cube")
 marks.encode("utf-8")
-print(json.dumps(dict(words=words, validated=validated, weights_marks=weights_marks)))
+print(json.dumps(dict(words=words, validated=validated, weights_marks=weights_marks, unused=unused)))
 """
 
 
@@ -119,4 +120,5 @@ def test_every_value_is_checked_before_work(tmp_path):
     assert "without NUL" in words["prefix"] and "30000 characters" in words["pattern"]
     packaged, *own = found["weights_marks"]
     assert packaged == "" and own[0] == own[1] != own[2] == own[3]  # the file was overwritten in between
+    assert "lut is not used, as response is gamma2.2: choose LUT file to read it" in found["unused"]
     assert "does not exist" in words["path"] and "30000 characters" in found["validated"]

@@ -76,7 +76,9 @@ parts, warned = video.get_components(), []
 for given in (parts, replace(parts, audio=None)):
     made = InputImpl.VideoFromComponents(given)
     warned.append(load._first_clip("", made, None, 0, 0, None, False, lambda *_: None, "gamma2.2").warnings)
+_, left_out = save_video._samples({"waveform": torch.zeros(2, 4, 10), "sample_rate": 48000})
 print(json.dumps(dict(
+    left_out=left_out,
     size=video.get_dimensions(), path=path, summary=summary, told=saved.ui["hdr_video"], shape=list(picture.result[0].shape),
     words=picture.ui["text"][0], sound=parts.audio["waveform"].shape[-1], warned=warned,
 )))
@@ -89,6 +91,10 @@ def test_audio_goes_in_and_a_video_comes_out(tmp_path):
         {"filename": "a_v001.mp4", "subfolder": "", "type": "output"}
     ]
     assert found["path"] == str(tmp_path / "output" / "a_v001.mp4") and "2 frames, 20x16, 4 fps" in found["summary"]
+    assert found["left_out"] == [
+        "of the 2 sounds of audio the first is written",
+        "of the 4 channels of audio the first two are written: 1, 2, 6 or 8 are kept",
+    ]
     assert abs(found["sound"] - 24000) <= 1024
     assert found["warned"] == [["the sound of this VIDEO is not taken: connect its audio to Save HDR Video"], []]
     assert found["shape"] == [2, 8, 10, 3] and found["words"].startswith("Radiance times")

@@ -37,6 +37,7 @@ with torch.inference_mode():
         summary = loaded[1]
         equal[name] &= loaded.ui["text"] == (summary,)
     timed, _ = load(backbone=backbone, low=stills, low_times="0, 4.5").result
+    unused = load(backbone=backbone, low=stills, high_times="3")[1].splitlines()[-1]
     wrong = [
         told(fuse, 5, 0, anchored=timed, exposures=clip, low=stills),
         told(load, backbone=backbone, low=stills, low_times="1"),
@@ -45,7 +46,7 @@ with torch.inference_mode():
         told(load, exposures=clip, low=stills),
     ]
 times = [timed.anchors[0].times.tolist(), still_times("", 6, 2), still_times("1 2,5", 6, 3)]
-print(json.dumps(dict(equal=equal, wrong=wrong, times=times, summary=summary)))
+print(json.dumps(dict(equal=equal, wrong=wrong, times=times, summary=summary, unused=unused)))
 """
 
 
@@ -59,6 +60,7 @@ def test_an_anchored_sequence_is_what_the_separate_inputs_make(tmp_path):
         "anchors at -2.00 EV: 2, at frames 1, 4",
         "anchors at +2.00 EV: 1, at frames 2.5",
     ]
+    assert found["unused"] == "high_times is not used, as no high is connected"
     sentences = (
         "beside anchored, exposures, low are connected: unlink these",
         "1 times are written for 2 stills: write one for each",

@@ -247,6 +247,10 @@ def test_the_clips_timecode_goes_on(tmp_path, hdr, sequence):
     assert (code.hours, code.minutes, code.seconds, code.frame, code.dropFrame) == (10, 1, 0, 1, 0)
     report = save_sequence(hdr, tmp_path, "a", sequence=sequence.with_(timecode="10:00:59:22"), fps=25)
     assert "timeCode" not in OpenEXR.File(str(report.paths[3])).header()
+    assert "timecode 10:00:59:22 is left out: it counts 24 frames a second, not 25" in str(report)
+    film = sequence.with_(timecode="10:00:59:22", fps=Fraction(24000, 1001))
+    report = save_sequence(hdr, tmp_path, "a", sequence=film, fps=float(film.fps))  # wired from the loader
+    assert "timeCode" in OpenEXR.File(str(report.paths[3])).header() and not report.notes
 
 
 def test_layers_lie_beside_the_picture(tmp_path, hdr):

@@ -13,7 +13,7 @@ import torch
 from hdrweave.hdr.delivery import hlg_signal, pq_decode, pq_encode, ycbcr_codes
 from hdrweave.hdr.gamut import convert
 from hdrweave.hdr.io.hdr_video import FORMATS, is_tagged
-from hdrweave.hdr.io.sound import read_sound, samples
+from hdrweave.hdr.io.sound import Samples, read_sound, samples
 from hdrweave.hdr.response import response_named
 from hdrweave.hdr.sequence import ExposureSequence
 from hdrweave.stages.clip.load import expose, read_clip
@@ -180,6 +180,11 @@ def test_timecode_follows_the_clip(tmp_path, hdr, name):
     assert clip.timecode == "10:00:01:00"
     again = save_video(hdr[:2], tmp_path, "b", name, sequence=expose(clip, "-3,0"))
     assert read_clip(again.path).timecode == "10:00:01:00"
+    wired = save_video(hdr[:2], tmp_path, "b", name, sequence=expose(clip, "-3,0"), fps=float(clip.fps))
+    assert read_clip(wired.path).timecode == "10:00:01:00"
+    other = save_video(hdr[:2], tmp_path, "b", name, sequence=expose(clip, "-3,0"), fps=24)
+    assert "timecode 10:00:01:00 is left out: it counts 25 frames a second" in str(other)
+    assert not read_clip(other.path).timecode
     slow = save_video(hdr[:2], tmp_path, "c", name, fps=8, timecode="10:00:00:00")
     assert "the timecode is left out" in str(slow) and not read_clip(slow.path).timecode
 
@@ -212,6 +217,12 @@ def test_sound_is_resampled_to_a_rate_that_the_format_has(tmp_path, hdr, name, r
     spectrum = abs(np.fft.rfft(back.waveform[0, : kept // 4]))
     assert abs(4 * spectrum.argmax() - 440) <= 4
     assert ("resampled" in str(report.notes)) == (kept != rate)
+
+
+@pytest.mark.parametrize("length", [0, 1, 3])
+def test_sound_of_hardly_any_samples_is_resampled_too(tmp_path, hdr, length):
+    given = Samples(np.zeros((2, length), np.float32), 192_000)
+    assert save_video(hdr, tmp_path, "a", HEVC, sound=given, crf=40).path.exists()
 
 
 def test_odd_sizes_lose_a_column_and_nothing_is_overwritten(tmp_path, hdr):

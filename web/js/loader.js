@@ -56,12 +56,18 @@ async function filesOf(folder) {
   return Promise.all(found.map(entry => new Promise((resolve, reject) => entry.file(resolve, reject))))
 }
 
-// Where the browser finds the file of a path of the loader; null for one outside the folders that the server shows.
-function address(path) {
+// A path as the loader reads it: file explorers copy it in quotes. type: the folder of ComfyUI that "clip.mp4 [output]" names.
+export function written(text) {
+  const path = String(text ?? '').trim().replace(/^"+|"+$/g, ''), named = /^(.*?) \[(input|output|temp)\]$/.exec(path)
+  return named ? { path: named[1], type: named[2] } : { path, type: 'input' }
+}
+
+// Where the browser finds the file of a path; null for one outside the folders that the server shows.
+export function address({ path, type }) {
   if (!path || /^([/\\~]|[a-z]:)/i.test(path) || path.includes('..')) return null
   if (path.startsWith(SAMPLES)) return api.apiURL(`/workflow_templates/hdrweave/assets/${encodeURIComponent(path)}`)
   const parts = path.split(/[\\/]/), filename = parts.pop()
-  return api.apiURL(`/view?${new URLSearchParams({ filename, subfolder: parts.join('/'), type: 'input' })}`)
+  return api.apiURL(`/view?${new URLSearchParams({ filename, subfolder: parts.join('/'), type })}`)
 }
 
 export class Source {
@@ -131,11 +137,11 @@ export class Source {
   }
 
   show() {
-    const path = String(this.path.value ?? '').trim().replace(/^"+|"+$/g, ''), url = address(path) // as the node reads it
+    const value = String(this.path.value ?? ''), { path, type } = written(value), url = address({ path, type })
     this.name.textContent = path ? `\u200e${path}` : ''
     this.name.title = path
-    if (path === this.shown) return
-    this.shown = path
+    if (value === this.shown) return
+    this.shown = value
     this.stage.replaceChildren()
     this.words.textContent = ''
     if (!path) this.words.textContent = 'Drop a clip here, upload or pick one, or write its path above.'
@@ -151,7 +157,7 @@ export class Source {
       this.words.textContent = `${video.videoWidth}x${video.videoHeight}, ${video.duration.toFixed(2)} s`
     })
     video.addEventListener('error', () => {
-      if (this.shown !== String(this.path.value).trim()) return
+      if (this.stage.firstChild !== video) return // another file is shown by now
       this.words.textContent = 'no preview: not found, or the browser does not play it; the loader may read it all the same'
     })
     this.stage.append(video)
