@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from ...hdr.box_filter import halved
 from .pair_flow import PairFlow, photometric_cost
 
-DISTANCES = (16, 8, 4)  # pixels, one after the other
+DISTANCE = 8  # pixels, even
 MIN_GAIN = 0.003  # code values by which the photometric cost must fall
 AROUND = [(1, 1)] + [(y, x) for y in range(3) for x in range(3) if (y, x) != (1, 1)]  # a pixel and the eight around it
 HALF_AREA, AREA = 3, 5  # sides in pixels of the area of the photometric cost, at half size and at full size
@@ -15,19 +15,15 @@ HALF_AREA, AREA = 3, 5  # sides in pixels of the area of the photometric cost, a
 
 def propagate(pairs: PairFlow, t: int, others: tuple[int, int], motion: torch.Tensor) -> torch.Tensor:
     """Motion (2,3,h,w), flow and confidence, from reference t to two neighbours, where each pixel may adopt that of
-    another one at a distance of DISTANCES, in one of eight directions, if its photometric cost is lower.
+    another one at DISTANCE, in one of eight directions, if its photometric cost is lower.
 
     The best direction is chosen at half size, at a quarter of the cost; the choice is verified at full size.
     """
-    cost = photometric_cost(pairs, t, others, motion[None, :, :2], AREA)
     h, w = motion.shape[-2:]
-    for distance in DISTANCES:
-        best = _best_neighbour(pairs, t, others, motion, distance // 2)
-        proposal = F.interpolate(best, scale_factor=2, mode="nearest")[..., :h, :w]
-        proposed = photometric_cost(pairs, t, others, proposal[None, :, :2], AREA)
-        better = proposed < cost - MIN_GAIN
-        motion, cost = torch.where(better, proposal, motion), torch.where(better, proposed, cost)
-    return motion
+    best = _best_neighbour(pairs, t, others, motion, DISTANCE // 2)
+    proposal = F.interpolate(best, scale_factor=2, mode="nearest")[..., :h, :w]
+    cost, proposed = (photometric_cost(pairs, t, others, m[None, :, :2], AREA) for m in (motion, proposal))
+    return torch.where(proposed < cost - MIN_GAIN, proposal, motion)
 
 
 def _best_neighbour(
