@@ -47,6 +47,11 @@ class Clip:
     cpu_seconds: float = 0.0
     finished: bool = False
 
+    @property
+    def has_ranges(self) -> bool:
+        """Whether there are ranges to begin; none of a clip that failed."""
+        return bool(self.left) and not self.error
+
 
 def main(arguments=None) -> int:
     options = _parse(arguments)
@@ -75,41 +80,26 @@ def main(arguments=None) -> int:
 
 def run(ray, options) -> list[Clip]:
     """All clips through all steps, on the cluster that `ray` is connected to."""
-    total = ray.cluster_resources()
-    gpus, cores = int(total.get("GPU", 0)), int(total.get("CPU", 1))
-    share = {"num_gpus": 1, "num_cpus": 1} if gpus else {"num_cpus": min(options.cores, cores)}
-    workers = gpus or max(cores // share["num_cpus"], 1)
-    # Workers live on between steps: a GPU's keeps its CUDA context and its engine. OSError: a full disk, storage that is away.
-    as_task = ray.remote(max_retries=RETRIES, retry_exceptions=[OSError], max_calls=0, **share)
-    frames = partial(workflow_step, options.workflow) if options.workflow else frames_step
-    calls = {"survey": survey_step, "frames": frames, "deliver": deliver_step}
-    remote = {name: as_task(_named(call)) for name, call in calls.items()}
-    print(
-        f"{len(options.clips)} clips, {workers} workers of {gpus and '1 GPU' or str(share['num_cpus']) + ' cores'}",
-        flush=True,
-    )
-    settings = Settings(
-        WORKFLOW if options.workflow else options.method,
-        workflow=options.workflow_mark,
-        pattern=options.pattern,
-        response=options.response,
-    )
-    step = Step(settings, options.out, options.frames)
+    share, workers = _workers(ray, options.cores)
+    each = "1 GPU" if "num_gpus" in share else f"{share['num_cpus']} cores"
+    print(f"{len(options.clips)} clips, {workers} workers of {each}", flush=True)
     clips = [Clip(source) for source in options.clips]
     waiting, running, begin = clips.copy(), {}, time.monotonic()
+    start = _starter(ray, options, share)
 
     def launch(kind: str, clip: Clip, *given) -> None:
-        running[remote[kind].remote(step, clip.source, clip.folder, *given)] = kind, clip, given
+        running[start(kind, clip, *given)] = kind, clip, given
         clip.running += 1
 
-    while waiting or running or any(clip.left and not clip.error for clip in clips):
-        begun = [clip for clip in clips if clip.left and not clip.error]
-        while len(running) < workers * (1 + AHEAD) and (begun or waiting):
+    while waiting or running or any(clip.has_ranges for clip in clips):
+        while len(running) < workers * (1 + AHEAD):
+            begun = next((clip for clip in clips if clip.has_ranges), None)
             if begun:
-                launch("frames", begun[0], begun[0].left.pop(0))
-                begun = [clip for clip in begun if clip.left]
-            else:
+                launch("frames", begun, begun.left.pop(0))
+            elif waiting:
                 launch("survey", waiting.pop(0))
+            else:
+                break
         (ready,), _ = ray.wait(list(running))
         kind, clip, given = running.pop(ready)
         clip.running -= 1
@@ -125,6 +115,30 @@ def run(ray, options) -> list[Clip]:
         _report(clip, kind)
         write_manifest(options, clips)
     return clips
+
+
+def _workers(ray, cores: int) -> tuple[dict[str, int], int]:
+    """What a worker takes of the cluster, a GPU or `cores`, and how many workers there are."""
+    total = ray.cluster_resources()
+    gpus, every = int(total.get("GPU", 0)), int(total.get("CPU", 1))
+    if gpus:
+        return {"num_gpus": 1, "num_cpus": 1}, gpus
+    taken = min(cores, every)
+    return {"num_cpus": taken}, max(every // taken, 1)
+
+
+def _starter(ray, options, share: dict[str, int]):
+    """Function that starts a step of a clip on a worker: (kind, clip, further arguments of the step) -> Ray's reference to its
+    result."""
+    # Workers live on between steps: a GPU's keeps its CUDA context and its engine. OSError: a full disk, storage that is away.
+    as_task = ray.remote(max_retries=RETRIES, retry_exceptions=[OSError], max_calls=0, **share)
+    frames = partial(workflow_step, options.workflow) if options.workflow else frames_step
+    calls = {"survey": survey_step, "frames": frames, "deliver": deliver_step}
+    remote = {name: as_task(_named(call)) for name, call in calls.items()}
+    method = WORKFLOW if options.workflow else options.method
+    settings = Settings(method, workflow=options.workflow_mark, pattern=options.pattern, response=options.response)
+    step = Step(settings, options.out, options.frames)
+    return lambda kind, clip, *given: remote[kind].remote(step, clip.source, clip.folder, *given)
 
 
 def _named(call):
