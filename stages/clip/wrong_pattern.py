@@ -5,8 +5,9 @@ import math
 from ...hdr.sequence import ExposureSequence
 from ..runtime.check import chosen
 from ..runtime.windows import Progress, quiet
-from .check import DARK_OFF, OFF, declared_steps, fit, pattern_warnings, response_warnings, unmeasurable
+from .check import declared_steps, pattern_warnings, unmeasurable
 from .detect import LONGEST, analyse
+from .response_check import DARK_OFF, OFF, fit, response_warnings
 from .statistics import clip_statistics
 
 STOP, GO_ON = CHOICES = ("stop", "go on")
