@@ -13,7 +13,8 @@ from ...hdr.io.image_files import read_image, stored_gamut
 from ...hdr.io.image_sequence import Frame, find_frames, find_sequence, is_sequence_path
 from ...hdr.io.raw_files import RAW
 from ...hdr.io.sound import SoundTrack
-from ...hdr.io.video_files import VideoInfo, code_levels, frame_rate, is_limited, to_rgb, video_frames, video_info
+from ...hdr.io.video_files import VideoInfo, frame_rate, video_frames, video_info
+from ...hdr.io.video_frame import code_levels, is_limited, to_rgb
 from ...hdr.io.video_seek import frames_at
 from ...hdr.response import ON_FULL_CODE
 from ...hdr.scratch import allocate, trim

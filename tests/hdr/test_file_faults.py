@@ -11,7 +11,8 @@ import pytest
 from hdrweave.hdr.io.atomic import FULL, refused_by_disk
 from hdrweave.hdr.io.checked_path import printable, regular_file
 from hdrweave.hdr.io.lut import response_from_lut
-from hdrweave.hdr.io.video_files import to_rgb, video_frames, video_info
+from hdrweave.hdr.io.video_files import video_frames, video_info
+from hdrweave.hdr.io.video_frame import to_rgb
 from hdrweave.stages.clip.load import load_clip, read_clip
 
 

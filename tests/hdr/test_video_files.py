@@ -4,7 +4,8 @@ import av
 import numpy as np
 import pytest
 import torch
-from hdrweave.hdr.io.video_files import frame_rate, to_rgb, video_frames, video_info, write_mp4
+from hdrweave.hdr.io.video_files import frame_rate, video_frames, video_info, write_mp4
+from hdrweave.hdr.io.video_frame import to_rgb
 
 LIMITED, FULL = 1, 2
 BT709, BT601, BT2020 = (0.2126, 0.0722), (0.299, 0.114), (0.2627, 0.0593)

@@ -7,7 +7,8 @@ import av
 import numpy as np
 import pytest
 import torch
-from hdrweave.hdr.io.video_files import to_rgb, video_frames
+from hdrweave.hdr.io.video_files import video_frames
+from hdrweave.hdr.io.video_frame import to_rgb
 from hdrweave.hdr.io.video_seek import frames_at
 from hdrweave.stages.clip import read
 from hdrweave.stages.clip.load import load_clip

@@ -16,7 +16,8 @@ import torch.nn.functional as F
 
 from ...hdr.box_filter import box_mean
 from ...hdr.cv import cv2
-from ...hdr.io.video_files import to_rgb, video_frames
+from ...hdr.io.video_files import video_frames
+from ...hdr.io.video_frame import to_rgb
 from ...hdr.metrics import psnr
 from ...hdr.warp import pixel_grid, warp
 from ...models.flow.dis import PRESETS, dis_flow

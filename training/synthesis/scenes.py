@@ -15,7 +15,8 @@ import torch
 
 from ...hdr.cv import cv2
 from ...hdr.io.image_files import read_image
-from ...hdr.io.video_files import to_rgb, video_frames, video_info
+from ...hdr.io.video_files import video_frames, video_info
+from ...hdr.io.video_frame import to_rgb
 from ...hdr.response import response_named
 
 FLOOR = 1e-4  # added before the logarithm; middle grey is 0.18
