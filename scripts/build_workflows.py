@@ -12,13 +12,13 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-import comfy_client
+import comfy_engine
 from render import Progress, render
 from thumbnail import thumbnail
 from workflow_graphs import graphs
 from workflow_graphs.stages_flagship import BLUEPRINT, folded_flagship
 
-ROOT = comfy_client.ROOT
+ROOT = comfy_engine.ROOT
 WORKFLOWS = graphs()
 BLUEPRINT_DESCRIPTION = (
     "Alternating exposures to scene-linear HDR: the whole flagship as one node. Open it to change its parts."
@@ -72,10 +72,10 @@ def main() -> None:
     pictures = parser.parse_args().pictures
     watched = {name for name, graph in WORKFLOWS.items() if any(n["type"] == "SaveVideo" for n in graph["nodes"])}
     pictured = watched & set(WORKFLOWS if pictures == [] else pictures or ())  # those that write a tone-mapped video
-    with tempfile.TemporaryDirectory() as folder, comfy_client.engine(Path(folder), log="build.log") as base:
+    with tempfile.TemporaryDirectory() as folder, comfy_engine.engine(Path(folder), log="build.log") as base:
         jobs = Path(folder) / "jobs.json"
         jobs.write_text(json.dumps([{"build": graph} for graph in (*WORKFLOWS.values(), folded_flagship())]))
-        subprocess.run(["node", ROOT / "scripts" / "front_end.mjs", comfy_client.ENGINE, base, jobs], check=True)
+        subprocess.run(["node", ROOT / "scripts" / "front_end.mjs", comfy_engine.ENGINE, base, jobs], check=True)
         *results, folded = json.loads(Path(f"{jobs}.result").read_text())
         save(ROOT / "subgraphs" / f"{BLUEPRINT}.json", blueprint(folded["workflow"]))
         for name, result in zip(WORKFLOWS, results, strict=True):

@@ -9,10 +9,11 @@ import time
 from pathlib import Path
 
 import comfy_client
+import comfy_engine
 from hdrweave.stages.runtime.command_line import with_pattern_joined
 from render import Progress, render, summary
 
-FILES = sorted((comfy_client.ROOT / "workflows").glob("*.json"))
+FILES = sorted((comfy_engine.ROOT / "workflows").glob("*.json"))
 WORKFLOWS = {re.sub(r"^(paper|stages)_", "", path.stem): path for path in FILES}
 LOADER = "Load Alternating Exposures"
 WRITERS = {  # where the nodes of a type write to
@@ -31,7 +32,7 @@ def main() -> int:
     begin = time.monotonic()
     try:
         print(f"{options.clip or 'the sample'} -> {options.workflow} -> {out}\nstarting ComfyUI …", flush=True)
-        with comfy_client.engine(out) as base:
+        with comfy_engine.engine(out) as base:
             files = render(base, workflow, settings(options), out, Progress())
     except KeyboardInterrupt:
         print("\nstopped", file=sys.stderr)

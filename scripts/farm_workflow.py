@@ -7,7 +7,7 @@ import tempfile
 from functools import cache
 from pathlib import Path
 
-import comfy_client
+import comfy_engine
 from hdrweave.hdr.io.exr import read_exr
 from hdrweave.hdr.io.image_sequence import find_sequence
 from hdrweave.stages.farm.job import SURVEY, open_job, write_pixels
@@ -51,10 +51,10 @@ def workflow_step(workflow: str, step, source: str, folder: str, part: tuple[int
 def _engine() -> tuple[str, Path]:
     """Address of this process's own engine, and its output folder.
 
-    Both end with the process; of one that is killed, Ray ends the engine, and `comfy_client.clean_orphans` removes the folders.
+    Both end with the process; of one that is killed, Ray ends the engine, and `comfy_engine.clean_orphans` removes the folders.
     """
     stack = contextlib.ExitStack()
     atexit.register(stack.close)
-    output = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="temp-farm-", dir=comfy_client.ENGINE)))
-    (output / comfy_client.NOTE).write_text(f"{os.getpid()} 0\n", encoding="ascii")
-    return stack.enter_context(comfy_client.engine(output, log=f"{output.name}/engine.log")), output
+    output = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="temp-farm-", dir=comfy_engine.ENGINE)))
+    (output / comfy_engine.NOTE).write_text(f"{os.getpid()} 0\n", encoding="ascii")
+    return stack.enter_context(comfy_engine.engine(output, log=f"{output.name}/engine.log")), output

@@ -16,6 +16,7 @@ import time
 from pathlib import Path
 
 import comfy_client
+import comfy_engine
 from ui_to_api import to_prompt, widget_inputs
 
 MAX_BYTES = 256 << 20  # of a workflow file
@@ -73,12 +74,12 @@ def _parse(arguments):
 def _server(options):
     if options.server:
         return contextlib.nullcontext(options.server.rstrip("/"))
-    if not (comfy_client.ENGINE / "extra.yaml").is_file():
+    if not (comfy_engine.ENGINE / "extra.yaml").is_file():
         raise ValueError(
             "there is no engine yet: run scripts/setup_engine.sh first, or name a running ComfyUI with --server"
         )
     print("starting ComfyUI …", flush=True)
-    return comfy_client.engine(Path(options.out))
+    return comfy_engine.engine(Path(options.out))
 
 
 def render(base: str, workflow: dict, settings, out: Path, progress) -> list[Path]:

@@ -7,21 +7,22 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import comfy_client
+import comfy_engine
 import numpy as np
 import pytest
 
-WORKFLOWS = sorted((comfy_client.ROOT / "workflows").glob("*.json"))
+WORKFLOWS = sorted((comfy_engine.ROOT / "workflows").glob("*.json"))
 
 
 @pytest.fixture(scope="session")
 def server(tmp_path_factory):
     """base (address), output (its output folder), info (its /object_info), log (path)."""
-    if not (comfy_client.ENGINE / "extra.yaml").is_file():
+    if not (comfy_engine.ENGINE / "extra.yaml").is_file():
         pytest.skip("there is no engine: run scripts/setup_engine.sh")
     output = tmp_path_factory.mktemp("engine") / "output"
-    with comfy_client.engine(output, log="tests.log") as base:
+    with comfy_engine.engine(output, log="tests.log") as base:
         info = comfy_client.call(base, "/object_info")
-        yield SimpleNamespace(base=base, output=output, info=info, log=comfy_client.ENGINE / "tests.log")
+        yield SimpleNamespace(base=base, output=output, info=info, log=comfy_engine.ENGINE / "tests.log")
 
 
 def ours(info: dict) -> dict:
@@ -72,12 +73,12 @@ spec.loader.exec_module(module)
 def run_in_engine(code: str, folder: Path):
     """What `code` prints as JSON in its last line, in a process of the engine that has the pack as `hdrweave`, torch, comfy
     and folder_paths; `folder` is its own, `root` the checkout."""
-    if not (comfy_client.ENGINE / "extra.yaml").is_file():
+    if not (comfy_engine.ENGINE / "extra.yaml").is_file():
         pytest.skip("there is no engine: run scripts/setup_engine.sh")
-    begin = PACK_IN_ENGINE.format(root=str(comfy_client.ROOT), folder=str(folder))
+    begin = PACK_IN_ENGINE.format(root=str(comfy_engine.ROOT), folder=str(folder))
     done = subprocess.run(
-        [comfy_client.ENGINE / "venv/bin/python", "-c", begin + code],
-        cwd=comfy_client.ENGINE / "ComfyUI",
+        [comfy_engine.ENGINE / "venv/bin/python", "-c", begin + code],
+        cwd=comfy_engine.ENGINE / "ComfyUI",
         capture_output=True,
         text=True,
     )
@@ -92,15 +93,15 @@ def front_end(server, tmp_path_factory):
     for needed in ("node", "chromium"):
         if not shutil.which(needed):
             pytest.skip(f"{needed} is not installed: scripts/test.sh installs it where it may")
-    if not (comfy_client.ENGINE / "node_modules" / "playwright-core").is_dir():
+    if not (comfy_engine.ENGINE / "node_modules" / "playwright-core").is_dir():
         pytest.skip("playwright-core is not installed: scripts/test.sh installs it")
 
     def run(jobs: list[dict], base: str = server.base) -> list[dict]:
         file = tmp_path_factory.mktemp("browser") / "jobs.json"
         file.write_text(json.dumps(jobs))
-        script = comfy_client.ROOT / "scripts" / "front_end.mjs"
+        script = comfy_engine.ROOT / "scripts" / "front_end.mjs"
         done = subprocess.run(
-            ["node", script, comfy_client.ENGINE, base, file], capture_output=True, text=True, timeout=600
+            ["node", script, comfy_engine.ENGINE, base, file], capture_output=True, text=True, timeout=600
         )
         assert done.returncode == 0, done.stderr
         return json.loads(Path(f"{file}.result").read_text())

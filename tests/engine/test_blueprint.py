@@ -3,6 +3,7 @@
 import json
 
 import comfy_client
+import comfy_engine
 import pytest
 import torch
 from hdrweave.hdr.io.exr import read_exr
@@ -16,7 +17,7 @@ LOADER, WRITER = "HDRWeave_LoadAlternatingExposures", "HDRWeave_SaveHDRSequence"
 
 @pytest.fixture(scope="module")
 def blueprint():
-    return json.loads((comfy_client.ROOT / "subgraphs" / f"{NAME}.json").read_text(encoding="utf-8"))
+    return json.loads((comfy_engine.ROOT / "subgraphs" / f"{NAME}.json").read_text(encoding="utf-8"))
 
 
 def test_it_is_listed_and_served(server, blueprint):
@@ -32,7 +33,7 @@ def test_it_is_one_node_and_its_parts_are_the_workflows(blueprint):
     assert folded["type"] == subgraph["id"] and blueprint["links"] == []
     assert [slot["type"] for slot in folded["inputs"]] == ["HDRWEAVE_EXPOSURES"]
     assert [slot["name"] for slot in folded["outputs"]] == ["hdr", "vote map"]
-    flagship = json.loads((comfy_client.ROOT / "workflows" / "stages_flagship.json").read_text(encoding="utf-8"))
+    flagship = json.loads((comfy_engine.ROOT / "workflows" / "stages_flagship.json").read_text(encoding="utf-8"))
     parts = flagship["definitions"]["subgraphs"]
     settings = {node["type"]: node.get("widgets_values") for part in parts for node in part["nodes"]}
     assert all(settings[node["type"]] == node["widgets_values"] for node in subgraph["nodes"])

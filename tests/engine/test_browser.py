@@ -3,7 +3,7 @@
 import json
 import shutil
 
-import comfy_client
+import comfy_engine
 import pytest
 from browser_probes import DROP, HARMLESS, LOADER, VIEWER
 from real_engine import WORKFLOWS
@@ -48,9 +48,9 @@ def loaded(front_end, server, tiny_clips, tmp_path_factory):
         clip = clip_for(path, tiny_clips)
         jobs[path.stem] = {"load": str(path), "set": {LOADER: {"path": str(clip)}}, "view": [1920, 1080]}
         if path in RUN:
-            picture = comfy_client.ENGINE / f"{path.stem}.png"
+            picture = comfy_engine.ENGINE / f"{path.stem}.png"
             jobs[path.stem] |= {"run": True, "screenshot": str(picture), "probe": VIEWER}
-    jobs["vue"] = {**jobs[RUN[0].stem], "vue": True, "screenshot": str(comfy_client.ENGINE / "vue.png")}
+    jobs["vue"] = {**jobs[RUN[0].stem], "vue": True, "screenshot": str(comfy_engine.ENGINE / "vue.png")}
     jobs["vue"]["set"] = {LOADER: {"path": str(tiny_clips[2]), "count": 8}}  # another run, not the cache
     jobs["old"] = {"load": str(old_file(tmp_path_factory.mktemp("old"), server)), "probe": DROP}
     return dict(zip(jobs, front_end(list(jobs.values())), strict=True))
@@ -83,7 +83,7 @@ def test_a_clip_dropped_on_the_canvas_makes_a_loader_and_its_name_stays_text(loa
     )
     assert found["wire"] == "#e0a526"
     assert (found["labels"]["count"], found["labels"]["pattern"]) == ("count (0 all)", "pattern")
-    (comfy_client.ENGINE / "in" / found["path"]).unlink(missing_ok=True)
+    (comfy_engine.ENGINE / "in" / found["path"]).unlink(missing_ok=True)
 
 
 def test_an_old_file_goes_on_where_a_new_one_stops(loaded, server, tmp_path):

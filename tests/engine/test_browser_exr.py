@@ -2,7 +2,7 @@
 
 import json
 
-import comfy_client
+import comfy_engine
 import numpy as np
 import pytest
 from hdrweave.hdr.io.exr import write_exr
@@ -55,8 +55,8 @@ def test_a_dropped_exr_gives_its_graph_back(front_end, tmp_path):
 
 
 def test_in_the_newest_front_end_too(front_end, tmp_path):
-    static = comfy_client.ENGINE / "front-end" / "comfyui_frontend_package" / "static"
+    static = comfy_engine.ENGINE / "front-end" / "comfyui_frontend_package" / "static"
     if not static.is_dir():
         pytest.skip("the newest front end is not there: scripts/setup_engine.sh fetches it")
-    with comfy_client.engine(tmp_path / "out", log="newest.log", flags=("--front-end-root", static)) as base:
+    with comfy_engine.engine(tmp_path / "out", log="newest.log", flags=("--front-end-root", static)) as base:
         check_drops(front_end, tmp_path, base)

@@ -8,6 +8,7 @@ import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import comfy_client
+import comfy_engine
 import pytest
 import render
 import ui_to_api
@@ -48,7 +49,7 @@ def test_a_server_that_dies_during_a_run_is_named(base):
 
 def test_a_server_that_is_not_there_is_told_in_one_sentence(tmp_path, capsys):
     (tmp_path / "graph.json").write_text("{}")
-    url = f"http://127.0.0.1:{comfy_client._free_port()}"
+    url = f"http://127.0.0.1:{comfy_engine._free_port()}"
     assert render.main([str(tmp_path / "graph.json"), "--server", url, "--out", str(tmp_path / "out")]) == 1
     assert capsys.readouterr().err.strip().startswith(f"ComfyUI cannot be reached at {url}")
 
@@ -76,7 +77,7 @@ def test_an_own_engine_that_dies_says_where_its_log_is_and_what_to_try(tmp_path)
     (folder / "ComfyUI/main.py").write_text(DYING_ENGINE)
     (folder / "device").touch()
     with pytest.raises(RuntimeError, match="ComfyUI stopped during the run, .* its log is .*server.log; try fewer"):
-        with comfy_client.engine(tmp_path / "out", folder) as base:
+        with comfy_engine.engine(tmp_path / "out", folder) as base:
             comfy_client.run(base, {})
 
 
@@ -132,14 +133,14 @@ def test_an_engine_whose_starter_was_killed_is_ended_at_the_next_start(tmp_path)
     (temp / "frames").write_bytes(b"x")
     done = subprocess.run([sys.executable, "-c", STARTER, str(temp)], capture_output=True, text=True)
     engine = int(done.stdout)
-    assert done.returncode == -9 and str(temp) in comfy_client._command_line(engine)
+    assert done.returncode == -9 and str(temp) in comfy_engine._command_line(engine)
     mine, other = tmp_path / "temp-mine", tmp_path / "temp-other"
     for folder, note in ((mine, f"{os.getpid()} {os.getpid()}"), (other, f"{done.returncode + 10**7} {os.getpid()}")):
         folder.mkdir()
         (folder / "engine.pid").write_text(note)
     (tmp_path / "temp-young").mkdir()
-    assert comfy_client.clean_orphans(tmp_path) == [engine]
-    assert str(temp) not in comfy_client._command_line(engine)
+    assert comfy_engine.clean_orphans(tmp_path) == [engine]
+    assert str(temp) not in comfy_engine._command_line(engine)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["temp-mine", "temp-young"]  # this process lives on, too
 
 

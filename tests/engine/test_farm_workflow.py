@@ -6,6 +6,7 @@ import subprocess
 import sys
 
 import comfy_client
+import comfy_engine
 import farm_workflow
 import numpy as np
 import pytest
@@ -103,7 +104,7 @@ def test_ranges_by_a_graph_are_the_frames_of_the_whole(server, tiny_clips, tmp_p
 def test_farm_runs_a_workflow_in_an_engine_of_its_own(tmp_path):
     """`scripts/farm.py --workflow`: two ranges by Ray's worker and the engine that it starts, against one process without."""
     pytest.importorskip("ray", reason="ray is not installed: pip install -e .[farm]")
-    if not (comfy_client.ENGINE / "extra.yaml").is_file():
+    if not (comfy_engine.ENGINE / "extra.yaml").is_file():
         pytest.skip("there is no engine: run scripts/setup_engine.sh")
     clip, count = tmp_path / "take7", 14
     clip.mkdir()
@@ -111,7 +112,7 @@ def test_farm_runs_a_workflow_in_an_engine_of_its_own(tmp_path):
         write_png(clip / f"a.{t:04d}.png", frame, np.uint16)
     saved = tmp_path / "graph.json"
     saved.write_text(json.dumps(graph("elsewhere.mp4")))
-    command = [sys.executable, comfy_client.ROOT / "scripts" / "farm.py", clip, f"--workflow={saved}"]
+    command = [sys.executable, comfy_engine.ROOT / "scripts" / "farm.py", clip, f"--workflow={saved}"]
     command += [f"--out={tmp_path / 'out'}", "--pattern=1x,8x", "--frames=12", "--cores=1"]
     environment = os.environ | {"RAY_worker_niceness": "0"}
     answer = subprocess.run(command, capture_output=True, text=True, timeout=900, env=environment)
@@ -121,4 +122,4 @@ def test_farm_runs_a_workflow_in_an_engine_of_its_own(tmp_path):
     found = np.stack([read_exr(job.path(t))[0] for t in range(count)]).astype(np.float16)
     whole = classical(prepared(load_clip(clip, "1x,8x"), "classical"))
     assert np.array_equal(found, (whole * 8).half().numpy())
-    comfy_client.clean_orphans()  # folders of workers that Ray killed
+    comfy_engine.clean_orphans()  # folders of workers that Ray killed

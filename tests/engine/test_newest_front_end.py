@@ -1,11 +1,11 @@
 """The first template in the newest front end on PyPI, on the oldest promised server: it loads, runs, and frames are seen."""
 
-import comfy_client
+import comfy_engine
 import pytest
 from browser_probes import DROP, HARMLESS, LOADER, VIEWER
 
 pytestmark = [pytest.mark.engine, pytest.mark.browser]
-FOLDER = comfy_client.ENGINE / "front-end"  # setup_engine.sh puts it there
+FOLDER = comfy_engine.ENGINE / "front-end"  # setup_engine.sh puts it there
 OTHERS = ("404", "405", "Failed to load resource")  # asked of servers newer than this one
 
 
@@ -13,11 +13,11 @@ def test_the_first_template_runs_there(front_end, tiny_clips, tmp_path):
     static = FOLDER / "comfyui_frontend_package" / "static"
     if not static.is_dir():
         pytest.skip("the newest front end is not there: scripts/setup_engine.sh fetches it")
-    first = str(comfy_client.ROOT / "workflows" / "1 HDR from an alternating clip.json")
+    first = str(comfy_engine.ROOT / "workflows" / "1 HDR from an alternating clip.json")
     told = {LOADER: {"path": str(tiny_clips[2])}, "Reconstruct HDR": {"method": "fast"}}
     job = {"load": first, "set": told, "view": [1920, 1080], "run": True, "probe": VIEWER}
-    with comfy_client.engine(tmp_path / "out", log="newest.log", flags=("--front-end-root", static)) as base:
-        pictures = [str(comfy_client.ENGINE / f"newest-{kind}.png") for kind in ("canvas", "vue")]
+    with comfy_engine.engine(tmp_path / "out", log="newest.log", flags=("--front-end-root", static)) as base:
+        pictures = [str(comfy_engine.ENGINE / f"newest-{kind}.png") for kind in ("canvas", "vue")]
         again = {**job, "vue": True, "set": told | {LOADER: told[LOADER] | {"count": 8}}, "screenshot": pictures[1]}
         jobs = [{**job, "screenshot": pictures[0]}, again, {"load": first, "probe": DROP}]
         results = front_end(jobs, base)

@@ -5,7 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-import comfy_client
+import comfy_engine
 import pytest
 from render import LINE_INTERVAL, Progress, apply, summary
 
@@ -49,7 +49,7 @@ def test_sequences_are_listed_on_one_line(tmp_path):
 
 
 def command(*arguments):
-    script = comfy_client.ROOT / "scripts" / "render.py"
+    script = comfy_engine.ROOT / "scripts" / "render.py"
     return subprocess.run([sys.executable, script, *arguments], capture_output=True, text=True, timeout=120)
 
 

@@ -2,7 +2,7 @@
 
 import json
 
-import comfy_client
+import comfy_engine
 import numpy as np
 import pytest
 from hdrweave import reconstruct
@@ -24,7 +24,7 @@ def same(
     atol=1e-6,
     share=1.0,
 ) -> None:
-    workflow = json.loads((comfy_client.ROOT / "workflows" / f"{name}.json").read_text(encoding="utf-8"))
+    workflow = json.loads((comfy_engine.ROOT / "workflows" / f"{name}.json").read_text(encoding="utf-8"))
     settings = {
         "Load Alternating Exposures": {"path": clip, "pattern": "-3,0", "count": COUNT},
         "Save HDR Sequence": {"prefix": f"{folder}/hdr", "format": "exr float", "scale": "research"},
@@ -41,11 +41,11 @@ def same(
 
 
 def test_on_the_sample_clip(server):
-    same(server, comfy_client.ROOT / "workflows" / "assets" / "sample_alternating.mp4", "same_sample")
+    same(server, comfy_engine.ROOT / "workflows" / "assets" / "sample_alternating.mp4", "same_sample")
 
 
 def test_on_the_sample_clip_by_f2hdr(server):
-    clip = comfy_client.ROOT / "workflows" / "assets" / "sample_alternating.mp4"
+    clip = comfy_engine.ROOT / "workflows" / "assets" / "sample_alternating.mp4"
     # Between nodes flow is in half precision; a threshold makes more of that in a pixel or two.
     same(server, clip, "same_f2hdr", "paper_f2hdr", "f2hdr", 5e-3, 5e-4, 0.9999)
 

@@ -6,6 +6,7 @@ import urllib.request
 from pathlib import Path
 
 import comfy_client
+import comfy_engine
 import pytest
 from real_engine import WORKFLOWS, ours
 
@@ -13,7 +14,7 @@ pytestmark = pytest.mark.engine
 
 
 def test_all_nodes_are_there(server):
-    wanted = {p.stem for p in (comfy_client.ROOT / "web" / "docs").glob("*.md")}
+    wanted = {p.stem for p in (comfy_engine.ROOT / "web" / "docs").glob("*.md")}
     assert set(ours(server.info)) == wanted
     assert "IMPORT FAILED" not in server.log.read_text()
 

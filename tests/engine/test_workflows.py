@@ -5,6 +5,7 @@ from pathlib import Path
 
 import av
 import comfy_client
+import comfy_engine
 import cv2
 import numpy as np
 import pytest
@@ -32,7 +33,7 @@ def settings(clip: Path, folder: str, text: str = '"SaveVideo" "SaveImage" "HDRW
 
 def classical(server, *changes: str) -> dict:
     """The two-exposure workflow as a prompt, with settings of render.py."""
-    prompt = to_prompt(json.loads((comfy_client.ROOT / "workflows" / "stages_classical.json").read_text()), server.info)
+    prompt = to_prompt(json.loads((comfy_engine.ROOT / "workflows" / "stages_classical.json").read_text()), server.info)
     for change in changes:
         apply(prompt, server.info, change)
     return prompt

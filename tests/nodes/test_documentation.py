@@ -3,11 +3,11 @@
 import re
 import urllib.request
 
-import comfy_client
+import comfy_engine
 import pytest
 from real_engine import ours
 
-PAGES = comfy_client.ROOT / "web" / "docs"
+PAGES = comfy_engine.ROOT / "web" / "docs"
 pytestmark = pytest.mark.engine
 
 

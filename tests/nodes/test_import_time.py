@@ -3,7 +3,7 @@
 import json
 import subprocess
 
-import comfy_client
+import comfy_engine
 import pytest
 
 MEASURE = """
@@ -29,13 +29,13 @@ SHARE = 0.1  # on an idle machine it is about 0.05, beside other tests up to 0.0
 
 @pytest.mark.engine
 def test_the_pack_loads_quickly():
-    if not (comfy_client.ENGINE / "extra.yaml").is_file():
+    if not (comfy_engine.ENGINE / "extra.yaml").is_file():
         pytest.skip("there is no engine: run scripts/setup_engine.sh")
     shares = []
     for _ in range(3):  # the first may compile, and the machine may be busy
         done = subprocess.run(
-            [comfy_client.ENGINE / "venv/bin/python", "-c", MEASURE.format(root=str(comfy_client.ROOT))],
-            cwd=comfy_client.ENGINE / "ComfyUI", capture_output=True, text=True,
+            [comfy_engine.ENGINE / "venv/bin/python", "-c", MEASURE.format(root=str(comfy_engine.ROOT))],
+            cwd=comfy_engine.ENGINE / "ComfyUI", capture_output=True, text=True,
         )  # fmt: skip
         assert done.returncode == 0, done.stderr[-3000:]
         share, modules, count = json.loads(done.stdout.splitlines()[-1])

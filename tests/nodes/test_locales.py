@@ -3,10 +3,11 @@
 import json
 
 import comfy_client
+import comfy_engine
 import pytest
 from real_engine import ours
 
-FOLDER = comfy_client.ROOT / "locales"
+FOLDER = comfy_engine.ROOT / "locales"
 pytestmark = pytest.mark.engine
 
 
