@@ -104,8 +104,9 @@ class SaveHDRVideo(io.ComfyNode):
             node_id="HDRWeave_SaveHDRVideo",
             display_name="Save HDR Video",
             category=SAVE,
-            description="Scene-linear frames as one HDR video with sound in ComfyUI's output folder: HDR10 or HLG in HEVC, AV1, "
-            "ProRes 4444 or FFV1. Connect exposures too: without them the picture is dark, silent and at 24 frames a second.",
+            description="Scene-linear frames as one HDR video with sound in ComfyUI's output folder: PQ (HDR10) or HLG in HEVC "
+            "or AV1, PQ or HLG in ProRes 4444 or FFV1. Connect exposures too: without them the picture is dark, silent and at "
+            "24 frames a second.",
             search_aliases=["hdr10", "hlg", "pq", "hevc", "prores", "av1", "save video", "export hdr"],
             is_output_node=True,
             inputs=_inputs(),

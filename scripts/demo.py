@@ -52,8 +52,13 @@ def settings(options) -> list[str]:
     chosen = [setting for kind, setting in WRITERS.items() if f'"{kind}"' in text]
     if options.clip:
         chosen += [f"{LOADER}.path={Path(options.clip).expanduser().resolve()}"]
-    told = {"pattern": options.pattern, "response": options.response, "count": options.frames}
-    for name, value in {"pattern": "auto", "response": "gamma2.2", "count": 0}.items():
+    told = {
+        "pattern": options.pattern,
+        "response": options.response,
+        "gamut": options.gamut,
+        "count": options.frames,
+    }
+    for name, value in {"pattern": "auto", "response": "gamma2.2", "gamut": "auto", "count": 0}.items():
         if options.clip or told[name] is not None:
             chosen += [f"{LOADER}.{name}={value if told[name] is None else told[name]}"]
     return chosen
@@ -70,6 +75,7 @@ def _parse(arguments):
     )  # fmt: skip
     parser.add_argument("--pattern", help='exposures of one period, as "-3,0" or "1/500,1/60" (auto)')
     parser.add_argument("--response", help="response curve: gamma2.2, linear, S-Log3 … (gamma2.2)")
+    parser.add_argument("--gamut", help="primaries of the camera: S-Gamut3.Cine, V-Gamut … (as tagged, or Rec.709)")
     parser.add_argument("--frames", type=int, help="frames to take from the start; 0 = all (0)")
     parser.add_argument("--out", default="out", help="folder for the results (out)")
     return parser.parse_args(with_pattern_joined(arguments))

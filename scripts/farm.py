@@ -20,7 +20,8 @@ from pathlib import Path
 
 from farm_workflow import workflow_step
 from hdrweave.hdr.io.atomic import atomic_path
-from hdrweave.stages.farm.job import WORKFLOW, Settings
+from hdrweave.stages.farm.job import WORKFLOW
+from hdrweave.stages.farm.options import add_options, settings_of
 from hdrweave.stages.farm.steps import Step, deliver_step, frames_step, survey_step
 from hdrweave.stages.runtime.command_line import with_pattern_joined
 from hdrweave.stages.systems.table import SYSTEMS
@@ -136,8 +137,7 @@ def _starter(ray, options, share: dict[str, int]):
     calls = {"survey": survey_step, "frames": frames, "deliver": deliver_step}
     remote = {name: as_task(_named(call)) for name, call in calls.items()}
     method = WORKFLOW if options.workflow else options.method
-    settings = Settings(method, workflow=options.workflow_mark, pattern=options.pattern, response=options.response)
-    step = Step(settings, options.out, options.frames)
+    step = Step(settings_of(options, method, options.workflow_mark), options.out, options.frames)
     return lambda kind, clip, *given: remote[kind].remote(step, clip.source, clip.folder, *given)
 
 
@@ -197,11 +197,10 @@ def _parse(arguments):
     parser.add_argument("--out", required=True, metavar="DIR", help="a version folder for each clip is made here")
     parser.add_argument("--method", default="f2hdr_refined", choices=SYSTEMS)
     parser.add_argument("--workflow", default="", metavar="JSON", help="a saved workflow in place of a method")
-    parser.add_argument("--pattern", default="auto", help="exposures of one period (default: measured for each clip)")
-    parser.add_argument("--response", default="gamma2.2")
     parser.add_argument("--frames", type=int, default=96, metavar="N", help="frames of a range (default: 96)")
     parser.add_argument("--cores", type=int, default=CORES, metavar="N", help="of a worker without GPU (default: 4)")
     parser.add_argument("--address", help="a Ray cluster, such as auto (default: this machine alone)")
+    add_options(parser)
     options = parser.parse_args(with_pattern_joined(arguments))
     if options.frames < 1 or options.cores < 1:
         parser.error("--frames and --cores are 1 or more")

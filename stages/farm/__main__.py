@@ -7,14 +7,12 @@ import argparse
 import sys
 from contextlib import suppress
 
-from ...hdr.gamut import WRITTEN
-from ...hdr.io.exr import COMPRESSIONS
-from ..output.save import FORMATS, SCALES
 from ..reconstruct import usable_device
 from ..runtime.command_line import with_pattern_joined
 from ..systems.table import SYSTEMS
 from .deliver import deliver, parse_frames
-from .job import Settings, open_job, start_job, write_range
+from .job import open_job, start_job, write_range
+from .options import add_options, settings_of
 
 resource = None
 with suppress(ImportError):  # not on Windows
@@ -32,16 +30,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _survey(options) -> None:
-    settings = Settings(
-        options.method,
-        options.format,
-        options.compression,
-        options.scale,
-        options.gamut,
-        options.first,
-        pattern=options.pattern,
-        response=options.response,
-    )
+    settings = settings_of(options, options.method)
     job = start_job(options.clip, options.folder, settings, progress=_progress)
     count, period = len(job.survey), job.survey.period
     print(f"{count} frames, 0 to {count - 1}, period {period}, in {job.folder}{_used()}")
@@ -87,13 +76,7 @@ def _parser() -> argparse.ArgumentParser:
     survey.add_argument("clip", help="video file or image sequence")
     survey.add_argument("folder", help="for the frames; new, or of the same job, which goes on")
     survey.add_argument("--method", default="f2hdr_refined", choices=SYSTEMS)
-    survey.add_argument("--pattern", default="auto", help="exposures of one period, such as -3,0 (default: measured)")
-    survey.add_argument("--response", default="gamma2.2")
-    survey.add_argument("--format", default=FORMATS[0], choices=[f for f in FORMATS if f.startswith("exr")])
-    survey.add_argument("--compression", default=COMPRESSIONS[0], choices=COMPRESSIONS)
-    survey.add_argument("--scale", default="compositing", choices=[s for s in SCALES if s != "auto"])
-    survey.add_argument("--gamut", default=WRITTEN[0], choices=WRITTEN)
-    survey.add_argument("--first", type=int, default=1001, help="number of the first file (default: 1001)")
+    add_options(survey)
     survey.set_defaults(run=_survey)
     frames = verbs.add_parser("frames", help="reconstruct a range of frames; those that are there are left")
     frames.add_argument("folder", help="of a job")

@@ -26,7 +26,8 @@ from ...hdr.survey import LARGEST, Survey, survey_from, write_survey
 from ...hdr.version import VERSION
 from ...models import registry
 from ..clip.incomplete import MARK
-from ..clip.load import load_clip
+from ..clip.load import expose
+from ..clip.read import read_clip
 from ..output.save import FORMATS, SCALES, compositing_factor, frame_header, header_of
 from ..output.versions import new_folder
 from ..runtime.check import chosen, whole
@@ -41,7 +42,8 @@ JOB, SURVEY = "job.json", "survey.json"
 @dataclass(frozen=True)
 class Settings:
     """method: a name of `SYSTEMS`, or WORKFLOW. file_format, compression, scale, gamut: see `stages.output.save.save_sequence`.
-    first: number of the first file. workflow: mark of the graph's file. pattern, response: see `stages.clip.load.expose`."""
+    first: number of the first file. workflow: mark of the graph's file. pattern, response, white_level, and the camera's gamut:
+    see `stages.clip.load.expose`."""
 
     method: str
     file_format: str = "exr half"
@@ -52,6 +54,8 @@ class Settings:
     workflow: str = ""
     pattern: str = "auto"
     response: str = "gamma2.2"
+    camera_gamut: str = "auto"
+    white_level: float = 0.0
 
     def check(self) -> None:
         """Raises ValueError for what cannot be."""
@@ -178,7 +182,11 @@ def _with_name(folder) -> Path:
 
 
 def _surveyed(source, settings: Settings, progress: Progress) -> Survey:
-    return take_survey(load_clip(source, settings.pattern, settings.response, progress=progress), progress)
+    s = settings
+    clip = read_clip(source, progress=progress, response=s.response)
+    return take_survey(
+        expose(clip, s.pattern, s.response, progress, white_level=s.white_level, gamut=s.camera_gamut), progress
+    )
 
 
 def next_job(

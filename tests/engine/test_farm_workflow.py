@@ -93,12 +93,43 @@ def test_ranges_by_a_graph_are_the_frames_of_the_whole(server, tiny_clips, tmp_p
     saved.write_text(json.dumps(graph("elsewhere.mp4")))
     monkeypatch.setattr(farm_workflow, "_engine", lambda: (server.base, server.output))
     job = start_job(clip, tmp_path / "out_v001", Settings(WORKFLOW, workflow="1", pattern="-3,0"))
+    saver = {"format": "exr float", "scale": "research", "gamut": "ACEScg", "compression": "DWAA"}  # not the job's
+    altered = graph("elsewhere.mp4")
+    altered["save"]["inputs"] |= saver
+    saved.write_text(json.dumps(altered))
     written = [
         farm_workflow.workflow_step(str(saved), None, str(clip), str(job.folder), part) for part in ((4, 9), (0, 5))
     ]
     assert written == [5, 4]
     assert np.array_equal(np.stack([read_exr(job.path(t))[0] for t in range(COUNT)]), whole.numpy())
     assert len(deliver(job)) == 2
+
+
+@pytest.mark.parametrize(
+    ("own", "given"),
+    [
+        ({"pattern": "-2,0"}, {}),
+        ({"response": "S-Log3"}, {}),
+        ({"response": "LUT file", "lut": "curve.cube"}, {}),
+        ({"white_level": 0.8}, {}),
+        ({"gamut": "S-Gamut3"}, {}),
+        ({"pattern": ["detect", 4]}, {}),
+        ({}, {"response": "linear"}),
+    ],
+)
+def test_a_graph_that_reads_the_clip_in_another_way_is_refused(own, given):
+    graph_as_saved = graph("clip.mov", **own)
+    with pytest.raises(ValueError, match="the graph's loader sets .* give --"):
+        farm_workflow.check_loaders(graph_as_saved, Settings(WORKFLOW, **({"pattern": "1x,8x"} | given)))
+
+
+def test_a_graph_that_reads_the_clip_as_the_job_does_is_not_refused():
+    """The same exposures in other words; what the loader leaves to the clip may be given."""
+    own = {"response": "LUT file", "lut": "a.cube", "white_level": 0.8, "gamut": "S-Gamut3"}
+    given = {"pattern": "1:8", "response": "a.cube", "white_level": 0.8, "camera_gamut": "S-Gamut3"}
+    farm_workflow.check_loaders(graph("clip.mov", **own), Settings(WORKFLOW, **given))
+    left_open = graph("clip.mov", pattern="auto", gamut="auto")
+    farm_workflow.check_loaders(left_open, Settings(WORKFLOW, pattern="-3,0", camera_gamut="V-Gamut"))
 
 
 def test_farm_runs_a_workflow_in_an_engine_of_its_own(tmp_path):

@@ -275,6 +275,15 @@ def test_the_three_commands(clip, tmp_path, capsys, whole):
     assert capsys.readouterr().err.count("\n") == 2
 
 
+def test_a_clip_is_read_and_written_as_the_options_say(clip, tmp_path):
+    words = ["--pattern=1x,8x", "--response=linear", "--white=0.9", "--camera-gamut=S-Gamut3", "--gamut=ACEScg"]
+    assert main(["survey", str(clip), str(tmp_path / "out"), "--method=classical", "--first=7", *words]) == 0
+    job = open_job(tmp_path / "out")
+    survey = job.survey
+    assert survey.gamut == "S-Gamut3" and survey.white_level == pytest.approx((0.9,) * 3)
+    assert "linear" in survey.curve.name and job.settings.gamut == "ACEScg" and job.path(0).name == "out.0007.exr"
+
+
 def test_names_of_clips(tmp_path):
     (tmp_path / "take.v7").mkdir()
     names = {"a/take7.mov": "take7", "a/shot_####.exr": "shot", "a/%04d.png": "a", str(tmp_path / "take.v7"): "take.v7"}
